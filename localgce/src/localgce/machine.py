@@ -1,0 +1,142 @@
+"""The contract between the API and whatever stands behind an instance.
+
+Two kinds keep it: `qemu` (a real machine) and `instant` (no process, a scripted guest).
+The API decides what a state means; a machine only starts, stops and says that it has stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One disk as the guest sees it; `disk_id` names the content in `Disks`."""
+
+    disk_id: str
+    device_name: str  # the guest finds it as /dev/disk/by-id/google-<device_name>
+    boot: bool
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Nic:
+    """The instance's network interface."""
+
+    internal_ip: str  # 10.128.0.2
+    external_ip: str | None = None  # 127.x.y.z, an address of the host's loopback
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """All that is needed to start a machine; pure data, kept by the caller."""
+
+    machine_id: str  # the instance's numeric id: names the machine's folder, so it is stable over restarts
+    name: str
+    project: str
+    zone: str
+    cpus: int
+    memory_mb: int
+    attachments: tuple[Attachment, ...]  # the boot disk first
+    nic: Nic
+    ports: tuple[int, ...] = field(default=())  # TCP ports reachable through `nic.external_ip`
+
+
+class StopReason(StrEnum):
+    """Why a machine is no longer running."""
+
+    POWERED_OFF = "powered_off"  # by the guest itself, or in answer to power_down
+    KILLED = "killed"  # by kill(), or its process died
+    CRASHED = "crashed"  # the machine ended in an error of the hypervisor
+
+
+class Machine(Protocol):
+    """One machine. Every method may be called again and does nothing the second time."""
+
+    async def start(self) -> None:
+        """Switch on, or adopt the machine that still runs from before a restart of the server.
+
+        Returns when the guest's processor runs; raises MachineError when it cannot.
+        """
+
+    async def power_down(self) -> None:
+        """Press the power button (ACPI); returns at once."""
+
+    async def kill(self) -> None:
+        """Pull the plug; returns when nothing of the machine runs any more."""
+
+    async def pause(self) -> None:
+        """Stop the guest's processor (suspend)."""
+
+    async def resume(self) -> None:
+        """Let it go on."""
+
+    async def reset(self) -> None:
+        """Press the reset button."""
+
+    async def attach(self, attachment: Attachment) -> None:
+        """Plug a disk into the running machine."""
+
+    async def detach(self, device_name: str) -> None:
+        """Unplug a disk from the running machine."""
+
+    @property
+    def running(self) -> bool:
+        """Whether something of the machine runs now."""
+
+    def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
+        """What the guest wrote: (contents, start of these contents, next start), in bytes.
+
+        The last 1 MiB is kept; a `start` before what is kept is moved up to it, a negative one
+        counts from the end.
+        """
+
+
+class Disks(Protocol):
+    """The contents of disks and images: `layers.py` for real, a dictionary for instant machines.
+
+    `layer` is the frozen content that an image stands for. Sizes are in GiB.
+    Every method is safe to repeat after a crash in the middle of it.
+    """
+
+    async def create_blank(self, disk_id: str, size_gb: int) -> None: ...
+
+    async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None: ...
+
+    async def freeze(self, disk_id: str, layer_id: str) -> int:
+        """Make the disk's content of now the layer `layer_id`, without copying; the disk goes on
+        upon it. Only for a disk that no running machine has. Returns the layer's size in bytes."""
+
+    async def resize(self, disk_id: str, size_gb: int) -> None: ...
+
+    async def delete_disk(self, disk_id: str) -> None: ...
+
+    async def delete_layer(self, layer_id: str) -> None:
+        """Forget the layer; its file goes as soon as no disk or layer stands on it."""
+
+
+class Host(Protocol):
+    """Makes machines of one kind and finds again those that survived the server."""
+
+    disks: Disks
+
+    async def open(self) -> None:
+        """Get ready; raises MachineError, in one line, when this kind cannot be had here."""
+
+    async def close(self) -> None:
+        """Switch off every machine that this host runs, at once."""
+
+    def machine(self, spec: MachineSpec, stopped: Callable[[StopReason], None]) -> Machine:
+        """The machine of this spec; `stopped` is called once on the event loop whenever it stops.
+
+        A machine whose process survived an earlier server is `running` at once; the caller
+        then calls `start()` to adopt it.
+        """
+
+
+class MachineError(Exception):
+    """A machine or disk operation failed; the message is one line for the API's caller."""
