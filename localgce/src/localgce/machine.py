@@ -35,7 +35,9 @@ class Nic:
 class MachineSpec:
     """All that is needed to start a machine; pure data, kept by the caller."""
 
-    machine_id: str  # the instance's numeric id: names the machine's folder, so it is stable over restarts
+    machine_id: (
+        str  # the instance's numeric id: names the machine's folder, so it is stable over restarts
+    )
     name: str
     project: str
     zone: str
@@ -78,6 +80,10 @@ class Machine(Protocol):
     async def reset(self) -> None:
         """Press the reset button."""
 
+    async def delete(self) -> None:
+        """Kill, then forget all that is kept of the machine but its disks (its folder, its serial
+        output)."""
+
     async def attach(self, attachment: Attachment) -> None:
         """Plug a disk into the running machine."""
 
@@ -111,6 +117,14 @@ class Disks(Protocol):
         """Make the disk's content of now the layer `layer_id`, without copying; the disk goes on
         upon it. Only for a disk that no running machine has. Returns the layer's size in bytes."""
 
+    async def copy(self, disk_id: str, layer_id: str) -> int:
+        """The same by copying, for a disk whose machine is paused at the moment: the layer is what
+        a crash at that moment would have left. Returns the layer's size in bytes."""
+
+    async def import_layer(self, layer_id: str, path: Path) -> None:
+        """Let a qcow2 or raw file made elsewhere (the public image in its cache) be a layer where
+        it is: never copied, written or deleted."""
+
     async def resize(self, disk_id: str, size_gb: int) -> None: ...
 
     async def delete_disk(self, disk_id: str) -> None: ...
@@ -120,9 +134,17 @@ class Disks(Protocol):
 
 
 class Host(Protocol):
-    """Makes machines of one kind and finds again those that survived the server."""
+    """Makes machines of one kind and finds again those that survived the server.
+
+    Made as `QemuHost(state: Path)` or `InstantHost(state: Path, ...)`; what belongs to a machine is
+    kept below `state / "machines" / machine_id`, what belongs to disks below `state / "disks"`.
+    """
 
     disks: Disks
+    asks_by_socket: bool
+    """Whether guests ask the metadata server through the unix socket
+    `state / "machines" / machine_id / "metadata.sock"`, which the caller then serves from before
+    `start()` until after the machine has stopped."""
 
     async def open(self) -> None:
         """Get ready; raises MachineError, in one line, when this kind cannot be had here."""
@@ -136,6 +158,25 @@ class Host(Protocol):
         A machine whose process survived an earlier server is `running` at once; the caller
         then calls `start()` to adopt it.
         """
+
+
+@dataclass(frozen=True)
+class PublicImage:
+    """The public image `debian-cloud/debian-12`, built (`ready`) or only named as yet.
+
+    `public_image.py` offers `identity(cache: Path) -> PublicImage`, which mints name and id on first
+    use and keeps them in the cache, so that they are the same before and after the build, and
+    `async ensure(cache: Path, progress: Callable[[str], None]) -> PublicImage`, which builds what
+    is missing; safe to call from several processes at a time (one builds, the others wait).
+    """
+
+    name: str  # debian-12-bookworm-v20261123
+    id: str  # decimal, 64 bit
+    family: str  # debian-12
+    created: str  # RFC 3339
+    layer_path: Path
+    size_gb: int
+    ready: bool
 
 
 class MachineError(Exception):
