@@ -1,0 +1,95 @@
+"""Which tasks are late: pure, from the states of a run and the clock.
+
+An SLA has Airflow 2's meaning: the time from the run's start within which the task should have
+succeeded, however many tries that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+SETTLED = frozenset({"success", "skipped", "removed"})
+ENDED = SETTLED | {"failed", "upstream_failed"}
+
+
+class Miss(BaseModel):
+    """One task that had not succeeded when its SLA passed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task_id: str
+    sla_seconds: float
+    state: str  # the task's state when the miss was noticed; "none" before it is scheduled
+    deadline: datetime
+    noticed: datetime
+
+
+def task_state(
+    task_id: str, states: Mapping[str, str | None], known: Collection[str]
+) -> str | None:
+    """State of a task, mapped or not: of a mapped one the first state that is not settled.
+
+    `states` is what the Execution API answers: `{task_id: state}`, and `{task_id_<n>: state}`
+    for mapped instances, so the ids that are tasks of their own (`known`) must be told apart.
+    """
+    if task_id in states:
+        return states[task_id]
+    prefix = f"{task_id}_"
+    mapped = [
+        state
+        for key, state in states.items()
+        if key.startswith(prefix) and key[len(prefix) :].isdigit() and key not in known
+    ]
+    unsettled = [state for state in mapped if state not in SETTLED]
+    if unsettled:
+        return unsettled[0]
+    return "success" if mapped else None
+
+
+def find_misses(
+    slas: Mapping[str, float],
+    states: Mapping[str, str | None],
+    started: datetime,
+    now: datetime,
+    reported: Collection[str],
+) -> list[Miss]:
+    """The misses not reported yet, in the order of their deadlines."""
+    late = []
+    for task_id, seconds in slas.items():
+        deadline = started + timedelta(seconds=seconds)
+        state = task_state(task_id, states, slas)
+        if task_id not in reported and now >= deadline and state not in SETTLED:
+            late.append(
+                Miss(
+                    task_id=task_id,
+                    sla_seconds=seconds,
+                    state=state or "none",
+                    deadline=deadline,
+                    noticed=now,
+                )
+            )
+    return sorted(late, key=lambda miss: miss.deadline)
+
+
+def seconds_to_next_look(
+    slas: Mapping[str, float],
+    states: Mapping[str, str | None],
+    started: datetime,
+    now: datetime,
+    reported: Collection[str],
+    interval: float,
+) -> float | None:
+    """Seconds until the states must be looked at again; None when nothing is left to miss."""
+    open_tasks = [
+        task_id
+        for task_id in slas
+        if task_id not in reported and task_state(task_id, states, slas) not in ENDED
+    ]
+    if not open_tasks:
+        return None
+    next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
+    # a hair behind the deadline, so that the look itself finds it passed
+    return max(0.2, min(interval, (next_deadline - now).total_seconds() + 0.05))

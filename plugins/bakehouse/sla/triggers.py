@@ -1,0 +1,73 @@
+"""The watcher: one coroutine a run, from the run's start to the last task that has an SLA."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from bakehouse import comms
+from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_look
+
+REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
+
+
+class SlaWatchTrigger(BaseTrigger):
+    """Looks at the run's task states at each deadline and every `interval` seconds.
+
+    A miss is written to the watcher's own XCom, then to the ledger, then told: a triggerer that
+    is killed in between tells it at most once and records it for certain.
+    """
+
+    def __init__(
+        self, started: str, slas: dict[str, float], recipe: str, interval: float = 5.0
+    ) -> None:
+        super().__init__()
+        self.started = started
+        self.slas = slas
+        self.recipe = recipe
+        self.interval = interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, as Airflow stores them."""
+        return (
+            "bakehouse.sla.triggers.SlaWatchTrigger",
+            {
+                "started": self.started,
+                "slas": self.slas,
+                "recipe": self.recipe,
+                "interval": self.interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch until nothing is left to miss, then end the task without a worker."""
+        ti: Any = self.task_instance
+        started = datetime.fromisoformat(self.started)
+        reported: dict[str, Any] = await comms.get_xcom(ti, REPORTED) or {}
+        if reported:
+            self.log.info("resumed; already reported: %s", ", ".join(sorted(reported)))
+        while True:
+            states = await comms.task_states(ti.dag_id, ti.run_id)
+            now = datetime.now(UTC)
+            for miss in find_misses(self.slas, states, started, now, reported):
+                reported[miss.task_id] = miss.model_dump(mode="json")
+                await comms.set_xcom(ti, REPORTED, reported)
+                await asyncio.to_thread(self._report, ti, miss)
+            wait = seconds_to_next_look(self.slas, states, started, now, reported, self.interval)
+            if wait is None:
+                yield TaskSuccessEvent(xcoms={"return_value": reported})
+                return
+            await asyncio.sleep(wait)
+
+    def _report(self, ti: Any, miss: Miss) -> None:
+        self.log.error(
+            "SLA missed: %s is %s, should have succeeded within %.0f s (by %s)",
+            miss.task_id,
+            miss.state,
+            miss.sla_seconds,
+            miss.deadline.isoformat(timespec="seconds"),
+        )

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakehouse.sla.misses import find_misses, seconds_to_next_look, task_state
+
+START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+SLAS = {"create_image": 60.0, "smoke_test": 120.0}
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def missed(
+    states: dict[str, str | None], seconds: float, reported: set[str] | None = None
+) -> list[str]:
+    return [m.task_id for m in find_misses(SLAS, states, START, at(seconds), reported or set())]
+
+
+def test_a_task_still_waiting_for_its_upstream_is_missed() -> None:
+    assert missed({"create_image": None, "smoke_test": None}, 61) == ["create_image"]
+
+
+def test_a_task_that_is_not_in_the_run_yet_is_missed() -> None:
+    assert missed({}, 121) == ["create_image", "smoke_test"]
+
+
+def test_running_deferred_and_retrying_tasks_are_missed() -> None:
+    for state in ("running", "deferred", "queued", "up_for_retry", "failed", "upstream_failed"):
+        assert missed({"create_image": state}, 60) == ["create_image"], state
+
+
+def test_tasks_that_succeeded_or_were_skipped_are_not() -> None:
+    assert missed({"create_image": "success", "smoke_test": "skipped"}, 1000) == []
+
+
+def test_each_task_is_reported_once() -> None:
+    assert missed({"create_image": "running"}, 90, {"create_image"}) == []
+
+
+def test_a_mapped_task_is_late_while_one_of_its_instances_is() -> None:
+    states = {"replace_1_0": "success", "replace_1_1": "running"}
+    assert task_state("replace_1", states, {"replace_1"}) == "running"
+
+
+def test_a_task_whose_name_ends_in_a_number_is_not_taken_for_a_mapped_instance() -> None:
+    states = {"pick_1": "running"}
+    assert task_state("pick", states, {"pick", "pick_1"}) is None
+
+
+def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
+    states: dict[str, str | None] = {"create_image": "running", "smoke_test": "upstream_failed"}
+    assert seconds_to_next_look(SLAS, states, START, at(70), {"create_image"}, 5) is None
+
+
+def test_it_wakes_at_the_next_deadline() -> None:
+    wait = seconds_to_next_look(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
+    assert wait is not None and 2 <= wait < 2.1
+
+
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.floats(0, 100), min_size=1),
+    st.floats(0, 200),
+    st.lists(
+        st.sampled_from([None, "queued", "running", "deferred", "success", "failed"]),
+        min_size=3,
+        max_size=3,
+    ),
+)
+def test_looking_again_after_reporting_never_finds_the_same_miss(
+    slas: dict[str, float], seconds: float, given_states: list[str | None]
+) -> None:
+    states = dict(zip("abc", given_states, strict=True))
+    first = find_misses(slas, states, START, at(seconds), set())
+    again = find_misses(slas, states, START, at(seconds + 1), {m.task_id for m in first})
+    assert not {m.task_id for m in first} & {m.task_id for m in again}
