@@ -1,0 +1,39 @@
+# All that is ever typed. `make demo` and `make test` are the two to begin with.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status doctor test check format lock
+
+MACHINES ?=
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+setup:  ## make .venv, install what packages.txt names
+	@scripts/setup
+
+demo: setup  ## bake the recipe web on real machines, check it, leave nothing running (MACHINES=instant: without QEMU)
+	@.venv/bin/python -m bakehouse.cli demo $(if $(MACHINES),--machines $(MACHINES))
+
+up: setup  ## the same stack, to stay: Airflow on this machine, its address is printed
+	@.venv/bin/python -m bakehouse.cli up $(if $(MACHINES),--machines $(MACHINES))
+
+down: setup  ## stop what `make up` started
+	@.venv/bin/python -m bakehouse.cli down
+
+status: setup  ## what of it runs
+	@.venv/bin/python -m bakehouse.cli status
+
+doctor: setup  ## what this machine can do, and what is missing
+	@.venv/bin/python -m bakehouse.cli doctor
+
+test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, one bake on real machines
+	@scripts/test all
+
+check: setup  ## lint, types and units only
+	@scripts/test quick
+
+format: setup  ## let ruff lay out the code
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+lock: setup  ## renew requirements.lock
+	@.venv/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		requirements.txt requirements-dev.txt localgce/pyproject.toml -o requirements.lock
