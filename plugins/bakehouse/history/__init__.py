@@ -1,0 +1,1 @@
+"""What happened to which image, and what is in it."""

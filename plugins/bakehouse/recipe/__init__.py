@@ -1,0 +1,18 @@
+"""What an image must contain: from file and commit to script, payload and content key.
+
+How a task uses it:
+
+    load_recipe(text, path) -> Recipe                      load.py; raises Mistakes
+    load_recipes(folder) -> (list[Recipe], list[Mistakes])
+
+    with Repository(url_or_path, env) as repository:       source.py; raises SourceError kinds
+        commit = repository.resolve(ref, not_after)        Commit, a pydantic model
+        recipe = recipe_at(repository, commit.sha, name)   Recipe as of that commit
+        files = scripts_at(repository, commit.sha, recipe) {path: GitFile(mode, data)}
+
+    rendered = render(recipe, commit, files, vars)         render.py; raises RenderError
+    key = content_key(rendered, rendered.recipe.builder, base_image_id)
+    facts = ImageFacts(...)                                what image.json says
+    builder_metadata(rendered, facts, nonce) -> dict[str, str]   instance attributes, complete
+    smoke_metadata(rendered, nonce) -> dict[str, str]            the same for the smoke VM
+"""

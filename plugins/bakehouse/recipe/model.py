@@ -1,0 +1,216 @@
+"""A recipe, as users write it in `include/recipes/<name>.yaml`; the file's stem is the name.
+
+The JSON form (`model_dump(mode="json")`) is the form of the file: it validates again.
+For whoever makes the machines:
+- the smoke VM must be given `recipe.smoke.metadata` as instance attributes (render.smoke_metadata
+  does), since a template that names an attribute which is not there is an error by contract;
+- `recipe.family`, `recipe.sla_of(task)`, `recipe.retries_of(task)` give the value or its default;
+- `recipe.base` is BaseFamily, BaseImage or BaseRecipe; `str(recipe.base)` for people.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from croniter import croniter  # type: ignore[import-untyped]
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
+from bakehouse.recipe.duration import Duration
+from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
+
+RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
+
+# What Bakehouse itself says to the guest; a recipe cannot set these.
+OWN_METADATA = frozenset({"startup-script", "startup-script-url", "enable-guest-attributes"})
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise PydanticCustomError("scalar", "is not a single text, number or true/false")
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as missing:
+        raise PydanticCustomError("timezone", "is not a time zone") from missing
+    return value
+
+
+def _cron(value: str) -> str:
+    if value.startswith("@") or not croniter.is_valid(value):
+        raise PydanticCustomError("cron", "is not a cron expression of five fields")
+    return value
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED_SCRIPTS:
+        raise PydanticCustomError("reserved", "is Bakehouse's own folder; choose another name")
+    return value
+
+
+def _metadata_key(value: str) -> str:
+    if value in OWN_METADATA or value.startswith("bakehouse-"):
+        raise PydanticCustomError("metadata", "is Bakehouse's own; choose another name")
+    return value
+
+
+Scalar = Annotated[
+    str | int | float | bool,
+    BeforeValidator(_scalar),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+RecipeName = Annotated[str, StringConstraints(pattern=RECIPE_NAME)]
+ScriptsFolder = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_reserved)
+]
+ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_NAME)]
+VarName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
+UnitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$")]
+ZoneName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")]
+MetadataKey = Annotated[
+    str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$"), AfterValidator(_metadata_key)
+]
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Builder(Frozen):
+    """The machine that the image is baked on, and that boots it for the smoke test."""
+
+    machine_type: str = Field(
+        default="e2-small",
+        pattern=r"^[a-z][-a-z0-9]*$",
+        description="a machine type, such as e2-small",
+    )
+    disk_gb: int = Field(
+        default=10, ge=1, le=65_536, description="the boot disk's size, such as 10"
+    )
+    disk_type: Literal["pd-balanced", "pd-standard", "pd-ssd"] = Field(
+        default="pd-balanced", description="pd-balanced, pd-standard or pd-ssd"
+    )
+    zones: tuple[ZoneName, ...] = Field(
+        default=("us-central1-a", "us-central1-b", "us-central1-c"),
+        min_length=1,
+        description="zones in the order they are tried, such as [us-central1-a, us-central1-b]",
+    )
+    spot: bool = Field(
+        default=False, description="true for a cheaper machine that may be taken away"
+    )
+    network: str = Field(default="default", description="a network's name or path")
+    subnetwork: str | None = Field(default=None, description="a subnetwork's name or path")
+    external_ip: bool = Field(default=False, description="true if installing needs the way out")
+    service_account: str | None = Field(
+        default=None, description="an e-mail address; none by default"
+    )
+    scopes: tuple[str, ...] = Field(default=(), description="of the service account, as URLs")
+    tags: tuple[ResourceName, ...] = Field(default=(), description="network tags")
+    max_run_minutes: int = Field(
+        default=60, ge=5, le=1_440, description="minutes until it is deleted"
+    )
+    install_deadline_minutes: int = Field(
+        default=45, ge=1, le=1_380, description="minutes the installing may take"
+    )
+
+
+class Keep(Frozen):
+    """How long images are kept: the newest `last`, and whatever is younger than `days`."""
+
+    last: int = Field(default=5, ge=1, le=1_000, description="this many promoted images, such as 5")
+    days: int | None = Field(
+        default=None, ge=1, le=3_650, description="and all younger ones, in days"
+    )
+
+
+class Image(Frozen):
+    """The image that is made."""
+
+    family: ResourceName | None = Field(default=None, description="a name; the recipe's by default")
+    storage_location: str | None = Field(
+        default=None, description="a region or multi-region, such as us"
+    )
+    kms_key: str | None = Field(
+        default=None, description="projects/P/locations/L/keyRings/R/cryptoKeys/K"
+    )
+    shielded: bool = Field(default=False, description="true for UEFI with secure boot")
+    keep: Keep = Field(default=Keep(), description="how many to keep: {last: 5, days: 30}")
+
+
+class Smoke(Frozen):
+    """What the smoke VM is given: the runtime config that an instance would get."""
+
+    metadata: dict[MetadataKey, str] = Field(
+        default={}, description="instance attributes, such as {greeting: hello}"
+    )
+    deadline: Duration = Field(default=timedelta(minutes=10), description="such as 10m")
+
+
+class Recipe(Frozen):
+    """One image."""
+
+    name: RecipeName = Field(description="the file's stem: at most 35 of a-z, 0-9, -")
+    description: str = Field(default="", description="one line for people")
+    base: Base = Field(
+        description="debian-cloud/debian-12 (a family), project/images/NAME or {recipe: NAME}"
+    )
+    scripts: ScriptsFolder = Field(
+        default_factory=lambda data: data.get("name", ""),
+        validate_default=True,
+        description="a folder below include/startup_scripts; the recipe's name by default",
+    )
+    vars: dict[VarName, Scalar] = Field(default={}, description="names and values for the scripts")
+    services: tuple[UnitName, ...] = Field(
+        default=(),
+        description="systemd units that start once the config is rendered, such as [nginx]",
+    )
+    builder: Builder = Field(default=Builder(), description="the machine to bake on")
+    image: Image = Field(
+        default=Image(), description="family, keep, storage_location, kms_key, shielded"
+    )
+    smoke: Smoke = Field(default=Smoke(), description="metadata for the smoke VM, deadline")
+    boot_time_limit: Duration = Field(
+        default=timedelta(minutes=5), description="from power on to healthy, such as 90s"
+    )
+    schedule: Cron | None = Field(default=None, description="five cron fields, such as 0 3 * * *")
+    timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
+    owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
+    sla: dict[TaskId, Duration] = Field(
+        default={}, description="for a task, such as {smoke_test: 40m}"
+    )
+    retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
+        default={}, description="for a task, such as {create_builder: 5}"
+    )
+    rebake: Literal["on_updates", "always", "never"] = Field(
+        default="on_updates", description="on_updates, always or never"
+    )
+    max_age: Duration = Field(
+        default=timedelta(days=7), description="rebake anyway after, such as 7d"
+    )
+
+    @property
+    def family(self) -> str:
+        """The family that its promoted images carry."""
+        return self.image.family or self.name
+
+    def sla_of(self, task_id: TaskId) -> timedelta:
+        return self.sla.get(task_id, DEFAULT_SLA[task_id])
+
+    def retries_of(self, task_id: TaskId) -> int:
+        return self.retries.get(task_id, DEFAULT_RETRIES[task_id])

@@ -1,0 +1,36 @@
+"""Names of everything a run makes: from the run alone, so that a retry finds its own.
+
+All are RFC 1035 labels of at most 63 characters for any recipe name of at most 35.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+
+
+def image_name(recipe: str, when: datetime, sha: str, run_id: str) -> str:
+    """`<recipe>-<yyyymmdd>t<hhmm>-<sha7>-<run4>`; `when` is the data interval's end, with zone."""
+    if when.tzinfo is None:
+        raise ValueError(f"the time {when.isoformat()} has no zone")
+    stamp = when.astimezone(UTC).strftime("%Y%m%dt%H%M")
+    return f"{recipe}-{stamp}-{sha[:7]}-{_hex(run_id, 4)}"
+
+
+def run_label(dag_id: str, run_id: str) -> str:
+    """12 hex characters that own everything the run makes."""
+    return _hex(f"{dag_id}\n{run_id}", 12)
+
+
+def builder_name(recipe: str, run_label: str, attempt: int) -> str:
+    """`bake-<recipe>-<run8>-<attempt>`."""
+    return f"bake-{recipe}-{run_label[:8]}-{attempt}"
+
+
+def smoke_name(recipe: str, run_label: str, attempt: int) -> str:
+    """`smoke-<recipe>-<run8>-<attempt>`."""
+    return f"smoke-{recipe}-{run_label[:8]}-{attempt}"
+
+
+def _hex(text: str, length: int) -> str:
+    return sha256(text.encode()).hexdigest()[:length]
