@@ -1,0 +1,253 @@
+"""Recipe files: YAML to Recipe, or every mistake at once with file, line, value and remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.tasks import TASK_IDS
+
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # PyYAML without libyaml: the same, ten times slower
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
+_MOST_SHOWN = 60
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One thing that is wrong in a file, and what to write instead."""
+
+    file: str
+    line: int
+    where: str
+    value: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        shown = f" (it is {self.value})" if self.value else ""
+        return f"{self.file}:{self.line}: {self.where} {self.problem}{shown}. {self.remedy}"
+
+
+class Mistakes(ValueError):
+    """Everything that is wrong in one file, in the order of its lines."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        self.mistakes = tuple(sorted(set(mistakes)))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def load_recipe(text: str, path: str) -> Recipe:
+    """The recipe of a file; `path` gives the name and stands in messages. Raises Mistakes."""
+    loader = Loader(text)
+    try:
+        root = loader.get_single_node()
+        found = list(_duplicates(root, path, seen=set()))
+        data = loader.construct_document(root) if root else {}
+    except yaml.MarkedYAMLError as broken:
+        raise Mistakes([_not_yaml(broken, path)]) from None
+    except (ValueError, yaml.YAMLError) as broken:
+        raise Mistakes([Mistake(path, 1, "the file", "", f"is not YAML: {broken}", "")]) from None
+    finally:
+        loader.dispose()
+    return _validate(data, root, path, found)
+
+
+def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
+    """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
+    recipes, broken = [], []
+    for file in sorted(folder.glob("*.y*ml")):
+        try:
+            recipes.append(_load_file(file))
+        except Mistakes as mistakes:
+            broken.append(mistakes)
+    return recipes, broken
+
+
+def _load_file(file: Path) -> Recipe:
+    if file.suffix != ".yaml":
+        remedy = f"Rename it to {file.stem}.yaml"
+        raise Mistakes([Mistake(str(file), 1, "the file", "", "is not read", remedy)])
+    try:
+        return load_recipe(file.read_text("utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as unreadable:
+        remedy = "Make it readable UTF-8 text"
+        mistake = Mistake(str(file), 1, "the file", "", f"cannot be read: {unreadable}", remedy)
+        raise Mistakes([mistake]) from None
+
+
+def _validate(data: Any, root: Node | None, path: str, found: list[Mistake]) -> Recipe:
+    if not isinstance(data, dict):
+        remedy = "Begin with `base: debian-cloud/debian-12`"
+        raise Mistakes([Mistake(path, 1, "the file", "", "is not a mapping", remedy)])
+    stem = Path(path).stem
+    if data.get("name", stem) != stem:
+        remedy = f"Leave it out, or rename the file to {data['name']}.yaml"
+        found.append(_mistake(path, root, ("name",), "differs from the file's name", remedy))
+    try:
+        recipe = Recipe.model_validate({**data, "name": stem})
+    except ValidationError as invalid:
+        found += _explain(invalid, root, path)
+    if found:
+        raise Mistakes(found)
+    return recipe
+
+
+def _duplicates(
+    node: Node | None, path: str, seen: set[int], where: _Path = ()
+) -> Iterator[Mistake]:
+    """YAML takes the last of two equal keys in silence; people mean both."""
+    if id(node) in seen:
+        return  # an alias, which may even contain itself
+    seen.add(id(node))
+    if isinstance(node, MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            name = str(key.value) if isinstance(key, ScalarNode) else ""
+            line = key.start_mark.line + 1
+            if name in first and name != "<<":
+                remedy = f"Keep one of them: the other is on line {first[name]}"
+                yield Mistake(path, line, _spell((*where, name)), "", "is given twice", remedy)
+            first.setdefault(name, line)
+            yield from _duplicates(value, path, seen, (*where, name))
+    elif isinstance(node, SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _duplicates(value, path, seen, (*where, index))
+
+
+def _not_yaml(broken: yaml.MarkedYAMLError, path: str) -> Mistake:
+    mark = broken.problem_mark or broken.context_mark
+    line = mark.line + 1 if mark else 1
+    problem = f"is not YAML: {broken.problem or broken.context}"
+    return Mistake(path, line, "the file", "", problem, "Look at this line and the one before it")
+
+
+def _explain(invalid: ValidationError, root: Node | None, path: str) -> Iterator[Mistake]:
+    for error in invalid.errors(include_url=False):
+        if error["type"] == "default_factory_not_called":
+            continue  # the name is wrong, and that is told already
+        yield _one(error, root, path)
+
+
+def _one(error: ErrorDetails, root: Node | None, path: str) -> Mistake:
+    loc: _Path = tuple(part for part in error["loc"] if part != "[key]")
+    if error["type"] == "missing":
+        problem, remedy = "is missing", f"Add it: {_expected(loc)}"
+        return _mistake(path, root, loc, problem, remedy, shown=False)
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(loc[:-1])
+        return _mistake(path, root, loc, "is not a field", _did_you_mean(loc[-1], known), False)
+    if error["loc"][-1] == "[key]":
+        remedy = _did_you_mean(loc[-1], list(TASK_IDS)) if loc[0] in {"sla", "retries"} else ""
+        remedy = remedy or f"Expected: {_expected(loc[:-1])}"
+        problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
+        return _mistake(path, root, loc, problem, remedy, shown=False)
+    return _mistake(path, root, loc, _problem(error), _remedy(error, loc))
+
+
+def _problem(error: ErrorDetails) -> str:
+    text = error["msg"].removeprefix("Value error, ")
+    return re.sub(r"^(Input|String|Value) should ", "should ", text)
+
+
+def _remedy(error: ErrorDetails, loc: _Path) -> str:
+    if loc == ("name",):
+        return "Rename the file: at most 35 of a-z, 0-9 and -, beginning with a letter"
+    annotation = _annotation_at(loc)
+    if error["type"] == "literal_error" and get_origin(annotation) is Literal:
+        return _did_you_mean(str(error["input"]), [str(choice) for choice in get_args(annotation)])
+    return f"Expected: {_expected(loc)}"
+
+
+def _did_you_mean(name: str | int, known: list[str]) -> str:
+    close = get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]}?"
+    return f"Choose one of: {', '.join(known)}" if known else "Leave it out"
+
+
+def _mistake(
+    path: str, root: Node | None, loc: _Path, problem: str, remedy: str, shown: bool = True
+) -> Mistake:
+    node, line = _find(root, loc)
+    value = _show(node) if shown and node is not None else ""
+    return Mistake(path, line, _spell(loc), value, problem, remedy)
+
+
+def _find(node: Node | None, loc: _Path) -> tuple[Node | None, int]:
+    """The node at `loc`, and the line it is told at: the key's, else the nearest there is."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in loc:
+        below = _below(node, part)
+        if below is None:
+            return None, line
+        node, line = below
+    return node, line
+
+
+def _below(node: Node | None, part: str | int) -> tuple[Node, int] | None:
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    if isinstance(node, MappingNode):
+        for key, value in reversed(node.value):  # of two equal keys the last one counts
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    return None
+
+
+def _show(node: Node) -> str:
+    if not isinstance(node, ScalarNode):
+        return "a list" if isinstance(node, SequenceNode) else "a mapping"
+    text = repr(node.value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _spell(loc: _Path) -> str:
+    """('builder', 'zones', 0) -> builder.zones[0]"""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.removeprefix(".") or "the file"
+
+
+def _expected(loc: _Path) -> str:
+    """The description of the nearest field."""
+    found = ""
+    fields: Mapping[str, Any] = Recipe.model_fields
+    for part in loc:
+        if part not in fields:
+            break
+        found = fields[str(part)].description or found
+        model = fields[str(part)].annotation
+        fields = model.model_fields if _is_model(model) else {}
+    return found or "another value"
+
+
+def _fields_at(loc: _Path) -> list[str]:
+    model: Any = _annotation_at(loc) if loc else Recipe
+    fields = list(model.model_fields) if _is_model(model) else []
+    return [field for field in fields if (loc, field) != ((), "name")]
+
+
+def _annotation_at(loc: _Path) -> Any:
+    model: Any = Recipe
+    for part in loc:
+        if not _is_model(model) or part not in model.model_fields:
+            return None
+        model = model.model_fields[str(part)].annotation
+    return model
+
+
+def _is_model(thing: Any) -> bool:
+    return isinstance(thing, type) and issubclass(thing, BaseModel)
