@@ -1,0 +1,33 @@
+"""The DAG's own `on_failure_callback`: tells that a run has failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+
+from bakehouse.notify.model import Channel, News, Occasion
+from bakehouse.notify.tell import tell
+
+
+class RunFailed(BaseNotifier):
+    """Runs in the DAG processor when a run of the DAG ends as failed.
+
+    :param channels: as JSON, since the DAG is serialised.
+    """
+
+    def __init__(self, channels: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def notify(self, context: Any) -> None:
+        """Tell every channel that wants failures."""
+        run = context["dag_run"]
+        news = News(
+            occasion=Occasion.FAILURE,
+            title=f"{run.dag_id} failed",
+            text=str(context.get("reason") or "a task failed"),
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+        )
+        tell([Channel.model_validate(channel) for channel in self.channels], news)

@@ -1,0 +1,50 @@
+"""Hands news to Airflow's notifiers. Blocking: a trigger calls it in a thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from bakehouse.notify.model import Channel, News
+
+SWITCH = "bakehouse_notifications"  # Airflow variable: "on" turns notifications on
+
+log = logging.getLogger(__name__)
+
+
+def tell(channels: Sequence[Channel], news: News) -> list[str]:
+    """Tell the channels that want this occasion; answers with the notifiers that were told.
+
+    A notifier that fails is logged and never fails the caller: the ledger has the record.
+    """
+    wanting = [channel for channel in channels if news.occasion in channel.on]
+    if not wanting or not _switched_on():
+        return []
+    told = [channel.notifier for channel in wanting if _tell(channel, news)]
+    if told:
+        log.info("told %s: %s", ", ".join(told), news.title)
+    return told
+
+
+def _tell(channel: Channel, news: News) -> bool:
+    try:
+        notifier = _notifier(channel)
+        notifier({"news": news})
+    except Exception as problem:  # whatever a notifier of the user's raises
+        log.warning("could not tell %s of %r: %s", channel.notifier, news.title, problem)
+        return False
+    return True
+
+
+def _notifier(channel: Channel) -> Any:
+    module, _, name = channel.path.rpartition(".")
+    return getattr(import_module(module), name)(**channel.keywords)
+
+
+def _switched_on() -> bool:
+    from airflow.sdk import Variable
+
+    value = Variable.get(SWITCH, default="off")
+    return str(value).strip().lower() in {"on", "true", "1", "yes"}

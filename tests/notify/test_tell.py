@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from airflow.sdk import BaseNotifier
+from pydantic import ValidationError
+
+from bakehouse.notify.model import Channel, News, Occasion
+from bakehouse.notify.tell import tell
+
+NEWS = News(
+    occasion=Occasion.SLA_MISS,
+    title="create_image of bake__web is late",
+    text="should have succeeded within 60 s",
+    dag_id="bake__web",
+    run_id="manual__1",
+)
+
+
+class Recorder(BaseNotifier):
+    template_fields = ("message",)
+    told: ClassVar[list[str]] = []
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self.message = message
+
+    def notify(self, context: Any) -> None:
+        if "fail" in self.message:
+            raise ConnectionError("no route to host")
+        self.told.append(self.message)
+
+
+def channel(message: str, **more: Any) -> Channel:
+    path = f"{Recorder.__module__}.Recorder"
+    return Channel(notifier=path, arguments={"message": message}, **more)
+
+
+@pytest.fixture(autouse=True)
+def recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS", "on")
+    monkeypatch.setattr("bakehouse.notify.tell._notifier", lambda c: Recorder(**c.keywords))
+    Recorder.told.clear()
+
+
+def test_the_notifier_renders_its_arguments_with_the_news() -> None:
+    assert len(tell([channel("late: {{ news.title }}")], NEWS)) == 1
+    assert Recorder.told == ["late: create_image of bake__web is late"]
+
+
+def test_a_channel_hears_only_the_occasions_it_asked_for() -> None:
+    assert tell([channel("x", on=(Occasion.PROMOTION,))], NEWS) == []
+    assert Recorder.told == []
+
+
+def test_off_unless_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS")
+    monkeypatch.setattr("airflow.sdk.Variable.get", lambda key, default: default)
+    assert tell([channel("x")], NEWS) == []
+
+
+def test_a_failing_notifier_neither_raises_nor_stops_the_others() -> None:
+    assert len(tell([channel("fail"), channel("second")], NEWS)) == 1
+    assert Recorder.told == ["second"]
+
+
+def test_short_names_bring_their_wording_and_the_user_has_the_last_word() -> None:
+    smtp = Channel(notifier="smtp", arguments={"to": "ops@example.com", "subject": "mine"})
+    assert smtp.path.endswith(".SmtpNotifier")
+    assert smtp.keywords["subject"] == "mine"
+    assert "news.text" in smtp.keywords["html_content"]
+
+
+@pytest.mark.parametrize("name", ["mail", "os", "a b.c", ""])
+def test_a_notifier_is_a_short_name_or_an_import_path(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Channel(notifier=name)
