@@ -1,4 +1,7 @@
-"""Recipe files: YAML to Recipe, or every mistake at once with file, line, value and remedy."""
+"""Files that users write: YAML to a model, or every mistake at once with file, line, value, remedy.
+
+`Kind` says what is in a file; recipes are one, fleets (bakehouse.fleet.load) another.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -24,6 +27,7 @@ except ImportError:  # PyYAML without libyaml: the same, ten times slower
 
 _MOST_SHOWN = 60
 _Path = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, order=True)
@@ -50,8 +54,55 @@ class Mistakes(ValueError):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
+@dataclass(frozen=True)
+class Kind(Generic[Model]):
+    """What a file holds: a model with a `name`, the tasks its `sla` and `retries` may name."""
+
+    model: type[Model]
+    task_ids: tuple[str, ...]
+    begin: str  # what the shortest file begins with
+
+    def expected(self, loc: _Path) -> str:
+        """The description of the nearest field."""
+        found = ""
+        fields: Mapping[str, Any] = self.model.model_fields
+        for part in loc:
+            if part not in fields:
+                break
+            found = fields[str(part)].description or found
+            model = fields[str(part)].annotation
+            fields = model.model_fields if _is_model(model) else {}
+        return found or "another value"
+
+    def fields_at(self, loc: _Path) -> list[str]:
+        model: Any = self.annotation_at(loc) if loc else self.model
+        fields = list(model.model_fields) if _is_model(model) else []
+        return [field for field in fields if (loc, field) != ((), "name")]
+
+    def annotation_at(self, loc: _Path) -> Any:
+        model: Any = self.model
+        for part in loc:
+            if not _is_model(model) or part not in model.model_fields:
+                return None
+            model = model.model_fields[str(part)].annotation
+        return model
+
+
+RECIPES = Kind(Recipe, TASK_IDS, begin="base: debian-cloud/debian-12")
+
+
 def load_recipe(text: str, path: str) -> Recipe:
     """The recipe of a file; `path` gives the name and stands in messages. Raises Mistakes."""
+    return load_text(RECIPES, text, path)
+
+
+def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
+    """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
+    return load_folder(RECIPES, folder)
+
+
+def load_text(kind: Kind[Model], text: str, path: str) -> Model:
+    """What a file of this kind says; its stem is the name. Raises Mistakes."""
     loader = Loader(text)
     try:
         root = loader.get_single_node()
@@ -63,47 +114,49 @@ def load_recipe(text: str, path: str) -> Recipe:
         raise Mistakes([Mistake(path, 1, "the file", "", f"is not YAML: {broken}", "")]) from None
     finally:
         loader.dispose()
-    return _validate(data, root, path, found)
+    return _validate(kind, data, root, path, found)
 
 
-def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
+def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mistakes]]:
     """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
-    recipes, broken = [], []
+    good, broken = [], []
     for file in sorted(folder.glob("*.y*ml")):
         try:
-            recipes.append(_load_file(file))
+            good.append(_load_file(kind, file))
         except Mistakes as mistakes:
             broken.append(mistakes)
-    return recipes, broken
+    return good, broken
 
 
-def _load_file(file: Path) -> Recipe:
+def _load_file(kind: Kind[Model], file: Path) -> Model:
     if file.suffix != ".yaml":
         remedy = f"Rename it to {file.stem}.yaml"
         raise Mistakes([Mistake(str(file), 1, "the file", "", "is not read", remedy)])
     try:
-        return load_recipe(file.read_text("utf-8"), str(file))
+        return load_text(kind, file.read_text("utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as unreadable:
         remedy = "Make it readable UTF-8 text"
         mistake = Mistake(str(file), 1, "the file", "", f"cannot be read: {unreadable}", remedy)
         raise Mistakes([mistake]) from None
 
 
-def _validate(data: Any, root: Node | None, path: str, found: list[Mistake]) -> Recipe:
+def _validate(
+    kind: Kind[Model], data: Any, root: Node | None, path: str, found: list[Mistake]
+) -> Model:
     if not isinstance(data, dict):
-        remedy = "Begin with `base: debian-cloud/debian-12`"
+        remedy = f"Begin with `{kind.begin}`"
         raise Mistakes([Mistake(path, 1, "the file", "", "is not a mapping", remedy)])
     stem = Path(path).stem
     if data.get("name", stem) != stem:
         remedy = f"Leave it out, or rename the file to {data['name']}.yaml"
         found.append(_mistake(path, root, ("name",), "differs from the file's name", remedy))
     try:
-        recipe = Recipe.model_validate({**data, "name": stem})
+        model = kind.model.model_validate({**data, "name": stem})
     except ValidationError as invalid:
-        found += _explain(invalid, root, path)
+        found += _explain(kind, invalid, root, path)
     if found:
         raise Mistakes(found)
-    return recipe
+    return model
 
 
 def _duplicates(
@@ -135,27 +188,29 @@ def _not_yaml(broken: yaml.MarkedYAMLError, path: str) -> Mistake:
     return Mistake(path, line, "the file", "", problem, "Look at this line and the one before it")
 
 
-def _explain(invalid: ValidationError, root: Node | None, path: str) -> Iterator[Mistake]:
+def _explain(
+    kind: Kind[Any], invalid: ValidationError, root: Node | None, path: str
+) -> Iterator[Mistake]:
     for error in invalid.errors(include_url=False):
         if error["type"] == "default_factory_not_called":
             continue  # the name is wrong, and that is told already
-        yield _one(error, root, path)
+        yield _one(kind, error, root, path)
 
 
-def _one(error: ErrorDetails, root: Node | None, path: str) -> Mistake:
+def _one(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> Mistake:
     loc: _Path = tuple(part for part in error["loc"] if part != "[key]")
     if error["type"] == "missing":
-        problem, remedy = "is missing", f"Add it: {_expected(loc)}"
+        problem, remedy = "is missing", f"Add it: {kind.expected(loc)}"
         return _mistake(path, root, loc, problem, remedy, shown=False)
     if error["type"] == "extra_forbidden":
-        known = _fields_at(loc[:-1])
+        known = kind.fields_at(loc[:-1])
         return _mistake(path, root, loc, "is not a field", _did_you_mean(loc[-1], known), False)
     if error["loc"][-1] == "[key]":
-        remedy = _did_you_mean(loc[-1], list(TASK_IDS)) if loc[0] in {"sla", "retries"} else ""
-        remedy = remedy or f"Expected: {_expected(loc[:-1])}"
+        remedy = _did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
+        remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
         return _mistake(path, root, loc, problem, remedy, shown=False)
-    return _mistake(path, root, loc, _problem(error), _remedy(error, loc))
+    return _mistake(path, root, loc, _problem(error), _remedy(kind, error, loc))
 
 
 def _problem(error: ErrorDetails) -> str:
@@ -163,13 +218,13 @@ def _problem(error: ErrorDetails) -> str:
     return re.sub(r"^(Input|String|Value) should ", "should ", text)
 
 
-def _remedy(error: ErrorDetails, loc: _Path) -> str:
+def _remedy(kind: Kind[Any], error: ErrorDetails, loc: _Path) -> str:
     if loc == ("name",):
         return "Rename the file: at most 35 of a-z, 0-9 and -, beginning with a letter"
-    annotation = _annotation_at(loc)
+    annotation = kind.annotation_at(loc)
     if error["type"] == "literal_error" and get_origin(annotation) is Literal:
         return _did_you_mean(str(error["input"]), [str(choice) for choice in get_args(annotation)])
-    return f"Expected: {_expected(loc)}"
+    return f"Expected: {kind.expected(loc)}"
 
 
 def _did_you_mean(name: str | int, known: list[str]) -> str:
@@ -219,34 +274,6 @@ def _spell(loc: _Path) -> str:
     """('builder', 'zones', 0) -> builder.zones[0]"""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     return text.removeprefix(".") or "the file"
-
-
-def _expected(loc: _Path) -> str:
-    """The description of the nearest field."""
-    found = ""
-    fields: Mapping[str, Any] = Recipe.model_fields
-    for part in loc:
-        if part not in fields:
-            break
-        found = fields[str(part)].description or found
-        model = fields[str(part)].annotation
-        fields = model.model_fields if _is_model(model) else {}
-    return found or "another value"
-
-
-def _fields_at(loc: _Path) -> list[str]:
-    model: Any = _annotation_at(loc) if loc else Recipe
-    fields = list(model.model_fields) if _is_model(model) else []
-    return [field for field in fields if (loc, field) != ((), "name")]
-
-
-def _annotation_at(loc: _Path) -> Any:
-    model: Any = Recipe
-    for part in loc:
-        if not _is_model(model) or part not in model.model_fields:
-            return None
-        model = model.model_fields[str(part)].annotation
-    return model
 
 
 def _is_model(thing: Any) -> bool:

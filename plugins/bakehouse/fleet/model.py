@@ -1,0 +1,94 @@
+"""A fleet, as users write it in `include/fleets/<name>.yaml`; the file's stem is the name.
+
+The JSON form (`model_dump(mode="json")`) is the form of the file: it validates again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from bakehouse.fleet.stages import Stage, check_stages
+from bakehouse.fleet.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
+from bakehouse.recipe.duration import Duration
+from bakehouse.recipe.model import Frozen, RecipeName, ResourceName, ZoneName
+
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        # not an f-string: pydantic fills the braces of its template
+        raise PydanticCustomError("twice", "names {names} twice", {"names": ", ".join(twice)})  # ruff: ignore[missing-f-string-syntax]
+    return names
+
+
+class Members(Frozen):
+    """Which instances: by name in one zone, or whatever carries the labels, in these zones."""
+
+    instances: Annotated[tuple[ResourceName, ...], AfterValidator(_once)] | None = Field(
+        default=None, description="names, such as [web-1, web-2]; their order is the rollout's"
+    )
+    labels: dict[LabelKey, LabelValue] | None = Field(
+        default=None, min_length=1, description="all must match, such as {fleet: web}"
+    )
+    zones: Annotated[tuple[ZoneName, ...], AfterValidator(_once)] = Field(
+        min_length=1, description="where they are, such as [us-central1-a]"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.instances is None) == (self.labels is None):
+            raise PydanticCustomError("members", "needs either instances or labels, not both")
+        return self
+
+
+class Fleet(Frozen):
+    """A group of instances that run one image."""
+
+    name: RecipeName = Field(description="the file's stem: at most 35 of a-z, 0-9, -")
+    description: str = Field(default="", description="one line for people")
+    recipe: RecipeName = Field(description="the recipe whose images its members run")
+    members: Members = Field(
+        description="{instances: [web-1], zones: [us-central1-a]} or {labels: {fleet: web}, ...}"
+    )
+    strategy: Literal["swap"] = Field(default="swap", description="swap: the boot disk alone")
+    stages: Annotated[tuple[Stage, ...], AfterValidator(check_stages)] = Field(
+        default=(1, "50%", "100%"),
+        max_length=10,
+        description="how many are on the new image after each, such as [1, 50%, 100%]",
+    )
+    max_unavailable: int = Field(
+        default=1, ge=1, le=100, description="members down at the same moment, such as 1"
+    )
+    soak: Duration | None = Field(
+        default=None, description="watch each stage for this long before the next, such as 10m"
+    )
+    health_deadline: Duration = Field(
+        default=timedelta(minutes=10), description="from start to healthy, such as 10m"
+    )
+    wait_for_fleet: Duration = Field(
+        default=timedelta(hours=2), description="for another rollout to end, such as 2h"
+    )
+    rollout: Literal["with_bake", "follow", "manual"] = Field(
+        default="manual", description="with_bake, follow or manual"
+    )
+    on_failure: Literal["roll_back", "halt"] = Field(
+        default="roll_back", description="roll_back or halt"
+    )
+    owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
+    sla: dict[TaskId, Duration] = Field(default={}, description="for a task, such as {replace: 3h}")
+    retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
+        default={}, description="for a task, such as {replace: 5}"
+    )
+
+    def sla_of(self, task_id: TaskId) -> timedelta:
+        return self.sla.get(task_id, DEFAULT_SLA[task_id])
+
+    def retries_of(self, task_id: TaskId) -> int:
+        return self.retries.get(task_id, DEFAULT_RETRIES[task_id])
