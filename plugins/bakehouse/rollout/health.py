@@ -1,0 +1,79 @@
+"""What a member says of itself: the guest attribute `bakehouse/health`, and whether to believe it.
+
+An answer counts only when it is of this boot: the attribute outlives a stop, so the last word of
+the old image would otherwise pass for the first word of the new one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One report of a guest (CONTRACT: written at every boot, fresh by `boot_id`)."""
+
+    state: str  # healthy | unhealthy
+    image: str
+    boot_id: str
+    detail: str = ""
+
+
+class Verdict(StrEnum):
+    """What a report means for a member that is to run `image`."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    SILENT = "silent"  # nothing fresh said yet
+
+
+def parse(text: str | None) -> Health | None:
+    """The report; None when there is none or it cannot be read (a guest may write anything)."""
+    if not text:
+        return None
+    try:
+        said: Any = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not {"state", "image", "boot_id"} <= said.keys():
+        return None
+    return Health(
+        state=str(said["state"]),
+        image=str(said["image"]),
+        boot_id=str(said["boot_id"]),
+        detail=_short(said.get("detail", "")),
+    )
+
+
+def judge(health: Health | None, image: str, before: str | None) -> Verdict:
+    """Believe a report of `image` from another boot than `before` (None: any boot)."""
+    if health is None or health.image != image or health.boot_id == before:
+        return Verdict.SILENT
+    return Verdict.HEALTHY if health.state == HEALTHY else Verdict.UNHEALTHY
+
+
+def late(started: datetime | None, deadline: timedelta, now: datetime) -> bool:
+    """Whether a member that started at `started` has used up its time (False: not yet started)."""
+    return started is not None and now - started > deadline
+
+
+def explain(health: Health | None, image: str, before: str | None) -> str:
+    """One line for the log and the run's reason."""
+    if health is None:
+        return "no health report"
+    if health.boot_id == before:
+        return f"no report of this boot; the last one, of {health.image}, is from before the stop"
+    if health.image != image:
+        return f"reports the image {health.image!r} instead of {image!r}"
+    return f"{health.state}: {health.detail}" if health.detail else health.state
+
+
+def _short(detail: object, limit: int = 500) -> str:
+    text = detail if isinstance(detail, str) else json.dumps(detail, sort_keys=True)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

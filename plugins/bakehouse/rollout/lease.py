@@ -1,0 +1,227 @@
+"""One way into a fleet at a time: a lease by compare-and-swap, in the ledger's object store.
+
+A lease is a log, `<base>/leases/<name>/<generation>.json`, and its newest record is the truth. A
+record is only ever created, never changed, and creating is exclusive: of two who saw the same
+newest generation one makes the next, the other is told that it exists. That is `os.link` on a
+file system and `ifGenerationMatch=0` on Cloud Storage; a store that cannot do it is refused.
+docs/decisions holds why it is this and when a lease may be taken over.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+EXCLUSIVE_STORES = frozenset({"gs", "gcs"})  # `pipe_file(mode="create")` is atomic there
+KEPT = 8  # old generations left for the reader of a log; fewer are looked at by nobody
+
+
+class Owner(BaseModel):
+    """The run that holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dag_id: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.dag_id} {self.run_id}"
+
+
+class Record(BaseModel):
+    """One generation of a lease."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    generation: int
+    owner: Owner
+    since: datetime
+    expires: datetime
+    released: bool = False
+    token: str  # tells the writer its own record, when the answer to its creation was lost
+
+
+class Claim(StrEnum):
+    """What a run that asks for the lease may do."""
+
+    TAKE = "take"
+    RENEW = "renew"  # it is ours already
+    WAIT = "wait"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and why in one line."""
+
+    claim: Claim
+    why: str
+
+
+def decide(newest: Record | None, owner: Owner, run_state: str | None, now: datetime) -> Decision:
+    """Whether `owner` may have the lease. `run_state` is Airflow's of the holder's run, None when
+    Airflow does not know that run (deleted, or of another Airflow on the same ledger)."""
+    if newest is None or newest.released:
+        return Decision(Claim.TAKE, "it was free")
+    if newest.owner == owner:
+        return Decision(Claim.RENEW, "this run has it already")
+    if run_state in {"success", "failed"}:
+        return Decision(Claim.TAKE, f"its owner ({newest.owner}) has ended: {run_state}")
+    if run_state is None and newest.expires <= now:
+        return Decision(Claim.TAKE, f"its owner ({newest.owner}) is unknown and its time is over")
+    state = run_state or "unknown here"
+    return Decision(Claim.WAIT, f"{newest.owner} ({state}) has it since {newest.since:%F %T}")
+
+
+class UnsafeStore(ValueError):
+    """The store of the ledger cannot create an object exclusively."""
+
+
+class Lease:
+    """The lease whose generations are in `folder`. Every call reads the store."""
+
+    def __init__(self, fs: AbstractFileSystem, folder: str) -> None:
+        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+        if not isinstance(fs, LocalFileSystem) and not protocols & EXCLUSIVE_STORES:
+            raise UnsafeStore(
+                f"{folder}: leases need a store that creates an object only if it is absent; "
+                "file:// and gs:// do. Set the Variable bakehouse_ledger to one of these"
+            )
+        self._fs, self._folder = fs, folder.rstrip("/")
+
+    def newest(self) -> Record | None:
+        """The record that counts; None when there never was one."""
+        while generations := self._generations():
+            record = self._read(generations[-1])
+            if record is not None:
+                return record
+        return None
+
+    def take(self, owner: Owner, after: Record | None, now: datetime, time: timedelta) -> bool:
+        """Become the holder if `after` is still the newest record; False when it is not."""
+        return self._append(owner, after, now, now + time, released=False)
+
+    def release(self, owner: Owner, now: datetime) -> bool:
+        """Let go what `owner` holds; False when it holds nothing. Repeating it does nothing."""
+        while (newest := self.newest()) is not None:
+            if newest.owner != owner or newest.released:
+                return False
+            if self._append(owner, newest, now, now, released=True):
+                return True
+        return False
+
+    def held_by(self, owner: Owner) -> bool:
+        """Whether `owner` has the lease now."""
+        newest = self.newest()
+        return newest is not None and newest.owner == owner and not newest.released
+
+    def _append(
+        self,
+        owner: Owner,
+        after: Record | None,
+        now: datetime,
+        expires: datetime,
+        *,
+        released: bool,
+    ) -> bool:
+        record = Record(
+            generation=after.generation + 1 if after else 1,
+            owner=owner,
+            since=after.since if after and after.owner == owner else now,
+            expires=expires,
+            released=released,
+            token=uuid.uuid4().hex,
+        )
+        if not self._create(record):
+            return False
+        # Who was slow may have made again a generation that was trimmed meanwhile. The newest is
+        # never trimmed, so one that is newer than ours is seen here.
+        generations = self._generations()
+        if generations[-1] != record.generation:
+            self._remove([record.generation])
+            return False
+        self._remove(generations[:-KEPT])
+        return True
+
+    def _create(self, record: Record) -> bool:
+        path = self._path(record.generation)
+        try:
+            _create_exclusively(self._fs, path, record.model_dump_json().encode())
+        except FileExistsError:
+            mine = self._read(record.generation)
+            return mine is not None and mine.token == record.token
+        return True
+
+    def _generations(self) -> list[int]:
+        self._fs.invalidate_cache()
+        try:
+            names = self._fs.ls(self._folder, detail=False)
+        except FileNotFoundError:
+            return []
+        stems = (Path(name).name.removesuffix(".json") for name in names)
+        return sorted(int(stem) for stem in stems if stem.isdigit())
+
+    def _read(self, generation: int) -> Record | None:
+        """None when it was trimmed since it was listed."""
+        try:
+            return Record.model_validate_json(self._fs.cat_file(self._path(generation)))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise ValueError(
+                f"{self._path(generation)} is not a lease's record: {error}"
+            ) from error
+
+    def _remove(self, generations: list[int]) -> None:
+        for generation in generations:
+            try:
+                self._fs.rm_file(self._path(generation))
+            except FileNotFoundError:
+                continue
+
+    def _path(self, generation: int) -> str:
+        return f"{self._folder}/{generation:08d}.json"
+
+
+def acquire(
+    lease: Lease,
+    owner: Owner,
+    now: datetime,
+    time: timedelta,
+    run_state: Callable[[Owner], str | None],
+) -> Decision:
+    """Take or renew the lease, or say who has it (WAIT). Safe to repeat."""
+    while True:
+        newest = lease.newest()
+        holder = newest.owner if newest and not newest.released else None
+        state = run_state(holder) if holder and holder != owner else None
+        decision = decide(newest, owner, state, now)
+        if decision.claim is Claim.WAIT or lease.take(owner, newest, now, time):
+            return decision
+
+
+def _create_exclusively(fs: AbstractFileSystem, path: str, content: bytes) -> None:
+    """Make the object with all of its content, or raise FileExistsError."""
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(path, content, mode="create")
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.stem}-{uuid.uuid4().hex}")
+    try:
+        with draft.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, target)  # fsspec's own "create" looks first and writes then: not exclusive
+    finally:
+        draft.unlink(missing_ok=True)

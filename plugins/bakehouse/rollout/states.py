@@ -1,0 +1,183 @@
+"""The swap of one member's boot disk: named states, legal moves, and the step that each asks for.
+
+Nothing is remembered: a state is read from what stands (which disk is the boot disk, whether the
+instance runs, what it says of itself), so a walker that was killed anywhere goes on by looking.
+A stop is asked for in one state only, while the instance runs on another disk than the goal's; once
+the goal's disk is attached no way leads back there, so nothing stops a member twice.
+
+The way back is the same walk with another goal. The drawing is docs/rollout-states.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bakehouse.rollout.health import Health, Verdict, judge, late
+
+
+class State(StrEnum):
+    """Where a member stands on the way to its goal."""
+
+    PENDING = "pending"  # the goal's disk does not exist
+    PREPARING = "preparing"  # ... is being made
+    PREPARED = "prepared"  # ... is ready; the instance runs on another
+    STOPPING = "stopping"
+    STOPPED = "stopped"  # off, the other disk still attached
+    BARE = "bare"  # off, without a boot disk
+    LOADED = "loaded"  # off, the goal's disk attached
+    STARTING = "starting"
+    BOOTING = "booting"  # runs on the goal's disk, nothing fresh said yet
+    REPLACED = "replaced"
+    UNHEALTHY = "unhealthy"  # said so, or said nothing within its time
+    LOST = "lost"  # gone, another instance of that name, or in other hands
+
+
+class Step(StrEnum):
+    """What to do next."""
+
+    MAKE_DISK = "make_disk"
+    STOP = "stop"
+    DETACH = "detach"
+    ATTACH = "attach"
+    START = "start"
+    WAIT = "wait"
+    END = "end"
+
+
+class Disk(StrEnum):
+    """What is known of the goal's disk."""
+
+    ABSENT = "absent"
+    CREATING = "creating"
+    READY = "ready"
+    TAKEN = "taken"  # made from another image, or attached to something else
+
+
+STEP: dict[State, Step] = {
+    State.PENDING: Step.MAKE_DISK,
+    State.PREPARING: Step.WAIT,
+    State.PREPARED: Step.STOP,
+    State.STOPPING: Step.WAIT,
+    State.STOPPED: Step.DETACH,
+    State.BARE: Step.ATTACH,
+    State.LOADED: Step.START,
+    State.STARTING: Step.WAIT,
+    State.BOOTING: Step.WAIT,
+    State.REPLACED: Step.END,
+    State.UNHEALTHY: Step.END,
+    State.LOST: Step.END,
+}
+
+# A look may miss a state that passes quickly (STOPPING, STARTING), never one that waits for a step
+# of ours. LOADED comes again when a machine of spare capacity is taken away while it boots.
+MOVES: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset(
+        {State.PREPARING, State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}
+    ),
+    State.PREPARING: frozenset({State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}),
+    State.PREPARED: frozenset({State.STOPPING, State.STOPPED}),
+    State.STOPPING: frozenset({State.STOPPED, State.LOADED}),
+    State.STOPPED: frozenset({State.BARE}),
+    State.BARE: frozenset({State.LOADED}),
+    State.LOADED: frozenset({State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}),
+    State.STARTING: frozenset({State.BOOTING, State.LOADED, State.REPLACED, State.UNHEALTHY}),
+    State.BOOTING: frozenset({State.REPLACED, State.UNHEALTHY, State.STOPPING, State.LOADED}),
+    State.REPLACED: frozenset(),
+    State.UNHEALTHY: frozenset(),
+    State.LOST: frozenset(),
+}
+FINAL = frozenset(state for state, step in STEP.items() if step is Step.END)
+
+OFF = frozenset({"TERMINATED", "STOPPED"})
+GOING_DOWN = frozenset({"STOPPING", "PENDING_STOP"})
+COMING_UP = frozenset({"PROVISIONING", "STAGING", "REPAIRING", "PENDING"})
+
+
+class IllegalMove(ValueError):
+    """A member came into a state that our own steps cannot lead to: somebody else acts on it."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a member is to become. `before` is the boot that a health report must not be of.
+
+    `image` is None for one that never says how it is: to run is then all that can be asked.
+    """
+
+    instance_id: str
+    disk: str
+    image: str | None
+    before: str | None
+    healthy_within: timedelta
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands, as just read; `instance_id` is None when no instance has the name."""
+
+    instance_id: str | None
+    status: str = ""
+    boot_disk: str | None = None
+    goal_disk: Disk = Disk.ABSENT
+    health: Health | None = None
+    started: datetime | None = None
+
+
+def read(facts: Facts, goal: Goal, now: datetime) -> State:
+    """The state that the facts are of."""
+    if facts.instance_id != goal.instance_id or facts.goal_disk is Disk.TAKEN:
+        return State.LOST
+    if facts.boot_disk == goal.disk:
+        return _on_the_goal(facts, goal, now)
+    if facts.goal_disk is Disk.ABSENT:
+        return State.PENDING
+    if facts.goal_disk is Disk.CREATING:
+        return State.PREPARING
+    return _on_another(facts)
+
+
+def _on_another(facts: Facts) -> State:
+    if facts.status in GOING_DOWN:
+        return State.STOPPING
+    if facts.status in OFF:
+        return State.BARE if facts.boot_disk is None else State.STOPPED
+    # Running and on its way up are stopped alike: what comes up here is the image to be replaced.
+    return State.PREPARED if facts.status in {"RUNNING", *COMING_UP} else State.LOST
+
+
+def _on_the_goal(facts: Facts, goal: Goal, now: datetime) -> State:
+    if facts.status in OFF:
+        return State.LOADED
+    if facts.status in GOING_DOWN:
+        return State.STOPPING
+    if facts.status in COMING_UP:
+        return State.STARTING
+    if facts.status != "RUNNING":
+        return State.LOST
+    if goal.image is None:
+        return State.REPLACED
+    verdict = judge(facts.health, goal.image, goal.before)
+    if verdict is Verdict.HEALTHY:
+        return State.REPLACED
+    if verdict is Verdict.UNHEALTHY or late(facts.started, goal.healthy_within, now):
+        return State.UNHEALTHY
+    return State.BOOTING
+
+
+def move(before: State | None, after: State) -> State:
+    """`after`, when `before` may become it (staying is legal, and losing a member always is)."""
+    legal = before is None or after in {before, State.LOST} or after in MOVES[before]
+    if not legal:
+        raise IllegalMove(
+            f"went from {before} to {after}, which no step of this rollout does: "
+            "somebody else acts on the instance"
+        )
+    return after
+
+
+def edges() -> Iterable[tuple[State, State]]:
+    """Every legal move, in reading order; LOST, which every state may become, is left out."""
+    return ((a, b) for a in State for b in State if b in MOVES[a])

@@ -1,0 +1,212 @@
+"""Swap: the boot disk is replaced, everything else of the instance stays.
+
+Pure: what is handed to the walk, what it reads out of Compute Engine's answers, and the bodies of
+its calls. The new disk is like the old one (type, size, key, snapshot schedules, the users' labels)
+but for its content, and is attached in the old one's way (device name, auto-delete).
+
+The way back takes the kept disk where it still is: it needs nothing that could be refused just then
+(quota, a deleted image), and it holds what last worked, host keys included. After the stage has
+passed it is gone, and the way back makes a disk from the image that the member had, by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bakehouse.recipe.model import Frozen
+from bakehouse.rollout.health import Health, parse
+from bakehouse.rollout.plan import (
+    FLEET,
+    MEMBER,
+    BootDisk,
+    Change,
+    Member,
+    RolloutPlan,
+    Target,
+    disk_name,
+    foreign,
+    remember,
+)
+from bakehouse.rollout.states import Disk, Facts, Goal
+
+Resource = Mapping[str, Any]
+
+UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
+
+
+class Swap(Frozen):
+    """One member's walk, forward or back; all that it needs besides what it sees."""
+
+    member: str
+    zone: str
+    id: str
+    fleet: str
+    run: str
+    way: Literal["forward", "back"]
+    image: Target
+    disk: str = Field(description="the boot disk that it shall have")
+    kept: bool = Field(default=False, description="that disk is the one it had, not to be made")
+    old: BootDisk = Field(description="the disk it had when the run began")
+    before: str | None = Field(default=None, description="boot_id of the last report before")
+    speaks: bool = Field(default=True, description="the image reports its health")
+
+    def goal(self, healthy_within: timedelta) -> Goal:
+        image = self.image.name if self.speaks else None
+        return Goal(self.id, self.disk, image, self.before, healthy_within)
+
+
+def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
+    """The replacement of a member that last said `health`."""
+    on_image = health is not None and health.image == plan.image.name
+    return Swap(
+        member=change.name,
+        zone=change.zone,
+        id=change.id,
+        fleet=plan.fleet,
+        run=plan.run,
+        way="forward",
+        image=plan.image,
+        disk=change.disk,
+        old=change.old,
+        # A report of the new image can only be of this run's own boot: an earlier try got there.
+        before=health.boot_id if health is not None and not on_image else None,
+    )
+
+
+def back(done: Swap, image: Target, *, kept: bool, health: Health | None, speaks: bool) -> Swap:
+    """The way back of `done` to `image`, the one it had."""
+    disk = done.old.name if kept else disk_name(done.member, done.run, image.id)
+    before = health.boot_id if health is not None else done.before
+    changes = {
+        "way": "back",
+        "image": image,
+        "disk": disk,
+        "kept": kept,
+        "before": before,
+        "speaks": speaks,
+    }
+    return done.model_copy(update=changes)
+
+
+def is_touched(instance: Resource, old: BootDisk) -> bool:
+    """Whether the member is not simply running on the disk it had."""
+    boot = boot_of(instance)
+    return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
+
+
+def facts(
+    swap: Swap, instance: Resource | None, disk: Resource | None, said: Mapping[str, str]
+) -> Facts:
+    """What stands, from instances.get, disks.get of the goal's disk and the guest attributes."""
+    if instance is None:
+        return Facts(instance_id=None)
+    boot = boot_of(instance)
+    return Facts(
+        instance_id=str(instance["id"]),
+        status=str(instance["status"]),
+        boot_disk=boot["name"] if boot else None,
+        goal_disk=_disk_state(swap, disk, str(instance["selfLink"])),
+        health=parse(said.get("health")),
+        started=_time(instance.get("lastStartTimestamp")),
+    )
+
+
+def boot_of(instance: Resource) -> dict[str, Any] | None:
+    """The attached boot disk as `instance` shows it, with its disk's `name`."""
+    for disk in instance.get("disks") or []:
+        if disk.get("boot"):
+            return {**disk, "name": last(disk["source"])}
+    return None
+
+
+def member_of(instance: Resource, disk: Resource | None) -> Member:
+    """The facts about one member; `disk` is its boot disk's own resource."""
+    boot = boot_of(instance)
+    return Member(
+        name=str(instance["name"]),
+        zone=last(instance["zone"]),
+        id=str(instance["id"]),
+        status=str(instance["status"]),
+        boot=_boot_disk(boot, disk) if boot and disk else None,
+    )
+
+
+def disk_body(swap: Swap, now: datetime) -> dict[str, Any]:
+    """disks.insert: owner and purpose stand in the body, so a kill leaves nothing unowned."""
+    old = swap.old
+    body: dict[str, Any] = {
+        "name": swap.disk,
+        "sourceImage": swap.image.self_link,
+        "type": old.type,
+        "sizeGb": str(max(old.size_gb, swap.image.disk_gb)),
+        "labels": {**old.labels, **_labels(swap, now)},
+        "description": remember(old),
+    }
+    if old.policies:
+        body["resourcePolicies"] = list(old.policies)
+    if old.kms_key:
+        body["diskEncryptionKey"] = {"kmsKeyName": old.kms_key}
+    return body
+
+
+def attachment(swap: Swap, disk_url: str) -> dict[str, Any]:
+    """instances.attachDisk: in the place and the way of the disk that was there."""
+    return {
+        "source": disk_url,
+        "boot": True,
+        "mode": "READ_WRITE",
+        "deviceName": swap.old.device_name,
+        "autoDelete": swap.old.auto_delete,
+    }
+
+
+def last(url: object) -> str:
+    """The name at the end of a resource's URL."""
+    return str(url).rsplit("/", 1)[-1]
+
+
+def _labels(swap: Swap, now: datetime) -> dict[str, str]:
+    expires = int((now + UNUSED_FOR).timestamp())
+    labels = {
+        "bakehouse-recipe": swap.image.recipe,
+        "bakehouse-run": swap.run,
+        "bakehouse-role": "member",
+        FLEET: swap.fleet,
+        MEMBER: swap.member,
+        "git-sha": swap.image.git_sha,
+        "expires": str(expires),
+    }
+    return {key: value for key, value in labels.items() if value}
+
+
+def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
+    if disk is None:
+        return Disk.TAKEN if swap.kept else Disk.ABSENT
+    if str(disk.get("sourceImageId", "")) != swap.image.id:
+        return Disk.TAKEN
+    if any(last(user) != last(instance) for user in disk.get("users") or []):
+        return Disk.TAKEN
+    return Disk.READY if disk.get("status") == "READY" else Disk.CREATING
+
+
+def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
+    return BootDisk(
+        name=str(disk["name"]),
+        image_id=str(disk.get("sourceImageId", "")),
+        image=str(disk.get("sourceImage", "")),
+        device_name=str(attached.get("deviceName", "")),
+        auto_delete=bool(attached.get("autoDelete", False)),
+        type=str(disk["type"]),
+        size_gb=int(disk["sizeGb"]),
+        labels=foreign(disk.get("labels") or {}),
+        policies=tuple(disk.get("resourcePolicies") or ()),
+        kms_key=(disk.get("diskEncryptionKey") or {}).get("kmsKeyName"),
+    )
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
