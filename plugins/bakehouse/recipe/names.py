@@ -22,8 +22,8 @@ def run_label(dag_id: str, run_id: str) -> str:
     return _hex(f"{dag_id}\n{run_id}", 12)
 
 
-def builder_name(recipe: str, run_label: str, attempt: int) -> str:
-    """`bake-<recipe>-<run8>-<attempt>`."""
+def builder_name(recipe: str, run_label: str, attempt: int | str) -> str:
+    """`bake-<recipe>-<run8>-<attempt>`; the attempt is a number, or `w` and a number."""
     return f"bake-{recipe}-{run_label[:8]}-{attempt}"
 
 

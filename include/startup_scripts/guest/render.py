@@ -1,0 +1,137 @@
+"""Renders the templates of an image with the metadata of the instance. Runs in the guest.
+
+`templates/` mirrors /; `*.j2` are Jinja2, the rest is copied. Names: instance attributes over
+project attributes (`-` becomes `_`), `attributes['a-b']`, `instance.*`, `image.*`, `vars.*`;
+a name that is not there is an error. Either everything is written or nothing: every mistake is
+told on standard error as `file:line: what`, and every path that was written on standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+
+SUFFIX = ".j2"
+MARKUP = (".html.j2", ".htm.j2", ".xml.j2", ".svg.j2")
+
+
+class Entry(NamedTuple):
+    """A file to be, `path` below /; a link's text is its target."""
+
+    path: str
+    mode: int
+    data: bytes
+
+
+def context(
+    instance: dict[str, Any], project: dict[str, str], image: dict[str, Any]
+) -> dict[str, Any]:
+    """The names that a template sees; ours win over an attribute of the same name."""
+    attributes = {**project, **instance.get("attributes", {})}
+    names = {key.replace("-", "_"): value for key, value in attributes.items()}
+    ours = {
+        "attributes": attributes,
+        "instance": instance,
+        "image": image,
+        "vars": image.get("vars", {}),
+    }
+    return {**names, **ours}
+
+
+def render(entries: list[Entry], names: dict[str, Any]) -> tuple[list[Entry], list[str]]:
+    """Entries as they shall be written, and what is wrong with those that cannot be."""
+    sources = {entry.path: entry for entry in entries}
+
+    def load(name: str) -> Any:
+        found = sources.get(name)
+        return (found.data.decode("utf-8"), name, lambda: True) if found else None
+
+    environment = Environment(
+        loader=FunctionLoader(load),
+        undefined=StrictUndefined,
+        autoescape=lambda name: bool(name) and str(name).endswith(MARKUP),
+        keep_trailing_newline=True,
+    )
+    done, wrong = [], []
+    for entry in entries:
+        try:
+            done.append(_one(environment, entry, names))
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            wrong.append(explain(error, entry.path, set(sources)))
+    return done, wrong
+
+
+def _one(environment: Environment, entry: Entry, names: dict[str, Any]) -> Entry:
+    if stat.S_ISLNK(entry.mode) or not entry.path.endswith(SUFFIX):
+        return entry
+    text = environment.get_template(entry.path).render(names)
+    return Entry(entry.path[: -len(SUFFIX)], entry.mode, text.encode("utf-8"))
+
+
+def explain(error: Exception, path: str, known: Any) -> str:
+    """`etc/app.conf.j2:3: 'port' is undefined`; the line is the template's own."""
+    where, line = path, getattr(error, "lineno", None) or 0
+    where = getattr(error, "filename", None) or where
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in known:
+            where, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return f"{where}:{line}: {getattr(error, 'message', None) or error}"
+
+
+def read_tree(folder: Path) -> list[Entry]:
+    entries = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            entries.append(Entry(name, stat.S_IFLNK | 0o777, bytes(path.readlink())))
+        elif path.is_file():
+            entries.append(Entry(name, path.stat().st_mode, path.read_bytes()))
+    return entries
+
+
+def write(root: Path, entry: Entry) -> None:
+    """Replace the file in one step; it keeps the owner that a package gave it."""
+    target = root / entry.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(f".{target.name}.bakehouse")
+    if stat.S_ISLNK(entry.mode):
+        half.unlink(missing_ok=True)
+        half.symlink_to(entry.data.decode())
+    else:
+        half.write_bytes(entry.data)
+        half.chmod(stat.S_IMODE(entry.mode))
+        if target.exists():
+            before = target.stat()
+            os.chown(half, before.st_uid, before.st_gid)
+    half.replace(target)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for option in ("templates", "instance", "project", "image", "root"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    instance, project, image = (
+        json.loads(path.read_text("utf-8")) for path in (given.instance, given.project, given.image)
+    )
+    done, wrong = render(read_tree(given.templates), context(instance, project, image))
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)
+        return 1
+    for entry in done:
+        write(given.root, entry)
+        print(f"/{entry.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

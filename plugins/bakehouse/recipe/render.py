@@ -1,0 +1,156 @@
+"""From recipe, commit and files to what the machines are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from bakehouse.recipe import payload
+from bakehouse.recipe.facts import ImageFacts
+from bakehouse.recipe.model import Recipe, Scalar
+from bakehouse.recipe.source import GUEST, SCRIPTS, Commit, GitFile
+from bakehouse.recipe.templates import RenderError, check_syntax, render_script, script_environment
+
+__all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
+
+INSTALL = "install.sh.j2"
+SMOKE_TEST = "smoke_test.sh"
+TEMPLATES = "templates/"
+_GUEST_FILES = ("render.py", "bakehouse-boot.service")
+_EXECUTABLE = 0o100755
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Everything of a bake but what belongs to the run (image name, nonce, run).
+
+    `recipe` carries the vars of this run; `files` is the payload without image.json.
+    """
+
+    recipe: Recipe
+    commit: Commit
+    bake_script: str
+    smoke_script: str
+    files: Mapping[str, GitFile]
+
+    def key_material(self) -> dict[str, Any]:
+        """What makes two images the same, as JSON; content_key() adds machine and base.
+
+        The smoke test is part of it: a promoted image with this key has passed this very test.
+        """
+        return {
+            "recipe": self.recipe.name,
+            "vars": self.recipe.vars,
+            "services": list(self.recipe.services),
+            "bake": self.bake_script,
+            "smoke": self.smoke_script,
+            "smoke_metadata": self.recipe.smoke.metadata,
+            "files": {path: [f.mode, sha256(f.data).hexdigest()] for path, f in self.files.items()},
+        }
+
+
+def render(
+    recipe: Recipe,
+    commit: Commit,
+    files: Mapping[str, GitFile],
+    vars_override: Mapping[str, Scalar] | None = None,
+) -> Rendered:
+    """`files` as of the commit, paths below SCRIPTS (source.scripts_at). Raises RenderError."""
+    recipe = _with_vars(recipe, vars_override or {})
+    own = _below(files, f"{recipe.scripts}/")
+    _check(recipe, files, own)
+    sources = {path: f.data.decode("utf-8", "replace") for path, f in files.items()}
+    environment = script_environment(sources, SCRIPTS)
+    names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
+    test = own[SMOKE_TEST].data.decode("utf-8", "replace") if SMOKE_TEST in own else ""
+    smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
+    install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
+    boot = render_script(environment, "boot.sh.j2", names)
+    return Rendered(
+        recipe=recipe,
+        commit=commit,
+        bake_script=render_script(environment, "bake.sh.j2", names),
+        smoke_script=render_script(environment, "smoke.sh.j2", smoke_names),
+        files={
+            **{f"recipe/{path}": file for path, file in own.items() if _travels(path)},
+            **{f"guest/{name}": files[f"{GUEST}/{name}"] for name in _GUEST_FILES},
+            "recipe/install.sh": GitFile(_EXECUTABLE, install.encode()),
+            "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
+        },
+    )
+
+
+def builder_metadata(rendered: Rendered, facts: ImageFacts, nonce: str) -> dict[str, str]:
+    """The builder's instance attributes. Raises payload.TooBig."""
+    files = {**rendered.files, "image.json": GitFile(0o100644, facts.to_json().encode())}
+    return {
+        **_common("builder", nonce),
+        "startup-script": payload.fit("the bake script", rendered.bake_script),
+        "bakehouse-payload": payload.encode(files),
+    }
+
+
+def smoke_metadata(rendered: Rendered, nonce: str) -> dict[str, str]:
+    """The smoke VM's instance attributes, with the recipe's own. Raises payload.TooBig."""
+    return {
+        **rendered.recipe.smoke.metadata,
+        **_common("smoke", nonce),
+        "startup-script": payload.fit("the smoke test", rendered.smoke_script),
+    }
+
+
+def _common(role: str, nonce: str) -> dict[str, str]:
+    # The project's SSH keys would become accounts, and those would stay in the image.
+    return {
+        "enable-guest-attributes": "TRUE",
+        "block-project-ssh-keys": "TRUE",
+        "bakehouse-role": role,
+        "bakehouse-nonce": nonce,
+    }
+
+
+def _with_vars(recipe: Recipe, override: Mapping[str, Scalar]) -> Recipe:
+    unknown = sorted(set(override) - set(recipe.vars))
+    if unknown:
+        known = ", ".join(sorted(recipe.vars)) or "none"
+        raise RenderError(
+            f"the recipe {recipe.name} has no vars {', '.join(unknown)}; it has {known}"
+        )
+    form = recipe.model_dump(mode="json")
+    try:
+        return Recipe.model_validate({**form, "vars": {**recipe.vars, **override}})
+    except ValidationError as invalid:
+        problems = "; ".join(f"vars {e['loc'][-1]} {e['msg']}" for e in invalid.errors())
+        raise RenderError(problems) from None
+
+
+def _below(files: Mapping[str, GitFile], folder: str) -> dict[str, GitFile]:
+    return {p.removeprefix(folder): file for p, file in files.items() if p.startswith(folder)}
+
+
+def _travels(path: str) -> bool:
+    """Notes for people stay at home; the smoke test goes to the smoke VM only."""
+    return path not in {INSTALL, SMOKE_TEST} and not path.endswith(".md")
+
+
+def _check(recipe: Recipe, files: Mapping[str, GitFile], own: Mapping[str, GitFile]) -> None:
+    """Everything that can be known to be wrong before a machine is made."""
+    theirs = [f"{recipe.scripts}/{INSTALL}"]
+    ours = ["bake.sh.j2", "boot.sh.j2", "smoke.sh.j2", *(f"{GUEST}/{n}" for n in _GUEST_FILES)]
+    missing = [f"{SCRIPTS}/{path}" for path in theirs + ours if path not in files]
+    if missing:
+        raise RenderError(f"the commit lacks {', '.join(missing)}: commit what is missing")
+    check_syntax(
+        (path, f"{SCRIPTS}/{recipe.scripts}/{path}", file.data.decode("utf-8", "replace"))
+        for path, file in sorted(own.items())
+        if path.startswith(TEMPLATES) and path.endswith(".j2")
+    )
+
+
+def _end_of(text: str) -> str:
+    """A here-document's end that does not occur in the text."""
+    return f"END_OF_TEST_{sha256(text.encode()).hexdigest()[:16]}"
