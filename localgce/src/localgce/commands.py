@@ -1,0 +1,69 @@
+"""Runs another program and turns its failure into one line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from localgce.machine import MachineError
+
+
+async def run(
+    *command: str | Path,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    line: Callable[[str], None] | None = None,
+    hint: str = "",
+) -> str:
+    """Run to the end; returns what it printed (empty when `stdout` takes it).
+
+    `line` gets each line of its standard error as it comes. Raises MachineError with the last line
+    it said, or with `hint`. When the caller is cancelled, the program and its children end.
+    """
+    words = [os.fspath(word) for word in command]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
+            stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+        )
+    except FileNotFoundError as error:
+        raise MachineError(hint or f"{words[0]} is not installed") from error
+    try:
+        printed, said = await asyncio.gather(_all(process.stdout), _lines(process.stderr, line))
+        code = await process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    if code != 0:
+        last = said[-1] if said else f"exit code {code}"
+        raise MachineError(f"{words[0]}: {last}" + (f" ({hint})" if hint else ""))
+    return printed
+
+
+async def _all(stream: asyncio.StreamReader | None) -> str:
+    return (await stream.read()).decode(errors="replace") if stream else ""
+
+
+async def _lines(
+    stream: asyncio.StreamReader | None, line: Callable[[str], None] | None
+) -> list[str]:
+    """The last lines of the stream."""
+    kept: list[str] = []
+    while stream and (raw := await stream.readline()):
+        text = raw.decode(errors="replace").strip()
+        if not text:
+            continue
+        kept = [*kept[-9:], text]
+        if line:
+            line(text)
+    return kept

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Runs inside the new root file system (chroot), once, while the public image is built.
+# Arguments: the UUID that the root file system will have.
+set -eu
+uuid=$1
+
+# --- what a machine of minutes does not need --------------------------------------------------
+systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+    e2scrub_all.timer fstrim.timer e2scrub_reap.service systemd-pstore.service remote-fs.target
+systemctl mask --quiet getty@tty1.service systemd-tmpfiles-clean.timer systemd-pcrphase.service \
+    systemd-pcrphase-sysinit.service systemd-update-utmp-runlevel.service \
+    systemd-network-generator.service dev-hugepages.mount dev-mqueue.mount \
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
+    modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service \
+    modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service
+systemctl enable --quiet systemd-networkd.service localgce-network.service \
+    localgce-disk-expand.service
+
+# --- certificates this host trusts beyond Debian's own ------------------------------------------
+python3 /tmp/localgce/extra_certificates.py /tmp/localgce/host-certificates.crt \
+    /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates
+update-ca-certificates > /dev/null
+
+# --- identity ----------------------------------------------------------------------------------
+: > /etc/machine-id
+rm -f /etc/hostname /var/lib/dbus/machine-id
+echo "UUID=$uuid / ext4 rw,discard,errors=remount-ro 0 1" > /etc/fstab
+
+# --- boot loader ---------------------------------------------------------------------------------
+update-initramfs -u -k all > /dev/null
+mkdir -p /boot/grub/i386-pc
+cp /usr/lib/grub/i386-pc/*.mod /usr/lib/grub/i386-pc/*.lst /usr/lib/grub/i386-pc/boot.img \
+    /boot/grub/i386-pc/
+grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img -p '(hd0,gpt1)/boot/grub' \
+    biosdisk part_gpt ext2 linux normal configfile serial terminal
+# The first boots read this; `update-grub` (a new kernel runs it) replaces it by its own.
+. /etc/default/grub
+cat > /boot/grub/grub.cfg <<GRUB
+linux /vmlinuz root=UUID=$uuid ro $GRUB_CMDLINE_LINUX
+initrd /initrd.img
+boot
+GRUB
+rm -rf /tmp/localgce
