@@ -30,7 +30,9 @@ class Program:
 
 
 def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program]:
+    """What the stack consists of; tasks of one that stays get a little time to end."""
     python = sys.executable
+    grace = 8 if record.owner_pid is None else 3
     serve = [
         python, str(Path(python).with_name("localgce")), "serve",
         "--port", str(record.gce_port), "--state", str(layout.gce),
@@ -42,7 +44,7 @@ def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program
     return [
         # its machines outlive a crash of the server and are adopted by the next: never "alone"
         Program(GCE, tuple(serve), 10, 30, alone=False),
-        *(Program(name, airflow_command(name), 20, 8, alone=True) for name in AIRFLOW),
+        *(Program(name, airflow_command(name), 20, grace, alone=True) for name in AIRFLOW),
         Program(WATCH, watch, 20, 3, alone=True),
     ]
 

@@ -1,0 +1,208 @@
+"""`make demo`: a recipe baked end to end on this machine, checked from outside, nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bakehouse.local import machines, processes
+from bakehouse.local.airflow_api import Airflow, AirflowError, Run
+from bakehouse.local.follow import Follower, error_lines, name
+from bakehouse.local.gce_api import Compute, ComputeError
+from bakehouse.local.health import Unhealthy
+from bakehouse.local.machines import Choice
+from bakehouse.local.report import Report, seconds_of
+from bakehouse.local.settings import SettingsError
+from bakehouse.local.stack import Stack, StackError
+from bakehouse.recipe.source import Commit, Repository, SourceError
+
+RECIPE = "web"
+DAG = f"bake__{RECIPE}"
+BAKE_DEADLINE = {"qemu": 1500.0, "instant": 300.0}  # seconds
+PARSE_DEADLINE = 90.0
+
+
+class DemoFailed(RuntimeError):
+    """The demo did not show what it claims; the message says which claim, and why."""
+
+
+@dataclass
+class Demo:
+    """What one step leaves for the next."""
+
+    project: Path
+    state: Path
+    choice: Choice
+    report: Report
+    stack: Stack = field(init=False)
+    commit: Commit = field(init=False)
+    airflow: Airflow = field(init=False)
+    compute: Compute = field(init=False)
+    run: Run = field(init=False)
+    image: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stack = Stack(
+            self.project,
+            self.state,
+            self.choice.machines,
+            self.choice.guest,
+            progress=self.report.line,
+        )
+
+
+def name_commit(demo: Demo) -> None:
+    """HEAD is what is baked; what is not committed is named, and stays out."""
+    with Repository(demo.project) as repository:
+        demo.commit = repository.resolve("HEAD")
+    demo.report.line(f"commit {demo.commit.sha} ({demo.commit.subject})")
+    if demo.commit.dirty:
+        shown = ", ".join(demo.commit.dirty[:8])
+        more = len(demo.commit.dirty) - 8
+        rest = f" and {more} more" if more > 0 else ""
+        demo.report.line(f"HEAD is baked, without what is not committed: {shown}{rest}", "yellow")
+
+
+def make_image(demo: Demo) -> None:
+    """The public image that the recipe stands on; instant machines need none."""
+    if demo.choice.machines == "qemu":
+        machines.make_public_image(demo.report.line)
+
+
+def start_stack(demo: Demo) -> None:
+    demo.stack.start()
+    record = demo.stack.record
+    demo.airflow = Airflow(record.airflow_url, demo.stack.user, demo.stack.password)
+    demo.compute = Compute(record.gce_url, record.gce_project)
+
+
+def bake(demo: Demo) -> None:
+    demo.airflow.wait_for_dag(DAG, PARSE_DEADLINE)
+    demo.run = run_dag(demo, DAG, {"git_ref": demo.commit.sha})
+
+
+def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
+    """Trigger it and follow it to its good end; raises DemoFailed with its errors."""
+    run_id = demo.airflow.trigger(dag_id, conf)
+    demo.report.line(f"{dag_id} runs as {run_id}")
+    follower = Follower(demo.airflow, demo.report, dag_id, run_id)
+    try:
+        run = demo.airflow.wait(dag_id, run_id, BAKE_DEADLINE[demo.choice.machines], follower)
+    finally:
+        demo.report.quiet()
+    if run.state != "success":
+        raise DemoFailed("\n".join([f"{dag_id} has failed", *failures(demo, run)]))
+    return run
+
+
+def failures(demo: Demo, run: Run) -> list[str]:
+    """The error lines of each failed task."""
+    said = []
+    for task in demo.airflow.tasks(run.dag_id, run.run_id):
+        if task.state == "failed":
+            lines = demo.airflow.log(
+                run.dag_id, run.run_id, task.task_id, task.try_number, task.map_index
+            )
+            said += [f"{name(task)}: {text}" for text in error_lines(lines)]
+    return said
+
+
+def check_image(demo: Demo) -> None:
+    """The claims of the table, each asked of Compute Engine."""
+    plan = demo.airflow.xcom(DAG, demo.run.run_id, "plan_bake")
+    demo.image = demo.compute.image(plan["image_name"])
+    labels = demo.image.get("labels", {})
+    claim(demo.image["status"] == "READY", f"the image is {demo.image['status']}, not READY")
+    claim(
+        labels.get("git-sha") == demo.commit.sha,
+        f"the image is labelled {labels.get('git-sha')}, not {demo.commit.sha}",
+    )
+    claim(labels.get("bakehouse-state") == "promoted", f"the image's labels say {labels}")
+    newest = demo.compute.newest_of(plan["family"])
+    claim(
+        newest["name"] == demo.image["name"],
+        f"the newest image of {plan['family']} is {newest['name']}, not {demo.image['name']}",
+    )
+    demo.report.line(f"{demo.image['name']} is READY and the newest of {plan['family']}", "green")
+
+
+def check_nothing_left(demo: Demo) -> None:
+    """The run cleaned up by itself: builder, smoke machine and their disks are gone."""
+    for kind, found in (
+        ("instances", demo.compute.instances()),
+        ("disks", demo.compute.disks()),
+    ):
+        names = ", ".join(item["name"] for item in found)
+        claim(not found, f"the run left {kind} behind: {names}")
+    demo.report.line("the run left no instance and no disk", "green")
+
+
+def show_table(demo: Demo) -> None:
+    tasks = demo.airflow.tasks(DAG, demo.run.run_id)
+    started = sorted((t for t in tasks if t.start is not None), key=lambda t: (t.start, t.end))
+    demo.report.table(
+        f"{RECIPE}, baked on {demo.choice.machines} machines",
+        [
+            ("image", demo.image["name"]),
+            ("git hash", demo.image["labels"]["git-sha"]),
+            ("family", demo.image["family"]),
+            ("packages", demo.image["labels"].get("packages", "not told")),
+            ("seconds per step", seconds_of({name(task): task.seconds for task in started})),
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    title: str
+    act: Callable[[Demo], None]
+
+
+STEPS = (
+    Step("what is baked", name_commit),
+    Step("the public image", make_image),
+    Step("localgce and Airflow", start_stack),
+    Step("the bake", bake),
+    Step("the image, from outside", check_image),
+    Step("what the run left", check_nothing_left),
+    Step("the result", show_table),
+)
+
+
+def play(demo: Demo, steps: tuple[Step, ...] = STEPS) -> None:
+    """All steps, then the end, which is the same however the steps went. Raises DemoFailed."""
+    try:
+        for step in steps:
+            demo.report.headline(step.title)
+            step.act(demo)
+    except (
+        AirflowError, ComputeError, KeyError, RuntimeError, SettingsError, SourceError,
+        StackError, Unhealthy,
+    ) as error:  # fmt: skip
+        if isinstance(error, DemoFailed):
+            raise
+        raise DemoFailed(_words(error)) from error
+    finally:
+        demo.report.quiet()
+        finish(demo)
+
+
+def finish(demo: Demo) -> None:
+    """Stop everything, and look whether that is so."""
+    demo.report.headline("stopping")
+    left = demo.stack.stop()
+    left += [processes.describe(p) for p in processes.marked(demo.stack.layout.state)]
+    if left or demo.stack.layout.gce.exists():
+        raise DemoFailed(f"still there: {'; '.join(left) or demo.stack.layout.gce}")
+    demo.report.line("nothing is left: no process, no instance, no disk", "green")
+
+
+def claim(true: bool, otherwise: str) -> None:
+    if not true:
+        raise DemoFailed(otherwise)
+
+
+def _words(error: BaseException) -> str:
+    return f"{error} is missing in an answer" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,38 @@
+"""Every way in which a person or a system ends a program, turned into one exception."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP has come; `code` is what a shell would make of it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+@contextmanager
+def ending_raises() -> Generator[None]:
+    """Within, these signals raise Ended, each once: a second Ctrl-C must not stop the cleaning up.
+
+    SIGINT is taken even where it was ignored, as it is in a shell's background jobs.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)
+        raise Ended(number)
+
+    before = {number: signal.signal(number, handle) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
