@@ -24,10 +24,7 @@ def end_stack(layout: Layout) -> list[str]:
         _ask_to_stop(supervisor)
     left: list[psutil.Process] = []
     for _ in range(3):  # what was being born during a look is seen at the next
-        found = processes.marked(layout.state)
-        if not found:
-            break
-        left = processes.end(found, grace=2)
+        left = processes.end(processes.marked(layout.state), grace=2)
     layout.supervisor_pid.unlink(missing_ok=True)
     return [processes.describe(process) for process in left]
 

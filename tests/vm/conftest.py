@@ -1,0 +1,37 @@
+"""One stack for all tests on real machines; skipped, with the reason, where QEMU is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bakehouse.local import machines
+from bakehouse.local.testbed import Testbed, testbed
+
+HERE = Path(__file__).parent
+SECONDS = 2400  # of one test without KVM; the first one may have to build the public image
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.fixture(scope="session")
+def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    able, words = machines.doctor()
+    if not able:
+        pytest.skip(f"no real machines here: {machines.reason(words)}")
+    machines.make_public_image(print)
+    with testbed(HERE.parents[1], tmp_path_factory.mktemp("vm"), "qemu") as bed:
+        yield bed
+
+
+@pytest.fixture
+def bed(stack_of_session: Testbed) -> Iterator[Testbed]:
+    """The stack of the session; faults that a test has set go with the test."""
+    yield stack_of_session
+    stack_of_session.compute.forget()
