@@ -1,0 +1,134 @@
+"""The builder: its name, its zone and the body of its insert. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bakehouse.bake import labels
+from bakehouse.bake.plan import BakePlan, Frozen
+from bakehouse.recipe.model import Builder, Image, Recipe
+from bakehouse.recipe.names import builder_name
+
+
+class BuilderVm(Frozen):
+    """A builder as tasks hand it on."""
+
+    name: str
+    zone: str
+    id: str = ""
+    created: str = ""  # RFC 3339
+
+
+def builder_at(plan: BakePlan, attempt: str) -> BuilderVm:
+    """The builder of an attempt: `1`, `2` of create_builder, `w1`, `w2` of wait_for_shutdown.
+
+    Each attempt goes to the next of the recipe's zones, so that a stock-out is left behind.
+    """
+    index = int(attempt[1:]) if attempt.startswith("w") else int(attempt) - 1
+    zone = plan.zones[index % len(plan.zones)]
+    return BuilderVm(name=builder_name(plan.recipe, plan.run, attempt), zone=zone)
+
+
+def adopts(instance: Mapping[str, Any] | None) -> bool:
+    """Whether a wait may go on with a builder that an earlier task made."""
+    if instance is None:
+        return False
+    state = (instance.get("labels") or {}).get(labels.STATE)
+    return state != labels.FAILED
+
+
+def insert_body(
+    plan: BakePlan, recipe: Recipe, vm: BuilderVm, metadata: Mapping[str, str], now: datetime
+) -> dict[str, Any]:
+    """The body of instances.insert for a builder; `metadata` as render.builder_metadata gives it.
+
+    The boot disk goes with the machine whoever deletes it, also Compute Engine itself after
+    `maxRunDuration` (the dead man's switch): nothing is left behind that costs money. The image is
+    made while the stopped machine still stands, and a stopped machine's clock does not run.
+    """
+    lives = timedelta(minutes=recipe.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
+    owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
+    body = machine_body(recipe, vm, plan.base_image.self_link, owned)
+    body["metadata"] = metadata_items(metadata)
+    body["scheduling"] = scheduling(recipe.builder)
+    return body
+
+
+def machine_body(
+    recipe: Recipe, vm: BuilderVm, source_image: str, owned: Mapping[str, str]
+) -> dict[str, Any]:
+    """What builders and smoke machines have in common."""
+    builder = recipe.builder
+    body: dict[str, Any] = {
+        "name": vm.name,
+        "machineType": f"zones/{vm.zone}/machineTypes/{builder.machine_type}",
+        "labels": dict(owned),
+        "tags": {"items": list(builder.tags)},
+        "disks": [_boot_disk(builder, recipe.image, vm, source_image, owned)],
+        "networkInterfaces": [_interface(builder, vm.zone)],
+        "shieldedInstanceConfig": _shielded(recipe.image),
+    }
+    if builder.service_account:
+        account = {"email": builder.service_account, "scopes": list(builder.scopes)}
+        body["serviceAccounts"] = [account]
+    return body
+
+
+def metadata_items(values: Mapping[str, str]) -> dict[str, Any]:
+    """Metadata as an insert body has it."""
+    return {"items": [{"key": key, "value": value} for key, value in sorted(values.items())]}
+
+
+def scheduling(builder: Builder) -> dict[str, Any]:
+    """Never restarted; deleted by Compute Engine when everybody has forgotten it."""
+    return {
+        "automaticRestart": False,
+        "onHostMaintenance": "TERMINATE",
+        "provisioningModel": "SPOT" if builder.spot else "STANDARD",
+        "preemptible": builder.spot,
+        "instanceTerminationAction": "DELETE",
+        "maxRunDuration": {"seconds": str(builder.max_run_minutes * 60)},
+    }
+
+
+def _boot_disk(
+    builder: Builder, image: Image, vm: BuilderVm, source_image: str, owned: Mapping[str, str]
+) -> dict[str, Any]:
+    disk: dict[str, Any] = {
+        "boot": True,
+        "autoDelete": True,
+        "initializeParams": {
+            "diskName": vm.name,
+            "sourceImage": source_image,
+            "diskSizeGb": str(builder.disk_gb),
+            "diskType": f"zones/{vm.zone}/diskTypes/{builder.disk_type}",
+            "labels": dict(owned),
+        },
+    }
+    if image.kms_key:
+        disk["diskEncryptionKey"] = {"kmsKeyName": image.kms_key}
+    return disk
+
+
+def _interface(builder: Builder, zone: str) -> dict[str, Any]:
+    network = builder.network
+    interface: dict[str, Any] = {
+        "network": network if "/" in network else f"global/networks/{network}"
+    }
+    if builder.subnetwork:
+        region = zone.rsplit("-", 1)[0]
+        short = f"regions/{region}/subnetworks/{builder.subnetwork}"
+        interface["subnetwork"] = builder.subnetwork if "/" in builder.subnetwork else short
+    if builder.external_ip:
+        interface["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
+    return interface
+
+
+def _shielded(image: Image) -> dict[str, bool]:
+    return {
+        "enableSecureBoot": image.shielded,
+        "enableVtpm": True,
+        "enableIntegrityMonitoring": True,
+    }

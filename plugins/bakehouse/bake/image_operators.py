@@ -1,0 +1,116 @@
+"""From a stopped disk to a labelled candidate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.bake import candidate
+from bakehouse.bake.candidate import Built, Do
+from bakehouse.bake.operators import GitStep
+from bakehouse.bake.plan import BakePlan
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.step import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+
+class CreateImage(GitStep):
+    """The stopped disk becomes a candidate image without a family -> Candidate."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        plan = self.received(context, "plan_bake", BakePlan)
+        built = self.received(context, "wait_for_shutdown", Built)
+        image = self.compute.image(plan.image_name)
+        disk = self.compute.disk(built.builder.zone, built.builder.name)
+        do = candidate.next_step(plan, image, disk)
+        if do is Do.ADOPT and image is not None:
+            return self._made(plan, built, context, image)
+        if do is Do.CREATE and disk is not None:
+            self._create(context, plan, disk)
+            return self.act(context)
+        if do is Do.REPLACE:
+            self._replace(context, plan)
+            return self.act(context)
+        raise _cannot(do, plan, built)
+
+    def _create(self, context: Context, plan: BakePlan, disk: Mapping[str, Any]) -> None:
+        from bakehouse.bake.source import recipe_for
+
+        body = candidate.insert_body(
+            plan, recipe_for(self.git_conn_id, plan), disk, datetime.now(UTC)
+        )
+        self.log.info("creating image %s from disk %s", plan.image_name, disk["name"])
+        request = self.request_id(context, f"insert {plan.image_name} of {disk['id']}")
+        operation = self.compute.insert_image(body, request)
+        self.await_operation(operation, f"create image {plan.image_name}")
+
+    def _replace(self, context: Context, plan: BakePlan) -> None:
+        self.log.warning("deleting image %s: it is not from this disk", plan.image_name)
+        request = self.request_id(context, f"delete {plan.image_name}")
+        operation = self.compute.delete_image(plan.image_name, request)
+        self.await_operation(operation, f"delete image {plan.image_name}")
+
+    def _made(
+        self, plan: BakePlan, built: Built, context: Context, image: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        from bakehouse.bake.record import record
+
+        made = candidate.candidate(image)
+        self.log.info("image %s is READY (id %s, %d GB)", made.name, made.id, made.size_gb)
+        record(
+            context,
+            plan,
+            "bake",
+            plan.reason,
+            image_id=made.id,
+            content_key=plan.content_key,
+            base_image=plan.base_image.name,
+            builder=built.builder.name,
+            seconds=built.seconds,
+            packages=built.packages,
+            commit=plan.commit.model_dump(mode="json"),
+        )
+        return made.model_dump(mode="json")
+
+
+class LabelImage(Step):
+    """Checks that the image is of the planned commit, adds what is known only now -> Candidate."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        plan = self.received(context, "plan_bake", BakePlan)
+        built = self.received(context, "wait_for_shutdown", Built)
+        image = self.compute.image(plan.image_name)
+        if image is None:
+            raise StopEverything(f"{plan.image_name} is gone: clear create_image and downstream")
+        made = candidate.candidate(image)
+        if made.git_sha != plan.commit.sha:
+            raise StopEverything(
+                f"{made.name} says git-sha {made.git_sha or 'nothing'}, planned was"
+                f" {plan.commit.sha}: delete it, and clear wait_for_shutdown and downstream"
+            )
+        wanted = candidate.facts_labels(built)
+        known = image.get("labels") or {}
+        if any(known.get(key) != value for key, value in wanted.items()):
+            self.await_operation(
+                self.compute.label_image(image, wanted), f"label image {made.name}"
+            )
+        told = ", ".join(f"{key} {value}" for key, value in wanted.items())
+        self.log.info("%s is of commit %s; %s", made.name, made.git_sha, told or "nothing to add")
+        return made.model_dump(mode="json")
+
+
+def _cannot(do: Do, plan: BakePlan, built: Built) -> StopEverything | TryAgain:
+    if do is Do.WAIT:
+        return TryAgain(f"image {plan.image_name} is still being made, or deleted")
+    if do is Do.NOT_OURS:
+        return StopEverything(
+            f"an image {plan.image_name} is there that this run did not make: rename or delete it"
+        )
+    return StopEverything(
+        f"the disk of {built.builder.name} is gone and there is no image of it:"
+        " clear wait_for_shutdown and downstream"
+    )

@@ -1,0 +1,51 @@
+"""The labels that stand in the insert body of everything Bakehouse makes. Pure."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bakehouse.cloud.owner import RUN as RUN
+
+if TYPE_CHECKING:
+    from bakehouse.bake.plan import BakePlan
+
+RECIPE = "bakehouse-recipe"
+STATE = "bakehouse-state"
+ROLE = "bakehouse-role"
+GIT_SHA = "git-sha"
+CONTENT_KEY = "content-key"
+BASE_IMAGE_ID = "base-image-id"
+EXPIRES = "expires"
+
+CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "history"
+BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
+
+CANDIDATE_LIVES = timedelta(days=14)
+AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to clean up by itself
+
+
+def of(plan: BakePlan, role: str, state: str, expires: datetime) -> dict[str, str]:
+    """All of them for a machine, disk or image of this run."""
+    return {
+        RECIPE: plan.recipe,
+        RUN: plan.run,
+        STATE: state,
+        ROLE: role,
+        GIT_SHA: plan.commit.sha,
+        CONTENT_KEY: plan.content_key,
+        BASE_IMAGE_ID: plan.base_image.id,
+        EXPIRES: str(int(expires.timestamp())),
+    }
+
+
+def value(text: str) -> str:
+    """Any text as the value of a label: lower case, at most 63 of a-z, 0-9, _ and -."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
+
+
+def nonce(plan: BakePlan, machine: str) -> str:
+    """32 hex characters that only this machine of this run is told; the same in every try."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"bakehouse:{plan.dag_id}/{plan.run_id}/{machine}").hex

@@ -1,0 +1,108 @@
+"""Whether a run bakes, and what: everything that the later tasks need to agree upon. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from bakehouse.bake.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
+from bakehouse.reasons import Reason
+from bakehouse.recipe.model import Scalar
+from bakehouse.recipe.source import Commit
+
+BOOTING = timedelta(minutes=10)
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseImage(Frozen):
+    """The image that the builder's disk is made from, resolved."""
+
+    self_link: str
+    id: str
+    name: str
+
+
+class BakePlan(Frozen):
+    """One run: which commit of which recipe becomes which image, or why none is made."""
+
+    recipe: str
+    commit: Commit
+    dag_id: str
+    run_id: str
+    run: str  # the label of everything that this run makes
+    image_name: str
+    family: str
+    content_key: str
+    base_image: BaseImage
+    vars: dict[str, Scalar] = {}  # over those of the recipe
+    zones: tuple[str, ...]
+    install_deadline_minutes: int = 45
+    force: bool = False
+    bake: bool
+    reason: Reason
+    existing_image: str | None = None  # the promoted image that has this content
+    created: AwareDatetime  # the run's time: the same in every try
+
+    @property
+    def patience(self) -> timedelta:
+        """From the builder's creation until it must have powered off: booting needs time too."""
+        return timedelta(minutes=self.install_deadline_minutes) + BOOTING
+
+    @property
+    def short_sha(self) -> str:
+        return self.commit.sha[:7]
+
+
+class Decision(NamedTuple):
+    """Bake or not, and why."""
+
+    bake: bool
+    reason: Reason
+
+
+def decide(
+    existing: Mapping[str, Any] | None,
+    *,
+    force: bool,
+    rebake: str,
+    max_age: timedelta,
+    now: datetime,
+) -> Decision:
+    """Whether an image with this content (as images.list gives it) makes a bake unnecessary."""
+    if force:
+        return Decision(True, Reason.FORCED)
+    if existing is None:
+        return Decision(True, Reason.NO_IMAGE_WITH_THIS_CONTENT)
+    if rebake == "always":
+        return Decision(True, Reason.ALWAYS)
+    if rebake != "never" and now - created_at(existing) > max_age:
+        return Decision(True, Reason.IMAGE_TOO_OLD)
+    return Decision(False, Reason.SAME_CONTENT)
+
+
+def newest_with(content_key: str, images: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest promoted image, or history image, with this content."""
+    kept = [image for image in images if _serves(image, content_key)]
+    return max(kept, key=created_at, default=None)
+
+
+def created_at(resource: Mapping[str, Any]) -> datetime:
+    """When Compute Engine made it (RFC 3339 with zone)."""
+    return datetime.fromisoformat(str(resource["creationTimestamp"]))
+
+
+def _serves(image: Mapping[str, Any], content_key: str) -> bool:
+    labels = image.get("labels") or {}
+    deprecated = (image.get("deprecated") or {}).get("state", "ACTIVE")
+    return (
+        labels.get(CONTENT_KEY) == content_key
+        and labels.get(STATE) in {PROMOTED, HISTORY}
+        and image.get("status", "READY") == "READY"
+        and deprecated == "ACTIVE"
+    )

@@ -1,0 +1,54 @@
+"""What a bake writes down: events into the ledger, the package list beside it.
+
+The Variable `bakehouse_ledger` is the base URL; without it the ledger is $AIRFLOW_HOME/ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import ObjectStoragePath, Variable
+from airflow.sdk.configuration import AIRFLOW_HOME
+
+from bakehouse.history.ledger import Event, Ledger
+from bakehouse.history.manifest import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk import Context
+
+    from bakehouse.bake.plan import BakePlan
+    from bakehouse.reasons import Reason
+
+
+def ledger_base() -> str:
+    """The URL below which everything is written."""
+    return str(Variable.get("bakehouse_ledger", default=f"file://{AIRFLOW_HOME}/ledger")).rstrip(
+        "/"
+    )
+
+
+def record(context: Context, plan: BakePlan, kind: str, reason: Reason, **detail: Any) -> None:
+    """One event of this run; a retry writes the same object, so it stands once."""
+    event = Event(
+        kind=kind,
+        time=plan.created,
+        dag_id=plan.dag_id,
+        run_id=plan.run_id,
+        task_id=context["ti"].task_id,
+        recipe=plan.recipe,
+        image=plan.image_name,
+        git_sha=plan.commit.sha,
+        reason=reason.value,
+        detail=detail,
+    )
+    Ledger(ledger_base()).write(event)
+
+
+def write_manifest(image: str, packages: Iterable[Package]) -> str:
+    """The image's packages as `name<TAB>version<TAB>arch` lines; the object's URL."""
+    target = ObjectStoragePath(f"{ledger_base()}/manifests/{image}.tsv")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("".join("\t".join(package) + "\n" for package in packages))
+    return str(target)

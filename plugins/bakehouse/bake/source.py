@@ -1,0 +1,81 @@
+"""The repository of the `git` connection, and what a plan's commit says, read once more.
+
+Rendered scripts are never handed on: whoever needs them reads them at the plan's commit again,
+and the content key proves that nothing has changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airflow.sdk import BaseHook
+
+from bakehouse.bake.plan import BakePlan
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.recipe.content_key import content_key
+from bakehouse.recipe.model import Recipe, Scalar
+from bakehouse.recipe.render import Rendered, render
+from bakehouse.recipe.source import Commit, Repository, RepositoryMissing, recipe_at, scripts_at
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]  # the folder that holds plugins/ and dags/
+
+
+@contextmanager
+def repository(conn_id: str) -> Generator[Repository]:
+    """The repository of a connection: its host is a URL, or a path relative to the project.
+
+    What is wrong with repository, commit or recipe leaves as StopEverything; a remote that does
+    not answer as TryAgain.
+    """
+    host = BaseHook.get_connection(conn_id).host or "."
+    remote = "://" in host or re.match(r"[^/]+:", host) is not None
+    try:
+        if remote:
+            with _remote(conn_id) as found:
+                yield found
+        else:
+            with Repository(PROJECT_ROOT / host) as found:
+                yield found
+    except RepositoryMissing as missing:
+        raise (TryAgain if remote else StopEverything)(str(missing)) from missing
+    except ValueError as wrong:  # SourceError, Mistakes, RenderError, TooBig
+        raise StopEverything(str(wrong)) from wrong
+
+
+@contextmanager
+def _remote(conn_id: str) -> Generator[Repository]:
+    from airflow.providers.git.hooks.git import GitHook
+
+    hook = GitHook(git_conn_id=conn_id)
+    with hook.configure_hook_env(), Repository(str(hook.repo_url), hook.env) as found:
+        yield found
+
+
+def rendered_at(
+    found: Repository, recipe: str, commit: Commit, override: dict[str, Scalar]
+) -> Rendered:
+    """Recipe and scripts of a commit, rendered with the run's vars."""
+    at_commit = recipe_at(found, commit.sha, recipe)
+    return render(at_commit, commit, scripts_at(found, commit.sha, at_commit), override)
+
+
+def recipe_for(conn_id: str, plan: BakePlan) -> Recipe:
+    """The recipe as the plan's commit has it."""
+    with repository(conn_id) as found:
+        return recipe_at(found, plan.commit.sha, plan.recipe)
+
+
+def rendered_for(conn_id: str, plan: BakePlan) -> Rendered:
+    """The same for a plan, with the proof that it is what was planned."""
+    with repository(conn_id) as found:
+        rendered = rendered_at(found, plan.recipe, plan.commit, plan.vars)
+    key = content_key(rendered, rendered.recipe.builder, plan.base_image.id)
+    if key != plan.content_key:
+        raise StopEverything(
+            f"commit {plan.short_sha} gives content key {key}, the plan says {plan.content_key}:"
+            " this worker runs another version of Bakehouse; clear plan_bake and downstream"
+        )
+    return rendered

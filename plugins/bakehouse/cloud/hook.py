@@ -1,0 +1,405 @@
+"""The few calls of Compute Engine that Bakehouse makes, by the discovery client.
+
+The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), `poll_interval` and
+`reads_per_minute`. Every error leaves as one of the three of `bakehouse.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from http.client import HTTPException
+from typing import Any
+
+from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+from google.api_core.client_options import ClientOptions
+from google.auth.exceptions import GoogleAuthError
+from googleapiclient.discovery import build
+from googleapiclient.errors import HttpError
+from httplib2.error import HttpLib2Error
+
+from bakehouse.cloud.errors import Answer, Next, of_body
+from bakehouse.cloud.owner import is_owned
+from bakehouse.errors import StopEverything, TryAgain
+
+Resource = dict[str, Any]
+
+CALL_TIMEOUT = 30  # seconds for one HTTP exchange; every operation is waited for elsewhere
+READ_RETRIES = 2  # of the client itself, for reads only
+LOST = (OSError, HTTPException, HttpLib2Error, GoogleAuthError)  # no answer came back
+
+
+class Missing(StopEverything):
+    """What the call names is not there (404)."""
+
+
+class Taken(StopEverything):
+    """The name is in use (409)."""
+
+
+class Unsure(TryAgain):
+    """No answer, or a 5xx: whether the change happened is unknown."""
+
+
+class ComputeHook(GoogleBaseHook):
+    """Compute Engine v1 of one connection. Not thread safe: one for each thread (`hook_of`)."""
+
+    def __init__(self, gcp_conn_id: str = "google_cloud_default", **kwargs: Any) -> None:
+        super().__init__(gcp_conn_id=gcp_conn_id, **kwargs)
+        self.reads = 0  # calls made, for the log of a skipped bake and for tests
+        self.changes = 0
+
+    @cached_property
+    def project(self) -> str:
+        """The project in which everything is made."""
+        return str(self.project_id)
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two looks of a waiting trigger."""
+        return float(self.extras.get("poll_interval") or 5.0)
+
+    @property
+    def reads_per_minute(self) -> float:
+        """Budget of the reads that have no list call (serial output, guest attributes)."""
+        return float(self.extras.get("reads_per_minute") or 120.0)
+
+    def get_conn(self) -> Any:
+        """The discovery client; its document ships with the client, nothing is fetched."""
+        return self._client
+
+    @cached_property
+    def _client(self) -> Any:
+        http = self._authorize()
+        http.http.timeout = CALL_TIMEOUT
+        endpoint = self.extras.get("api_endpoint")
+        options = (
+            ClientOptions(api_endpoint=f"{endpoint.rstrip('/')}/compute/v1/") if endpoint else None
+        )
+        return build(
+            "compute",
+            "v1",
+            http=http,
+            cache_discovery=False,
+            static_discovery=True,
+            client_options=options,
+        )
+
+    # -- images ---------------------------------------------------------------------------------
+
+    def image(self, name: str, project: str | None = None) -> Resource | None:
+        """The image, or None."""
+        call = self._client.images().get(project=project or self.project, image=name)
+        return self._find(call, f"look at image {name}")
+
+    def image_of_family(self, project: str, family: str) -> Resource | None:
+        """The newest image of a family that is not deprecated, or None."""
+        call = self._client.images().getFromFamily(project=project, family=family)
+        return self._find(call, f"look for the newest image of {project}/{family}")
+
+    def images(self, filter_: str) -> list[Resource]:
+        """The project's images that match."""
+        images = self._client.images()
+        return self._pages(images.list, images.list_next, "list images", filter=filter_)
+
+    def insert_image(self, body: Resource, request_id: str) -> Resource | None:
+        """Create an image; the operation, or None when it turned out to stand already."""
+        name, run = body["name"], body["labels"]
+        call = self._client.images().insert(project=self.project, body=body, requestId=request_id)
+        return self._create(call, f"create image {name}", lambda: self.image(name), run)
+
+    def patch_image(self, name: str, body: Resource, request_id: str) -> Resource:
+        """Change family or description."""
+        call = self._client.images().patch(
+            project=self.project, image=name, body=body, requestId=request_id
+        )
+        return self._repeat(call, f"change image {name}")
+
+    def label_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
+        """Set labels of an image just read (None removes one); TryAgain if it moved since."""
+        body = {
+            "labels": _changed(image, changes),
+            "labelFingerprint": image["labelFingerprint"],
+        }
+        call = self._client.images().setLabels(
+            project=self.project, resource=image["name"], body=body
+        )
+        return self._repeat(call, f"label image {image['name']}")
+
+    def delete_image(self, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.images().delete(project=self.project, image=name, requestId=request_id)
+        return self._remove(call, f"delete image {name}")
+
+    # -- instances ------------------------------------------------------------------------------
+
+    def instance(self, zone: str, name: str) -> Resource | None:
+        """The instance, or None."""
+        call = self._client.instances().get(project=self.project, zone=zone, instance=name)
+        return self._find(call, f"look at {name}")
+
+    def instances(self, zone: str, filter_: str) -> list[Resource]:
+        """A zone's instances that match."""
+        api = self._client.instances()
+        return self._pages(
+            api.list, api.list_next, f"list machines in {zone}", zone=zone, filter=filter_
+        )
+
+    def insert_instance(self, zone: str, body: Resource, request_id: str) -> Resource | None:
+        """Create an instance; the operation, or None when it turned out to stand already."""
+        name = body["name"]
+        call = self._client.instances().insert(
+            project=self.project, zone=zone, body=body, requestId=request_id
+        )
+        return self._create(
+            call, f"create {name} in {zone}", lambda: self.instance(zone, name), body["labels"]
+        )
+
+    def delete_instance(self, zone: str, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.instances().delete(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._remove(call, f"delete {name} in {zone}")
+
+    def label_instance(
+        self, zone: str, instance: Resource, changes: Mapping[str, str | None]
+    ) -> Resource:
+        """The same for an instance."""
+        body = {
+            "labels": _changed(instance, changes),
+            "labelFingerprint": instance["labelFingerprint"],
+        }
+        call = self._client.instances().setLabels(
+            project=self.project, zone=zone, instance=instance["name"], body=body
+        )
+        return self._repeat(call, f"label {instance['name']}")
+
+    def serial_output(self, zone: str, name: str, start: int) -> Resource:
+        """`{contents, start, next}` of port 1 from byte `start`; negative counts from the end."""
+        call = self._client.instances().getSerialPortOutput(
+            project=self.project, zone=zone, instance=name, port=1, start=start
+        )
+        return self._find(call, f"read the serial port of {name}") or {}
+
+    def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
+        """What the guest has written below `bakehouse/`; empty when nothing, or not to be had."""
+        call = self._client.instances().getGuestAttributes(
+            project=self.project, zone=zone, instance=name, queryPath="bakehouse/"
+        )
+        try:
+            found = self._find(call, f"read the guest attributes of {name}") or {}
+        except StopEverything as denied:
+            self.log.info("%s", denied)
+            return {}
+        items = (found.get("queryValue") or {}).get("items") or []
+        return {str(item["key"]): str(item.get("value", "")) for item in items}
+
+    # -- disks ----------------------------------------------------------------------------------
+
+    def disk(self, zone: str, name: str) -> Resource | None:
+        """The disk, or None."""
+        call = self._client.disks().get(project=self.project, zone=zone, disk=name)
+        return self._find(call, f"look at disk {name}")
+
+    def disks(self, zone: str, filter_: str) -> list[Resource]:
+        """A zone's disks that match."""
+        api = self._client.disks()
+        return self._pages(
+            api.list, api.list_next, f"list disks in {zone}", zone=zone, filter=filter_
+        )
+
+    def delete_disk(self, zone: str, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.disks().delete(
+            project=self.project, zone=zone, disk=name, requestId=request_id
+        )
+        return self._remove(call, f"delete disk {name} in {zone}")
+
+    def insert_disk(self, zone: str, body: Resource, request_id: str) -> Resource | None:
+        """Create a disk; the operation, or None when it turned out to stand already."""
+        name = body["name"]
+        call = self._client.disks().insert(
+            project=self.project, zone=zone, body=body, requestId=request_id
+        )
+        return self._create(
+            call, f"create disk {name}", lambda: self.disk(zone, name), body["labels"]
+        )
+
+    # -- the steps of a swap: asked for once; who gets no answer (Unsure) looks before asking again --
+
+    def stop_instance(self, zone: str, name: str, request_id: str) -> Resource:
+        """Press the power button."""
+        call = self._client.instances().stop(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._change(call, f"stop {name}")
+
+    def start_instance(self, zone: str, name: str, request_id: str) -> Resource:
+        """Switch on."""
+        call = self._client.instances().start(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._change(call, f"start {name}")
+
+    def detach_disk(self, zone: str, name: str, device: str, request_id: str) -> Resource:
+        """Take out the disk of that device name; the boot disk of a stopped instance only."""
+        call = self._client.instances().detachDisk(
+            project=self.project, zone=zone, instance=name, deviceName=device, requestId=request_id
+        )
+        return self._change(call, f"detach {device} from {name}")
+
+    def attach_disk(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+        """Put in a disk; `body` is an AttachedDisk."""
+        call = self._client.instances().attachDisk(
+            project=self.project, zone=zone, instance=name, body=body, requestId=request_id
+        )
+        return self._change(call, f"attach a disk to {name}")
+
+    # -- operations -----------------------------------------------------------------------------
+
+    def operation(self, zone: str | None, name: str) -> Resource | None:
+        """One operation of a zone, or a global one; None when it is forgotten."""
+        if zone is None:
+            call = self._client.globalOperations().get(project=self.project, operation=name)
+        else:
+            call = self._client.zoneOperations().get(
+                project=self.project, zone=zone, operation=name
+            )
+        return self._find(call, f"look at operation {name}")
+
+    def operations(self, zone: str | None) -> list[Resource]:
+        """The newest 500 operations of a zone, or the newest global ones, newest first."""
+        newest = {"project": self.project, "maxResults": 500, "orderBy": "creationTimestamp desc"}
+        if zone is None:
+            call = self._client.globalOperations().list(**newest)
+        else:
+            call = self._client.zoneOperations().list(**newest, zone=zone)
+        return list(
+            self._read(call, f"list operations of {zone or 'the project'}").get("items", [])
+        )
+
+    # -- how calls are made ---------------------------------------------------------------------
+
+    def _pages(self, list_: Any, next_: Any, doing: str, **query: Any) -> list[Resource]:
+        found: list[Resource] = []
+        call = list_(project=self.project, maxResults=500, **query)
+        while call is not None:
+            page = self._read(call, doing)
+            found += page.get("items", [])
+            call = next_(call, page)
+        return found
+
+    def _find(self, call: Any, doing: str) -> Resource | None:
+        """A read of something that may be missing."""
+        try:
+            return self._read(call, doing)
+        except Missing:
+            return None
+
+    def _read(self, call: Any, doing: str) -> Resource:
+        self.reads += 1
+        return self._run(call, doing, READ_RETRIES)
+
+    def _change(self, call: Any, doing: str) -> Resource:
+        self.changes += 1
+        return self._run(call, doing, 0)
+
+    def _run(self, call: Any, doing: str, retries: int) -> Resource:
+        try:
+            return dict(call.execute(num_retries=retries) or {})
+        except HttpError as error:
+            raise _refused(error, doing) from error
+        except LOST as error:
+            raise Unsure(f"{doing}: {type(error).__name__}: {error}") from error
+
+    def _repeat(self, call: Any, doing: str) -> Resource:
+        """A change that may be sent twice: once more after an answer that got lost."""
+        try:
+            return self._change(call, doing)
+        except Unsure as lost:
+            self.log.warning("%s; asking once more", lost)
+            return self._settled(call, doing)
+
+    def _remove(self, call: Any, doing: str) -> Resource | None:
+        """A deletion: what is missing is deleted."""
+        try:
+            return self._repeat(call, doing)
+        except Missing:
+            return None
+
+    def _create(
+        self, call: Any, doing: str, look: Callable[[], Resource | None], labels: Mapping[str, str]
+    ) -> Resource | None:
+        """A creation whose answer may get lost: look whether it stands before asking again.
+
+        None when it stands already and belongs to this run; StopEverything when it is another's.
+        """
+        try:
+            return self._change(call, doing)
+        except Unsure as lost:
+            if self._stands(look, labels, doing):
+                self.log.warning("%s; it was made all the same", lost)
+                return None
+            self.log.warning("%s; nothing was made, asking once more", lost)
+        except Taken:
+            if self._stands(look, labels, doing):
+                return None
+            raise
+        return self._settled(call, doing)  # the same requestId: at most one is made
+
+    def _stands(
+        self, look: Callable[[], Resource | None], labels: Mapping[str, str], doing: str
+    ) -> bool:
+        found = look()
+        if found is None:
+            return False
+        if not is_owned(found, labels):
+            raise Taken(f"{doing}: something of this name is there that this run did not make")
+        return True
+
+    def _settled(self, call: Any, doing: str) -> Resource:
+        try:
+            return self._change(call, doing)
+        except Unsure as lost:
+            raise Answer(Next.TRY_AGAIN, str(lost)).error(doing) from lost
+
+
+def request_id(run: str, task: str, step: str) -> str:
+    """The requestId of one change: the same for a retry of the same step, another for any other."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"bakehouse:{run}/{task}/{step}"))
+
+
+def _changed(resource: Resource, changes: Mapping[str, str | None]) -> dict[str, str]:
+    labels = {**resource.get("labels", {}), **changes}
+    return {key: value for key, value in labels.items() if value is not None}
+
+
+_hooks = threading.local()
+
+
+def hook_of(gcp_conn_id: str) -> ComputeHook:
+    """This thread's hook of a connection; blocking, for triggers' worker threads."""
+    known: dict[str, ComputeHook] = _hooks.__dict__.setdefault("known", {})
+    if gcp_conn_id not in known:
+        known[gcp_conn_id] = ComputeHook(gcp_conn_id=gcp_conn_id)
+    return known[gcp_conn_id]
+
+
+def _refused(error: HttpError, doing: str) -> Exception:
+    try:
+        body = json.loads(error.content)
+    except ValueError:
+        body = {}
+    status = int(error.resp.status)
+    answer = of_body(status, body if isinstance(body, dict) else {})
+    if status == 404:
+        return Missing(f"{doing}: {answer.message}")
+    if answer.reason == "alreadyExists":
+        return Taken(f"{doing}: {answer.message}")
+    if answer.next is Next.LOOK:
+        return Unsure(f"{doing}: {answer.message}")
+    return answer.error(doing)

@@ -1,0 +1,58 @@
+"""What an operation of Compute Engine says about the work that it stands for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bakehouse.cloud.errors import Answer, of_operation
+
+Resource = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished operation; `failure` is None when the work succeeded."""
+
+    name: str
+    failure: Answer | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def verdict(operation: Resource) -> Ended | None:
+    """How it ended, or None while it runs."""
+    if operation.get("status") != "DONE":
+        return None
+    warnings = tuple(str(w.get("message", "")) for w in operation.get("warnings") or [])
+    return Ended(str(operation["name"]), of_operation(operation), warnings)
+
+
+def zone_of(operation: Resource) -> str | None:
+    """The zone's name, or None for a global operation."""
+    zone = operation.get("zone")
+    return str(zone).rsplit("/", 1)[-1] if zone else None
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that was done to an instance, by somebody or by Compute Engine itself."""
+
+    kind: str  # operationType: stop, delete, compute.instances.preempted, ...
+    by: str = ""
+    error: str = ""  # why it failed, when it did
+
+
+def happenings(operations: Iterable[Resource], instance: str) -> tuple[Happening, ...]:
+    """What was done to this instance, newest first as Compute Engine lists it."""
+    tail = f"/instances/{instance}"
+    return tuple(
+        Happening(str(op.get("operationType", "")), str(op.get("user", "")), _failure(op))
+        for op in operations
+        if str(op.get("targetLink", "")).endswith(tail)
+    )
+
+
+def _failure(operation: Resource) -> str:
+    ended = verdict(operation)
+    return ended.failure.message if ended and ended.failure else ""

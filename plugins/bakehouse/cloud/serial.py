@@ -1,0 +1,82 @@
+"""Serial text of a guest: whole lines, and what the guest says in them. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>c78])|[\x00-\x08\x0b-\x1f\x7f]")
+_SAID = re.compile(r"bakehouse (\{.*\})\s*$")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines read from an offset, and the offset after the last of them (bytes)."""
+
+    lines: tuple[str, ...]
+    next: int
+    lost: int = 0  # bytes that the ring had dropped before they were read
+
+
+def split(answer: Mapping[str, Any], asked: int, limit: int, last: bool = False) -> Chunk:
+    """At most `limit` whole lines of a getSerialPortOutput answer; the rest waits.
+
+    An unfinished line stays unread unless this is the last read.
+    """
+    start = int(answer.get("start", asked))
+    text = str(answer.get("contents", ""))
+    # Keep \r: it belongs to the offset, and is dropped only from what is shown.
+    pieces = text.split("\n")
+    whole, rest = pieces[:-1], pieces[-1]
+    taken = whole[:limit]
+    used = sum(len(piece.encode()) + 1 for piece in taken)
+    if len(taken) == len(whole) and last and rest:
+        taken, used = [*taken, rest], used + len(rest.encode())
+    return Chunk(tuple(clean(t) for t in taken), start + used, max(0, start - asked))
+
+
+def clean(line: str) -> str:
+    """The line as a log can show it: no colours, no cursor moves, no control characters."""
+    return _ESCAPES.sub("", line.rstrip("\r")).rstrip()
+
+
+def said(lines: Iterable[str], nonce: str) -> tuple[dict[str, Any], ...]:
+    """The structured lines of this guest in order; all else, also a wrong nonce, is noise."""
+    found = (_parse(line) for line in lines)
+    return tuple(f for f in found if f is not None and f.get("nonce") == nonce)
+
+
+def shown(line: str) -> str:
+    """The line as the task log shows it: the guest's structured lines in words, others marked."""
+    found = _parse(line)
+    return f"  │ {line}" if found is None else f"guest says: {_in_words(found)}"
+
+
+def _in_words(line: Mapping[str, Any]) -> str:
+    if "stage" in line:
+        return f"stage {line['stage']}"
+    if isinstance(check := line.get("check"), Mapping):
+        mark = "passed" if check.get("ok") else "FAILED"
+        return f"check {check.get('name')} {mark} {check.get('detail') or ''}".rstrip()
+    if "result" in line:
+        return f"result {line['result']}"
+    return ", ".join(f"{key} {_short(value)}" for key, value in line.items() if key != "nonce")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"({len(text)} characters)"
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    match = _SAID.search(line)
+    if match is None:
+        return None
+    try:
+        value = json.loads(match[1])
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

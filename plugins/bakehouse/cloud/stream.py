@@ -1,0 +1,87 @@
+"""The serial output of a machine as lines of the task log: none lost, none repeated, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bakehouse.cloud import serial
+from bakehouse.cloud.budget import ReadBudget
+from bakehouse.cloud.facts import TAIL_LINES
+from bakehouse.errors import StopEverything, TryAgain
+
+LINES_A_TICK = 500
+TAIL_BYTES = 65_536
+
+Read = Callable[[int], dict[str, Any]]  # blocking: start -> {contents, start, next}
+Emit = Callable[[str], None]  # blocking: one line
+Save = Callable[[int], Awaitable[None]]
+
+
+class SerialStream:
+    """Reads from `offset` on, shows each line once, and saves the offset after each batch.
+
+    A kill between showing and saving repeats at most one batch; nothing else repeats or loses.
+    """
+
+    def __init__(
+        self, read: Read, emit: Emit, save: Save, nonce: str, budget: ReadBudget, offset: int = 0
+    ) -> None:
+        self._read, self._emit, self._save = read, emit, save
+        self._nonce, self._budget, self.offset = nonce, budget, offset
+        self.said: list[dict[str, Any]] = []
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._busy = asyncio.Lock()
+
+    async def follow(self, interval: float) -> None:
+        """Go on until cancelled (`stop`)."""
+        while True:
+            await self._budget.turn()
+            async with self._busy:
+                await self._pump(last=False)
+            await asyncio.sleep(interval)
+
+    async def stop(self, following: asyncio.Task[None]) -> None:
+        """Cancel `follow` between two batches, then show what is left, unfinished line included."""
+        async with self._busy:
+            following.cancel()
+        while await self._pump(last=True):
+            pass
+
+    async def recall(self) -> None:
+        """Read the end once more: what the guest said before a restart of the triggerer."""
+        answer = await self._ask(-TAIL_BYTES)
+        lines = serial.split(answer, 0, 10_000, last=True).lines
+        known = {str(line) for line in self.said}
+        self.said += [s for s in serial.said(lines, self._nonce) if str(s) not in known]
+        if len(lines) > len(self.tail):
+            shown = (serial.shown(line) for line in lines if line)
+            self.tail = deque(shown, maxlen=TAIL_LINES)
+
+    async def _pump(self, last: bool) -> bool:
+        answer = await self._ask(self.offset)
+        chunk = serial.split(answer, self.offset, LINES_A_TICK, last)
+        # in a thread: the log pipe is a blocking socket, and a full one would stop every trigger
+        await asyncio.to_thread(self._show, chunk)
+        moved = chunk.next != self.offset and bool(answer)
+        if moved:
+            self.offset = chunk.next
+            await self._save(self.offset)
+        return moved
+
+    async def _ask(self, start: int) -> dict[str, Any]:
+        try:
+            return await asyncio.to_thread(self._read, start)
+        except (TryAgain, StopEverything):
+            return {}  # a log may lag; the state of the machine comes from elsewhere
+
+    def _show(self, chunk: serial.Chunk) -> None:
+        if chunk.lost:
+            self._emit(f"… {chunk.lost} bytes of serial output were gone before they could be read")
+        self.said += serial.said(chunk.lines, self._nonce)
+        for line in filter(None, chunk.lines):
+            shown = serial.shown(line)
+            self.tail.append(shown)
+            self._emit(shown)

@@ -1,0 +1,27 @@
+"""What happens next when something went wrong: another try, a later moment, or the end.
+
+Every error that leaves a task of Bakehouse is one of these three; `cloud/errors.py` says which.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+
+class TryAgain(AirflowException):
+    """The next try of the task may succeed: Airflow retries with its back-off."""
+
+
+class NotNow(TryAgain):
+    """Blocked from outside (quota, rate limit, a gate): the step waits deferred, using no try.
+
+    `Step` catches it; only a step that has waited past its deadline fails, as with TryAgain.
+    """
+
+    def __init__(self, message: str, wait: float = 60.0) -> None:
+        super().__init__(message)
+        self.wait = wait  # seconds until asking again makes sense
+
+
+class StopEverything(AirflowFailException):
+    """No try can heal this; the task fails at once and the message says what a person should do."""

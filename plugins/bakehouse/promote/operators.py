@@ -1,0 +1,87 @@
+"""A candidate that has proved itself gets its family, and the world hears of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.bake import labels
+from bakehouse.bake.candidate import Candidate
+from bakehouse.bake.plan import BakePlan
+from bakehouse.errors import StopEverything
+from bakehouse.promote.promotion import promotion, wants_family, wants_state
+from bakehouse.step import Step
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def image_asset(recipe: str) -> Asset:
+    """The asset of a recipe's promoted images; each event is a partition of the image's name."""
+    return Asset(name=f"image/{recipe}", uri=f"x-bakehouse://images/{recipe}")
+
+
+class PromoteImage(Step):
+    """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        plan = self.received(context, "plan_bake", BakePlan)
+        tested = self.received(context, "label_image", Candidate)
+        wanted = promotion(plan.family, str(context["dag_run"].run_type))
+        image = self.compute.image(tested.name)
+        if image is None or str(image["id"]) != tested.id:
+            raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
+        if wants_family(image, wanted):
+            self.log.info("%s joins family %s", tested.name, wanted.family)
+            request = self.request_id(context, f"family of {tested.name}")
+            body = {"family": wanted.family}
+            self.await_operation(
+                self.compute.patch_image(tested.name, body, request), f"promote {tested.name}"
+            )
+            return self.act(context)
+        if wants_state(image, wanted):
+            changes = {labels.STATE: wanted.state, labels.EXPIRES: None}
+            self.await_operation(
+                self.compute.label_image(image, changes), f"label {tested.name} {wanted.state}"
+            )
+        return self._promoted(context, plan, tested)
+
+    def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
+        from bakehouse.bake.record import record
+
+        wanted = promotion(plan.family, str(context["dag_run"].run_type))
+        where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
+        self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
+        record(context, plan, "promotion", wanted.reason, family=wanted.family, image_id=tested.id)
+        return tested.model_dump(mode="json")
+
+
+class PublishImage(Step):
+    """Emits the asset event of the promoted image, one partition for each image.
+
+    Skipped in a backfill: the past must not roll out.
+    """
+
+    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+        self.asset = image_asset(recipe)
+        super().__init__(outlets=[self.asset], **kwargs)
+
+    def act(self, context: Context) -> dict[str, Any]:
+        plan = self.received(context, "plan_bake", BakePlan)
+        image = self.received(context, "promote_image", Candidate)
+        if str(context["dag_run"].run_type) == "backfill":
+            raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
+        event = {
+            "image": image.name,
+            "image_id": image.id,
+            "self_link": image.self_link,
+            "family": plan.family,
+            "git_sha": plan.commit.sha,
+        }
+        events = context["outlet_events"][self.asset]
+        events.extra.update(event)
+        events.add_partitions(image.name)
+        self.log.info("published %s to asset %s", image.name, self.asset.name)
+        return event

@@ -1,0 +1,34 @@
+"""Where an image goes that has proved itself: into its family, or into the history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from bakehouse.bake import labels
+from bakehouse.reasons import Reason
+
+
+class Promotion(NamedTuple):
+    """The family and state that an image is to have."""
+
+    family: str | None
+    state: str
+    reason: Reason
+
+
+def promotion(family: str, run_type: str) -> Promotion:
+    """A backfill rebuilds the past: its images never become the newest of a family."""
+    if run_type == "backfill":
+        return Promotion(None, labels.HISTORY, Reason.KEPT_AS_HISTORY)
+    return Promotion(family, labels.PROMOTED, Reason.PROMOTED)
+
+
+def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
+    """The family is still to be set."""
+    return wanted.family is not None and image.get("family") != wanted.family
+
+
+def wants_state(image: Mapping[str, Any], wanted: Promotion) -> bool:
+    """The state label is still to be set."""
+    return (image.get("labels") or {}).get(labels.STATE) != wanted.state

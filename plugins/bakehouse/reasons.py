@@ -1,0 +1,92 @@
+"""Every reason by name: why something was baked or not, how a builder ended, what was promoted.
+
+A reason is what log, ledger and history page show; its text is a sentence's second half.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Named causes; the value is what is stored, `text` what people read."""
+
+    # why an image is baked
+    NO_IMAGE_WITH_THIS_CONTENT = "no_image_with_this_content"
+    FORCED = "forced"
+    ALWAYS = "always"
+    IMAGE_TOO_OLD = "image_too_old"
+    # why none is
+    SAME_CONTENT = "same_content"
+    # how a builder ended
+    FINISHED = "finished"
+    INSTALL_FAILED = "install_failed"
+    STOPPED_SILENTLY = "stopped_silently"
+    STOPPED_BY_SOMEBODY = "stopped_by_somebody"
+    PREEMPTED = "preempted"
+    HOST_LOST = "host_lost"
+    VANISHED = "vanished"
+    SILENT = "silent"
+    # how a candidate fared
+    SMOKE_PASSED = "smoke_passed"
+    SMOKE_FAILED = "smoke_failed"
+    BOOT_TOO_SLOW = "boot_too_slow"
+    # where an image went
+    PROMOTED = "promoted"
+    KEPT_AS_HISTORY = "kept_as_history"
+    # why a member of a fleet is replaced, or is not
+    NEW_IMAGE = "new_image"
+    ALREADY_ON_IMAGE = "already_on_image"
+    MEMBER_NOT_RUNNING = "member_not_running"
+    MEMBER_MISSING = "member_missing"
+    MEMBER_WITHOUT_DISK = "member_without_disk"
+    LINE_HALTED = "line_halted"
+    # how a replacement ended
+    NOT_HEALTHY = "not_healthy"
+    MEMBER_LOST = "member_lost"
+    STAGE_FAILED = "stage_failed"
+    # why there is no rollout
+    NOT_ASKED_FOR = "not_asked_for"
+    BACKFILL = "backfill"
+    NOTHING_TO_REPLACE = "nothing_to_replace"
+    FLEET_BUSY = "fleet_busy"
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        return _TEXT[self]
+
+
+_TEXT = {
+    Reason.NO_IMAGE_WITH_THIS_CONTENT: "no promoted image has this content",
+    Reason.FORCED: "the trigger form asks for it",
+    Reason.ALWAYS: "the recipe says rebake: always",
+    Reason.IMAGE_TOO_OLD: "the promoted image is older than the recipe's max_age",
+    Reason.SAME_CONTENT: "a promoted image has exactly this content",
+    Reason.FINISHED: "the install script succeeded and the machine powered off",
+    Reason.INSTALL_FAILED: "the install script failed",
+    Reason.STOPPED_SILENTLY: "the machine stopped without saying whether it succeeded",
+    Reason.STOPPED_BY_SOMEBODY: "somebody stopped the machine",
+    Reason.PREEMPTED: "the spot machine was preempted",
+    Reason.HOST_LOST: "Compute Engine lost the machine's host",
+    Reason.VANISHED: "the machine was deleted by somebody else",
+    Reason.SILENT: "the machine said nothing until its deadline",
+    Reason.SMOKE_PASSED: "every check of the smoke test passed",
+    Reason.SMOKE_FAILED: "a check of the smoke test failed",
+    Reason.BOOT_TOO_SLOW: "the machine was not ready within boot_time_limit",
+    Reason.PROMOTED: "the smoke test passed",
+    Reason.KEPT_AS_HISTORY: "a backfill never moves a family",
+    Reason.NEW_IMAGE: "the fleet moves to a new image",
+    Reason.ALREADY_ON_IMAGE: "its boot disk is made from this very image",
+    Reason.MEMBER_NOT_RUNNING: "somebody has stopped the instance",
+    Reason.MEMBER_MISSING: "there is no instance of this name",
+    Reason.MEMBER_WITHOUT_DISK: "it has no boot disk, and nothing says which one it had",
+    Reason.LINE_HALTED: "another member did not get healthy, so this one was not touched",
+    Reason.NOT_HEALTHY: "the member did not get healthy on the new image",
+    Reason.MEMBER_LOST: "the instance is gone, another one, or in other hands",
+    Reason.STAGE_FAILED: "a stage failed, and everything goes back to the image it had",
+    Reason.NOT_ASKED_FOR: "the trigger form does not ask for it",
+    Reason.BACKFILL: "a backfill never moves a fleet",
+    Reason.NOTHING_TO_REPLACE: "every member is on the image, or is left alone",
+    Reason.FLEET_BUSY: "another rollout of this fleet did not end in time",
+}

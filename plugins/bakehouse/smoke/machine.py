@@ -1,0 +1,45 @@
+"""The throw-away machine that boots a candidate: its name and the body of its insert. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bakehouse.bake import labels
+from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
+from bakehouse.bake.candidate import Candidate
+from bakehouse.bake.plan import BakePlan
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.names import smoke_name
+
+AFTER_THE_DEADLINE = timedelta(minutes=10)
+
+
+def smoke_vm(plan: BakePlan, attempt: int) -> BuilderVm:
+    """The smoke machine of a try; each try goes to the next zone."""
+    zone = plan.zones[(attempt - 1) % len(plan.zones)]
+    return BuilderVm(name=smoke_name(plan.recipe, plan.run, attempt), zone=zone)
+
+
+def insert_body(
+    plan: BakePlan,
+    recipe: Recipe,
+    candidate: Candidate,
+    vm: BuilderVm,
+    metadata: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
+    lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
+    owned = labels.of(plan, labels.SMOKE, labels.CANDIDATE, expires=now + lives)
+    body = machine_body(recipe, vm, candidate.self_link, owned)
+    body["metadata"] = metadata_items(metadata)
+    body["scheduling"] = {
+        "automaticRestart": False,
+        "onHostMaintenance": "TERMINATE",
+        "provisioningModel": "STANDARD",
+        "instanceTerminationAction": "DELETE",
+        "maxRunDuration": {"seconds": str(int(lives.total_seconds()))},
+    }
+    return body

@@ -1,0 +1,117 @@
+"""The candidate boots once on a machine of its own and proves itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bakehouse.bake import labels
+from bakehouse.bake.builder import BuilderVm
+from bakehouse.bake.candidate import Candidate
+from bakehouse.bake.operators import GitStep
+from bakehouse.bake.plan import BakePlan
+from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.owner import of_run
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.smoke import machine
+from bakehouse.smoke.verdict import Smoke, judge
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
+
+
+class SmokeTest(GitStep):
+    """Boots the candidate, reports each check, deletes the machine -> Smoke.
+
+    A failed candidate is labelled so and ends the run; only a lost machine is tried again.
+    """
+
+    def act(self, context: Context) -> Any:
+        from bakehouse.smoke.triggers import SmokeTrigger
+
+        plan = self.received(context, "plan_bake", BakePlan)
+        candidate = self.received(context, "label_image", Candidate)
+        rendered = self.rendered(plan)
+        vm = machine.smoke_vm(plan, context["ti"].try_number)
+        nonce = labels.nonce(plan, vm.name)
+        if self.compute.instance(vm.zone, vm.name) is None:
+            self._delete_others(context, plan, vm)
+            self._boot(context, plan, candidate, vm, nonce)
+        deadline = rendered.recipe.smoke.deadline
+        self.log.info("waiting for the checks of %s, at most %s", vm.name, deadline)
+        trigger = SmokeTrigger(
+            conn_id=self.gcp_conn_id,
+            zone=vm.zone,
+            name=vm.name,
+            nonce=nonce,
+            deadline=(datetime.now(UTC) + deadline).timestamp(),
+        )
+        limit = rendered.recipe.boot_time_limit.total_seconds()
+        backstop = deadline + AFTER_THE_DEADLINE
+        self.wait_for(
+            trigger, "reported", backstop, vm=vm.model_dump(mode="json"), boot_time_limit=limit
+        )
+
+    def reported(
+        self, context: Context, event: dict[str, Any], vm: dict[str, Any], boot_time_limit: float
+    ) -> dict[str, Any]:
+        """The machine has said what there is to say."""
+        plan = self.received(context, "plan_bake", BakePlan)
+        smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event)
+        verdict = judge(facts, timedelta(seconds=boot_time_limit))
+        self._delete(context, smoke_machine)
+        if verdict is None or verdict.says_nothing:
+            raise TryAgain(verdict.message if verdict else f"{facts.name} said nothing")
+        self._report(context, plan, verdict)
+        if not verdict.ok:
+            self._reject(context, plan, verdict, facts)
+        return verdict.model_dump(mode="json")
+
+    def _boot(
+        self, context: Context, plan: BakePlan, candidate: Candidate, vm: BuilderVm, nonce: str
+    ) -> None:
+        from bakehouse.recipe.render import smoke_metadata
+
+        rendered = self.rendered(plan)
+        body = machine.insert_body(
+            plan, rendered.recipe, candidate, vm, smoke_metadata(rendered, nonce), datetime.now(UTC)
+        )
+        self.log.info("booting %s in %s from %s", vm.name, vm.zone, candidate.name)
+        request = self.request_id(context, f"insert {vm.name}")
+        operation = self.compute.insert_instance(vm.zone, body, request)
+        self.await_operation(operation, f"create {vm.name} in {vm.zone}")
+
+    def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
+        mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
+        for zone in plan.zones:
+            for other in self.compute.instances(zone, mine):
+                if other["name"] != vm.name:
+                    self._delete(context, BuilderVm(name=str(other["name"]), zone=zone))
+
+    def _delete(self, context: Context, vm: BuilderVm) -> None:
+        """Asked for here; delete_builder makes sure."""
+        self.log.info("deleting %s in %s", vm.name, vm.zone)
+        request = self.request_id(context, f"delete {vm.name}")
+        self.compute.delete_instance(vm.zone, vm.name, request)
+
+    def _report(self, context: Context, plan: BakePlan, verdict: Smoke) -> None:
+        from bakehouse.bake.record import record
+
+        for check in verdict.checks:
+            (self.log.info if check.ok else self.log.error)("check %s", check)
+        if verdict.ready_seconds is not None:
+            self.log.info("ready %.1f s after power on", verdict.ready_seconds)
+        record(context, plan, "verdict", verdict.reason, **verdict.model_dump(mode="json"))
+
+    def _reject(self, context: Context, plan: BakePlan, verdict: Smoke, facts: Facts) -> NoReturn:
+        """The image stays for its keep time, marked: never promoted, never newest of a family."""
+        for line in facts.tail:
+            self.log.error("%s", line)
+        image = self.compute.image(plan.image_name)
+        if image is not None:
+            self.compute.label_image(image, {labels.STATE: labels.FAILED})
+        raise StopEverything(
+            f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
+        )

@@ -1,0 +1,163 @@
+"""What every step of Bakehouse shares: its SLA, its connection, and what it does when blocked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
+from pydantic import BaseModel
+
+from bakehouse.cloud.operations import verdict, zone_of
+from bakehouse.errors import NotNow, StopEverything, TryAgain
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from bakehouse.cloud.hook import ComputeHook
+
+Model = TypeVar("Model", bound=BaseModel)
+
+BLOCKED_AT_MOST = timedelta(hours=2)
+OPERATION_AT_MOST = timedelta(minutes=20)
+
+
+class Step(BaseOperator):
+    """Base of all operators. A subclass implements `act`, and may defer with `wait_for`.
+
+    :param sla: from the run's start, within which the task should have succeeded; Airflow 3 drops
+        the argument of that name, so it is an attribute of ours, read by the SLA watcher.
+    :param gcp_conn_id: the Google Cloud connection.
+    """
+
+    def __init__(
+        self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if sla <= timedelta(0):
+            raise ValueError(f"{self.task_id}: an SLA of {sla} cannot be met")
+        self.sla = sla
+        self.gcp_conn_id = gcp_conn_id
+        self.turn = 0  # how often this try has been blocked, for a fresh requestId after each
+        self.blocked_since = ""
+
+    def act(self, context: Context) -> Any:
+        """The step's own work."""
+        raise TypeError(f"{type(self).__name__} does nothing")
+
+    @property
+    def compute(self) -> ComputeHook:
+        """Compute Engine; imported only when a task runs, it would slow down every parse."""
+        from bakehouse.cloud.hook import hook_of
+
+        return hook_of(self.gcp_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """`act`, waiting deferred as long as it is blocked."""
+        return self._unless_blocked(lambda: self.act(context))
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """The same for whatever goes on after a wait."""
+        kwargs = dict(next_kwargs or {})
+        self.turn = kwargs.pop("turn", 0)
+        self.blocked_since = kwargs.pop("blocked_since", "")
+        resume = super().resume_execution
+        try:
+            return self._unless_blocked(lambda: resume(next_method, kwargs, context))
+        except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
+            raise TryAgain(f"nothing came of waiting: {late}") from late
+
+    def unblocked(self, context: Context, event: Any = None) -> Any:
+        """Ask again after having been blocked."""
+        return self.act(context)
+
+    def wait_for(
+        self, trigger: BaseTrigger, method: str, timeout: timedelta, **kwargs: Any
+    ) -> NoReturn:
+        """Defer; `method(context, event, **kwargs)` goes on. The timeout is a backstop only."""
+        kept = {"turn": self.turn, "blocked_since": self.blocked_since}
+        self.defer(trigger=trigger, method_name=method, kwargs=kwargs | kept, timeout=timeout)
+
+    def await_operation(self, operation: Mapping[str, Any] | None, doing: str) -> None:
+        """Return when it has succeeded (None: nothing to wait for); else defer and `act` again.
+
+        So `act` looks at what stands and does the next missing thing, however often it is called.
+        """
+        if operation is None:
+            return
+        zone, name = zone_of(operation), str(operation["name"])
+        now = operation if verdict(operation) else self.compute.operation(zone, name)
+        if now is None or self._succeeded(now, doing):
+            return
+        from bakehouse.cloud.triggers import OperationTrigger
+
+        deadline = time.time() + OPERATION_AT_MOST.total_seconds()
+        trigger = OperationTrigger(
+            conn_id=self.gcp_conn_id, zone=zone, name=name, deadline=deadline
+        )
+        self.log.info("%s: waiting for operation %s", doing, name)
+        self.wait_for(trigger, "go_on", timeout=2 * OPERATION_AT_MOST, doing=doing)
+
+    def go_on(self, context: Context, event: dict[str, Any], doing: str) -> Any:
+        """After an operation: the next missing thing."""
+        operation = event["operation"]
+        if operation is not None and not self._succeeded(operation, doing):
+            raise TryAgain(f"{doing}: operation {operation['name']} is still not done")
+        return self.act(context)
+
+    def _succeeded(self, operation: Mapping[str, Any], doing: str) -> bool:
+        """False while it runs; raises one of the three errors when it failed."""
+        ended = verdict(operation)
+        if ended is None:
+            return False
+        if ended.failure is not None:
+            raise ended.failure.error(doing)
+        for warning in ended.warnings:
+            self.log.warning("%s: %s", doing, warning)
+        return True
+
+    def request_id(self, context: Context, step: str) -> str:
+        """The requestId of one change, the same however often this try sends it.
+
+        Another try looks first at what stands, and needs another id: Compute Engine would answer
+        the old one with the old, failed operation.
+        """
+        from bakehouse.cloud.hook import request_id
+
+        ti = context["ti"]
+        part = f"{step}, try {ti.try_number}, turn {self.turn}"
+        return request_id(f"{ti.dag_id}/{ti.run_id}", self.task_id, part)
+
+    def received(self, context: Context, task_id: str, model: type[Model]) -> Model:
+        """What an earlier task handed on."""
+        value = context["ti"].xcom_pull(task_ids=task_id)
+        if value is None:
+            raise StopEverything(f"{task_id} has handed nothing on: clear {task_id} and downstream")
+        return model.model_validate(value)
+
+    def _unless_blocked(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except NotNow as blocked:
+            return self._wait_until_unblocked(blocked)
+
+    def _wait_until_unblocked(self, blocked: NotNow) -> NoReturn:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        now = datetime.now(UTC)
+        self.blocked_since = self.blocked_since or now.isoformat()
+        until = datetime.fromisoformat(self.blocked_since) + BLOCKED_AT_MOST
+        if now >= until:
+            raise TryAgain(f"blocked for {BLOCKED_AT_MOST}: {blocked}") from blocked
+        self.turn += 1
+        self.log.warning(
+            "not now: %s; asking again in %.0f s, until %s", blocked, blocked.wait, until
+        )
+        moment = now + timedelta(seconds=blocked.wait)
+        self.wait_for(DateTimeTrigger(moment=moment), "unblocked", timeout=BLOCKED_AT_MOST)
