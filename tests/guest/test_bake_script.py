@@ -1,0 +1,188 @@
+"""bake.sh: says how it went, twice, and powers off, whatever happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bakehouse.history import manifest
+
+from .conftest import NONCE, Machine, rendered_app
+
+INSTALL = 'echo installing\nmkdir -p "$BAKEHOUSE_ROOT/opt/app"\n'
+POWER_OFF = "systemctl poweroff --force"
+
+
+def test_it_installs_says_so_twice_and_powers_off(machine: Machine) -> None:
+    rendered = rendered_app(
+        {"install.sh.j2": INSTALL, "templates/etc/app.conf.j2": "a={{ a }}\n", "health": "true"},
+        services=["app"],
+    )
+    done = machine.bake(rendered)
+    assert done.returncode == 0, done.stderr
+    assert "installing" in done.stdout
+    assert [line["stage"] for line in machine.said if "stage" in line] == [
+        "boot",
+        "install",
+        "generalise",
+    ]
+    assert machine.result == {"nonce": NONCE, "result": "ok"}
+    assert machine.guest_attributes["result"] == "ok"
+    assert machine.calls[-1] == POWER_OFF
+    assert "systemctl disable --now app" in machine.calls
+    assert "systemctl enable --quiet bakehouse-boot.service" in machine.calls
+    library = machine.root / "usr/lib/bakehouse"
+    assert (library / "templates/etc/app.conf.j2").read_text() == "a={{ a }}\n"
+    assert (library / "services").read_text() == "app\n"
+    assert (library / "health").stat().st_mode & 0o111
+    assert json.loads((machine.root / "etc/bakehouse/image.json").read_text())["recipe"] == "app"
+
+
+def test_the_manifest_is_told_both_ways(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    text = machine.guest_attributes["manifest"]
+    assert manifest.decode(text) == (manifest.Package("nginx", "1.22.1", "amd64"),)
+    assert {"nonce": NONCE, "manifest": text} in machine.said
+
+
+@pytest.mark.parametrize(
+    ("install", "line", "command", "code", "message"),
+    [
+        ("true\n\nfalse\n", 3, "false", 1, ""),
+        ("echo lost >&2\nexit 7\n", 2, "exit 7", 7, "lost"),
+        ("cat /nowhere |\n  cat\n", 2, "cat", 1, "No such file"),
+        ("f() {\n  ls /nowhere\n}\necho\nf\n", 2, "ls /nowhere", 2, "cannot access"),
+        ("true\n(\n  true\n  false\n)\n", 4, "false", 1, ""),
+        ("x=$(false) || true\nfalse || true\nset +e\nfalse\nset -e\nexit 3\n", 6, "exit 3", 3, ""),
+        ("true\necho $nothing\n", 2, "nothing: unbound variable", 1, "unbound variable"),
+        ("true\nif then\n", 0, "", 2, "syntax error"),
+        ("no-such-command --flag\n", 1, "no-such-command --flag", 127, "command not found"),
+        ('false "it is \\"quoted\\""\n', 1, 'false "it is \\"quoted\\""', 1, ""),
+    ],
+)
+def test_a_failing_install_names_its_own_line(
+    machine: Machine, install: str, line: int, command: str, code: int, message: str
+) -> None:
+    machine.bake(rendered_app({"install.sh.j2": install}))
+    error = machine.result["error"]
+    assert machine.result["result"] == "failed"
+    assert (error["script"], error["line"], error["command"]) == ("install.sh", line, command)
+    assert error["exit_code"] == code
+    assert message in error["message"]
+    assert machine.guest_attributes["result"] == "failed"
+    assert json.loads(machine.guest_attributes["error"]) == error
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_a_script_that_install_calls_is_named(machine: Machine) -> None:
+    files = {"install.sh.j2": "true\n. ./part.sh\n", "part.sh": "true\ntrue\nfalse\n"}
+    machine.bake(rendered_app(files))
+    error = machine.result["error"]
+    assert (error["script"], error["line"]) == ("part.sh", 3)
+
+
+def test_other_bash_scripts_are_left_as_they_are(machine: Machine) -> None:
+    """Maintainer scripts of packages are bash too, and not written to be strict."""
+    done = machine.bake(rendered_app({"install.sh.j2": "bash -c 'false; echo lenient $unset'\n"}))
+    assert "lenient" in done.stdout
+    assert machine.result["result"] == "ok"
+
+
+def test_a_daemon_left_behind_does_not_hold_the_bake(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": "sleep 3 &\necho started\n"}))
+    assert machine.result["result"] == "ok"
+
+
+def test_an_error_of_the_bake_script_itself_is_told(machine: Machine) -> None:
+    (machine.stubs / "dpkg-query").write_text("#!/bin/bash\nexit 9\n")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    error = machine.result["error"]
+    assert (error["script"], error["exit_code"]) == ("bake.sh", 9)
+    assert error["line"] > 0
+    assert "dpkg-query" in error["command"]
+    assert machine.calls[-1] == POWER_OFF
+    assert sum("result" in line for line in machine.said) == 1
+
+
+def test_a_service_that_install_did_not_install(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["missing"]))
+    assert "did not install the service missing" in machine.result["error"]["message"]
+
+
+def test_without_guest_attributes_the_serial_line_stands(machine: Machine) -> None:
+    machine.refuse_writes = True
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert machine.written == []
+    assert machine.result == {"nonce": NONCE, "result": "ok"}
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_it_does_not_install_twice(machine: Machine) -> None:
+    rendered = rendered_app({"install.sh.j2": 'echo x >>"$BAKEHOUSE_ROOT/count"\n'})
+    machine.bake(rendered)
+    machine.written.clear()
+    machine.bake(rendered)
+    assert (machine.root / "count").read_text() == "x\n"
+    assert machine.written == [("result", "ok")]
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_a_restart_in_the_middle_is_a_failure(machine: Machine) -> None:
+    rendered = rendered_app({"install.sh.j2": "kill -9 $PPID $(cat /proc/$PPID/stat | cut -d' ' -f4)\n"})
+    machine.bake(rendered)
+    assert not [line for line in machine.said if "result" in line]
+    machine.bake(rendered)
+    assert machine.result["result"] == "failed"
+    assert "restarted" in machine.result["error"]["message"]
+
+
+def test_a_child_recipe_bakes_on_a_parent_image(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["parent"]))
+    machine.written.clear()
+    (machine.root / "var/lib/bakehouse/result").write_text("another-nonce\nok\n")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["child"]))
+    assert machine.guest_attributes["result"] == "ok"
+    assert (machine.root / "usr/lib/bakehouse/services").read_text() == "parent\nchild\n"
+
+
+def test_what_tells_machines_apart_is_gone(machine: Machine) -> None:
+    traces = [
+        "etc/ssh/ssh_host_rsa_key",
+        "var/lib/systemd/random-seed",
+        "var/lib/dhcp/dhclient.enp0s2.leases",
+        "var/lib/apt/lists/deb.debian.org_Packages",
+        "var/log/apt/history.log.1.gz",
+        "var/log/journal/abc/system.journal",
+        "tmp/leftover",
+        "etc/apt/apt.conf.d/99bakehouse",
+        "etc/dpkg/dpkg.cfg.d/bakehouse",
+        "usr/sbin/policy-rc.d",
+    ]
+    emptied = ["etc/machine-id", "var/log/dpkg.log"]
+    for path in traces + emptied:
+        _write(machine.root / path)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert [path for path in traces if (machine.root / path).exists()] == []
+    assert [(machine.root / path).read_text() for path in emptied] == ["", ""]
+
+
+def test_services_do_not_start_while_installing(machine: Machine) -> None:
+    install = '"$BAKEHOUSE_ROOT/usr/sbin/policy-rc.d" || echo "policy $?"\n'
+    done = machine.bake(rendered_app({"install.sh.j2": install}))
+    assert "policy 101" in done.stdout
+
+
+def test_it_waits_for_another_apt(machine: Machine) -> None:
+    """Another apt-get runs at first; the stub of `sleep` lets it end."""
+    _write(machine.root / "proc/77/comm", "apt-get\n")
+    sleep = machine.stubs / "sleep"
+    sleep.write_text(f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\nrm -f {machine.root}/proc/77/comm\n')
+    sleep.chmod(0o755)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert machine.calls.index("sleep 2") < machine.calls.index("apt-get --quiet update")
+
+
+def _write(path: Path, text: str = "old") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

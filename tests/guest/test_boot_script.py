@@ -1,0 +1,146 @@
+"""boot and smoke: config rendered from metadata, services started, health and checks told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import COMMIT, NONCE, Machine, rendered_app
+
+FILES = {
+    "install.sh.j2": "true\n",
+    "templates/etc/app.conf.j2": "greeting={{ greeting }}\nname={{ instance.name }}\n",
+    "health": '#!/bin/bash\ntest -s "$BAKEHOUSE_ROOT/etc/app.conf" && echo serving\n',
+}
+
+
+@pytest.fixture
+def image(machine: Machine) -> Machine:
+    """A machine that has been baked with FILES."""
+    machine.bake(rendered_app(FILES, services=["app"], boot_time_limit="15s"))
+    (machine.stubs / "calls").unlink()
+    return machine
+
+
+def health(machine: Machine) -> dict[str, Any]:
+    """What was told both ways."""
+    told: dict[str, Any] = json.loads(machine.guest_attributes["health"])
+    assert told == next(line["health"] for line in machine.said if "health" in line)
+    return told
+
+
+def test_a_member_renders_starts_and_reports(image: Machine) -> None:
+    image.become("member", greeting="hello")
+    done = image.boot()
+    assert done.returncode == 0, done.stderr
+    assert (image.root / "etc/app.conf").read_text() == "greeting=hello\nname=app-1\n"
+    assert image.calls == ["systemctl start app"]
+    assert health(image) == {
+        "state": "healthy",
+        "image": "app-20261123t0300-c0ffeec-1234",
+        "git_sha": COMMIT.sha,
+        "boot_id": "b001-1d",
+        "ready_seconds": 12.34,
+        "detail": "serving",
+    }
+
+
+def test_instance_attributes_win_over_the_projects(image: Machine) -> None:
+    image.become("member", greeting="mine")
+    image.project = {"greeting": "everybody's"}
+    image.boot()
+    assert "greeting=mine" in (image.root / "etc/app.conf").read_text()
+
+
+def test_an_undefined_name_is_told_with_file_and_line(image: Machine) -> None:
+    image.become("member")
+    assert image.boot().returncode == 1
+    told = health(image)
+    assert told["state"] == "unhealthy"
+    assert told["detail"] == "etc/app.conf.j2:1: 'greeting' is undefined"
+    assert not (image.root / "etc/app.conf").exists()
+    assert image.calls == []
+
+
+def test_a_builder_is_left_alone(image: Machine) -> None:
+    image.become("builder", greeting="hello")
+    assert image.boot().returncode == 0
+    assert (image.written, image.calls) == ([], [])
+
+
+def test_a_service_that_does_not_start(image: Machine) -> None:
+    (image.root / "usr/lib/bakehouse/services").write_text("missing\n")
+    image.become("member", greeting="hello")
+    image.boot()
+    assert health(image)["state"] == "unhealthy"
+    assert "does not exist" in health(image)["detail"]
+
+
+def test_unhealthy_until_the_limit(image: Machine) -> None:
+    (image.root / "usr/lib/bakehouse/health").write_text("#!/bin/bash\necho no answer\nexit 1\n")
+    (image.root / "proc/uptime").write_text("16.00 0\n")
+    image.become("member", greeting="hello")
+    image.boot()
+    assert (health(image)["state"], health(image)["detail"]) == ("unhealthy", "no answer")
+
+
+def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
+    unit = image.root / "usr/lib/bakehouse/templates/etc/systemd/system/app.service.d/a.conf"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\n")
+    image.become("member", greeting="hello")
+    image.boot()
+    assert image.calls == ["systemctl daemon-reload", "systemctl start app"]
+
+
+def test_a_smoke_test_tells_each_check(image: Machine) -> None:
+    test = 'check "is true" "try true" true\ncheck "finds it" "look" ls /nowhere\ncheck "3" "" true\n'
+    rendered = rendered_app({**FILES, "smoke_test.sh": test}, boot_time_limit="15s")
+    image.become("smoke", greeting="hello")
+    image.boot()
+    done = image.smoke(rendered)
+    told = json.loads(image.guest_attributes["smoke"])
+    checks = [line["check"] for line in image.said if "check" in line]
+    assert (told["result"], told["ready_seconds"], told["error"]) == ("failed", 12.34, None)
+    assert told["checks"] == checks
+    assert [check["ok"] for check in checks] == [True, False, True]
+    assert (checks[1]["name"], checks[1]["hint"]) == ("finds it", "look")
+    assert "cannot access" in checks[1]["detail"]
+    assert {"nonce": NONCE, **told} in image.said
+    assert "check failed: finds it" in done.stdout
+
+
+def test_a_smoke_test_that_passes(image: Machine) -> None:
+    rendered = rendered_app({**FILES, "smoke_test.sh": "check 'is true' '' true"})
+    image.become("smoke", greeting="hello")
+    image.boot()
+    assert image.smoke(rendered).returncode == 0
+    assert json.loads(image.guest_attributes["smoke"])["result"] == "ok"
+
+
+def test_a_smoke_test_that_breaks_names_its_line(image: Machine) -> None:
+    rendered = rendered_app({**FILES, "smoke_test.sh": "check 'a' 'b' true\n\nfalse\n"})
+    image.become("smoke", greeting="hello")
+    image.boot()
+    image.smoke(rendered)
+    error = json.loads(image.guest_attributes["smoke"])["error"]
+    assert (error["script"], error["line"], error["command"]) == ("smoke_test.sh", 3, "false")
+
+
+def test_an_unhealthy_boot_fails_the_smoke_test(image: Machine) -> None:
+    rendered = rendered_app({**FILES, "smoke_test.sh": "check 'never run' '' true\n"})
+    image.become("smoke")
+    image.boot()
+    image.smoke(rendered)
+    told = json.loads(image.guest_attributes["smoke"])
+    assert (told["result"], told["checks"]) == ("failed", [])
+    assert "'greeting' is undefined" in told["error"]["message"]
+
+
+def test_a_boot_that_never_reports_fails_the_smoke_test(image: Machine) -> None:
+    (image.root / "proc/uptime").write_text("9999.00 0\n")
+    image.become("smoke", greeting="hello")
+    image.smoke(rendered_app(FILES))
+    assert "did not report" in json.loads(image.guest_attributes["smoke"])["error"]["message"]
