@@ -105,7 +105,8 @@ def test_nothing_to_read_is_no_mistake(text: str) -> None:
             "f:5: conn_extra must be a mapping",
         ),
         (
-            "airflow:\n  connections:\n  - {conn_id: a, conn_uri: b}\n  - {conn_id: a, conn_uri: b}",
+            "airflow:\n  connections:\n  - {conn_id: a, conn_uri: b}\n"
+            "  - {conn_id: a, conn_uri: b}",
             "f:4: conn_id 'a' stands there twice",
         ),
     ],
