@@ -140,7 +140,10 @@ class Host(Protocol):
     kept below `state / "machines" / machine_id`, what belongs to disks below `state / "disks"`.
     """
 
-    disks: Disks
+    @property
+    def disks(self) -> Disks:
+        """The contents of this kind's disks."""
+
     asks_by_socket: bool
     """Whether guests ask the metadata server through the unix socket
     `state / "machines" / machine_id / "metadata.sock"`, which the caller then serves from before
@@ -164,8 +167,8 @@ class Host(Protocol):
 class PublicImage:
     """The public image `debian-cloud/debian-12`, built (`ready`) or only named as yet.
 
-    `public_image.py` offers `identity(cache: Path) -> PublicImage`, which mints name and id on first
-    use and keeps them in the cache, so that they are the same before and after the build, and
+    `public_image.py` offers `identity(cache: Path) -> PublicImage`, which mints name and id on
+    first use and keeps them in the cache, so that they are the same before and after the build, and
     `async ensure(cache: Path, progress: Callable[[str], None]) -> PublicImage`, which builds what
     is missing; safe to call from several processes at a time (one builds, the others wait).
     """

@@ -1,0 +1,13 @@
+"""Image families as a zone sees them."""
+
+from __future__ import annotations
+
+from localgce import disk_body
+from localgce.call import Call
+from localgce.errors import Json
+
+
+def get(call: Call) -> Json:
+    """The family's newest image."""
+    image = disk_body.newest(call, call.project, call.path["family"])
+    return {"image": image.body}

@@ -1,0 +1,22 @@
+"""Regions."""
+
+from __future__ import annotations
+
+from localgce import catalog
+from localgce.call import Call
+from localgce.errors import Json, not_found
+from localgce.listing import list_of
+
+
+def get(call: Call) -> Json:
+    """One region."""
+    region = call.path["region"]
+    if region not in catalog.REGIONS:
+        raise not_found(f"projects/{call.project}/regions/{region}")
+    return catalog.region_body(call.project, region, [])
+
+
+def list_(call: Call) -> Json:
+    """All of them."""
+    bodies = [catalog.region_body(call.project, region, []) for region in catalog.REGIONS]
+    return list_of(call, "region", bodies)

@@ -1,0 +1,21 @@
+"""Zones."""
+
+from __future__ import annotations
+
+from localgce import catalog
+from localgce.call import Call
+from localgce.errors import Json, not_found
+from localgce.listing import list_of
+
+
+def get(call: Call) -> Json:
+    """One zone."""
+    zone = call.path["zone"]
+    if zone not in catalog.zones():
+        raise not_found(f"projects/{call.project}/zones/{zone}")
+    return catalog.zone_body(call.project, zone)
+
+
+def list_(call: Call) -> Json:
+    """All of them."""
+    return list_of(call, "zone", [catalog.zone_body(call.project, z) for z in catalog.zones()])

@@ -1,0 +1,114 @@
+"""The ASGI application: the API, the batch endpoint and localgce's own pages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from localgce import control
+from localgce.batch import batch
+from localgce.errors import ApiError
+from localgce.server import MAX_BODY, Answer, Dispatcher
+from localgce.service import Service
+
+_PREFIXES = ("/compute/v1/", "/v1/")
+
+
+def build(service: Service, *, check_responses: bool = False) -> App:
+    """The application of a service."""
+    return App(service, Dispatcher(service, check_responses=check_responses))
+
+
+class App:
+    """Calls of the API go straight to the dispatcher, the few others to Starlette's router."""
+
+    def __init__(self, service: Service, dispatcher: Dispatcher) -> None:
+        self.service = service
+        self.dispatcher = dispatcher
+        self._others = Starlette(
+            routes=[
+                *control.routes(service),
+                Route("/batch/compute/v1", self._batch, methods=["POST"]),
+                Route("/batch", self._batch, methods=["POST"]),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        prefix = _prefix(scope) if scope["type"] == "http" else None
+        if prefix is None:
+            await self._others(scope, receive, send)
+            return
+        body = await _read(receive)
+        if body is None:
+            error = ApiError(413, "uploadTooLarge", "The request is too large.")
+            answer = Answer(413, error.as_json())
+        else:
+            path = scope["path"][len(prefix) :]
+            query = scope["query_string"].decode("latin-1")
+            answer = await self.dispatcher.answer(scope["method"], path, query, body)
+        if answer.fault:
+            await _break(answer.fault, receive, send)
+            return
+        await _send(send, answer.status, answer.encoded())
+
+    async def _batch(self, request: Request) -> Response:
+        try:
+            return await batch(self.dispatcher, request)
+        except ApiError as error:
+            return JSONResponse(error.as_json(), error.status)
+
+
+def _prefix(scope: Scope) -> str | None:
+    path: str = scope["path"]
+    return next((prefix for prefix in _PREFIXES if path.startswith(prefix)), None)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"".join(parts)
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/json; charset=UTF-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _break(fault: str, receive: Receive, send: Send) -> None:
+    """Never answer, or reset the connection; uvicorn's transport hangs on its `send`."""
+    if fault == "silence":
+        while (await receive())["type"] != "http.disconnect":
+            await asyncio.sleep(0)
+        return
+    cycle: Any = getattr(send, "__self__", None)
+    transport = getattr(cycle, "transport", None)
+    if transport is None:
+        raise ConnectionResetError("a fault asked for a reset")
+    with contextlib.suppress(OSError):
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,105 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from localgce.cache import default_cache
+
+app = typer.Typer(
+    help="A Compute Engine v1-compatible server on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Machines(StrEnum):
+    """What stands behind an instance."""
+
+    QEMU = "qemu"
+    INSTANT = "instant"
+
+
+State = Annotated[Path, typer.Option(help="Folder that holds all state.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder of public images.")]
+
+
+@app.command()
+def serve(
+    state: State,
+    project: Annotated[str, typer.Option(help="The project's id.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks one.")] = 8790,
+    machines: Annotated[Machines, typer.Option(help="Real machines or instant ones.")] = (
+        Machines.QEMU
+    ),
+    guest: Annotated[Path | None, typer.Option(help="Guest program of instant machines.")] = None,
+    cache: Cache = None,
+    clock: Annotated[str, typer.Option(help="real, or manual: stepped by tests.")] = "real",
+    shutdown_grace: Annotated[
+        float, typer.Option(min=0, help="Seconds between power button and plug.")
+    ] = 90.0,
+    check_responses: Annotated[
+        bool, typer.Option("--check-responses", help="Judge every answer by the API's schema.")
+    ] = False,
+) -> None:
+    """Answer the Compute Engine API on loopback until SIGTERM."""
+    from localgce.serve import Options
+    from localgce.serve import serve as run
+    from localgce.service import Settings
+
+    if guest is not None and machines is not Machines.INSTANT:
+        raise _fail("--guest needs --machines instant")
+    if clock not in {"real", "manual"}:
+        raise _fail("--clock is real or manual")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = Settings(state, project, cache or default_cache(), shutdown_grace)
+    options = Options(settings, port, machines.value, guest, clock == "manual", check_responses)
+    _run(run(options))
+
+
+@app.command()
+def reset(state: State) -> None:
+    """End that state's machines and remove the folder."""
+    from localgce.reset import reset as run
+
+    _run(run(state))
+
+
+@app.command()
+def doctor(cache: Cache = None) -> None:
+    """Say what this machine can do and what is missing."""
+    from localgce.doctor import doctor as run
+
+    raise typer.Exit(run(cache or default_cache()))
+
+
+@app.command()
+def image(name: str = "debian-12", cache: Cache = None) -> None:
+    """Build a public image now; nothing happens when it is in the cache."""
+    from localgce import public_image
+
+    if name != public_image.FAMILY:
+        raise _fail(f"there is only {public_image.FAMILY}, not {name}")
+    _run(public_image.ensure(cache or default_cache(), typer.echo))
+
+
+def _run(work: object) -> None:
+    from localgce.machine import MachineError
+    from localgce.store import StateInUse
+
+    try:
+        asyncio.run(work)  # type: ignore[arg-type]
+    except (MachineError, StateInUse, OSError) as error:
+        raise _fail(str(error)) from None
+
+
+def _fail(message: str) -> typer.Exit:
+    typer.echo(f"localgce: {message}", err=True)
+    return typer.Exit(1)

@@ -1,0 +1,96 @@
+"""Errors in Google's shape: of a call (HTTP status and reason) and of an operation (code)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class ApiError(Exception):
+    """The answer to one call; `as_json` is the body that Compute Engine sends."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        location: str | None = None,
+        location_type: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.location = location
+        self.location_type = location_type
+
+    def as_json(self) -> Json:
+        """`{"error": {code, message, errors: [{message, domain, reason}]}}`."""
+        item = {"message": self.message, "domain": "global", "reason": self.reason}
+        if self.location:
+            item["location"] = self.location
+            item["locationType"] = self.location_type or "parameter"
+        return {"error": {"code": self.status, "message": self.message, "errors": [item]}}
+
+
+class OperationError(Exception):
+    """Why an operation failed: shown as `error.errors[]` and as `httpErrorStatusCode`."""
+
+    def __init__(self, code: str, message: str, http_status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+
+    @property
+    def http_message(self) -> str:
+        """The status's name as Compute Engine writes it, such as `SERVICE UNAVAILABLE`."""
+        try:
+            return HTTPStatus(self.http_status).phrase.upper()
+        except ValueError:
+            return "ERROR"
+
+
+def invalid(field: str, value: object, problem: str) -> ApiError:
+    """INVALID_FIELD_VALUE of the catalogue of errors."""
+    text = f"Invalid value for field '{field}': '{value}'. {problem}"
+    return ApiError(400, "invalid", text)
+
+
+def required(field: str) -> ApiError:
+    """MISSING_REQUIRED_FIELD of the catalogue of errors."""
+    return ApiError(400, "required", f"Required field '{field}' not specified")
+
+
+def not_found(path: str) -> ApiError:
+    """`path` is project-relative: `projects/p/zones/z/instances/i`."""
+    return ApiError(404, "notFound", f"The resource '{path}' was not found")
+
+
+def already_exists(path: str) -> ApiError:
+    """A resource of that name is there."""
+    return ApiError(409, "alreadyExists", f"The resource '{path}' already exists")
+
+
+def not_ready(path: str) -> ApiError:
+    """The resource is in the middle of something else."""
+    return ApiError(400, "resourceNotReady", f"The resource '{path}' is not ready")
+
+
+def in_use(path: str, user: str) -> ApiError:
+    """Another resource holds it."""
+    text = f"The {kind_of(path)} resource '{path}' is already being used by '{user}'"
+    return ApiError(400, "resourceInUseByAnotherResource", text)
+
+
+def kind_of(path: str) -> str:
+    """`projects/p/zones/z/disks/d` is a `disk`."""
+    return path.split("/")[-2].removesuffix("s")
+
+
+def condition_not_met(message: str) -> ApiError:
+    """412: a fingerprint is no longer the newest."""
+    return ApiError(412, "conditionNotMet", message, location="If-Match", location_type="header")

@@ -1,0 +1,108 @@
+"""The works of instances: made, started, stopped, deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localgce import disk_works
+from localgce.addresses import held_by
+from localgce.errors import OperationError
+from localgce.operations import Work, work
+from localgce.store import Record
+
+if TYPE_CHECKING:
+    from localgce.service import Service
+
+
+@work("instances.insert")
+async def insert(task: Work) -> None:
+    """Fill the disks, switch on. What fails leaves nothing behind, as on Compute Engine."""
+    try:
+        for attached in task.target.body["disks"]:
+            disk = disk_works.at(task.service, attached)
+            if disk is not None:
+                await disk_works.fill(task.service, disk)
+        task.progress(50)
+        await task.service.lifecycle.start(task.target)
+    except Exception:
+        await undo_insert(task.service, task.target, task.args["new_disks"])
+        raise
+
+
+async def undo_insert(service: Service, instance: Record, new_disks: list[str]) -> None:
+    """Remove the instance that could not be made, and the disks made for it."""
+    await service.lifecycle.delete(instance, 0)
+    _release(service, instance)
+    for name in new_disks:
+        disk = service.store.get("disks", instance.project, instance.scope, name)
+        if disk is not None:
+            await disk_works.delete(service, disk)
+    for attached in instance.body["disks"]:
+        disk = disk_works.at(service, attached)
+        if disk is not None:
+            disk_works.let_go(service, disk, instance)
+    service.store.delete(instance)
+
+
+@work("instances.delete", takes_over=True)
+async def delete(task: Work) -> None:
+    """Stop, and remove with the disks that go with it."""
+    await remove(task.service, task.target)
+
+
+async def remove(service: Service, instance: Record) -> None:
+    """Stop the instance and remove it, its autoDelete disks and its guest attributes."""
+    grace = service.settings.shutdown_grace
+    current = service.store.again(instance) or instance
+    await service.lifecycle.delete(current, grace)
+    current = service.store.again(instance) or instance
+    for attached in current.body["disks"]:
+        disk = disk_works.at(service, attached)
+        if disk is None:
+            continue
+        disk_works.let_go(service, disk, current)
+        if attached["autoDelete"]:
+            await disk_works.delete(service, disk)
+    _release(service, current)
+    service.guest_attributes.forget(current)
+    service.store.delete(current)
+    service.changes.notify(f"instance/{current.id}")
+
+
+def _release(service: Service, instance: Record) -> None:
+    service.addresses.release(held_by(instance))
+
+
+@work("instances.start")
+async def start(task: Work) -> None:
+    """TERMINATED to RUNNING."""
+    if task.target.body["status"] == "RUNNING":
+        return
+    if not any(disk["boot"] for disk in task.target.body["disks"]):
+        text = f"The instance '{task.target.path}' has no boot disk."
+        raise OperationError("INVALID_USAGE", text)
+    await task.service.lifecycle.start(task.target)
+
+
+@work("instances.stop")
+async def stop(task: Work) -> None:
+    """RUNNING to TERMINATED."""
+    await task.service.lifecycle.stop(task.target, task.service.settings.shutdown_grace)
+
+
+@work("instances.reset")
+async def reset(task: Work) -> None:
+    """The reset button."""
+    await task.service.lifecycle.reset(task.target)
+
+
+@work("instances.suspend")
+async def suspend(task: Work) -> None:
+    """RUNNING to SUSPENDED."""
+    await task.service.lifecycle.suspend(task.target)
+
+
+@work("instances.resume")
+async def resume(task: Work) -> None:
+    """SUSPENDED to RUNNING."""
+    await task.service.lifecycle.resume(task.target)

@@ -1,0 +1,431 @@
+"""Machines without a process: a guest program plays the guest, disks are small file trees.
+
+The guest program is a Python file with `async def boot(vm)`, run at each start as a task that
+ends when the machine stops. It sees a `Vm`; nothing of localgce need be imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import runpy
+import sqlite3
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
+
+log = logging.getLogger("localgce")
+RING = 1 << 20
+_TABLES = """
+CREATE TABLE IF NOT EXISTS contents (id TEXT PRIMARY KEY, size_gb INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    id TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (id, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS running (machine TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS serial (machine TEXT NOT NULL, text BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS serial_machine ON serial (machine);
+"""
+
+
+class World(Protocol):
+    """What a guest reaches of the server: its metadata server and its clock."""
+
+    def metadata(self, machine_id: str) -> dict[str, Any]: ...
+
+    def project_attributes(self, machine_id: str) -> dict[str, str]: ...
+
+    async def metadata_changed(self, machine_id: str) -> None: ...
+
+    async def guest_attribute(
+        self, machine_id: str, namespace: str, key: str, value: str
+    ) -> None: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+Boot = Callable[["Vm"], Awaitable[None] | None]
+
+
+def default_guest(vm: Vm) -> None:
+    """What boots when no guest program is given."""
+    vm.serial(f"\nDebian GNU/Linux 12 {vm.name} ttyS0\n\n{vm.name} login: ")
+
+
+def load_guest(path: Path) -> Boot:
+    """The `boot` of a guest program; raises MachineError in one line."""
+    try:
+        names = runpy.run_path(str(path))
+    except Exception as error:
+        raise MachineError(f"guest program {path}: {type(error).__name__}: {error}") from error
+    boot = names.get("boot")
+    if not callable(boot):
+        raise MachineError(f"guest program {path} defines no boot(vm)")
+    return boot  # type: ignore[no-any-return]
+
+
+class Content(MutableMapping[str, str]):
+    """The files of one disk; every change is kept at once."""
+
+    def __init__(self, db: sqlite3.Connection, content_id: str) -> None:
+        self._db = db
+        self._id = content_id
+
+    def __getitem__(self, path: str) -> str:
+        row = self._db.execute(
+            "SELECT text FROM files WHERE id=? AND path=?", (self._id, path)
+        ).fetchone()
+        if row is None:
+            raise KeyError(path)
+        return str(row[0])
+
+    def __setitem__(self, path: str, text: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (self._id, path, text))
+
+    def __delitem__(self, path: str) -> None:
+        gone = self._db.execute("DELETE FROM files WHERE id=? AND path=?", (self._id, path))
+        if gone.rowcount == 0:
+            raise KeyError(path)
+
+    def __iter__(self) -> Iterator[str]:
+        rows = self._db.execute("SELECT path FROM files WHERE id=? ORDER BY path", (self._id,))
+        return iter([str(row[0]) for row in rows])
+
+    def __len__(self) -> int:
+        row = self._db.execute("SELECT count(*) FROM files WHERE id=?", (self._id,)).fetchone()
+        return int(row[0])
+
+
+class InstantDisks:
+    """Contents of disks and layers by id; a layer is just a content that nobody writes."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    async def create_blank(self, disk_id: str, size_gb: int) -> None:
+        """An empty disk."""
+        self._make(disk_id, size_gb)
+
+    async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None:
+        """A disk with the layer's files."""
+        if self._size(layer_id) is None:
+            raise MachineError(f"there is no layer {layer_id}")
+        if self._size(disk_id) is None:
+            self._copy(layer_id, disk_id, size_gb)
+
+    async def freeze(self, disk_id: str, layer_id: str) -> int:
+        """The disk's files of now as a layer; its size in bytes."""
+        size = self._size(disk_id)
+        if size is None:
+            raise MachineError(f"there is no disk {disk_id}")
+        if self._size(layer_id) is None:
+            self._copy(disk_id, layer_id, size)
+        row = self._db.execute(
+            "SELECT coalesce(sum(length(text)), 0) FROM files WHERE id=?", (layer_id,)
+        ).fetchone()
+        return int(row[0])
+
+    async def copy(self, disk_id: str, layer_id: str) -> int:
+        """The same."""
+        return await self.freeze(disk_id, layer_id)
+
+    async def import_layer(self, layer_id: str, path: Path) -> None:
+        """An image that comes from elsewhere is empty here."""
+        self._make(layer_id, 0)
+
+    async def resize(self, disk_id: str, size_gb: int) -> None:
+        """Note the new size."""
+        self._db.execute("UPDATE contents SET size_gb=? WHERE id=?", (size_gb, disk_id))
+
+    async def delete_disk(self, disk_id: str) -> None:
+        """Forget the disk."""
+        self._db.execute("DELETE FROM files WHERE id=?", (disk_id,))
+        self._db.execute("DELETE FROM contents WHERE id=?", (disk_id,))
+
+    async def delete_layer(self, layer_id: str) -> None:
+        """Forget the layer."""
+        await self.delete_disk(layer_id)
+
+    def _make(self, content_id: str, size_gb: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO contents VALUES (?, ?)", (content_id, size_gb))
+
+    def _size(self, content_id: str) -> int | None:
+        row = self._db.execute("SELECT size_gb FROM contents WHERE id=?", (content_id,)).fetchone()
+        return int(row[0]) if row else None
+
+    def _copy(self, source: str, target: str, size_gb: int) -> None:
+        with _transaction(self._db):
+            self._make(target, size_gb)
+            self._db.execute(
+                "INSERT OR REPLACE INTO files SELECT ?, path, text FROM files WHERE id=?",
+                (target, source),
+            )
+
+
+class InstantHost:
+    """Makes instant machines; which of them ran is kept, so that a killed server finds them."""
+
+    asks_by_socket = False
+
+    def __init__(self, state: Path, boot: Boot = default_guest) -> None:
+        folder = state / "disks"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.db = sqlite3.connect(folder / "instant.sqlite", isolation_level=None)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.executescript(_TABLES)
+        self.disks = InstantDisks(self.db)
+        self.boot = boot
+        self.world: World | None = None
+        self._machines: dict[str, InstantMachine] = {}
+
+    async def open(self) -> None:
+        """Nothing to get ready."""
+
+    async def close(self) -> None:
+        """Switch off all machines."""
+        for machine in list(self._machines.values()):
+            await machine.kill()
+        self.db.close()
+
+    def machine(self, spec: MachineSpec, stopped: Callable[[StopReason], None]) -> InstantMachine:
+        """The machine of this spec."""
+        row = self.db.execute("SELECT 1 FROM running WHERE machine=?", (spec.machine_id,))
+        machine = InstantMachine(self, spec, stopped, was_running=row.fetchone() is not None)
+        self._machines[spec.machine_id] = machine
+        return machine
+
+    def forget(self, machine: InstantMachine) -> None:
+        """The machine is deleted."""
+        if self._machines.get(machine.spec.machine_id) is machine:
+            del self._machines[machine.spec.machine_id]
+
+
+class InstantMachine:
+    """One machine without a process."""
+
+    def __init__(
+        self,
+        host: InstantHost,
+        spec: MachineSpec,
+        stopped: Callable[[StopReason], None],
+        *,
+        was_running: bool,
+    ) -> None:
+        self.host = host
+        self.spec = spec
+        self._stopped = stopped
+        self._running = was_running
+        self._task: asyncio.Task[None] | None = None
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._serial: _Ring | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is switched on."""
+        return self._running
+
+    async def start(self) -> None:
+        """Boot the guest program; one that ran before a kill of the server boots anew."""
+        if self._task is None:
+            self._running = True
+            self._db("INSERT OR IGNORE INTO running VALUES (?)")
+            self._boot()
+
+    async def power_down(self) -> None:
+        """The guest goes off at once."""
+        if self._awake.is_set():
+            self._end(StopReason.POWERED_OFF)
+
+    async def kill(self) -> None:
+        """The plug."""
+        self._end(StopReason.KILLED)
+
+    async def delete(self) -> None:
+        """Kill, and forget the serial output."""
+        self._end(StopReason.KILLED)
+        self._db("DELETE FROM serial WHERE machine=?")
+        self.host.forget(self)
+
+    async def pause(self) -> None:
+        """The guest's next step waits."""
+        self._awake.clear()
+
+    async def resume(self) -> None:
+        """It goes on."""
+        self._awake.set()
+
+    async def reset(self) -> None:
+        """Boot again."""
+        if self._running:
+            self._cancel()
+            self._boot()
+
+    async def attach(self, attachment: Attachment) -> None:
+        """Plug a disk in."""
+        others = [a for a in self.spec.attachments if a.device_name != attachment.device_name]
+        self.spec = replace(self.spec, attachments=(*others, attachment))
+
+    async def detach(self, device_name: str) -> None:
+        """Unplug it."""
+        kept = tuple(a for a in self.spec.attachments if a.device_name != device_name)
+        self.spec = replace(self.spec, attachments=kept)
+
+    def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
+        """What the guest wrote to port 1; the others are silent."""
+        return self._ring().read(start) if port == 1 else (b"", 0, 0)
+
+    async def awake(self) -> None:
+        """Return when the machine is not paused."""
+        await self._awake.wait()
+
+    def write(self, text: str) -> None:
+        """The guest writes to port 1."""
+        data = text.encode()
+        self._ring().append(data)
+        self._db("INSERT INTO serial VALUES (?, ?)", data)
+
+    def power_off(self) -> None:
+        """The guest switches itself off."""
+        self._end(StopReason.POWERED_OFF)
+
+    def _boot(self) -> None:
+        self._awake.set()
+        self._task = asyncio.get_running_loop().create_task(self._play(Vm(self)))
+
+    async def _play(self, vm: Vm) -> None:
+        try:
+            doing = self.host.boot(vm)
+            if doing is not None:
+                await doing
+        except Exception:  # whatever the guest program does wrong is the guest's, not the server's
+            self.write(traceback.format_exc())
+
+    def _cancel(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+
+    def _end(self, reason: StopReason) -> None:
+        if not self._running:
+            return
+        self._running = False
+        self._cancel()
+        self._db("DELETE FROM running WHERE machine=?")
+        self._stopped(reason)
+
+    def _ring(self) -> _Ring:
+        if self._serial is None:
+            rows = self.host.db.execute(
+                "SELECT text FROM serial WHERE machine=? ORDER BY rowid", (self.spec.machine_id,)
+            )
+            self._serial = _Ring()
+            for row in rows:
+                self._serial.append(row[0])
+        return self._serial
+
+    def _db(self, sql: str, *more: object) -> None:
+        self.host.db.execute(sql, (self.spec.machine_id, *more))
+
+
+class _Ring:
+    """The last RING bytes of a stream, addressed by their offset in the whole of it."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._first = 0
+
+    def append(self, data: bytes) -> None:
+        self._data += data
+        surplus = len(self._data) - RING
+        if surplus > 0:
+            del self._data[:surplus]
+            self._first += surplus
+
+    def read(self, start: int) -> tuple[bytes, int, int]:
+        end = self._first + len(self._data)
+        at = end + start if start < 0 else start
+        at = min(max(at, self._first), end)
+        return bytes(self._data[at - self._first :]), at, end
+
+
+class Vm:
+    """The machine as its guest program sees it."""
+
+    def __init__(self, machine: InstantMachine) -> None:
+        self._machine = machine
+        self._id = machine.spec.machine_id
+        self.name = machine.spec.name
+        self.project = machine.spec.project
+        self.zone = machine.spec.zone
+        self.id = machine.spec.machine_id
+        self.boot_id = str(uuid.uuid4())
+
+    @property
+    def _world(self) -> World:
+        world = self._machine.host.world
+        if world is None:
+            raise MachineError("the host is not connected to a server")
+        return world
+
+    def metadata(self) -> dict[str, Any]:
+        """The metadata server's `instance/` tree, recursive."""
+        return self._world.metadata(self._id)
+
+    def project_attributes(self) -> dict[str, str]:
+        """The project's metadata."""
+        return self._world.project_attributes(self._id)
+
+    async def metadata_changed(self) -> None:
+        """Return at the next change of the instance's or the project's metadata."""
+        await self._world.metadata_changed(self._id)
+        await self._machine.awake()
+
+    def serial(self, text: str) -> None:
+        """Append to serial port 1."""
+        self._machine.write(text)
+
+    async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
+        """Write a guest attribute; raises OSError when the metadata server refuses."""
+        await self._machine.awake()
+        await self._world.guest_attribute(self._id, namespace, key, value)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, in the server's time."""
+        await self._world.sleep(seconds)
+        await self._machine.awake()
+
+    async def power_off(self) -> None:
+        """Switch the machine off from inside; does not return."""
+        self._machine.power_off()
+        await asyncio.get_running_loop().create_future()  # the machine's end cancels this task
+
+    def disk(self, device_name: str) -> MutableMapping[str, str]:
+        """The files of an attached disk; raises KeyError when there is none of that name."""
+        for attachment in self._machine.spec.attachments:
+            if attachment.device_name == device_name:
+                return Content(self._machine.host.db, attachment.disk_id)
+        raise KeyError(device_name)
+
+    @property
+    def boot_disk(self) -> MutableMapping[str, str]:
+        """The files of the boot disk."""
+        first = self._machine.spec.attachments[0]
+        return Content(self._machine.host.db, first.disk_id)
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Generator[None]:
+    db.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

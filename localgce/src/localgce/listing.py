@@ -1,0 +1,131 @@
+"""Lists: filter, order and pages over any resources, and the aggregated form by scope."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from localgce import filters, links
+from localgce.call import Call
+from localgce.errors import ApiError, Json
+
+DEFAULT_PAGE = 500
+_Key = tuple[Any, ...]
+
+
+def list_of(call: Call, kind: str, items: Iterable[Json]) -> Json:
+    """A page of `compute#<kind>List` over the bodies."""
+    page, token = _page(call, list(items))
+    path = f"projects/{call.project}/{call.scope}/{call.method.segments[-1]}"
+    result: Json = {
+        "kind": f"compute#{kind}List",
+        "id": path,
+        "items": page,
+        "selfLink": links.url(path),
+    }
+    return _finish(result, page, token)
+
+
+def aggregated(call: Call, kind: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:
+    """A page of `compute#<kind>AggregatedList`: items by scope, a warning where there are none."""
+    page, token = _page(call, list(items))
+    collection = call.method.segments[-1]
+    by_scope: dict[str, Json] = {scope: {} for scope in scopes}
+    for item in page:
+        scope = _scope_of(item)
+        by_scope.setdefault(scope, {}).setdefault(collection, []).append(item)
+    for scope, found in by_scope.items():
+        if not found:
+            found["warning"] = _no_results(scope)
+    path = f"projects/{call.project}/aggregated/{collection}"
+    result: Json = {
+        "kind": f"compute#{kind}AggregatedList",
+        "id": path,
+        "items": by_scope,
+        "selfLink": links.url(path),
+    }
+    if token:
+        result["nextPageToken"] = token
+    return result
+
+
+def _finish(result: Json, page: list[Json], token: str | None) -> Json:
+    if not page:
+        del result["items"]
+    if token:
+        result["nextPageToken"] = token
+    return result
+
+
+def _page(call: Call, items: list[Json]) -> tuple[list[Json], str | None]:
+    text = call.query.get("filter")
+    if text:
+        accepts = filters.parse(text)
+        items = [item for item in items if accepts(item)]
+    descending = _newest_first(call.query.get("orderBy"))
+    keyed = sorted(((_key(item, descending), item) for item in items), key=lambda pair: pair[0])
+    token = call.query.get("pageToken")
+    if token:
+        after = _read_token(token)
+        keyed = [pair for pair in keyed if list(pair[0]) > after]
+    size = call.query.get("maxResults")
+    size = DEFAULT_PAGE if size is None else min(size, DEFAULT_PAGE)
+    page = keyed[:size]
+    more = len(keyed) > size and page
+    return [item for _, item in page], _write_token(page[-1][0]) if more else None
+
+
+def _newest_first(order: str | None) -> bool:
+    if order in {None, "", "name", "name asc"}:
+        return False
+    if order == "creationTimestamp desc":
+        return True
+    message = f"Invalid value for field 'orderBy': '{order}'. Invalid order by."
+    raise ApiError(400, "invalid", message, location="orderBy")
+
+
+def _key(item: Json, newest_first: bool) -> _Key:
+    name, link = str(item["name"]), str(item.get("selfLink", ""))
+    if not newest_first:
+        return (name, link)
+    created = str(item.get("creationTimestamp") or item.get("insertTime"))
+    return (-datetime.fromisoformat(created).timestamp(), name, link)
+
+
+def _write_token(key: _Key) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _read_token(token: str) -> list[Any]:
+    try:
+        found = json.loads(base64.urlsafe_b64decode(token.encode()))
+        if not isinstance(found, list) or len(found) not in {2, 3}:
+            raise ValueError
+        numbers = found[: len(found) - 2]
+        if not all(isinstance(n, float) for n in numbers):
+            raise ValueError
+        if not all(isinstance(text, str) for text in found[-2:]):
+            raise ValueError
+    except (ValueError, binascii.Error):
+        message = f"Invalid value for field 'pageToken': '{token}'. Invalid page token."
+        raise ApiError(400, "invalid", message, location="pageToken") from None
+    return found
+
+
+def _scope_of(item: Json) -> str:
+    for kind in ("zone", "region"):
+        if item.get(kind):
+            return f"{kind}s/{links.last(item[kind])}"
+    return "global"
+
+
+def _no_results(scope: str) -> Json:
+    return {
+        "code": "NO_RESULTS_ON_PAGE",
+        "message": f"There are no results for scope '{scope}' on this page.",
+        "data": [{"key": "scope", "value": scope}],
+    }

@@ -1,0 +1,111 @@
+"""What the metadata server tells an instance about itself and its project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localgce import links
+from localgce.service_accounts import SCOPES
+from localgce.store import Record
+
+Tree = dict[str, Any]
+
+
+def attributes(metadata: dict[str, Any]) -> dict[str, str]:
+    """The key-value pairs of a Metadata object."""
+    return {item["key"]: item.get("value", "") for item in metadata.get("items", [])}
+
+
+def project_tree(project: Record) -> Tree:
+    """`/computeMetadata/v1/project/`."""
+    return {
+        "attributes": attributes(project.body["commonInstanceMetadata"]),
+        "numericProjectId": int(project.id),
+        "projectId": project.name,
+    }
+
+
+def instance_tree(instance: Record, project: Record, image: str = "") -> Tree:
+    """`/computeMetadata/v1/instance/`, guest attributes left out."""
+    body = instance.body
+    zone = links.last(instance.scope)
+    number = project.id
+    scheduling = body.get("scheduling", {})
+    return {
+        "attributes": attributes(body.get("metadata", {})),
+        "cpuPlatform": body.get("cpuPlatform", ""),
+        "description": body.get("description", ""),
+        "disks": [_disk(index, disk) for index, disk in enumerate(body.get("disks", []))],
+        "hostname": body.get("hostname") or f"{instance.name}.{zone}.c.{instance.project}.internal",
+        "id": int(instance.id),
+        "image": image,
+        "licenses": [],
+        "machineType": f"projects/{number}/machineTypes/{links.last(body['machineType'])}",
+        "maintenanceEvent": instance.private.get("maintenance", "NONE"),
+        "name": instance.name,
+        "networkInterfaces": [_interface(nic, number) for nic in body["networkInterfaces"]],
+        "preempted": "TRUE" if instance.private.get("preempted") else "FALSE",
+        "remainingCpuTime": -1,
+        "scheduling": {
+            "automaticRestart": _boolean(scheduling.get("automaticRestart", True)),
+            "onHostMaintenance": scheduling.get("onHostMaintenance", "MIGRATE"),
+            "preemptible": _boolean(scheduling.get("preemptible", False)),
+        },
+        "serviceAccounts": _service_accounts(instance),
+        "tags": body.get("tags", {}).get("items", []),
+        "virtualClock": {"driftToken": "0"},
+        "zone": f"projects/{number}/zones/{zone}",
+    }
+
+
+def _disk(index: int, disk: dict[str, Any]) -> Tree:
+    return {
+        "deviceName": disk["deviceName"],
+        "index": index,
+        "interface": disk.get("interface", "SCSI"),
+        "mode": disk["mode"],
+        "type": disk.get("type", "PERSISTENT"),
+    }
+
+
+def _interface(nic: dict[str, Any], number: str) -> Tree:
+    configs = nic.get("accessConfigs", [])
+    address = nic["networkIP"]
+    return {
+        "accessConfigs": [
+            {"externalIp": config.get("natIP", ""), "type": config["type"]} for config in configs
+        ],
+        "dnsServers": ["169.254.169.254"],
+        "forwardedIps": [],
+        "gateway": address.rsplit(".", 1)[0] + ".1",
+        "ip": address,
+        "ipAliases": [],
+        "mac": mac(address),
+        "mtu": 1460,
+        "network": f"projects/{number}/networks/{links.last(nic['network'])}",
+        "subnetmask": "255.255.240.0",
+        "targetInstanceIps": [],
+    }
+
+
+def mac(address: str) -> str:
+    """The hardware address that Compute Engine derives from an internal address."""
+    return "42:01:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+
+
+def _service_accounts(instance: Record) -> Tree:
+    accounts: Tree = {}
+    for account in instance.body.get("serviceAccounts", []):
+        email = account["email"]
+        entry = {
+            "aliases": ["default"],
+            "email": email,
+            "scopes": account.get("scopes", [SCOPES]),
+        }
+        accounts["default"] = entry
+        accounts[email] = entry
+    return accounts
+
+
+def _boolean(value: bool) -> str:
+    return "TRUE" if value else "FALSE"

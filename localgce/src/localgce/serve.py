@@ -1,0 +1,106 @@
+"""`localgce serve`: one process, one event loop, one listening socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from localgce import app
+from localgce.clock import Clock, ManualClock, RealClock
+from localgce.instant import InstantHost, default_guest, load_guest
+from localgce.machine import Host
+from localgce.service import Service, Settings
+from localgce.world import ServiceWorld
+
+log = logging.getLogger("localgce")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    settings: Settings
+    port: int
+    machines: str  # qemu or instant
+    guest: Path | None = None
+    manual_clock: bool = False
+    check_responses: bool = False
+
+
+async def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT; prints `ready http://127.0.0.1:PORT` once it answers.
+
+    Raises StateInUse, MachineError or OSError, in one line, when it cannot start.
+    """
+    listener = _listen(options.port)
+    clock: Clock = ManualClock() if options.manual_clock else RealClock()
+    service = Service(options.settings, _host(options), clock)
+    if isinstance(service.host, InstantHost):
+        service.host.world = ServiceWorld(service)
+    try:
+        await service.open()
+        await _run(service, listener, check_responses=options.check_responses)
+    finally:
+        await service.close()
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol must be named: asyncio switches Nagle's delay off only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(512)
+    return listener
+
+
+def _host(options: Options) -> Host:
+    state = options.settings.state
+    if options.machines == "instant":
+        boot = load_guest(options.guest) if options.guest else default_guest
+        return InstantHost(state, boot)
+    from localgce.qemu import QemuHost  # imports what instant machines do not need
+
+    return QemuHost(state, options.settings.cache)
+
+
+async def _run(service: Service, listener: socket.socket, *, check_responses: bool) -> None:
+    config = uvicorn.Config(
+        app.build(service, check_responses=check_responses),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=60,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    port = listener.getsockname()[1]
+    server.ready = f"ready http://127.0.0.1:{port}"
+    await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with its own signal handling left out: ours lets machines power off first."""
+
+    ready = ""
+
+    def stop(self) -> None:
+        """End gracefully."""
+        self.should_exit = True
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Without uvicorn's own handlers, which raise the signal again at the end."""
+        await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that it answers."""
+        await super().startup(sockets)
+        print(self.ready, flush=True)

@@ -1,0 +1,178 @@
+"""From HTTP to handlers and back: one way in for every call of the API.
+
+route -> check project and scope -> parse query -> check body -> faults -> handler -> faults
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from localgce import catalog, errors, fields, handlers
+from localgce.call import Call
+from localgce.discovery import Method, Parameter
+from localgce.errors import ApiError, Json
+from localgce.faults import CALL_KINDS, Rule
+from localgce.schema import drop_nulls
+from localgce.service import Service
+
+log = logging.getLogger("localgce")
+MAX_BODY = 16 << 20
+_LENIENT = {"alt", "prettyPrint", "fields", "key", "userIp", "quotaUser", "$.xgafv", "$alt"}
+
+
+@dataclass
+class Answer:
+    """What goes back: a status and a body, or a fault of the connection."""
+
+    status: int
+    body: Json | None
+    fault: str | None = None  # reset or silence
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def encoded(self, *, pretty: bool = False) -> bytes:
+        """The body as bytes."""
+        if self.body is None:
+            return b""
+        return json.dumps(self.body, indent=2 if pretty else None).encode()
+
+
+class Dispatcher:
+    """Answers calls of the API."""
+
+    def __init__(self, service: Service, *, check_responses: bool = False) -> None:
+        self._service = service
+        self._check_responses = check_responses
+        self._handlers = {name: handlers.handler(name) for name in service.discovery.methods}
+
+    async def answer(self, http_method: str, path: str, query: str, body: bytes) -> Answer:
+        """The answer to one call; `path` is what follows `/compute/v1/`."""
+        seen: Json = {"time": self._service.clock.now(), "http": http_method, "path": path}
+        try:
+            answer = await self._answer(http_method, path, query, body, seen)
+        except ApiError as error:
+            answer = Answer(error.status, error.as_json())
+        except Exception as error:
+            log.exception("%s %s failed", http_method, path)
+            text = f"Internal error in localgce: {type(error).__name__}: {error}"
+            answer = Answer(500, ApiError(500, "internalError", text).as_json())
+        seen["status"] = answer.fault or answer.status
+        return answer
+
+    async def _answer(
+        self, http_method: str, path: str, query: str, body: bytes, seen: Json
+    ) -> Answer:
+        service = self._service
+        matched = service.discovery.match(http_method, path)
+        if matched is None:
+            text = f"Not found: {http_method} /compute/v1/{path}"
+            raise ApiError(404, "notFound", text)
+        method, bound = matched
+        seen["method"] = method.id
+        service.faults.requests.append(seen)
+        parsed, common = self._query(method, query)
+        seen.update(query=parsed, resource=bound.get(method.subject or "", None))
+        call = Call(service, method, bound, parsed, self._body(method, body))
+        seen["resource"] = call.subject
+        handler = self._handlers[method.id]
+        if handler is None:
+            text = f"localgce does not implement {method.id}"
+            raise ApiError(501, "notImplemented", text)
+        self._check_scope(call)
+        rules = service.faults.for_call(method.id, call.subject)
+        fault = _call_fault(rules, "before")
+        if fault is None:
+            call.faults = [rule for rule in rules if rule.kind not in CALL_KINDS]
+            shown = await self._effect(call, handler)
+            fault = _call_fault(rules, "after")
+        if fault is not None:
+            return fault
+        return Answer(200, fields.apply(common["fields"], shown) if "fields" in common else shown)
+
+    async def _effect(self, call: Call, handler: handlers.Handler) -> Json:
+        earlier = call.service.operations.repeated(call)
+        if earlier is not None:
+            return earlier.body
+        with call.service.store.transaction():
+            result = handler(call)
+        shown: Json = await result if inspect.isawaitable(result) else result
+        if self._check_responses:
+            validator = call.service.discovery.response_validator(call.method)
+            if validator is not None:
+                _check_response(validator, call.method, shown)
+        return shown
+
+    def _check_scope(self, call: Call) -> None:
+        call.service.check_project(call.project)
+        if not catalog.known_scope(call.scope) and call.method.resource not in {"zones", "regions"}:
+            kind, name = call.scope.split("/", 1)
+            kind = kind.removesuffix("s")
+            raise errors.invalid(kind, name, f"Unknown {kind}.")
+
+    def _query(self, method: Method, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        own: dict[str, Any] = {}
+        common: dict[str, Any] = {}
+        for name, value in parse_qsl(text, keep_blank_values=True):
+            parameter = method.query_parameters.get(name)
+            if parameter is not None:
+                _add(own, parameter, value)
+            elif name in self._service.discovery.common_parameters or name in _LENIENT:
+                common[name] = value
+            else:
+                message = (
+                    f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query '
+                )
+                raise ApiError(400, "badRequest", f"{message}parameter. Field could not be found.")
+        for parameter in method.query_parameters.values():
+            if parameter.required and parameter.name not in own:
+                raise errors.required(parameter.name)
+        return own, common
+
+    def _body(self, method: Method, raw: bytes) -> Json:
+        validator = self._service.discovery.request_validator(method)
+        if validator is None:
+            return {}
+        body = drop_nulls(_json(raw)) if raw.strip() else {}
+        validator.check(body)
+        shown = validator.normalise(body)
+        return validator.without_output_only(shown) if method.verb == "insert" else shown
+
+
+def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
+    if text == "" and parameter.type != "string":
+        return
+    value = parameter.parse(text)
+    if parameter.repeated:
+        found.setdefault(parameter.name, []).append(value)
+    else:
+        found[parameter.name] = value
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        text = "Invalid JSON payload received. Unexpected token."
+        raise ApiError(400, "parseError", text) from None
+
+
+def _call_fault(rules: list[Rule], when: str) -> Answer | None:
+    for rule in rules:
+        if rule.kind in CALL_KINDS and rule.when == when:
+            if rule.kind == "http":
+                error = rule.call_error()
+                return Answer(error.status, error.as_json())
+            return Answer(0, None, fault=rule.kind)
+    return None
+
+
+def _check_response(validator: Any, method: Method, shown: Json) -> None:
+    try:
+        validator.check(shown)
+    except ApiError as error:
+        text = f"the answer to {method.id} breaks the discovery document: {error.message}"
+        raise AssertionError(text) from None

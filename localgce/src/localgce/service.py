@@ -1,0 +1,148 @@
+"""The server's parts, put together. Handlers and works get it; it holds no rules of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from localgce import catalog, links
+from localgce.addresses import Allocator
+from localgce.changes import Changes
+from localgce.clock import Clock, RealClock, stamp
+from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
+from localgce.discovery import Discovery
+from localgce.errors import Json, not_found
+from localgce.faults import Faults
+from localgce.guest_attributes import GuestAttributes
+from localgce.ids import fingerprint
+from localgce.lifecycle import Lifecycle
+from localgce.machine import Host
+from localgce.metadata import MetadataServer
+from localgce.operations import Operations
+from localgce.service_accounts import service_account
+from localgce.store import Record, Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this server was started."""
+
+    state: Path
+    project: str
+    cache: Path
+    shutdown_grace: float = 90.0  # seconds between the power button and the plug
+
+
+class Service:
+    """One Compute Engine."""
+
+    def __init__(self, settings: Settings, host: Host, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.host = host
+        self.clock: Clock = clock or RealClock()
+        self.discovery = Discovery.load()
+        self.store = Store(settings.state)
+        self.changes = Changes()
+        self.faults = Faults()
+        self.operations = Operations(self)
+        self.addresses = Allocator(self)
+        self.lifecycle = Lifecycle(self)
+        self.metadata_server = MetadataServer(self)
+        self.guest_attributes = GuestAttributes(self)
+        self.public_images = PublicImages(self)
+
+    async def open(self) -> None:
+        """Get ready, and take up what an earlier server left."""
+        await self.host.open()
+        with self.store.transaction():
+            self._furnish()
+        await self.public_images.open()
+        self.addresses.open()
+        await self.lifecycle.recover()
+        self.operations.resume()
+
+    async def close(self, grace: float = 5.0) -> None:
+        """Power the machines off, keep everything else."""
+        await self.operations.close()
+        await self.lifecycle.close(grace)
+        await self.metadata_server.close_all()
+        await self.public_images.close()
+        await self.host.close()
+        self.store.close()
+
+    def project_record(self, project: str) -> Record:
+        """The project; raises 404."""
+        found = self.store.get("projects", project, "global", project)
+        if found is None:
+            raise not_found(f"projects/{project}")
+        return found
+
+    def check_project(self, project: str) -> None:
+        """Raises 404 for a project that is neither ours nor one of the public ones."""
+        if project not in PUBLIC_PROJECTS:
+            self.project_record(project)
+
+    def _furnish(self) -> None:
+        project = self.settings.project
+        if self.store.get("projects", project, "global", project) is None:
+            self.store.put(self._project(project))
+        network = self.store.get("networks", project, "global", "default")
+        if network is None:
+            self.store.put(self._default_network(project))
+            for region, cidr in catalog.SUBNETS.items():
+                self.store.put(self._subnetwork(project, region, cidr))
+
+    def _project(self, project: str) -> Record:
+        body: Json = {
+            "kind": "compute#project",
+            "id": catalog.fixed_id(f"projects/{project}"),
+            "name": project,
+            "creationTimestamp": stamp(self.clock.now()),
+            "selfLink": links.url(f"projects/{project}"),
+            "commonInstanceMetadata": {
+                "kind": "compute#metadata",
+                "fingerprint": fingerprint([]),
+                "items": [],
+            },
+            "defaultNetworkTier": "PREMIUM",
+            "defaultServiceAccount": service_account(project),
+            "quotas": [],
+        }
+        return Record("projects", project, "global", project, body)
+
+    def _default_network(self, project: str) -> Record:
+        path = f"projects/{project}/global/networks/default"
+        body: Json = {
+            "kind": "compute#network",
+            "id": catalog.fixed_id(path),
+            "name": "default",
+            "description": "Default network for the project",
+            "creationTimestamp": stamp(self.clock.now()),
+            "selfLink": links.url(path),
+            "autoCreateSubnetworks": True,
+            "subnetworks": [
+                links.url(f"projects/{project}/regions/{region}/subnetworks/default")
+                for region in catalog.SUBNETS
+            ],
+            "routingConfig": {"routingMode": "REGIONAL"},
+        }
+        return Record("networks", project, "global", "default", body)
+
+    def _subnetwork(self, project: str, region: str, cidr: str) -> Record:
+        path = f"projects/{project}/regions/{region}/subnetworks/default"
+        body: Json = {
+            "kind": "compute#subnetwork",
+            "id": catalog.fixed_id(path),
+            "name": "default",
+            "creationTimestamp": stamp(self.clock.now()),
+            "selfLink": links.url(path),
+            "network": links.url(f"projects/{project}/global/networks/default"),
+            "region": links.url(f"projects/{project}/regions/{region}"),
+            "ipCidrRange": cidr,
+            "gatewayAddress": cidr.rsplit(".", 1)[0] + ".1",
+            "fingerprint": fingerprint(cidr),
+            "privateIpGoogleAccess": False,
+            "purpose": "PRIVATE",
+            "stackType": "IPV4_ONLY",
+        }
+        return Record("subnetworks", project, f"regions/{region}", "default", body)
