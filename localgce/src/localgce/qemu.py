@@ -1,0 +1,288 @@
+"""Real machines: one QEMU process each, of its own session, which outlives the server.
+
+A process is found again by its pidfile and spoken to through its QMP socket, both in the machine's
+folder; nothing else need be remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from localgce import kvm, qemu_command, qemu_network, qemu_process, qemu_serial
+from localgce.commands import run
+from localgce.layers import Layers
+from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
+from localgce.qemu_files import MachineFiles
+from localgce.qemu_process import Process
+from localgce.qemu_session import Session
+
+log = logging.getLogger("localgce")
+TRIM_SECONDS = 60.0
+PRESS_SECONDS = 5.0
+
+
+class QemuHost:
+    """`Host` for machines below the folder `state`; `cache` keeps KVM's verdict."""
+
+    asks_by_socket = True
+
+    def __init__(self, state: Path, cache: Path) -> None:
+        state = state.resolve()  # a process is known by the path it was started with
+        self._folder = state / "machines"
+        self._cache = cache
+        self._machines: dict[str, QemuMachine] = {}
+        self._trimming: asyncio.Task[None] | None = None
+        self.lan = qemu_network.lan(state)
+        self.disks: Layers = Layers(state / "disks", self._resize)
+
+    async def open(self) -> None:
+        """Get ready; raises MachineError naming the packages that are missing."""
+        if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
+            packages = sorted({_PROGRAMS[name] for name in missing})
+            raise MachineError(f"real machines need the packages {', '.join(packages)}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self.disks.open()
+        self._trimming = asyncio.create_task(self._trim())
+
+    async def close(self) -> None:
+        """Kill every machine of the state folder, also those that no `Machine` was made for."""
+        if self._trimming:
+            self._trimming.cancel()
+        await asyncio.gather(*(machine.kill() for machine in self._machines.values()))
+        for pidfile in self._folder.glob("*/qemu.pid"):
+            if process := qemu_process.find(pidfile):
+                process.kill()
+                await process.ended()
+
+    def machine(self, spec: MachineSpec, stopped: Callable[[StopReason], None]) -> QemuMachine:
+        """The machine of this spec."""
+        return QemuMachine(self, spec, MachineFiles(self._folder / spec.machine_id), stopped)
+
+    async def accelerator(self) -> str:
+        """`kvm` where a probe has booted with it, else `tcg`."""
+        return (await kvm.verdict(self._cache)).accelerator
+
+    def on(self, machine: QemuMachine) -> None:
+        """The machine runs from now on."""
+        self._machines[machine.spec.machine_id] = machine
+
+    def off(self, machine: QemuMachine) -> None:
+        """The machine has stopped."""
+        if self._machines.get(machine.spec.machine_id) is machine:
+            del self._machines[machine.spec.machine_id]
+
+    async def _resize(self, disk_id: str, size: int) -> bool:
+        for machine in self._machines.values():
+            if await machine.resize(disk_id, size):
+                return True
+        return False
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            for path in self._folder.glob("*/serial-*.log"):
+                qemu_serial.trim(path)
+
+
+_PROGRAMS = {
+    qemu_command.QEMU: "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "socat": "socat",
+}
+
+
+class QemuMachine:
+    """`Machine` with a QEMU process."""
+
+    def __init__(
+        self,
+        host: QemuHost,
+        spec: MachineSpec,
+        files: MachineFiles,
+        stopped: Callable[[StopReason], None],
+    ) -> None:
+        self.spec = spec
+        self._host = host
+        self._files = files
+        self._stopped = stopped
+        self._process = qemu_process.find(files.pid)
+        self._session: Session | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._pressing: asyncio.Task[None] | None = None
+        self._reason: StopReason | None = None
+        self._changing = asyncio.Lock()
+        self._disks = {each.device_name: each for each in spec.attachments}
+        self._unplugged: dict[str, asyncio.Event] = {}
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Start the process, or take over the one that lives."""
+        async with self._changing:
+            if self._watching:
+                return
+            if self._process is None:
+                self._process = await self._launch()
+            self._reason = None
+            self._session = Session(self._happened)
+            try:
+                await self._session.open(self._files.qmp)
+                await self._let_run(self._session)
+            except BaseException:
+                self._process.kill()
+                self._process = self._session = None
+                raise
+            self._watching = asyncio.create_task(self._watch(self._process, self._session))
+            self._host.on(self)
+
+    async def power_down(self) -> None:
+        """Press the button, again every few seconds: a guest that is still booting misses it."""
+        if self._session and not self._pressing:
+            await self._session.execute("system_powerdown")
+            self._pressing = asyncio.create_task(self._press(self._session))
+
+    async def kill(self) -> None:
+        """End the process as a power cut would."""
+        if process := self._process:
+            self._reason = self._reason or StopReason.KILLED
+            process.kill()
+            await process.ended()
+        if self._watching and self._watching is not asyncio.current_task():
+            await asyncio.shield(self._watching)
+        elif not self._watching:
+            self._process = None
+
+    async def pause(self) -> None:
+        """Stop the processors; the memory stays."""
+        await self._on().execute("stop")
+
+    async def resume(self) -> None:
+        """Let them go on."""
+        await self._on().execute("cont")
+
+    async def reset(self) -> None:
+        """Press the reset button."""
+        await self._on().execute("system_reset")
+
+    async def delete(self) -> None:
+        """Kill, and remove the folder."""
+        await self.kill()
+        await asyncio.to_thread(shutil.rmtree, self._files.folder, ignore_errors=True)
+
+    async def attach(self, attachment: Attachment) -> None:
+        """Plug in a SCSI disk."""
+        if attachment.device_name in self._disks:
+            return
+        session, path = self._on(), self._host.disks.path(attachment.disk_id)
+        await session.execute("blockdev-add", qemu_command.blockdev(attachment, path))
+        try:
+            await session.execute("device_add", qemu_command.device(attachment))
+        except MachineError:
+            node = qemu_command.node(attachment.device_name)
+            await session.execute("blockdev-del", {"node-name": node})
+            raise
+        self._disks[attachment.device_name] = attachment
+
+    async def detach(self, device_name: str) -> None:
+        """Unplug a disk; what the guest had not written is lost."""
+        if device_name not in self._disks:
+            return
+        session, node = self._on(), qemu_command.node(device_name)
+        gone = self._unplugged[f"{node}-device"] = asyncio.Event()
+        await session.execute("device_del", {"id": f"{node}-device"})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(gone.wait(), 10)
+        await session.execute("blockdev-del", {"node-name": node})
+        del self._disks[device_name]
+
+    async def resize(self, disk_id: str, size: int) -> bool:
+        """Tell the guest of a disk's new size in bytes; False when it has no such disk."""
+        for name, attachment in self._disks.items():
+            if attachment.disk_id == disk_id and self._session:
+                node = qemu_command.node(name)
+                await self._session.execute("block_resize", {"node-name": node, "size": size})
+                return True
+        return False
+
+    def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
+        """What the guest wrote to the port, also when it is off."""
+        return qemu_serial.read(self._files.serial(port), start)
+
+    def _on(self) -> Session:
+        if self._session is None:
+            raise MachineError(f"machine {self.spec.name} is not running")
+        return self._session
+
+    async def _launch(self) -> Process:
+        """Start a daemon; its parent ends when it is ready, or says why it is not."""
+        self._files.folder.mkdir(parents=True, exist_ok=True)
+        words = qemu_command.command(
+            self.spec,
+            self._files,
+            self._host.disks.path,
+            accelerator=await self._host.accelerator(),
+            lan=self._host.lan,
+            ports=qemu_network.free_ports(self.spec),
+        )
+        self._disks = {each.device_name: each for each in self.spec.attachments}
+        try:
+            await run(*words)
+        finally:
+            process = qemu_process.find(self._files.pid)
+        if process is None:
+            raise MachineError(f"QEMU ended at once (see {self._files.log})")
+        return process
+
+    async def _let_run(self, session: Session) -> None:
+        """Start the processors of a machine that was made but never switched on."""
+        status = (await session.execute("query-status"))["status"]
+        if status == "prelaunch":
+            await session.execute("cont")
+        elif status == "internal-error":
+            self._crash()
+
+    def _happened(self, event: str, data: dict[str, Any]) -> None:
+        if event == "SHUTDOWN" and self._reason is None:
+            self._reason = StopReason.POWERED_OFF if data.get("guest") else StopReason.KILLED
+        elif event == "STOP" and self._session:
+            # also says so when the API suspends; only QEMU's own error ends a machine
+            self._checking = asyncio.create_task(self._look(self._session))
+        elif event == "DEVICE_DELETED":
+            self._unplugged.pop(str(data.get("device")), asyncio.Event()).set()
+
+    async def _look(self, session: Session) -> None:
+        with contextlib.suppress(MachineError):
+            if (await session.execute("query-status"))["status"] == "internal-error":
+                self._crash()
+
+    def _crash(self) -> None:
+        """KVM gave up: QEMU stays, paused for ever, so it must be ended."""
+        self._reason = self._reason or StopReason.CRASHED
+        if self._process:
+            self._process.kill()
+
+    async def _press(self, session: Session) -> None:
+        with contextlib.suppress(MachineError):
+            while True:
+                await asyncio.sleep(PRESS_SECONDS)
+                await session.execute("system_powerdown")
+
+    async def _watch(self, process: Process, session: Session) -> None:
+        """Wait for the end, and say once how it came."""
+        await process.ended()
+        if self._pressing:
+            self._pressing.cancel()
+        await session.close()
+        self._process = self._session = self._watching = self._pressing = None
+        self._host.off(self)
+        self._files.pid.unlink(missing_ok=True)
+        self._stopped(self._reason or StopReason.KILLED)

@@ -1,0 +1,144 @@
+"""QEMU's command line for a machine; pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localgce.machine import Attachment, MachineSpec
+from localgce.qemu_files import MachineFiles
+
+QEMU = "qemu-system-x86_64"
+SERIAL_PORTS = (1, 2, 3, 4)
+SLIRP_MAC = "42:01:a9:fe:01:02"
+"""The interface that leads outside; the public image knows it by this address."""
+
+
+@dataclass(frozen=True)
+class Lan:
+    """The network between machines: Ethernet frames in multicast datagrams on the loopback."""
+
+    group: str
+    port: int
+
+
+def command(
+    spec: MachineSpec,
+    files: MachineFiles,
+    disk: Callable[[str], Path],
+    *,
+    accelerator: str,
+    lan: Lan | None,
+    ports: tuple[int, ...],
+) -> list[str]:
+    """The words to run. The machine waits for `cont`, so that no event of it is missed."""
+    words = [QEMU, "-nodefaults", "-no-user-config", "-daemonize", "-S", "-display", "none"]
+    words += ["-name", spec.name.replace(",", ",,"), "-pidfile", str(files.pid)]
+    words += ["-D", str(files.log)]
+    words += ["-qmp", f"unix:{files.qmp},server=on,wait=off"]
+    words += _board(spec, accelerator)
+    for port in SERIAL_PORTS:
+        words += [
+            *("-chardev", f"file,id=serial{port},path={_value(files.serial(port))},append=on"),
+            *("-device", f"isa-serial,chardev=serial{port}"),
+        ]
+    words += ["-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-rng-pci"]
+    for attachment in spec.attachments:
+        words += ["-blockdev", _json(blockdev(attachment, disk(attachment.disk_id)))]
+        words += ["-device", _json(device(attachment))]
+    return words + _network(spec, files, lan, ports)
+
+
+def node(device_name: str) -> str:
+    """Name of a disk within QEMU, which allows 31 characters where Compute Engine allows 63."""
+    return "disk-" + hashlib.sha256(device_name.encode()).hexdigest()[:16]
+
+
+def blockdev(attachment: Attachment, path: Path) -> dict[str, Any]:
+    """Arguments of `-blockdev` and `blockdev-add`.
+
+    What the guest flushes reaches the host's page cache, not its disk: it survives the death of
+    QEMU and of the server. Layers are made durable when they are frozen.
+    """
+    return {
+        "driver": "qcow2",
+        "node-name": node(attachment.device_name),
+        "read-only": attachment.read_only,
+        "discard": "unmap",
+        "cache": {"no-flush": True},
+        "file": {"driver": "file", "filename": str(path), "discard": "unmap"},
+    }
+
+
+def device(attachment: Attachment) -> dict[str, Any]:
+    """Arguments of `-device` and `device_add`: a disk as Compute Engine's looks to the guest.
+
+    Vendor, product and designator are what /dev/disk/by-id/google-* is made from.
+    """
+    name = node(attachment.device_name)
+    arguments: dict[str, Any] = {
+        "driver": "scsi-hd",
+        "id": f"{name}-device",
+        "bus": "scsi.0",
+        "drive": name,
+        "vendor": "Google",
+        "product": "PersistentDisk",
+        "device_id": attachment.device_name,
+    }
+    return arguments | ({"bootindex": 0} if attachment.boot else {})
+
+
+def mac(address: str) -> str:
+    """The hardware address that belongs to an internal address, as on Compute Engine."""
+    octets = ipaddress.IPv4Address(address).packed
+    return ":".join(f"{octet:02x}" for octet in b"\x42\x01" + octets)
+
+
+def _board(spec: MachineSpec, accelerator: str) -> list[str]:
+    # Under TCG each feature of the processor that the guest's kernel makes use of costs: `max`
+    # boots in three times the time of `qemu64`. What is added is what x86-64-v2 software needs.
+    cpu = "host" if accelerator == "kvm" else "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
+    accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
+    return [
+        *("-machine", "q35,vmport=off,sata=off,usb=off,smbus=off,hpet=off"),
+        *("-accel", accel, "-cpu", cpu),
+        *("-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
+        *("-smbios", "type=0,vendor=Google,version=Google"),
+        *("-smbios", "type=1,manufacturer=Google,product=Google Compute Engine"),
+    ]
+
+
+def _network(
+    spec: MachineSpec, files: MachineFiles, lan: Lan | None, ports: tuple[int, ...]
+) -> list[str]:
+    ask = f"cmd:socat - UNIX-CONNECT:{shlex.quote(str(files.metadata))}"
+    slirp = [
+        "user,id=outside,net=169.254.0.0/16,host=169.254.0.1,dns=169.254.0.3",
+        "dhcpstart=169.254.1.2",
+        _value(f"guestfwd=tcp:169.254.169.254:80-{ask}"),
+        *(f"hostfwd=tcp:{spec.nic.external_ip}:{port}-:{port}" for port in ports),
+    ]
+    inside = "hubport,id=inside,hubid=0"
+    if lan:
+        inside = f"socket,id=inside,mcast={lan.group}:{lan.port},localaddr=127.0.0.1"
+    return [
+        *("-netdev", ",".join(slirp)),
+        *("-device", f"virtio-net-pci,netdev=outside,mac={SLIRP_MAC},romfile="),
+        *("-netdev", inside),
+        *("-device", f"virtio-net-pci,netdev=inside,mac={mac(spec.nic.internal_ip)},romfile="),
+    ]
+
+
+def _value(text: object) -> str:
+    """Within QEMU's options a comma is written twice."""
+    return str(text).replace(",", ",,")
+
+
+def _json(arguments: dict[str, Any]) -> str:
+    return json.dumps(arguments)

@@ -1,0 +1,52 @@
+"""What machines have of the host's network: a LAN among themselves, ports on the loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import struct
+from pathlib import Path
+
+from localgce.machine import MachineSpec
+from localgce.qemu_command import Lan
+
+log = logging.getLogger("localgce")
+_GROUP = "230.0.0.1"
+
+
+def lan(state: Path) -> Lan | None:
+    """The network of this state folder's machines, apart from those of other folders.
+
+    None where the host's loopback carries no multicast: machines then reach only the outside.
+    """
+    digest = hashlib.sha256(os.fsencode(state.absolute())).digest()
+    port = 20000 + int.from_bytes(digest[:4], "big") % 12000
+    joined = struct.pack("4s4s", socket.inet_aton(_GROUP), socket.inet_aton("127.0.0.1"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+        except OSError as error:
+            log.warning("machines cannot reach each other: no multicast on loopback (%s)", error)
+            return None
+    return Lan(_GROUP, port)
+
+
+def free_ports(spec: MachineSpec) -> tuple[int, ...]:
+    """The ports of the spec that can be had on the external address; QEMU starts with no other."""
+    return tuple(port for port in spec.ports if _free(spec.nic.external_ip, port))
+
+
+def _free(address: str | None, port: int) -> bool:
+    if address is None:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            # ports below 1024 need a privilege that a normal user does not have
+            log.info("port %d of %s is not reachable: %s", port, address, error)
+            return False
+    return True

@@ -1,0 +1,67 @@
+"""The QMP connection to one QEMU: commands out, the few events that matter in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
+
+from localgce.machine import MachineError
+
+SECONDS = 20.0
+"""Until QEMU must have answered."""
+
+_EVENTS = ("SHUTDOWN", "STOP", "DEVICE_DELETED")
+
+
+class Session:
+    """`event` is called with each event's name and data, also with those that end the session."""
+
+    def __init__(self, event: Callable[[str, dict[str, Any]], None]) -> None:
+        self._client = QMPClient()
+        self._listener = EventListener(_EVENTS)
+        self._client.register_listener(self._listener)
+        self._event = event
+        self._reading: asyncio.Task[None] | None = None
+
+    async def open(self, socket: Path) -> None:
+        """Connect; raises MachineError when QEMU does not answer."""
+        try:
+            await asyncio.wait_for(self._client.connect(str(socket)), SECONDS)
+        except (QMPError, OSError, TimeoutError) as error:
+            raise MachineError(f"QEMU does not answer at {socket}: {error}") from error
+        self._reading = asyncio.create_task(self._read())
+
+    async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Run a QMP command; raises MachineError when QEMU refuses it or is silent."""
+        try:
+            return await asyncio.wait_for(self._client.execute(command, arguments), SECONDS)
+        except (ExecuteError, QMPError) as error:
+            raise MachineError(f"QEMU refused {command}: {error}") from error
+        except TimeoutError as error:
+            raise MachineError(f"QEMU has not answered {command} in {SECONDS:.0f} s") from error
+
+    async def close(self) -> None:
+        """Hand on what has come in by now and hang up; for a QEMU that ends, wait for its last."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while self._client.runstate == Runstate.RUNNING:
+                    await self._client.runstate_changed()
+        if self._reading:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        for message in self._listener.clear():
+            self._tell(message)
+        with contextlib.suppress(QMPError, OSError, EOFError):
+            await self._client.disconnect()
+
+    async def _read(self) -> None:
+        async for message in self._listener:
+            self._tell(message)
+
+    def _tell(self, message: Any) -> None:
+        self._event(str(message["event"]), dict(message.get("data") or {}))
