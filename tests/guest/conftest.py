@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from bakehouse.history import manifest
 
 from .conftest import NONCE, Machine, rendered_app
@@ -129,7 +130,9 @@ def test_it_does_not_install_twice(machine: Machine) -> None:
 
 
 def test_a_restart_in_the_middle_is_a_failure(machine: Machine) -> None:
-    rendered = rendered_app({"install.sh.j2": "kill -9 $PPID $(cat /proc/$PPID/stat | cut -d' ' -f4)\n"})
+    rendered = rendered_app(
+        {"install.sh.j2": "kill -9 $PPID $(cat /proc/$PPID/stat | cut -d' ' -f4)\n"}
+    )
     machine.bake(rendered)
     assert not [line for line in machine.said if "result" in line]
     machine.bake(rendered)
@@ -177,7 +180,9 @@ def test_it_waits_for_another_apt(machine: Machine) -> None:
     """Another apt-get runs at first; the stub of `sleep` lets it end."""
     _write(machine.root / "proc/77/comm", "apt-get\n")
     sleep = machine.stubs / "sleep"
-    sleep.write_text(f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\nrm -f {machine.root}/proc/77/comm\n')
+    sleep.write_text(
+        f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\nrm -f {machine.root}/proc/77/comm\n'
+    )
     sleep.chmod(0o755)
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
     assert machine.calls.index("sleep 2") < machine.calls.index("apt-get --quiet update")

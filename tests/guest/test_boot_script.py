@@ -96,7 +96,9 @@ def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
 
 
 def test_a_smoke_test_tells_each_check(image: Machine) -> None:
-    test = 'check "is true" "try true" true\ncheck "finds it" "look" ls /nowhere\ncheck "3" "" true\n'
+    test = (
+        'check "is true" "try true" true\ncheck "finds it" "look" ls /nowhere\ncheck "3" "" true\n'
+    )
     rendered = rendered_app({**FILES, "smoke_test.sh": test}, boot_time_limit="15s")
     image.become("smoke", greeting="hello")
     image.boot()

@@ -29,7 +29,9 @@ class Guest:
         file.write_text(text)
         file.chmod(mode)
 
-    def render(self, attributes: dict[str, str] | None = None, project: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
+    def render(
+        self, attributes: dict[str, str] | None = None, project: dict[str, str] | None = None
+    ):  # type: ignore[no-untyped-def]
         instance = {"name": "vm-1", "id": 12345678901234567890, "attributes": attributes or {}}
         given = {"instance": instance, "project": project or {}, "image": IMAGE}
         for name, value in given.items():

@@ -1,0 +1,284 @@
+"""The guest program of localgce's instant machines: a machine of ours without the machine.
+
+`localgce serve --machines instant --guest <this file>` loads it by path and calls `boot(vm)` at
+each start. It keeps the guest contract with what an instance is really given: the builder unpacks
+its payload onto the boot disk, and whoever boots from the image made of that disk renders the
+templates with the image's own render.py, so that an undefined name is an error here as well.
+
+Not one line of a recipe's shell runs: nothing is installed, `health` and `smoke_test.sh` are
+taken as passed. A test says how a machine shall behave by vars of its recipe, `instant_<knob>`,
+or by an instance attribute `instant-<knob>`, which wins:
+
+    install_seconds  how long installing takes, in the server's time (0.2)
+    boot_seconds     from start to ready (0.2)
+    fail_install     install.sh fails with this message
+    silent           true: the builder powers off without saying how it went
+    hang             at this stage nothing happens any more: boot, install, generalise, power_off
+                     for the builder; start for whoever boots the image
+    unhealthy        the image's health check answers no, with this text
+    fail_check       the smoke test has a check of this name, and it fails
+    packages         the manifest: "name=version name=version"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+import tarfile
+from base64 import b64decode, b64encode
+from collections.abc import MutableMapping
+from functools import lru_cache
+from importlib.abc import InspectLoader
+from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
+from typing import Any, Protocol
+
+LIBRARY = "usr/lib/bakehouse"
+FACTS = "etc/bakehouse/image.json"
+KEPT = "var/lib/bakehouse/result"
+TEMPLATES = f"{LIBRARY}/templates/"
+PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
+BINARY = "base64:"  # how a file that is not text lies on an instant disk
+
+
+class Vm(Protocol):
+    """What localgce gives (its README says more)."""
+
+    name: str
+    boot_id: str
+
+    def metadata(self) -> dict[str, Any]: ...
+    def project_attributes(self) -> dict[str, str]: ...
+    def serial(self, text: str) -> None: ...
+    async def guest_attribute(self, namespace: str, key: str, value: str) -> None: ...
+    async def sleep(self, seconds: float) -> None: ...
+    async def power_off(self) -> None: ...
+    @property
+    def boot_disk(self) -> MutableMapping[str, str]: ...
+
+
+async def boot(vm: Vm) -> None:
+    """One start of one machine; its role is in its metadata."""
+    guest = Guest(vm)
+    vm.serial(f"\n{vm.name} starts, an instant machine\n")
+    if guest.attributes.get("bakehouse-role") == "builder":
+        await bake(guest)
+    elif FACTS in vm.boot_disk:
+        await start(guest)
+
+
+class Guest:
+    """A machine with its metadata as of this start."""
+
+    def __init__(self, vm: Vm) -> None:
+        self.vm = vm
+        self.disk = vm.boot_disk
+        self.instance = vm.metadata()
+        self.attributes: dict[str, str] = self.instance.get("attributes", {})
+        self.nonce = self.attributes.get("bakehouse-nonce", "")
+        self.facts: dict[str, Any] = {}
+
+    def knob(self, name: str, default: str = "") -> str:
+        told = self.facts.get("vars", {}).get(f"instant_{name}", default)
+        return str(self.attributes.get(f"instant-{name}", told))
+
+    async def hang_at(self, stage: str) -> None:
+        if self.knob("hang") == stage:
+            await asyncio.get_running_loop().create_future()
+
+    def say(self, **members: Any) -> None:
+        self.vm.serial(f"\nbakehouse {json.dumps({'nonce': self.nonce, **members})}\n")
+
+    async def put(self, key: str, value: str) -> None:
+        """Whoever refuses a guest attribute still has the serial line."""
+        try:
+            await self.vm.guest_attribute("bakehouse", key, value)
+        except OSError as refused:
+            self.vm.serial(f"guest attribute {key}: {refused}\n")
+
+
+class InstallFailed(Exception):
+    """`args[0]` is the error object of the contract."""
+
+
+async def bake(guest: Guest) -> None:
+    """Builder: unpack, install, generalise, say so twice, power off."""
+    before = guest.disk.get(KEPT, "").split("\n")
+    if before[0] == guest.nonce and before[1] != "started":
+        return await finish(guest, before[1])
+    try:
+        if before[0] == guest.nonce:
+            raise InstallFailed(problem("bake.sh", "the builder restarted while it was baking"))
+        guest.disk[KEPT] = f"{guest.nonce}\nstarted\n"
+        await install(guest)
+    except InstallFailed as failure:
+        await guest.put("error", json.dumps(failure.args[0]))
+        return await finish(guest, "failed", error=failure.args[0])
+    if guest.knob("silent"):
+        return await guest.vm.power_off()
+    return await finish(guest, "ok")
+
+
+async def install(guest: Guest) -> None:
+    try:
+        files = unpack(guest.attributes["bakehouse-payload"])
+        guest.facts = json.loads(files["image.json"])
+    except (KeyError, ValueError, OSError, tarfile.TarError) as broken:
+        raise InstallFailed(problem("bake.sh", f"no payload: {broken!r}")) from broken
+    await stage(guest, "boot")
+    await stage(guest, "install")
+    await guest.vm.sleep(float(guest.knob("install_seconds", "0.2")))
+    if message := guest.knob("fail_install"):
+        raise InstallFailed(problem("install.sh", message))
+    put_in_place(guest.disk, files, guest.facts)
+    manifest = packages(guest.knob("packages", PACKAGES))
+    guest.say(manifest=manifest)
+    await guest.put("manifest", manifest)
+    await stage(guest, "generalise")
+
+
+async def stage(guest: Guest, name: str) -> None:
+    guest.say(stage=name)
+    await guest.put("stage", name)
+    await guest.hang_at(name)
+
+
+async def finish(guest: Guest, result: str, **more: Any) -> None:
+    guest.disk[KEPT] = f"{guest.nonce}\n{result}\n"
+    await guest.put("result", result)
+    guest.say(result=result, **more)
+    await guest.hang_at("power_off")
+    await guest.vm.power_off()
+
+
+async def start(guest: Guest) -> None:
+    """Member or smoke VM: render, report health, and for the smoke VM the checks."""
+    guest.facts = json.loads(guest.disk[FACTS])
+    await guest.hang_at("start")
+    ready = float(guest.knob("boot_seconds", "0.2"))
+    await guest.vm.sleep(ready)
+    detail = render(guest)
+    state = "unhealthy" if detail or guest.knob("unhealthy") else "healthy"
+    health = {
+        "state": state,
+        "image": guest.facts["image"],
+        "git_sha": guest.facts["git_sha"],
+        "boot_id": guest.vm.boot_id,
+        "ready_seconds": ready,
+        "detail": detail or guest.knob("unhealthy"),
+    }
+    guest.say(health=health)
+    await guest.put("health", json.dumps(health))
+    if guest.attributes.get("bakehouse-role") == "smoke":
+        await prove(guest, health)
+
+
+async def prove(guest: Guest, health: dict[str, Any]) -> None:
+    checks, error = [], None
+    if health["state"] == "healthy":
+        checks = [check("the templates render", ok=True)]
+        if failing := guest.knob("fail_check"):
+            checks.append(check(failing, ok=False))
+    else:
+        error = problem("boot.sh", f"the image boots unhealthy: {health['detail']}")
+    for one in checks:
+        guest.say(check=one)
+    passed = error is None and all(one["ok"] for one in checks)
+    result = {
+        "result": "ok" if passed else "failed",
+        "ready_seconds": health["ready_seconds"],
+        "error": error,
+        "checks": checks,
+    }
+    await guest.put("smoke", json.dumps(result))
+    guest.say(**result)
+
+
+def render(guest: Guest) -> str:
+    """Write what the image's templates make of the metadata; what is wrong, if anything is."""
+    module = renderer(guest.disk[f"{LIBRARY}/render.py"])
+    entries = [
+        module.Entry(path.removeprefix(TEMPLATES), 0o100644, to_bytes(guest.disk[path]))
+        for path in list(guest.disk)
+        if path.startswith(TEMPLATES)
+    ]
+    names = module.context(guest.instance, guest.vm.project_attributes(), guest.facts)
+    done, wrong = module.render(entries, names)
+    if not wrong:
+        for entry in done:
+            guest.disk[entry.path] = to_text(entry.data)
+    return "\n".join(wrong)
+
+
+class _FromText(InspectLoader):
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_source(self, fullname: str) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=8)
+def renderer(source: str) -> ModuleType:
+    """The render.py that lies in the image, as a module."""
+    loader = _FromText(source)
+    spec = spec_from_loader("bakehouse_render", loader)
+    if spec is None:
+        raise ImportError("no module can be made of render.py")
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def put_in_place(
+    disk: MutableMapping[str, str], files: dict[str, bytes], facts: dict[str, Any]
+) -> None:
+    """Where bake.sh puts them."""
+    disk[FACTS] = to_text(files["image.json"])
+    disk[f"{LIBRARY}/boot"] = to_text(files["guest/boot.sh"])
+    disk[f"{LIBRARY}/render.py"] = to_text(files["guest/render.py"])
+    for path, data in files.items():
+        name = path.removeprefix("recipe/")
+        if name in {"health", "gate", "drain"} or name.startswith("templates/"):
+            disk[f"{LIBRARY}/{name}"] = to_text(data)
+    before = disk.get(f"{LIBRARY}/services", "").splitlines()
+    services = dict.fromkeys([*before, *facts["services"]])
+    disk[f"{LIBRARY}/services"] = "".join(f"{unit}\n" for unit in services)
+
+
+def unpack(payload: str) -> dict[str, bytes]:
+    """Files of the payload; a link is the text of what it names."""
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(b64decode(payload)), mode="r:gz") as tar:
+        for entry in tar.getmembers():
+            content = tar.extractfile(entry) if entry.isfile() else None
+            files[entry.name] = content.read() if content else entry.linkname.encode()
+    return files
+
+
+def packages(text: str) -> str:
+    lines = sorted("\t".join((*entry.split("=", 1), "amd64")) for entry in text.split())
+    return b64encode(gzip.compress("".join(f"{x}\n" for x in lines).encode(), mtime=0)).decode()
+
+
+def check(name: str, *, ok: bool) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "hint": "an instant machine runs no commands", "detail": ""}
+
+
+def problem(script: str, message: str) -> dict[str, Any]:
+    return {"script": script, "line": 1, "command": "", "exit_code": 1, "message": message}
+
+
+def to_text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return BINARY + b64encode(data).decode("ascii")
+
+
+def to_bytes(text: str) -> bytes:
+    if text.startswith(BINARY):
+        return b64decode(text.removeprefix(BINARY))
+    return text.encode()

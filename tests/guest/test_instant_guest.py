@@ -1,0 +1,175 @@
+"""The instant guest keeps the contract that the scripts keep, and renders for real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bakehouse.local
+from bakehouse.history import manifest
+from bakehouse.recipe.render import builder_metadata, smoke_metadata
+
+from .conftest import NONCE, facts, rendered_app
+
+# As localgce loads it: by path, without importing Bakehouse.
+FILE = Path(str(bakehouse.local.__file__)).with_name("instant_guest.py")
+boot = runpy.run_path(str(FILE))["boot"]
+FILES = {
+    "install.sh.j2": "true\n",
+    "templates/etc/app.conf.j2": "{{ greeting }} from {{ instance.name }} at {{ image.git_sha }}\n",
+    "templates/etc/plain": "{{ as it is }}",
+}
+
+
+class PoweredOff(Exception):
+    pass
+
+
+class FakeVm:
+    name = "app-1"
+    boot_id = "b001"
+
+    def __init__(self, disk: MutableMapping[str, str], attributes: dict[str, str]) -> None:
+        self.boot_disk = disk
+        self.attributes = attributes
+        self.text = ""
+        self.written: dict[str, str] = {}
+        self.slept = 0.0
+        self.refuse = False
+
+    def metadata(self) -> dict[str, Any]:
+        return {"name": self.name, "attributes": self.attributes}
+
+    def project_attributes(self) -> dict[str, str]:
+        return {"greeting": "everybody's"}
+
+    def serial(self, text: str) -> None:
+        self.text += text
+
+    async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
+        if self.refuse:
+            raise OSError("denied")
+        assert namespace == "bakehouse"
+        self.written[key] = value
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    async def power_off(self) -> None:
+        raise PoweredOff
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        lines = [x for x in self.text.splitlines() if x.startswith("bakehouse ")]
+        return [json.loads(line.removeprefix("bakehouse ")) for line in lines]
+
+
+async def baked(files: dict[str, str] = FILES, refuse: bool = False, **variables: Any) -> FakeVm:
+    rendered = rendered_app(files, vars=variables, services=["app"])
+    vm = FakeVm({}, builder_metadata(rendered, facts(rendered), NONCE))
+    vm.refuse = refuse
+    with pytest.raises(PoweredOff):
+        await boot(vm)
+    return vm
+
+
+async def smoked(builder: FakeVm, **metadata: str) -> FakeVm:
+    rendered = rendered_app(FILES, smoke={"metadata": metadata})
+    vm = FakeVm(dict(builder.boot_disk), smoke_metadata(rendered, NONCE))
+    await boot(vm)
+    return vm
+
+
+async def test_the_builder_keeps_the_contract() -> None:
+    vm = await baked()
+    assert vm.written["result"] == "ok"
+    assert vm.said[-1] == {"nonce": NONCE, "result": "ok"}
+    assert [x["stage"] for x in vm.said if "stage" in x] == ["boot", "install", "generalise"]
+    assert manifest.Package("libc6", "2.36", "amd64") in manifest.decode(vm.written["manifest"])
+    assert json.loads(vm.boot_disk["etc/bakehouse/image.json"])["services"] == ["app"]
+
+
+async def test_a_failing_install_says_so_twice() -> None:
+    vm = await baked(instant_fail_install="no space left")
+    assert vm.written["result"] == "failed"
+    assert json.loads(vm.written["error"]) == vm.said[-1]["error"]
+    assert vm.said[-1]["error"]["message"] == "no space left"
+
+
+async def test_a_silent_builder_says_nothing() -> None:
+    vm = await baked(instant_silent=True)
+    assert "result" not in vm.written
+    assert not [line for line in vm.said if "result" in line]
+
+
+async def test_a_builder_without_payload_fails() -> None:
+    vm = FakeVm({}, {"bakehouse-role": "builder", "bakehouse-nonce": NONCE})
+    with pytest.raises(PoweredOff):
+        await boot(vm)
+    assert "no payload" in vm.said[-1]["error"]["message"]
+
+
+async def test_refused_guest_attributes_leave_the_serial_line() -> None:
+    vm = await baked(refuse=True)
+    assert vm.written == {}
+    assert vm.said[-1]["result"] == "ok"
+
+
+async def test_a_builder_started_again_repeats_its_result() -> None:
+    vm = await baked(instant_install_seconds=60)
+    again = FakeVm(vm.boot_disk, vm.attributes)
+    with pytest.raises(PoweredOff):
+        await boot(again)
+    assert (vm.slept, again.slept) == (60, 0)
+    assert again.said[-1]["result"] == "ok"
+
+
+async def test_a_hanging_builder_stays() -> None:
+    rendered = rendered_app(FILES, vars={"instant_hang": "install"})
+    vm = FakeVm({}, builder_metadata(rendered, facts(rendered), NONCE))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(boot(vm), 0.05)
+    assert vm.said[-1] == {"nonce": NONCE, "stage": "install"}
+
+
+async def test_the_smoke_machine_renders_and_passes() -> None:
+    vm = await smoked(await baked(), greeting="hello")
+    assert vm.boot_disk["etc/app.conf"].startswith("hello from app-1 at c0ffee")
+    assert vm.boot_disk["etc/plain"] == "{{ as it is }}"
+    smoke = json.loads(vm.written["smoke"])
+    assert (smoke["result"], smoke["error"]) == ("ok", None)
+    assert {"nonce": NONCE, **smoke} == vm.said[-1]
+    health = json.loads(vm.written["health"])
+    assert (health["state"], health["boot_id"]) == ("healthy", "b001")
+
+
+async def test_an_undefined_name_is_unhealthy() -> None:
+    files = {**FILES, "templates/etc/app.conf.j2": "\n{{ nothing }}"}
+    vm = await smoked(await baked(files))
+    assert json.loads(vm.written["health"])["detail"] == "etc/app.conf.j2:2: 'nothing' is undefined"
+    smoke = json.loads(vm.written["smoke"])
+    assert (smoke["result"], smoke["checks"]) == ("failed", [])
+    assert "etc/app.conf" not in vm.boot_disk
+
+
+async def test_a_failing_check_has_its_name() -> None:
+    smoke = json.loads((await smoked(await baked(instant_fail_check="answers"))).written["smoke"])
+    assert smoke["result"] == "failed"
+    assert [c["name"] for c in smoke["checks"] if not c["ok"]] == ["answers"]
+
+
+async def test_an_attribute_wins_over_the_images_vars() -> None:
+    vm = await smoked(await baked(instant_unhealthy="x"), **{"instant-unhealthy": ""})
+    assert json.loads(vm.written["health"])["state"] == "healthy"
+
+
+async def test_a_plain_image_only_starts() -> None:
+    vm = FakeVm({}, {})
+    await boot(vm)
+    assert (vm.written, vm.said) == ({}, [])
