@@ -122,7 +122,7 @@ def test_the_way_back_leads_home_from_wherever_the_way_there_ended(
         return
     if not kept and cloud.boot != "web-1":
         del cloud.disks["web-1"]  # the stage had passed
-    here = back(there, OLD_IMAGE, kept=kept, health=parse(cloud.said()["health"]), speaks=True)
+    here = back(there, OLD_IMAGE, kept=kept, health=parse(cloud.said()["health"]))
     stopped = cloud.stops
     for at, lost in crashes:
         try:
@@ -138,9 +138,7 @@ def test_the_way_back_leads_home_from_wherever_the_way_there_ended(
 def test_a_report_of_before_the_stop_is_not_believed() -> None:
     cloud = Cloud(healthy=False)
     Walker(cloud, new_swap(cloud)).walk()
-    here = back(
-        new_swap(cloud), OLD_IMAGE, kept=True, health=parse(cloud.said()["health"]), speaks=True
-    )
+    here = back(new_swap(cloud), OLD_IMAGE, kept=True, health=parse(cloud.said()["health"]))
     assert here.before == "boot-1"
     walker = Walker(cloud, here)
     cloud.boot, cloud.status, cloud.started = "web-1", "RUNNING", cloud.now

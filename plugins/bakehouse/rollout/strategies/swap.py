@@ -52,6 +52,7 @@ class Swap(Frozen):
     kept: bool = Field(default=False, description="that disk is the one it had, not to be made")
     old: BootDisk = Field(description="the disk it had when the run began")
     before: str | None = Field(default=None, description="boot_id of the last report before")
+    reported: str = Field(default="", description="the image that this report was of")
     speaks: bool = Field(default=True, description="the image reports its health")
 
     def goal(self, healthy_within: timedelta) -> Goal:
@@ -74,20 +75,23 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
         old=change.old,
         # A report of the new image can only be of this run's own boot: an earlier try got there.
         before=health.boot_id if health is not None and not on_image else None,
+        reported=health.image if health is not None else "",
     )
 
 
-def back(done: Swap, image: Target, *, kept: bool, health: Health | None, speaks: bool) -> Swap:
-    """The way back of `done` to `image`, the one it had."""
-    disk = done.old.name if kept else disk_name(done.member, done.run, image.id)
-    before = health.boot_id if health is not None else done.before
+def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None) -> Swap:
+    """The way back of `done` to the image it had; `image` is None when only its disk is left."""
+    old = done.old
+    image = image or Target(
+        id=old.image_id, name=last(old.image), self_link=old.image, recipe=done.image.recipe
+    )
     changes = {
         "way": "back",
         "image": image,
-        "disk": disk,
+        "disk": old.name if kept else disk_name(done.member, done.run, image.id),
         "kept": kept,
-        "before": before,
-        "speaks": speaks,
+        "before": health.boot_id if health is not None else done.before,
+        "speaks": done.reported == image.name,
     }
     return done.model_copy(update=changes)
 

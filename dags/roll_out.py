@@ -1,0 +1,15 @@
+"""One Airflow DAG per fleet: onto any image of the history, so also the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bakehouse.fleet.load import load_fleets
+from bakehouse.rollout.group import roll_out_dag
+
+# A broken fleet has no DAG; dags/broken_fleets.py shows what is wrong with it.
+fleets, _ = load_fleets(Path(__file__).parent.parent / "include" / "fleets")
+
+for fleet in fleets:
+    dag = roll_out_dag(fleet)
+    globals()[dag.dag_id] = dag

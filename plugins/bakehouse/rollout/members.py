@@ -1,0 +1,122 @@
+"""What Compute Engine has of a fleet: its instances, their boot disks, the images they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bakehouse.cloud.hook import ComputeHook, request_id
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.fleet.model import Fleet, Members
+from bakehouse.rollout.health import Health, parse
+from bakehouse.rollout.plan import FLEET, BootDisk, Member, Target
+from bakehouse.rollout.strategies.swap import boot_of, last, member_of
+
+Resource = Mapping[str, Any]
+
+PROMOTED, HISTORY = "promoted", "history"
+ROLLED_OUT = frozenset({PROMOTED, HISTORY})  # the states of images that a fleet may be given
+
+
+def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
+    """The fleet's instances in the rollout's order, and the names that no instance has."""
+    if members.labels is not None:
+        wanted = " AND ".join(f"labels.{k}={v}" for k, v in members.labels.items())
+        found = [i for zone in members.zones for i in hook.instances(zone, wanted)]
+        return sorted(found, key=lambda i: str(i["name"])), []
+    names = members.instances or ()
+    by_name = {name: _find(hook, name, members.zones) for name in names}
+    missing = [name for name, instance in by_name.items() if instance is None]
+    return [i for i in by_name.values() if i is not None], missing
+
+
+def facts(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
+    """The members, each with the boot disk it has."""
+    return [member_of(instance, _boot_disk(hook, instance)) for instance in found]
+
+
+def made(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
+    """Every boot disk that rollouts of this fleet have made and that is still there, by name."""
+    wanted = f"labels.{FLEET}={fleet.name}"
+    return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}
+
+
+def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
+    """What the member last said of itself."""
+    return parse(hook.guest_attributes(zone, name).get("health"))
+
+
+def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
+    """The image named, by name or id, or the newest promoted one. Raises StopEverything."""
+    image = _named(hook, wanted) if wanted else _newest(hook, recipe)
+    labels = image.get("labels") or {}
+    name, state = image["name"], labels.get("bakehouse-state", "none")
+    if labels.get("bakehouse-recipe") != recipe:
+        made_by = labels.get("bakehouse-recipe", "no recipe")
+        raise StopEverything(f"{name} is an image of {made_by}; this fleet runs {recipe}")
+    if state not in ROLLED_OUT:
+        raise StopEverything(f"{name} is not promoted (its bakehouse-state is {state})")
+    if image.get("status", "READY") != "READY":
+        raise TryAgain(f"{name} is not ready yet: {image.get('status')}")
+    return target(image)
+
+
+def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
+    """The image that a disk was made from; None when it is gone (its name may be used again)."""
+    project = _project(old.image) or hook.project
+    image = hook.image(last(old.image), project) or hook.image(old.image_id, project)
+    if image is None or str(image["id"]) != old.image_id:
+        return None
+    return target(image, recipe)
+
+
+def target(image: Resource, recipe: str = "") -> Target:
+    """The image, pinned by its id."""
+    labels = image.get("labels") or {}
+    return Target(
+        id=str(image["id"]),
+        name=str(image["name"]),
+        self_link=str(image["selfLink"]),
+        recipe=labels.get("bakehouse-recipe", recipe),
+        git_sha=labels.get("git-sha", ""),
+        disk_gb=int(image.get("diskSizeGb", 1)),
+    )
+
+
+def delete_unused(hook: ComputeHook, zone: str, name: str, run: str) -> bool:
+    """Delete a disk that nothing uses; False when it is gone, or in use."""
+    disk = hook.disk(zone, name)
+    if disk is None or disk.get("users"):
+        return False
+    hook.delete_disk(zone, name, request_id(run, "delete_disk", str(disk["id"])))
+    return True
+
+
+def _find(hook: ComputeHook, name: str, zones: Iterable[str]) -> Resource | None:
+    found = (hook.instance(zone, name) for zone in zones)
+    return next((instance for instance in found if instance is not None), None)
+
+
+def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:
+    boot = boot_of(instance)
+    return hook.disk(last(instance["zone"]), boot["name"]) if boot else None
+
+
+def _named(hook: ComputeHook, wanted: str) -> Resource:
+    image = hook.image(last(wanted))
+    if image is None:
+        raise StopEverything(f"there is no image {wanted} in {hook.project}")
+    return image
+
+
+def _newest(hook: ComputeHook, recipe: str) -> Resource:
+    wanted = f"labels.bakehouse-recipe={recipe} AND labels.bakehouse-state={PROMOTED}"
+    images = [i for i in hook.images(wanted) if not i.get("deprecated")]
+    if not images:
+        raise StopEverything(f"{recipe} has no promoted image yet: trigger bake__{recipe}")
+    return max(images, key=lambda image: str(image["creationTimestamp"]))
+
+
+def _project(image: str) -> str | None:
+    parts = image.split("/")
+    return parts[parts.index("projects") + 1] if "projects" in parts[:-1] else None

@@ -1,0 +1,229 @@
+"""The frame of a rollout: which image, who holds the fleet, who goes when, how it ended."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
+
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.reasons import Reason
+from bakehouse.rollout import members
+from bakehouse.rollout.ending import Ending, judge
+from bakehouse.rollout.lease import Claim, Owner, acquire
+from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
+from bakehouse.rollout.step import LEASE_TIME, REPLACE, FleetStep, now
+from bakehouse.rollout.strategies.swap import forward
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+HOLD_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
+
+
+class ChooseImage(FleetStep):
+    """The image of this rollout, pinned by id -> Target; creates nothing.
+
+    :param image: name or id; empty for the newest promoted one of the fleet's recipe.
+    """
+
+    template_fields = ("image",)
+
+    def __init__(self, *, image: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+
+    def act(self, context: Context) -> dict[str, Any]:
+        if not context["params"].get("roll_out", True):
+            raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
+        if str(context["dag_run"].run_type) == "backfill":
+            raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
+        chosen = members.choose(self.compute, self.fleet.recipe, str(self.image or "").strip())
+        self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
+        return chosen.model_dump(mode="json")
+
+
+class Hold(FleetStep):
+    """Takes the fleet's lease, or waits deferred for the run that has it."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        return self._hold(context, time.time() + self.fleet.wait_for_fleet.total_seconds())
+
+    def looks_free(
+        self, context: Context, event: dict[str, Any], deadline: float
+    ) -> dict[str, Any]:
+        """After the wait: take it, or wait again when another was quicker."""
+        if not event["free"]:
+            raise StopEverything(f"{Reason.FLEET_BUSY.text}: {event['why']}")
+        return self._hold(context, deadline)
+
+    def _hold(self, context: Context, deadline: float) -> dict[str, Any]:
+        me, lease = self.holder(context), self.lease()
+        decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: _state(context, owner))
+        if decision.claim is Claim.WAIT:
+            self._wait(me, decision.why, deadline)
+        self.log.info("holding the fleet %s: %s", self.fleet.name, decision.why)
+        return {"fleet": self.fleet.name, "why": decision.why}
+
+    def _wait(self, me: Owner, why: str, deadline: float) -> None:
+        from bakehouse.bake.record import ledger_base
+        from bakehouse.rollout.store import lease_name
+        from bakehouse.rollout.triggers import LeaseTrigger
+
+        self.log.info("waiting for the fleet %s: %s", self.fleet.name, why)
+        trigger = LeaseTrigger(
+            ledger=ledger_base(),
+            name=lease_name(self.fleet.name),
+            owner=me.model_dump(),
+            deadline=deadline,
+        )
+        left = timedelta(seconds=max(0.0, deadline - time.time()))
+        self.wait_for(trigger, "looks_free", left + HOLD_BACKSTOP, deadline=deadline)
+
+
+class Release(FleetStep):
+    """The teardown: lets go of the fleet, if this run holds it."""
+
+    def act(self, context: Context) -> None:
+        if self.lease().release(self.holder(context), now()):
+            self.log.info("released the fleet %s", self.fleet.name)
+        else:
+            self.log.info("the fleet %s was not held by this run", self.fleet.name)
+
+
+class Plan(FleetStep):
+    """Which member goes in which stage, and which is left alone, and why -> RolloutPlan."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        from bakehouse.rollout.record import record_plan
+
+        self.check_hold(context)
+        image = self.received(context, self.near("choose_image"), Target)
+        found, missing = members.instances(self.compute, self.fleet.members)
+        wanted = set(context["params"].get("members") or [])
+        facts = members.facts(self.compute, found)
+        made = plan(
+            self.fleet.name,
+            self.run_of(context),
+            image,
+            self.fleet.stages,
+            [member for member in facts if not wanted or member.name in wanted],
+            members.made(self.compute, self.fleet),
+            missing=missing,
+        )
+        self._check(wanted, facts)
+        self._tell(made)
+        record_plan(context, made)
+        return made.model_dump(mode="json")
+
+    def _check(self, wanted: set[str], facts: list[Member]) -> None:
+        unknown = sorted(wanted - {member.name for member in facts})
+        if unknown:
+            raise StopEverything(f"not members of {self.fleet.name}: {', '.join(unknown)}")
+
+    def _tell(self, made: RolloutPlan) -> None:
+        for number, stage in enumerate(made.stages, start=1):
+            names = ", ".join(change.name for change in stage)
+            self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
+        for skipped in made.skipped:
+            self.log.info("left alone: %s, %s", skipped.name, skipped.reason.text)
+
+
+class Pick(FleetStep):
+    """The members of one stage, each with what it last said of itself -> [Swap]; renews the lease.
+
+    :param stage: counted from 1.
+    """
+
+    def __init__(self, *, stage: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        made, me = self.plan_of(context), self.holder(context)
+        decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: _state(context, o))
+        if decision.claim is not Claim.RENEW:
+            self.lease().release(me, now())
+            raise StopEverything(f"this run had lost the fleet: {decision.why}; clear hold")
+        changes = made.stages[self.stage - 1]
+        swaps = [
+            forward(made, change, members.health(self.compute, change.zone, change.name))
+            for change in changes
+        ]
+        self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
+        return [swap.model_dump(mode="json") for swap in swaps]
+
+
+class Verdict(FleetStep):
+    """How the rollout ended: a line for each member, and the run fails with the reason.
+
+    A roll-back that worked is not a green run. Boot disks that this run made and that nothing uses
+    are deleted.
+    """
+
+    def act(self, context: Context) -> dict[str, Any]:
+        from bakehouse.rollout.record import record_end
+
+        states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
+        ending = judge({self._short(task): state for task, state in states.items()})
+        if ending is Ending.NONE:
+            raise AirflowSkipException("no rollout was asked for")
+        if value is None:
+            raise StopEverything("nothing was touched: a step before the first member failed")
+        made = RolloutPlan.model_validate(value)
+        outcomes = self._outcomes(context, made)
+        for outcome in outcomes:
+            self.log.info("%(member)s: %(state)s, %(why)s", outcome)
+        self._sweep(made)
+        reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
+        record_end(context, made, reason, outcomes=outcomes)
+        if ending is not Ending.GOOD:
+            raise StopEverything(f"{reason.text}. {_first_failure(outcomes)}")
+        self.log.info("%d replaced, %d left alone", len(made.changes), len(made.skipped))
+        return {"image": made.image.name, "outcomes": outcomes}
+
+    def _short(self, task_id: str) -> str:
+        return task_id.removeprefix(self.near(""))
+
+    def _outcomes(self, context: Context, made: RolloutPlan) -> list[dict[str, Any]]:
+        """What each member's task has left, forward then back."""
+        names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["undo"]
+        counts = [len(stage) for stage in made.stages] + [len(made.changes)]
+        found: list[dict[str, Any]] = []
+        for name, count in zip(names, counts, strict=True):
+            told = context["ti"].xcom_pull(
+                task_ids=self.near(name), key="outcome", map_indexes=list(range(count))
+            )
+            found += [outcome for outcome in told or [] if outcome]
+        return found
+
+    def _sweep(self, made: RolloutPlan) -> None:
+        """New disks that did not stay in use; those that members had are never touched here."""
+        for change in made.changes:
+            if members.delete_unused(self.compute, change.zone, change.disk, made.run):
+                self.log.info("deleted the unused disk %s", change.disk)
+
+
+_REASONS = {
+    Ending.GOOD: Reason.NEW_IMAGE,
+    Ending.ROLLED_BACK: Reason.STAGE_FAILED,
+    Ending.FAILED: Reason.NOT_HEALTHY,
+}
+
+
+def _first_failure(outcomes: list[dict[str, Any]]) -> str:
+    bad = [o for o in outcomes if o["way"] == "forward" and o["state"] != "replaced"]
+    return f"{bad[0]['member']}: {bad[0]['state']}, {bad[0]['why']}" if bad else ""
+
+
+def _state(context: Context, owner: Owner) -> str | None:
+    """Airflow's state of the run that holds a lease; None when it knows no such run."""
+    try:
+        return str(context["ti"].get_dagrun_state(owner.dag_id, owner.run_id))
+    except AirflowRuntimeError as error:
+        detail = error.error.detail or {}
+        if detail.get("status_code") == 404:
+            return None
+        raise TryAgain(f"Airflow does not say how {owner} fares: {error}") from error

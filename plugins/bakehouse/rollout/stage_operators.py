@@ -1,0 +1,212 @@
+"""The members' steps: one replaced, a stage passed, the way back."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.reasons import Reason
+from bakehouse.rollout import members
+from bakehouse.rollout.ending import stage_failed
+from bakehouse.rollout.gates import nobody_failed, others_are_up
+from bakehouse.rollout.health import Verdict as Said
+from bakehouse.rollout.health import explain, judge
+from bakehouse.rollout.states import State
+from bakehouse.rollout.step import FleetStep, now, states_of
+from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_touched, last
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
+BACKSTOP = timedelta(minutes=5)
+TAIL_BYTES, TAIL_LINES = 16_384, 40
+
+
+class ReplaceMember(FleetStep):
+    """One member, one task: walks its swap to the end in the triggerer -> outcome.
+
+    :param swap: a Swap as JSON, from `pick` or `settle`.
+    """
+
+    def __init__(self, *, swap: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.swap = swap
+
+    def act(self, context: Context) -> None:
+        from bakehouse.rollout.triggers import SwapTrigger
+
+        swap = Swap.model_validate(self.swap)
+        self.check_hold(context)
+        self._gates(context, swap)
+        within = self.fleet.health_deadline
+        deadline = within + WALK_AT_MOST
+        self.log.info("%s: to %s on disk %s", swap.member, swap.image.name, swap.disk)
+        trigger = SwapTrigger(
+            swap=self.swap,
+            conn_id=self.gcp_conn_id,
+            healthy_within=within.total_seconds(),
+            deadline=time.time() + deadline.total_seconds(),
+            turn=f"{context['ti'].try_number}.{self.turn}",
+        )
+        self.wait_for(trigger, "walked", deadline + BACKSTOP)
+
+    def walked(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The walk has ended: write down how, and fail if it was not where it should."""
+        swap = Swap.model_validate(self.swap)
+        if event.get("error") == "try_again":
+            raise TryAgain(f"{swap.member}: {event['why']}")
+        state = event.get("state", "stuck")
+        outcome = {
+            "member": swap.member,
+            "way": swap.way,
+            "state": state,
+            "why": event["why"],
+            "image": swap.image.name,
+            "disk": swap.disk,
+        }
+        self._write(context, swap, state, event)
+        context["ti"].xcom_push("outcome", outcome)
+        if state != State.REPLACED:
+            self._show_serial(swap)
+            raise StopEverything(f"{swap.member} is {state}: {event['why']}")
+        self.log.info("%s runs %s: %s", swap.member, swap.image.name, event["why"])
+        return outcome
+
+    def _gates(self, context: Context, swap: Swap) -> None:
+        instance = self.compute.instance(swap.zone, swap.member)
+        if swap.way == "back" or instance is None or is_touched(instance, swap.old):
+            return  # on its way already: the only right thing is to go on
+        gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
+        if not gate.open:
+            from bakehouse.rollout.record import record_member
+
+            record_member(context, "member_skipped", Reason.LINE_HALTED, swap, why=gate.why)
+            raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        others = {change.name: change.zone for change in self.plan_of(context).changes}
+        found = {name: self.compute.instance(zone, name) for name, zone in others.items()}
+        there = {name: instance for name, instance in found.items() if instance is not None}
+        gate = others_are_up(swap.member, there, there, self.fleet.max_unavailable)
+        if not gate.open:
+            # not NotNow: waiting here would keep the slot that the other's next try needs
+            raise TryAgain(f"{swap.member} is not touched: {gate.why}")
+
+    def _write(self, context: Context, swap: Swap, state: str, event: dict[str, Any]) -> None:
+        from bakehouse.rollout.record import record_member
+
+        reason, kind = Reason.NEW_IMAGE, "member_replaced"
+        if swap.way == "back":
+            reason, kind = Reason.STAGE_FAILED, "member_rolled_back"
+        if state != State.REPLACED:
+            kind = f"{kind}_failed"
+            reason = Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
+        seconds = event.get("seconds")
+        record_member(context, kind, reason, swap, state=state, why=event["why"], seconds=seconds)
+
+    def _show_serial(self, swap: Swap) -> None:
+        try:
+            text = self.compute.serial_output(swap.zone, swap.member, -TAIL_BYTES)
+        except (TryAgain, StopEverything) as error:
+            self.log.warning("no serial output: %s", error)
+            return
+        for line in str(text.get("contents", "")).splitlines()[-TAIL_LINES:]:
+            self.log.error("  │ %s", line)
+
+
+class Passed(FleetStep):
+    """Watches a stage for the fleet's `soak`, then asks each member once more -> names.
+
+    Only then the boot disks that its members had are deleted.
+
+    :param stage: counted from 1.
+    """
+
+    def __init__(self, *, stage: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def act(self, context: Context) -> list[str]:
+        swaps = self.picked(context, self.stage)
+        if self.fleet.soak is not None and swaps:
+            self._soak(self.fleet.soak)
+        return self._pass(context, swaps)
+
+    def soaked(self, context: Context, event: Any = None) -> list[str]:
+        """After the soak."""
+        return self._pass(context, self.picked(context, self.stage))
+
+    def _soak(self, time: timedelta) -> NoReturn:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        moment = now() + time
+        self.log.info("watching stage %d until %s", self.stage, moment)
+        self.wait_for(DateTimeTrigger(moment=moment), "soaked", time + BACKSTOP)
+
+    def _pass(self, context: Context, swaps: list[Swap]) -> list[str]:
+        self.check_hold(context)
+        for swap in swaps:
+            self._check(swap)
+        for swap in swaps:
+            if members.delete_unused(self.compute, swap.zone, swap.old.name, swap.run):
+                self.log.info("deleted %s, which %s had before", swap.old.name, swap.member)
+        self.log.info("stage %d has passed: %d members", self.stage, len(swaps))
+        return [swap.member for swap in swaps]
+
+    def _check(self, swap: Swap) -> None:
+        instance = self.compute.instance(swap.zone, swap.member)
+        boot = boot_of(instance or {})
+        if instance is None or boot is None or boot["name"] != swap.disk:
+            raise StopEverything(f"{swap.member} does not run the disk {swap.disk}")
+        if instance["status"] != "RUNNING":
+            raise StopEverything(f"{swap.member} is {instance['status']} after its replacement")
+        health = members.health(self.compute, swap.zone, swap.member)
+        if judge(health, swap.image.name, swap.before) is not Said.HEALTHY:
+            why = explain(health, swap.image.name, swap.before)
+            raise StopEverything(f"{swap.member} did not stay healthy: {why}")
+
+
+class Settle(FleetStep):
+    """All members of the stage have come to rest: who goes back, in reverse order -> [Swap]."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        states = self.states(context)
+        if states.get(self.near("plan")) != "success":
+            raise AirflowSkipException("nothing was planned, so there is nothing to settle")
+        short = {task.removeprefix(self.near("")): state for task, state in states.items()}
+        if not stage_failed(short):
+            self.log.info("every stage has passed")
+            return []
+        if self.fleet.on_failure == "halt":
+            self.log.warning("a stage failed; the fleet stays as it is (on_failure: halt)")
+            return []
+        self.check_hold(context)
+        stages = range(len(self.fleet.stages), 0, -1)
+        done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
+        ways = [way for swap in done if (way := self._way_back(swap)) is not None]
+        self.log.info("going back: %s", ", ".join(way.member for way in ways) or "nobody")
+        return [way.model_dump(mode="json") for way in ways]
+
+    def _way_back(self, swap: Swap) -> Swap | None:
+        instance = self.compute.instance(swap.zone, swap.member)
+        if instance is None or str(instance["id"]) != swap.id:
+            self.log.error("%s: %s", swap.member, Reason.MEMBER_LOST.text)
+            return None
+        if not is_touched(instance, swap.old):
+            self.log.info("%s was not touched", swap.member)
+            return None
+        image = members.previous(self.compute, swap.old, swap.image.recipe)
+        kept = self._is_kept(swap)
+        if image is None and not kept:
+            gone = f"its image {last(swap.old.image)} (id {swap.old.image_id}) is gone"
+            self.log.error("%s cannot go back: %s, and so is its disk", swap.member, gone)
+            return None
+        health = members.health(self.compute, swap.zone, swap.member)
+        return back(swap, image, kept=kept, health=health)
+
+    def _is_kept(self, swap: Swap) -> bool:
+        disk = self.compute.disk(swap.zone, swap.old.name)
+        return disk is not None and str(disk.get("sourceImageId", "")) == swap.old.image_id

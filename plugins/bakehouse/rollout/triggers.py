@@ -1,0 +1,218 @@
+"""What a rollout waits for: a member's swap, the fleet's lease, the end of a stage's soak.
+
+Blocking calls and log lines go to threads; the event loop is shared by every trigger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from bakehouse import comms
+from bakehouse.cloud import operations, poller
+from bakehouse.cloud.budget import ReadBudget
+from bakehouse.cloud.hook import hook_of
+from bakehouse.errors import NotNow, StopEverything, TryAgain
+from bakehouse.rollout import replace
+from bakehouse.rollout.health import explain
+from bakehouse.rollout.states import FINAL, STEP, Facts, IllegalMove, State, Step, move, read
+from bakehouse.rollout.strategies.swap import Swap
+
+FIRST_LOOK = 1.5  # Airflow 3.3 fails a healthy task whose trigger fires while it still defers
+ERRORS_IN_A_ROW = 10
+LONGEST_PAUSE = 60.0
+POLL_LEASE = 5.0  # seconds between two looks at who has the fleet
+
+
+class SwapTrigger(BaseTrigger):
+    """Walks one member to its goal.
+
+    Fires `{"state": State, "why": str, "image": str, "health": str, "seconds": float}`, with a
+    `State` that is an end, or `{"error": "try_again" | "stop", "why": str}`.
+    """
+
+    def __init__(
+        self, swap: dict[str, Any], conn_id: str, healthy_within: float, deadline: float, turn: str
+    ) -> None:
+        super().__init__()
+        self._arguments = {
+            "swap": swap,
+            "conn_id": conn_id,
+            "healthy_within": healthy_within,
+            "deadline": deadline,
+            "turn": turn,
+        }
+        self.swap = Swap.model_validate(swap)
+        self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
+        self.goal = self.swap.goal(timedelta(seconds=healthy_within))
+        self._state: State | None = None
+        self._refused = 0  # a refused step is asked for again under another requestId
+        self._facts = Facts(instance_id=None)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, as Airflow stores them."""
+        return f"{__name__}.{type(self).__name__}", self._arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        await asyncio.sleep(FIRST_LOOK)
+        begun = time.time()
+        try:
+            state = await self._walk()
+        except (IllegalMove, StopEverything) as error:
+            yield TriggerEvent({"error": "stop", "why": str(error)})
+        except TryAgain as error:
+            yield TriggerEvent({"error": "try_again", "why": str(error)})
+        else:
+            yield TriggerEvent(self._result(state, time.time() - begun))
+
+    async def _walk(self) -> State:
+        hook = await asyncio.to_thread(hook_of, self.conn_id)
+        interval = await asyncio.to_thread(lambda: hook.poll_interval)
+        project = await asyncio.to_thread(lambda: hook.project)
+        budget = ReadBudget.of(project, hook.reads_per_minute)
+        errors = 0
+        while time.time() < self.deadline:
+            try:
+                await budget.turn()
+                if await self._turn(interval):
+                    errors = 0
+            except (TryAgain, StopEverything) as error:
+                errors += 1
+                await self._pause(error, errors, interval)
+            if self._state in FINAL:
+                return self._state
+        raise TryAgain(f"{self.swap.member} is still {self._state} at the deadline")
+
+    async def _turn(self, interval: float) -> bool:
+        """Look and do the one step that is due; True when the member has moved on."""
+        moved = await self._look()
+        step = STEP[self._state] if self._state else Step.WAIT
+        if step is Step.WAIT:
+            await asyncio.sleep(interval)
+        elif step is not Step.END:
+            await self._do(step, interval)
+        return moved
+
+    async def _look(self) -> bool:
+        self._facts = await asyncio.to_thread(
+            lambda: replace.look(hook_of(self.conn_id), self.swap)
+        )
+        state = move(self._state, read(self._facts, self.goal, datetime.now(UTC)))
+        moved, self._state = state is not self._state, state
+        if moved:
+            self._refused = 0
+            await self._tell("%s is %s", self.swap.member, state)
+        return moved
+
+    async def _do(self, step: Step, interval: float) -> None:
+        request_id = self._request_id(step)
+        await self._tell("%s: %s", self.swap.member, step)
+        operation = await asyncio.to_thread(
+            lambda: replace.perform(hook_of(self.conn_id), step, self.swap, request_id)
+        )
+        if operation is not None:
+            await self._wait_for(operation, interval)
+
+    async def _wait_for(self, operation: dict[str, Any], interval: float) -> None:
+        zone, name = operations.zone_of(operation), str(operation["name"])
+        ended = operations.verdict(operation)
+        while ended is None and time.time() < self.deadline:
+            tick = await poller.operations(self.conn_id, zone, interval).next()
+            if tick.error is not None:
+                continue
+            found = tick.items.get(name) or await self._operation(zone, name)
+            if found is None:
+                return  # forgotten: what stands says how it ended
+            ended = operations.verdict(found)
+        if ended is not None and ended.failure is not None:
+            self._refused += 1
+            raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
+
+    async def _operation(self, zone: str | None, name: str) -> dict[str, Any] | None:
+        return await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
+
+    async def _pause(self, error: TryAgain | StopEverything, errors: int, interval: float) -> None:
+        """Whatever went wrong, the next look says what stands; an error that stays is the end."""
+        if isinstance(error, NotNow):
+            self._refused += 1
+            await self._tell("not now: %s", error)
+            await asyncio.sleep(min(error.wait, max(0.0, self.deadline - time.time())))
+            return
+        final = isinstance(error, StopEverything)
+        if errors >= (2 if final else ERRORS_IN_A_ROW):
+            raise error
+        if final:
+            self._refused += 1
+        await self._tell("%s; looking again", error)
+        await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
+
+    def _request_id(self, step: Step) -> str:
+        from bakehouse.cloud.hook import request_id
+
+        subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
+        return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
+
+    def _result(self, state: State, seconds: float) -> dict[str, Any]:
+        silent = state is State.LOST
+        why = explain(self._facts.health, self.swap.image.name, self.swap.before)
+        return {
+            "state": str(state),
+            "why": _lost(self._facts) if silent else why,
+            "seconds": round(seconds, 1),
+        }
+
+    async def _tell(self, text: str, *values: Any) -> None:
+        await asyncio.to_thread(self.log.info, text, *values)
+
+
+def _lost(facts: Facts) -> str:
+    if facts.instance_id is None:
+        return "the instance is not there"
+    return f"instance {facts.instance_id} is {facts.status}, its next disk {facts.goal_disk}"
+
+
+class LeaseTrigger(BaseTrigger):
+    """Waits until a fleet's lease looks free; `{"free": bool, "why": str}`, at the deadline False.
+
+    Taking it is the worker's: whoever is quicker has it, and the other waits again.
+    """
+
+    def __init__(self, ledger: str, name: str, owner: dict[str, str], deadline: float) -> None:
+        super().__init__()
+        self.ledger, self.name, self.owner, self.deadline = ledger, name, owner, deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, as Airflow stores them."""
+        arguments = {
+            "ledger": self.ledger,
+            "name": self.name,
+            "owner": self.owner,
+            "deadline": self.deadline,
+        }
+        return f"{__name__}.{type(self).__name__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        from bakehouse.rollout.lease import Claim, Owner, decide
+        from bakehouse.rollout.store import lease_of
+
+        me, shown = Owner.model_validate(self.owner), ""
+        while time.time() < self.deadline:
+            await asyncio.sleep(POLL_LEASE)
+            newest = await asyncio.to_thread(lambda: lease_of(self.ledger, self.name).newest())
+            holder = newest.owner if newest else me
+            state = await comms.dag_run_state(holder.dag_id, holder.run_id)
+            decision = decide(newest, me, state, datetime.now(UTC))
+            if decision.claim is not Claim.WAIT:
+                yield TriggerEvent({"free": True, "why": decision.why})
+                return
+            if decision.why != shown:
+                await asyncio.to_thread(self.log.info, "waiting: %s", decision.why)
+                shown = decision.why
+        yield TriggerEvent({"free": False, "why": shown})
