@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.plan import BakePlan, decide, newest_with
+from bakehouse.reasons import Reason
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def image(
+    name: str = "web-1", *, age: timedelta = timedelta(days=1), **other: Any
+) -> dict[str, Any]:
+    labels = {"content-key": "k", "bakehouse-state": "promoted"}
+    made = (NOW - age).isoformat()
+    return {"name": name, "labels": labels, "creationTimestamp": made, "status": "READY", **other}
+
+
+@pytest.mark.parametrize(
+    ("existing", "force", "rebake", "expected"),
+    [
+        (None, False, "on_updates", (True, Reason.NO_IMAGE_WITH_THIS_CONTENT)),
+        (None, False, "never", (True, Reason.NO_IMAGE_WITH_THIS_CONTENT)),
+        (image(), False, "on_updates", (False, Reason.SAME_CONTENT)),
+        (image(), True, "never", (True, Reason.FORCED)),
+        (image(), False, "always", (True, Reason.ALWAYS)),
+        (image(age=8 * WEEK), False, "on_updates", (True, Reason.IMAGE_TOO_OLD)),
+        (image(age=8 * WEEK), False, "never", (False, Reason.SAME_CONTENT)),
+    ],
+)
+def test_bake_or_not_and_why(
+    existing: dict[str, Any] | None, force: bool, rebake: str, expected: tuple[bool, Reason]
+) -> None:
+    assert decide(existing, force=force, rebake=rebake, max_age=WEEK, now=NOW) == expected
+
+
+def test_the_newest_image_counts() -> None:
+    old, new = image("old", age=timedelta(days=3)), image("new", age=timedelta(days=1))
+    assert newest_with("k", [new, old]) == new
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        image(labels={"content-key": "other", "bakehouse-state": "promoted"}),
+        image(labels={"content-key": "k", "bakehouse-state": "candidate"}),
+        image(labels={"content-key": "k", "bakehouse-state": "failed"}),
+        image(labels={}),
+        image(status="PENDING"),
+        image(deprecated={"state": "OBSOLETE"}),
+    ],
+)
+def test_only_a_good_promoted_image_saves_a_bake(spoiled: dict[str, Any]) -> None:
+    assert newest_with("k", [spoiled]) is None
+
+
+def test_the_history_saves_a_bake_too() -> None:
+    kept = image(labels={"content-key": "k", "bakehouse-state": "history"})
+    assert newest_with("k", [kept]) == kept
+
+
+def test_a_plan_survives_being_handed_on(plan: BakePlan) -> None:
+    assert BakePlan.model_validate(plan.model_dump(mode="json")) == plan

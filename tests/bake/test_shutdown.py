@@ -1,0 +1,139 @@
+"""One test per verdict over a builder."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakehouse.bake.shutdown import GuestError, judge
+from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.operations import Happening
+from bakehouse.reasons import Reason
+
+ERROR = {
+    "script": "install.sh",
+    "line": 12,
+    "command": "apt-get install nginks",
+    "exit_code": 100,
+    "message": "E: Unable to locate package nginks",
+}
+
+
+def facts(status: str | None = "RUNNING", **known: Any) -> Facts:
+    return Facts(name="bake-web-1", status=status, **known)
+
+
+def reason(found: Facts) -> Reason | None:
+    verdict = judge(found)
+    return verdict.reason if verdict else None
+
+
+def test_finished_by_serial_line() -> None:
+    verdict = judge(facts("TERMINATED", said=({"stage": "install"}, {"result": "ok"})))
+    assert verdict is not None
+    assert verdict.ok
+
+
+def test_finished_by_guest_attribute_when_the_serial_port_is_mute() -> None:
+    assert reason(facts("TERMINATED", attributes={"result": "ok"})) is Reason.FINISHED
+
+
+def test_ok_while_it_still_runs_is_not_the_end() -> None:
+    assert judge(facts("STOPPING", said=({"result": "ok"},))) is None
+
+
+def test_failed_says_script_line_command_and_message() -> None:
+    verdict = judge(facts("RUNNING", said=({"result": "failed", "error": ERROR},)))
+    assert verdict is not None
+    assert verdict.hopeless
+    assert verdict.message == (
+        "install.sh line 12: `apt-get install nginks` exited with 100:"
+        " E: Unable to locate package nginks"
+    )
+
+
+def test_failed_by_guest_attribute_alone() -> None:
+    told = {"result": "failed", "error": json.dumps(ERROR)}
+    verdict = judge(facts("TERMINATED", attributes=told))
+    assert verdict is not None
+    assert verdict.error == GuestError.model_validate(ERROR)
+
+
+@pytest.mark.parametrize("error", ["not json", '"text"', "[1]", '{"line": "many"}', ""])
+def test_an_error_that_makes_no_sense_is_still_a_failure(error: str) -> None:
+    told = {"result": "failed", "error": error}
+    assert reason(facts("TERMINATED", attributes=told)) is Reason.INSTALL_FAILED
+
+
+def test_stopped_without_a_word_has_failed() -> None:
+    verdict = judge(facts("TERMINATED", said=({"stage": "install"},)))
+    assert verdict is not None
+    assert (verdict.reason, verdict.ok, verdict.hopeless) == (Reason.STOPPED_SILENTLY, False, False)
+
+
+def test_preempted() -> None:
+    happened = (Happening("compute.instances.preempted"), Happening("insert", "bakehouse"))
+    assert reason(facts("TERMINATED", happenings=happened)) is Reason.PREEMPTED
+
+
+def test_preempted_and_deleted_by_it() -> None:
+    happened = (Happening("delete"), Happening("compute.instances.preempted"))
+    assert reason(facts(None, happenings=happened[1:])) is Reason.PREEMPTED
+
+
+def test_host_lost() -> None:
+    happened = (Happening("compute.instances.hostError"),)
+    assert reason(facts("TERMINATED", happenings=happened)) is Reason.HOST_LOST
+
+
+def test_stopped_by_somebody_names_them() -> None:
+    verdict = judge(facts("TERMINATED", happenings=(Happening("stop", "jo@example.org"),)))
+    assert verdict is not None
+    assert verdict.reason is Reason.STOPPED_BY_SOMEBODY
+    assert "jo@example.org" in verdict.message
+
+
+@pytest.mark.parametrize("happened", [(), (Happening("delete", "jo@example.org"),)])
+def test_vanished(happened: tuple[Happening, ...]) -> None:
+    assert reason(facts(None, happenings=happened)) is Reason.VANISHED
+
+
+def test_silent_past_its_deadline_names_the_last_stage() -> None:
+    verdict = judge(facts("RUNNING", said=({"stage": "install"},), late=True))
+    assert verdict is not None
+    assert verdict.reason is Reason.SILENT
+    assert "last stage: install" in verdict.message
+
+
+def test_ok_but_never_off_is_silent_too() -> None:
+    verdict = judge(facts("RUNNING", said=({"result": "ok"},), late=True))
+    assert verdict is not None
+    assert "did not power off" in verdict.message
+
+
+@pytest.mark.parametrize("status", ["PROVISIONING", "STAGING", "RUNNING", "STOPPING"])
+def test_a_machine_at_work_is_waited_for(status: str) -> None:
+    assert judge(facts(status)) is None
+
+
+STATUS = st.sampled_from([None, "RUNNING", "STOPPING", "TERMINATED", "SUSPENDED", "NEW_WORD"])
+SAID = st.lists(
+    st.dictionaries(st.sampled_from(["stage", "result", "error"]), st.text()), max_size=3
+)
+
+
+@given(STATUS, SAID, st.dictionaries(st.sampled_from(["result", "error", "stage"]), st.text()))
+def test_whatever_a_guest_says_only_ok_makes_an_image(
+    status: str | None, said: list[dict[str, str]], attributes: dict[str, str]
+) -> None:
+    found = facts(status, said=tuple(said), attributes=attributes, late=True)
+    verdict = judge(found)
+    assert verdict is not None, "past its deadline every machine has a verdict"
+    if verdict.ok:
+        words = [line.get("result") for line in said] + [attributes.get("result")]
+        assert "ok" in words
+        assert status in {"TERMINATED", "STOPPED"}

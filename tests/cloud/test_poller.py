@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bakehouse.cloud.poller import Poller, Tick
+
+
+class Server:
+    def __init__(self, *, fails: int = 0) -> None:
+        self.calls = 0
+        self.fails = fails
+
+    def fetch(self) -> list[dict[str, str]]:
+        self.calls += 1
+        if self.calls <= self.fails:
+            raise ConnectionResetError("reset")
+        return [{"name": "bake-1", "status": "RUNNING"}]
+
+
+def poller(server: Server, interval: float = 0.02) -> Poller:
+    return Poller.of(("test", id(server)), server.fetch, interval)
+
+
+async def test_one_call_serves_every_waiter() -> None:
+    server = Server()
+    ticks = await asyncio.gather(*(poller(server).next() for _ in range(200)))
+    assert server.calls == 1
+    assert {tick.items["bake-1"]["status"] for tick in ticks} == {"RUNNING"}
+
+
+async def test_each_tick_is_a_new_look() -> None:
+    server = Server()
+    for _ in range(3):
+        await poller(server).next()
+    assert server.calls == 3
+
+
+async def test_an_error_is_handed_over_and_the_next_tick_comes() -> None:
+    server = Server(fails=1)
+    first = await poller(server).next()
+    second = await poller(server).next()
+    assert isinstance(first.error, ConnectionResetError)
+    assert second.items
+
+
+async def test_a_cancelled_waiter_leaves_the_others_alone() -> None:
+    server = Server()
+    waiting = [asyncio.create_task(poller(server).next()) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert (await waiting[1]).error is None
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+
+
+async def test_nobody_waiting_means_no_calls() -> None:
+    server = Server()
+    await poller(server).next()
+    await asyncio.sleep(0.2)
+    calls = server.calls
+    assert calls <= 2
+    await asyncio.sleep(0.1)
+    assert server.calls == calls
+
+
+async def test_a_poller_that_has_gone_to_sleep_wakes_up_again() -> None:
+    server = Server()
+    await poller(server).next()
+    await asyncio.sleep(0.2)
+    tick: Tick = await asyncio.wait_for(poller(server).next(), timeout=1)
+    assert tick.items
