@@ -10,9 +10,12 @@ from bakehouse.local.report import Report
 
 READ_LOGS_EVERY = 3.0
 ACTIVE = frozenset({"running", "deferred"})
+NOT_YET = frozenset({None, "scheduled", "queued"})
 SERIAL = "  │ "  # how a task log marks the output of a machine
 SAID = "guest says: "
+NOISE = (SERIAL, f"{SAID}manifest")
 LAST_LINES = 15
+MOST_CHARACTERS = 240
 
 
 class Follower:
@@ -29,17 +32,18 @@ class Follower:
     def __call__(self, tasks: list[Task]) -> None:
         ordered = sorted(tasks, key=lambda task: (task.start is None, task.start))
         changed = [task for task in ordered if self._changed(task)]
+        self._tell_states([task for task in changed if task.state in ACTIVE])
         if time.monotonic() - self.read_at >= READ_LOGS_EVERY:
             self.read_at = time.monotonic()
-            for task in ordered:
-                if task.state in ACTIVE:
-                    self._tell_log(task)
-        for task in changed:
-            if task.state not in ACTIVE and task.start is not None:
-                self._tell_log(task)
-            if task.state not in {None, "scheduled", "queued"}:
-                self.report.states(name(task), str(task.state), _seconds(task))
+            self._tell_logs([task for task in ordered if task.state in ACTIVE])
+        ended = [task for task in changed if task.state not in ACTIVE | NOT_YET]
+        self._tell_logs([task for task in ended if task.try_number])
+        self._tell_states(ended)
         self._tell_now(ordered)
+
+    def _tell_states(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            self.report.states(name(task), str(task.state), _seconds(task))
 
     def _changed(self, task: Task) -> bool:
         before = self.states.get(name(task))
@@ -50,10 +54,11 @@ class Follower:
                 return False  # deferred and resumed: the same work goes on
         return before != (task.state, task.try_number)
 
-    def _tell_log(self, task: Task) -> None:
-        for line in self._new_lines(task):
-            if is_interesting(line):
-                self.report.line(f"{'':<4}{name(task)}: {line.text}", "dim")
+    def _tell_logs(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            for line in filter(is_interesting, self._new_lines(task)):
+                for text in error_lines([line]):
+                    self.report.line(f"    {text[:MOST_CHARACTERS]}", "dim")
 
     def _new_lines(self, task: Task) -> list[Line]:
         try:
@@ -85,10 +90,11 @@ class Follower:
 
 def is_interesting(line: Line) -> bool:
     """What the guest reports of itself, and what Bakehouse says; not all that Airflow notes."""
-    if line.text.startswith(SAID) or line.level in {"warning", "error", "critical"}:
-        return not line.text.startswith(SERIAL)
-    ours = str(line.fields.get("logger", "")).startswith("bakehouse")
-    return ours and not line.text.startswith(SERIAL)
+    logger = str(line.fields.get("logger", ""))
+    if line.text.startswith(NOISE) or logger == "py.warnings":
+        return False
+    loud = line.level in {"warning", "error", "critical"}
+    return loud or line.text.startswith(SAID) or "bakehouse" in logger
 
 
 def error_lines(lines: Iterable[Line]) -> list[str]:
