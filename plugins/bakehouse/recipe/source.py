@@ -225,6 +225,7 @@ class Repository:
     def _tree(self, sha: str, folder: str) -> dict[str, tuple[str, str]]:
         """Path below the folder -> (mode, object)."""
         path = PurePosixPath(self._prefix, folder).as_posix()
+        path = "" if path == "." else path  # git's name for the top
         try:
             listed = self._git.bytes("ls-tree", "-r", "-z", "--full-tree", f"{sha}:{path}")
         except GitFailed as missing:
