@@ -1,4 +1,4 @@
-"""One Airflow DAG per recipe: from a commit to a promoted image."""
+"""One Airflow DAG per recipe: from a commit to a promoted image, and to the fleets that follow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitF
 from bakehouse.bake.dag import dag_of, step
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.operators import NeedBake, PlanBake, ResolveCommit
+from bakehouse.fleet.load import load_fleets
 from bakehouse.promote.operators import PromoteImage, PublishImage
 from bakehouse.recipe.load import load_recipes
+from bakehouse.rollout.group import with_bake
 from bakehouse.smoke.operators import SmokeTest
 
 # A broken recipe has no DAG; dags/broken_recipes.py shows what is wrong with it.
-recipes, _ = load_recipes(Path(__file__).parent.parent / "include" / "recipes")
+include = Path(__file__).parent.parent / "include"
+recipes, _ = load_recipes(include / "recipes")
+fleets, _ = load_fleets(include / "fleets")
 
 for recipe in recipes:
     with dag_of(recipe):
@@ -34,4 +38,6 @@ for recipe in recipes:
         chain(resolve_commit, plan_bake, need_bake, create_builder, wait_for_shutdown)
         chain(wait_for_shutdown, create_image, label_image, smoke_test)
         chain(smoke_test, promote_image, publish_image)
+        for replace_instances in with_bake(fleets, recipe.name):
+            publish_image >> replace_instances
         smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)

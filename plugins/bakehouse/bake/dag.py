@@ -80,6 +80,12 @@ def _form(recipe: Recipe) -> dict[str, Param]:
             properties=known,
             additionalProperties=False,
         ),
+        "roll_out": Param(
+            True,
+            type="boolean",
+            title="Roll out",
+            description="Move the fleets that say rollout: with_bake onto the new image.",
+        ),
     }
 
 

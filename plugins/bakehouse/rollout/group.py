@@ -8,6 +8,7 @@ failed one says nothing of its siblings that are still down. An empty stage skip
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,15 +22,6 @@ from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
 EXECUTION_TIMEOUT = timedelta(minutes=15)  # of a worker at a time; a wait has its own deadline
 RETRY_DELAY = timedelta(seconds=10)
 MAX_RETRY_DELAY = timedelta(minutes=10)
-
-FORM = {
-    "roll_out": Param(
-        True,
-        type="boolean",
-        title="Roll out",
-        description="Move the fleets that follow this recipe onto the new image.",
-    )
-}
 
 
 def replace_instances(
@@ -58,6 +50,19 @@ def replace_instances(
             >> release.as_teardown(setups=[choose_image, hold], on_failure_fail_dagrun=True)
         )
     return group
+
+
+def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
+    """The rollouts that end a bake of `recipe`, of the image that it has published."""
+    following = [f for f in fleets if f.recipe == recipe and f.rollout == "with_bake"]
+    return [
+        replace_instances(
+            fleet,
+            image="{{ ti.xcom_pull(task_ids='publish_image')['image'] }}",
+            group_id="replace_instances" if len(following) == 1 else f"replace_{fleet.name}",
+        )
+        for fleet in following
+    ]
 
 
 def roll_out_dag(fleet: Fleet) -> DAG:
