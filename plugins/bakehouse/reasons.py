@@ -34,6 +34,8 @@ class Reason(StrEnum):
     # where an image went
     PROMOTED = "promoted"
     KEPT_AS_HISTORY = "kept_as_history"
+    # lateness
+    SLA_MISSED = "sla_missed"
     # why a member of a fleet is replaced, or is not
     NEW_IMAGE = "new_image"
     ALREADY_ON_IMAGE = "already_on_image"
@@ -76,6 +78,7 @@ _TEXT = {
     Reason.BOOT_TOO_SLOW: "the machine was not ready within boot_time_limit",
     Reason.PROMOTED: "the smoke test passed",
     Reason.KEPT_AS_HISTORY: "a backfill never moves a family",
+    Reason.SLA_MISSED: "the task had not succeeded when its SLA passed",
     Reason.NEW_IMAGE: "the fleet moves to a new image",
     Reason.ALREADY_ON_IMAGE: "its boot disk is made from this very image",
     Reason.MEMBER_NOT_RUNNING: "somebody has stopped the instance",

@@ -26,6 +26,12 @@ class Miss(BaseModel):
     deadline: datetime
     noticed: datetime
 
+    def __str__(self) -> str:
+        return (
+            f"{self.task_id} is {self.state}; it should have succeeded within"
+            f" {self.sla_seconds:.0f} s of the run's start, by {self.deadline:%H:%M:%S %Z}"
+        )
+
 
 def task_state(
     task_id: str, states: Mapping[str, str | None], known: Collection[str]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
+
+from bakehouse.notify.model import Channel
 
 
 class SlaWatch(BaseOperator):
@@ -20,17 +23,23 @@ class SlaWatch(BaseOperator):
     template_fields = ("started",)
 
     def __init__(
-        self, *, slas: dict[str, float], recipe: str, interval: float = 5.0, **kwargs: Any
+        self,
+        *,
+        slas: dict[str, float],
+        subject: str,
+        channels: list[dict[str, Any]],
+        interval: float = 5.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.started = "{{ dag_run.start_date.isoformat() }}"
-        self.slas = slas
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls="bakehouse.sla.triggers.SlaWatchTrigger",
             trigger_kwargs={
                 "started": self.started,
                 "slas": slas,
-                "recipe": recipe,
+                "subject": subject,
+                "channels": channels,
                 "interval": interval,
             },
             next_method="done",
@@ -47,8 +56,11 @@ class SlaWatch(BaseOperator):
         return event
 
 
-def watch_slas(dag: DAG, recipe: str) -> SlaWatch | None:
+def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch | None:
     """Give the DAG a watcher for every task that has an `sla`; the last line of a DAG.
+
+    :param subject: the recipe or fleet.
+    :param channels: who is told.
 
     A teardown whose failure does not fail the run: its state never decides the run's.
     """
@@ -60,6 +72,9 @@ def watch_slas(dag: DAG, recipe: str) -> SlaWatch | None:
     }
     if not slas:
         return None
-    watch = SlaWatch(task_id="sla_watch", slas=slas, recipe=recipe, dag=dag)
+    told = [channel.model_dump(mode="json") for channel in channels]
+    watch = SlaWatch(
+        task_id="sla_watch", slas=slas, subject=subject, channels=told, retries=3, dag=dag
+    )
     watch.as_teardown(on_failure_fail_dagrun=False)
     return watch

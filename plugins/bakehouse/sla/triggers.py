@@ -10,6 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from bakehouse import comms
+from bakehouse.notify.model import Channel
 from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_look
 
 REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
@@ -23,25 +24,28 @@ class SlaWatchTrigger(BaseTrigger):
     """
 
     def __init__(
-        self, started: str, slas: dict[str, float], recipe: str, interval: float = 5.0
+        self,
+        started: str,
+        slas: dict[str, float],
+        subject: str,
+        channels: list[dict[str, Any]],
+        interval: float = 5.0,
     ) -> None:
+        """:param started: ISO time; :param slas: seconds by task id; :param subject: the recipe or
+        fleet; :param channels: `notify` of its file; :param interval: seconds between two looks.
+        """
         super().__init__()
         self.started = started
         self.slas = slas
-        self.recipe = recipe
+        self.subject = subject
+        self.channels = channels
         self.interval = interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, as Airflow stores them."""
-        return (
-            "bakehouse.sla.triggers.SlaWatchTrigger",
-            {
-                "started": self.started,
-                "slas": self.slas,
-                "recipe": self.recipe,
-                "interval": self.interval,
-            },
-        )
+        names = ("started", "slas", "subject", "channels", "interval")
+        path = "bakehouse.sla.triggers.SlaWatchTrigger"
+        return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch until nothing is left to miss, then end the task without a worker."""
@@ -64,10 +68,9 @@ class SlaWatchTrigger(BaseTrigger):
             await asyncio.sleep(wait)
 
     def _report(self, ti: Any, miss: Miss) -> None:
-        self.log.error(
-            "SLA missed: %s is %s, should have succeeded within %.0f s (by %s)",
-            miss.task_id,
-            miss.state,
-            miss.sla_seconds,
-            miss.deadline.isoformat(timespec="seconds"),
-        )
+        """Into the log, the ledger and the notifiers; blocking, so in a thread."""
+        from bakehouse.sla.record import record_miss, tell_miss
+
+        self.log.error("SLA missed: %s", miss)
+        record_miss(ti, self.subject, miss)
+        tell_miss(ti, [Channel.model_validate(channel) for channel in self.channels], miss)

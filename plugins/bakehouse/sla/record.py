@@ -1,0 +1,42 @@
+"""What a miss leaves behind: an event in the ledger, and news for whoever asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bakehouse.bake.record import ledger_base
+from bakehouse.history.ledger import Event, Ledger
+from bakehouse.notify.model import Channel, News, Occasion
+from bakehouse.notify.tell import tell
+from bakehouse.reasons import Reason
+from bakehouse.sla.misses import Miss
+
+
+def record_miss(ti: Any, subject: str, miss: Miss) -> None:
+    """One event for each task and run, whatever the tries: its name holds both and no more."""
+    event = Event(
+        kind="sla_miss",
+        time=miss.deadline,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=miss.task_id,
+        recipe=subject,
+        reason=Reason.SLA_MISSED.value,
+        subject=miss.task_id,
+        detail=miss.model_dump(mode="json"),
+    )
+    Ledger(ledger_base()).write(event)
+
+
+def tell_miss(ti: Any, channels: Sequence[Channel], miss: Miss) -> None:
+    """Hand the miss to the notifiers of the recipe or fleet."""
+    news = News(
+        occasion=Occasion.SLA_MISS,
+        title=f"{ti.dag_id}: {miss.task_id} is late",
+        text=str(miss),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=miss.task_id,
+    )
+    tell(channels, news)
