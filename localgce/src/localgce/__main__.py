@@ -1,0 +1,5 @@
+"""`python -m localgce`."""
+
+from localgce.cli import app
+
+app()

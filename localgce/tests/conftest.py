@@ -1,0 +1,109 @@
+"""Servers for the tests: one of each kind for the session, others where a test asks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .gce import Gce
+
+GUEST = Path(__file__).parent / "guest_program.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vm", action="store_true", help="run the tests on real machines too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--vm"):
+        return
+    skip = pytest.mark.skip(reason="real machines: only with --vm")
+    for item in items:
+        if "vm" in item.keywords:
+            item.add_marker(skip)
+
+
+class Server:
+    """A `localgce serve` of its own."""
+
+    def __init__(self, state: Path, *options: str, machines: str = "instant") -> None:
+        self.state = state
+        self.machines = machines
+        self.command = [sys.executable, "-m", "localgce", "serve", "--port", "0"]
+        self.command += ["--state", str(state), "--project", "demo", "--machines", machines]
+        self.command += ["--check-responses", *options]
+        if machines == "instant" and "--guest" not in options:
+            self.command += ["--guest", str(GUEST)]
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Gce:
+        """Start; a client of it."""
+        log = (self.state.parent / f"{self.state.name}.log").open("a")
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready "), Path(log.name).read_text()
+        return Gce(line.split()[1])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+@pytest.fixture(scope="session")
+def instant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gce]:
+    """The session's server with instant machines."""
+    server = Server(tmp_path_factory.mktemp("instant") / "state")
+    yield server.start()
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gce]:
+    """The session's server with real machines."""
+    cache = os.environ.get("LOCALGCE_TEST_CACHE")
+    options = ["--cache", cache] if cache else []
+    server = Server(tmp_path_factory.mktemp("qemu") / "state", *options, machines="qemu")
+    yield server.start()
+    assert server.stop() == 0
+
+
+@pytest.fixture(params=["instant", pytest.param("qemu", marks=pytest.mark.vm)])
+def gce(request: pytest.FixtureRequest) -> Gce:
+    """A client of a server of each kind: the contract holds for both."""
+    found: Gce = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers that end with the test."""
+    made: list[Server] = []
+
+    def make(*options: str, state: Path | None = None) -> Server:
+        server = Server(state or tmp_path / "state", *options)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        if server.process is not None and server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nothing else has."""
+    return f"t-{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,100 @@
+"""What every kind of machine must do behind disks and images."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..gce import ZONE, Gce
+
+I = f"zones/{ZONE}/instances"
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_what_a_guest_wrote_is_in_the_image(gce: Gce, name: str) -> None:
+    script = "#!/bin/sh\necho baked >/etc/proof\nsync\nsystemctl poweroff\n"
+    bake = {"instant-script": "write boot /etc/proof baked\npoweroff", "startup-script": script}
+    gce.create(name, metadata=bake)
+    gce.until(lambda: gce.instance(name)["status"] == "TERMINATED", 300)
+    source = f"projects/demo/zones/{ZONE}/disks/{name}"
+    body = {"name": name, "sourceDisk": source, "labels": {"git-sha": "0" * 40}}
+    operation = gce.start("POST", "global/images", body)
+    assert "zone" not in operation
+    gce.finish(operation)
+    image = gce.get(f"global/images/{name}")
+    assert image["status"] == "READY"
+    assert image["labels"] == {"git-sha": "0" * 40}
+    assert image["sourceDisk"].endswith(source)
+
+    show = "#!/bin/sh\necho /etc/proof: $(cat /etc/proof) >/dev/ttyS0\n"
+    proof = {"instant-script": "show boot /etc/proof", "startup-script": show}
+    disk = {"boot": True, "autoDelete": True}
+    disk["initializeParams"] = {"sourceImage": f"global/images/{name}"}  # type: ignore[assignment]
+    gce.create(f"{name}-2", metadata=proof, disks=[disk])
+    path = f"{I}/{name}-2/serialPort"
+    gce.until(lambda: "/etc/proof: baked" in gce.get(path)["contents"], 300)
+    for instance in (name, f"{name}-2"):
+        gce.do("DELETE", f"{I}/{instance}")
+    gce.do("DELETE", f"global/images/{name}")
+    gce.fails(404, "notFound", "GET", f"global/images/{name}")
+
+
+def test_a_running_instances_disk_needs_force(gce: Gce, name: str) -> None:
+    gce.create(name)
+    body = {"name": name, "sourceDisk": f"zones/{ZONE}/disks/{name}"}
+    message = gce.fails(400, "resourceInUseByAnotherResource", "POST", "global/images", body)
+    assert f"already being used by 'projects/demo/{I}/{name}'" in message
+    gce.do("POST", "global/images", body, forceCreate="True")
+    assert gce.instance(name)["status"] == "RUNNING"
+    assert gce.get(f"global/images/{name}")["status"] == "READY"
+    gce.do("DELETE", f"{I}/{name}")
+    gce.do("DELETE", f"global/images/{name}")
+
+
+def test_the_family_is_its_newest_image_that_is_not_deprecated(gce: Gce, name: str) -> None:
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": "1"})
+    for number in ("1", "2"):
+        body = {"name": f"{name}-{number}", "sourceDisk": f"zones/{ZONE}/disks/{name}"}
+        gce.do("POST", "global/images", body)
+    gce.fails(404, "notFound", "GET", f"global/images/family/{name}")
+    for number in ("2", "1"):
+        gce.do("PATCH", f"global/images/{name}-{number}", {"family": name})
+    assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-2"
+    gce.do("POST", f"global/images/{name}-2/deprecate", {"state": "DEPRECATED"})
+    assert gce.get(f"global/images/{name}-2")["deprecated"]["state"] == "DEPRECATED"
+    assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-1"
+    gce.do("POST", f"global/images/{name}-2/deprecate", {})
+    assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-2"
+    view = gce.get(f"zones/{ZONE}/imageFamilyViews/{name}")
+    assert view["image"]["name"] == f"{name}-2"
+
+    source = f"projects/demo/zones/-/imageFamilyViews/{name}"
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-from", "sourceImage": source})
+    assert gce.get(f"zones/{ZONE}/disks/{name}-from")["sourceImage"].endswith(f"{name}-2")
+
+    gce.do("POST", f"global/images/{name}-2/deprecate", {"state": "OBSOLETE"})
+    refused = {"name": f"{name}-no", "sourceImage": f"global/images/{name}-2"}
+    gce.fails(400, "resourceNotReady", "POST", f"zones/{ZONE}/disks", refused)
+    for disk in (name, f"{name}-from"):
+        gce.do("DELETE", f"zones/{ZONE}/disks/{disk}")
+    for number in ("1", "2"):
+        gce.do("DELETE", f"global/images/{name}-{number}")
+
+
+def test_disks_grow_and_do_not_shrink(gce: Gce, name: str) -> None:
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": 2})
+    gce.do("POST", f"zones/{ZONE}/disks/{name}/resize", {"sizeGb": "3"})
+    assert gce.get(f"zones/{ZONE}/disks/{name}")["sizeGb"] == "3"
+    gce.fails(400, "invalid", "POST", f"zones/{ZONE}/disks/{name}/resize", {"sizeGb": "1"})
+    gce.do("DELETE", f"zones/{ZONE}/disks/{name}")
+
+
+def test_an_image_of_an_image(gce: Gce, name: str) -> None:
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": "1"})
+    first = {"name": name, "sourceDisk": f"zones/{ZONE}/disks/{name}"}
+    gce.do("POST", "global/images", first)
+    gce.do("POST", "global/images", {"name": f"{name}-2", "sourceImage": f"global/images/{name}"})
+    assert gce.get(f"global/images/{name}-2")["status"] == "READY"
+    gce.fails(400, "invalid", "POST", "global/images", {"name": f"{name}-3"})
+    for image in (name, f"{name}-2"):
+        gce.do("DELETE", f"global/images/{image}")
+    gce.do("DELETE", f"zones/{ZONE}/disks/{name}")

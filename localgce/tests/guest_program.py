@@ -1,0 +1,41 @@
+"""The guest of the tests' instant machines: does what the attribute `instant-script` says.
+
+One order in each line: `serial TEXT`, `attribute NS/KEY VALUE`, `write DEVICE PATH TEXT`,
+`show DEVICE PATH` (to the serial port), `sleep SECONDS`, `watch` (says each change of metadata),
+`fail`, `poweroff`.
+"""
+
+
+async def boot(vm):
+    vm.serial(f"boot {vm.boot_id}\n{vm.name} login: \n")
+    for line in vm.metadata()["attributes"].get("instant-script", "").splitlines():
+        order, _, rest = line.partition(" ")
+        if order == "serial":
+            vm.serial(f"{rest}\n")
+        elif order == "attribute":
+            path, _, value = rest.partition(" ")
+            await vm.guest_attribute(*path.split("/"), value)
+        elif order == "write":
+            device, path, text = rest.split(" ", 2)
+            disk(vm, device)[path] = text
+        elif order == "show":
+            device, path = rest.split(" ")
+            vm.serial(f"{path}: {disk(vm, device).get(path, 'absent')}\n")
+        elif order == "sleep":
+            await vm.sleep(float(rest))
+        elif order == "watch":
+            await watch(vm)
+        elif order == "poweroff":
+            await vm.power_off()
+        elif order == "fail":
+            raise RuntimeError("the guest program fails")
+
+
+def disk(vm, device):
+    return vm.boot_disk if device == "boot" else vm.disk(device)
+
+
+async def watch(vm):
+    while True:
+        await vm.metadata_changed()
+        vm.serial(f"changed {vm.metadata()['attributes'].get('colour', '')}\n")
