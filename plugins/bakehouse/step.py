@@ -26,6 +26,11 @@ BLOCKED_AT_MOST = timedelta(hours=2)
 OPERATION_AT_MOST = timedelta(minutes=20)
 
 
+def clock(moment: datetime) -> str:
+    """A moment as a log shows it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 class Step(BaseOperator):
     """Base of all operators. A subclass implements `act`, and may defer with `wait_for`.
 
@@ -65,6 +70,8 @@ class Step(BaseOperator):
     ) -> Any:
         """The same for whatever goes on after a wait."""
         kwargs = dict(next_kwargs or {})
+        event = kwargs.get("event")
+        kwargs |= event.pop("kept", {}) if isinstance(event, dict) else {}
         self.turn = kwargs.pop("turn", 0)
         self.blocked_since = kwargs.pop("blocked_since", "")
         resume = super().resume_execution
@@ -81,8 +88,10 @@ class Step(BaseOperator):
         self, trigger: BaseTrigger, method: str, timeout: timedelta, **kwargs: Any
     ) -> NoReturn:
         """Defer; `method(context, event, **kwargs)` goes on. The timeout is a backstop only."""
-        kept = {"turn": self.turn, "blocked_since": self.blocked_since}
-        self.defer(trigger=trigger, method_name=method, kwargs=kwargs | kept, timeout=timeout)
+        kept = {**kwargs, "turn": self.turn, "blocked_since": self.blocked_since}
+        if hasattr(trigger, "kept"):
+            trigger.kept = kept
+        self.defer(trigger=trigger, method_name=method, kwargs=kept, timeout=timeout)
 
     def await_operation(self, operation: Mapping[str, Any] | None, doing: str) -> None:
         """Return when it has succeeded (None: nothing to wait for); else defer and `act` again.
@@ -107,8 +116,10 @@ class Step(BaseOperator):
     def go_on(self, context: Context, event: dict[str, Any], doing: str) -> Any:
         """After an operation: the next missing thing."""
         operation = event["operation"]
-        if operation is not None and not self._succeeded(operation, doing):
-            raise TryAgain(f"{doing}: operation {operation['name']} is still not done")
+        if event.get("late"):
+            raise TryAgain(f"{doing}: still not done after {OPERATION_AT_MOST}")
+        if operation is not None:
+            self._succeeded(operation, doing)
         return self.act(context)
 
     def _succeeded(self, operation: Mapping[str, Any], doing: str) -> bool:

@@ -17,7 +17,7 @@ from bakehouse.bake.shutdown import Shutdown, judge
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.owner import of_run
 from bakehouse.errors import StopEverything, TryAgain
-from bakehouse.step import Step
+from bakehouse.step import Step, clock
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,7 +104,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         plan = self.received(context, "plan_bake", BakePlan)
         vm = self._builder(context, plan)
         until = datetime.fromisoformat(vm.created) + plan.patience
-        self.log.info("waiting for %s to install and power off, until %s", vm.name, until)
+        self.log.info("waiting until %s is off, at most until %s", vm.name, clock(until))
         trigger = ShutdownTrigger(
             conn_id=self.gcp_conn_id,
             zone=vm.zone,
@@ -120,7 +120,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
     ) -> dict[str, Any]:
         """The builder has come to rest: what its disk is worth."""
         plan = self.received(context, "plan_bake", BakePlan)
-        machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event)
+        machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
         verdict = judge(facts)
         if verdict is None:
             raise TryAgain(f"{machine.name} came to rest, and then it moved again")

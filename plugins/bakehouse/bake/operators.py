@@ -15,7 +15,7 @@ from bakehouse.recipe.base import BaseImage as FixedImage
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import image_name, run_label
 from bakehouse.recipe.source import Commit
-from bakehouse.step import Step
+from bakehouse.step import Step, clock
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bakehouse.recipe.render import Rendered
 
 GIT = "bakehouse_repo"
+SHOWN = 5  # names of uncommitted files in the log
 
 
 class GitStep(Step):
@@ -50,12 +51,12 @@ class ResolveCommit(GitStep):
         with repository(self.git_conn_id) as found:
             commit = found.resolve(ref, until)
         self.log.info("%s is commit %s", ref, commit.sha)
-        self.log.info("“%s” by %s, %s", commit.subject, commit.author, commit.author_time)
+        self.log.info("“%s”, %s, %s", commit.subject, commit.author, clock(commit.author_time))
         if commit.dirty:
             self.log.warning(
                 "%d uncommitted changes are not baked: %s",
                 len(commit.dirty),
-                ", ".join(commit.dirty[:20]),
+                ", ".join(commit.dirty[:SHOWN]) + (", …" if len(commit.dirty) > SHOWN else ""),
             )
         return commit.model_dump(mode="json")
 

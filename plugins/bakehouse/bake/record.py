@@ -5,10 +5,11 @@ The Variable `bakehouse_ledger` is the base URL; without it the ledger is $AIRFL
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath, Variable
-from airflow.sdk.configuration import AIRFLOW_HOME
 
 from bakehouse.history.ledger import Event, Ledger
 from bakehouse.history.manifest import Package
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
 def ledger_base() -> str:
     """The URL below which everything is written."""
-    return str(Variable.get("bakehouse_ledger", default=f"file://{AIRFLOW_HOME}/ledger")).rstrip(
-        "/"
-    )
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return str(Variable.get("bakehouse_ledger", default=f"file://{home}/ledger")).rstrip("/")
 
 
 def record(context: Context, plan: BakePlan, kind: str, reason: Reason, **detail: Any) -> None:

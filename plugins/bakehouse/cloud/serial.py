@@ -61,6 +61,8 @@ def _in_words(line: Mapping[str, Any]) -> str:
     if isinstance(check := line.get("check"), Mapping):
         mark = "passed" if check.get("ok") else "FAILED"
         return f"check {check.get('name')} {mark} {check.get('detail') or ''}".rstrip()
+    if isinstance(health := line.get("health"), Mapping):
+        return f"health {health.get('state')} {health.get('detail') or ''}".rstrip()
     if "result" in line:
         return f"result {line['result']}"
     return ", ".join(f"{key} {_short(value)}" for key, value in line.items() if key != "nonce")
@@ -68,7 +70,7 @@ def _in_words(line: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 200 else f"({len(text)} characters)"
+    return text if len(text) <= 100 else f"({len(text)} characters)"
 
 
 def _parse(line: str) -> dict[str, Any] | None:

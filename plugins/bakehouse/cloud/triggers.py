@@ -23,32 +23,42 @@ FIRST_LOOK = 1.5
 OFFSET = "serial_offset"  # XCom of the waiting task itself
 
 
-class _Trigger(BaseTrigger):
-    """Arguments are attributes of the same name; that is all there is to serialise."""
+class CloudTrigger(BaseTrigger):
+    """Arguments are attributes of the same name; that is all there is to serialise.
+
+    `kept` comes back in the event under the same name: `dag.test()` drops what a deferral keeps.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
         self._arguments = arguments
+        self.kept: dict[str, Any] = arguments.pop("kept", None) or {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, as Airflow stores them."""
         kind = type(self)
-        return f"{kind.__module__}.{kind.__qualname__}", self._arguments
+        return f"{kind.__module__}.{kind.__qualname__}", {**self._arguments, "kept": self.kept}
+
+    def event(self, **payload: Any) -> TriggerEvent:
+        """What the trigger fires."""
+        return TriggerEvent({**payload, "kept": self.kept})
 
     async def _interval(self) -> float:
         conn_id = self._arguments["conn_id"]
         return await asyncio.to_thread(lambda: hook_of(conn_id).poll_interval)
 
 
-class OperationTrigger(_Trigger):
+class OperationTrigger(CloudTrigger):
     """Waits until an operation is DONE.
 
-    Fires `{"operation": {...}}`, or `{"operation": None}` past the deadline (epoch seconds) or when
-    Compute Engine has forgotten it.
+    Fires `{"operation": {...}}`; None when Compute Engine has forgotten it, and past the deadline
+    (epoch seconds), which adds `"late": True`.
     """
 
-    def __init__(self, *, conn_id: str, zone: str | None, name: str, deadline: float) -> None:
-        super().__init__(conn_id=conn_id, zone=zone, name=name, deadline=deadline)
+    def __init__(
+        self, *, conn_id: str, zone: str | None, name: str, deadline: float, **other: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, zone=zone, name=name, deadline=deadline, **other)
         self.conn_id, self.zone, self.name, self.deadline = conn_id, zone, name, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -61,9 +71,9 @@ class OperationTrigger(_Trigger):
                 continue
             found = tick.items.get(self.name) or await self._alone()
             if found is None or operations.verdict(found) is not None:
-                yield TriggerEvent({"operation": dict(found) if found else None})
+                yield self.event(operation=dict(found) if found else None)
                 return
-        yield TriggerEvent({"operation": None})
+        yield self.event(operation=None, late=True)
 
     async def _alone(self) -> dict[str, Any] | None:
         """Older than the newest 500: asked for by name."""
@@ -72,11 +82,13 @@ class OperationTrigger(_Trigger):
         )
 
 
-class GoneTrigger(_Trigger):
+class GoneTrigger(CloudTrigger):
     """Waits until none of these instances is listed any more; `{"left": [names]}`."""
 
-    def __init__(self, *, conn_id: str, machines: dict[str, list[str]], deadline: float) -> None:
-        super().__init__(conn_id=conn_id, machines=machines, deadline=deadline)
+    def __init__(
+        self, *, conn_id: str, machines: dict[str, list[str]], deadline: float, **other: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, machines=machines, deadline=deadline, **other)
         self.conn_id, self.machines, self.deadline = conn_id, machines, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -91,17 +103,20 @@ class GoneTrigger(_Trigger):
                 for zone, tick in ticks.items()
                 if (names := [n for n in left[zone] if tick.error or n in tick.items])
             }
-        yield TriggerEvent({"left": sorted(name for names in left.values() for name in names)})
+        yield self.event(left=sorted(name for names in left.values() for name in names))
 
 
-class MachineTrigger(_Trigger):
+class MachineTrigger(CloudTrigger):
     """Waits for a machine to come to rest, with its serial output in the task log meanwhile.
 
-    A subclass says when it has (`settled`); the event is `Facts` as JSON.
+    A subclass says when it has (`settled`); the event is `{"facts": Facts as JSON}`.
     """
 
-    def __init__(self, *, conn_id: str, zone: str, name: str, nonce: str, deadline: float) -> None:
-        super().__init__(conn_id=conn_id, zone=zone, name=name, nonce=nonce, deadline=deadline)
+    def __init__(
+        self, *, conn_id: str, zone: str, name: str, nonce: str, deadline: float, **other: Any
+    ) -> None:
+        mine = {"conn_id": conn_id, "zone": zone, "name": name, "nonce": nonce}
+        super().__init__(**mine, deadline=deadline, **other)
         self.conn_id, self.zone, self.name = conn_id, zone, name
         self.nonce, self.deadline = nonce, deadline
 
@@ -118,7 +133,7 @@ class MachineTrigger(_Trigger):
         try:
             facts = await self._watch(stream, interval)
             await stream.stop(following)
-            yield TriggerEvent(facts.model_dump(mode="json"))
+            yield self.event(facts=facts.model_dump(mode="json"))
         finally:
             following.cancel()
 

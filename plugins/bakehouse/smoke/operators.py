@@ -59,7 +59,7 @@ class SmokeTest(GitStep):
     ) -> dict[str, Any]:
         """The machine has said what there is to say."""
         plan = self.received(context, "plan_bake", BakePlan)
-        smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event)
+        smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
         verdict = judge(facts, timedelta(seconds=boot_time_limit))
         self._delete(context, smoke_machine)
         if verdict is None or verdict.says_nothing:
@@ -103,7 +103,8 @@ class SmokeTest(GitStep):
             (self.log.info if check.ok else self.log.error)("check %s", check)
         if verdict.ready_seconds is not None:
             self.log.info("ready %.1f s after power on", verdict.ready_seconds)
-        record(context, plan, "verdict", verdict.reason, **verdict.model_dump(mode="json"))
+        told = verdict.model_dump(mode="json", exclude={"reason"})
+        record(context, plan, "verdict", verdict.reason, **told)
 
     def _reject(self, context: Context, plan: BakePlan, verdict: Smoke, facts: Facts) -> NoReturn:
         """The image stays for its keep time, marked: never promoted, never newest of a family."""
