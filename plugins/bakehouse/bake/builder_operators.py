@@ -15,7 +15,7 @@ from bakehouse.bake.packages import kernel_of, packages_of
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.shutdown import Shutdown, judge
 from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.owner import of_run
+from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.step import Step, clock
 
@@ -70,12 +70,12 @@ class BuilderStep(GitStep):
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         """A dead builder must neither be waited for nor become an image."""
         mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
-        for zone in plan.zones:
-            for other in self.compute.instances(zone, mine):
-                if other["name"] != vm.name:
-                    self.log.info("deleting %s in %s, of an earlier try", other["name"], zone)
-                    request = self.request_id(context, f"delete {other['name']}")
-                    self.compute.delete_instance(zone, str(other["name"]), request)
+        for other in self.compute.instances_everywhere(mine):
+            if other["name"] != vm.name:
+                zone = zone_of(other)
+                self.log.info("deleting %s in %s, of an earlier try", other["name"], zone)
+                request = self.request_id(context, f"delete {other['name']}")
+                self.compute.delete_instance(zone, str(other["name"]), request)
 
 
 class CreateBuilder(BuilderStep):
@@ -176,13 +176,14 @@ class DeleteBuilder(Step):
 
     def act(self, context: Context) -> None:
         plan = self.received(context, "plan_bake", BakePlan)
-        machines = {zone: self.compute.instances(zone, of_run(plan.run)) for zone in plan.zones}
-        names = {zone: [str(vm["name"]) for vm in vms] for zone, vms in machines.items() if vms}
+        mine = of_run(plan.run)
+        names: dict[str, list[str]] = {}
+        for machine in self.compute.instances_everywhere(mine):
+            names.setdefault(zone_of(machine), []).append(str(machine["name"]))
         if names:
             self._delete_machines(context, names)
-        for zone in plan.zones:
-            for disk in self.compute.disks(zone, of_run(plan.run)):
-                self._delete_disk(context, zone, str(disk["name"]))
+        for disk in self.compute.disks_everywhere(mine):
+            self._delete_disk(context, zone_of(disk), str(disk["name"]))
         self.log.info("no machine and no disk of run %s is left", plan.run)
 
     def again(self, context: Context, event: dict[str, Any]) -> None:

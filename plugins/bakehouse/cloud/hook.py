@@ -1,92 +1,19 @@
-"""The few calls of Compute Engine that Bakehouse makes, by the discovery client.
-
-The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), `poll_interval` and
-`reads_per_minute`. Every error leaves as one of the three of `bakehouse.errors`.
-"""
+"""The few calls of Compute Engine that Bakehouse makes, by the discovery client."""
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from functools import cached_property
-from http.client import HTTPException
-from typing import Any
+from collections.abc import Mapping
 
-from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-from google.api_core.client_options import ClientOptions
-from google.auth.exceptions import GoogleAuthError
-from googleapiclient.discovery import build
-from googleapiclient.errors import HttpError
-from httplib2.error import HttpLib2Error
+from bakehouse.cloud.calls import Calls, Missing, Resource, Taken, Unsure
+from bakehouse.errors import StopEverything
 
-from bakehouse.cloud.errors import Answer, Next, of_body
-from bakehouse.cloud.owner import is_owned
-from bakehouse.errors import StopEverything, TryAgain
-
-Resource = dict[str, Any]
-
-CALL_TIMEOUT = 30  # seconds for one HTTP exchange; every operation is waited for elsewhere
-READ_RETRIES = 2  # of the client itself, for reads only
-LOST = (OSError, HTTPException, HttpLib2Error, GoogleAuthError)  # no answer came back
+__all__ = ["ComputeHook", "Missing", "Resource", "Taken", "Unsure", "hook_of", "request_id"]
 
 
-class Missing(StopEverything):
-    """What the call names is not there (404)."""
-
-
-class Taken(StopEverything):
-    """The name is in use (409)."""
-
-
-class Unsure(TryAgain):
-    """No answer, or a 5xx: whether the change happened is unknown."""
-
-
-class ComputeHook(GoogleBaseHook):
-    """Compute Engine v1 of one connection. Not thread safe: one for each thread (`hook_of`)."""
-
-    def __init__(self, gcp_conn_id: str = "google_cloud_default", **kwargs: Any) -> None:
-        super().__init__(gcp_conn_id=gcp_conn_id, **kwargs)
-        self.reads = 0  # calls made, for the log of a skipped bake and for tests
-        self.changes = 0
-
-    @cached_property
-    def project(self) -> str:
-        """The project in which everything is made."""
-        return str(self.project_id)
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds between two looks of a waiting trigger."""
-        return float(self.extras.get("poll_interval") or 5.0)
-
-    @property
-    def reads_per_minute(self) -> float:
-        """Budget of the reads that have no list call (serial output, guest attributes)."""
-        return float(self.extras.get("reads_per_minute") or 120.0)
-
-    def get_conn(self) -> Any:
-        """The discovery client; its document ships with the client, nothing is fetched."""
-        return self._client
-
-    @cached_property
-    def _client(self) -> Any:
-        http = self._authorize()
-        http.http.timeout = CALL_TIMEOUT
-        endpoint = self.extras.get("api_endpoint")
-        options = (
-            ClientOptions(api_endpoint=f"{endpoint.rstrip('/')}/compute/v1/") if endpoint else None
-        )
-        return build(
-            "compute",
-            "v1",
-            http=http,
-            cache_discovery=False,
-            static_discovery=True,
-            client_options=options,
-        )
+class ComputeHook(Calls):
+    """Compute Engine v1 of one connection."""
 
     # -- images ---------------------------------------------------------------------------------
 
@@ -147,6 +74,10 @@ class ComputeHook(GoogleBaseHook):
         return self._pages(
             api.list, api.list_next, f"list machines in {zone}", zone=zone, filter=filter_
         )
+
+    def instances_everywhere(self, filter_: str) -> list[Resource]:
+        """The same of all zones, by one call."""
+        return self._scopes(self._client.instances(), "instances", filter_)
 
     def insert_instance(self, zone: str, body: Resource, request_id: str) -> Resource | None:
         """Create an instance; the operation, or None when it turned out to stand already."""
@@ -212,6 +143,10 @@ class ComputeHook(GoogleBaseHook):
             api.list, api.list_next, f"list disks in {zone}", zone=zone, filter=filter_
         )
 
+    def disks_everywhere(self, filter_: str) -> list[Resource]:
+        """The same of all zones, by one call."""
+        return self._scopes(self._client.disks(), "disks", filter_)
+
     def delete_disk(self, zone: str, name: str, request_id: str) -> Resource | None:
         """Delete; None when it is not there any more."""
         call = self._client.disks().delete(
@@ -229,7 +164,7 @@ class ComputeHook(GoogleBaseHook):
             call, f"create disk {name}", lambda: self.disk(zone, name), body["labels"]
         )
 
-    # -- the steps of a swap: asked for once; who gets no answer (Unsure) looks before asking again --
+    # -- the steps of a swap: asked for once; without an answer (Unsure) look before asking again
 
     def stop_instance(self, zone: str, name: str, request_id: str) -> Resource:
         """Press the power button."""
@@ -282,91 +217,6 @@ class ComputeHook(GoogleBaseHook):
             self._read(call, f"list operations of {zone or 'the project'}").get("items", [])
         )
 
-    # -- how calls are made ---------------------------------------------------------------------
-
-    def _pages(self, list_: Any, next_: Any, doing: str, **query: Any) -> list[Resource]:
-        found: list[Resource] = []
-        call = list_(project=self.project, maxResults=500, **query)
-        while call is not None:
-            page = self._read(call, doing)
-            found += page.get("items", [])
-            call = next_(call, page)
-        return found
-
-    def _find(self, call: Any, doing: str) -> Resource | None:
-        """A read of something that may be missing."""
-        try:
-            return self._read(call, doing)
-        except Missing:
-            return None
-
-    def _read(self, call: Any, doing: str) -> Resource:
-        self.reads += 1
-        return self._run(call, doing, READ_RETRIES)
-
-    def _change(self, call: Any, doing: str) -> Resource:
-        self.changes += 1
-        return self._run(call, doing, 0)
-
-    def _run(self, call: Any, doing: str, retries: int) -> Resource:
-        try:
-            return dict(call.execute(num_retries=retries) or {})
-        except HttpError as error:
-            raise _refused(error, doing) from error
-        except LOST as error:
-            raise Unsure(f"{doing}: {type(error).__name__}: {error}") from error
-
-    def _repeat(self, call: Any, doing: str) -> Resource:
-        """A change that may be sent twice: once more after an answer that got lost."""
-        try:
-            return self._change(call, doing)
-        except Unsure as lost:
-            self.log.warning("%s; asking once more", lost)
-            return self._settled(call, doing)
-
-    def _remove(self, call: Any, doing: str) -> Resource | None:
-        """A deletion: what is missing is deleted."""
-        try:
-            return self._repeat(call, doing)
-        except Missing:
-            return None
-
-    def _create(
-        self, call: Any, doing: str, look: Callable[[], Resource | None], labels: Mapping[str, str]
-    ) -> Resource | None:
-        """A creation whose answer may get lost: look whether it stands before asking again.
-
-        None when it stands already and belongs to this run; StopEverything when it is another's.
-        """
-        try:
-            return self._change(call, doing)
-        except Unsure as lost:
-            if self._stands(look, labels, doing):
-                self.log.warning("%s; it was made all the same", lost)
-                return None
-            self.log.warning("%s; nothing was made, asking once more", lost)
-        except Taken:
-            if self._stands(look, labels, doing):
-                return None
-            raise
-        return self._settled(call, doing)  # the same requestId: at most one is made
-
-    def _stands(
-        self, look: Callable[[], Resource | None], labels: Mapping[str, str], doing: str
-    ) -> bool:
-        found = look()
-        if found is None:
-            return False
-        if not is_owned(found, labels):
-            raise Taken(f"{doing}: something of this name is there that this run did not make")
-        return True
-
-    def _settled(self, call: Any, doing: str) -> Resource:
-        try:
-            return self._change(call, doing)
-        except Unsure as lost:
-            raise Answer(Next.TRY_AGAIN, str(lost)).error(doing) from lost
-
 
 def request_id(run: str, task: str, step: str) -> str:
     """The requestId of one change: the same for a retry of the same step, another for any other."""
@@ -387,19 +237,3 @@ def hook_of(gcp_conn_id: str) -> ComputeHook:
     if gcp_conn_id not in known:
         known[gcp_conn_id] = ComputeHook(gcp_conn_id=gcp_conn_id)
     return known[gcp_conn_id]
-
-
-def _refused(error: HttpError, doing: str) -> Exception:
-    try:
-        body = json.loads(error.content)
-    except ValueError:
-        body = {}
-    status = int(error.resp.status)
-    answer = of_body(status, body if isinstance(body, dict) else {})
-    if status == 404:
-        return Missing(f"{doing}: {answer.message}")
-    if answer.reason == "alreadyExists":
-        return Taken(f"{doing}: {answer.message}")
-    if answer.next is Next.LOOK:
-        return Unsure(f"{doing}: {answer.message}")
-    return answer.error(doing)

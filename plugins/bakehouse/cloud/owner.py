@@ -17,3 +17,8 @@ def is_owned(resource: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def of_run(run: str) -> str:
     """The filter of everything that a run made."""
     return f"labels.{RUN}={run}"
+
+
+def zone_of(resource: Mapping[str, Any]) -> str:
+    """The name of the zone that it is in."""
+    return str(resource["zone"]).rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.operators import GitStep
 from bakehouse.bake.plan import BakePlan
 from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.owner import of_run
+from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.smoke import machine
 from bakehouse.smoke.verdict import Smoke, judge
@@ -85,10 +85,9 @@ class SmokeTest(GitStep):
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
-        for zone in plan.zones:
-            for other in self.compute.instances(zone, mine):
-                if other["name"] != vm.name:
-                    self._delete(context, BuilderVm(name=str(other["name"]), zone=zone))
+        for other in self.compute.instances_everywhere(mine):
+            if other["name"] != vm.name:
+                self._delete(context, BuilderVm(name=str(other["name"]), zone=zone_of(other)))
 
     def _delete(self, context: Context, vm: BuilderVm) -> None:
         """Asked for here; delete_builder makes sure."""
