@@ -1,0 +1,34 @@
+"""Real machines where they can be had, else instant ones and the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakehouse.local.machines import choose, doctor, reason
+
+
+def test_real_machines_are_taken_where_they_can_be_had() -> None:
+    assert choose("qemu", lambda: (True, "all is well")).machines == "qemu"
+
+
+def test_without_qemu_the_choice_falls_on_instant_machines_and_says_why() -> None:
+    choice = choose("qemu", lambda: (False, "kvm: no\nmissing: qemu-system-x86_64\n"))
+    assert choice.machines == "instant"
+    assert choice.why == "missing: qemu-system-x86_64"
+    assert choice.guest is not None
+
+
+def test_instant_machines_need_no_doctor() -> None:
+    def never() -> tuple[bool, str]:
+        raise AssertionError("asked")
+
+    assert choose("instant", never).why == ""
+
+
+@pytest.mark.parametrize(("code", "able"), [(0, True), (1, False)])
+def test_the_doctor_answers_by_its_exit_code(code: int, able: bool) -> None:
+    assert doctor(lambda _: (code, "words")) == (able, "words")
+
+
+def test_a_doctor_without_words_gets_some() -> None:
+    assert reason("\n") == "localgce doctor failed without a word"

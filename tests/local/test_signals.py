@@ -1,0 +1,31 @@
+"""One exception for every signal that ends a program, and only for the first of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from bakehouse.local.signals import ENDING, Ended, ending_raises
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_first_signal_raises_and_the_later_ones_do_not(number: signal.Signals) -> None:
+    cleaned = False
+    with pytest.raises(Ended) as caught, ending_raises():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            for again in ENDING:
+                os.kill(os.getpid(), again)
+            cleaned = True
+    assert cleaned
+    assert (str(caught.value), caught.value.code) == (number.name, 128 + number)
+
+
+def test_afterwards_signals_do_what_they_did_before() -> None:
+    before = [signal.getsignal(number) for number in ENDING]
+    with ending_raises():
+        pass
+    assert [signal.getsignal(number) for number in ENDING] == before
