@@ -14,34 +14,31 @@ if TYPE_CHECKING:
     from localgce.service import Service
 
 
-@work("instances.insert")
-async def insert(task: Work) -> None:
-    """Fill the disks, switch on. What fails leaves nothing behind, as on Compute Engine."""
-    try:
-        for attached in task.target.body["disks"]:
-            disk = disk_works.at(task.service, attached)
-            if disk is not None:
-                await disk_works.fill(task.service, disk)
-        task.progress(50)
-        await task.service.lifecycle.start(task.target)
-    except Exception:
-        await undo_insert(task.service, task.target, task.args["new_disks"])
-        raise
-
-
-async def undo_insert(service: Service, instance: Record, new_disks: list[str]) -> None:
-    """Remove the instance that could not be made, and the disks made for it."""
+async def undo_insert(task: Work) -> None:
+    """What fails leaves nothing behind: neither the instance nor the disks made for it."""
+    service, instance = task.service, task.target
     await service.lifecycle.delete(instance, 0)
     _release(service, instance)
-    for name in new_disks:
-        disk = service.store.get("disks", instance.project, instance.scope, name)
-        if disk is not None:
-            await disk_works.delete(service, disk)
     for attached in instance.body["disks"]:
         disk = disk_works.at(service, attached)
-        if disk is not None:
+        if disk is None:
+            continue
+        if disk.name in task.args["new_disks"]:
+            await disk_works.delete(service, disk)
+        else:
             disk_works.let_go(service, disk, instance)
     service.store.delete(instance)
+
+
+@work("instances.insert", undo=undo_insert)
+async def insert(task: Work) -> None:
+    """Fill the disks, switch on."""
+    for attached in task.target.body["disks"]:
+        disk = disk_works.at(task.service, attached)
+        if disk is not None:
+            await disk_works.fill(task.service, disk)
+    task.progress(50)
+    await task.service.lifecycle.start(task.target)
 
 
 @work("instances.delete", takes_over=True)

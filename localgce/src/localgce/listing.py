@@ -73,7 +73,10 @@ def _page(call: Call, items: list[Json]) -> tuple[list[Json], str | None]:
         after = _read_token(token)
         keyed = [pair for pair in keyed if list(pair[0]) > after]
     size = call.query.get("maxResults")
-    size = DEFAULT_PAGE if size is None else min(size, DEFAULT_PAGE)
+    size = DEFAULT_PAGE if size is None else size
+    if not 0 <= size <= DEFAULT_PAGE:
+        text = f"Invalid value for field 'maxResults': '{size}'. Must be 0 to {DEFAULT_PAGE}."
+        raise ApiError(400, "invalid", text, location="maxResults")
     page = keyed[:size]
     more = len(keyed) > size and page
     return [item for _, item in page], _write_token(page[-1][0]) if more else None

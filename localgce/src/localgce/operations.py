@@ -55,15 +55,29 @@ class Work:
 
 
 Worker = Callable[[Work], Awaitable[None] | None]
-_WORKERS: dict[str, tuple[Worker, bool]] = {}
 
 
-def work(name: str, *, takes_over: bool = False) -> Callable[[Worker], Worker]:
-    """Register what an operation of this name does. Works on one target run one after another;
-    one that `takes_over` (a deletion) ends those before it instead of waiting."""
+@dataclass(frozen=True)
+class _Registered:
+    do: Worker
+    undo: Worker | None
+    takes_over: bool
+
+
+_WORKERS: dict[str, _Registered] = {}
+
+
+def work(
+    name: str, *, undo: Worker | None = None, takes_over: bool = False
+) -> Callable[[Worker], Worker]:
+    """Register what an operation of this name does, and what is left to do when it fails.
+
+    Works on one target run one after another; one that `takes_over` (a deletion) ends those
+    before it instead of waiting.
+    """
 
     def register(worker: Worker) -> Worker:
-        _WORKERS[name] = (worker, takes_over)
+        _WORKERS[name] = _Registered(worker, undo, takes_over)
         return worker
 
     return register
@@ -203,9 +217,9 @@ class Operations:
         task.add_done_callback(lambda _: self._tasks.pop(record.name, None))
 
     async def _run(self, record: Record) -> None:
-        worker, takes_over = _WORKERS[record.private["work"]]
+        worker = _WORKERS[record.private["work"]]
         target = str(record.body["targetLink"])
-        if takes_over:
+        if worker.takes_over:
             self._end_others(record, target)
             await self._attempt(record, worker)
             return
@@ -225,7 +239,7 @@ class Operations:
                 text = "The operation was ended by the deletion of its resource."
                 self._fail(other, OperationError("OPERATION_CANCELED_BY_USER", text, 409))
 
-    async def _attempt(self, record: Record, worker: Worker) -> None:
+    async def _attempt(self, record: Record, worker: _Registered) -> None:
         try:
             await self._work(record, worker)
         except OperationError as error:
@@ -242,18 +256,26 @@ class Operations:
         else:
             self._finish(record, {})
 
-    async def _work(self, record: Record, worker: Worker) -> None:
+    async def _work(self, record: Record, worker: _Registered) -> None:
         rules = [Rule(**raw) for raw in record.private.get("faults", ())]
-        await self._suffer(rules, "before")
-        now = stamp(self._service.clock.now())
-        if record.body["status"] == "PENDING":
-            self.update(record, status="RUNNING", startTime=now)
+        try:
+            await self._suffer(rules, "before")
+            if record.body["status"] == "PENDING":
+                now = stamp(self._service.clock.now())
+                self.update(record, status="RUNNING", startTime=now)
+            await self._call(record, worker.do)
+        except Exception:
+            if worker.undo is not None:
+                await self._call(record, worker.undo)
+            raise
+        await self._suffer(rules, "after")
+
+    async def _call(self, record: Record, worker: Worker) -> None:
         target = self._target(record)
         if target is not None:
             doing = worker(Work(self._service, record, target, record.private["args"]))
             if doing is not None:
                 await doing
-        await self._suffer(rules, "after")
 
     def _target(self, record: Record) -> Record | None:
         kind, project, scope, name = record.private["target"]

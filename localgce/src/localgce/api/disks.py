@@ -63,14 +63,15 @@ def resize(call: Call) -> Json:
     return call.begin(disk, "disks.resize", size_gb=size)
 
 
-@work("disks.insert")
+async def undo_insert(task: Work) -> None:
+    """A disk that cannot be made is gone."""
+    await disk_works.delete(task.service, task.target)
+
+
+@work("disks.insert", undo=undo_insert)
 async def fill(task: Work) -> None:
-    """Make the content; a disk that cannot be made is gone."""
-    try:
-        await disk_works.fill(task.service, task.target)
-    except Exception:
-        await disk_works.delete(task.service, task.target)
-        raise
+    """Make the content."""
+    await disk_works.fill(task.service, task.target)
 
 
 @work("disks.delete")

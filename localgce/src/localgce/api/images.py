@@ -69,19 +69,20 @@ def _deprecation(body: Json) -> Json | None:
     return body
 
 
-@work("images.insert")
+async def undo_insert(task: Work) -> None:
+    """What fails is no image."""
+    await task.service.host.disks.delete_layer(task.target.id)
+    task.service.store.delete(task.target)
+    task.service.changes.notify(f"image/{task.target.id}")
+
+
+@work("images.insert", undo=undo_insert)
 async def freeze(task: Work) -> None:
-    """Make the content, and only then READY; what fails is no image."""
+    """Make the content, and only then READY."""
     service, image = task.service, task.target
     if image.body["status"] == "READY":
         return
-    try:
-        size = await image_body.make_layer(service, image)
-    except Exception:
-        await service.host.disks.delete_layer(image.id)
-        service.store.delete(image)
-        service.changes.notify(f"image/{image.id}")
-        raise
+    size = await image_body.make_layer(service, image)
     current = service.store.again(image)
     if current is not None:
         service.store.put(current.changed(status="READY", archiveSizeBytes=str(size)))

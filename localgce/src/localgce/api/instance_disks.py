@@ -82,21 +82,23 @@ def _check_boot(instance: Record) -> None:
         raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
 
 
-@work("instances.attachDisk")
+def undo_attach(task: Work) -> None:
+    """Free for others again."""
+    disk = disk_works.at(task.service, task.args["entry"])
+    if disk is not None:
+        disk_works.let_go(task.service, disk, task.target)
+
+
+@work("instances.attachDisk", undo=undo_attach)
 async def attach(task: Work) -> None:
     """Plug in, then show."""
     entry = task.args["entry"]
     others = [d for d in task.target.body["disks"] if d["deviceName"] != entry["deviceName"]]
     machine = task.service.lifecycle.find(task.target)
-    try:
-        if entry["boot"] and any(disk["boot"] for disk in others):
-            text = "The instance already has a boot disk."
-            raise OperationError("INVALID_USAGE", text)
-        if machine is not None and machine.running:
-            await machine.attach(task.service.lifecycle.attachment(task.target, entry))
-    except Exception:
-        _let_go(task, entry)
-        raise
+    if entry["boot"] and any(disk["boot"] for disk in others):
+        raise OperationError("INVALID_USAGE", "The instance already has a boot disk.")
+    if machine is not None and machine.running:
+        await machine.attach(task.service.lifecycle.attachment(task.target, entry))
     current = task.service.store.again(task.target) or task.target
     disks = [entry, *others] if entry["boot"] else [*others, entry]
     task.service.store.put(current.changed(disks=disks))
@@ -120,7 +122,9 @@ async def detach(task: Work) -> None:
     disks = [d for d in current.body["disks"] if d["deviceName"] != device]
     with task.service.store.transaction():
         task.service.store.put(current.changed(disks=disks))
-        _let_go(task, found[0])
+        disk = disk_works.at(task.service, found[0])
+        if disk is not None:
+            disk_works.let_go(task.service, disk, task.target)
     task.service.changes.notify(f"instance/{current.id}")
 
 
@@ -134,9 +138,3 @@ def set_auto_delete(task: Work) -> None:
         for d in task.target.body["disks"]
     ]
     task.service.store.put(task.target.changed(disks=disks))
-
-
-def _let_go(task: Work, entry: Json) -> None:
-    disk = disk_works.at(task.service, entry)
-    if disk is not None:
-        disk_works.let_go(task.service, disk, task.target)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ..gce import ZONE, Gce
+from .gce import ZONE, Gce
 
-I = f"zones/{ZONE}/instances"
+VMS = f"zones/{ZONE}/instances"
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -30,10 +30,10 @@ def test_what_a_guest_wrote_is_in_the_image(gce: Gce, name: str) -> None:
     disk = {"boot": True, "autoDelete": True}
     disk["initializeParams"] = {"sourceImage": f"global/images/{name}"}  # type: ignore[assignment]
     gce.create(f"{name}-2", metadata=proof, disks=[disk])
-    path = f"{I}/{name}-2/serialPort"
+    path = f"{VMS}/{name}-2/serialPort"
     gce.until(lambda: "/etc/proof: baked" in gce.get(path)["contents"], 300)
     for instance in (name, f"{name}-2"):
-        gce.do("DELETE", f"{I}/{instance}")
+        gce.do("DELETE", f"{VMS}/{instance}")
     gce.do("DELETE", f"global/images/{name}")
     gce.fails(404, "notFound", "GET", f"global/images/{name}")
 
@@ -42,11 +42,11 @@ def test_a_running_instances_disk_needs_force(gce: Gce, name: str) -> None:
     gce.create(name)
     body = {"name": name, "sourceDisk": f"zones/{ZONE}/disks/{name}"}
     message = gce.fails(400, "resourceInUseByAnotherResource", "POST", "global/images", body)
-    assert f"already being used by 'projects/demo/{I}/{name}'" in message
+    assert f"already being used by 'projects/demo/{VMS}/{name}'" in message
     gce.do("POST", "global/images", body, forceCreate="True")
     assert gce.instance(name)["status"] == "RUNNING"
     assert gce.get(f"global/images/{name}")["status"] == "READY"
-    gce.do("DELETE", f"{I}/{name}")
+    gce.do("DELETE", f"{VMS}/{name}")
     gce.do("DELETE", f"global/images/{name}")
 
 

@@ -1,0 +1,238 @@
+"""The API itself: what it refuses and how, lists, idempotency, fingerprints. Instant machines."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from .gce import DEBIAN, ZONE, Gce, instance
+
+VMS = f"zones/{ZONE}/instances"
+DISKS = f"zones/{ZONE}/disks"
+
+
+def test_what_is_not_implemented_says_its_name(instant: Gce) -> None:
+    message = instant.fails(501, "notImplemented", "GET", "global/sslCertificates")
+    assert message == "localgce does not implement compute.sslCertificates.list"
+    instant.fails(404, "notFound", "GET", "global/nothingLikeThis")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nme": "x"}, "Unknown name \"nme\" at 'resource'"),
+        ({"name": "Not_Good"}, "Invalid value for field 'resource.name': 'Not_Good'"),
+        ({"disks": [{"boot": True, "mode": "X"}]}, "'resource.disks[0].mode': 'X'"),
+        ({"disks": [{"boot": True, "initializeParams": {"a": 1}}]}, "disks[0].initializeParams"),
+        ({"labels": {"Big": "x"}}, "resource.labels"),
+        ({"labels": {"ok": "Big"}}, "resource.labels"),
+        ({"labels": {f"l{i}": "" for i in range(65)}}, "at most 64 labels"),
+        ({"metadata": {"items": [{"key": "a b", "value": ""}]}}, "resource.metadata.items[0].key"),
+        ({"metadata": {"items": [{"key": "a"}]}}, "resource.metadata.items[0].value"),
+        (
+            {"metadata": {"items": [{"key": "a", "value": "x" * 262145}]}},
+            "resource.metadata.items[0].value",
+        ),
+        ({"machineType": "e2-small"}, "The URL is malformed"),
+        ({"machineType": f"zones/{ZONE}/machineTypes/e9-huge"}, "does not exist in zone"),
+        ({"disks": []}, "Boot disk must be specified"),
+        ({"networkInterfaces": []}, "At least one network interface"),
+        ({"scheduling": {"provisioningModel": "SPOT", "automaticRestart": True}}, "spot"),
+    ],
+)
+def test_bad_bodies_are_refused_with_the_fields_path(
+    instant: Gce, name: str, change: dict[str, object], message: str
+) -> None:
+    response = instant.call("POST", VMS, {**instance(name), **change})
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+    instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
+
+
+def test_missing_fields_wrong_zones_and_sources_are_refused(instant: Gce, name: str) -> None:
+    body = instance(name)
+    del body["name"]
+    message = instant.fails(400, "required", "POST", VMS, body)
+    assert message == "Required field 'resource.name' not specified"
+    assert "Unknown zone" in instant.fails(400, "invalid", "GET", "zones/mars-a/instances")
+    missing = {"name": name, "sourceImage": "projects/debian-cloud/global/images/none"}
+    instant.fails(404, "notFound", "POST", DISKS, missing)
+    instant.fails(400, "badRequest", "GET", VMS, nonsense="1")
+    instant.fails(400, "required", "POST", f"{VMS}/{name}/detachDisk")
+    other = instant.http.get("/compute/v1/projects/someone-else/zones")
+    assert other.status_code == 404
+
+
+def test_packers_url_without_projects_is_malformed(instant: Gce, name: str) -> None:
+    source = f"https://compute.googleapis.com/compute/v1/demo/zones/{ZONE}/disks/x"
+    message = instant.fails(
+        400, "invalid", "POST", "global/images", {"name": name, "sourceDisk": source}
+    )
+    assert "The URL is malformed" in message
+
+
+def test_any_base_of_links_is_understood_and_nulls_are_dropped(instant: Gce, name: str) -> None:
+    body = instance(name)
+    base = "http://localhost:1/compute/v1/"
+    body["disks"][0]["initializeParams"]["sourceImage"] = base + DEBIAN
+    body["machineType"] = f"{base}projects/demo/zones/{ZONE}/machineTypes/n1-standard-1"
+    body["metadata"]["items"] = [None, {"key": "a", "value": "b"}]
+    body["description"] = None
+    instant.do("POST", VMS, body)
+    assert instant.instance(name)["metadata"]["items"] == [{"key": "a", "value": "b"}]
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_repeated_request_id_gives_the_same_operation(instant: Gce, name: str) -> None:
+    request = str(uuid.uuid4())
+    first = instant.start("POST", VMS, instance(name), requestId=request)
+    again = instant.start("POST", VMS, instance(name), requestId=request)
+    assert again["name"] == first["name"]
+    assert again["clientOperationId"] == request
+    instant.finish(first)
+    instant.fails(409, "alreadyExists", "POST", VMS, instance(name), requestId=str(uuid.uuid4()))
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_fingerprints_guard_labels_and_metadata(instant: Gce, name: str) -> None:
+    made = instant.create(name, labels={"a": "b"})
+    stale = "AAAAAAAAAAA="
+    labels = {"labels": {"c": "d"}, "labelFingerprint": stale}
+    message = instant.fails(412, "conditionNotMet", "POST", f"{VMS}/{name}/setLabels", labels)
+    assert message == "Labels fingerprint either invalid or resource labels have changed"
+    labels["labelFingerprint"] = made["labelFingerprint"]
+    instant.do("POST", f"{VMS}/{name}/setLabels", labels)
+    assert instant.instance(name)["labels"] == {"c": "d"}
+    instant.fails(412, "conditionNotMet", "POST", f"{VMS}/{name}/setLabels", labels)
+
+    items = {"items": [{"key": "k", "value": "v"}]}
+    wrong = {**items, "fingerprint": stale}
+    instant.fails(412, "conditionNotMet", "POST", f"{VMS}/{name}/setMetadata", wrong)
+    right = {**items, "fingerprint": made["metadata"]["fingerprint"]}
+    instant.do("POST", f"{VMS}/{name}/setMetadata", right)
+    assert instant.instance(name)["metadata"]["items"] == items["items"]
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_lists_are_filtered_ordered_and_paged(instant: Gce, name: str) -> None:
+    names = [f"{name}-{i}" for i in range(5)]
+    for each in reversed(names):
+        instant.do("POST", DISKS, {"name": each, "sizeGb": "1", "labels": {"of": name}})
+    mine = f"labels.of={name}"
+    first = instant.get(DISKS, filter=mine, maxResults=2)
+    second = instant.get(DISKS, filter=mine, maxResults=2, pageToken=first["nextPageToken"])
+    third = instant.get(DISKS, filter=mine, maxResults=2, pageToken=second["nextPageToken"])
+    found = [d["name"] for page in (first, second, third) for d in page["items"]]
+    assert found == names
+    assert "nextPageToken" not in third
+    newest = instant.items(DISKS, filter=mine, orderBy="creationTimestamp desc")
+    assert [d["name"] for d in newest] == names
+    by_pattern = instant.items(DISKS, filter=f"name eq '{name}-[12]'")
+    assert [d["name"] for d in by_pattern] == names[1:3]
+    only = instant.get(DISKS, filter=mine, fields="items(name,labels/of),kind")
+    assert only["kind"] == "compute#diskList"
+    assert only["items"][0] == {"name": names[0], "labels": {"of": name}}
+    scopes = instant.get("aggregated/disks", filter=mine)["items"]
+    assert len(scopes[f"zones/{ZONE}"]["disks"]) == 5
+    assert scopes["zones/europe-west1-b"]["warning"]["code"] == "NO_RESULTS_ON_PAGE"
+    for bad in ({"orderBy": "size"}, {"pageToken": "x"}, {"filter": "name="}, {"maxResults": 501}):
+        assert instant.call("GET", DISKS, **bad).status_code == 400  # type: ignore[arg-type]
+    for each in names:
+        instant.do("DELETE", f"{DISKS}/{each}")
+
+
+def test_wait_holds_until_the_operation_is_done(instant: Gce, name: str) -> None:
+    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.5})
+    operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})
+    begun = time.monotonic()
+    done = instant.start("POST", f"zones/{ZONE}/operations/{operation['name']}/wait")
+    assert done["status"] == "DONE"
+    assert 0.3 < time.monotonic() - begun < 5
+    listed = instant.items("aggregated/operations", filter=f"name={operation['name']}")
+    assert f"zones/{ZONE}" in listed
+    instant.do("DELETE", f"{DISKS}/{name}")
+    gone = instant.call("DELETE", f"zones/{ZONE}/operations/{operation['name']}")
+    assert gone.status_code == 200
+    instant.fails(404, "notFound", "GET", f"zones/{ZONE}/operations/{operation['name']}")
+
+
+def test_many_wait_at_a_time(instant: Gce, name: str) -> None:
+    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.3})
+    operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})
+    done: list[str] = []
+
+    def wait() -> None:
+        client = Gce(instant.base)
+        path = f"zones/{ZONE}/operations/{operation['name']}/wait"
+        done.append(client.start("POST", path)["status"])
+
+    threads = [threading.Thread(target=wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert done == ["DONE"] * 8
+    instant.do("DELETE", f"{DISKS}/{name}")
+
+
+def test_project_metadata_and_the_fixed_resources(instant: Gce) -> None:
+    project = instant.http.get(instant.root).json()
+    assert project["name"] == "demo"
+    items = [{"key": "colour", "value": "blue"}]
+    common = project["commonInstanceMetadata"]
+    body = {"items": items, "fingerprint": common["fingerprint"]}
+    operation = instant.start("POST", "setCommonInstanceMetadata", body)
+    assert instant.finish(operation)["targetLink"].endswith("/projects/demo")
+    instant.fails(412, "conditionNotMet", "POST", "setCommonInstanceMetadata", body)
+    changed = instant.http.get(instant.root).json()["commonInstanceMetadata"]
+    assert changed["items"] == items
+    assert {z["name"] for z in instant.items("zones")} >= {ZONE, "europe-west1-d"}
+    assert instant.get("regions/us-central1")["zones"]
+    assert instant.get(f"zones/{ZONE}/machineTypes/e2-custom-4-8192")["memoryMb"] == 8192
+    assert instant.get(f"zones/{ZONE}/diskTypes/pd-ssd")["zone"].endswith(ZONE)
+    assert instant.get("global/networks/default")["subnetworks"]
+    assert instant.items("regions/us-central1/subnetworks")[0]["ipCidrRange"] == "10.128.0.0/20"
+    instant.do("POST", "global/firewalls", {"name": "web", "allowed": [{"IPProtocol": "tcp"}]})
+    assert instant.get("global/firewalls/web")["direction"] == "INGRESS"
+    instant.do("DELETE", "global/firewalls/web")
+
+
+def test_a_protected_or_busy_instance_is_left_alone(instant: Gce, name: str) -> None:
+    instant.create(name, deletionProtection=True)
+    message = instant.fails(400, "invalidResourceUsage", "DELETE", f"{VMS}/{name}")
+    assert "protected against deletion" in message
+
+
+def test_guest_attributes_need_to_be_enabled(instant: Gce, name: str) -> None:
+    instant.create(name, metadata={"instant-script": "attribute a/b c"})
+    instant.fails(404, "notFound", "GET", f"{VMS}/{name}/getGuestAttributes", queryPath="a/")
+    output = instant.get(f"{VMS}/{name}/serialPort")
+    assert "PermissionError" in output["contents"]
+    assert instant.instance(name)["status"] == "RUNNING"
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_guests_hear_of_changed_metadata(instant: Gce, name: str) -> None:
+    made = instant.create(name, metadata={"instant-script": "watch"})
+    fingerprint = made["metadata"]["fingerprint"]
+    items = [{"key": "colour", "value": "red"}]
+    body = {"items": items, "fingerprint": fingerprint}
+    instant.do("POST", f"{VMS}/{name}/setMetadata", body)
+    path = f"{VMS}/{name}/serialPort"
+    instant.until(lambda: "changed red" in instant.get(path)["contents"])
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_writes_past_the_rate_are_dropped(instant: Gce, name: str) -> None:
+    lines = "\n".join(f"attribute n/k{i} v" for i in range(20))
+    instant.create(
+        name, metadata={"enable-guest-attributes": "TRUE", "instant-script": f"{lines}\nserial end"}
+    )
+    path = f"{VMS}/{name}"
+    instant.until(lambda: "end\n" in instant.get(f"{path}/serialPort")["contents"])
+    found = instant.get(f"{path}/getGuestAttributes", queryPath="n/")["queryValue"]["items"]
+    assert [item["key"] for item in found] == ["k0", "k1", "k2"]
+    instant.do("DELETE", path)

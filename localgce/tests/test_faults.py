@@ -1,0 +1,182 @@
+"""Faults on demand do what the README says."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from .gce import ZONE, Gce, instance
+
+VMS = f"zones/{ZONE}/instances"
+DISKS = f"zones/{ZONE}/disks"
+
+
+@pytest.fixture
+def gce(instant: Gce) -> Iterator[Gce]:
+    """The session's server, its faults cleared before and after."""
+    instant.control("DELETE", "faults")
+    instant.control("DELETE", "requests")
+    yield instant
+    instant.control("DELETE", "faults")
+
+
+def fault(gce: Gce, **rule: Any) -> None:
+    """One rule."""
+    gce.control("POST", "faults", rule)
+
+
+def test_the_kth_call_fails_and_the_others_do_not(gce: Gce, name: str) -> None:
+    fault(gce, kind="http", method="compute.disks.get", nth=2, status=503)
+    gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
+    answers = [gce.call("GET", f"{DISKS}/{name}").status_code for _ in range(3)]
+    assert answers == [200, 503, 200]
+    shown = gce.control("GET", "faults")["faults"][0]
+    assert (shown["seen"], shown["hits"]) == (3, 1)
+    gce.do("DELETE", f"{DISKS}/{name}")
+
+
+@pytest.mark.parametrize(("when", "there"), [("before", 404), ("after", 200)])
+def test_before_means_no_effect_and_after_means_a_lost_answer(
+    gce: Gce, name: str, when: str, there: int
+) -> None:
+    fault(gce, kind="http", method="compute.disks.insert", when=when, status=500)
+    assert gce.call("POST", DISKS, {"name": name, "sizeGb": "1"}).status_code == 500
+    assert gce.call("GET", f"{DISKS}/{name}").status_code == there
+
+
+def test_a_lost_answer_is_found_again_by_its_request_id(gce: Gce, name: str) -> None:
+    fault(gce, kind="reset", method="compute.instances.insert", when="after")
+    request = str(uuid.uuid4())
+    with pytest.raises(httpx.TransportError):
+        gce.call("POST", VMS, instance(name), requestId=request)
+    gce.do("POST", VMS, instance(name), requestId=request)
+    assert gce.instance(name)["status"] == "RUNNING"
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+def test_silence_never_answers(gce: Gce) -> None:
+    fault(gce, kind="silence", method="compute.zones.list")
+    with httpx.Client(base_url=gce.base, timeout=0.3) as impatient:
+        with pytest.raises(httpx.ReadTimeout):
+            impatient.get(f"{gce.root}/zones")
+        assert impatient.get(f"{gce.root}/zones").status_code == 200
+
+
+def test_a_stock_out_is_said_in_both_forms_and_leaves_nothing(gce: Gce, name: str) -> None:
+    code = "ZONE_RESOURCE_POOL_EXHAUSTED"
+    fault(gce, kind="operation", method="compute.instances.insert", code=code, status=503)
+    done = gce.finish(gce.start("POST", VMS, instance(name)))
+    assert done["error"]["errors"][0]["code"] == code
+    assert done["httpErrorStatusCode"] == 503
+    assert done["httpErrorMessage"] == "SERVICE UNAVAILABLE"
+    gce.fails(404, "notFound", "GET", f"{VMS}/{name}")
+    gce.fails(404, "notFound", "GET", f"{DISKS}/{name}")
+    gce.do("POST", VMS, instance(name))
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_stuck_operation_goes_on_when_faults_are_cleared(gce: Gce, name: str) -> None:
+    fault(gce, kind="stuck", method="compute.disks.insert")
+    operation = gce.start("POST", DISKS, {"name": name, "sizeGb": "1"})
+    path = f"zones/{ZONE}/operations/{operation['name']}"
+    assert gce.get(path)["status"] != "DONE"
+    gce.control("DELETE", "faults")
+    assert gce.finish(operation)["status"] == "DONE"
+    gce.do("DELETE", f"{DISKS}/{name}")
+
+
+def test_a_stuck_insert_can_be_deleted(gce: Gce, name: str) -> None:
+    fault(gce, kind="stuck", method="compute.instances.insert")
+    operation = gce.start("POST", VMS, instance(name))
+    gce.do("DELETE", f"{VMS}/{name}")
+    ended = gce.finish(operation)
+    assert ended["error"]["errors"][0]["code"] == "OPERATION_CANCELED_BY_USER"
+    gce.fails(404, "notFound", "GET", f"{VMS}/{name}")
+    gce.fails(404, "notFound", "GET", f"{DISKS}/{name}")
+
+
+def test_a_killed_machine_is_off_and_the_system_says_so(gce: Gce, name: str) -> None:
+    made = gce.create(name)
+    fault(gce, kind="kill", instance=name)
+    gce.until(lambda: gce.instance(name)["status"] == "TERMINATED")
+    system = gce.items(f"zones/{ZONE}/operations", filter=f"targetId={made['id']}")
+    assert "compute.instances.hostError" in {op["operationType"] for op in system}
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_host_error_restarts_what_wants_to_be_restarted(gce: Gce, name: str) -> None:
+    gce.create(name, metadata={"instant-script": ""})
+    fault(gce, kind="host_error", instance=name)
+    path = f"{VMS}/{name}/serialPort"
+    gce.until(lambda: gce.get(path)["contents"].count("login:") == 2)
+    assert gce.instance(name)["status"] == "RUNNING"
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+@pytest.mark.parametrize("action", ["STOP", "DELETE"])
+def test_spot_machines_are_preempted(gce: Gce, name: str, action: str) -> None:
+    spot = {"provisioningModel": "SPOT", "instanceTerminationAction": action}
+    made = gce.create(name, scheduling=spot)
+    assert made["scheduling"]["automaticRestart"] is False
+    fault(gce, kind="preempt", instance=name)
+    if action == "STOP":
+        gce.until(lambda: gce.instance(name)["status"] == "TERMINATED")
+    else:
+        gce.until(lambda: gce.call("GET", f"{VMS}/{name}").status_code == 404)
+    system = gce.items(
+        f"zones/{ZONE}/operations", filter='operationType="compute.instances.preempted"'
+    )
+    assert made["id"] in {operation["targetId"] for operation in system}
+
+
+def test_a_frozen_guest_does_nothing_until_it_thaws(gce: Gce, name: str) -> None:
+    gce.create(name, metadata={"instant-script": "sleep 0.4\nserial awake"})
+    fault(gce, kind="freeze", instance=name)
+    path = f"{VMS}/{name}/serialPort"
+    with pytest.raises(AssertionError, match="in time"):
+        gce.until(lambda: "awake" in gce.get(path)["contents"], 0.8)
+    assert gce.instance(name)["status"] == "RUNNING"
+    fault(gce, kind="thaw", instance=name)
+    gce.until(lambda: "awake" in gce.get(path)["contents"])
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+def test_guest_attributes_of_stopped_machines_can_be_denied(gce: Gce, name: str) -> None:
+    script = "attribute a/b c\npoweroff"
+    gce.create(name, metadata={"enable-guest-attributes": "TRUE", "instant-script": script})
+    gce.until(lambda: gce.instance(name)["status"] == "TERMINATED")
+    path = f"{VMS}/{name}/getGuestAttributes"
+    assert gce.call("GET", path, queryPath="a/").status_code == 200
+    fault(gce, kind="deny_guest_attributes")
+    gce.fails(404, "notFound", "GET", path, queryPath="a/")
+    gce.do("DELETE", f"{VMS}/{name}")
+
+
+def test_calls_are_logged_for_counting(gce: Gce, name: str) -> None:
+    gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
+    gce.get(DISKS, filter=f"name={name}")
+    gce.call("GET", f"{DISKS}/nothing")
+    calls = gce.control("GET", "requests")["requests"]
+    seen = [(c["method"], c["resource"], c["status"]) for c in calls]
+    assert ("compute.disks.insert", name, 200) in seen
+    assert ("compute.disks.list", None, 200) in seen
+    assert ("compute.disks.get", "nothing", 404) in seen
+    gce.do("DELETE", f"{DISKS}/{name}")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "nonsense"},
+        {"kind": "http", "status": "503"},
+        {"kind": "http", "what": 1},
+        {"kind": "http", "when": "during"},
+        "text",
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(gce: Gce, rule: object) -> None:
+    assert gce.http.post("/_localgce/faults", json=rule).status_code == 400
