@@ -32,18 +32,22 @@ class Follower:
     def __call__(self, tasks: list[Task]) -> None:
         ordered = sorted(tasks, key=lambda task: (task.start is None, task.start))
         changed = [task for task in ordered if self._changed(task)]
-        self._tell_states([task for task in changed if task.state in ACTIVE])
+        for task in changed:
+            if task.state not in ACTIVE | NOT_YET:
+                self._tell_log(task)
+                self._tell_state(task)
+        for task in changed:
+            if task.state in ACTIVE:
+                self._tell_state(task)
         if time.monotonic() - self.read_at >= READ_LOGS_EVERY:
             self.read_at = time.monotonic()
-            self._tell_logs([task for task in ordered if task.state in ACTIVE])
-        ended = [task for task in changed if task.state not in ACTIVE | NOT_YET]
-        self._tell_logs([task for task in ended if task.try_number])
-        self._tell_states(ended)
+            for task in ordered:
+                if task.state in ACTIVE:
+                    self._tell_log(task)
         self._tell_now(ordered)
 
-    def _tell_states(self, tasks: list[Task]) -> None:
-        for task in tasks:
-            self.report.states(name(task), str(task.state), _seconds(task))
+    def _tell_state(self, task: Task) -> None:
+        self.report.states(name(task), str(task.state), _seconds(task))
 
     def _changed(self, task: Task) -> bool:
         before = self.states.get(name(task))
@@ -54,13 +58,14 @@ class Follower:
                 return False  # deferred and resumed: the same work goes on
         return before != (task.state, task.try_number)
 
-    def _tell_logs(self, tasks: list[Task]) -> None:
-        for task in tasks:
-            for line in filter(is_interesting, self._new_lines(task)):
-                for text in error_lines([line]):
-                    self.report.line(f"    {text[:MOST_CHARACTERS]}", "dim")
+    def _tell_log(self, task: Task) -> None:
+        for line in filter(is_interesting, self._new_lines(task)):
+            for text in error_lines([line]):
+                self.report.line(f"    {text[:MOST_CHARACTERS]}", "dim")
 
     def _new_lines(self, task: Task) -> list[Line]:
+        if not task.try_number:
+            return []
         try:
             lines = self.airflow.log(
                 self.dag_id, self.run_id, task.task_id, task.try_number, task.map_index
