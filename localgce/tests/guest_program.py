@@ -5,8 +5,11 @@ One order in each line: `serial TEXT`, `attribute NS/KEY VALUE`, `write DEVICE P
 `fail`, `poweroff`.
 """
 
+from collections.abc import MutableMapping
+from typing import Any
 
-async def boot(vm):
+
+async def boot(vm: Any) -> None:
     vm.serial(f"boot {vm.boot_id}\n{vm.name} login: \n")
     for line in vm.metadata()["attributes"].get("instant-script", "").splitlines():
         order, _, rest = line.partition(" ")
@@ -31,11 +34,12 @@ async def boot(vm):
             raise RuntimeError("the guest program fails")
 
 
-def disk(vm, device):
-    return vm.boot_disk if device == "boot" else vm.disk(device)
+def disk(vm: Any, device: str) -> MutableMapping[str, str]:
+    found: MutableMapping[str, str] = vm.boot_disk if device == "boot" else vm.disk(device)
+    return found
 
 
-async def watch(vm):
+async def watch(vm: Any) -> None:
     while True:
         await vm.metadata_changed()
         vm.serial(f"changed {vm.metadata()['attributes'].get('colour', '')}\n")

@@ -78,7 +78,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         kind = str(found.lastgroup)
         value = found[kind]
         if kind in {"double", "single"}:
-            yield _Token("text", re.sub(r"\\(.)", r"\1", value) if "\\" in value else value)
+            # Only quotes are unescaped: other backslashes belong to regular expressions.
+            yield _Token("text", re.sub(r"\\([\"'])", r"\1", value))
         else:
             yield _Token(kind, value)
 

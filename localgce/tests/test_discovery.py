@@ -1,0 +1,97 @@
+"""The discovery document as router and judge; the coverage table is what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from localgce import coverage, handlers
+from localgce.discovery import Discovery, Method
+from localgce.errors import ApiError
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def discovery() -> Discovery:
+    """The installed document."""
+    return Discovery.load()
+
+
+@pytest.mark.parametrize(
+    ("call", "method"),
+    [
+        ("GET projects/p/zones/z/instances/i", "compute.instances.get"),
+        ("POST projects/p/zones/z/instances/i/setLabels", "compute.instances.setLabels"),
+        ("GET projects/p/global/images/family/f", "compute.images.getFromFamily"),
+        ("GET projects/p/global/images/family", "compute.images.get"),
+        ("GET projects/p/aggregated/instances", "compute.instances.aggregatedList"),
+        ("GET projects/p", "compute.projects.get"),
+        ("POST projects/p/zones/z/operations/o/wait", "compute.zoneOperations.wait"),
+    ],
+)
+def test_routes(discovery: Discovery, call: str, method: str) -> None:
+    found = discovery.match(*call.split(" "))
+    assert found is not None
+    assert found[0].id == method
+
+
+def test_every_method_routes_to_itself(discovery: Discovery) -> None:
+    for method in discovery.methods.values():
+        path = "/".join(_segment(method, s) for s in method.segments)
+        found = discovery.match(method.http_method, path)
+        assert found is not None
+        assert found[0] is method
+
+
+def _segment(method: Method, segment: str) -> str:
+    """A value that the parameter's pattern allows."""
+    parameter = method.path_parameters.get(segment[1:-1])
+    if not segment.startswith("{"):
+        return segment
+    if parameter is None or parameter.pattern is None:
+        return "a1"
+    return next(v for v in ("a1", "1", "x/1") if parameter.pattern.fullmatch(v))
+
+
+def test_paths_that_match_no_pattern_are_a_400(discovery: Discovery) -> None:
+    with pytest.raises(ApiError, match="Must be a match of regex"):
+        discovery.match("GET", "projects/p/zones/z/instances/Bad_Name")
+    assert discovery.match("GET", "projects/p/nothing/at/all") is None
+
+
+def test_requests_are_judged_by_method(discovery: Discovery) -> None:
+    insert = discovery.methods["compute.instances.insert"]
+    set_metadata = discovery.methods["compute.instances.setMetadata"]
+    judge = discovery.request_validator(insert)
+    assert judge is not None
+    with pytest.raises(ApiError, match=r"Required field 'resource.name' not specified"):
+        judge.check({})
+    other = discovery.request_validator(set_metadata)
+    assert other is not None
+    other.check({"items": []})
+    assert judge.normalise({"name": "a", "disks": [{"diskSizeGb": 7}]})["disks"] == [
+        {"diskSizeGb": "7"}
+    ]
+
+
+def test_responses_need_64_bit_numbers_as_strings(discovery: Discovery) -> None:
+    judge = discovery.response_validator(discovery.methods["compute.instances.get"])
+    assert judge is not None
+    judge.check({"id": "1"})
+    with pytest.raises(ApiError, match=r"resource\.id"):
+        judge.check({"id": 1})
+
+
+def test_every_handler_is_a_method_of_the_api(discovery: Discovery) -> None:
+    for resource, modules in handlers.RESOURCES.items():
+        verbs = {m.verb for m in discovery.methods.values() if m.resource == resource}
+        names = {handlers.function_name(verb) for verb in verbs}
+        for module in modules:
+            assert names & set(vars(module)), (resource, module.__name__)
+
+
+def test_the_readme_shows_the_coverage_of_now() -> None:
+    shown = README.read_text().split("<!-- coverage -->\n")[1].split("<!-- /coverage -->")[0]
+    assert shown == coverage.table()

@@ -1,0 +1,120 @@
+"""Both filter languages."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localgce import fields, filters
+from localgce.errors import ApiError
+
+VM = {
+    "name": "web-1",
+    "id": "42",
+    "status": "RUNNING",
+    "labels": {"env": "prod", "git-sha": "abc", "a.b": "dotted"},
+    "scheduling": {"preemptible": False},
+    "tags": {"items": ["http", "blue"]},
+    "guestCpus": 4,
+    "disks": [{"source": "x/disks/one", "boot": True}, {"source": "x/disks/two"}],
+    "creationTimestamp": "2026-11-23T00:00:00.000-08:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [
+        ("", True),
+        ("name=web-1", True),
+        ('name = "web-1"', True),
+        ("name!=web-1", False),
+        ("name=web-*", True),
+        ('name="web-*"', False),
+        ("labels.env=prod", True),
+        ("labels.git-sha:*", True),
+        ("labels.nothing:*", False),
+        ("labels.nothing!=x", True),
+        ("labels.a.b=dotted", True),
+        ('labels."git-sha"=abc', True),
+        ("name:eb", True),
+        ("name:web*", True),
+        ("NOT status=RUNNING", False),
+        ("-status=RUNNING", False),
+        ("status=RUNNING AND labels.env=dev", False),
+        ("status=RUNNING labels.env=prod", True),
+        ("status=STOPPING OR status=RUNNING", True),
+        ("status=X (name=web-1 OR name=web-2)", False),
+        ("(status=RUNNING) AND (name=web-1 OR name=web-2)", True),
+        ("scheduling.preemptible=false", True),
+        ("scheduling.preemptible!=true", True),
+        ("tags.items=blue", True),
+        ("tags.items=red", False),
+        ("guestCpus>2", True),
+        ("guestCpus>=4 AND guestCpus<5", True),
+        ("guestCpus=4", True),
+        ("id=42", True),
+        ("disks.source:two", True),
+        ('creationTimestamp>"2026-11-22"', True),
+        ("name eq web-1", True),
+        ("name eq web", False),
+        ("name eq 'web-.*'", True),
+        ('name eq ".*\\bweb\\b.*"', True),
+        ("name ne web-.*", False),
+        ("(status eq RUNNING) (labels.env eq prod|dev)", True),
+        ("(status eq RUNNING) (labels.env eq dev)", False),
+        ("scheduling.preemptible eq false", True),
+        ("labels.nothing ne x", True),
+    ],
+)
+def test_filters(text: str, matches: bool) -> None:
+    assert filters.parse(text)(VM) is matches
+
+
+@pytest.mark.parametrize(
+    "text", ["name", "name=", "=x", "(name=x", "name=x)", "name eq x AND status=y", "name eq '['"]
+)
+def test_bad_filters_are_a_400(text: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        filters.parse(text)
+    assert caught.value.status == 400
+    assert text in caught.value.message
+
+
+@given(st.text(alphabet="ab.*'\"()=!<>:-\\ ANDORNOTeqne[", max_size=40))
+def test_no_filter_breaks_the_server(text: str) -> None:
+    with contextlib.suppress(ApiError):
+        assert filters.parse(text)(VM) in {True, False}
+
+
+@given(st.text(alphabet="ab*/(),-. ", max_size=40))
+def test_no_mask_breaks_the_server(text: str) -> None:
+    with contextlib.suppress(ApiError):
+        assert isinstance(fields.apply(text, VM), dict)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept"),
+    [
+        ("name", {"name": "web-1"}),
+        ("name,id", {"name": "web-1", "id": "42"}),
+        ("labels/env", {"labels": {"env": "prod"}}),
+        ("disks(source)", {"disks": [{"source": "x/disks/one"}, {"source": "x/disks/two"}]}),
+        (
+            "tags/items,scheduling(preemptible)",
+            {
+                "tags": VM["tags"],
+                "scheduling": VM["scheduling"],
+            },
+        ),
+        ("nothing", {}),
+    ],
+)
+def test_masks(mask: str, kept: dict[str, object]) -> None:
+    assert fields.apply(mask, VM) == kept
+
+
+def test_a_star_keeps_all() -> None:
+    assert fields.apply("*", VM) == VM

@@ -1,0 +1,72 @@
+"""Instant machines: the test clock, disks that travel with images, guest programs that fail."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import Server
+from .gce import ZONE, Gce, instance
+
+VMS = f"zones/{ZONE}/instances"
+
+
+def test_time_is_moved_by_hand(make_server: Callable[..., Server]) -> None:
+    gce = make_server("--clock", "manual").start()
+    gce.create("slow", metadata={"instant-script": "serial before\nsleep 3600\nserial after"})
+    path = f"{VMS}/slow/serialPort"
+    gce.control("POST", "clock", {"advance": 3599})
+    assert "after" not in gce.get(path)["contents"]
+    before = gce.control("GET", "clock")["now"]
+    gce.control("POST", "clock", {"advance": 1})
+    assert "after" in gce.get(path)["contents"]
+    assert gce.control("GET", "clock")["now"] == before + 1
+
+
+def test_data_disks_keep_what_was_written(instant: Gce, name: str) -> None:
+    instant.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-data", "sizeGb": "1"})
+    body = instance(name, metadata={"instant-script": "write data /topic one\npoweroff"})
+    body["disks"].append({"source": f"zones/{ZONE}/disks/{name}-data", "deviceName": "data"})
+    instant.do("POST", VMS, body)
+    instant.until(lambda: instant.instance(name)["status"] == "TERMINATED")
+    instant.do("DELETE", f"{VMS}/{name}")
+    body["metadata"]["items"][0]["value"] = "show data /topic"
+    instant.do("POST", VMS, body)
+    path = f"{VMS}/{name}/serialPort"
+    instant.until(lambda: "/topic: one" in instant.get(path)["contents"])
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_failing_guest_program_is_seen_on_the_serial_port(instant: Gce, name: str) -> None:
+    instant.create(name, metadata={"instant-script": "fail"})
+    path = f"{VMS}/{name}/serialPort"
+    instant.until(lambda: "the guest program fails" in instant.get(path)["contents"])
+    assert instant.instance(name)["status"] == "RUNNING"
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_each_start_is_a_boot_of_its_own(instant: Gce, name: str) -> None:
+    instant.create(name)
+    instant.do("POST", f"{VMS}/{name}/stop")
+    instant.do("POST", f"{VMS}/{name}/start")
+    path = f"{VMS}/{name}/serialPort"
+    contents = instant.until(lambda: _two_boots(instant.get(path)["contents"]))
+    assert len(set(contents)) == 2
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def _two_boots(contents: str) -> list[str]:
+    boots = [line for line in contents.splitlines() if line.startswith("boot ")]
+    return boots if len(boots) == 2 else []
+
+
+def test_bad_options_are_one_line(tmp_path: Path, make_server: Callable[..., Server]) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("this is not python")
+    for options in (["--guest", str(broken)], ["--guest", str(tmp_path / "absent.py")]):
+        command = make_server(*options).command
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("localgce: guest program")
+        assert done.stderr.count("\n") == 1
