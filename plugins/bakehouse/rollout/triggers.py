@@ -11,52 +11,57 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from bakehouse import comms
 from bakehouse.cloud import operations, poller
 from bakehouse.cloud.budget import ReadBudget
-from bakehouse.cloud.hook import hook_of
+from bakehouse.cloud.hook import hook_of, request_id
+from bakehouse.cloud.triggers import FIRST_LOOK, CloudTrigger
 from bakehouse.errors import NotNow, StopEverything, TryAgain
 from bakehouse.rollout import replace
 from bakehouse.rollout.health import explain
 from bakehouse.rollout.states import FINAL, STEP, Facts, IllegalMove, State, Step, move, read
 from bakehouse.rollout.strategies.swap import Swap
 
-FIRST_LOOK = 1.5  # Airflow 3.3 fails a healthy task whose trigger fires while it still defers
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
+# A member is down while a step of its swap runs: asked for by name at first, then with all others.
+AT_FIRST = (0.5, 1.0, 1.0, 2.0, 3.0)
 POLL_LEASE = 5.0  # seconds between two looks at who has the fleet
 
 
-class SwapTrigger(BaseTrigger):
+class SwapTrigger(CloudTrigger):
     """Walks one member to its goal.
 
-    Fires `{"state": State, "why": str, "image": str, "health": str, "seconds": float}`, with a
+    Fires `{"state": State, "why": str, "seconds": float}`, with a
     `State` that is an end, or `{"error": "try_again" | "stop", "why": str}`.
     """
 
     def __init__(
-        self, swap: dict[str, Any], conn_id: str, healthy_within: float, deadline: float, turn: str
+        self,
+        *,
+        swap: dict[str, Any],
+        conn_id: str,
+        healthy_within: float,
+        deadline: float,
+        turn: str,
+        **other: Any,
     ) -> None:
-        super().__init__()
-        self._arguments = {
-            "swap": swap,
-            "conn_id": conn_id,
-            "healthy_within": healthy_within,
-            "deadline": deadline,
-            "turn": turn,
-        }
+        super().__init__(
+            swap=swap,
+            conn_id=conn_id,
+            healthy_within=healthy_within,
+            deadline=deadline,
+            turn=turn,
+            **other,
+        )
         self.swap = Swap.model_validate(swap)
         self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
         self.goal = self.swap.goal(timedelta(seconds=healthy_within))
         self._state: State | None = None
         self._refused = 0  # a refused step is asked for again under another requestId
         self._facts = Facts(instance_id=None)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them."""
-        return f"{__name__}.{type(self).__name__}", self._arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -65,11 +70,11 @@ class SwapTrigger(BaseTrigger):
         try:
             state = await self._walk()
         except (IllegalMove, StopEverything) as error:
-            yield TriggerEvent({"error": "stop", "why": str(error)})
+            yield self.event(error="stop", why=str(error))
         except TryAgain as error:
-            yield TriggerEvent({"error": "try_again", "why": str(error)})
+            yield self.event(error="try_again", why=str(error))
         else:
-            yield TriggerEvent(self._result(state, time.time() - begun))
+            yield self.event(**self._result(state, time.time() - begun))
 
     async def _walk(self) -> State:
         hook = await asyncio.to_thread(hook_of, self.conn_id)
@@ -122,20 +127,24 @@ class SwapTrigger(BaseTrigger):
     async def _wait_for(self, operation: dict[str, Any], interval: float) -> None:
         zone, name = operations.zone_of(operation), str(operation["name"])
         ended = operations.verdict(operation)
+        for pause in AT_FIRST:
+            if ended is not None:
+                break
+            await asyncio.sleep(pause)
+            ended = await self._ended(zone, name)
         while ended is None and time.time() < self.deadline:
             tick = await poller.operations(self.conn_id, zone, interval).next()
-            if tick.error is not None:
-                continue
-            found = tick.items.get(name) or await self._operation(zone, name)
-            if found is None:
-                return  # forgotten: what stands says how it ended
-            ended = operations.verdict(found)
+            found = tick.items.get(name)
+            if tick.error is None:
+                ended = operations.verdict(found) if found else await self._ended(zone, name)
         if ended is not None and ended.failure is not None:
             self._refused += 1
             raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
 
-    async def _operation(self, zone: str | None, name: str) -> dict[str, Any] | None:
-        return await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
+    async def _ended(self, zone: str | None, name: str) -> operations.Ended | None:
+        """Asked by name; a forgotten operation has ended, what stands will say how."""
+        found = await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
+        return operations.verdict(found) if found else operations.Ended(name)
 
     async def _pause(self, error: TryAgain | StopEverything, errors: int, interval: float) -> None:
         """Whatever went wrong, the next look says what stands; an error that stays is the end."""
@@ -153,8 +162,6 @@ class SwapTrigger(BaseTrigger):
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
 
     def _request_id(self, step: Step) -> str:
-        from bakehouse.cloud.hook import request_id
-
         subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
         return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
 
@@ -177,25 +184,17 @@ def _lost(facts: Facts) -> str:
     return f"instance {facts.instance_id} is {facts.status}, its next disk {facts.goal_disk}"
 
 
-class LeaseTrigger(BaseTrigger):
+class LeaseTrigger(CloudTrigger):
     """Waits until a fleet's lease looks free; `{"free": bool, "why": str}`, at the deadline False.
 
     Taking it is the worker's: whoever is quicker has it, and the other waits again.
     """
 
-    def __init__(self, ledger: str, name: str, owner: dict[str, str], deadline: float) -> None:
-        super().__init__()
+    def __init__(
+        self, *, ledger: str, name: str, owner: dict[str, str], deadline: float, **other: Any
+    ) -> None:
+        super().__init__(ledger=ledger, name=name, owner=owner, deadline=deadline, **other)
         self.ledger, self.name, self.owner, self.deadline = ledger, name, owner, deadline
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them."""
-        arguments = {
-            "ledger": self.ledger,
-            "name": self.name,
-            "owner": self.owner,
-            "deadline": self.deadline,
-        }
-        return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -210,9 +209,9 @@ class LeaseTrigger(BaseTrigger):
             state = await comms.dag_run_state(holder.dag_id, holder.run_id)
             decision = decide(newest, me, state, datetime.now(UTC))
             if decision.claim is not Claim.WAIT:
-                yield TriggerEvent({"free": True, "why": decision.why})
+                yield self.event(free=True, why=decision.why)
                 return
             if decision.why != shown:
                 await asyncio.to_thread(self.log.info, "waiting: %s", decision.why)
                 shown = decision.why
-        yield TriggerEvent({"free": False, "why": shown})
+        yield self.event(free=False, why=shown)
