@@ -32,7 +32,7 @@ FAMILY = "debian-12"
 SIZE_GB = 10  # what Google's image has; the root grows at boot where the disk is larger
 PACKAGES = (
     *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "grub-pc-bin", "grub2-common"),
-    *("systemd-sysv", "udev", "dbus", "acpid", "kmod", "fdisk", "e2fsprogs", "iproute2", "netbase"),
+    *("systemd-sysv", "udev", "dbus", "kmod", "fdisk", "e2fsprogs", "iproute2", "netbase"),
     # what Google's image has, and startup scripts use
     *("google-guest-agent", "python3", "curl", "wget", "ca-certificates", "gpg"),
     *("adduser", "procps", "sudo", "less"),

@@ -18,7 +18,8 @@ from localgce import kvm, qemu_command, qemu_network, qemu_process, qemu_serial
 from localgce.commands import run
 from localgce.layers import Layers
 from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
-from localgce.qemu_files import MachineFiles
+from localgce.qemu_files import MachineFiles, socket_path
+from localgce.qemu_names import Names, NameServer
 from localgce.qemu_process import Process
 from localgce.qemu_session import Session
 
@@ -39,6 +40,9 @@ class QemuHost:
         self._machines: dict[str, QemuMachine] = {}
         self._trimming: asyncio.Task[None] | None = None
         self.lan = qemu_network.lan(state)
+        self.names = Names()
+        self.name_socket = socket_path(state / "names.sock")
+        self._name_server = NameServer(self.names)
         self.disks: Layers = Layers(state / "disks", self._resize)
 
     async def open(self) -> None:
@@ -48,12 +52,14 @@ class QemuHost:
             raise MachineError(f"real machines need the packages {', '.join(packages)}")
         self._folder.mkdir(parents=True, exist_ok=True)
         await self.disks.open()
+        await self._name_server.open(self.name_socket)
         self._trimming = asyncio.create_task(self._trim())
 
     async def close(self) -> None:
         """Kill every machine of the state folder, also those that no `Machine` was made for."""
         if self._trimming:
             self._trimming.cancel()
+            self._name_server.close()
         await asyncio.gather(*(machine.kill() for machine in self._machines.values()))
         for pidfile in self._folder.glob("*/qemu.pid"):
             if process := qemu_process.find(pidfile):
@@ -62,6 +68,7 @@ class QemuHost:
 
     def machine(self, spec: MachineSpec, stopped: Callable[[StopReason], None]) -> QemuMachine:
         """The machine of this spec."""
+        self.names.add(spec)
         return QemuMachine(self, spec, MachineFiles(self._folder / spec.machine_id), stopped)
 
     async def accelerator(self) -> str:
@@ -176,6 +183,7 @@ class QemuMachine:
     async def delete(self) -> None:
         """Kill, and remove the folder."""
         await self.kill()
+        self._host.names.remove(self.spec)
         await asyncio.to_thread(shutil.rmtree, self._files.folder, ignore_errors=True)
 
     async def attach(self, attachment: Attachment) -> None:
@@ -229,6 +237,7 @@ class QemuMachine:
             self.spec,
             self._files,
             self._host.disks.path,
+            name_socket=self._host.name_socket,
             accelerator=await self._host.accelerator(),
             lan=self._host.lan,
             ports=qemu_network.free_ports(self.spec),

@@ -33,6 +33,7 @@ def command(
     files: MachineFiles,
     disk: Callable[[str], Path],
     *,
+    name_socket: Path,
     accelerator: str,
     lan: Lan | None,
     ports: tuple[int, ...],
@@ -52,7 +53,8 @@ def command(
     for attachment in spec.attachments:
         words += ["-blockdev", _json(blockdev(attachment, disk(attachment.disk_id)))]
         words += ["-device", _json(device(attachment))]
-    return words + _network(spec, files, lan, ports)
+    words += _outside(spec, {80: files.metadata, 53: name_socket}, ports)
+    return words + _inside(spec, lan)
 
 
 def node(device_name: str) -> str:
@@ -102,11 +104,12 @@ def mac(address: str) -> str:
 
 def _board(spec: MachineSpec, accelerator: str) -> list[str]:
     # Under TCG each feature of the processor that the guest's kernel makes use of costs: `max`
-    # boots in three times the time of `qemu64`. What is added is what x86-64-v2 software needs.
-    cpu = "host" if accelerator == "kvm" else "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
+    # boots in three times the time of `qemu64`. What is added is what x86-64-v2 software needs;
+    # without svm the guest does not load a hypervisor of its own.
+    cpu = "host" if accelerator == "kvm" else "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
     accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
     return [
-        *("-machine", "q35,vmport=off,sata=off,usb=off,smbus=off,hpet=off"),
+        *("-machine", "q35,vmport=off,sata=off,usb=off,smbus=off,hpet=off,i8042=off"),
         *("-accel", accel, "-cpu", cpu),
         *("-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
         *("-smbios", "type=0,vendor=Google,version=Google"),
@@ -114,25 +117,27 @@ def _board(spec: MachineSpec, accelerator: str) -> list[str]:
     ]
 
 
-def _network(
-    spec: MachineSpec, files: MachineFiles, lan: Lan | None, ports: tuple[int, ...]
-) -> list[str]:
-    ask = f"cmd:socat - UNIX-CONNECT:{shlex.quote(str(files.metadata))}"
-    slirp = [
+def _outside(spec: MachineSpec, servers: dict[int, Path], ports: tuple[int, ...]) -> list[str]:
+    """QEMU's own user-mode network: the outside, our servers at 169.254.169.254, ports to us."""
+    options = [
         "user,id=outside,net=169.254.0.0/16,host=169.254.0.1,dns=169.254.0.3",
         "dhcpstart=169.254.1.2",
-        _value(f"guestfwd=tcp:169.254.169.254:80-{ask}"),
-        *(f"hostfwd=tcp:{spec.nic.external_ip}:{port}-:{port}" for port in ports),
     ]
-    inside = "hubport,id=inside,hubid=0"
+    for port, socket in servers.items():
+        program = f"cmd:socat - UNIX-CONNECT:{shlex.quote(str(socket))}"
+        options.append(_value(f"guestfwd=tcp:169.254.169.254:{port}-{program}"))
+    options += [f"hostfwd=tcp:{spec.nic.external_ip}:{port}-:{port}" for port in ports]
+    nic = f"virtio-net-pci,netdev=outside,mac={SLIRP_MAC},romfile="
+    return ["-netdev", ",".join(options), "-device", nic]
+
+
+def _inside(spec: MachineSpec, lan: Lan | None) -> list[str]:
+    """The machines' own network, or a cable into nowhere."""
+    network = "hubport,id=inside,hubid=0"
     if lan:
-        inside = f"socket,id=inside,mcast={lan.group}:{lan.port},localaddr=127.0.0.1"
-    return [
-        *("-netdev", ",".join(slirp)),
-        *("-device", f"virtio-net-pci,netdev=outside,mac={SLIRP_MAC},romfile="),
-        *("-netdev", inside),
-        *("-device", f"virtio-net-pci,netdev=inside,mac={mac(spec.nic.internal_ip)},romfile="),
-    ]
+        network = f"socket,id=inside,mcast={lan.group}:{lan.port},localaddr=127.0.0.1"
+    nic = f"virtio-net-pci,netdev=inside,mac={mac(spec.nic.internal_ip)},romfile="
+    return ["-netdev", network, "-device", nic]
 
 
 def _value(text: object) -> str:

@@ -8,13 +8,13 @@ uuid=$1
 systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer fstrim.timer e2scrub_reap.service systemd-pstore.service remote-fs.target
 systemctl mask --quiet getty@tty1.service systemd-tmpfiles-clean.timer systemd-pcrphase.service \
-    systemd-pcrphase-sysinit.service systemd-update-utmp-runlevel.service \
-    systemd-network-generator.service dev-hugepages.mount dev-mqueue.mount \
-    sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
-    modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service \
-    modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service
-systemctl enable --quiet systemd-networkd.service localgce-network.service \
-    localgce-disk-expand.service
+    systemd-pcrphase-sysinit.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-network-generator.service \
+    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount dev-hugepages.mount \
+    dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service
+systemctl enable --quiet localgce-network.service localgce-disk-expand.service
 
 # --- certificates this host trusts beyond Debian's own ------------------------------------------
 python3 /tmp/localgce/extra_certificates.py /tmp/localgce/host-certificates.crt \
@@ -24,7 +24,7 @@ update-ca-certificates > /dev/null
 # --- identity ----------------------------------------------------------------------------------
 : > /etc/machine-id
 rm -f /etc/hostname /var/lib/dbus/machine-id
-echo "UUID=$uuid / ext4 rw,discard,errors=remount-ro 0 1" > /etc/fstab
+echo "UUID=$uuid / ext4 rw,discard,errors=remount-ro 0 0" > /etc/fstab
 
 # --- boot loader ---------------------------------------------------------------------------------
 update-initramfs -u -k all > /dev/null
@@ -36,8 +36,11 @@ grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img -p '(hd0,gpt1)/boot/grub'
 # The first boots read this; `update-grub` (a new kernel runs it) replaces it by its own.
 . /etc/default/grub
 cat > /boot/grub/grub.cfg <<GRUB
-linux /vmlinuz root=UUID=$uuid ro $GRUB_CMDLINE_LINUX
+linux /vmlinuz root=UUID=$uuid rw $GRUB_CMDLINE_LINUX
 initrd /initrd.img
 boot
 GRUB
 rm -rf /tmp/localgce
+
+# What systemd makes up for after an update of /usr has been done: not again at the first boot.
+touch -r /usr /etc/.updated /var/.updated

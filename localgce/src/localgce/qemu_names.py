@@ -1,0 +1,172 @@
+"""The name server of the machines, at 169.254.169.254 as on Compute Engine.
+
+Guests ask over TCP (`options use-vc`), since slirp hands on nothing else to a program: one
+connection each, through socat, to a unix socket. Names below `internal` are answered from the
+machines this host knows, all others by the resolvers of the computer we run on.
+Formats: RFC 1035 section 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import struct
+from pathlib import Path
+
+from localgce.machine import MachineSpec
+
+_A, _PTR, _ANY = 1, 12, 255
+_NO_ERROR, _SERVER_FAILURE, _NAME_ERROR = 0, 2, 3
+_SECONDS = 4.0
+_TTL = 30
+
+
+class Names:
+    """The names of one project's machines; `NAME.ZONE.c.PROJECT.internal`, zonal and global."""
+
+    def __init__(self) -> None:
+        self._addresses = {"metadata.google.internal": "169.254.169.254"}
+        self._names: dict[str, str] = {}
+
+    def add(self, spec: MachineSpec) -> None:
+        """Know a machine, or its new address."""
+        zonal = f"{spec.name}.{spec.zone}.c.{spec.project}.internal"
+        self._addresses[zonal] = spec.nic.internal_ip
+        self._addresses[f"{spec.name}.c.{spec.project}.internal"] = spec.nic.internal_ip
+        self._names[ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer] = zonal
+
+    def remove(self, spec: MachineSpec) -> None:
+        """Forget a machine."""
+        self._addresses.pop(f"{spec.name}.{spec.zone}.c.{spec.project}.internal", None)
+        self._addresses.pop(f"{spec.name}.c.{spec.project}.internal", None)
+        self._names.pop(ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer, None)
+
+    def answer(self, query: bytes) -> bytes | None:
+        """The reply to a query about our own names; None when others must be asked."""
+        name, kind, end = _question(query)
+        if name.endswith(".internal"):
+            found = self._addresses.get(name)
+            data = ipaddress.IPv4Address(found).packed if found else b""
+            return _reply(query, end, _A, data if kind in {_A, _ANY} else b"", known=bool(found))
+        if name.endswith(".10.in-addr.arpa"):
+            pointed = self._names.get(name)
+            data = _encode(pointed) if pointed and kind in {_PTR, _ANY} else b""
+            return _reply(query, end, _PTR, data, known=bool(pointed))
+        return None
+
+
+class NameServer:
+    """Answers on a unix socket until closed."""
+
+    def __init__(self, names: Names, resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
+        self._names = names
+        self._resolv_conf = resolv_conf
+        self._server: asyncio.Server | None = None
+
+    async def open(self, socket: Path) -> None:
+        """Take the socket over from an earlier server."""
+        socket.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, socket)
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self._server:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, TimeoutError):
+            while True:
+                async with asyncio.timeout(60):
+                    query = await _receive(reader)
+                writer.write(_framed(self._names.answer(query) or await self._forward(query)))
+                await writer.drain()
+        writer.close()
+
+    async def _forward(self, query: bytes) -> bytes:
+        """The first answer that a resolver of this computer gives."""
+        for server in _resolvers(self._resolv_conf):
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(_SECONDS):
+                    reply = await _ask(server, query)
+                    truncated = reply[2] & 0x02
+                    return await _ask_by_stream(server, query) if truncated else reply
+        return query[:2] + struct.pack(">H", 0x8180 | _SERVER_FAILURE) + query[4:]
+
+
+def _resolvers(resolv_conf: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        lines = [line.split() for line in resolv_conf.read_text().splitlines()]
+        return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+    return []
+
+
+class _OneReply(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if len(data) >= 12 and not self.reply.done():
+            self.reply.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(exc)
+
+
+async def _ask(server: str, query: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    transport, asked = await loop.create_datagram_endpoint(_OneReply, remote_addr=(server, 53))
+    try:
+        transport.sendto(query)
+        return await asked.reply
+    finally:
+        transport.close()
+
+
+async def _ask_by_stream(server: str, query: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(server, 53)
+    try:
+        writer.write(_framed(query))
+        return await _receive(reader)
+    finally:
+        writer.close()
+
+
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    (length,) = struct.unpack(">H", await reader.readexactly(2))
+    return await reader.readexactly(length)
+
+
+def _framed(message: bytes) -> bytes:
+    return struct.pack(">H", len(message)) + message
+
+
+def _question(query: bytes) -> tuple[str, int, int]:
+    """(name in lower case, type, where the question ends); ValueError for what is no query."""
+    labels, at = [], 12
+    try:
+        while length := query[at]:
+            if length > 63:
+                raise ValueError("a compressed name in a question")
+            labels.append(query[at + 1 : at + 1 + length].decode("ascii").lower())
+            at += 1 + length
+        (kind,) = struct.unpack_from(">H", query, at + 1)
+    except (IndexError, struct.error) as error:
+        raise ValueError("not a query") from error
+    return ".".join(labels), kind, at + 5
+
+
+def _encode(name: str) -> bytes:
+    labels = [label.encode("ascii") for label in name.split(".")]
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+
+
+def _reply(query: bytes, end: int, kind: int, data: bytes, *, known: bool) -> bytes:
+    """Authoritative: one record, none (another type was asked for), or no such name."""
+    code = _NO_ERROR if known else _NAME_ERROR
+    recursion = struct.unpack_from(">H", query, 2)[0] & 0x0100
+    flags = 0x8480 | recursion | code
+    head = query[:2] + struct.pack(">HHHHH", flags, 1, 1 if data else 0, 0, 0)
+    record = struct.pack(">HHHIH", 0xC00C, kind, 1, _TTL, len(data)) + data if data else b""
+    return head + query[12:end] + record
