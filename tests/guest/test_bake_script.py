@@ -31,8 +31,8 @@ def test_it_installs_says_so_twice_and_powers_off(machine: Machine) -> None:
     assert machine.result == {"nonce": NONCE, "result": "ok"}
     assert machine.guest_attributes["result"] == "ok"
     assert machine.calls[-1] == POWER_OFF
-    assert "systemctl disable --now app" in machine.calls
-    assert "systemctl enable --quiet bakehouse-boot.service" in machine.calls
+    assert "systemctl disable --no-reload --now app" in machine.calls
+    assert "systemctl enable --quiet --no-reload bakehouse-boot.service" in machine.calls
     library = machine.root / "usr/lib/bakehouse"
     assert (library / "templates/etc/app.conf.j2").read_text() == "a={{ a }}\n"
     assert (library / "services").read_text() == "app\n"
