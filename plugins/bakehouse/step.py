@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
 from pydantic import BaseModel
 
 from bakehouse.cloud.operations import verdict, zone_of
+from bakehouse.cloud.request import request_id
 from bakehouse.errors import NotNow, StopEverything, TryAgain
 
 if TYPE_CHECKING:
@@ -139,8 +140,6 @@ class Step(BaseOperator):
         Another try looks first at what stands, and needs another id: Compute Engine would answer
         the old one with the old, failed operation.
         """
-        from bakehouse.cloud.hook import request_id
-
         ti = context["ti"]
         part = f"{step}, try {ti.try_number}, turn {self.turn}"
         return request_id(f"{ti.dag_id}/{ti.run_id}", self.task_id, part)

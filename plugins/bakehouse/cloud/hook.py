@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Mapping
 
 from bakehouse.cloud.calls import Calls, Missing, Resource, Taken, Unsure
+from bakehouse.cloud.request import request_id
 from bakehouse.errors import StopEverything
 
 __all__ = ["ComputeHook", "Missing", "Resource", "Taken", "Unsure", "hook_of", "request_id"]
@@ -216,11 +216,6 @@ class ComputeHook(Calls):
         return list(
             self._read(call, f"list operations of {zone or 'the project'}").get("items", [])
         )
-
-
-def request_id(run: str, task: str, step: str) -> str:
-    """The requestId of one change: the same for a retry of the same step, another for any other."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"bakehouse:{run}/{task}/{step}"))
 
 
 def _changed(resource: Resource, changes: Mapping[str, str | None]) -> dict[str, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.hook import ComputeHook, request_id
+from bakehouse.cloud.request import request_id
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.fleet.model import Fleet, Members
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import FLEET, BootDisk, Member, Target
 from bakehouse.rollout.strategies.swap import boot_of, last, member_of
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.hook import ComputeHook  # costs a second of import, which every parse pays
 
 Resource = Mapping[str, Any]
 

@@ -1,0 +1,76 @@
+"""Load every DAG as Airflow does and print what the rules look at, as JSON.
+
+A process of its own: what it imports is what parsing a DAG costs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HEAVY = (
+    "google.cloud.compute_v1",
+    "googleapiclient",
+    "airflow.providers.google.common.hooks.base_google",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "git",
+)
+
+
+def sla_of(found: Any) -> Any:
+    """Of a task, or of what a mapped task is made from."""
+    return getattr(found, "sla", None) or getattr(found, "partial_kwargs", {}).get("sla")
+
+
+def task(found: Any) -> dict[str, Any]:
+    return {
+        "class": f"{type(found).__module__}.{type(found).__qualname__}",
+        "bases": [base.__module__ for base in type(found).__mro__],
+        "owner": found.owner,
+        "doc": found.doc_md or "",
+        "retries": found.retries,
+        "backoff": bool(found.retry_exponential_backoff),
+        "max_retry_delay": bool(found.max_retry_delay),
+        "timeout": found.execution_timeout.total_seconds() if found.execution_timeout else None,
+        "sla": sla.total_seconds() if (sla := sla_of(found)) else None,
+        "upstream": sorted(up.task_id for up in found.get_flat_relatives(upstream=True)),
+        "downstream": sorted(down.task_id for down in found.get_flat_relatives(upstream=False)),
+        "setup": found.is_setup,
+        "teardown": found.is_teardown,
+        "setups": sorted(t.task_id for t in found.upstream_list if t.is_setup),
+        "fails_the_run": getattr(found, "on_failure_fail_dagrun", False),
+    }
+
+
+def main(folder: str) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    begun = time.perf_counter()
+    bag = DagBag(dag_folder=folder)
+    seconds = time.perf_counter() - begun
+    dags = {
+        dag.dag_id: {
+            "owner": dag.owner,
+            "doc": dag.doc_md or "",
+            "tags": sorted(dag.tags),
+            "catchup": dag.catchup,
+            "dagrun_timeout": bool(dag.dagrun_timeout),
+            "params": sorted(dag.params),
+            "serialised": bool(DagSerialization.to_dict(dag)),
+            "tasks": {t.task_id: task(t) for t in dag.tasks},
+        }
+        for dag in bag.dags.values()
+    }
+    heavy = [name for name in HEAVY if name in sys.modules]
+    told = {"seconds": seconds, "errors": bag.import_errors, "heavy": heavy, "dags": dags}
+    Path(sys.argv[2]).write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
