@@ -22,14 +22,15 @@ Anonymous = google.auth.credentials.AnonymousCredentials
 def rest(instant: Gce) -> Any:
     """google-api-python-client."""
     options = {"api_endpoint": f"{instant.base}/compute/v1/"}
-    credentials = Anonymous()
+    credentials = Anonymous()  # type: ignore[no-untyped-call]
     return build("compute", "v1", client_options=options, credentials=credentials)
 
 
 def cloud(instant: Gce, kind: Any) -> Any:
     """A client of google-cloud-compute."""
-    options = ClientOptions(api_endpoint=instant.base)  # type: ignore[no-untyped-call]
-    return kind(client_options=options, credentials=Anonymous())  # type: ignore[no-untyped-call]
+    options = ClientOptions(api_endpoint=instant.base)
+    credentials = Anonymous()  # type: ignore[no-untyped-call]
+    return kind(client_options=options, credentials=credentials)
 
 
 def test_api_python_client(rest: Any, name: str) -> None:

@@ -1,0 +1,156 @@
+"""No input gives a 500: bodies and queries drawn from the discovery document, valid and not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from localgce import handlers
+from localgce.discovery import DOCUMENT, Discovery, Method
+from localgce.instant import InstantHost
+from localgce.server import Dispatcher
+from localgce.service import Service, Settings
+from localgce.world import ServiceWorld
+
+from .gce import DEBIAN, ZONE, instance
+
+DISCOVERY = Discovery.load()
+SCHEMAS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["schemas"]
+METHODS = [m for name, m in DISCOVERY.methods.items() if handlers.handler(name)]
+TEXTS = st.sampled_from(
+    [
+        *("", "vm", "vm-2", "img", "x" * 64, "É", "-1", "0", "99999999999999999999", "true", "10"),
+        *("READ_ONLY", "DEPRECATED", "SPOT", "2026-01-01", "127.0.0.1", "10.128.0.9", "1.2.3.4/8"),
+        *(DEBIAN, "global/images/img", f"zones/{ZONE}/disks/vm", f"zones/{ZONE}/diskTypes/pd-ssd"),
+        *(f"zones/{ZONE}/machineTypes/e2-small", "global/networks/default", "projects/x", "//"),
+        *(f"zones/{ZONE}/instances/vm", "AAAAAAAAAAA=", "persistent-disk-0", "name eq x", "\x00"),
+    ]
+)
+VALUES = st.one_of(TEXTS, st.integers(-(2**70), 2**70), st.booleans(), st.none(), st.floats())
+
+
+def bodies(schema: dict[str, Any], depth: int = 0) -> st.SearchStrategy[Any]:
+    """JSON that is mostly like the schema."""
+    if "$ref" in schema:
+        schema = SCHEMAS[schema["$ref"]]
+    if depth > 4:
+        return VALUES
+    kind = schema.get("type")
+    if kind == "object" and "properties" in schema:
+        fields = {k: bodies(v, depth + 1) for k, v in _some(schema["properties"]).items()}
+        return st.one_of(st.fixed_dictionaries({}, optional=fields), VALUES)
+    if kind == "object":
+        return st.dictionaries(TEXTS, VALUES, max_size=3)
+    if kind == "array":
+        return st.lists(bodies(schema["items"], depth + 1), max_size=3)
+    if "enum" in schema:
+        return st.one_of(st.sampled_from(schema["enum"]), TEXTS)
+    if kind == "boolean":
+        return st.booleans()
+    return VALUES
+
+
+def _some(properties: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in properties.items() if "ncryption" not in k and "onfidential" not in k}
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[str, str, str, bytes]:
+    """A call of an implemented method."""
+    method: Method = draw(st.sampled_from(METHODS))
+    names = {"project": "demo", "zone": ZONE, "region": "us-central1"}
+    subject = draw(st.sampled_from(["vm", "vm", "img", "none", "debian-12", "1234", "X"]))
+    parts = [names.get(s[1:-1], subject) if s.startswith("{") else s for s in method.segments]
+    query = {}
+    for name in draw(st.sets(st.sampled_from([*method.query_parameters, "fields", "alt"]))):
+        query[name] = draw(TEXTS)
+    body: Any = None
+    if method.request:
+        body = draw(BODIES[method.request])
+        if isinstance(body, dict) and draw(st.booleans()):  # few fields: more calls get far
+            body = dict(list(body.items())[: draw(st.integers(0, 2))])
+        if method.id == "compute.instances.insert" and isinstance(body, dict):
+            body = {**instance("vm-2"), **body}
+        if method.verb == "insert" and isinstance(body, dict):
+            body.setdefault("name", draw(st.sampled_from(["vm-3", "vm-4"])))
+    raw = b"" if body is None else json.dumps(body).encode()
+    return method.http_method, "/".join(parts), urlencode(query), raw
+
+
+BODIES = {m.request: bodies(SCHEMAS[m.request]) for m in METHODS if m.request}
+
+
+class Runner:
+    """A service with some things in it, and a loop to call it in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loop = asyncio.new_event_loop()
+        host = InstantHost(folder)
+        self.service = Service(Settings(folder, "demo", folder, 0.1), host)
+        host.world = ServiceWorld(self.service)
+        self.loop.run_until_complete(self.service.open())
+        self.dispatcher = Dispatcher(self.service, check_responses=True)
+        vms = f"projects/demo/zones/{ZONE}/instances"
+        self.call("POST", vms, "", json.dumps(instance("vm")).encode())
+        image = {"name": "img", "sourceImage": DEBIAN, "family": "debian-12"}
+        self.call("POST", "projects/demo/global/images", "", json.dumps(image).encode())
+
+    def call(self, *call: Any) -> tuple[int, Any]:
+        """The answer, operations let run."""
+
+        async def run() -> tuple[int, Any]:
+            answer = await self.dispatcher.answer(*call)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return answer.status, answer.body
+
+        return self.loop.run_until_complete(asyncio.wait_for(run(), 20))
+
+    def close(self) -> None:
+        """End."""
+        self.loop.run_until_complete(self.service.close(0))
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """One for all examples."""
+    found = Runner(tmp_path_factory.mktemp("fuzz"))
+    yield found
+    found.close()
+
+
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(call=calls())
+def test_no_call_gives_a_500(runner: Runner, call: tuple[str, str, str, bytes]) -> None:
+    status, body = runner.call(*call)
+    assert status < 500, body
+    if status != 200:
+        assert body["error"]["errors"][0]["reason"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.text(max_size=60), query=st.text(max_size=30), body=st.binary(max_size=60))
+def test_no_garbage_gives_a_500(runner: Runner, path: str, query: str, body: bytes) -> None:
+    for method in ("GET", "POST"):
+        assert runner.call(method, path, query, body)[0] < 500
+    status, _ = runner.call("POST", f"projects/demo/zones/{ZONE}/disks", query, body)
+    assert status < 500
+
+
+def test_no_operation_ended_in_an_internal_error(runner: Runner) -> None:
+    for record in runner.service.store.all("zoneOperations"):
+        errors = record.body.get("error", {}).get("errors", [])
+        assert not [e for e in errors if e["message"].startswith("Internal error")], record.body
