@@ -34,6 +34,9 @@ class Kind(StrEnum):
 MachinesOption = Annotated[
     Kind, typer.Option("--machines", help="real machines, or ones without a process")
 ]
+StayingOption = Annotated[
+    Kind | None, typer.Option("--machines", help="as the last time, unless told; else real ones")
+]
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="folder with dags/; this one, unless told")
 ]
@@ -59,7 +62,7 @@ def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) ->
 
 
 @app.command()
-def up(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) -> None:
+def up(machines: StayingOption = None, project: ProjectOption = None) -> None:
     """Start localgce and Airflow, to stay until `bakehouse down`."""
     folder = project_folder(project)
     report = Report()
@@ -69,7 +72,8 @@ def up(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) -> N
         if record is not None and standing(folder, record).health().ok:
             report.line("is up already")
         else:
-            choice = chosen(machines, report)
+            choice = chosen(machines or Kind(record.machines if record else "qemu"), report)
+            same_kind(record, choice, layout)
             if choice.machines == "qemu":
                 make_public_image(report)
             stack = Stack(
@@ -183,6 +187,15 @@ def chosen(wanted: Kind, report: Report) -> Choice:
     elif choice.machines == "instant":
         report.line("instant machines: no process behind them, the same API and DAG", "yellow")
     return choice
+
+
+def same_kind(record: Record | None, choice: Choice, layout: Layout) -> None:
+    """What one kind of machine has baked, the other cannot boot."""
+    if record is not None and record.machines != choice.machines:
+        raise StackError(
+            f"{layout.state} holds what {record.machines} machines have baked; "
+            f"remove that folder to begin anew with {choice.machines} ones"
+        )
 
 
 def make_public_image(report: Report) -> None:
