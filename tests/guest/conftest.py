@@ -120,7 +120,13 @@ class Machine:
         }
         command = ("bash", str(file))
         return subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=50, check=False
+            command,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=50,
+            check=False,
         )
 
     def bake(self, rendered: Rendered) -> subprocess.CompletedProcess[str]:

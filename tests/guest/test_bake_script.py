@@ -76,6 +76,25 @@ def test_a_failing_install_names_its_own_line(
     assert machine.calls[-1] == POWER_OFF
 
 
+def test_the_message_is_the_end_of_the_output_and_always_text(machine: Machine) -> None:
+    noise = "printf 'x%.0s' {1..3000}; printf '\\xff\\x1b[31m the \\\\end \xe4 \\t'; exit 1\n"
+    machine.bake(rendered_app({"install.sh.j2": noise}))
+    message = machine.result["error"]["message"]
+    assert len(message) <= 1200
+    assert message.endswith("[31m the \\end \xe4 \t")
+    assert json.loads(machine.guest_attributes["error"])["message"] == message
+
+
+def test_installing_that_does_not_end_is_told(machine: Machine) -> None:
+    """`timeout` is told the recipe's deadline; a stub of it has waited long enough."""
+    stub = machine.stubs / "timeout"
+    stub.write_text('#!/bin/bash\necho "timeout $*" >>"$CALLS"\nexit 124\n')
+    stub.chmod(0o755)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, builder={"install_deadline_minutes": 7}))
+    assert machine.result["error"]["message"] == "did not end within 7m"
+    assert "timeout --kill-after=10 7m bash install.sh" in machine.calls
+
+
 def test_a_script_that_install_calls_is_named(machine: Machine) -> None:
     files = {"install.sh.j2": "true\n. ./part.sh\n", "part.sh": "true\ntrue\nfalse\n"}
     machine.bake(rendered_app(files))
