@@ -76,9 +76,12 @@ class Lifecycle:
         live = self._live.get(instance.id)
         if live is not None:
             live.stopping = True
+            current = self._service.store.again(instance)
+            if current is not None and current.body["status"] == "SUSPENDED":
+                await live.machine.resume()
             self._set(instance, "STOPPING")
             await self._power_off(live, grace)
-        await self._off(instance, final)
+        self._off(instance, final)
 
     async def suspend(self, instance: Record) -> None:
         """Stop the processor, keep the memory."""
@@ -101,7 +104,7 @@ class Lifecycle:
         await self.stop(instance, grace, final="STOPPING")
         machine = self._off_machine(instance)
         await machine.delete()
-        await self._service.metadata_server.close(instance.id)
+        self._service.metadata_server.close(instance.id)
 
     async def preempt(self, instance: Record) -> None:
         """What Compute Engine does to a Spot VM: button, 30 seconds, off, or deleted."""
@@ -182,6 +185,7 @@ class Lifecycle:
         if live.stopping:
             return
         self._live.pop(instance.id, None)
+        self._service.metadata_server.close(instance.id)
         current = self._service.store.again(instance)
         if current is None:
             return
@@ -198,7 +202,6 @@ class Lifecycle:
             self._service.operations.system(instance, kind, message)
 
     async def _power_off(self, live: Live, grace: float) -> None:
-        await live.machine.resume()
         await live.machine.power_down()
         if not await self._within(live.stopped, grace):
             await live.machine.kill()
@@ -217,7 +220,7 @@ class Lifecycle:
                 wait.cancel()
         return event.is_set()
 
-    async def _off(self, instance: Record, final: str) -> None:
+    def _off(self, instance: Record, final: str) -> None:
         self._live.pop(instance.id, None)
         current = self._service.store.again(instance)
         if current is None:
@@ -226,7 +229,7 @@ class Lifecycle:
             self._terminated(current)
         else:
             self._set(current, final)
-        await self._service.metadata_server.close(instance.id)
+        self._service.metadata_server.close(instance.id)
 
     def _terminated(self, instance: Record) -> None:
         if instance.body["status"] != "TERMINATED":

@@ -54,7 +54,7 @@ class MetadataServer:
         loop = asyncio.get_running_loop()
         self._servers[machine_id] = await loop.create_unix_server(protocol, sock=listener)
 
-    async def close(self, machine_id: str) -> None:
+    def close(self, machine_id: str) -> None:
         """Stop serving it."""
         server = self._servers.pop(machine_id, None)
         if server is not None:
@@ -63,10 +63,10 @@ class MetadataServer:
         with contextlib.suppress(OSError):
             path.unlink()
 
-    async def close_all(self) -> None:
+    def close_all(self) -> None:
         """Stop serving all."""
         for machine_id in list(self._servers):
-            await self.close(machine_id)
+            self.close(machine_id)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -65,7 +65,7 @@ class Service:
         """Power the machines off, keep everything else."""
         await self.operations.close()
         await self.lifecycle.close(grace)
-        await self.metadata_server.close_all()
+        self.metadata_server.close_all()
         await self.public_images.close()
         await self.host.close()
         self.store.close()
