@@ -12,9 +12,15 @@ def test_real_machines_are_taken_where_they_can_be_had() -> None:
 
 
 def test_without_qemu_the_choice_falls_on_instant_machines_and_says_why() -> None:
-    choice = choose("qemu", lambda: (False, "kvm: no\nmissing: qemu-system-x86_64\n"))
+    choice = choose(
+        "qemu",
+        lambda: (
+            False,
+            "FAIL  socat      is not installed\nok    mke2fs  /sbin\nFAIL  qemu-img  gone\n\nOnly instant.",
+        ),
+    )
     assert choice.machines == "instant"
-    assert choice.why == "missing: qemu-system-x86_64"
+    assert choice.why == "socat is not installed; qemu-img gone"
     assert choice.guest is not None
 
 

@@ -97,6 +97,8 @@ def _airflow_variables(
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
         # narrows a race of LocalExecutor that fails healthy deferred tasks
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
+        # a task whose worker was killed is tried again after a minute instead of five
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": 10,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": False,
     }

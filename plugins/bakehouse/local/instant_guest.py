@@ -9,7 +9,7 @@ Not one line of a recipe's shell runs: nothing is installed, `health` and `smoke
 taken as passed. A test says how a machine shall behave by vars of its recipe, `instant_<knob>`,
 or by an instance attribute `instant-<knob>`, which wins:
 
-    install_seconds  how long installing takes, in the server's time (0.2)
+    install_seconds  how long installing takes, in the server's time (0)
     boot_seconds     from start to ready (0.2)
     fail_install     install.sh fails with this message
     silent           true: the builder powers off without saying how it went
@@ -40,6 +40,7 @@ FACTS = "etc/bakehouse/image.json"
 KEPT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
+SPACING = 0.35  # seconds between two guest attributes: more may be dropped
 BINARY = "base64:"  # how a file that is not text lies on an instant disk
 
 
@@ -79,6 +80,7 @@ class Guest:
         self.attributes: dict[str, str] = self.instance.get("attributes", {})
         self.nonce = self.attributes.get("bakehouse-nonce", "")
         self.facts: dict[str, Any] = {}
+        self.has_written = False
 
     def knob(self, name: str, default: str = "") -> str:
         told = self.facts.get("vars", {}).get(f"instant_{name}", default)
@@ -92,7 +94,10 @@ class Guest:
         self.vm.serial(f"\nbakehouse {json.dumps({'nonce': self.nonce, **members})}\n")
 
     async def put(self, key: str, value: str) -> None:
-        """Whoever refuses a guest attribute still has the serial line."""
+        """Three a second at most, as bake.sh; where it is refused, the serial line stands."""
+        if self.has_written:
+            await self.vm.sleep(SPACING)
+        self.has_written = True
         try:
             await self.vm.guest_attribute("bakehouse", key, value)
         except OSError as refused:
@@ -129,7 +134,7 @@ async def install(guest: Guest) -> None:
         raise InstallFailed(problem("bake.sh", f"no payload: {broken!r}")) from broken
     await stage(guest, "boot")
     await stage(guest, "install")
-    await guest.vm.sleep(float(guest.knob("install_seconds", "0.2")))
+    await guest.vm.sleep(float(guest.knob("install_seconds", "0")))
     if message := guest.knob("fail_install"):
         raise InstallFailed(problem("install.sh", message))
     put_in_place(guest.disk, files, guest.facts)

@@ -43,10 +43,10 @@ def choose(wanted: Machines, ask: Callable[[], tuple[bool, str]] = doctor) -> Ch
 
 
 def reason(words: str) -> str:
-    """The line of the doctor's words that says what is missing."""
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    bad = [line for line in lines if line.lower().startswith(("missing", "no ", "cannot", "✗"))]
-    return (bad or lines or ["localgce doctor failed without a word"])[-1]
+    """What the doctor found to be missing, on one line."""
+    lines = [" ".join(line.split()) for line in words.splitlines() if line.strip()]
+    failed = [line.removeprefix("FAIL ") for line in lines if line.startswith("FAIL ")]
+    return "; ".join(failed) or (lines or ["localgce doctor failed without a word"])[-1]
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
