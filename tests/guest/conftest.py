@@ -1,7 +1,7 @@
 """A machine without a machine: the real scripts over a folder that stands for /.
 
 The metadata server is a real HTTP server; only what would touch the host (apt-get, systemctl,
-dpkg-query, sync) is a stub on PATH that writes down how it was called.
+dpkg-query, sync, sleep) is a stub on PATH that writes down how it was called.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ COMMIT = Commit(
 STUBS = {
     "apt-get": "",
     "sync": "",
+    "sleep": "",
     "systemctl": 'case "$*" in *missing*) echo "Unit missing does not exist" >&2; exit 1;; esac',
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
 }
@@ -83,6 +85,7 @@ class Machine:
     attributes: dict[str, str] = field(default_factory=dict)
     project: dict[str, str] = field(default_factory=dict)
     written: list[tuple[str, str]] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)  # of each write
     refuse_writes: bool = False
 
     @property
@@ -191,6 +194,7 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
             if machine.refuse_writes or self.headers["Metadata-Flavor"] != "Google":
                 self.send_error(403)
                 return
+            machine.moments.append(time.monotonic())
             machine.written.append((self.path.rpartition("/guest-attributes/bakehouse/")[2], body))
             self.answer("")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ def test_other_bash_scripts_are_left_as_they_are(machine: Machine) -> None:
 
 
 def test_a_daemon_left_behind_does_not_hold_the_bake(machine: Machine) -> None:
-    machine.bake(rendered_app({"install.sh.j2": "sleep 3 &\necho started\n"}))
+    machine.bake(rendered_app({"install.sh.j2": "command -p sleep 3 &\necho started\n"}))
     assert machine.result["result"] == "ok"
 
 
@@ -123,6 +124,14 @@ def test_an_error_of_the_bake_script_itself_is_told(machine: Machine) -> None:
     assert "dpkg-query" in error["command"]
     assert machine.calls[-1] == POWER_OFF
     assert sum("result" in line for line in machine.said) == 1
+
+
+def test_no_more_than_three_guest_attributes_a_second(machine: Machine) -> None:
+    (machine.stubs / "sleep").unlink()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    moments = machine.moments
+    assert len(moments) == 5
+    assert all(after - before > 0.33 for before, after in pairwise(moments))
 
 
 def test_a_service_that_install_did_not_install(machine: Machine) -> None:

@@ -126,7 +126,7 @@ async def test_a_builder_started_again_repeats_its_result() -> None:
     again = FakeVm(vm.boot_disk, vm.attributes)
     with pytest.raises(PoweredOff):
         await boot(again)
-    assert (vm.slept, again.slept) == (60, 0)
+    assert (vm.slept > 60, again.slept) == (True, 0)
     assert again.said[-1]["result"] == "ok"
 
 

@@ -5,15 +5,20 @@ work=$root/run/bakehouse
 serial=$root/dev/ttyS0
 metadata=http://${GCE_METADATA_HOST:-169.254.169.254}/computeMetadata/v1
 nonce=
+put_at=0 # microseconds
 
 # ask CURL-ARGUMENTS...: one request to the metadata server, whatever proxy is set
 ask() {
   curl --silent --fail --noproxy '*' --max-time 10 --header 'Metadata-Flavor: Google' "$@"
 }
 
-# put KEY VALUE: a guest attribute; tried again for some seconds unless it is refused
+# put KEY VALUE: a guest attribute; tried again for some seconds unless it is refused. Never more
+# than three a second, beyond which Compute Engine may drop what is written.
 put() {
-  local code
+  local code early
+  early=$((350000 - ${EPOCHREALTIME//[!0-9]/} + put_at))
+  ((early <= 0)) || sleep "$(printf '0.%06d' "$early")"
+  put_at=${EPOCHREALTIME//[!0-9]/}
   for _ in 1 2 3 4 5; do
     code=$(printf %s "$2" | ask --output /dev/null --write-out '%{http_code}' --request PUT \
       --data-binary @- "$metadata/instance/guest-attributes/bakehouse/$1") || :
