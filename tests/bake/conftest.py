@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from bakehouse.bake.plan import BakePlan, BaseImage
+from bakehouse.local.gce_api import Compute
 from bakehouse.reasons import Reason
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.source import Commit
 
+PROJECT = Path(__file__).resolve().parents[2]
+KNOBS = ("fail_install", "silent", "fail_check", "unhealthy", "hang")
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
@@ -37,3 +47,59 @@ def plan() -> BakePlan:
         reason=Reason.NO_IMAGE_WITH_THIS_CONTENT,
         created=NOW,
     )
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+    """A localgce with instant machines, and the connections that lead to it and to a repository."""
+    folder = tmp_path_factory.mktemp("bake")
+    with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
+        google = {"is_anonymous": True, "project": "bakehouse-local", "api_endpoint": url}
+        google |= {"poll_interval": 0.2, "reads_per_minute": 60000}
+        connections = {
+            "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
+            "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(repository(folder / "repository"))},
+        }
+        for name, connection in connections.items():
+            environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+        environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
+        environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
+        compute = Compute(url, "bakehouse-local")
+        yield compute
+        compute.close()
+
+
+@pytest.fixture
+def compute(server: Compute) -> Iterator[Compute]:
+    """The server without faults, and nothing asked yet."""
+    server.forget()
+    yield server
+    server.forget()
+
+
+@contextmanager
+def serving(folder: Path) -> Generator[str]:
+    command = [sys.executable, "-m", "localgce", "serve", "--port", "0", "--machines", "instant"]
+    command += ["--state", str(folder / "state"), "--project", "bakehouse-local"]
+    command += ["--guest", str(PROJECT / "plugins/bakehouse/local/instant_guest.py")]
+    with (folder / "localgce.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().removeprefix("ready ").strip()
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def repository(folder: Path) -> Path:
+    """A repository with the recipe `loaf`, whose vars say how its machines behave."""
+    shutil.copytree(PROJECT / "include", folder / "include")
+    knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
+    recipe = f"base: debian-cloud/debian-12\nscripts: web\nvars:\n  page: hello\n{knobs}"
+    recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
+    (folder / "include/recipes/loaf.yaml").write_text(recipe)
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
+        subprocess.run([*git, *arguments], check=True)
+    return folder

@@ -87,11 +87,9 @@ def _lost(facts: Facts) -> Shutdown:
         reason = _reason(happening, gone=facts.status is None)
         if reason is not None:
             by = f" by {happening.by}" if happening.by else ""
-            return Shutdown(
-                reason=reason, message=f"{facts.name} {ended}: {happening.kind}{by}; {reason.text}"
-            )
+            return Shutdown(reason=reason, message=f"{facts.name} {ended} ({happening.kind}{by})")
     reason = Reason.VANISHED if facts.status is None else Reason.STOPPED_SILENTLY
-    return Shutdown(reason=reason, message=f"{facts.name} {ended}: {reason.text}")
+    return Shutdown(reason=reason, message=f"{facts.name} {ended}")
 
 
 def _reason(happening: Happening, gone: bool) -> Reason | None:

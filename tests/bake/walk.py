@@ -1,0 +1,128 @@
+"""Walks a bake's steps as Airflow would, against a real localgce, without Airflow's processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
+from bakehouse.bake.image_operators import CreateImage, LabelImage
+from bakehouse.bake.operators import NeedBake, PlanBake, ResolveCommit
+from bakehouse.promote.operators import PromoteImage
+from bakehouse.smoke.operators import SmokeTest
+
+RETRIES = 2
+CHAIN = [
+    "resolve_commit",
+    "plan_bake",
+    "need_bake",
+    "create_builder",
+    "wait_for_shutdown",
+    "create_image",
+    "label_image",
+    "smoke_test",
+    "promote_image",
+]
+
+
+def steps(recipe: str) -> dict[str, BaseOperator]:
+    """One operator for each step."""
+    common: dict[str, Any] = {"sla": timedelta(hours=1), "retries": RETRIES}
+    made: list[BaseOperator] = [
+        ResolveCommit(task_id="resolve_commit", **common),
+        PlanBake(task_id="plan_bake", recipe=recipe, **common),
+        NeedBake(task_id="need_bake", **common),
+        CreateBuilder(task_id="create_builder", **common),
+        WaitForShutdown(task_id="wait_for_shutdown", **common),
+        CreateImage(task_id="create_image", **common),
+        LabelImage(task_id="label_image", **common),
+        SmokeTest(task_id="smoke_test", **common),
+        PromoteImage(task_id="promote_image", **common),
+        DeleteBuilder(task_id="delete_builder", **common),
+    ]
+    return {step.task_id: step for step in made}
+
+
+class Walk:
+    """One DAG run: what its steps hand on, and how often each was tried and cleared."""
+
+    def __init__(self, recipe: str, run_id: str, run_type: str = "manual", **params: Any) -> None:
+        self.dag_id, self.run_id = f"bake__{recipe}", run_id
+        self.steps = steps(recipe)
+        self.params = {"git_ref": "HEAD", "force": False, "vars": {}} | params
+        self.handed: dict[str, Any] = {}
+        self.tries: dict[str, int] = {}
+        self.max_tries: dict[str, int] = {}
+        self.deferred: list[TaskDeferred] = []
+        self.run = SimpleNamespace(
+            dag_id=self.dag_id,
+            run_id=run_id,
+            run_type=run_type,
+            run_after=datetime.now(UTC) + timedelta(seconds=5),
+            data_interval_end=None,
+        )
+
+    def try_(self, task_id: str) -> Any:
+        """The next try of a task; what it hands on is kept."""
+        self.tries[task_id] = self.tries.get(task_id, 0) + 1
+        step, context = self.steps[task_id], self._context(task_id)
+        try:
+            value = step.execute(context)
+        except TaskDeferred as waits:
+            value = self._go_on(step, context, waits)
+        self.handed[task_id] = value
+        return value
+
+    def through(self, last: str, first: str = "resolve_commit") -> Any:
+        """The first try of each step from `first` to `last`."""
+        value = None
+        for task_id in CHAIN[CHAIN.index(first) : CHAIN.index(last) + 1]:
+            value = self.try_(task_id)
+        return value
+
+    def clear(self, *task_ids: str) -> None:
+        """What Airflow does when somebody clears them: the tries of a new round count on."""
+        for task_id in task_ids:
+            self.max_tries[task_id] = self.tries.get(task_id, 0) + RETRIES
+            self.handed.pop(task_id, None)
+
+    def tear_down(self) -> None:
+        """`delete_builder`, as it follows any end."""
+        self.try_("delete_builder")
+
+    def _go_on(self, step: BaseOperator, context: Any, waits: TaskDeferred) -> Any:
+        while True:
+            self.deferred.append(waits)
+            event = asyncio.run(_first_event(waits))
+            kwargs = {**(waits.kwargs or {}), "event": event}
+            try:
+                return step.resume_execution(waits.method_name, kwargs, context)
+            except TaskDeferred as again:
+                waits = again
+
+    def _context(self, task_id: str) -> Any:
+        ti = SimpleNamespace(
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            task_id=task_id,
+            try_number=self.tries[task_id],
+            max_tries=self.max_tries.get(task_id, RETRIES),
+            xcom_pull=lambda task_ids: self.handed.get(task_ids),
+        )
+        task = SimpleNamespace(get_direct_relatives=lambda upstream: [])
+        return {"ti": ti, "dag_run": self.run, "params": self.params, "task": task}
+
+
+async def _first_event(waits: TaskDeferred) -> Any:
+    trigger: Any = waits.trigger
+    kind, arguments = trigger.serialize()  # what a triggerer starts from
+    assert kind == f"{type(trigger).__module__}.{type(trigger).__qualname__}"
+    events = type(trigger)(**arguments).run()
+    async with contextlib.aclosing(events):
+        return (await asyncio.wait_for(anext(events), timeout=30)).payload
