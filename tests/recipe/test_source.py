@@ -109,6 +109,16 @@ def test_an_exact_hash_is_itself_whatever_the_time(work: Work, opened: Open) -> 
         assert repository.resolve(sha[:10], at(-5)).sha == sha
 
 
+def test_a_branch_that_looks_like_a_hash_is_a_branch(work: Work, opened: Open) -> None:
+    first = work.commit("a", "1")
+    tip = work.commit("a", "2")
+    for name in (tip[0], tip[:8]):
+        work.git("branch", name)
+    with opened() as repository:
+        assert repository.resolve(tip[0], at(0.5)).sha == first
+        assert repository.resolve(tip[:8], at(0.5)).sha == first
+
+
 def test_a_commit_tells_who_and_what(work: Work, opened: Open) -> None:
     sha = work.commit("a", "1")
     work.git("tag", "--annotate", "v1", "--message", "one")

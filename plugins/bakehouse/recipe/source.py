@@ -25,6 +25,7 @@ SCRIPTS = "include/startup_scripts"
 GUEST = "guest"  # Bakehouse's own half, a folder below SCRIPTS beside the *.j2 at its top
 
 _HASH = re.compile(r"[0-9a-f]{40}")
+_HASH_BEGINNING = re.compile(r"[0-9a-f]{7,40}")
 _FETCH_SECONDS = 600.0
 _REGULAR, _SYMLINK = "100", "120000"
 _SAFE_REF = re.compile(r"(?!-)[^\x00-\x20\x7f:?*\[\\]+")
@@ -104,8 +105,9 @@ class Repository:
     def resolve(self, ref: str, not_after: datetime | None = None) -> Commit:
         """The commit to bake. Raises UnknownRef, ShallowRepository."""
         tip = self._tip(ref)
-        sha = tip if not_after is None or tip.startswith(ref) else self._newest(tip, ref, not_after)
-        return self._describe(sha, ref)
+        if not_after is None or self._is_exact(ref, tip):
+            return self._describe(tip, ref)
+        return self._describe(self._newest(tip, ref, not_after), ref)
 
     def read(self, sha: str, path: str) -> bytes:
         """One file's content. Raises NotInCommit."""
@@ -157,6 +159,12 @@ class Repository:
             return self._git.text("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         except GitFailed as unknown:
             raise self._no_such(ref) from unknown
+
+    def _is_exact(self, ref: str, tip: str) -> bool:
+        """A hash, whole or the beginning of one, and no branch that happens to look like it."""
+        if not _HASH_BEGINNING.fullmatch(ref) or not tip.startswith(ref):
+            return False
+        return not self._git.text("rev-parse", "--symbolic-full-name", ref)
 
     def _fetch_hash(self, sha: str) -> None:
         """A clone has only what branches and tags reach; a server may give more when asked."""
