@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 
 from localgce.api import (
+    addresses,
     disk_types,
     disks,
     firewalls,
@@ -22,6 +23,7 @@ from localgce.api import (
     instance_disks,
     instance_reads,
     instance_settings,
+    instance_templates,
     instances,
     machine_types,
     networks,
@@ -37,12 +39,14 @@ from localgce.errors import Json
 Handler = Callable[[Call], Json | Awaitable[Json]]
 
 RESOURCES: dict[str, tuple[ModuleType, ...]] = {
+    "addresses": (addresses,),
     "diskTypes": (disk_types,),
     "disks": (disks,),
     "firewalls": (firewalls,),
     "globalOperations": (operations,),
     "imageFamilyViews": (image_family_views,),
     "images": (images,),
+    "instanceTemplates": (instance_templates,),
     "instances": (instances, instance_disks, instance_reads, instance_settings),
     "machineTypes": (machine_types,),
     "networks": (networks,),

@@ -4,6 +4,7 @@ anything is made."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from localgce import catalog, disk_body, errors, limits, links
@@ -114,6 +115,7 @@ def scheduling(raw: Json) -> Json:
     if spot and raw.get("onHostMaintenance") == "MIGRATE":
         text = "Scheduling must terminate on host maintenance for spot VMs."
         raise errors.invalid("resource.scheduling.onHostMaintenance", "MIGRATE", text)
+    check_deadline(raw)
     defaults = {
         "onHostMaintenance": "TERMINATE" if spot else "MIGRATE",
         "automaticRestart": not spot,
@@ -121,6 +123,28 @@ def scheduling(raw: Json) -> Json:
         "provisioningModel": "SPOT" if spot else "STANDARD",
     }
     return {**defaults, **raw}
+
+
+def check_deadline(raw: Json) -> None:
+    """An instance with an end must say what happens then; only one kind of end."""
+    where = "resource.scheduling"
+    duration = raw.get("maxRunDuration", {}).get("seconds")
+    if duration is not None and not 0 < int(duration) <= 120 * 24 * 3600:
+        text = "A run lasts from 1 second to 120 days."
+        raise errors.invalid(f"{where}.maxRunDuration.seconds", duration, text)
+    time = raw.get("terminationTime")
+    if time is not None:
+        try:
+            aware = datetime.fromisoformat(time).tzinfo is not None
+        except ValueError:
+            aware = False
+        if not aware:
+            raise errors.invalid(f"{where}.terminationTime", time, "Not a time in RFC 3339.")
+    if time is not None and duration is not None:
+        text = "Only one of maxRunDuration and terminationTime can be given."
+        raise errors.invalid(f"{where}.terminationTime", time, text)
+    if (time is not None or duration is not None) and "instanceTerminationAction" not in raw:
+        raise errors.required(f"{where}.instanceTerminationAction")
 
 
 def service_accounts(call: Call, body: Json) -> list[Json]:
@@ -166,14 +190,12 @@ def interface(call: Call, given: Json, *, region: str) -> Json:
 
 def access_config(call: Call, given: Json) -> Json:
     """An external address: the reserved one that is asked for, or the next free one."""
-    wanted = given.get("natIP")
-    if wanted:
-        call.service.addresses.use_reserved(call.project, wanted)
+    address = call.service.addresses.take_external(call.project, given.get("natIP"))
     return {
         "kind": "compute#accessConfig",
         "type": "ONE_TO_ONE_NAT",
         "name": given.get("name", "External NAT"),
-        "natIP": wanted or call.service.addresses.take_external(),
+        "natIP": address,
         "networkTier": given.get("networkTier", "PREMIUM"),
     }
 

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localgce import catalog, instance_works, links
+from localgce import catalog, deadlines, instance_works, links
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.machine import Attachment, Machine, MachineSpec, Nic, StopReason
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("localgce")
 PREEMPTION_SECONDS = 30.0
+NOTICE_SECONDS = 60.0  # between the announcement of a maintenance and the maintenance
 PORTS = (80, 443, 8080, 8443, 9092, 9093, 9644)
 _SYSTEM = {
     StopReason.POWERED_OFF: (
@@ -68,8 +69,15 @@ class Lifecycle:
         """Switch on; RUNNING when the guest's processor runs."""
         self._set(instance, "STAGING")
         await self._switch_on(instance)
+        current = self._service.store.again(instance)
+        if current is None or instance.id not in self._live:
+            return  # it was off again at once, and `_stopped` has said so
+        self._service.store.put(current.kept(preempted=False))
+        end = self._service.deadlines.end_of(current.body.get("scheduling", {}))
         now = stamp(self._service.clock.now())
-        self._set(instance, "RUNNING", lastStartTimestamp=now, statusMessage=None)
+        more = {"lastStartTimestamp": now, "resourceStatus": deadlines.shown(end)}
+        self._set(instance, "RUNNING", **more)
+        self._service.deadlines.watch(self._service.store.again(instance) or instance)
 
     async def stop(self, instance: Record, grace: float, *, final: str = "TERMINATED") -> None:
         """Press the button, wait for the grace in seconds, pull the plug."""
@@ -119,6 +127,28 @@ class Lifecycle:
         if scheduling.get("instanceTerminationAction") == "DELETE":
             await instance_works.remove(self._service, instance)
 
+    async def maintain(self, instance: Record) -> None:
+        """A maintenance of the host: announced, then migrated (nothing is seen of it here), or
+        stopped and started again."""
+        scheduling = instance.body.get("scheduling", {})
+        how = scheduling.get("onHostMaintenance", "MIGRATE")
+        self._announce(instance, f"{how}_ON_HOST_MAINTENANCE")
+        await self._service.clock.sleep(NOTICE_SECONDS)
+        kind = f"compute.instances.{how.lower()}OnHostMaintenance"
+        message = f"Instance {how.lower()}d due to host maintenance."
+        self._service.operations.system(instance, kind, message)
+        if how == "TERMINATE":
+            await self.stop(instance, self._service.settings.shutdown_grace)
+            if scheduling.get("automaticRestart", True):
+                await self.start(instance)
+        self._announce(instance, "NONE")
+
+    def _announce(self, instance: Record, event: str) -> None:
+        current = self._service.store.again(instance)
+        if current is not None:
+            self._service.store.put(current.kept(maintenance=event))
+            self._service.changes.notify(f"instance/{instance.id}")
+
     async def host_error(self, instance: Record) -> None:
         """The host under the machine dies; it starts again if `automaticRestart` says so."""
         await self.kill(instance)
@@ -143,6 +173,7 @@ class Lifecycle:
             machine = self._make(instance).machine
             if machine.running:
                 await self._switch_on(instance)
+                self._service.deadlines.watch(instance)
                 if instance.body["status"] == "SUSPENDED":
                     await machine.pause()
             elif not self._service.operations.busy(instance):
@@ -228,10 +259,12 @@ class Lifecycle:
         if final == "TERMINATED":
             self._terminated(current)
         else:
+            self._service.deadlines.forget(current)
             self._set(current, final)
         self._service.metadata_server.close(instance.id)
 
     def _terminated(self, instance: Record) -> None:
+        self._service.deadlines.forget(instance)
         if instance.body["status"] != "TERMINATED":
             now = stamp(self._service.clock.now())
             self._set(instance, "TERMINATED", lastStopTimestamp=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -45,6 +46,8 @@ async def serve(options: Options) -> None:
         service.host.world = ServiceWorld(service)
     try:
         await service.open()
+        gc.collect()
+        gc.freeze()  # the discovery document is large and never garbage
         await _run(service, listener, check_responses=options.check_responses)
     finally:
         await service.close()

@@ -9,6 +9,7 @@ from localgce import catalog, links
 from localgce.addresses import Allocator
 from localgce.changes import Changes
 from localgce.clock import Clock, RealClock, stamp
+from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.discovery import Discovery
 from localgce.errors import Json, not_found
@@ -46,6 +47,7 @@ class Service:
         self.faults = Faults()
         self.operations = Operations(self)
         self.addresses = Allocator(self)
+        self.deadlines = Deadlines(self)
         self.lifecycle = Lifecycle(self)
         self.metadata_server = MetadataServer(self)
         self.guest_attributes = GuestAttributes(self)
@@ -63,6 +65,7 @@ class Service:
 
     async def close(self, grace: float = 5.0) -> None:
         """Power the machines off, keep everything else."""
+        self.deadlines.close()
         await self.operations.close()
         await self.lifecycle.close(grace)
         self.metadata_server.close_all()

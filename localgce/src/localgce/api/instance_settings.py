@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from localgce import limits
+from typing import Any
+
+from localgce import instance_body, limits
 from localgce.api import labels
 from localgce.call import Call
-from localgce.errors import Json, OperationError
+from localgce.errors import ApiError, Json, OperationError, condition_not_met, not_ready
 from localgce.operations import Work, work
+from localgce.store import Record
 
 set_labels = labels.set_labels
 
@@ -35,3 +38,77 @@ def replace_metadata(task: Work) -> None:
         raise OperationError("CONDITION_NOT_MET", text, 412)
     task.service.store.put(task.target.changed(metadata=new))
     task.service.changes.notify(f"instance/{task.target.id}")
+
+
+def set_tags(call: Call) -> Json:
+    """Replace the network tags; the fingerprint must be that of now, else 412."""
+    instance = call.record()
+    current = instance.body["tags"]
+    given = call.body.get("fingerprint")
+    if given != current["fingerprint"] and (given or current.get("items")):
+        raise condition_not_met("Supplied fingerprint does not match current tags fingerprint.")
+    return _change(call, instance, tags=instance_body.tags(call.body))
+
+
+def set_scheduling(call: Call) -> Json:
+    """Replace what the given fields say; the model of provisioning stays."""
+    instance = call.record()
+    now = instance.body["scheduling"]
+    if call.body.get("provisioningModel", now["provisioningModel"]) != now["provisioningModel"]:
+        text = "The provisioning model of an instance cannot be changed."
+        raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
+    return _change(call, instance, scheduling=instance_body.scheduling({**now, **call.body}))
+
+
+def set_machine_type(call: Call) -> Json:
+    """Another size, for one that is off."""
+    instance = _off(call)
+    given = call.body.get("machineType")
+    return _change(call, instance, machineType=instance_body.check_machine_type(call, given))
+
+
+def set_service_account(call: Call) -> Json:
+    """Another service account, for one that is off."""
+    instance = _off(call)
+    accounts = [call.body] if call.body.get("email") else []
+    shown = instance_body.service_accounts(call, {"serviceAccounts": accounts})
+    return _change(call, instance, serviceAccounts=shown)
+
+
+def set_deletion_protection(call: Call) -> Json:
+    """Whether it can be deleted."""
+    wanted = call.query.get("deletionProtection", True)
+    return _change(call, call.record(), deletionProtection=wanted)
+
+
+def simulate_maintenance_event(call: Call) -> Json:
+    """What a maintenance of the host does to one that is on."""
+    instance = call.record()
+    if instance.body["status"] != "RUNNING":
+        raise not_ready(instance.path)
+    return call.begin(instance, "instances.simulateMaintenanceEvent")
+
+
+def _change(call: Call, instance: Record, **changes: Any) -> Json:
+    return call.begin(instance, "instances.change", changes=changes)
+
+
+def _off(call: Call) -> Record:
+    instance = call.record()
+    if instance.body["status"] != "TERMINATED":
+        text = f"The instance must be stopped to {call.method.verb}."
+        raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
+    return instance
+
+
+@work("instances.change")
+def change(task: Work) -> None:
+    """Replace fields; the guest hears of it."""
+    task.service.store.put(task.target.changed(**task.args["changes"]))
+    task.service.changes.notify(f"instance/{task.target.id}")
+
+
+@work("instances.simulateMaintenanceEvent")
+async def maintain(task: Work) -> None:
+    """Announce, then migrate or stop as the scheduling says."""
+    await task.service.lifecycle.maintain(task.target)

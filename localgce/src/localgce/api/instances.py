@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, instance_body, instance_works
+from localgce import disk_works, errors, instance_body, instance_works, templates
 from localgce.call import Call
 from localgce.errors import ApiError, Json
 from localgce.store import Record
@@ -15,7 +15,7 @@ _BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}
 def insert(call: Call) -> Json:
     """A new instance with its disks."""
     call.refuse_existing("instances", call.body["name"])
-    plan = instance_body.plan(call, call.body)
+    plan = instance_body.plan(call, templates.body_of(call))
     store = call.service.store
     for disk in [*plan.new_disks, *plan.attached]:
         disk_works.take(call.service, store.put(disk), plan.instance)

@@ -32,6 +32,11 @@ def new(call: Call, kind: str, **more: object) -> Record:
     return record.changed(**more)
 
 
+def label_fields(call: Call) -> Json:
+    """`labels` and `labelFingerprint` of what an insert's body describes."""
+    return limits.label_fields(call.body.get("labels"))
+
+
 def page(call: Call, kind: str) -> Json:
     """A page of those of the scope."""
     found = call.service.store.all(call.method.resource, call.project, call.scope)

@@ -1,0 +1,133 @@
+"""Instances' settings, templates, reserved addresses, ends of runs, maintenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Server
+from .gce import ZONE, Gce, instance
+
+VMS = f"zones/{ZONE}/instances"
+ADDRESSES = "regions/us-central1/addresses"
+
+
+def test_what_may_change_only_while_it_is_off(instant: Gce, name: str) -> None:
+    instant.create(name)
+    bigger = {"machineType": f"zones/{ZONE}/machineTypes/e2-standard-4"}
+    path = f"{VMS}/{name}"
+    instant.fails(400, "invalidResourceUsage", "POST", f"{path}/setMachineType", bigger)
+    account = {"email": "default", "scopes": ["https://s"]}
+    instant.fails(400, "invalidResourceUsage", "POST", f"{path}/setServiceAccount", account)
+    instant.do("POST", f"{path}/stop")
+    instant.do("POST", f"{path}/setMachineType", bigger)
+    instant.do("POST", f"{path}/setServiceAccount", account)
+    now = instant.instance(name)
+    assert now["machineType"].endswith("e2-standard-4")
+    assert now["serviceAccounts"][0]["email"].endswith("-compute@developer.gserviceaccount.com")
+    instant.do("DELETE", path)
+
+
+def test_what_may_change_any_time(instant: Gce, name: str) -> None:
+    made = instant.create(name)
+    path = f"{VMS}/{name}"
+    tags = {"items": ["web"], "fingerprint": made["tags"]["fingerprint"]}
+    instant.do("POST", f"{path}/setTags", tags)
+    instant.fails(412, "conditionNotMet", "POST", f"{path}/setTags", tags)
+    instant.do("POST", f"{path}/setScheduling", {"automaticRestart": False})
+    spot = {"provisioningModel": "SPOT"}
+    instant.fails(400, "invalidResourceUsage", "POST", f"{path}/setScheduling", spot)
+    instant.do("POST", f"{path}/setDeletionProtection", deletionProtection="true")
+    instant.fails(400, "invalidResourceUsage", "DELETE", path)
+    instant.do("POST", f"{path}/setDeletionProtection", deletionProtection="false")
+    now = instant.instance(name)
+    assert now["tags"]["items"] == ["web"]
+    assert now["scheduling"]["automaticRestart"] is False
+    instant.do("DELETE", path)
+
+
+def test_instances_are_made_from_templates(instant: Gce, name: str) -> None:
+    properties = instance(name, labels={"of": "template"})
+    del properties["name"]
+    properties["machineType"] = "e2-small"
+    properties["disks"][0]["initializeParams"]["diskType"] = "pd-ssd"
+    instant.do("POST", "global/instanceTemplates", {"name": name, "properties": properties})
+    template = f"global/instanceTemplates/{name}"
+    assert instant.get(template)["properties"]["machineType"] == "e2-small"
+    instant.do("POST", VMS, {"name": name}, sourceInstanceTemplate=template)
+    made = instant.instance(name)
+    assert made["labels"] == {"of": "template"}
+    assert made["machineType"].endswith(f"{ZONE}/machineTypes/e2-small")
+    assert instant.get(f"zones/{ZONE}/disks/{name}")["type"].endswith("pd-ssd")
+    other = {"name": f"{name}-2", "machineType": f"zones/{ZONE}/machineTypes/e2-medium"}
+    instant.do("POST", VMS, other, sourceInstanceTemplate=template)
+    assert instant.instance(f"{name}-2")["machineType"].endswith("e2-medium")
+    for each in (name, f"{name}-2"):
+        instant.do("DELETE", f"{VMS}/{each}")
+    instant.do("DELETE", template)
+    instant.fails(404, "notFound", "GET", template)
+
+
+@pytest.mark.parametrize("kind", ["INTERNAL", "EXTERNAL"])
+def test_reserved_addresses_survive_a_replacement(instant: Gce, name: str, kind: str) -> None:
+    instant.do("POST", ADDRESSES, {"name": name, "addressType": kind})
+    reserved = instant.get(f"{ADDRESSES}/{name}")
+    assert reserved["status"] == "RESERVED"
+    nic: dict[str, object] = {"network": "global/networks/default"}
+    if kind == "INTERNAL":
+        nic["networkIP"] = reserved["address"]
+    else:
+        nic["accessConfigs"] = [{"natIP": reserved["address"]}]
+    for _ in range(2):
+        made = instant.create(name, networkInterfaces=[nic])
+        shown = instant.get(f"{ADDRESSES}/{name}")
+        assert (shown["status"], shown["users"]) == ("IN_USE", [made["selfLink"]])
+        refused = instance(f"{name}-2", networkInterfaces=[nic])
+        instant.fails(400, "badRequest", "POST", VMS, refused)
+        instant.fails(400, "resourceInUseByAnotherResource", "DELETE", f"{ADDRESSES}/{name}")
+        instant.do("DELETE", f"{VMS}/{name}")
+    other = instant.create(f"{name}-3")
+    assert other["networkInterfaces"][0]["networkIP"] != reserved["address"]
+    instant.do("DELETE", f"{VMS}/{name}-3")
+    instant.do("DELETE", f"{ADDRESSES}/{name}")
+
+
+def test_addresses_that_make_no_sense_are_refused(instant: Gce, name: str) -> None:
+    outside = {"name": name, "addressType": "INTERNAL", "address": "192.168.0.1"}
+    instant.fails(400, "invalid", "POST", ADDRESSES, outside)
+    instant.fails(400, "invalid", "POST", ADDRESSES, {"name": name, "address": "8.8.8.8"})
+    nic = {"accessConfigs": [{"natIP": "8.8.8.8"}]}
+    instant.fails(400, "invalid", "POST", VMS, instance(name, networkInterfaces=[nic]))
+
+
+@pytest.mark.parametrize("action", ["STOP", "DELETE"])
+def test_a_run_ends_in_its_time(make_server: Callable[..., Server], action: str) -> None:
+    server = make_server("--clock", "manual")
+    gce = server.start()
+    end = {"maxRunDuration": {"seconds": "3600"}, "instanceTerminationAction": action}
+    made = gce.create("short", scheduling=end)
+    assert "terminationTimestamp" in made["resourceStatus"]["scheduling"]
+    gce.control("POST", "clock", {"advance": 3599})
+    assert gce.instance("short")["status"] == "RUNNING"
+    gce.control("POST", "clock", {"advance": 1})
+    if action == "STOP":
+        assert gce.instance("short")["status"] == "TERMINATED"
+    else:
+        gce.fails(404, "notFound", "GET", f"{VMS}/short")
+
+
+def test_an_end_needs_an_action(instant: Gce, name: str) -> None:
+    end = {"maxRunDuration": {"seconds": "3600"}}
+    instant.fails(400, "required", "POST", VMS, instance(name, scheduling=end))
+
+
+def test_a_maintenance_is_announced(make_server: Callable[..., Server]) -> None:
+    gce = make_server("--clock", "manual").start()
+    gce.create("moved")
+    operation = gce.start("POST", f"{VMS}/moved/simulateMaintenanceEvent")
+    gce.control("POST", "clock", {"advance": 60})
+    assert "error" not in gce.finish(operation)
+    kinds = {op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")}
+    assert "compute.instances.migrateOnHostMaintenance" in kinds
+    assert gce.instance("moved")["status"] == "RUNNING"
