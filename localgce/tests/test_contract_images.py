@@ -98,3 +98,24 @@ def test_an_image_of_an_image(gce: Gce, name: str) -> None:
     for image in (name, f"{name}-2"):
         gce.do("DELETE", f"global/images/{image}")
     gce.do("DELETE", f"zones/{ZONE}/disks/{name}")
+
+
+def test_snapshots_also_of_a_running_machine(gce: Gce, name: str) -> None:
+    script = "#!/bin/sh\necho kept >/etc/proof\nsync\necho all written >/dev/ttyS0\n"
+    told = "write boot /etc/proof kept\nserial all written"
+    gce.create(name, metadata={"instant-script": told, "startup-script": script})
+    path = f"{VMS}/{name}/serialPort"
+    gce.until(lambda: "all written" in gce.get(path)["contents"], 300)
+    gce.do("POST", f"zones/{ZONE}/disks/{name}/createSnapshot", {"name": name})
+    assert gce.get(f"global/snapshots/{name}")["status"] == "READY"
+    assert gce.instance(name)["status"] == "RUNNING"
+    gce.do("DELETE", f"{VMS}/{name}")
+
+    show = "#!/bin/sh\necho /etc/proof: $(cat /etc/proof) >/dev/ttyS0\n"
+    proof = {"instant-script": "show boot /etc/proof", "startup-script": show}
+    source = {"sourceSnapshot": f"global/snapshots/{name}"}
+    disk = {"boot": True, "autoDelete": True, "initializeParams": source}
+    gce.create(name, metadata=proof, disks=[disk])
+    gce.until(lambda: "/etc/proof: kept" in gce.get(path)["contents"], 300)
+    gce.do("DELETE", f"{VMS}/{name}")
+    gce.do("DELETE", f"global/snapshots/{name}")

@@ -131,3 +131,17 @@ def test_a_maintenance_is_announced(make_server: Callable[..., Server]) -> None:
     kinds = {op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")}
     assert "compute.instances.migrateOnHostMaintenance" in kinds
     assert gce.instance("moved")["status"] == "RUNNING"
+
+
+def test_quotas_are_counted_and_kept(make_server: Callable[..., Server]) -> None:
+    gce = make_server().start()
+    gce.control("POST", "quotas", {"region": "us-central1", "metric": "CPUS", "limit": 3})
+    gce.create("one")
+    message = gce.fails(403, "quotaExceeded", "POST", VMS, instance("two"))
+    assert message == "Quota 'CPUS' exceeded.  Limit: 3.0 in region us-central1."
+    shown = {q["metric"]: q for q in gce.get("regions/us-central1")["quotas"]}
+    assert shown["CPUS"] == {"metric": "CPUS", "limit": 3.0, "usage": 2.0}
+    gce.do("POST", f"{VMS}/one/stop")
+    gce.create("two")
+    nonsense = {"region": "mars", "metric": "CPUS", "limit": 3}
+    assert gce.http.post("/_localgce/quotas", json=nonsense).status_code == 400

@@ -23,6 +23,7 @@ def routes(service: Service) -> list[Route]:
     return [
         Route("/_localgce/faults", pages.faults, methods=["GET", "POST", "DELETE"]),
         Route("/_localgce/requests", pages.requests, methods=["GET", "DELETE"]),
+        Route("/_localgce/quotas", pages.quotas, methods=["POST"]),
         Route("/_localgce/clock", pages.clock, methods=["GET", "POST"]),
         Route("/_localgce/health", pages.health, methods=["GET"]),
     ]
@@ -53,6 +54,19 @@ class _Pages:
         wanted = request.query_params.get("method")
         found = [r for r in self._service.faults.requests if wanted in {None, r["method"]}]
         return JSONResponse({"requests": found})
+
+    async def quotas(self, request: Request) -> Response:
+        """POST `{"region": R, "metric": "CPUS", "limit": 8}`."""
+        raw = await _json(request)
+        try:
+            region, metric, limit = str(raw["region"]), str(raw["metric"]), float(raw["limit"])
+            self._service.quotas.set(region, metric, limit)
+        except (KeyError, TypeError, ValueError):
+            text = "a quota has region, metric and limit"
+            return JSONResponse(ApiError(400, "invalid", text).as_json(), 400)
+        except ApiError as error:
+            return JSONResponse(error.as_json(), error.status)
+        return JSONResponse({})
 
     async def clock(self, request: Request) -> Response:
         """GET the server's time; POST `{"advance": seconds}` where it is stepped by hand."""

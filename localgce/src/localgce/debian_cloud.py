@@ -97,7 +97,7 @@ class PublicImages:
                 return
             if current.body["status"] == "FAILED":
                 raise OperationError("RESOURCE_NOT_READY", f"{image.path} has failed")
-            if image.project == PROJECT:
+            if image.project == PROJECT and image.kind == "images":
                 await self._built()
             else:
                 await self._service.changes.wait(f"image/{image.id}")

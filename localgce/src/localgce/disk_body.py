@@ -22,6 +22,7 @@ def plan(call: Call, body: Json, *, where: str = "resource") -> Record:
     call.refuse_existing("disks", name)
     limits.check_labels(body.get("labels", {}), f"{where}.labels")
     path = f"projects/{call.project}/{call.scope}/disks/{name}"
+    region = catalog.region_of(call.path["zone"])
     source_fields, source = _source(call, body, where)
     shown: Json = {
         "kind": "compute#disk",
@@ -39,6 +40,8 @@ def plan(call: Call, body: Json, *, where: str = "resource") -> Record:
         **source_fields,
         **{key: body[key] for key in ("description", "guestOsFeatures", "licenses") if key in body},
     }
+    wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
+    call.service.quotas.check(call.project, region, wanted)
     private = {"source": [source.kind, source.project, source.name]} if source else {}
     return Record("disks", call.project, call.scope, name, shown, private)
 
@@ -92,6 +95,9 @@ def _source(call: Call, body: Json, where: str) -> tuple[Json, Record | None]:
         return {"sourceImage": image.link, "sourceImageId": image.id, **_inherit(image)}, image
     if "sourceSnapshot" in body:
         snapshot = call.at(call.link(body["sourceSnapshot"], f"{where}.sourceSnapshot"))
+        if snapshot.kind != "snapshots":
+            text = "The URL is malformed."
+            raise errors.invalid(f"{where}.sourceSnapshot", body["sourceSnapshot"], text)
         fields = {"sourceSnapshot": snapshot.link, "sourceSnapshotId": snapshot.id}
         return {**fields, **_inherit(snapshot)}, snapshot
     return {}, None

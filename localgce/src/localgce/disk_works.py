@@ -34,8 +34,7 @@ async def _layer(service: Service, source: list[str]) -> str:
     record = service.store.get(kind, project, "global", name)
     if record is None:
         raise LookupError(f"the source {project}/{name} is gone")
-    if kind == "images":
-        await service.public_images.ready(record)
+    await service.public_images.ready(record)
     layer: str = record.private["layer"]
     return layer
 

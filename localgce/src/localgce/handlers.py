@@ -30,6 +30,7 @@ from localgce.api import (
     operations,
     projects,
     regions,
+    snapshots,
     subnetworks,
     zones,
 )
@@ -53,6 +54,7 @@ RESOURCES: dict[str, tuple[ModuleType, ...]] = {
     "projects": (projects,),
     "regionOperations": (operations,),
     "regions": (regions,),
+    "snapshots": (snapshots,),
     "subnetworks": (subnetworks,),
     "zoneOperations": (operations,),
     "zones": (zones,),

@@ -15,6 +15,7 @@ from localgce.store import Record
 if TYPE_CHECKING:
     from localgce.service import Service
 
+INHERITED = ("licenses", "architecture", "guestOsFeatures")
 _SOURCES = ("sourceDisk", "sourceImage", "sourceSnapshot", "rawDisk")
 _KEPT = (
     "description",
@@ -54,11 +55,7 @@ def plan(call: Call, body: Json) -> Record:
         "storageLocations": body.get("storageLocations") or ["us"],
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
-        **{
-            key: source.body[key]
-            for key in ("licenses", "architecture", "guestOsFeatures")
-            if key in source.body
-        },
+        **{key: source.body[key] for key in INHERITED if key in source.body},
         **{key: body[key] for key in _KEPT if key in body},
     }
     private = {
@@ -110,8 +107,7 @@ async def make_layer(service: Service, image: Record) -> int:
         raise OperationError("RESOURCE_NOT_FOUND", f"The source '{name}' is gone", 404)
     if kind == "disks":
         return await layer_of_disk(service, source, image.id)
-    if kind == "images":
-        await service.public_images.ready(source)
+    await service.public_images.ready(source)
     disks = service.host.disks
     scratch = f"{image.id}-source"
     await disks.create_from_layer(scratch, source.private["layer"], int(image.body["diskSizeGb"]))

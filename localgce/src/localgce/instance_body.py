@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localgce import catalog, disk_body, errors, limits, links
+from localgce import catalog, disk_body, errors, limits, links, quotas
 from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
@@ -53,6 +53,7 @@ def plan(call: Call, body: Json) -> Plan:
     limits.check_labels(body.get("labels", {}))
     limits.check_metadata(body.get("metadata", {}).get("items", []))
     machine_type = check_machine_type(call, body.get("machineType"))
+    _check_quota(call, body, machine_type)
     found = Plan(shell)
     disks = _disks(call, found, body)
     now = stamp(call.service.clock.now())
@@ -83,6 +84,17 @@ def plan(call: Call, body: Json) -> Plan:
     shown["fingerprint"] = fingerprint(shown)
     found.instance = Record("instances", call.project, call.scope, name, shown)
     return found
+
+
+def _check_quota(call: Call, body: Json, machine_type: str) -> None:
+    nics = body.get("networkInterfaces", [])
+    wanted = {
+        "CPUS": float(quotas.cpus(machine_type)),
+        "INSTANCES": 1.0,
+        "IN_USE_ADDRESSES": float(sum(bool(nic.get("accessConfigs")) for nic in nics)),
+    }
+    region = catalog.region_of(call.path["zone"])
+    call.service.quotas.check(call.project, region, wanted)
 
 
 def check_machine_type(call: Call, given: str | None) -> str:

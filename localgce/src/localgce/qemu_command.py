@@ -121,7 +121,7 @@ def _outside(spec: MachineSpec, servers: dict[int, Path], ports: tuple[int, ...]
     """QEMU's own user-mode network: the outside, our servers at 169.254.169.254, ports to us."""
     options = [
         "user,id=outside,net=169.254.0.0/16,host=169.254.0.1,dns=169.254.0.3",
-        "dhcpstart=169.254.1.2",
+        "dhcpstart=169.254.1.2,ipv6=off",
     ]
     for port, socket in servers.items():
         program = f"cmd:socat - UNIX-CONNECT:{shlex.quote(str(socket))}"

@@ -20,6 +20,7 @@ from localgce.lifecycle import Lifecycle
 from localgce.machine import Host
 from localgce.metadata import MetadataServer
 from localgce.operations import Operations
+from localgce.quotas import Quotas
 from localgce.service_accounts import service_account
 from localgce.store import Record, Store
 
@@ -47,6 +48,7 @@ class Service:
         self.faults = Faults()
         self.operations = Operations(self)
         self.addresses = Allocator(self)
+        self.quotas = Quotas(self)
         self.deadlines = Deadlines(self)
         self.lifecycle = Lifecycle(self)
         self.metadata_server = MetadataServer(self)

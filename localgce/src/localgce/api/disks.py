@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localgce import catalog, disk_body, disk_works, errors, links
-from localgce.api import labels
+from localgce.api import labels, snapshots
 from localgce.call import Call
 from localgce.errors import Json
 from localgce.listing import aggregated, list_of
@@ -49,6 +49,11 @@ def delete(call: Call) -> Json:
     if disk.body["status"] == "CREATING":
         raise errors.not_ready(disk.path)
     return call.begin(disk, "disks.delete")
+
+
+def create_snapshot(call: Call) -> Json:
+    """The same as snapshots.insert."""
+    return snapshots.begin(call, call.record())
 
 
 def resize(call: Call) -> Json:

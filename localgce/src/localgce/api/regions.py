@@ -13,10 +13,14 @@ def get(call: Call) -> Json:
     region = call.path["region"]
     if region not in catalog.REGIONS:
         raise not_found(f"projects/{call.project}/regions/{region}")
-    return catalog.region_body(call.project, region, [])
+    return _body(call, region)
 
 
 def list_(call: Call) -> Json:
     """All of them."""
-    bodies = [catalog.region_body(call.project, region, []) for region in catalog.REGIONS]
-    return list_of(call, "region", bodies)
+    return list_of(call, "region", [_body(call, region) for region in catalog.REGIONS])
+
+
+def _body(call: Call, region: str) -> Json:
+    quotas = call.service.quotas.shown(call.project, region)
+    return catalog.region_body(call.project, region, quotas)

@@ -1,0 +1,182 @@
+"""The fleet of the flow tests: made, looked at from outside, and hit where it hurts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bakehouse.local.airflow_api import wait_until
+from bakehouse.local.processes import marked
+from bakehouse.local.testbed import Testbed
+
+ZONE = "us-central1-a"
+HERE = f"zones/{ZONE}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be seen of the members, by name."""
+
+    images: dict[str, str]  # the image that the boot disk was made from
+    boot: dict[str, str]  # the boot disk
+    identity: dict[str, Any]  # what a swap must not change
+    health: dict[str, str]  # the image that reports itself healthy
+
+
+class Members:
+    """Instances of the fleet `web`, each with a data disk."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self._bed, self._compute = bed, bed.compute
+        self._names: list[str] = []
+
+    def create(self, image: str, names: list[str], plain: str = "") -> None:
+        """Make them of `image` and wait until they are healthy; `plain` lacks the attribute
+        `color`, without which the newer image does not get healthy."""
+        self._names = names
+        for name in names:
+            self._insert(image, name, {} if name == plain else {"color": "red"})
+        wait_until(
+            lambda: self.facts().health == dict.fromkeys(names, image), 30, "the fleet to boot"
+        )
+        self._compute.forget()
+
+    def _insert(self, image: str, name: str, attributes: dict[str, str]) -> None:
+        items = {
+            "enable-guest-attributes": "TRUE",
+            "bakehouse-role": "member",
+            "greeting": f"Hello from {name}",
+            **attributes,
+        }
+        body = {
+            "name": name,
+            "machineType": f"{HERE}/machineTypes/e2-small",
+            "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
+            "networkInterfaces": [{"network": "global/networks/default"}],
+            "disks": [
+                {
+                    "boot": True,
+                    "autoDelete": True,
+                    "initializeParams": {"sourceImage": f"global/images/{image}"},
+                },
+                {
+                    "autoDelete": True,
+                    "deviceName": "data",
+                    "initializeParams": {"diskName": f"{name}-data", "diskSizeGb": "1"},
+                },
+            ],
+        }
+        self._compute.call("POST", f"{HERE}/instances", json=body)
+
+    def delete(self) -> None:
+        """All of them, and every disk there is."""
+        for instance in self._compute.instances():
+            self._compute.call("DELETE", f"{HERE}/instances/{instance['name']}")
+        wait_until(lambda: not self._compute.instances(), 30, "the fleet to be gone")
+        for disk in self._compute.disks():
+            self._compute.call("DELETE", f"{HERE}/disks/{disk['name']}")
+        wait_until(lambda: not self._compute.disks(), 30, "the disks to be gone")
+
+    def facts(self) -> Facts:
+        instances = {name: self._compute.call("GET", self._of(name)) for name in self._names}
+        boots = {name: _boot(i) for name, i in instances.items()}
+        disks = {disk["name"]: disk for disk in self._compute.disks()}
+        return Facts(
+            images={n: _last(disks[boot]["sourceImage"]) for n, boot in boots.items() if boot},
+            boot={name: boot for name, boot in boots.items() if boot},
+            identity={name: _identity(i) for name, i in instances.items()},
+            health={name: said for name in self._names if (said := self._health(name))},
+        )
+
+    def disks(self) -> list[str]:
+        return sorted(disk["name"] for disk in self._compute.disks())
+
+    def calls(self, method: str) -> list[str]:
+        """The resources that a method was called for, since the fleet stood."""
+        found = self._compute.requests()["requests"]
+        return [str(r["resource"]) for r in found if r["method"] == method]
+
+    def stops(self) -> dict[str, int]:
+        return dict(Counter(self.calls("compute.instances.stop")))
+
+    def wait_for_call(self, method: str, deadline: float = 90) -> None:
+        wait_until(lambda: bool(self.calls(method)), deadline, f"a call of {method}", every=0.1)
+
+    def kill_task(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
+        """kill -9 what runs the first of the mapped tasks, as soon as it runs; Airflow's
+        supervisor of it lives and sees that."""
+        self._kill(dag_id, run_id, task_id, deadline, "airflow worker -- {}")
+
+    def kill_worker(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
+        """The same, and the worker with it: nobody is left to tell."""
+        self._kill(dag_id, run_id, task_id, deadline, "airflow worker -- LocalExecutor: {}")
+        self._kill(dag_id, run_id, task_id, 5, "airflow worker -- {}")
+
+    def kill_triggerer(self) -> None:
+        """kill -9 the triggerer and the process in which its triggers run."""
+        for process in marked(self._state):
+            if "airflow triggerer" in _command(process):
+                process.kill()
+
+    def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, title: str) -> None:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/0"
+
+        def done() -> bool:
+            wanted = title.format(self._bed.airflow.call("GET", path)["id"])[:56]
+            found = [p for p in marked(self._state) if _command(p).startswith(wanted)]
+            for process in found:
+                process.kill()
+            return bool(found)
+
+        wait_until(done, deadline, f"a process of {task_id}", every=0.1)
+
+    @property
+    def _state(self) -> Path:
+        return self._bed.stack.layout.state
+
+    def _health(self, name: str) -> str:
+        path = f"{self._of(name)}/getGuestAttributes"
+        said = json.loads(self._attributes(path).get("health", "{}"))
+        return str(said["image"]) if said.get("state") == "healthy" else ""
+
+    def _attributes(self, path: str) -> dict[str, str]:
+        try:
+            found = self._compute.call("GET", path, params={"queryPath": "bakehouse/"})
+        except RuntimeError:
+            return {}
+        return {item["key"]: item["value"] for item in found["queryValue"]["items"]}
+
+    def _of(self, name: str) -> str:
+        return f"{HERE}/instances/{name}"
+
+
+def _identity(instance: dict[str, Any]) -> dict[str, Any]:
+    kept = ("id", "name", "labels", "metadata", "machineType", "creationTimestamp")
+    nics = [{k: n.get(k) for k in ("name", "networkIP")} for n in instance["networkInterfaces"]]
+    data = [d for d in instance["disks"] if not d.get("boot")]
+    boot = [
+        {k: d.get(k) for k in ("deviceName", "autoDelete", "mode", "index")}
+        for d in instance["disks"]
+        if d.get("boot")
+    ]
+    return {**{k: instance.get(k) for k in kept}, "nics": nics, "data": data, "boot": boot}
+
+
+def _boot(instance: dict[str, Any]) -> str:
+    return next((_last(d["source"]) for d in instance["disks"] if d.get("boot")), "")
+
+
+def _last(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
