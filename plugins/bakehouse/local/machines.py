@@ -65,7 +65,7 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
 
 def make_public_image(progress: Callable[[str], None]) -> None:
-    """Have debian-12, the only public image, built unless it is in the cache; raises RuntimeError with its last words."""
+    """Have debian-12 built unless it is in the cache; raises RuntimeError with its last words."""
     command = localgce("image")
     with subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
