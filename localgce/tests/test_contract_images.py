@@ -106,7 +106,9 @@ def test_snapshots_also_of_a_running_machine(gce: Gce, name: str) -> None:
     gce.create(name, metadata={"instant-script": told, "startup-script": script})
     path = f"{VMS}/{name}/serialPort"
     gce.until(lambda: "all written" in gce.get(path)["contents"], 300)
-    gce.do("POST", f"zones/{ZONE}/disks/{name}/createSnapshot", {"name": name})
+    operation = gce.start("POST", f"zones/{ZONE}/disks/{name}/createSnapshot", {"name": name})
+    assert operation["zone"].endswith(ZONE)
+    assert "error" not in gce.finish(operation)
     assert gce.get(f"global/snapshots/{name}")["status"] == "READY"
     assert gce.instance(name)["status"] == "RUNNING"
     gce.do("DELETE", f"{VMS}/{name}")

@@ -111,7 +111,7 @@ class Operations:
         request = _request_key(call)
         record = self._new(
             target.project,
-            target.scope,
+            call.scope,
             call.method.id,
             target,
             clientOperationId=call.query.get("requestId"),
