@@ -1,0 +1,222 @@
+"""The parts of real machines that can be judged without booting one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localgce import doctor, kvm, qemu_command, qemu_process, qemu_serial
+from localgce.commands import run
+from localgce.guest import bootable
+from localgce.machine import Attachment, MachineError, MachineSpec, Nic
+from localgce.qemu_files import MachineFiles, socket_path
+from localgce.qemu_names import Names, NameServer
+
+SPEC = MachineSpec(
+    machine_id="1",
+    name="web-2",
+    project="demo",
+    zone="us-central1-a",
+    cpus=2,
+    memory_mb=2048,
+    attachments=(Attachment("d", "x" * 63, boot=True), Attachment("e", "logs", False, True)),
+    nic=Nic("10.128.0.2", "127.0.7.1"),
+)
+
+
+def words(folder: Path, *, kvm_here: bool = False) -> list[str]:
+    return qemu_command.command(
+        SPEC,
+        MachineFiles(folder),
+        lambda disk: Path(f"/disks/{disk}.qcow2"),
+        name_socket=Path("/s/names.sock"),
+        accelerator="kvm" if kvm_here else "tcg",
+        lan=qemu_command.Lan("230.0.0.1", 2000),
+        ports=(8080,),
+    )
+
+
+def test_command_line_carries_disks_ports_and_addresses(tmp_path: Path) -> None:
+    line = " ".join(words(tmp_path))
+    assert f'"device_id": "{"x" * 63}"' in line
+    assert '"read-only": true' in line
+    assert "hostfwd=tcp:127.0.7.1:8080-:8080" in line
+    assert "mac=42:01:0a:80:00:02" in line
+    assert f"guestfwd=tcp:169.254.169.254:80-cmd:socat - UNIX-CONNECT:{tmp_path}" in line
+    assert "-accel tcg,thread=multi -cpu qemu64" in line
+    assert "-accel kvm -cpu host" in " ".join(words(tmp_path, kvm_here=True))
+
+
+@given(st.text(min_size=1, max_size=63))
+def test_names_within_qemu_fit_for_any_device_name(name: str) -> None:
+    assert len(qemu_command.node(name)) <= 31
+
+
+def test_a_path_too_long_for_a_socket_is_reached_through_a_link(tmp_path: Path) -> None:
+    folder = tmp_path / ("long, and with a comma " * 6)
+    folder.mkdir()
+    short = socket_path(folder / "qmp.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short))
+    assert (folder / "qmp.sock").is_socket()
+    assert socket_path(folder / "qmp.sock") == short
+    assert socket_path(tmp_path / "qmp.sock") == tmp_path / "qmp.sock"
+    short.parent.unlink()
+
+
+def test_serial_pages_by_offset_and_counts_from_the_end(tmp_path: Path) -> None:
+    port = tmp_path / "serial"
+    assert qemu_serial.read(port, 5) == (b"", 0, 0)
+    port.write_bytes(b"0123456789")
+    assert qemu_serial.read(port, 0) == (b"0123456789", 0, 10)
+    assert qemu_serial.read(port, 4) == (b"456789", 4, 10)
+    assert qemu_serial.read(port, -3) == (b"789", 7, 10)
+    assert qemu_serial.read(port, -30) == (b"0123456789", 0, 10)
+    assert qemu_serial.read(port, 99) == (b"", 10, 10)
+
+
+def test_serial_offsets_stay_true_when_old_output_is_given_back(tmp_path: Path) -> None:
+    port = tmp_path / "serial"
+    port.write_bytes(b"a" * (3 * qemu_serial.RING) + b"b" * qemu_serial.RING)
+    qemu_serial.trim(port)
+    with port.open("ab") as file:
+        file.write(b"end")
+    contents, start, following = qemu_serial.read(port, 0)
+    assert (start, following) == (3 * qemu_serial.RING + 3, 4 * qemu_serial.RING + 3)
+    assert contents == b"b" * (qemu_serial.RING - 3) + b"end"
+    qemu_serial.trim(tmp_path / "missing")
+
+
+async def test_a_process_is_found_only_by_the_pidfile_it_was_started_with(tmp_path: Path) -> None:
+    pidfile = tmp_path / "qemu.pid"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import time; time.sleep(60)", "-pidfile", str(pidfile)
+    )
+    pidfile.write_text(f"{os.getpid()}\n")
+    assert qemu_process.find(pidfile) is None
+    assert qemu_process.find(tmp_path / "none") is None
+    pidfile.write_text(f"{child.pid}\n")
+    await asyncio.sleep(0.2)
+    found = qemu_process.find(pidfile)
+    assert found is not None and found.pid == child.pid
+    found.kill()
+    await asyncio.wait_for(asyncio.gather(found.ended(), found.ended()), 5)
+    await child.wait()
+    found.kill()
+    assert qemu_process.find(pidfile) is None
+
+
+def query(name: str, kind: int = 1) -> bytes:
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    return (
+        struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", kind, 1)
+    )
+
+
+def code(reply: bytes | None) -> tuple[int, int]:
+    """(result code, number of answers)."""
+    assert reply is not None
+    return reply[3] & 15, struct.unpack_from(">H", reply, 6)[0]
+
+
+def test_names_of_machines() -> None:
+    names = Names()
+    names.add(SPEC)
+    zonal = names.answer(query("Web-2.us-central1-a.c.demo.internal"))
+    assert code(zonal) == (0, 1)
+    assert zonal is not None and zonal.endswith(bytes([10, 128, 0, 2]))
+    assert code(names.answer(query("web-2.c.demo.internal"))) == (0, 1)
+    assert code(names.answer(query("web-2.us-central1-a.c.demo.internal", kind=28))) == (0, 0)
+    assert code(names.answer(query("web-3.us-central1-a.c.demo.internal"))) == (3, 0)
+    assert code(names.answer(query("2.0.128.10.in-addr.arpa", kind=12))) == (0, 1)
+    assert names.answer(query("deb.debian.org")) is None
+    names.remove(SPEC)
+    assert code(names.answer(query("web-2.c.demo.internal"))) == (3, 0)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_answered_or_refused(message: bytes) -> None:
+    try:
+        reply = Names().answer(message)
+    except ValueError:
+        return
+    assert reply is None or reply[:2] == message[:2]
+
+
+async def test_names_of_others_are_a_failure_when_no_resolver_answers(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("search x\n")
+    server = NameServer(Names(), tmp_path / "resolv.conf")
+    await server.open(tmp_path / "names.sock")
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "names.sock")
+    asked = query("deb.debian.org")
+    writer.write(struct.pack(">H", len(asked)) + asked)
+    (length,) = struct.unpack(">H", await reader.readexactly(2))
+    assert code(await reader.readexactly(length)) == (2, 0)
+    writer.close()
+    server.close()
+
+
+@pytest.mark.skipif(shutil.which("sfdisk") is None, reason="sfdisk is missing")
+def test_the_partition_table_is_one_that_others_accept(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    with disk.open("wb") as file:
+        file.truncate(64 << 20)
+    bootable.write_boot_loader(disk, b"B" * 512, b"C" * 30000, uuid.uuid4())
+    said = subprocess.run(["sfdisk", "--verify", disk], capture_output=True, text=True, check=True)
+    assert "No errors detected" in said.stdout
+    listed = subprocess.run(["sfdisk", "--dump", disk], capture_output=True, text=True, check=True)
+    assert "label: gpt" in listed.stdout
+    assert "raw1 : start=        4096" in listed.stdout
+    assert bootable.root_blocks(64 << 20) * 8 <= (64 << 20) // 512 - 4096 - 33
+    with pytest.raises(ValueError, match="does not fit"):
+        bootable.write_boot_loader(disk, b"B" * 512, b"C" * (2 << 20), uuid.uuid4())
+
+
+async def test_a_command_that_fails_says_why_in_one_line() -> None:
+    assert await run("echo", "fine") == "fine\n"
+    with pytest.raises(MachineError, match="sh: second"):
+        await run("sh", "-c", "echo first >&2; echo second >&2; exit 3")
+    with pytest.raises(MachineError, match="no-such-program is not installed"):
+        await run("no-such-program")
+
+
+async def test_a_cancelled_command_leaves_no_child(tmp_path: Path) -> None:
+    task = asyncio.create_task(run("sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"))
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    pid = int((tmp_path / "pid").read_text())
+    async with asyncio.timeout(5):
+        while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_accelerator_can_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALGCE_ACCEL", "kvm")
+    assert (await kvm.verdict(tmp_path)).accelerator == "kvm"
+    monkeypatch.setenv("LOCALGCE_ACCEL", "tcg")
+    assert (await kvm.verdict(tmp_path)).accelerator == "tcg"
+
+
+def test_what_is_missing_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = doctor.Check("qemu-img", True, "/usr/bin/qemu-img")
+    missing = doctor.Check("socat", False, "is not installed", "apt-get install socat")
+    note = doctor.Check("acceleration", False, "no KVM", fatal=False)
+    text = doctor.report([there, missing, note])
+    assert "FAIL  socat          is not installed" in text
+    assert "apt-get install socat" in text
+    assert "Only --machines instant can be had here: socat." in text
+    assert "--machines qemu" in doctor.report([there, note])
