@@ -221,16 +221,14 @@ class Lifecycle:
         if current is None:
             return
         kind, message = _SYSTEM[reason]
-        with self._service.store.transaction():
-            self._terminated(current)
-            self._service.operations.system(current, kind, message)
+        self._terminated(current)
+        self._service.operations.system(current, kind, message)
 
     def _lost(self, instance: Record) -> None:
         self._live.pop(instance.id, None)
-        with self._service.store.transaction():
-            self._terminated(instance)
-            kind, message = _SYSTEM[StopReason.KILLED]
-            self._service.operations.system(instance, kind, message)
+        self._terminated(instance)
+        kind, message = _SYSTEM[StopReason.KILLED]
+        self._service.operations.system(instance, kind, message)
 
     async def _power_off(self, live: Live, grace: float) -> None:
         await live.machine.power_down()
@@ -272,7 +270,7 @@ class Lifecycle:
     def _set(self, instance: Record, status: str, **more: object) -> None:
         current = self._service.store.again(instance)
         if current is not None:
-            self._service.store.put(current.changed(status=status, **more))
+            self._service.store.note(current.changed(status=status, **more))
             self._service.changes.notify(f"status/{instance.id}")
 
     def _need(self, instance: Record) -> Machine:

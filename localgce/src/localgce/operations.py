@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from localgce import links
@@ -57,6 +56,14 @@ class Work:
 Worker = Callable[[Work], Awaitable[None] | None]
 
 
+@dataclass
+class _Turn:
+    """Whose turn it is on a target; kept while someone has it or waits for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
 @dataclass(frozen=True)
 class _Registered:
     do: Worker
@@ -89,7 +96,7 @@ class Operations:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._store = service.store
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: dict[str, _Turn] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._done: dict[str, asyncio.Event] = {}
         self._requests: dict[tuple[str, ...], Record] = {}
@@ -138,23 +145,23 @@ class Operations:
         """An operation that Compute Engine itself did: done, without a caller."""
         now = stamp(self._service.clock.now())
         record = self._new(target.project, target.scope, operation_type, target)
-        return self._store.put(
-            record.changed(
-                operationType=operation_type,
-                status="DONE",
-                progress=100,
-                user=SYSTEM,
-                statusMessage=message,
-                startTime=now,
-                endTime=now,
-            )
+        done = record.changed(
+            operationType=operation_type,
+            status="DONE",
+            progress=100,
+            user=SYSTEM,
+            statusMessage=message,
+            startTime=now,
+            endTime=now,
         )
+        self._store.note(done)
+        return done
 
     def update(self, record: Record, **fields: object) -> None:
         """Change what the operation shows."""
         current = self._store.again(record)
         if current is not None:
-            self._store.put(current.changed(**fields))
+            self._store.note(current.changed(**fields))
 
     def busy(self, target: Record) -> bool:
         """Whether an operation on the target is still to be done."""
@@ -223,13 +230,15 @@ class Operations:
             self._end_others(record, target)
             await self._attempt(record, worker)
             return
-        lock = self._locks[target]
+        turn = self._turns.setdefault(target, _Turn())
+        turn.waiting += 1
         try:
-            async with lock:
+            async with turn.lock:
                 await self._attempt(record, worker)
         finally:
-            if not lock.locked():
-                self._locks.pop(target, None)
+            turn.waiting -= 1
+            if not turn.waiting:
+                self._turns.pop(target, None)
 
     def _end_others(self, record: Record, target: str) -> None:
         for name, task in list(self._tasks.items()):

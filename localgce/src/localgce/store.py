@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from typing import IO
 
 from localgce.errors import ApiError, Json
 
+log = logging.getLogger("localgce")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS records (
     kind TEXT NOT NULL, project TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL,
@@ -133,6 +135,14 @@ class Store:
             self._note(record.kind, record.project, record.scope, record.name)
             self._remember(record)
         return record
+
+    def note(self, record: Record) -> None:
+        """Put what has happened already and cannot be refused: on a full disk only in memory."""
+        try:
+            self.put(record)
+        except ApiError as error:
+            log.error("%s: %s is kept in memory only", error, record.path)
+            self._remember(record)
 
     def delete(self, record: Record) -> None:
         """Forget; nothing happens when it is not there."""

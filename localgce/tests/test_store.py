@@ -1,0 +1,102 @@
+"""The store: all or nothing, and a full disk ends a call, not the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from localgce.errors import ApiError
+from localgce.instant import InstantHost
+from localgce.server import Dispatcher
+from localgce.service import Service, Settings
+from localgce.store import Record, StateInUse, Store
+from localgce.world import ServiceWorld
+
+from .gce import ZONE, instance
+
+
+def record(name: str, **body: object) -> Record:
+    """A disk."""
+    return Record("disks", "demo", f"zones/{ZONE}", name, {"id": f"{len(name)}00", **body})
+
+
+def test_what_is_put_is_there_after_opening_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(record("a", size="1").kept(secret="x"))
+    store.put(record("ab"))
+    store.delete(record("ab"))
+    store.close()
+    again = Store(tmp_path)
+    assert again.all("disks") == [record("a", size="1").kept(secret="x")]
+    assert again.by_id("disks", "100") == again.get("disks", "demo", f"zones/{ZONE}", "a")
+    again.close()
+
+
+def test_a_failing_transaction_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(record("a", size="1"))
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store.put(record("a", size="2"))
+        store.put(record("abc"))
+        store.delete(record("a"))
+        raise ZeroDivisionError
+    assert store.all("disks") == [record("a", size="1")]
+    assert store.by_id("disks", "300") is None
+    store.close()
+    again = Store(tmp_path)
+    assert again.all("disks") == [record("a", size="1")]
+    again.close()
+
+
+def test_ids_find_only_in_their_scope(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(record("a"))
+    assert store.get("disks", "demo", f"zones/{ZONE}", "100") == record("a")
+    assert store.get("disks", "demo", "zones/europe-west1-b", "100") is None
+    store.close()
+
+
+def test_two_stores_on_one_folder_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StateInUse, match="is in use by localgce, pid"):
+        Store(tmp_path)
+    store.close()
+
+
+async def test_a_full_disk_fails_the_call_and_not_the_server(tmp_path: Path) -> None:
+    host = InstantHost(tmp_path)
+    service = Service(Settings(tmp_path, "demo", tmp_path), host)
+    host.world = ServiceWorld(service)
+    await service.open()
+    dispatcher = Dispatcher(service)
+    vms = f"projects/demo/zones/{ZONE}/instances"
+
+    async def call(method: str, path: str, body: object = None) -> int:
+        answer = await dispatcher.answer(method, path, "", json.dumps(body).encode())
+        await asyncio.sleep(0.05)
+        return answer.status
+
+    assert await call("POST", vms, instance("one")) == 200
+    fill_up(service.store)
+    big = instance("two", metadata={"big": "x" * 200_000})
+    assert await call("POST", vms, big) == 503
+    assert await call("GET", f"{vms}/two") == 404
+    assert await call("GET", f"{vms}/one") == 200
+    service.store._db.execute("PRAGMA max_page_count = 1000000")
+    assert await call("POST", vms, big) == 200
+    found = service.store.get("instances", "demo", f"zones/{ZONE}", "two")
+    assert found is not None
+    assert found.body["status"] == "RUNNING"
+    await service.close(0)
+
+
+def fill_up(store: Store) -> None:
+    """Let the file grow no more."""
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises((ApiError, sqlite3.OperationalError)):
+        store.put(record("filler", text="x" * 1_000_000))
