@@ -1,7 +1,7 @@
 """A machine without a machine: the real scripts over a folder that stands for /.
 
 The metadata server is a real HTTP server; only what would touch the host (apt-get, systemctl,
-dpkg-query, sync, sleep) is a stub on PATH that writes down how it was called.
+dpkg-query, journalctl, sync, sleep) is a stub on PATH that writes down how it was called.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ STUBS = {
     "apt-get": "",
     "sync": "",
     "sleep": "",
+    "journalctl": "",
     "systemctl": 'case "$*" in *missing*) echo "Unit missing does not exist" >&2; exit 1;; esac',
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
 }

@@ -194,6 +194,7 @@ def test_what_tells_machines_apart_is_gone(machine: Machine) -> None:
     for path in traces + emptied:
         _write(machine.root / path)
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert "journalctl --relinquish-var" in machine.calls
     assert [path for path in traces if (machine.root / path).exists()] == []
     assert [(machine.root / path).read_text() for path in emptied] == ["", ""]
 
