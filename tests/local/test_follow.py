@@ -68,6 +68,7 @@ def test_each_change_and_each_line_is_told_once() -> None:
         [task(None)],
         [task("running")],
         [task("deferred")],
+        [task("queued")],
         [task("running")],
         [task("success", 2.5)],
         [task("success", 2.5)],

@@ -33,7 +33,7 @@ class Follower:
         ordered = sorted(tasks, key=lambda task: (task.start is None, task.start))
         changed = [task for task in ordered if self._changed(task)]
         for task in changed:
-            if task.state not in ACTIVE | NOT_YET:
+            if task.state not in ACTIVE:
                 self._tell_log(task)
                 self._tell_state(task)
         for task in changed:
@@ -50,6 +50,8 @@ class Follower:
         self.report.states(name(task), str(task.state), _seconds(task))
 
     def _changed(self, task: Task) -> bool:
+        if task.state in NOT_YET:
+            return False  # on its way into a state that is told
         before = self.states.get(name(task))
         self.states[name(task)] = (task.state, task.try_number)
         if task.state in ACTIVE:
