@@ -44,11 +44,10 @@ def replace_instances(
         for stage in range(1, len(fleet.stages) + 1):
             before = _stage(fleet, stage, before, settle)
         chain(plan, settle, undo, verdict)
-        (
-            settle
-            >> verdict
-            >> release.as_teardown(setups=[choose_image, hold], on_failure_fail_dagrun=True)
-        )
+        settle >> verdict
+        # beside the verdict, not behind it: a run's state is that of its leaves, and a teardown
+        # that may fail the run would be the only leaf, green after a red verdict
+        undo >> release.as_teardown(setups=[choose_image, hold], on_failure_fail_dagrun=True)
     return group
 
 
