@@ -1,0 +1,158 @@
+"""What a bake does when something goes wrong, or is cleared, on a real scheduler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.testbed import Testbed
+
+DAG = "bake__loaf"
+KNOBS = ("install_seconds", "fail_install", "silent", "fail_check")
+
+
+@pytest.fixture(scope="module")
+def loaf(stack_of_session: Testbed) -> Testbed:
+    """The recipe `loaf`, whose vars say how its instant machines behave; no fleet runs it."""
+    bed = stack_of_session
+    scripts = bed.project / "include/startup_scripts/web"
+    files = {
+        f"include/startup_scripts/loaf/{file.relative_to(scripts)}": file.read_text()
+        for file in sorted(scripts.rglob("*"))
+        if file.is_file()
+    }
+    knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS).replace(
+        "seconds: ''", "seconds: '0.2'"
+    )
+    recipe = f"base: debian-cloud/debian-12\nvars:\n  page: hello\n{knobs}"
+    recipe += "smoke: {metadata: {greeting: hello}}\n"
+    bed.add_recipe("loaf", {**files, "include/recipes/loaf.yaml": recipe}, deadline=120)
+    return bed
+
+
+@pytest.fixture
+def bed(bed: Testbed, loaf: Testbed) -> Testbed:
+    return bed
+
+
+def handed(bed: Testbed, run: Run, task_id: str) -> dict[str, Any]:
+    value: dict[str, Any] = bed.airflow.xcom(run.dag_id, run.run_id, task_id)
+    return value
+
+
+def image_of(bed: Testbed, run: Run) -> dict[str, Any]:
+    return bed.compute.image(handed(bed, run, "plan_bake")["image_name"])
+
+
+def started(bed: Testbed, **vars_: str) -> Run:
+    conf = {"force": True, "vars": vars_}
+    return bed.airflow.run(DAG, bed.airflow.trigger(DAG, conf))
+
+
+def ended(bed: Testbed, run: Run) -> Run:
+    return bed.airflow.wait(run.dag_id, run.run_id, 240)
+
+
+def again(bed: Testbed, run: Run, *task_ids: str, downstream: bool = False) -> Run:
+    cleared = bed.airflow.clear(run.dag_id, run.run_id, task_ids, downstream=downstream)
+    assert set(task_ids) <= set(cleared)
+    return ended(bed, run)
+
+
+def test_an_insert_whose_answer_is_lost_makes_one_builder(bed: Testbed) -> None:
+    bed.compute.fault(kind="reset", method="compute.instances.insert", when="after", times=3)
+    run = ended(bed, started(bed))
+    assert run.state == "success"
+    builder = handed(bed, run, "create_builder")["name"]
+    assert handed(bed, run, "wait_for_shutdown")["builder"]["name"] == builder
+    assert bed.left() == []
+
+
+def test_the_first_builder_dies_and_the_second_try_bakes(bed: Testbed) -> None:
+    run = started(bed, instant_install_seconds="12")
+    bed.airflow.wait_for_task(DAG, run.run_id, "wait_for_shutdown", ["deferred"], 120)
+    first = handed(bed, run, "create_builder")
+    bed.compute.fault(kind="kill", instance=first["name"])
+    run = ended(bed, run)
+    assert run.state == "success"
+    second = handed(bed, run, "wait_for_shutdown")["builder"]
+    assert second["name"].endswith("-w2")
+    assert second["zone"] != first["zone"]
+    assert image_of(bed, run)["labels"]["bakehouse-state"] == "promoted"
+    assert bed.left() == []
+
+
+def test_clearing_in_a_finished_run(bed: Testbed) -> None:
+    run = ended(bed, started(bed))
+    assert run.state == "success"
+    image = image_of(bed, run)
+
+    run = again(bed, run, "create_image")
+    assert run.state == "success", "it adopts the image that stands"
+    assert image_of(bed, run)["id"] == image["id"]
+
+    run = again(bed, run, "wait_for_shutdown", downstream=True)
+    assert run.state == "success", "its builder is gone: it makes one itself"
+    assert handed(bed, run, "wait_for_shutdown")["builder"]["name"].endswith("-w2")
+    assert image_of(bed, run)["family"] == "loaf"
+    assert bed.left() == []
+
+    run = again(bed, run, "create_builder", downstream=True)
+    assert run.state == "success"
+    builder = handed(bed, run, "create_builder")["name"]
+    assert handed(bed, run, "wait_for_shutdown")["builder"]["name"] == builder, "adopted again"
+    assert bed.left() == []
+
+
+def test_a_failing_install_is_told_in_the_task_log_and_leaves_nothing(bed: Testbed) -> None:
+    run = ended(bed, started(bed, instant_fail_install="E: Unable to locate package nginks"))
+    assert run.state == "failed"
+    log = bed.log(run, "wait_for_shutdown")
+    assert "install.sh line" in log
+    assert "E: Unable to locate package nginks" in log
+    states = bed.airflow.states(run.dag_id, run.run_id)
+    assert states["delete_builder"] == "success"
+    assert states["promote_image"] == "upstream_failed"
+    names = [image["name"] for image in bed.compute.images()]
+    assert handed(bed, run, "plan_bake")["image_name"] not in names
+    assert bed.left() == []
+
+
+def test_a_failing_smoke_test_is_told_and_promotes_nothing(bed: Testbed) -> None:
+    run = ended(bed, started(bed, instant_fail_check="port 8080 answers"))
+    assert run.state == "failed"
+    assert "FAILED  port 8080 answers" in bed.log(run, "smoke_test")
+    assert image_of(bed, run)["labels"]["bakehouse-state"] == "failed"
+    assert "family" not in image_of(bed, run)
+    assert bed.left() == []
+
+
+def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
+    content = {"page": Path(__file__).name}
+    first = bed.bake(DAG, 240, vars=content)
+    bed.compute.forget()
+    second = bed.bake(DAG, 240, vars=content)
+    assert second.state == "success"
+    promoted = handed(bed, first, "plan_bake")["image_name"]
+    assert f"exactly this content, {promoted}" in bed.log(second, "need_bake")
+    states = bed.airflow.states(second.dag_id, second.run_id)
+    assert (states["create_builder"], states["delete_builder"]) == ("skipped", "success")
+    asked = bed.compute.requests()
+    assert len(asked["requests"] if isinstance(asked, dict) else asked) <= 6
+    assert bed.left() == []
+
+
+def test_the_builders_words_are_in_the_log_once(bed: Testbed) -> None:
+    run = ended(bed, started(bed, instant_install_seconds="4"))
+    lines: list[str] = []
+
+    def written() -> bool:
+        lines[:] = bed.log(run, "wait_for_shutdown").splitlines()
+        return any("result ok" in line for line in lines)
+
+    wait_until(written, 30, "the last line of the builder")
+    for stage in ("boot", "install", "generalise"):
+        assert sum(f"guest says: stage {stage}" in line for line in lines) == 1
