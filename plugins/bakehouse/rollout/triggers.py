@@ -87,6 +87,8 @@ class SwapTrigger(CloudTrigger):
                 await budget.turn()
                 if await self._turn(interval):
                     errors = 0
+            except NotNow as blocked:
+                await self._wait_out(blocked)
             except (TryAgain, StopEverything) as error:
                 errors += 1
                 await self._pause(error, errors, interval)
@@ -146,13 +148,14 @@ class SwapTrigger(CloudTrigger):
         found = await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
         return operations.verdict(found) if found else operations.Ended(name)
 
+    async def _wait_out(self, blocked: NotNow) -> None:
+        """Quota or rate limit: only the deadline ends this."""
+        self._refused += 1
+        await self._tell("not now: %s", blocked)
+        await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
+
     async def _pause(self, error: TryAgain | StopEverything, errors: int, interval: float) -> None:
         """Whatever went wrong, the next look says what stands; an error that stays is the end."""
-        if isinstance(error, NotNow):
-            self._refused += 1
-            await self._tell("not now: %s", error)
-            await asyncio.sleep(min(error.wait, max(0.0, self.deadline - time.time())))
-            return
         final = isinstance(error, StopEverything)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error

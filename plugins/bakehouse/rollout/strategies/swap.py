@@ -115,7 +115,7 @@ def facts(
         boot_disk=boot["name"] if boot else None,
         goal_disk=_disk_state(swap, disk, str(instance["selfLink"])),
         health=parse(said.get("health")),
-        started=_time(instance.get("lastStartTimestamp")),
+        started=_started(instance),
     )
 
 
@@ -210,6 +210,13 @@ def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
         policies=tuple(disk.get("resourcePolicies") or ()),
         kms_key=(disk.get("diskEncryptionKey") or {}).get("kmsKeyName"),
     )
+
+
+def _started(instance: Resource) -> datetime | None:
+    """When this boot began; None while the start before the last stop is still shown."""
+    start = _time(instance.get("lastStartTimestamp"))
+    stop = _time(instance.get("lastStopTimestamp"))
+    return None if start and stop and start < stop else start
 
 
 def _time(text: object) -> datetime | None:
