@@ -121,3 +121,29 @@ def test_snapshots_also_of_a_running_machine(gce: Gce, name: str) -> None:
     gce.until(lambda: "/etc/proof: kept" in gce.get(path)["contents"], 300)
     gce.do("DELETE", f"{VMS}/{name}")
     gce.do("DELETE", f"global/snapshots/{name}")
+
+
+def test_a_machine_image_holds_all_disks(gce: Gce, name: str) -> None:
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-data", "sizeGb": "1"})
+    gce.create(name, labels={"of": "image"}, metadata={"instant-script": "write boot /a kept"})
+    data = {"source": f"zones/{ZONE}/disks/{name}-data", "deviceName": "data"}
+    gce.do("POST", f"{VMS}/{name}/stop")
+    gce.do("POST", f"{VMS}/{name}/attachDisk", data)
+    source = f"projects/demo/{VMS}/{name}"
+    gce.do("POST", "global/machineImages", {"name": name, "sourceInstance": source})
+    image = gce.get(f"global/machineImages/{name}")
+    assert image["status"] == "READY"
+    assert len(image["savedDisks"]) == 2
+    gce.do("DELETE", f"{VMS}/{name}")
+    gce.do("DELETE", f"zones/{ZONE}/disks/{name}-data")
+
+    show = {"items": [{"key": "instant-script", "value": "show boot /a"}]}
+    body = {"name": f"{name}-2", "metadata": show}
+    gce.do("POST", VMS, body, sourceMachineImage=f"global/machineImages/{name}")
+    made = gce.instance(f"{name}-2")
+    assert made["labels"] == {"of": "image"}
+    assert [d["deviceName"] for d in made["disks"]] == ["persistent-disk-0", "data"]
+    assert made["status"] == "RUNNING"
+    gce.do("DELETE", f"{VMS}/{name}-2")
+    gce.do("DELETE", f"zones/{ZONE}/disks/{name}-2-1")
+    gce.do("DELETE", f"global/machineImages/{name}")

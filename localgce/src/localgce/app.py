@@ -20,7 +20,7 @@ from localgce.errors import ApiError
 from localgce.server import MAX_BODY, Answer, Dispatcher
 from localgce.service import Service
 
-_PREFIXES = ("/compute/v1/", "/v1/")
+_PREFIX = "/compute/v1/"
 
 
 def build(service: Service, *, check_responses: bool = False) -> App:
@@ -44,8 +44,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        prefix = _prefix(scope) if scope["type"] == "http" else None
-        if prefix is None:
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
             await self._others(scope, receive, send)
             return
         body = await _read(receive)
@@ -53,7 +52,7 @@ class App:
             error = ApiError(413, "uploadTooLarge", "The request is too large.")
             answer = Answer(413, error.as_json())
         else:
-            path = scope["path"][len(prefix) :]
+            path = scope["path"].removeprefix(_PREFIX)
             query = scope["query_string"].decode("latin-1")
             answer = await self.dispatcher.answer(scope["method"], path, query, body)
         if answer.fault:
@@ -66,11 +65,6 @@ class App:
             return await batch(self.dispatcher, request)
         except ApiError as error:
             return JSONResponse(error.as_json(), error.status)
-
-
-def _prefix(scope: Scope) -> str | None:
-    path: str = scope["path"]
-    return next((prefix for prefix in _PREFIXES if path.startswith(prefix)), None)
 
 
 async def _read(receive: Receive) -> bytes | None:

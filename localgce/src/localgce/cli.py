@@ -81,7 +81,10 @@ def doctor(cache: Cache = None) -> None:
 
 
 @app.command()
-def image(name: str = "debian-12", cache: Cache = None) -> None:
+def image(
+    name: Annotated[str, typer.Argument(help="The public image's family.")] = "debian-12",
+    cache: Cache = None,
+) -> None:
     """Build a public image now; nothing happens when it is in the cache."""
     from localgce import public_image
 

@@ -77,6 +77,9 @@ class PublicImages:
     async def open(self) -> None:
         """Show the image: READY when it is in the cache, PENDING otherwise."""
         image = self._identity()
+        for other in self._service.store.all("images", PROJECT):
+            if other.body["status"] != "READY":  # named once, never built, and now by another name
+                self._service.store.delete(other)
         self._service.store.put(_record(image))
         if image.ready:
             await self._service.host.disks.import_layer(image.id, image.layer_path)
@@ -147,7 +150,8 @@ def _record(image: PublicImage) -> Record:
         "storageLocations": ["us"],
         "labelFingerprint": fingerprint({}),
     }
-    return Record("images", PROJECT, "global", image.name, body, {"layer": image.id})
+    at = datetime.fromisoformat(image.created).timestamp()
+    return Record("images", PROJECT, "global", image.name, body, {"layer": image.id, "at": at})
 
 
 def _size(path: Path) -> str:

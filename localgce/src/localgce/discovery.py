@@ -34,6 +34,7 @@ class Parameter:
     enum: frozenset[str]
     minimum: int | None
     maximum: int | None
+    wide: bool = False  # a 64-bit integer, which the document calls a string
 
     @classmethod
     def of(cls, name: str, raw: Json) -> Parameter:
@@ -49,13 +50,14 @@ class Parameter:
             enum=frozenset(raw.get("enum", ())),
             minimum=int(raw["minimum"]) if "minimum" in raw else None,
             maximum=int(raw["maximum"]) if "maximum" in raw else None,
+            wide=raw.get("format") in {"int64", "uint64"},
         )
 
     def parse(self, text: str) -> Any:
         """The typed value of one query parameter; raises the 400 that Google answers."""
         if self.type == "boolean":
             return self._boolean(text)
-        if self.type == "integer":
+        if self.type == "integer" or self.wide:
             return self._integer(text)
         if self.enum and text not in self.enum:
             raise self._invalid(text, f"Must be one of: {', '.join(sorted(self.enum))}.")

@@ -13,6 +13,7 @@ from localgce.store import Record
 
 _DEFAULT_GB = 500
 _MAX_GB = 65536
+SAVED = ("sourceMachineImage", "sourceMachineImageDiskDeviceName")
 _INHERITED = ("licenses", "architecture", "guestOsFeatures")
 
 
@@ -42,7 +43,8 @@ def plan(call: Call, body: Json, *, where: str = "resource") -> Record:
     }
     wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
     call.service.quotas.check(call.project, region, wanted)
-    private = {"source": [source.kind, source.project, source.name]} if source else {}
+    device = body.get("sourceMachineImageDiskDeviceName", "")
+    private = {"source": [source.kind, source.project, source.name, device]} if source else {}
     return Record("disks", call.project, call.scope, name, shown, private)
 
 
@@ -90,6 +92,8 @@ def _source(call: Call, body: Json, where: str) -> tuple[Json, Record | None]:
     if "sourceDisk" in body:
         text = "localgce makes no clones of disks: take a snapshot or an image."
         raise errors.invalid(f"{where}.sourceDisk", body["sourceDisk"], text)
+    if "sourceMachineImage" in body:
+        return _saved(call, body, where)
     if "sourceImage" in body:
         image = image_at(call, body["sourceImage"], f"{where}.sourceImage")
         return {"sourceImage": image.link, "sourceImageId": image.id, **_inherit(image)}, image
@@ -103,12 +107,23 @@ def _source(call: Call, body: Json, where: str) -> tuple[Json, Record | None]:
     return {}, None
 
 
+def _saved(call: Call, body: Json, where: str) -> tuple[Json, Record]:
+    link = call.link(body["sourceMachineImage"], f"{where}.sourceMachineImage")
+    image = call.at(link)
+    device = body.get("sourceMachineImageDiskDeviceName", "")
+    if image.kind != "machineImages" or device not in image.private["layers"]:
+        field = f"{where}.sourceMachineImageDiskDeviceName"
+        raise errors.invalid(field, device, "There is no saved disk of that device name.")
+    fields = {"sourceMachineImage": image.link, "sourceMachineImageId": image.id}
+    return {**fields, "sourceMachineImageDiskDeviceName": device}, image
+
+
 def _inherit(source: Record) -> Json:
     return {key: source.body[key] for key in _INHERITED if key in source.body}
 
 
 def _size(body: Json, source: Record | None, where: str) -> int:
-    least = int(source.body["diskSizeGb"]) if source else 1
+    least = int(source.body.get("diskSizeGb", 1)) if source else 1
     given: Any = body.get("sizeGb")
     size = int(given) if given is not None else (least if source else _DEFAULT_GB)
     field = f"{where}.{'sizeGb' if where == 'resource' else 'diskSizeGb'}"

@@ -30,11 +30,14 @@ async def fill(service: Service, disk: Record) -> None:
 
 
 async def _layer(service: Service, source: list[str]) -> str:
-    kind, project, name = source
+    kind, project, name = source[:3]
     record = service.store.get(kind, project, "global", name)
     if record is None:
         raise LookupError(f"the source {project}/{name} is gone")
     await service.public_images.ready(record)
+    if kind == "machineImages":
+        saved: str = record.private["layers"][source[3]]
+        return saved
     layer: str = record.private["layer"]
     return layer
 

@@ -186,17 +186,22 @@ def _interfaces(call: Call, body: Json) -> list[Json]:
 def interface(call: Call, given: Json, *, region: str) -> Json:
     """The network interface, with addresses taken."""
     subnetwork = _subnetwork(call, given, region)
+    internal = call.service.addresses.take_internal(subnetwork, given.get("networkIP"))
     shown: Json = {
         "kind": "compute#networkInterface",
         "name": "nic0",
         "network": subnetwork.body["network"],
         "subnetwork": subnetwork.link,
-        "networkIP": call.service.addresses.take_internal(subnetwork, given.get("networkIP")),
+        "networkIP": internal,
         "stackType": "IPV4_ONLY",
     }
-    configs = given.get("accessConfigs", [])
+    try:
+        configs = [access_config(call, config) for config in given.get("accessConfigs", [])[:1]]
+    except ApiError:
+        call.service.addresses.release({internal})
+        raise
     if configs:
-        shown["accessConfigs"] = [access_config(call, configs[0])]
+        shown["accessConfigs"] = configs
     return {**shown, "fingerprint": fingerprint(shown)}
 
 
@@ -318,9 +323,10 @@ def _new_disk(call: Call, instance: str, given: Json, index: int, where: str) ->
         "description": params.get("description"),
         "sourceImage": params.get("sourceImage"),
         "sourceSnapshot": params.get("sourceSnapshot"),
+        **{key: params.get(key) for key in disk_body.SAVED},
     }
     body = {key: value for key, value in body.items() if value is not None}
-    if given.get("boot") and not {"sourceImage", "sourceSnapshot"} & set(body):
+    if given.get("boot") and not {"sourceImage", "sourceSnapshot", *disk_body.SAVED} & set(body):
         raise errors.required(f"{where}.initializeParams.sourceImage")
     return disk_body.plan(call, body, where=f"{where}.initializeParams")
 

@@ -143,7 +143,7 @@ class Dispatcher:
 
 
 def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
-    if text == "" and parameter.type != "string":
+    if text == "" and (parameter.wide or parameter.type != "string"):
         return
     value = parameter.parse(text)
     if parameter.repeated:

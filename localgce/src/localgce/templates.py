@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from localgce import errors
 from localgce.call import Call
 from localgce.errors import Json
 
 
 def body_of(call: Call) -> Json:
-    """The call's body, over the properties of `sourceInstanceTemplate` when one is named."""
+    """The call's body, over the properties of the template or machine image that it names."""
+    machine_image = call.query.get("sourceMachineImage") or call.body.get("sourceMachineImage")
+    if machine_image:
+        return _from_machine_image(call, machine_image)
     source = call.query.get("sourceInstanceTemplate")
     if not source:
         return call.body
@@ -28,6 +32,22 @@ def merged(call: Call, properties: Json, body: Json) -> Json:
             disk = {**disk, "initializeParams": {**params, "diskType": kind}}
         disks.append(disk)
     return {**result, "disks": disks} if disks else result
+
+
+def _from_machine_image(call: Call, source: str) -> Json:
+    image = call.at(call.link(source, "sourceMachineImage"))
+    if image.kind != "machineImages":
+        raise errors.invalid("sourceMachineImage", source, "The URL is malformed.")
+    properties = image.body["instanceProperties"]
+    disks = [_saved_disk(disk, image.link) for disk in properties["disks"]]
+    body = merged(call, {**properties, "disks": disks}, call.body)
+    return {**body, "sourceMachineImage": image.link}
+
+
+def _saved_disk(disk: Json, image: str) -> Json:
+    params = {"sourceMachineImage": image, "sourceMachineImageDiskDeviceName": disk["deviceName"]}
+    size = {"diskSizeGb": disk["diskSizeGb"]}
+    return {**disk, "initializeParams": {**size, **params}}
 
 
 def _in_zone(call: Call, value: str, collection: str) -> str:

@@ -31,7 +31,7 @@ def get_serial_port_output(call: Call) -> Json:
     """What a serial port said, from `start` on."""
     instance = call.record()
     port = call.query.get("port", 1)
-    start = int(call.query.get("start", 0))
+    start = call.query.get("start", 0)
     contents, first, following = call.service.lifecycle.serial(instance, port, start)
     return {
         "kind": "compute#serialPortOutput",
