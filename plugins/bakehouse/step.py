@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
 from pydantic import BaseModel
 
+from bakehouse.cloud.links import ResourceLink
 from bakehouse.cloud.operations import verdict, zone_of
 from bakehouse.cloud.request import request_id
 from bakehouse.errors import NotNow, StopEverything, TryAgain
@@ -40,6 +41,8 @@ class Step(BaseOperator):
     :param gcp_conn_id: the Google Cloud connection.
     """
 
+    operator_extra_links = (ResourceLink(),)
+
     def __init__(
         self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
     ) -> None:
@@ -50,6 +53,7 @@ class Step(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.turn = 0  # how often this try has been blocked, for a fresh requestId after each
         self.blocked_since = ""
+        self.resource_page = ""  # what this try has made, for the link
 
     def act(self, context: Context) -> Any:
         """The step's own work."""

@@ -71,3 +71,14 @@ async def test_a_poller_that_has_gone_to_sleep_wakes_up_again() -> None:
     await asyncio.sleep(0.2)
     tick: Tick = await asyncio.wait_for(poller(server).next(), timeout=1)
     assert tick.items
+
+
+def test_a_loop_that_has_ended_leaves_nothing_to_the_next_one() -> None:
+    server = Server()
+
+    async def once() -> Tick:
+        return await Poller.of("one key", server.fetch, 60).next()
+
+    for _ in range(20):
+        assert asyncio.run(once()).items
+    assert server.calls == 20

@@ -27,10 +27,15 @@ def sla_of(found: Any) -> Any:
     return getattr(found, "sla", None) or getattr(found, "partial_kwargs", {}).get("sla")
 
 
+def bases_of(found: Any) -> list[str]:
+    kind = getattr(found, "operator_class", type(found))
+    return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
+
+
 def task(found: Any) -> dict[str, Any]:
     return {
         "class": f"{type(found).__module__}.{type(found).__qualname__}",
-        "bases": [base.__module__ for base in type(found).__mro__],
+        "bases": bases_of(found),
         "owner": found.owner,
         "doc": found.doc_md or "",
         "retries": found.retries,

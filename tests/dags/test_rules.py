@@ -17,7 +17,8 @@ pytestmark = pytest.mark.timeout(120)
 
 PARSE_SECONDS = 2.0
 PACKAGE = PROJECT / "plugins" / "bakehouse"
-MAKES = re.compile(r"\.(insert_instance|insert_disk)\(|lease\b.*\.(take|acquire|hold)\(")
+MAKES = re.compile(r"\.(insert_instance|insert_disk)\(")
+TAKES = re.compile(r"\bacquire\(")
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -80,6 +81,13 @@ def test_what_can_make_a_machine_a_disk_or_a_lease_lies_between_setup_and_teardo
         assert task["teardown"] or is_inside(task, tasks), f"{task['dag']}.{task['id']}"
 
 
+def test_whoever_takes_a_lease_is_a_setup(tasks: Tasks) -> None:
+    """So that its teardown gives the lease back on every way out."""
+    takers = [task for task in tasks.values() if TAKES.search(code_of(task["bases"][0])[0])]
+    assert takers
+    assert offenders({f"{t['dag']}.{t['id']}": t for t in takers}, "setup") == []
+
+
 def test_a_teardown_that_fails_fails_the_run(tasks: Tasks) -> None:
     teardowns = [task for task in tasks.values() if task["teardown"] and task["id"] != "sla_watch"]
     assert teardowns
@@ -119,42 +127,60 @@ def is_inside(task: dict[str, Any], tasks: Tasks) -> bool:
 
 
 def makes_something(task: dict[str, Any]) -> bool:
-    """By the code of its class: itself, and what its stage imports from its own folder."""
-    modules = [base for base in task["bases"] if base.startswith("bakehouse.")]
-    return any(MAKES.search(source(module)) for base in modules for module in reach(base))
-
-
-@cache
-def reach(module: str) -> frozenset[str]:
-    """The module and those of its own stage that it imports, whatever the depth."""
-    stage = module.rsplit(".", 1)[0]
-    found, waiting = set[str](), [module]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name.startswith(f"{stage}.") and name.count("."):
-            found.add(name)
-            waiting += imported(name)
-    return frozenset(found)
-
-
-@cache
-def imported(module: str) -> tuple[str, ...]:
-    tree = ast.parse(source(module))
-    return tuple(
-        node.module
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and is_file(node.module)
+    """By its code: the classes it is made of, and what they use of their own stage."""
+    return any(
+        MAKES.search(text)
+        for base in task["bases"]
+        if base.startswith("bakehouse.")
+        for text in code_of(base)
     )
 
 
 @cache
+def code_of(base: str) -> tuple[str, ...]:
+    """Source of a class, and of every module of its stage that it uses, whatever the depth."""
+    module, _, name = base.rpartition(".")
+    (found,) = (n for n in tree(module).body if isinstance(n, ast.ClassDef) and n.name == name)
+    used = {n.id for n in ast.walk(found) if isinstance(n, ast.Name)}
+    inside = [target for target, _ in imports(found)]
+    beside = [target for target, alias in imports(tree(module)) if alias in used]
+    modules = reach(tuple(inside + beside), stage=module.rpartition(".")[0])
+    return (ast.unparse(found), *map(source, sorted(modules)))
+
+
+def reach(modules: tuple[str, ...], stage: str) -> set[str]:
+    found, waiting = set[str](), list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name.startswith(f"{stage}."):
+            found.add(name)
+            waiting += [target for target, _ in imports(tree(name))]
+    return found
+
+
+def imports(node: ast.AST) -> list[tuple[str, str]]:
+    """Files of Bakehouse that are imported below the node, with the name that each import binds."""
+    return [
+        (target, alias.asname or alias.name)
+        for found in ast.walk(node)
+        if isinstance(found, ast.ImportFrom) and found.module
+        for alias in found.names
+        for target in (found.module, f"{found.module}.{alias.name}")
+        if path_of(target).is_file()
+    ]
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(source(module))
+
+
+@cache
 def source(module: str) -> str:
-    return path_of(module).read_text() if is_file(module) else ""
-
-
-def is_file(module: str) -> bool:
-    return module.startswith("bakehouse.") and path_of(module).is_file()
+    return path_of(module).read_text()
 
 
 def path_of(module: str) -> Path:
+    if not module.startswith("bakehouse."):
+        return PACKAGE / "nothing"
     return PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")

@@ -31,6 +31,7 @@ class BuilderStep(GitStep):
     def ensure_builder(self, context: Context, plan: BakePlan, attempt: str) -> BuilderVm:
         """The builder of this attempt: the run's others are deleted, it is made if absent."""
         vm = builder.builder_at(plan, attempt)
+        self.resource_page = self.compute.instance_page(vm.zone, vm.name)
         found = self.compute.instance(vm.zone, vm.name)
         if found is None:
             self._delete_others(context, plan, vm)
@@ -121,6 +122,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         """The builder has come to rest: what its disk is worth."""
         plan = self.received(context, "plan_bake", BakePlan)
         machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
+        self.resource_page = self.compute.instance_page(machine.zone, machine.name)
         verdict = judge(facts)
         if verdict is None:
             raise TryAgain(f"{machine.name} came to rest, and then it moved again")

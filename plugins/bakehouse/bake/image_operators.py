@@ -24,6 +24,7 @@ class CreateImage(GitStep):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
+        self.resource_page = self.compute.image_page(plan.image_name)
         image = self.compute.image(plan.image_name)
         disk = self.compute.disk(built.builder.zone, built.builder.name)
         do = candidate.next_step(plan, image, disk)
@@ -83,6 +84,7 @@ class LabelImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
+        self.resource_page = self.compute.image_page(plan.image_name)
         image = self.compute.image(plan.image_name)
         if image is None:
             raise StopEverything(f"{plan.image_name} is gone: clear create_image and downstream")

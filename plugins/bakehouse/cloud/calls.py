@@ -56,6 +56,11 @@ class Calls(GoogleBaseHook):
         return str(self.project_id)
 
     @property
+    def endpoint(self) -> str | None:
+        """Of a server that is not Google's own."""
+        return self.extras.get("api_endpoint") or None
+
+    @property
     def poll_interval(self) -> float:
         """Seconds between two looks of a waiting trigger."""
         return float(self.extras.get("poll_interval") or 5.0)
@@ -73,7 +78,7 @@ class Calls(GoogleBaseHook):
     def _client(self) -> Any:
         http = self._authorize()
         http.http.timeout = CALL_TIMEOUT
-        endpoint = self.extras.get("api_endpoint")
+        endpoint = self.endpoint
         options = (
             ClientOptions(api_endpoint=f"{endpoint.rstrip('/')}/compute/v1/") if endpoint else None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+from bakehouse.cloud import links
 from bakehouse.cloud.calls import Calls, Missing, Resource, Taken, Unsure
 from bakehouse.cloud.request import request_id
 from bakehouse.errors import StopEverything
@@ -14,6 +15,16 @@ __all__ = ["ComputeHook", "Missing", "Resource", "Taken", "Unsure", "hook_of", "
 
 class ComputeHook(Calls):
     """Compute Engine v1 of one connection."""
+
+    # -- pages ----------------------------------------------------------------------------------
+
+    def image_page(self, name: str) -> str:
+        """Where a person can look at the image."""
+        return links.image_page(self.project, name, self.endpoint)
+
+    def instance_page(self, zone: str, name: str) -> str:
+        """Where a person can look at the machine."""
+        return links.instance_page(self.project, zone, name, self.endpoint)
 
     # -- images ---------------------------------------------------------------------------------
 

@@ -69,6 +69,14 @@ class Poller:
             self._waiting -= 1
 
     async def _run(self) -> None:
+        try:
+            await self._tick_while_awaited()
+        finally:
+            # also when the loop ends: another loop may get the same id, and must not find this one
+            self._all.pop(self.key, None)
+            self._thread.shutdown(wait=False)
+
+    async def _tick_while_awaited(self) -> None:
         wait = self.interval
         while True:
             tick = await self._look()
@@ -78,8 +86,6 @@ class Poller:
                 done.set_result(tick)
             await asyncio.sleep(wait)
             if self._waiting == 0:
-                self._all.pop(self.key, None)
-                self._thread.shutdown(wait=False)
                 return
 
     async def _look(self) -> Tick:

@@ -30,6 +30,7 @@ class PromoteImage(Step):
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
         wanted = promotion(plan.family, str(context["dag_run"].run_type))
+        self.resource_page = self.compute.image_page(tested.name)
         image = self.compute.image(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise StopEverything(f"{tested.name} is not there any more: nothing to promote")

@@ -59,6 +59,7 @@ class SmokeTest(GitStep):
     ) -> dict[str, Any]:
         """The machine has said what there is to say."""
         plan = self.received(context, "plan_bake", BakePlan)
+        self.resource_page = self.compute.image_page(plan.image_name)
         smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
         verdict = judge(facts, timedelta(seconds=boot_time_limit))
         self._delete(context, smoke_machine)

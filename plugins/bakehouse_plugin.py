@@ -1,0 +1,14 @@
+"""What Airflow loads of Bakehouse; the rest of plugins/ is a library (see .airflowignore)."""
+
+from __future__ import annotations
+
+from airflow.sdk.plugins_manager import AirflowPlugin
+
+from bakehouse.cloud.links import ResourceLink
+
+
+class BakehousePlugin(AirflowPlugin):
+    """Links on the tasks."""
+
+    name = "bakehouse"
+    operator_extra_links = [ResourceLink()]  # ruff: ignore[mutable-class-default]  as Airflow declares it
