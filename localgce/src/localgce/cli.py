@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -101,6 +102,8 @@ def _run(work: object) -> None:
         asyncio.run(work)  # type: ignore[arg-type]
     except (MachineError, StateInUse, OSError) as error:
         raise _fail(str(error)) from None
+    except sqlite3.Error as error:
+        raise _fail(f"the state folder cannot be used: {error}") from None
 
 
 def _fail(message: str) -> typer.Exit:

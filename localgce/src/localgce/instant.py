@@ -7,26 +7,22 @@ ends when the machine stops. It sees a `Vm`; nothing of localgce need be importe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import runpy
 import sqlite3
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from localgce.instant_disks import TABLES, Content, InstantDisks
 from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
 
 log = logging.getLogger("localgce")
 RING = 1 << 20
 _TABLES = """
-CREATE TABLE IF NOT EXISTS contents (id TEXT PRIMARY KEY, size_gb INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS files (
-    id TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (id, path)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS running (machine TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS serial (machine TEXT NOT NULL, text BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS serial_machine ON serial (machine);
@@ -69,104 +65,6 @@ def load_guest(path: Path) -> Boot:
     return boot  # type: ignore[no-any-return]
 
 
-class Content(MutableMapping[str, str]):
-    """The files of one disk; every change is kept at once."""
-
-    def __init__(self, db: sqlite3.Connection, content_id: str) -> None:
-        self._db = db
-        self._id = content_id
-
-    def __getitem__(self, path: str) -> str:
-        row = self._db.execute(
-            "SELECT text FROM files WHERE id=? AND path=?", (self._id, path)
-        ).fetchone()
-        if row is None:
-            raise KeyError(path)
-        return str(row[0])
-
-    def __setitem__(self, path: str, text: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (self._id, path, text))
-
-    def __delitem__(self, path: str) -> None:
-        gone = self._db.execute("DELETE FROM files WHERE id=? AND path=?", (self._id, path))
-        if gone.rowcount == 0:
-            raise KeyError(path)
-
-    def __iter__(self) -> Iterator[str]:
-        rows = self._db.execute("SELECT path FROM files WHERE id=? ORDER BY path", (self._id,))
-        return iter([str(row[0]) for row in rows])
-
-    def __len__(self) -> int:
-        row = self._db.execute("SELECT count(*) FROM files WHERE id=?", (self._id,)).fetchone()
-        return int(row[0])
-
-
-class InstantDisks:
-    """Contents of disks and layers by id; a layer is just a content that nobody writes."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    async def create_blank(self, disk_id: str, size_gb: int) -> None:
-        """An empty disk."""
-        self._make(disk_id, size_gb)
-
-    async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None:
-        """A disk with the layer's files."""
-        if self._size(layer_id) is None:
-            raise MachineError(f"there is no layer {layer_id}")
-        if self._size(disk_id) is None:
-            self._copy(layer_id, disk_id, size_gb)
-
-    async def freeze(self, disk_id: str, layer_id: str) -> int:
-        """The disk's files of now as a layer; its size in bytes."""
-        size = self._size(disk_id)
-        if size is None:
-            raise MachineError(f"there is no disk {disk_id}")
-        if self._size(layer_id) is None:
-            self._copy(disk_id, layer_id, size)
-        row = self._db.execute(
-            "SELECT coalesce(sum(length(text)), 0) FROM files WHERE id=?", (layer_id,)
-        ).fetchone()
-        return int(row[0])
-
-    async def copy(self, disk_id: str, layer_id: str) -> int:
-        """The same."""
-        return await self.freeze(disk_id, layer_id)
-
-    async def import_layer(self, layer_id: str, path: Path) -> None:
-        """An image that comes from elsewhere is empty here."""
-        self._make(layer_id, 0)
-
-    async def resize(self, disk_id: str, size_gb: int) -> None:
-        """Note the new size."""
-        self._db.execute("UPDATE contents SET size_gb=? WHERE id=?", (size_gb, disk_id))
-
-    async def delete_disk(self, disk_id: str) -> None:
-        """Forget the disk."""
-        self._db.execute("DELETE FROM files WHERE id=?", (disk_id,))
-        self._db.execute("DELETE FROM contents WHERE id=?", (disk_id,))
-
-    async def delete_layer(self, layer_id: str) -> None:
-        """Forget the layer."""
-        await self.delete_disk(layer_id)
-
-    def _make(self, content_id: str, size_gb: int) -> None:
-        self._db.execute("INSERT OR IGNORE INTO contents VALUES (?, ?)", (content_id, size_gb))
-
-    def _size(self, content_id: str) -> int | None:
-        row = self._db.execute("SELECT size_gb FROM contents WHERE id=?", (content_id,)).fetchone()
-        return int(row[0]) if row else None
-
-    def _copy(self, source: str, target: str, size_gb: int) -> None:
-        with _transaction(self._db):
-            self._make(target, size_gb)
-            self._db.execute(
-                "INSERT OR REPLACE INTO files SELECT ?, path, text FROM files WHERE id=?",
-                (target, source),
-            )
-
-
 class InstantHost:
     """Makes instant machines; which of them ran is kept, so that a killed server finds them."""
 
@@ -178,7 +76,7 @@ class InstantHost:
         self.db = sqlite3.connect(folder / "instant.sqlite", isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
-        self.db.executescript(_TABLES)
+        self.db.executescript(TABLES + _TABLES)
         self.disks = InstantDisks(self.db)
         self.boot = boot
         self.world: World | None = None
@@ -418,14 +316,3 @@ class Vm:
         """The files of the boot disk."""
         first = self._machine.spec.attachments[0]
         return Content(self._machine.host.db, first.disk_id)
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[None]:
-    db.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

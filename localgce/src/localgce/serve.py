@@ -57,7 +57,11 @@ def _listen(port: int) -> socket.socket:
     # The protocol must be named: asyncio switches Nagle's delay off only where it is.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
     listener.listen(512)
     return listener
 

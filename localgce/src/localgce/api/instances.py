@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, instance_body, instance_works, templates
+from localgce import disk_works, errors, instance_body, templates
 from localgce.call import Call
 from localgce.errors import ApiError, Json
 from localgce.store import Record
-
-assert instance_works  # registers the works that are begun here
 
 _BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}
 

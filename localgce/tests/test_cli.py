@@ -1,0 +1,70 @@
+"""The command line: bad arguments and states are one line, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .gce import Gce
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`localgce ...`, to its end."""
+    command = [sys.executable, "-m", "localgce", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+def serve(state: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """A `serve` that cannot start."""
+    return run("serve", "--state", str(state), "--project", "demo", *options)
+
+
+def test_a_port_in_use_is_named(instant: Gce, tmp_path: Path) -> None:
+    port = instant.base.rsplit(":", 1)[1]
+    done = serve(tmp_path / "state", "--machines", "instant", "--port", port)
+    assert done.returncode == 1
+    line = f"localgce: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert done.stderr == line
+
+
+def test_a_state_that_is_none_is_said_so(tmp_path: Path) -> None:
+    broken = tmp_path / "state"
+    broken.mkdir()
+    (broken / "state.sqlite").write_text("no database at all, but long enough to be read as one")
+    done = serve(broken, "--machines", "instant", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr == "localgce: the state folder cannot be used: file is not a database\n"
+
+
+def test_a_state_that_is_a_file_is_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    done = serve(file, "--machines", "instant", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("localgce: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--machines", "paper"],
+        ["--port", "70000", "--machines", "instant"],
+        ["--clock", "sun", "--machines", "instant"],
+        ["--guest", "guest.py", "--machines", "qemu"],
+    ],
+)
+def test_options_that_make_no_sense(tmp_path: Path, options: list[str]) -> None:
+    done = serve(tmp_path / "state", *options)
+    assert done.returncode in {1, 2}
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_only_the_public_image_that_is_there() -> None:
+    done = run("image", "windows-95")
+    assert done.returncode == 1
+    assert done.stderr == "localgce: there is only debian-12, not windows-95\n"
