@@ -141,6 +141,39 @@ def test_no_call_gives_a_500(runner: Runner, call: tuple[str, str, str, bytes]) 
         assert body["error"]["errors"][0]["reason"]
 
 
+def spoil(body: Any, path: list[int], value: Any) -> Any:
+    """The body with what lies at the path replaced."""
+    if not path or not isinstance(body, (dict, list)) or not body:
+        return value
+    keys = list(body) if isinstance(body, dict) else list(range(len(body)))
+    key = keys[path[0] % len(keys)]
+    copy = body.copy()
+    copy[key] = spoil(body[key], path[1:], value)
+    return copy
+
+
+FULL = instance(
+    "vm-5",
+    metadata={"enable-guest-attributes": "TRUE"},
+    labels={"a": "b"},
+    tags={"items": ["x"]},
+    scheduling={"maxRunDuration": {"seconds": "60"}, "instanceTerminationAction": "STOP"},
+    serviceAccounts=[{"email": "default", "scopes": ["https://s"]}],
+    networkInterfaces=[{"network": "global/networks/default", "networkIP": "10.128.1.1"}],
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.lists(st.integers(0, 12), min_size=1, max_size=4), value=VALUES)
+def test_no_spoiled_insert_gives_a_500(runner: Runner, path: list[int], value: Any) -> None:
+    body = json.dumps(spoil(FULL, path, value)).encode()
+    vms = f"projects/demo/zones/{ZONE}/instances"
+    status, answer = runner.call("POST", vms, "", body)
+    assert status < 500, answer
+    if status == 200:
+        runner.call("DELETE", f"{vms}/{answer['targetLink'].rsplit('/', 1)[1]}", "", b"")
+
+
 @settings(max_examples=300, deadline=None)
 @given(path=st.text(max_size=60), query=st.text(max_size=30), body=st.binary(max_size=60))
 def test_no_garbage_gives_a_500(runner: Runner, path: str, query: str, body: bytes) -> None:

@@ -161,3 +161,14 @@ async def test_guest_attributes(service: Service, guest: httpx.AsyncClient) -> N
     assert (await guest.delete(f"{base}/ns/key")).status_code == 200
     assert (await guest.delete(f"{base}/ns/key")).status_code == 404
     assert (await guest.put(f"{V1}/instance/name", content="x")).status_code == 405
+
+
+async def test_recursive_text_of_everything(guest: httpx.AsyncClient) -> None:
+    await guest.put(f"{V1}/instance/guest-attributes/nS/keyOne", content="1")
+    own = await guest.get(f"{V1}/instance/guest-attributes/?recursive=true&alt=text")
+    assert own.text == "nS/keyOne 1\n"
+    text = (await guest.get(f"{V1}/instance/?recursive=true&alt=text")).text
+    assert "attributes/fooBar own\n" in text
+    assert "network-interfaces/0/ip 10.128.0.2\n" in text
+    assert "service-accounts/default/scopes https://scope/one\n" in text
+    assert "scheduling/on-host-maintenance MIGRATE\n" in text

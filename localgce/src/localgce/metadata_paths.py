@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _VERBATIM = {"attributes", "guestAttributes", "serviceAccounts"}
 _LINES = {"scopes", "aliases"}
+_VALUES = {"tags", *_LINES}  # lists that are values, not folders
 
 
 def kebab(name: str) -> str:
@@ -18,48 +20,38 @@ def kebab(name: str) -> str:
 
 def find(tree: Any, parts: list[str]) -> tuple[bool, Any, str]:
     """Whether there is something at the path, what it is, and the tree's own name for it."""
-    current, verbatim, own = tree, False, ""
+    current, own = tree, ""
     for part in parts:
-        if isinstance(current, list) and _is_folder(current, own):
-            if not (part.isascii() and part.isdigit() and int(part) < len(current)):
-                return False, None, ""
-            current, verbatim, own = current[int(part)], False, part
-            continue
-        if not isinstance(current, dict):
+        if not is_folder(current, own):
             return False, None, ""
-        names = {name if verbatim else kebab(name): name for name in current}
+        names = _names(current, own)
         if part not in names:
             return False, None, ""
-        own = names[part]
-        current = current[own]
-        verbatim = (not verbatim and own in _VERBATIM) or (verbatim and isinstance(current, dict))
-        if verbatim and own not in _VERBATIM and "email" in current:
-            verbatim = False  # one service account: its fields are the server's own again
+        own = str(names[part])
+        current = current[names[part]]
     return True, current, own
+
+
+def _names(folder: Any, own: str) -> dict[str, Any]:
+    """What the entries of a folder are called in a path, with their keys or indexes."""
+    if isinstance(folder, list):
+        return {str(index): index for index in range(len(folder))}
+    return {name if own in _VERBATIM else kebab(name): name for name in folder}
 
 
 def is_folder(value: Any, own: str) -> bool:
     """Whether the path of it ends in a slash."""
-    return isinstance(value, dict) or (isinstance(value, list) and _is_folder(value, own))
-
-
-def _is_folder(value: list[Any], own: str) -> bool:
-    """Lists of objects and of addresses are folders; `tags` and `scopes` are values."""
-    return own not in {"tags", *_LINES}
+    return isinstance(value, dict) or (isinstance(value, list) and own not in _VALUES)
 
 
 def listing(value: Any, own: str) -> str:
     """The entries of a folder, one in each line, folders with a slash."""
-    if isinstance(value, list):
-        return "".join(f"{i}/\n" if isinstance(v, dict) else f"{i}\n" for i, v in enumerate(value))
-    verbatim = own in _VERBATIM
     if "email" in value and "scopes" in value:  # a service account has two that are made on demand
         value = {**value, "identity": "", "token": ""}
-    lines = []
-    for name, item in sorted(value.items()):
-        shown = name if verbatim else kebab(name)
-        lines.append(f"{shown}/\n" if is_folder(item, name) else f"{shown}\n")
-    return "".join(lines)
+    entries = sorted(_names(value, own).items())
+    return "".join(
+        f"{shown}/\n" if is_folder(value[key], str(key)) else f"{shown}\n" for shown, key in entries
+    )
 
 
 def leaf_text(value: Any, own: str) -> str:
@@ -73,22 +65,16 @@ def leaf_text(value: Any, own: str) -> str:
 
 def recursive_text(value: Any, own: str) -> str:
     """`path value` in each line."""
-    lines: list[str] = []
-    _flatten(value, own, own in _VERBATIM, "", lines)
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in _lines(value, own, ""))
 
 
-def _flatten(value: Any, own: str, verbatim: bool, path: str, lines: list[str]) -> None:
-    if isinstance(value, dict):
-        for name, item in sorted(value.items()):
-            shown = name if verbatim else kebab(name)
-            inner = name in _VERBATIM and not verbatim
-            _flatten(item, name, inner, f"{path}/{shown}" if path else shown, lines)
-    elif isinstance(value, list) and _is_folder(value, own):
-        for index, item in enumerate(value):
-            _flatten(item, str(index), False, f"{path}/{index}" if path else str(index), lines)
-    else:
-        lines.append(f"{path} {leaf_text(value, own)}".strip())
+def _lines(value: Any, own: str, path: str) -> Iterator[str]:
+    if not is_folder(value, own):
+        yield f"{path} {leaf_text(value, own)}".strip()
+        return
+    for shown, key in sorted(_names(value, own).items()):
+        inner = own if own == "guestAttributes" else str(key)  # all names below it are the guest's
+        yield from _lines(value[key], inner, f"{path}/{shown}" if path else shown)
 
 
 def etag(value: Any) -> str:
