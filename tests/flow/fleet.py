@@ -124,14 +124,16 @@ class Members:
                 process.kill()
 
     def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, title: str) -> None:
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/0"
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
 
         def done() -> bool:
-            wanted = title.format(self._bed.airflow.call("GET", path)["id"])[:56]
-            found = [p for p in marked(self._state) if _command(p).startswith(wanted)]
-            for process in found:
+            found = self._bed.airflow.call("GET", path, params={"limit": 100})["task_instances"]
+            ids = [t["id"] for t in found if (t["task_id"], t["map_index"]) == (task_id, 0)]
+            titles = tuple(title.format(id_)[:56] for id_ in ids)
+            running = [p for p in marked(self._state) if titles and _command(p).startswith(titles)]
+            for process in running:
                 process.kill()
-            return bool(found)
+            return bool(running)
 
         wait_until(done, deadline, f"a process of {task_id}", every=0.1)
 
