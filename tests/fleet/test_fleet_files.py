@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.fleet.load import load_fleet, load_fleets
+from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.stages import sizes
 from bakehouse.recipe.load import Mistakes
 
@@ -93,3 +94,12 @@ def test_every_member_is_in_exactly_one_stage(stages: list[int | str], members: 
     assert len(found) == len(stages) + 1
     assert sum(found) == members
     assert min(found) >= 0
+
+
+def test_the_example_of_the_guide_is_right() -> None:
+    guide = (ROOT / "docs" / "fleets.md").read_text()
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    fleet = load_fleet(example, "include/fleets/web.yaml")
+    assert fleet.soak is not None
+    assert "`wait_for_fleet`" in guide
+    assert set(fleet.model_dump(exclude_unset=True)) <= set(Fleet.model_fields)
