@@ -64,10 +64,12 @@ class Line:
 class Airflow:
     """A logged-in client. Every call raises AirflowError with Airflow's own words."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(
+        self, url: str, user: str, password: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False, transport=transport)
 
     def close(self) -> None:
         self._client.close()
