@@ -66,9 +66,13 @@ class Lifecycle:
         return machine.serial(port, start)
 
     async def start(self, instance: Record) -> None:
-        """Switch on; RUNNING when the guest's processor runs."""
+        """Switch on; RUNNING when the guest's processor runs, TERMINATED when it cannot."""
         self._set(instance, "STAGING")
-        await self._switch_on(instance)
+        try:
+            await self._switch_on(instance)
+        except Exception:
+            self._off(instance, "TERMINATED")
+            raise
         current = self._service.store.again(instance)
         if current is None or instance.id not in self._live:
             return  # it was off again at once, and `_stopped` has said so
@@ -93,8 +97,13 @@ class Lifecycle:
 
     async def suspend(self, instance: Record) -> None:
         """Stop the processor, keep the memory."""
+        machine = self._need(instance)
         self._set(instance, "SUSPENDING")
-        await self._need(instance).pause()
+        try:
+            await machine.pause()
+        except Exception:
+            self._set(instance, "RUNNING")
+            raise
         now = stamp(self._service.clock.now())
         self._set(instance, "SUSPENDED", lastSuspendedTimestamp=now)
 
