@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakehouse.local.layout import Machines
+from bakehouse.local.supervise import TETHER
 
 GUEST = Path(__file__).with_name("instant_guest.py")
 DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
@@ -66,9 +69,14 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
 def make_public_image(progress: Callable[[str], None]) -> None:
     """Have debian-12 built unless it is in the cache; raises RuntimeError with its last words."""
-    command = localgce("image")
+    tether = [sys.executable, "-I", str(TETHER), "--parent", str(os.getpid())]
     with subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        # SIGINT lets it end the programs that it runs, and not itself alone
+        [*tether, "--signal", "SIGINT", "--", *localgce("image")],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so that Ctrl-C reaches it once, from here
     ) as process:
         last = ""
         assert process.stdout is not None  # PIPE was asked for
@@ -78,7 +86,7 @@ def make_public_image(progress: Callable[[str], None]) -> None:
                     last = line.strip()
                     progress(last)
         except BaseException:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
             raise
     if process.returncode != 0:
         raise RuntimeError(f"the public image could not be made: {last}")

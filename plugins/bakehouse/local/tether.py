@@ -1,11 +1,12 @@
 """Starts a program that must not outlive its parent. Run by path; needs Python's own library only.
 
-    python tether.py --parent PID|FILE [--name NAME --run FOLDER [--alone]] -- PROGRAM ARGUMENT...
+    python tether.py --parent PID|FILE [--signal SIGINT] [--name NAME --run FOLDER [--alone]]
+        -- PROGRAM ARGUMENT...
 
-The kernel sends the program SIGTERM when its parent ends, however it ends (PR_SET_PDEATHSIG
-outlasts exec). `--run` keeps NAME.pid and NAME.starts (one line for each start) there. `--alone`
-first kills what an earlier start of the same program left behind: Airflow's local workers wait
-for orders for ever when their scheduler was killed.
+The kernel sends the program SIGTERM, or the signal of that name, when its parent ends, however it
+ends (PR_SET_PDEATHSIG outlasts exec). `--run` keeps NAME.pid and NAME.starts (one line for each
+start) there. `--alone` first kills what an earlier start of the same program left behind:
+Airflow's local workers wait for orders for ever when their scheduler was killed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PROGRAM = "BAKEHOUSE_PROGRAM"
 
 def main(arguments: list[str]) -> int:
     options, command = parse(arguments)
-    die_with(parent_pid(options.parent))
+    die_with(parent_pid(options.parent), signal.Signals[options.signal])
     raise_open_files()
     if options.name:
         os.environ[PROGRAM] = options.name
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> int:
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", required=True)
+    parser.add_argument("--signal", default="SIGTERM")
     parser.add_argument("--name")
     parser.add_argument("--run")
     parser.add_argument("--alone", action="store_true")
@@ -56,10 +58,10 @@ def parent_pid(where: str) -> int:
     return int(where) if where.isdigit() else int(Path(where).read_text(encoding="ascii"))
 
 
-def die_with(parent: int) -> None:
+def die_with(parent: int, number: signal.Signals) -> None:
     """Tie this process to its parent; the parent may have died before the call, hence the look."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+    if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         sys.exit(0)
