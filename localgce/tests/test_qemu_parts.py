@@ -211,6 +211,23 @@ async def test_the_accelerator_can_be_told(tmp_path: Path, monkeypatch: pytest.M
     assert (await kvm.verdict(tmp_path)).accelerator == "tcg"
 
 
+async def test_a_verdict_is_kept_and_taken_back_when_kvm_fails_a_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes = []
+
+    async def probe(kernel: Path) -> kvm.Verdict:
+        probes.append(kernel)
+        return kvm.Verdict("kvm", "fine")
+
+    monkeypatch.setattr(kvm, "probe", probe)
+    kept = [await kvm._remembered(tmp_path / "kvm.json", Path("k")) for _ in range(2)]
+    assert [verdict.accelerator for verdict in kept] == ["kvm", "kvm"]
+    assert len(probes) == 1
+    kvm.distrust(tmp_path)
+    assert (await kvm._remembered(tmp_path / "kvm.json", Path("k"))).accelerator == "tcg"
+
+
 def test_what_is_missing_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     there = doctor.Check("qemu-img", True, "/usr/bin/qemu-img")
     missing = doctor.Check("socat", False, "is not installed", "apt-get install socat")

@@ -48,23 +48,31 @@ async def verdict(cache: Path) -> Verdict:
 
 
 async def _remembered(file: Path, kernel: Path) -> Verdict:
-    host = f"{platform.release()} {platform.version()} {_boot_id()}"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(file.read_text())
-        if kept["host"] == host:
+        if kept["host"] == _host():
             return Verdict(**kept["verdict"])
     found = await probe(kernel)
-    aside = file.with_suffix(f".{os.getpid()}.new")
-    aside.write_text(json.dumps({"host": host, "verdict": asdict(found)}))
-    aside.replace(file)
+    _remember(file, found)
     return found
 
 
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+def distrust(cache: Path) -> None:
+    """A machine has ended in KVM's own error after all: use TCG from now on."""
+    _remember(cache / "kvm.json", Verdict("tcg", "a machine with kvm ended in an internal error"))
+
+
+def _remember(file: Path, found: Verdict) -> None:
+    aside = file.with_suffix(f".{os.getpid()}.new")
+    aside.write_text(json.dumps({"host": _host(), "verdict": asdict(found)}))
+    aside.replace(file)
+
+
+def _host() -> str:
+    """What the verdict holds for: this kernel, until the computer starts again."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    started = boot.read_text().strip() if boot.exists() else ""
+    return f"{platform.release()} {platform.version()} {started}"
 
 
 async def probe(kernel: Path, accelerator: str = "kvm") -> Verdict:

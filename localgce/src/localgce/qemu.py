@@ -75,6 +75,10 @@ class QemuHost:
         """`kvm` where a probe has booted with it, else `tcg`."""
         return (await kvm.verdict(self._cache)).accelerator
 
+    def distrust(self) -> None:
+        """KVM has failed a machine."""
+        kvm.distrust(self._cache)
+
     def on(self, machine: QemuMachine) -> None:
         """The machine runs from now on."""
         self._machines[machine.spec.machine_id] = machine
@@ -276,6 +280,7 @@ class QemuMachine:
     def _crash(self) -> None:
         """KVM gave up: QEMU stays, paused for ever, so it must be ended."""
         self._reason = self._reason or StopReason.CRASHED
+        self._host.distrust()
         if self._process:
             self._process.kill()
 

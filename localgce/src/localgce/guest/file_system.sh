@@ -6,8 +6,9 @@ set -eu
 PATH=$PATH:/sbin:/usr/sbin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# device files are the kernel's business, and a normal user cannot make them
 mkdir "$work/root"
-tar -x -p --numeric-owner --xattrs --xattrs-include='*' -C "$work/root"
+tar -x -p --numeric-owner --xattrs --xattrs-include='*' --exclude='./dev/*' -C "$work/root"
 cat > "$work/mke2fs.conf" <<CONF
 [defaults]
     base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
