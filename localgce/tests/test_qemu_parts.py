@@ -217,6 +217,7 @@ async def test_a_verdict_is_kept_and_taken_back_when_kvm_fails_a_machine(
     probes = []
 
     async def probe(kernel: Path) -> kvm.Verdict:
+        await asyncio.sleep(0)
         probes.append(kernel)
         return kvm.Verdict("kvm", "fine")
 

@@ -25,8 +25,8 @@ async def run(
     it said, or with `hint`. When the caller is cancelled, the program and its children end.
     """
     words = [os.fspath(word) for word in command]
-    try:
-        process = await asyncio.create_subprocess_exec(
+    spawning = asyncio.create_task(
+        asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
             stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
@@ -34,20 +34,28 @@ async def run(
             start_new_session=True,
             env=os.environ | {"LC_ALL": "C.UTF-8"},
         )
-    except FileNotFoundError as error:
-        raise MachineError(hint or f"{words[0]} is not installed") from error
+    )
     try:
+        # a cancellation must not fall between the program's start and our knowing of it
+        process = await asyncio.shield(spawning)
         printed, said = await asyncio.gather(_all(process.stdout), _lines(process.stderr, line))
         code = await process.wait()
+    except FileNotFoundError as error:
+        raise MachineError(hint or f"{words[0]} is not installed") from error
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _end(spawning)
         raise
     if code != 0:
         last = said[-1] if said else f"exit code {code}"
         raise MachineError(f"{words[0]}: {last}" + (f" ({hint})" if hint else ""))
     return printed
+
+
+async def _end(spawning: asyncio.Task[asyncio.subprocess.Process]) -> None:
+    process = await spawning
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _all(stream: asyncio.StreamReader | None) -> str:
