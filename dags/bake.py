@@ -14,6 +14,7 @@ from bakehouse.fleet.load import load_fleets
 from bakehouse.promote.operators import PromoteImage, PublishImage
 from bakehouse.recipe.load import load_recipes
 from bakehouse.rollout.group import with_bake
+from bakehouse.sla.operators import watch_slas
 from bakehouse.smoke.operators import SmokeTest
 
 # A broken recipe has no DAG; dags/broken_recipes.py shows what is wrong with it.
@@ -22,7 +23,7 @@ recipes, _ = load_recipes(include / "recipes")
 fleets, _ = load_fleets(include / "fleets")
 
 for recipe in recipes:
-    with dag_of(recipe):
+    with dag_of(recipe) as dag:
         resolve_commit = ResolveCommit(**step(recipe, "resolve_commit"))
         plan_bake = PlanBake(recipe=recipe.name, **step(recipe, "plan_bake"))
         need_bake = NeedBake(**step(recipe, "need_bake"))
@@ -31,7 +32,7 @@ for recipe in recipes:
         create_image = CreateImage(**step(recipe, "create_image"))
         label_image = LabelImage(**step(recipe, "label_image"))
         smoke_test = SmokeTest(**step(recipe, "smoke_test"))
-        promote_image = PromoteImage(**step(recipe, "promote_image"))
+        promote_image = PromoteImage(notify=recipe.notify, **step(recipe, "promote_image"))
         publish_image = PublishImage(recipe=recipe.name, **step(recipe, "publish_image"))
         delete_builder = DeleteBuilder(**step(recipe, "delete_builder"))
 
@@ -41,3 +42,4 @@ for recipe in recipes:
         for replace_instances in with_bake(fleets, recipe.name):
             publish_image >> replace_instances
         smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)
+        watch_slas(dag, recipe.name, recipe.notify)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from bakehouse.fleet.stages import Stage, check_stages
 from bakehouse.fleet.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
+from bakehouse.notify.model import Channel
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import Frozen, RecipeName, ResourceName, ZoneName
 
@@ -85,6 +86,10 @@ class Fleet(Frozen):
     sla: dict[TaskId, Duration] = Field(default={}, description="for a task, such as {replace: 3h}")
     retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
         default={}, description="for a task, such as {replace: 5}"
+    )
+
+    notify: tuple[Channel, ...] = Field(
+        default=(), description="who is told, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
 
     def sla_of(self, task_id: TaskId) -> timedelta:

@@ -80,4 +80,3 @@ class News(BaseModel):
     dag_id: str
     run_id: str
     task_id: str = ""
-    image: str = ""

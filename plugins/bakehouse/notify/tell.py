@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from bakehouse.notify.model import Channel, News
+from bakehouse.notify.model import Channel, News, Occasion
 
 SWITCH = "bakehouse_notifications"  # Airflow variable: "on" turns notifications on
 
@@ -26,6 +26,22 @@ def tell(channels: Sequence[Channel], news: News) -> list[str]:
     if told:
         log.info("told %s: %s", ", ".join(told), news.title)
     return told
+
+
+def tell_of(
+    context: Any, channels: Sequence[Channel], occasion: Occasion, title: str, text: str
+) -> list[str]:
+    """The same from a task: the run is read from its context."""
+    ti = context["ti"]
+    news = News(
+        occasion=occasion,
+        title=title,
+        text=text,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+    )
+    return tell(channels, news)
 
 
 def _tell(channel: Channel, news: News) -> bool:

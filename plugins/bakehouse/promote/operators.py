@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -11,6 +12,7 @@ from bakehouse.bake import labels
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.errors import StopEverything
+from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.promotion import promotion, wants_family, wants_state
 from bakehouse.step import Step
 
@@ -25,6 +27,10 @@ def image_asset(recipe: str) -> Asset:
 
 class PromoteImage(Step):
     """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
+
+    def __init__(self, *, notify: Sequence[Channel] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notify = tuple(notify)
 
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
@@ -51,11 +57,16 @@ class PromoteImage(Step):
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
         from bakehouse.bake.record import record
+        from bakehouse.notify.tell import tell_of
 
         wanted = promotion(plan.family, str(context["dag_run"].run_type))
         where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
         record(context, plan, "promotion", wanted.reason, family=wanted.family, image_id=tested.id)
+        if wanted.family:
+            title = f"{tested.name} is promoted"
+            text = f"{where}; commit {plan.commit.sha}"
+            tell_of(context, self.notify, Occasion.PROMOTION, title, text)
         return tested.model_dump(mode="json")
 
 

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bakehouse.notify.model import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
@@ -196,6 +197,9 @@ class Recipe(Frozen):
     )
     retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
         default={}, description="for a task, such as {create_builder: 5}"
+    )
+    notify: tuple[Channel, ...] = Field(
+        default=(), description="who is told, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
     rebake: Literal["on_updates", "always", "never"] = Field(
         default="on_updates", description="on_updates, always or never"

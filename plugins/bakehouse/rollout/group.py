@@ -18,6 +18,7 @@ from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.tasks import TaskId
 from bakehouse.rollout.operators import ChooseImage, Hold, Pick, Plan, Release, Verdict
 from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
+from bakehouse.sla.operators import watch_slas
 
 EXECUTION_TIMEOUT = timedelta(minutes=15)  # of a worker at a time; a wait has its own deadline
 RETRY_DELAY = timedelta(seconds=10)
@@ -79,6 +80,7 @@ def roll_out_dag(fleet: Fleet) -> DAG:
         is_paused_upon_creation=False,
     ) as dag:
         replace_instances(fleet, image="{{ params.image }}")
+        watch_slas(dag, fleet.name, fleet.notify)
     return dag
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
 from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.notify.model import Occasion
 from bakehouse.reasons import Reason
 from bakehouse.rollout import members
 from bakehouse.rollout.ending import Ending, judge
@@ -116,6 +117,9 @@ class Plan(FleetStep):
         self._check(wanted, facts)
         self._tell(made)
         record_plan(context, made)
+        if made.changes:
+            names = ", ".join(change.name for change in made.changes)
+            self.tell(context, Occasion.ROLLOUT_START, f"moves to {image.name}", names)
         return made.model_dump(mode="json")
 
     def _check(self, wanted: set[str], facts: list[Member]) -> None:
@@ -181,7 +185,10 @@ class Verdict(FleetStep):
         record_end(context, made, reason, outcomes=outcomes)
         if ending is not Ending.GOOD:
             raise StopEverything(f"{reason.text}. {_first_failure(outcomes)}")
-        self.log.info("%d replaced, %d left alone", len(made.changes), len(made.skipped))
+        counts = f"{len(made.changes)} replaced, {len(made.skipped)} left alone"
+        self.log.info("%s", counts)
+        if made.changes:
+            self.tell(context, Occasion.ROLLOUT_FINISH, f"runs {made.image.name}", counts)
         return {"image": made.image.name, "outcomes": outcomes}
 
     def _short(self, task_id: str) -> str:

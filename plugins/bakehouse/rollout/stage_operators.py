@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.notify.model import Occasion
 from bakehouse.reasons import Reason
 from bakehouse.rollout import members
 from bakehouse.rollout.ending import stage_failed
@@ -180,6 +181,8 @@ class Settle(FleetStep):
         if not stage_failed(short):
             self.log.info("every stage has passed")
             return []
+        failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
+        self.tell(context, Occasion.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}")
         if self.fleet.on_failure == "halt":
             self.log.warning("a stage failed; the fleet stays as it is (on_failure: halt)")
             return []
@@ -187,7 +190,10 @@ class Settle(FleetStep):
         stages = range(len(self.fleet.stages), 0, -1)
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways = [way for swap in done if (way := self._way_back(swap)) is not None]
-        self.log.info("going back: %s", ", ".join(way.member for way in ways) or "nobody")
+        names = ", ".join(way.member for way in ways)
+        self.log.info("going back: %s", names or "nobody")
+        if ways:
+            self.tell(context, Occasion.ROLL_BACK, "goes back to the images it had", names)
         return [way.model_dump(mode="json") for way in ways]
 
     def _way_back(self, swap: Swap) -> Swap | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.errors import StopEverything
 from bakehouse.fleet.model import Fleet
+from bakehouse.notify.model import Occasion
 from bakehouse.recipe.names import run_label
 from bakehouse.rollout.lease import Lease, Owner
 from bakehouse.rollout.plan import RolloutPlan
@@ -64,6 +65,12 @@ class FleetStep(Step):
         if not self.lease().held_by(self.holder(context)):
             hold = self.near("hold")
             raise StopEverything(f"this run does not hold the fleet: clear {hold} and downstream")
+
+    def tell(self, context: Context, occasion: Occasion, title: str, text: str) -> None:
+        """The notifiers of the fleet's file."""
+        from bakehouse.notify.tell import tell_of
+
+        tell_of(context, self.fleet.notify, occasion, f"{self.fleet.name}: {title}", text)
 
     def states(self, context: Context) -> dict[str, str | None]:
         """Airflow's states of this run's tasks; a mapped one is `<task id>_<map index>`."""

@@ -10,6 +10,8 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
 
 from bakehouse.notify.model import Channel
+from bakehouse.notify.run_failed import RunFailed
+from bakehouse.sla.backstop import backstop
 
 
 class SlaWatch(BaseOperator):
@@ -57,24 +59,37 @@ class SlaWatch(BaseOperator):
 
 
 def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch | None:
-    """Give the DAG a watcher for every task that has an `sla`; the last line of a DAG.
+    """Give the DAG all that notices lateness and failure; the last line of a DAG.
+
+    A watcher for every task that has an `sla`, the run's own deadline behind it, and, when anybody
+    is to be told, the failure of a run.
 
     :param subject: the recipe or fleet.
     :param channels: who is told.
 
     A teardown whose failure does not fail the run: its state never decides the run's.
     """
-    promised = {task.task_id: getattr(task, "sla", None) for task in dag.tasks}
-    slas = {
-        task_id: sla.total_seconds()
-        for task_id, sla in promised.items()
-        if isinstance(sla, timedelta)
-    }
-    if not slas:
+    promised = {task.task_id: sla for task in dag.tasks if (sla := _sla_of(task)) is not None}
+    if not promised:
         return None
+    dag.deadline = [backstop(max(promised.values()), channels)]
+    if channels:
+        dag.on_failure_callback = RunFailed([c.model_dump(mode="json") for c in channels])
     told = [channel.model_dump(mode="json") for channel in channels]
     watch = SlaWatch(
-        task_id="sla_watch", slas=slas, subject=subject, channels=told, retries=3, dag=dag
+        task_id="sla_watch",
+        slas={task_id: sla.total_seconds() for task_id, sla in promised.items()},
+        subject=subject,
+        channels=told,
+        retries=3,
+        doc_md="Notices, while the run goes on, which task is later than its SLA.",
+        dag=dag,
     )
     watch.as_teardown(on_failure_fail_dagrun=False)
     return watch
+
+
+def _sla_of(task: Any) -> timedelta | None:
+    """A step's own; a mapped one keeps it among its partial arguments."""
+    found = getattr(task, "sla", None) or getattr(task, "partial_kwargs", {}).get("sla")
+    return found if isinstance(found, timedelta) else None

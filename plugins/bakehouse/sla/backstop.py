@@ -1,0 +1,45 @@
+"""The run's own deadline: Airflow's DeadlineAlert behind the watcher, seen in Browse → Deadlines.
+
+The scheduler notices it, so it holds while no triggerer runs; only the telling waits for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from bakehouse.notify.model import Channel, News, Occasion
+from bakehouse.notify.tell import tell
+
+NAME = "longest SLA of the run"
+
+
+def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
+    """Missed when the run has not succeeded `longest` after it was queued."""
+    told = [channel.model_dump(mode="json") for channel in channels]
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=longest,
+        callback=AsyncCallback(run_is_late, kwargs={"channels": told}),
+        name=NAME,
+    )
+
+
+async def run_is_late(channels: list[dict[str, Any]], context: dict[str, Any]) -> str:
+    """Called by the triggerer. Answers with text: a dict would end it for good (Airflow 3.3)."""
+    run, deadline = context["dag_run"], context["deadline"]
+    news = News(
+        occasion=Occasion.SLA_MISS,
+        title=f"{run['dag_id']} is late",
+        text=f"the run should have succeeded by {deadline['deadline_time']}",
+        dag_id=run["dag_id"],
+        run_id=run["dag_run_id"],
+    )
+    wanted = [Channel.model_validate(channel) for channel in channels]
+    told = await asyncio.to_thread(tell, wanted, news)
+    return f"{news.title}: {news.text}; told: {', '.join(told) or 'nobody'}"
