@@ -118,10 +118,7 @@ class Members:
         self._kill(dag_id, run_id, task_id, 5, "airflow worker -- {}")
 
     def kill_triggerer(self) -> None:
-        """kill -9 the triggerer and the process in which its triggers run."""
-        for process in marked(self._state):
-            if "airflow triggerer" in _command(process):
-                process.kill()
+        kill_triggerer(self._state)
 
     def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, title: str) -> None:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
@@ -182,3 +179,10 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def kill_triggerer(state: Path) -> None:
+    """kill -9 the triggerer of a stack and the process in which its triggers run."""
+    for process in marked(state):
+        if "airflow triggerer" in _command(process):
+            process.kill()

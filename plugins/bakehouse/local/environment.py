@@ -99,6 +99,9 @@ def _airflow_variables(
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
         # a task whose worker was killed is tried again after a minute instead of five
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+        # the waits of a triggerer that was killed go on after 12 s instead of 30
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": 4,
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 12,
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": 10,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": False,
     }
