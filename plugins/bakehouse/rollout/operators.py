@@ -6,14 +6,15 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.errors import StopEverything
+from bakehouse.lease.builders import run_state
+from bakehouse.lease.lease import Claim, Owner, acquire
 from bakehouse.notify.model import Occasion
 from bakehouse.reasons import Reason
 from bakehouse.rollout import members
 from bakehouse.rollout.ending import Ending, judge
-from bakehouse.rollout.lease import Claim, Owner, acquire
 from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
 from bakehouse.rollout.step import LEASE_TIME, REPLACE, FleetStep, now
 from bakehouse.rollout.strategies.swap import forward
@@ -62,7 +63,7 @@ class Hold(FleetStep):
 
     def _hold(self, context: Context, deadline: float) -> dict[str, Any]:
         me, lease = self.holder(context), self.lease()
-        decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: _state(context, owner))
+        decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: run_state(context, owner))
         if decision.claim is Claim.WAIT:
             self._wait(me, decision.why, deadline)
         self.log.info("holding the fleet %s: %s", self.fleet.name, decision.why)
@@ -70,8 +71,8 @@ class Hold(FleetStep):
 
     def _wait(self, me: Owner, why: str, deadline: float) -> None:
         from bakehouse.bake.record import ledger_base
-        from bakehouse.rollout.store import lease_name
-        from bakehouse.rollout.triggers import LeaseTrigger
+        from bakehouse.lease.store import lease_name
+        from bakehouse.lease.triggers import LeaseTrigger
 
         self.log.info("waiting for the fleet %s: %s", self.fleet.name, why)
         trigger = LeaseTrigger(
@@ -147,7 +148,7 @@ class Pick(FleetStep):
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         made, me = self.plan_of(context), self.holder(context)
-        decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: _state(context, o))
+        decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
         if decision.claim is not Claim.RENEW:
             self.lease().release(me, now())
             raise StopEverything(f"this run had lost the fleet: {decision.why}; clear hold")
@@ -223,14 +224,3 @@ _REASONS = {
 def _first_failure(outcomes: list[dict[str, Any]]) -> str:
     bad = [o for o in outcomes if o["way"] == "forward" and o["state"] != "replaced"]
     return f"{bad[0]['member']}: {bad[0]['state']}, {bad[0]['why']}" if bad else ""
-
-
-def _state(context: Context, owner: Owner) -> str | None:
-    """Airflow's state of the run that holds a lease; None when it knows no such run."""
-    try:
-        return str(context["ti"].get_dagrun_state(owner.dag_id, owner.run_id))
-    except AirflowRuntimeError as error:
-        detail = error.error.detail or {}
-        if detail.get("status_code") == 404:
-            return None
-        raise TryAgain(f"Airflow does not say how {owner} fares: {error}") from error

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.errors import StopEverything
 from bakehouse.fleet.model import Fleet
+from bakehouse.lease.lease import Lease, Owner
 from bakehouse.notify.model import Occasion
 from bakehouse.recipe.names import run_label
-from bakehouse.rollout.lease import Lease, Owner
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
 from bakehouse.step import Step
@@ -56,7 +56,7 @@ class FleetStep(Step):
     def lease(self) -> Lease:
         """The fleet's."""
         from bakehouse.bake.record import ledger_base
-        from bakehouse.rollout.store import lease_name, lease_of
+        from bakehouse.lease.store import lease_name, lease_of
 
         return lease_of(ledger_base(), lease_name(self.fleet.name))
 

@@ -1,4 +1,4 @@
-"""What a rollout waits for: a member's swap, the fleet's lease, the end of a stage's soak.
+"""What a rollout waits for: a member's swap.
 
 Blocking calls and log lines go to threads; the event loop is shared by every trigger.
 """
@@ -13,7 +13,6 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from bakehouse import comms
 from bakehouse.cloud import operations, poller
 from bakehouse.cloud.budget import ReadBudget
 from bakehouse.cloud.hook import hook_of, request_id
@@ -28,7 +27,6 @@ ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
 # A member is down while a step of its swap runs: asked for by name at first, then with all others.
 AT_FIRST = (0.5, 1.0, 1.0, 2.0, 3.0)
-POLL_LEASE = 5.0  # seconds between two looks at who has the fleet
 
 
 class SwapTrigger(CloudTrigger):
@@ -185,36 +183,3 @@ def _lost(facts: Facts) -> str:
     if facts.instance_id is None:
         return "the instance is not there"
     return f"instance {facts.instance_id} is {facts.status}, its next disk {facts.goal_disk}"
-
-
-class LeaseTrigger(CloudTrigger):
-    """Waits until a fleet's lease looks free; `{"free": bool, "why": str}`, at the deadline False.
-
-    Taking it is the worker's: whoever is quicker has it, and the other waits again.
-    """
-
-    def __init__(
-        self, *, ledger: str, name: str, owner: dict[str, str], deadline: float, **other: Any
-    ) -> None:
-        super().__init__(ledger=ledger, name=name, owner=owner, deadline=deadline, **other)
-        self.ledger, self.name, self.owner, self.deadline = ledger, name, owner, deadline
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
-        from bakehouse.rollout.lease import Claim, Owner, decide
-        from bakehouse.rollout.store import lease_of
-
-        me, shown = Owner.model_validate(self.owner), ""
-        while time.time() < self.deadline:
-            await asyncio.sleep(POLL_LEASE)
-            newest = await asyncio.to_thread(lambda: lease_of(self.ledger, self.name).newest())
-            holder = newest.owner if newest else me
-            state = await comms.dag_run_state(holder.dag_id, holder.run_id)
-            decision = decide(newest, me, state, datetime.now(UTC))
-            if decision.claim is not Claim.WAIT:
-                yield self.event(free=True, why=decision.why)
-                return
-            if decision.why != shown:
-                await asyncio.to_thread(self.log.info, "waiting: %s", decision.why)
-                shown = decision.why
-        yield self.event(free=False, why=shown)

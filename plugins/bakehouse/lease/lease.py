@@ -1,4 +1,4 @@
-"""One way into a fleet at a time: a lease by compare-and-swap, in the ledger's object store.
+"""One holder at a time: a lease by compare-and-swap, in the ledger's object store.
 
 A lease is a log, `<base>/leases/<name>/<generation>.json`, and its newest record is the truth. A
 record is only ever created, never changed, and creating is exclusive: of two who saw the same

@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.rollout.lease import KEPT, Claim, Lease, Owner, Record, UnsafeStore, acquire, decide
+from bakehouse.lease.lease import KEPT, Claim, Lease, Owner, Record, UnsafeStore, acquire, decide
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -120,7 +120,7 @@ def test_an_answer_that_got_lost_is_no_loss(tmp_path: Path) -> None:
             Path(path).write_bytes(value)
             raise FileExistsError(path)
 
-    import bakehouse.rollout.lease as module
+    import bakehouse.lease.lease as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LocalFileSystem", MemoryFileSystem)

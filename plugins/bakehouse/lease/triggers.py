@@ -1,0 +1,145 @@
+"""Waiting for a lease, or for one slot of many. Blocking calls go to threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from airflow.triggers.base import TriggerEvent
+
+from bakehouse import comms
+from bakehouse.cloud.triggers import CloudTrigger
+from bakehouse.lease import slots
+from bakehouse.lease.lease import Claim, Lease, Owner, Record, decide
+
+POLL_LEASE = 5.0  # seconds between two looks at who has it
+
+
+class LeaseTrigger(CloudTrigger):
+    """Waits until a lease looks free; `{"free": bool, "why": str}`, at the deadline False.
+
+    Taking it is the worker's: whoever is quicker has it, and the other waits again.
+    """
+
+    def __init__(
+        self, *, ledger: str, name: str, owner: dict[str, str], deadline: float, **other: Any
+    ) -> None:
+        super().__init__(ledger=ledger, name=name, owner=owner, deadline=deadline, **other)
+        self.ledger, self.name, self.owner, self.deadline = ledger, name, owner, deadline
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        from bakehouse.lease.store import lease_of
+
+        me, shown = Owner.model_validate(self.owner), ""
+        while time.time() < self.deadline:
+            await asyncio.sleep(POLL_LEASE)
+            newest = await asyncio.to_thread(lambda: lease_of(self.ledger, self.name).newest())
+            holder = newest.owner if newest else me
+            state = await comms.dag_run_state(holder.dag_id, holder.run_id)
+            decision = decide(newest, me, state, datetime.now(UTC))
+            if decision.claim is not Claim.WAIT:
+                yield self.event(free=True, why=decision.why)
+                return
+            if decision.why != shown:
+                await asyncio.to_thread(self.log.info, "waiting: %s", decision.why)
+                shown = decision.why
+        yield self.event(free=False, why=shown)
+
+
+class SlotTrigger(CloudTrigger):
+    """Waits for a builder's slot and takes it: `{"slot": int, "why": str}`, at the deadline None.
+
+    It takes the slot itself, for the run: were two hundred waiting tasks woken by one free slot,
+    each would need a worker to find out that another was quicker. A triggerer that dies in between
+    finds the slot held by this very run.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: str,
+        project: str,
+        owner: dict[str, str],
+        held_for: float,
+        deadline: float,
+        **other: Any,
+    ) -> None:
+        mine = {"ledger": ledger, "project": project, "owner": owner, "held_for": held_for}
+        super().__init__(**mine, deadline=deadline, **other)
+        self.ledger, self.project, self.owner = ledger, project, owner
+        self.held_for, self.deadline = held_for, deadline
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        me, why = Owner.model_validate(self.owner), ""
+        turnstile = Turnstile.of(self.ledger, self.project)
+        while time.time() < self.deadline:
+            await asyncio.sleep(POLL_LEASE)
+            turn = await turnstile.enter(me, timedelta(seconds=self.held_for))
+            if turn.slot is not None:
+                yield self.event(slot=turn.slot, why=turn.why)
+                return
+            if turn.why != why:
+                await asyncio.to_thread(self.log.info, "waiting: %s", turn.why)
+                why = turn.why
+        yield self.event(slot=None, why=why)
+
+
+class Turnstile:
+    """The slots of one project, looked at once a tick however many triggers wait for one."""
+
+    _all: ClassVar[
+        WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Turnstile]]
+    ] = WeakKeyDictionary()  # one for each event loop: its lock belongs to that
+
+    def __init__(self, ledger: str, project: str) -> None:
+        self.ledger, self.project = ledger, project
+        self._one = asyncio.Lock()
+        self._looked = float("-inf")
+        self._view = slots.View(0)
+        self._leases: dict[int, Lease] = {}
+
+    @classmethod
+    def of(cls, ledger: str, project: str) -> Turnstile:
+        """The one of this event loop."""
+        mine = cls._all.setdefault(asyncio.get_running_loop(), {})
+        return mine.setdefault((ledger, project), cls(ledger, project))
+
+    async def enter(self, me: Owner, held_for: timedelta) -> slots.Turn:
+        """One after the other: a slot, or who has them."""
+        async with self._one:
+            if time.monotonic() - self._looked >= POLL_LEASE:
+                self._view = await self._look()
+                self._looked = time.monotonic()
+            seen = self._view
+            if me in seen.held:
+                return slots.Turn(seen.held[me], "this run has it already")
+            for number, record in seen.free.items():
+                now = datetime.now(UTC)
+                lease = self._leases[number]
+                taken = await asyncio.to_thread(lease.take, me, record, now, held_for)
+                free = {n: r for n, r in self._view.free.items() if n != number}
+                held = {**self._view.held, **({me: number} if taken else {})}
+                self._view = slots.View(seen.limit, held, free)
+                if taken:
+                    return slots.Turn(number, "it was free")
+            return slots.Turn(None, seen.why)
+
+    async def _look(self) -> slots.View:
+        records, limit = await asyncio.to_thread(self._read)
+        holders = {r.owner for r in records.values() if r and not r.released}
+        states = {who: await comms.dag_run_state(who.dag_id, who.run_id) for who in holders}
+        return slots.view(records, states, limit, datetime.now(UTC))
+
+    def _read(self) -> tuple[dict[int, Record | None], int]:
+        from bakehouse.lease.builders import limit
+        from bakehouse.lease.store import builder_slots
+
+        allowed = limit()
+        self._leases = builder_slots(self.ledger, self.project, allowed)
+        return slots.newest(self._leases), allowed
