@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from tests.flow.fleet import Members
 
+from bakehouse.lease.lease import Lease, Owner
 from bakehouse.local.airflow_api import Run
 from bakehouse.local.testbed import Testbed
+
+pytestmark = pytest.mark.timeout(600)  # the first one waits for the stack and two bakes
 
 ROLL_OUT = "roll_out__web"
 GROUP = "replace_instances"
@@ -158,6 +163,37 @@ def test_4_of_two_runs_of_different_dags_one_waits(
     assert held.start is not None
     assert held.start >= released.start
     assert members.stops() == {"web-1": 2, "web-2": 2}
+
+
+def test_4_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
+    bed: Testbed, members: Members, old: str
+) -> None:
+    members.create(old, [])
+    ended = roll(bed, old)
+    folder = bed.stack.layout.airflow_home / "ledger" / "leases" / "fleet-web"
+    lease = Lease(LocalFileSystem(), str(folder))
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    for run_id, why in [(ended.run_id, "has ended: success"), ("none", "its time is over")]:
+        owner = Owner(dag_id=ROLL_OUT, run_id=run_id)
+        assert lease.take(owner, lease.newest(), long_ago, timedelta(hours=12))
+        run = roll(bed, old)
+        assert run.state == "success"
+        assert why in bed.log(run, f"{GROUP}.hold")
+        newest = lease.newest()
+        assert newest is not None
+        assert (newest.owner.run_id, newest.released) == (run.run_id, True)
+
+
+def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    members.create(old, ["web-1"])
+    run = roll(bed, new)
+    bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.replace_1"])
+    again = bed.airflow.wait(ROLL_OUT, run.run_id, 120)
+    assert again.state == "success", states(bed, run)
+    assert members.stops() == {"web-1": 1}
+    assert "holding the fleet" in bed.log(run, f"{GROUP}.hold")  # the lease was taken again
 
 
 def _key(run: Run) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from bakehouse.errors import StopEverything, TryAgain
@@ -59,12 +60,13 @@ def release(context: Context, project: str) -> list[int]:
 def run_state(context: Context, owner: Owner) -> str | None:
     """Airflow's state of the run that holds a lease; None when it knows no such run."""
     try:
-        return str(context["ti"].get_dagrun_state(owner.dag_id, owner.run_id))
+        state = context["ti"].get_dagrun_state(owner.dag_id, owner.run_id)
     except AirflowRuntimeError as error:
         detail = error.error.detail or {}
         if detail.get("status_code") == 404:
             return None
         raise TryAgain(f"Airflow does not say how {owner} fares: {error}") from error
+    return DagRunState(state).value  # an enum whose str() is not its value
 
 
 def _slots(project: str, limit: int) -> dict[int, Lease]:
