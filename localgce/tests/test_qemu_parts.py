@@ -20,7 +20,7 @@ from localgce import doctor, kvm, qemu_command, qemu_process, qemu_serial
 from localgce.commands import run
 from localgce.guest import bootable
 from localgce.machine import Attachment, MachineError, MachineSpec, Nic
-from localgce.qemu_files import MachineFiles, socket_path
+from localgce.qemu_files import MachineFiles, socket_path, sweep_links
 from localgce.qemu_names import Names, NameServer
 
 SPEC = MachineSpec(
@@ -72,7 +72,11 @@ def test_a_path_too_long_for_a_socket_is_reached_through_a_link(tmp_path: Path) 
     assert (folder / "qmp.sock").is_socket()
     assert socket_path(folder / "qmp.sock") == short
     assert socket_path(tmp_path / "qmp.sock") == tmp_path / "qmp.sock"
-    short.parent.unlink()
+    sweep_links()
+    assert short.parent.is_symlink()
+    shutil.rmtree(folder)
+    sweep_links()
+    assert not short.parent.is_symlink()
 
 
 def test_serial_pages_by_offset_and_counts_from_the_end(tmp_path: Path) -> None:

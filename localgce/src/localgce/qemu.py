@@ -18,7 +18,7 @@ from localgce import kvm, qemu_command, qemu_network, qemu_process, qemu_serial
 from localgce.commands import run
 from localgce.layers import Layers
 from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
-from localgce.qemu_files import MachineFiles, socket_path
+from localgce.qemu_files import MachineFiles, socket_path, sweep_links
 from localgce.qemu_names import Names, NameServer
 from localgce.qemu_process import Process
 from localgce.qemu_session import Session
@@ -51,6 +51,7 @@ class QemuHost:
             packages = sorted({_PROGRAMS[name] for name in missing})
             raise MachineError(f"real machines need the packages {', '.join(packages)}")
         self._folder.mkdir(parents=True, exist_ok=True)
+        sweep_links()
         await self.disks.open()
         await self._name_server.open(self.name_socket)
         self._trimming = asyncio.create_task(self._trim())
@@ -189,6 +190,7 @@ class QemuMachine:
         await self.kill()
         self._host.names.remove(self.spec)
         await asyncio.to_thread(shutil.rmtree, self._files.folder, ignore_errors=True)
+        sweep_links()
 
     async def attach(self, attachment: Attachment) -> None:
         """Plug in a SCSI disk."""

@@ -52,11 +52,22 @@ def socket_path(path: Path) -> Path:
     path = path.absolute()
     if len(os.fsencode(path)) <= _LONGEST and re.fullmatch(r"[\w/.+@-]+", str(path), re.ASCII):
         return path
-    digest = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
-    link = Path(tempfile.gettempdir()) / f"localgce-{os.getuid()}-{digest}"
+    link = _link(path.parent)
     if not link.is_symlink():
         link.symlink_to(path.parent)
     # a folder for everyone: somebody else may have put a link of that name there
     if link.lstat().st_uid != os.getuid() or link.readlink() != path.parent:
         raise MachineError(f"{link} is not a link of this user's to {path.parent}; remove it")
     return link / path.name
+
+
+def sweep_links() -> None:
+    """Remove this user's links to folders that are no more."""
+    for link in Path(tempfile.gettempdir()).glob(f"localgce-{os.getuid()}-*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink(missing_ok=True)
+
+
+def _link(folder: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"localgce-{os.getuid()}-{digest}"
