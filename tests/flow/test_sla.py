@@ -30,7 +30,7 @@ sla: {resolve_commit: 10m, wait_for_shutdown: 10s, smoke_test: 12s}
 notify:
   - notifier: smtp
     arguments: {to: ops@example.com, from_email: bakehouse@example.com}
-    on: [sla_miss, promotion]
+    occasions: [sla_miss, promotion]
 """
 
 

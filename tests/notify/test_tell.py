@@ -50,7 +50,7 @@ def test_the_notifier_renders_its_arguments_with_the_news() -> None:
 
 
 def test_a_channel_hears_only_the_occasions_it_asked_for() -> None:
-    assert tell([channel("x", on=(Occasion.PROMOTION,))], NEWS) == []
+    assert tell([channel("x", occasions=(Occasion.PROMOTION,))], NEWS) == []
     assert Recorder.told == []
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: a recipe baked end to end on this machine, checked from outside, nothing left."""
+"""`make demo`: bake and roll out on this machine, look from outside, leave nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bakehouse.local import machines, processes
+from bakehouse.local import demo_fleet, machines, processes
 from bakehouse.local.airflow_api import Airflow, AirflowError, Run, Task
+from bakehouse.local.demo_fleet import Seen
 from bakehouse.local.follow import Follower, error_lines, name
 from bakehouse.local.gce_api import Compute, ComputeError
 from bakehouse.local.health import Unhealthy
@@ -21,7 +22,9 @@ from bakehouse.recipe.source import Commit, Repository, SourceError
 
 RECIPE = "web"
 DAG = f"bake__{RECIPE}"
-BAKE_DEADLINE = {"qemu": 1500.0, "instant": 300.0}  # seconds
+RUN_DEADLINE = {"qemu": 2400.0, "instant": 300.0}  # seconds
+WATCHER = "sla_watch"
+OLDER = {"page": "Baked the day before"}
 PARSE_DEADLINE = 90.0
 
 
@@ -43,6 +46,14 @@ class Demo:
     compute: Compute = field(init=False)
     run: Run = field(init=False)
     image: dict[str, Any] = field(init=False)
+    older: str = field(init=False)
+    before: dict[str, Seen] = field(init=False)
+    silent: dict[str, float] = field(init=False, default_factory=dict)
+
+    @property
+    def real(self) -> bool:
+        """The machines are real, so they serve pages."""
+        return self.choice.machines == "qemu"
 
     def __post_init__(self) -> None:
         self.stack = Stack(
@@ -81,9 +92,32 @@ def start_stack(demo: Demo) -> None:
     demo.compute = Compute(record.gce_url, record.gce_project)
 
 
-def bake(demo: Demo) -> None:
+def bake_older(demo: Demo) -> None:
+    """What the fleet runs at first: the same commit with another page, not rolled out."""
     demo.airflow.wait_for_dag(DAG, PARSE_DEADLINE)
-    demo.run = run_dag(demo, DAG, {"git_ref": demo.commit.sha})
+    conf = {"git_ref": demo.commit.sha, "vars": OLDER, "roll_out": False}
+    run = run_dag(demo, DAG, conf)
+    demo.older = demo.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"]
+
+
+def make_fleet(demo: Demo) -> None:
+    """The instances of include/fleets/web.yaml, from the older image, as their owner makes them."""
+    demo_fleet.create(demo.compute, demo.older, demo.choice.machines)
+    demo.before = demo_fleet.look(demo.compute, demo.real)
+    for member, seen in demo.before.items():
+        page = f", its page: {seen.page['page']!r}" if seen.page else ""
+        demo.report.line(f"{member} runs {seen.boot_image} at {seen.internal_ip}{page}")
+
+
+def bake(demo: Demo) -> None:
+    """The bake of HEAD, which ends by rolling the image out over the fleet."""
+    watcher = demo_fleet.Watcher(demo.compute) if demo.real else None
+    if watcher:
+        watcher.start()
+    try:
+        demo.run = run_dag(demo, DAG, {"git_ref": demo.commit.sha})
+    finally:
+        demo.silent = watcher.stop() if watcher else {}
 
 
 def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
@@ -92,7 +126,7 @@ def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
     demo.report.line(f"{dag_id} runs as {run_id}")
     follower = Follower(demo.airflow, demo.report, dag_id, run_id)
     try:
-        run = demo.airflow.wait(dag_id, run_id, BAKE_DEADLINE[demo.choice.machines], follower)
+        run = demo.airflow.wait(dag_id, run_id, RUN_DEADLINE[demo.choice.machines], follower)
     finally:
         demo.report.quiet()
     if run.state != "success":
@@ -131,25 +165,36 @@ def check_image(demo: Demo) -> None:
     demo.report.line(f"{demo.image['name']} is READY and the newest of {plan['family']}", "green")
 
 
+def check_members(demo: Demo) -> None:
+    """Each member, from outside: the new image and page, and all else as it was."""
+    after = demo_fleet.look(demo.compute, demo.real)
+    for member, now in after.items():
+        image, sha = demo.image["name"], demo.commit.sha
+        wrong = demo_fleet.changed(demo.before[member], now, image, sha, demo.real)
+        claim(not wrong, f"{member}: {'; '.join(wrong)}")
+        page = f", its page: {now.page['page']!r}, {now.page['greeting']!r}" if now.page else ""
+        kept = "id, address, metadata and data as before"
+        demo.report.line(f"{member} runs {now.boot_image}{page}; {kept}", "green")
+    for member, seconds in demo.silent.items():
+        demo.report.line(f"{member} served no page for {seconds:.0f} s at the longest")
+
+
 def check_nothing_left(demo: Demo) -> None:
-    """The run cleaned up by itself: builder, smoke machine and their disks are gone."""
-    for kind, found in (
-        ("instances", demo.compute.instances()),
-        ("disks", demo.compute.disks()),
-    ):
-        names = ", ".join(item["name"] for item in found)
-        claim(not found, f"the run left {kind} behind: {names}")
-    demo.report.line("the run left no instance and no disk", "green")
+    """The runs cleaned up by themselves: only the fleet and its own disks stand."""
+    left = demo_fleet.leftovers(demo.compute)
+    claim(not left, f"the runs left {', '.join(left)} behind")
+    demo.report.line("the runs left no instance and no disk besides the fleet's", "green")
 
 
 def show_table(demo: Demo) -> None:
     tasks = demo.airflow.tasks(DAG, demo.run.run_id)
     demo.report.table(
-        f"{RECIPE}, baked on {demo.choice.machines} machines",
+        f"{RECIPE}, baked and rolled out on {demo.choice.machines} machines",
         [
             ("image", demo.image["name"]),
             ("git hash", demo.image["labels"]["git-sha"]),
             ("family", demo.image["family"]),
+            ("fleet", ", ".join(demo.before)),
             ("packages", demo.image["labels"].get("packages", "not told")),
             ("seconds per step", seconds_of(steps_of(tasks))),
         ],
@@ -160,6 +205,8 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
     """Seconds of each task, and of a task group as a whole, in the order of their starts."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for task in tasks:
+        if task.task_id == WATCHER:
+            continue  # it lasts as long as the run
         if task.start is not None and task.end is not None and task.state != "skipped":
             step = task.task_id.split(".")[0]
             start, end = spans.get(step, (task.start, task.end))
@@ -178,9 +225,12 @@ STEPS = (
     Step("what is baked", name_commit),
     Step("the public image", make_image),
     Step("localgce and Airflow", start_stack),
-    Step("the bake", bake),
+    Step("the older image", bake_older),
+    Step("the fleet", make_fleet),
+    Step("the bake, and the rollout", bake),
     Step("the image, from outside", check_image),
-    Step("what the run left", check_nothing_left),
+    Step("the members, from outside", check_members),
+    Step("what the runs left", check_nothing_left),
     Step("the result", show_table),
 )
 

@@ -54,8 +54,9 @@ class Channel(BaseModel):
     arguments: dict[str, Any] = Field(
         default={}, description="of the notifier; templates see `news`"
     )
-    on: tuple[Occasion, ...] = Field(
-        default=tuple(Occasion), description="occasions, such as [failure, sla_miss]"
+    # not `on`: YAML 1.1 reads that as true
+    occasions: tuple[Occasion, ...] = Field(
+        default=tuple(Occasion), description="all of them, or some such as [failure, sla_miss]"
     )
 
     @property

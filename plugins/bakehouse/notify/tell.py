@@ -19,7 +19,7 @@ def tell(channels: Sequence[Channel], news: News) -> list[str]:
 
     A notifier that fails is logged and never fails the caller: the ledger has the record.
     """
-    wanting = [channel for channel in channels if news.occasion in channel.on]
+    wanting = [channel for channel in channels if news.occasion in channel.occasions]
     if not wanting or not _switched_on():
         return []
     told = [channel.notifier for channel in wanting if _tell(channel, news)]
