@@ -9,7 +9,8 @@ from airflow.sdk import chain
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
 from bakehouse.bake.dag import dag_of, step
 from bakehouse.bake.image_operators import CreateImage, LabelImage
-from bakehouse.bake.operators import NeedBake, PlanBake, ResolveCommit
+from bakehouse.bake.need import NeedBake
+from bakehouse.bake.operators import PlanBake, ResolveCommit
 from bakehouse.fleet.load import load_fleets
 from bakehouse.promote.operators import PromoteImage, PublishImage
 from bakehouse.recipe.load import load_recipes
@@ -24,7 +25,7 @@ fleets, _ = load_fleets(include / "fleets")
 
 for recipe in recipes:
     with dag_of(recipe) as dag:
-        resolve_commit = ResolveCommit(**step(recipe, "resolve_commit"))
+        resolve_commit = ResolveCommit(recipe=recipe.name, **step(recipe, "resolve_commit"))
         plan_bake = PlanBake(recipe=recipe.name, **step(recipe, "plan_bake"))
         need_bake = NeedBake(**step(recipe, "need_bake"))
         create_builder = CreateBuilder(**step(recipe, "create_builder"))

@@ -1,6 +1,7 @@
 """What happens next when something went wrong: another try, a later moment, or the end.
 
-Every error that leaves a task of Bakehouse is one of these three; `cloud/errors.py` says which.
+Every error that leaves a task of Bakehouse is one of these three; `cloud/errors.py` says which,
+`retries.py` how long the next try waits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 class TryAgain(AirflowException):
     """The next try of the task may succeed: Airflow retries with its back-off."""
 
+    wait: float | None = None  # seconds until another try makes sense, where that is known
+
+
+class Elsewhere(TryAgain):
+    """This zone cannot give what is asked for, or took it away; the next try goes to another."""
+
+
+class StockOut(Elsewhere):
+    """Elsewhere, and nothing was made here."""
+
 
 class NotNow(TryAgain):
     """Blocked from outside (quota, rate limit, a gate): the step waits deferred, using no try.
@@ -20,7 +31,7 @@ class NotNow(TryAgain):
 
     def __init__(self, message: str, wait: float = 60.0) -> None:
         super().__init__(message)
-        self.wait = wait  # seconds until asking again makes sense
+        self.wait: float = wait
 
 
 class StopEverything(AirflowFailException):

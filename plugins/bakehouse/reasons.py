@@ -18,6 +18,10 @@ class Reason(StrEnum):
     IMAGE_TOO_OLD = "image_too_old"
     # why none is
     SAME_CONTENT = "same_content"
+    # which base image a date of the past gets
+    NEWEST_BASE = "newest_base"
+    BASE_OF_THAT_DATE = "base_of_that_date"
+    BASE_OF_THAT_DATE_GONE = "base_of_that_date_gone"
     # how a builder ended
     FINISHED = "finished"
     INSTALL_FAILED = "install_failed"
@@ -65,6 +69,9 @@ _TEXT = {
     Reason.ALWAYS: "the recipe says rebake: always",
     Reason.IMAGE_TOO_OLD: "the promoted image is older than the recipe's max_age",
     Reason.SAME_CONTENT: "a promoted image has exactly this content",
+    Reason.NEWEST_BASE: "it is the newest now",
+    Reason.BASE_OF_THAT_DATE: "it was the newest then",
+    Reason.BASE_OF_THAT_DATE_GONE: "no image of that date is left, this is the oldest there is",
     Reason.FINISHED: "the install script succeeded and the machine powered off",
     Reason.INSTALL_FAILED: "the install script failed",
     Reason.STOPPED_SILENTLY: "the machine stopped without saying whether it succeeded",

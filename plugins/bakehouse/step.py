@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
@@ -42,6 +42,8 @@ class Step(BaseOperator):
     """
 
     operator_extra_links = (ResourceLink(),)
+    # attributes that outlive a wait within one try
+    keeps: ClassVar[tuple[str, ...]] = ("turn", "blocked_since")
 
     def __init__(
         self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
@@ -68,7 +70,7 @@ class Step(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """`act`, waiting deferred as long as it is blocked."""
-        return self._unless_blocked(lambda: self.act(context))
+        return self._unless_blocked(context, lambda: self.act(context))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -77,11 +79,11 @@ class Step(BaseOperator):
         kwargs = dict(next_kwargs or {})
         event = kwargs.get("event")
         kwargs |= event.pop("kept", {}) if isinstance(event, dict) else {}
-        self.turn = kwargs.pop("turn", 0)
-        self.blocked_since = kwargs.pop("blocked_since", "")
+        for name in self.keeps:
+            setattr(self, name, kwargs.pop(name, getattr(self, name)))
         resume = super().resume_execution
         try:
-            return self._unless_blocked(lambda: resume(next_method, kwargs, context))
+            return self._unless_blocked(context, lambda: resume(next_method, kwargs, context))
         except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
             raise TryAgain(f"nothing came of waiting: {late}") from late
 
@@ -93,7 +95,7 @@ class Step(BaseOperator):
         self, trigger: BaseTrigger, method: str, timeout: timedelta, **kwargs: Any
     ) -> NoReturn:
         """Defer; `method(context, event, **kwargs)` goes on. The timeout is a backstop only."""
-        kept = {**kwargs, "turn": self.turn, "blocked_since": self.blocked_since}
+        kept = {**kwargs, **{name: getattr(self, name) for name in self.keeps}}
         if hasattr(trigger, "kept"):
             trigger.kept = kept
         self.defer(trigger=trigger, method_name=method, kwargs=kept, timeout=timeout)
@@ -155,7 +157,7 @@ class Step(BaseOperator):
             raise StopEverything(f"{task_id} has handed nothing on: clear {task_id} and downstream")
         return model.model_validate(value)
 
-    def _unless_blocked(self, work: Callable[[], Any]) -> Any:
+    def _unless_blocked(self, context: Context, work: Callable[[], Any]) -> Any:
         try:
             return work()
         except NotNow as blocked:

@@ -63,6 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
         for name, connection in connections.items():
             environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
         environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
+        environment.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.3)
         environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
         compute = Compute(url, "bakehouse-local")
         yield compute

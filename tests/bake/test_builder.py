@@ -60,7 +60,6 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
     recipe = load_recipe(
         "base: debian-cloud/debian-12\n"
         "builder:\n"
-        "  spot: true\n"
         "  external_ip: true\n"
         "  subnetwork: ci\n"
         "  service_account: b@p.iam.gserviceaccount.com\n"
@@ -69,7 +68,8 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
         "image: {shielded: true, kms_key: projects/p/locations/l/keyRings/r/cryptoKeys/k}\n",
         "web.yaml",
     )
-    body = insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)
+    spot = plan.model_copy(update={"spot": True})
+    body = insert_body(spot, recipe, builder_at(plan, "1"), {}, NOW)
     assert body["scheduling"]["provisioningModel"] == "SPOT"
     assert body["networkInterfaces"][0]["accessConfigs"]
     assert body["networkInterfaces"][0]["subnetwork"] == "regions/us-central1/subnetworks/ci"

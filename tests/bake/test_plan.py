@@ -58,9 +58,10 @@ def test_only_a_good_promoted_image_saves_a_bake(spoiled: dict[str, Any]) -> Non
     assert newest_with("k", [spoiled]) is None
 
 
-def test_the_history_saves_a_bake_too() -> None:
+def test_the_history_serves_the_history_and_no_family() -> None:
     kept = image(labels={"content-key": "k", "bakehouse-state": "history"})
-    assert newest_with("k", [kept]) == kept
+    assert newest_with("k", [kept], history=True) == kept
+    assert newest_with("k", [kept]) is None
 
 
 def test_a_plan_survives_being_handed_on(plan: BakePlan) -> None:

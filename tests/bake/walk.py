@@ -13,11 +13,14 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
 from bakehouse.bake.image_operators import CreateImage, LabelImage
-from bakehouse.bake.operators import NeedBake, PlanBake, ResolveCommit
+from bakehouse.bake.need import NeedBake
+from bakehouse.bake.operators import PlanBake, ResolveCommit
 from bakehouse.promote.operators import PromoteImage
 from bakehouse.smoke.operators import SmokeTest
 
 RETRIES = 2
+PATIENCE = 30  # seconds for one trigger
+STATES: dict[str, str] = {}  # of the runs that have ended
 CHAIN = [
     "resolve_commit",
     "plan_bake",
@@ -35,7 +38,7 @@ def steps(recipe: str) -> dict[str, BaseOperator]:
     """One operator for each step."""
     common: dict[str, Any] = {"sla": timedelta(hours=1), "retries": RETRIES}
     made: list[BaseOperator] = [
-        ResolveCommit(task_id="resolve_commit", **common),
+        ResolveCommit(task_id="resolve_commit", recipe=recipe, **common),
         PlanBake(task_id="plan_bake", recipe=recipe, **common),
         NeedBake(task_id="need_bake", **common),
         CreateBuilder(task_id="create_builder", **common),
@@ -52,7 +55,14 @@ def steps(recipe: str) -> dict[str, BaseOperator]:
 class Walk:
     """One DAG run: what its steps hand on, and how often each was tried and cleared."""
 
-    def __init__(self, recipe: str, run_id: str, run_type: str = "manual", **params: Any) -> None:
+    def __init__(
+        self,
+        recipe: str,
+        run_id: str,
+        run_type: str = "manual",
+        night: datetime | None = None,
+        **params: Any,
+    ) -> None:
         self.dag_id, self.run_id = f"bake__{recipe}", run_id
         self.steps = steps(recipe)
         self.params = {"git_ref": "HEAD", "force": False, "vars": {}} | params
@@ -65,7 +75,7 @@ class Walk:
             run_id=run_id,
             run_type=run_type,
             run_after=datetime.now(UTC) + timedelta(seconds=5),
-            data_interval_end=None,
+            data_interval_end=night,
         )
 
     def try_(self, task_id: str) -> Any:
@@ -95,6 +105,7 @@ class Walk:
     def tear_down(self) -> None:
         """`delete_builder`, as it follows any end."""
         self.try_("delete_builder")
+        STATES[self.run_id] = "success"
 
     def _go_on(self, step: BaseOperator, context: Any, waits: TaskDeferred) -> Any:
         while True:
@@ -114,8 +125,9 @@ class Walk:
             try_number=self.tries[task_id],
             max_tries=self.max_tries.get(task_id, RETRIES),
             xcom_pull=lambda task_ids: self.handed.get(task_ids),
+            get_dagrun_state=lambda dag_id, run_id: STATES.get(run_id, "running"),
         )
-        task = SimpleNamespace(get_direct_relatives=lambda upstream: [])
+        task = SimpleNamespace(get_direct_relatives=lambda upstream: [], retries=RETRIES)
         return {"ti": ti, "dag_run": self.run, "params": self.params, "task": task}
 
 
@@ -125,4 +137,4 @@ async def _first_event(waits: TaskDeferred) -> Any:
     assert kind == f"{type(trigger).__module__}.{type(trigger).__qualname__}"
     events = type(trigger)(**arguments).run()
     async with contextlib.aclosing(events):
-        return (await asyncio.wait_for(anext(events), timeout=30)).payload
+        return (await asyncio.wait_for(anext(events), timeout=PATIENCE)).payload

@@ -21,12 +21,14 @@ class BuilderVm(Frozen):
     created: str = ""  # RFC 3339
 
 
-def builder_at(plan: BakePlan, attempt: str) -> BuilderVm:
+def builder_at(plan: BakePlan, attempt: str, zones_tried: int = 0) -> BuilderVm:
     """The builder of an attempt: `1`, `2` of create_builder, `w1`, `w2` of wait_for_shutdown.
 
-    Each attempt goes to the next of the recipe's zones, so that a stock-out is left behind.
+    Each attempt goes to the next of the recipe's zones, and within one attempt past those that had
+    nothing left.
     """
     index = int(attempt[1:]) if attempt.startswith("w") else int(attempt) - 1
+    index += zones_tried
     zone = plan.zones[index % len(plan.zones)]
     return BuilderVm(name=builder_name(plan.recipe, plan.run, attempt), zone=zone)
 
@@ -49,10 +51,12 @@ def insert_body(
     made while the stopped machine still stands, and a stopped machine's clock does not run.
     """
     lives = timedelta(minutes=recipe.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
+    if plan.keep_builder:
+        lives = max(lives, labels.KEPT_BUILDER_LIVES)
     owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
     body = machine_body(recipe, vm, plan.base_image.self_link, owned)
     body["metadata"] = metadata_items(metadata)
-    body["scheduling"] = scheduling(recipe.builder)
+    body["scheduling"] = scheduling(recipe.builder, plan.spot)
     return body
 
 
@@ -81,13 +85,13 @@ def metadata_items(values: Mapping[str, str]) -> dict[str, Any]:
     return {"items": [{"key": key, "value": value} for key, value in sorted(values.items())]}
 
 
-def scheduling(builder: Builder) -> dict[str, Any]:
+def scheduling(builder: Builder, spot: bool) -> dict[str, Any]:
     """Never restarted; deleted by Compute Engine when everybody has forgotten it."""
     return {
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE",
-        "provisioningModel": "SPOT" if builder.spot else "STANDARD",
-        "preemptible": builder.spot,
+        "provisioningModel": "SPOT" if spot else "STANDARD",
+        "preemptible": spot,
         "instanceTerminationAction": "DELETE",
         "maxRunDuration": {"seconds": str(builder.max_run_minutes * 60)},
     }

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
 from bakehouse.bake import builder, labels
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import Built
-from bakehouse.bake.operators import GitStep
+from bakehouse.bake.need import content_lease
 from bakehouse.bake.packages import kernel_of, packages_of
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.shutdown import Shutdown, judge
+from bakehouse.bake.slot import SlotStep
+from bakehouse.bake.snapshot import archive_url
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.owner import of_run, zone_of
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.errors import Elsewhere, StockOut, StopEverything, TryAgain
+from bakehouse.lease import builders
 from bakehouse.step import Step, clock
 
 if TYPE_CHECKING:
@@ -25,27 +29,50 @@ if TYPE_CHECKING:
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
 
-class BuilderStep(GitStep):
+class BuilderStep(SlotStep):
     """A step that may have to make a builder."""
+
+    keeps = (*SlotStep.keeps, "zones_tried")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.zones_tried = 0  # of this try, those that had nothing left
 
     def ensure_builder(self, context: Context, plan: BakePlan, attempt: str) -> BuilderVm:
         """The builder of this attempt: the run's others are deleted, it is made if absent."""
-        vm = builder.builder_at(plan, attempt)
+        vm = builder.builder_at(plan, attempt, self.zones_tried)
         self.resource_page = self.compute.instance_page(vm.zone, vm.name)
         found = self.compute.instance(vm.zone, vm.name)
         if found is None:
             self._delete_others(context, plan, vm)
-            body = self._insert_body(plan, vm)
-            request = self.request_id(context, f"insert {vm.name}")
-            self.log.info("creating builder %s in %s from %s", *_told(vm, plan))
-            operation = self.compute.insert_instance(vm.zone, body, request)
-            self.await_operation(operation, f"create {vm.name} in {vm.zone}")
+            self.take_slot(context, plan)
+            self._insert(context, plan, vm)
             found = self.compute.instance(vm.zone, vm.name)
         if found is None:
             raise TryAgain(f"{vm.name} was created and is gone again")
         created = str(found["creationTimestamp"])
         self.log.info("builder %s (id %s) is %s", vm.name, found["id"], found["status"])
         return vm.model_copy(update={"id": str(found["id"]), "created": created})
+
+    def _unless_blocked(self, context: Context, work: Callable[[], Any]) -> Any:
+        """In the next zone, within the same try, when one has nothing left."""
+        try:
+            return super()._unless_blocked(context, work)
+        except StockOut as gone:
+            plan = self.received(context, "plan_bake", BakePlan)
+            self.zones_tried += 1
+            self.turn += 1  # the old requestId would be answered with the old failure
+            if self.zones_tried >= len(plan.zones):
+                raise
+            self.log.warning("%s; trying the next zone", gone)
+            return self._unless_blocked(context, lambda: self.act(context))
+
+    def _insert(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
+        body = self._insert_body(plan, vm)
+        request = self.request_id(context, f"insert {vm.name}")
+        self.log.info("creating builder %s in %s from %s", *_told(vm, plan))
+        operation = self.compute.insert_instance(vm.zone, body, request)
+        self.await_operation(operation, f"create {vm.name} in {vm.zone}")
 
     def _insert_body(self, plan: BakePlan, vm: BuilderVm) -> dict[str, Any]:
         from bakehouse.recipe.facts import BaseFacts, ImageFacts
@@ -63,20 +90,22 @@ class BuilderStep(GitStep):
             run=plan.run,
         )
         try:
-            metadata = builder_metadata(rendered, facts, labels.nonce(plan, vm.name))
+            url = archive_url() if plan.snapshot else ""
+            metadata = builder_metadata(rendered, facts, labels.nonce(plan, vm.name), url)
         except ValueError as too_big:
             raise StopEverything(str(too_big)) from too_big
         return builder.insert_body(plan, rendered.recipe, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
-        """A dead builder must neither be waited for nor become an image."""
+        """A dead builder must neither be waited for, nor become an image, nor run beside this."""
         mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
         for other in self.compute.instances_everywhere(mine):
-            if other["name"] != vm.name:
-                zone = zone_of(other)
-                self.log.info("deleting %s in %s, of an earlier try", other["name"], zone)
-                request = self.request_id(context, f"delete {other['name']}")
-                self.compute.delete_instance(zone, str(other["name"]), request)
+            name, zone = str(other["name"]), zone_of(other)
+            if (name, zone) != (vm.name, vm.zone):
+                self.log.info("deleting %s in %s, of an earlier try", name, zone)
+                request = self.request_id(context, f"delete {name} in {zone}")
+                gone = self.compute.delete_instance(zone, name, request)
+                self.await_operation(gone, f"delete {name} in {zone}")
 
 
 class CreateBuilder(BuilderStep):
@@ -127,7 +156,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         if verdict is None:
             raise TryAgain(f"{machine.name} came to rest, and then it moved again")
         if not verdict.ok:
-            self._give_up(context, machine, verdict, facts)
+            self._give_up(context, plan, machine, verdict, facts)
         return self._built(plan, machine, facts).model_dump(mode="json")
 
     def _builder(self, context: Context, plan: BakePlan) -> BuilderVm:
@@ -141,16 +170,21 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
             self.log.warning("%s is not there any more, making another", vm.name)
         return self.ensure_builder(context, plan, f"w{ti.try_number}")
 
-    def _give_up(self, context: Context, vm: BuilderVm, verdict: Shutdown, facts: Facts) -> None:
+    def _give_up(
+        self, context: Context, plan: BakePlan, vm: BuilderVm, verdict: Shutdown, facts: Facts
+    ) -> NoReturn:
         for line in facts.tail:
             self.log.error("%s", line)
         self.log.error("%s: %s", verdict.reason.text, verdict.message)
+        what = f"{verdict.reason.text}: {verdict.message}"
+        if plan.keep_builder and facts.status is not None:
+            self.log.warning("%s in %s is kept for a look, as the form asks", vm.name, vm.zone)
+            raise StopEverything(what)
         self.log.info("deleting %s", vm.name)
         self.compute.delete_instance(
             vm.zone, vm.name, self.request_id(context, f"delete {vm.name}")
         )
-        what = f"{verdict.reason.text}: {verdict.message}"
-        raise (StopEverything if verdict.hopeless else TryAgain)(what)
+        raise (StopEverything if verdict.hopeless else _next_try(verdict))(what)
 
     def _built(self, plan: BakePlan, vm: BuilderVm, facts: Facts) -> Built:
         from bakehouse.bake.record import write_manifest
@@ -174,19 +208,35 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
 
 
 class DeleteBuilder(Step):
-    """The teardown: every machine and disk that carries the run's label, of whatever try."""
+    """The teardown: every machine and disk that carries the run's label, of whatever try; then
+    the run's slot among the builders, and its hold on the content that it baked.
+
+    A builder that failed stays until it expires when the form asks for it.
+    """
 
     def act(self, context: Context) -> None:
         plan = self.received(context, "plan_bake", BakePlan)
         mine = of_run(plan.run)
+        kept = self._kept(context, plan)
         names: dict[str, list[str]] = {}
         for machine in self.compute.instances_everywhere(mine):
-            names.setdefault(zone_of(machine), []).append(str(machine["name"]))
+            if not (kept and is_builder(machine)):
+                names.setdefault(zone_of(machine), []).append(str(machine["name"]))
         if names:
             self._delete_machines(context, names)
         for disk in self.compute.disks_everywhere(mine):
-            self._delete_disk(context, zone_of(disk), str(disk["name"]))
-        self.log.info("no machine and no disk of run %s is left", plan.run)
+            if not (kept and is_builder(disk)):
+                self._delete_disk(context, zone_of(disk), str(disk["name"]))
+        self.log.info("no machine and no disk of run %s is left%s", plan.run, _but(kept))
+        self._let_go(context, plan)
+
+    def _kept(self, context: Context, plan: BakePlan) -> bool:
+        return plan.keep_builder and not context["ti"].xcom_pull(task_ids="wait_for_shutdown")
+
+    def _let_go(self, context: Context, plan: BakePlan) -> None:
+        for slot in builders.release(context, self.compute.project):
+            self.log.info("builders' slot %d is free", slot)
+        content_lease(plan).release(builders.owner_of(context), datetime.now(UTC))
 
     def again(self, context: Context, event: dict[str, Any]) -> None:
         """After waiting: disks are left, or nothing."""
@@ -211,6 +261,19 @@ class DeleteBuilder(Step):
         self.log.info("deleting disk %s in %s", name, zone)
         request = self.request_id(context, f"delete disk {name}")
         self.await_operation(self.compute.delete_disk(zone, name, request), f"delete disk {name}")
+
+
+def is_builder(resource: Mapping[str, Any]) -> bool:
+    """A builder, or its disk."""
+    return (resource.get("labels") or {}).get(labels.ROLE) == labels.BUILDER
+
+
+def _but(kept: bool) -> str:
+    return ", but for the builder that is kept" if kept else ""
+
+
+def _next_try(verdict: Shutdown) -> type[TryAgain]:
+    return Elsewhere if verdict.lost else TryAgain
 
 
 def _told(vm: BuilderVm, plan: BakePlan) -> tuple[str, str, str]:

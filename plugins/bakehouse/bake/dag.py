@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG
 
+from bakehouse.bake.form import form
+from bakehouse.bake.timetable import Nightly, offset_of
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.tasks import TaskId
+from bakehouse.recipe.tasks import KIND, TaskId
+from bakehouse.retries import BACK_OFF, ByError, Kind
 
 # What a step may use of a worker at a time; a wait has its own deadline, in its trigger.
 EXECUTION_TIMEOUT = timedelta(minutes=15)
-RETRY_DELAY = timedelta(seconds=10)
-MAX_RETRY_DELAY = timedelta(minutes=10)
+BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 
 
 def dag_of(recipe: Recipe) -> DAG:
@@ -22,10 +24,10 @@ def dag_of(recipe: Recipe) -> DAG:
         dag_id=f"bake__{recipe.name}",
         description=recipe.description or f"Bakes the image {recipe.family}",
         schedule=_schedule(recipe),
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        start_date=BEGINNING,
         catchup=False,
-        max_active_runs=1,
-        params=_form(recipe),
+        max_active_runs=1,  # of scheduled and manual runs; a backfill says its own number
+        params=form(recipe),
         tags=["bakehouse", "bake", f"recipe:{recipe.name}"],
         default_args={"owner": recipe.owner},
         doc_md=_doc(recipe),
@@ -36,57 +38,26 @@ def dag_of(recipe: Recipe) -> DAG:
 
 def step(recipe: Recipe, task_id: TaskId) -> dict[str, Any]:
     """What every task has: retries with back-off, a time limit, an SLA and its documentation."""
+    kind = Kind(KIND[task_id])
     return {
         "task_id": task_id,
         "retries": recipe.retries_of(task_id),
-        "retry_delay": RETRY_DELAY,
+        "retry_policy": ByError(kind),
+        # for a try whose worker died, since then nobody asks the policy
+        "retry_delay": BACK_OFF[kind].first,
         "retry_exponential_backoff": 2.0,
-        "max_retry_delay": MAX_RETRY_DELAY,
+        "max_retry_delay": BACK_OFF[kind].longest,
         "execution_timeout": EXECUTION_TIMEOUT,
         "sla": recipe.sla_of(task_id),
         "doc_md": DOCS[task_id],
     }
 
 
-def _schedule(recipe: Recipe) -> CronTriggerTimetable | None:
+def _schedule(recipe: Recipe) -> Nightly | None:
     if recipe.schedule is None:
         return None
-    return CronTriggerTimetable(recipe.schedule, timezone=recipe.timezone)
-
-
-def _form(recipe: Recipe) -> dict[str, Param]:
-    scalar = {"type": ["string", "number", "boolean"]}
-    known = dict.fromkeys(recipe.vars, scalar)
-    return {
-        "git_ref": Param(
-            "HEAD",
-            type="string",
-            title="Git ref",
-            description="Branch, tag, hash or HEAD~3: its newest commit as of the run is baked.",
-            minLength=1,
-            maxLength=200,
-        ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Bake anyway",
-            description="Also when a promoted image has exactly this content.",
-        ),
-        "vars": Param(
-            {},
-            type="object",
-            title="Vars",
-            description=f"Over the recipe's own: {', '.join(recipe.vars) or 'it has none'}.",
-            properties=known,
-            additionalProperties=False,
-        ),
-        "roll_out": Param(
-            True,
-            type="boolean",
-            title="Roll out",
-            description="Move the fleets that say rollout: with_bake onto the new image.",
-        ),
-    }
+    offset = offset_of(recipe.name, recipe.jitter)
+    return Nightly(recipe.schedule, timezone=recipe.timezone, offset=offset)
 
 
 def _doc(recipe: Recipe) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import candidate
 from bakehouse.bake.candidate import Built, Do
-from bakehouse.bake.operators import GitStep
+from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.step import Step
@@ -70,6 +70,8 @@ class CreateImage(GitStep):
             image_id=made.id,
             content_key=plan.content_key,
             base_image=plan.base_image.name,
+            base_reason=plan.base_image.reason.value,
+            snapshot=plan.snapshot,
             builder=built.builder.name,
             seconds=built.seconds,
             packages=built.packages,

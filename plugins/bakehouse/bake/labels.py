@@ -16,6 +16,7 @@ RECIPE = "bakehouse-recipe"
 STATE = "bakehouse-state"
 ROLE = "bakehouse-role"
 GIT_SHA = "git-sha"
+GIT_REF = "git-ref"
 CONTENT_KEY = "content-key"
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
@@ -24,6 +25,7 @@ CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "histo
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 
 CANDIDATE_LIVES = timedelta(days=14)
+KEPT_BUILDER_LIVES = timedelta(hours=24)
 AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to clean up by itself
 
 
@@ -35,6 +37,7 @@ def of(plan: BakePlan, role: str, state: str, expires: datetime) -> dict[str, st
         STATE: state,
         ROLE: role,
         GIT_SHA: plan.commit.sha,
+        GIT_REF: value(plan.commit.ref),
         CONTENT_KEY: plan.content_key,
         BASE_IMAGE_ID: plan.base_image.id,
         EXPIRES: str(int(expires.timestamp())),

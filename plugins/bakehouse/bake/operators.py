@@ -5,51 +5,39 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.utils.skipmixin import SkipMixin
-
-from bakehouse.bake import labels
-from bakehouse.bake.plan import BakePlan, BaseImage, created_at, decide, newest_with
-from bakehouse.errors import StopEverything
-from bakehouse.recipe.base import BaseFamily
-from bakehouse.recipe.base import BaseImage as FixedImage
+from bakehouse.bake import base_image, labels
+from bakehouse.bake.form import Asked, asked
+from bakehouse.bake.git_step import GitStep
+from bakehouse.bake.plan import BakePlan, BaseImage, decide, newest_with
+from bakehouse.bake.snapshot import snapshot_of
+from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import image_name, run_label
 from bakehouse.recipe.source import Commit
-from bakehouse.step import Step, clock
+from bakehouse.step import clock
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from bakehouse.recipe.render import Rendered
-
-GIT = "bakehouse_repo"
 SHOWN = 5  # names of uncommitted files in the log
-
-
-class GitStep(Step):
-    """A step that reads recipe and scripts from git."""
-
-    def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.git_conn_id = git_conn_id
-
-    def rendered(self, plan: BakePlan) -> Rendered:
-        """Scripts of the plan's commit. Raises StopEverything, TryAgain."""
-        from bakehouse.bake.source import rendered_for
-
-        return rendered_for(self.git_conn_id, plan)
 
 
 class ResolveCommit(GitStep):
     """The commit to bake: the newest of the form's ref not later than the run's time -> Commit."""
 
+    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recipe = recipe
+
     def act(self, context: Context) -> dict[str, Any]:
         from bakehouse.bake.source import repository
+        from bakehouse.recipe.source import recipe_at
 
-        ref = str(context["params"]["git_ref"])
-        until = _time_of(context)
+        ref = asked(context["params"]).git_ref
+        until = time_of(context)
         with repository(self.git_conn_id) as found:
             commit = found.resolve(ref, until)
+            recipe_at(found, commit.sha, self.recipe)  # a commit without it ends the run here
         self.log.info("%s is commit %s", ref, commit.sha)
         self.log.info("“%s”, %s, %s", commit.subject, commit.author, clock(commit.author_time))
         if commit.dirty:
@@ -71,28 +59,42 @@ class PlanBake(GitStep):
     def act(self, context: Context) -> dict[str, Any]:
         from bakehouse.bake.source import rendered_at, repository
         from bakehouse.recipe.content_key import content_key
+        from bakehouse.recipe.source import recipe_at
 
         commit = self.received(context, "resolve_commit", Commit)
-        override = dict(context["params"]["vars"] or {})
+        form, now, history = asked(context["params"]), time_of(context), is_history(context)
         with repository(self.git_conn_id) as found:
-            rendered = rendered_at(found, self.recipe, commit, override)
-        base = self._base_image(rendered.recipe)
+            at_commit = recipe_at(found, commit.sha, self.recipe)
+            snapshot = snapshot_of(at_commit, form, now, history=history)
+            rendered = rendered_at(found, self.recipe, commit, form.vars, snapshot)
+        base = self._base_image(rendered.recipe, now if history else None)
         key = content_key(rendered, rendered.recipe.builder, base.id)
-        plan = self._plan(context, commit, rendered.recipe, base, key)
-        self.log.info("base image %s (%s)", base.name, rendered.recipe.base)
+        plan = self._plan(context, commit, rendered.recipe, base, key, form, snapshot)
         self.log.info("content key %s", key)
         if plan.bake:
             self.log.info("will bake %s: %s", plan.image_name, plan.reason.text)
         return plan.model_dump(mode="json")
 
     def _plan(
-        self, context: Context, commit: Commit, recipe: Recipe, base: BaseImage, key: str
+        self,
+        context: Context,
+        commit: Commit,
+        recipe: Recipe,
+        base: BaseImage,
+        key: str,
+        form: Asked,
+        snapshot: str | None,
     ) -> BakePlan:
-        ti, force, now = context["ti"], bool(context["params"]["force"]), _time_of(context)
+        ti, now, history = context["ti"], time_of(context), is_history(context)
         images = self.compute.images(f"labels.{labels.CONTENT_KEY}={key}")
-        existing = newest_with(key, images)
+        existing = newest_with(key, images, history=history)
         chosen = decide(
-            existing, force=force, rebake=recipe.rebake, max_age=recipe.max_age, now=now
+            existing,
+            force=form.force,
+            rebake=recipe.rebake,
+            max_age=recipe.max_age,
+            now=now,
+            history=history,
         )
         return BakePlan(
             recipe=recipe.name,
@@ -104,51 +106,36 @@ class PlanBake(GitStep):
             family=recipe.family,
             content_key=key,
             base_image=base,
-            vars=dict(context["params"]["vars"] or {}),
-            zones=recipe.builder.zones,
+            vars=form.vars,
+            zones=form.zones(recipe),
+            spot=form.wants_spot(recipe),
+            snapshot=snapshot,
             install_deadline_minutes=recipe.builder.install_deadline_minutes,
-            force=force,
+            wait_for_slot=recipe.builder.wait_for_slot,
+            keep_builder=form.keep_builder,
+            force=form.force,
+            history=history,
             bake=chosen.bake,
             reason=chosen.reason,
             existing_image=str(existing["name"]) if existing else None,
             created=now,
         )
 
-    def _base_image(self, recipe: Recipe) -> BaseImage:
-        base = recipe.base
-        if isinstance(base, BaseFamily):
-            found = self.compute.image_of_family(base.project, base.family)
-        elif isinstance(base, FixedImage):
-            found = self.compute.image(base.image, base.project)
-        else:
-            wanted = f"labels.{labels.RECIPE}={base.recipe} AND labels.{labels.STATE}=promoted"
-            found = max(self.compute.images(wanted), key=created_at, default=None)
-        if found is None:
-            raise StopEverything(f"there is no image for base: {base}; mend the recipe's base")
-        return BaseImage(
-            self_link=str(found["selfLink"]), id=str(found["id"]), name=str(found["name"])
-        )
+    def _base_image(self, recipe: Recipe, then: datetime | None) -> BaseImage:
+        base = base_image.resolve(self.compute, recipe.base, then)
+        gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
+        told = self.log.warning if gone else self.log.info
+        told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
+        return base
 
 
-class NeedBake(Step, SkipMixin):
-    """Ends the run, with the reason in the log, when a promoted image has this content already.
-
-    Skips only its direct followers: teardowns run whatever happens.
-    """
-
-    def act(self, context: Context) -> bool:
-        plan = self.received(context, "plan_bake", BakePlan)
-        if plan.bake:
-            self.log.info("baking %s: %s", plan.image_name, plan.reason.text)
-            return True
-        self.log.info("nothing to bake: %s, %s", plan.reason.text, plan.existing_image)
-        followers = context["task"].get_direct_relatives(upstream=False)
-        self.skip(ti=context["ti"], tasks=[task for task in followers if not task.is_teardown])
-        return False
-
-
-def _time_of(context: Context) -> datetime:
+def time_of(context: Context) -> datetime:
     """The run's own time: the end of its data interval, else when it was asked for."""
     run = context["dag_run"]
     when: datetime = run.data_interval_end or run.run_after
     return when
+
+
+def is_history(context: Context) -> bool:
+    """A backfill rebuilds the past: it moves no family and tells nobody."""
+    return str(context["dag_run"].run_type) == "backfill"

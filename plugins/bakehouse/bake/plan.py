@@ -26,6 +26,7 @@ class BaseImage(Frozen):
     self_link: str
     id: str
     name: str
+    reason: Reason = Reason.NEWEST_BASE
 
 
 class BakePlan(Frozen):
@@ -41,9 +42,14 @@ class BakePlan(Frozen):
     content_key: str
     base_image: BaseImage
     vars: dict[str, Scalar] = {}  # over those of the recipe
-    zones: tuple[str, ...]
+    zones: tuple[str, ...]  # in the order they are tried
+    spot: bool = False
+    snapshot: str | None = None  # the day whose packages are installed, as 20261120T000000Z
     install_deadline_minutes: int = 45
+    wait_for_slot: timedelta = timedelta(hours=6)
+    keep_builder: bool = False  # of a failed install, for a person to look at
     force: bool = False
+    history: bool = False  # of a backfill: it moves no family and tells nobody
     bake: bool
     reason: Reason
     existing_image: str | None = None  # the promoted image that has this content
@@ -73,12 +79,18 @@ def decide(
     rebake: str,
     max_age: timedelta,
     now: datetime,
+    history: bool = False,
 ) -> Decision:
-    """Whether an image with this content (as images.list gives it) makes a bake unnecessary."""
+    """Whether an image with this content (as images.list gives it) makes a bake unnecessary.
+
+    In the history one is enough: the past does not age, and rebuilding it twice changes nothing.
+    """
     if force:
         return Decision(True, Reason.FORCED)
     if existing is None:
         return Decision(True, Reason.NO_IMAGE_WITH_THIS_CONTENT)
+    if history:
+        return Decision(False, Reason.SAME_CONTENT)
     if rebake == "always":
         return Decision(True, Reason.ALWAYS)
     if rebake != "never" and now - created_at(existing) > max_age:
@@ -86,9 +98,15 @@ def decide(
     return Decision(False, Reason.SAME_CONTENT)
 
 
-def newest_with(content_key: str, images: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The newest promoted image, or history image, with this content."""
-    kept = [image for image in images if _serves(image, content_key)]
+def newest_with(
+    content_key: str, images: Iterable[Mapping[str, Any]], *, history: bool = False
+) -> Mapping[str, Any] | None:
+    """The newest promoted image with this content; for the history one of the history serves too.
+
+    Not the other way round: an image of the history is in no family, so nothing boots from it.
+    """
+    states = {PROMOTED, HISTORY} if history else {PROMOTED}
+    kept = [image for image in images if _serves(image, content_key, states)]
     return max(kept, key=created_at, default=None)
 
 
@@ -97,12 +115,12 @@ def created_at(resource: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(resource["creationTimestamp"]))
 
 
-def _serves(image: Mapping[str, Any], content_key: str) -> bool:
+def _serves(image: Mapping[str, Any], content_key: str, states: set[str]) -> bool:
     labels = image.get("labels") or {}
     deprecated = (image.get("deprecated") or {}).get("state", "ACTIVE")
     return (
         labels.get(CONTENT_KEY) == content_key
-        and labels.get(STATE) in {PROMOTED, HISTORY}
+        and labels.get(STATE) in states
         and image.get("status", "READY") == "READY"
         and deprecated == "ACTIVE"
     )

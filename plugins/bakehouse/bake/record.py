@@ -13,6 +13,7 @@ from airflow.sdk import ObjectStoragePath, Variable
 
 from bakehouse.history.ledger import Event, Ledger
 from bakehouse.history.manifest import Package
+from bakehouse.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bakehouse.bake.plan import BakePlan
-    from bakehouse.reasons import Reason
 
 
 def ledger_base() -> str:
@@ -29,8 +29,16 @@ def ledger_base() -> str:
     return str(Variable.get("bakehouse_ledger", default=f"file://{home}/ledger")).rstrip("/")
 
 
-def record(context: Context, plan: BakePlan, kind: str, reason: Reason, **detail: Any) -> None:
-    """One event of this run; a retry writes the same object, so it stands once."""
+def record(
+    context: Context,
+    plan: BakePlan,
+    kind: str,
+    reason: Reason,
+    *,
+    about: str | None = None,
+    **detail: Any,
+) -> None:
+    """One event of this run, about its own image unless told; a retry writes the same object."""
     event = Event(
         kind=kind,
         time=plan.created,
@@ -38,12 +46,29 @@ def record(context: Context, plan: BakePlan, kind: str, reason: Reason, **detail
         run_id=plan.run_id,
         task_id=context["ti"].task_id,
         recipe=plan.recipe,
-        image=plan.image_name,
+        image=about or plan.image_name,
         git_sha=plan.commit.sha,
         reason=reason.value,
         detail=detail,
     )
     Ledger(ledger_base()).write(event)
+
+
+def covers(context: Context, plan: BakePlan, image: str) -> None:
+    """This run's date is served by `image`, whichever run has made it."""
+    record(
+        context,
+        plan,
+        "covers",
+        Reason.SAME_CONTENT,
+        about=image,
+        date=plan.created.isoformat(),
+        content_key=plan.content_key,
+        commit=plan.commit.model_dump(mode="json"),
+        base_image=plan.base_image.name,
+        base_reason=plan.base_image.reason.value,
+        history=plan.history,
+    )
 
 
 def write_manifest(image: str, packages: Iterable[Package]) -> str:

@@ -60,6 +60,11 @@ class Shutdown(BaseModel):
         """Another builder would fail in the same way."""
         return self.reason is Reason.INSTALL_FAILED
 
+    @property
+    def lost(self) -> bool:
+        """Taken away: another zone may leave it alone."""
+        return self.reason in {Reason.PREEMPTED, Reason.HOST_LOST, Reason.VANISHED}
+
 
 def judge(facts: Facts) -> Shutdown | None:
     """The verdict, or None while there is something to wait for."""

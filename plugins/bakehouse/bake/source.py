@@ -55,11 +55,15 @@ def _remote(conn_id: str) -> Generator[Repository]:
 
 
 def rendered_at(
-    found: Repository, recipe: str, commit: Commit, override: dict[str, Scalar]
+    found: Repository,
+    recipe: str,
+    commit: Commit,
+    override: dict[str, Scalar],
+    snapshot: str | None = None,
 ) -> Rendered:
-    """Recipe and scripts of a commit, rendered with the run's vars."""
+    """Recipe and scripts of a commit, rendered with the run's vars and day."""
     at_commit = recipe_at(found, commit.sha, recipe)
-    return render(at_commit, commit, scripts_at(found, commit.sha, at_commit), override)
+    return render(at_commit, commit, scripts_at(found, commit.sha, at_commit), override, snapshot)
 
 
 def recipe_for(conn_id: str, plan: BakePlan) -> Recipe:
@@ -71,7 +75,7 @@ def recipe_for(conn_id: str, plan: BakePlan) -> Recipe:
 def rendered_for(conn_id: str, plan: BakePlan) -> Rendered:
     """The same for a plan, with the proof that it is what was planned."""
     with repository(conn_id) as found:
-        rendered = rendered_at(found, plan.recipe, plan.commit, plan.vars)
+        rendered = rendered_at(found, plan.recipe, plan.commit, plan.vars, plan.snapshot)
     key = content_key(rendered, rendered.recipe.builder, plan.base_image.id)
     if key != plan.content_key:
         raise StopEverything(

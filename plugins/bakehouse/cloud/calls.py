@@ -93,7 +93,7 @@ class Calls(GoogleBaseHook):
 
     def _pages(self, list_: Any, next_: Any, doing: str, **query: Any) -> list[Resource]:
         found: list[Resource] = []
-        call = list_(project=self.project, maxResults=500, **query)
+        call = list_(**{"project": self.project, "maxResults": 500, **query})
         while call is not None:
             page = self._read(call, doing)
             found += page.get("items", [])

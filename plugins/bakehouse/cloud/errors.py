@@ -38,7 +38,9 @@ class Answer:
         text = f"{doing}: {self.message}"
         if self.next is Next.NOT_NOW:
             return errors.NotNow(text, wait=self.wait)
-        return errors.StopEverything(text) if self.next is Next.STOP else errors.TryAgain(text)
+        if self.next is Next.STOP:
+            return errors.StopEverything(text)
+        return errors.StockOut(text) if self.elsewhere else errors.TryAgain(text)
 
 
 QUOTA_WAIT = 300.0

@@ -38,10 +38,12 @@ class ComputeHook(Calls):
         call = self._client.images().getFromFamily(project=project, family=family)
         return self._find(call, f"look for the newest image of {project}/{family}")
 
-    def images(self, filter_: str) -> list[Resource]:
-        """The project's images that match."""
-        images = self._client.images()
-        return self._pages(images.list, images.list_next, "list images", filter=filter_)
+    def images(self, filter_: str, project: str | None = None) -> list[Resource]:
+        """The images of a project (ours) that match, deprecated ones too."""
+        api, where = self._client.images(), project or self.project
+        return self._pages(
+            api.list, api.list_next, f"list images of {where}", project=where, filter=filter_
+        )
 
     def insert_image(self, body: Resource, request_id: str) -> Resource | None:
         """Create an image; the operation, or None when it turned out to stand already."""

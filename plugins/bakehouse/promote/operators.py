@@ -56,13 +56,15 @@ class PromoteImage(Step):
         return self._promoted(context, plan, tested)
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
-        from bakehouse.bake.record import record
+        from bakehouse.bake.record import covers, record
         from bakehouse.notify.tell import tell_of
 
         wanted = promotion(plan.family, str(context["dag_run"].run_type))
         where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
         record(context, plan, "promotion", wanted.reason, family=wanted.family, image_id=tested.id)
+        if plan.history:
+            covers(context, plan, tested.name)
         if wanted.family:
             title = f"{tested.name} is promoted"
             text = f"{where}; commit {plan.commit.sha}"

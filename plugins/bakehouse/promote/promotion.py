@@ -30,5 +30,6 @@ def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
 
 
 def wants_state(image: Mapping[str, Any], wanted: Promotion) -> bool:
-    """The state label is still to be set."""
-    return (image.get("labels") or {}).get(labels.STATE) != wanted.state
+    """The state label is still to be set; one that was promoted stays so, whoever asks."""
+    state = (image.get("labels") or {}).get(labels.STATE)
+    return state not in {wanted.state, labels.PROMOTED}

@@ -129,6 +129,9 @@ class Builder(Frozen):
     install_deadline_minutes: int = Field(
         default=45, ge=1, le=1_380, description="minutes the installing may take"
     )
+    wait_for_slot: Duration = Field(
+        default=timedelta(hours=6), description="for its turn among the project's builders, as 6h"
+    )
 
 
 class Keep(Frozen):
@@ -191,6 +194,12 @@ class Recipe(Frozen):
     )
     schedule: Cron | None = Field(default=None, description="five cron fields, such as 0 3 * * *")
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
+    jitter: Duration | None = Field(
+        default=timedelta(minutes=15), description="start up to this much later, such as 15m"
+    )
+    snapshot: Literal["debian"] | None = Field(
+        default=None, description="debian: a backfill installs the packages of its date"
+    )
     owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
     sla: dict[TaskId, Duration] = Field(
         default={}, description="for a task, such as {smoke_test: 40m}"

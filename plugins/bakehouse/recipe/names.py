@@ -17,6 +17,15 @@ def image_name(recipe: str, when: datetime, sha: str, run_id: str) -> str:
     return f"{recipe}-{stamp}-{sha[:7]}-{_hex(run_id, 4)}"
 
 
+def image_time(name: str) -> datetime | None:
+    """The time that an image's name tells, to the minute; None for names that are not ours."""
+    parts = name.rsplit("-", 3)
+    try:
+        return datetime.strptime(parts[-3], "%Y%m%dt%H%M").replace(tzinfo=UTC)
+    except (IndexError, ValueError):
+        return None
+
+
 def run_label(dag_id: str, run_id: str) -> str:
     """12 hex characters that own everything the run makes."""
     return _hex(f"{dag_id}\n{run_id}", 12)

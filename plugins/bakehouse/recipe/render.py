@@ -58,8 +58,12 @@ def render(
     commit: Commit,
     files: Mapping[str, GitFile],
     vars_override: Mapping[str, Scalar] | None = None,
+    snapshot: str | None = None,
 ) -> Rendered:
-    """`files` as of the commit, paths below SCRIPTS (source.scripts_at). Raises RenderError."""
+    """`files` as of the commit, paths below SCRIPTS (source.scripts_at). Raises RenderError.
+
+    :param snapshot: the day whose packages are installed, as 20261120T000000Z; None for today's.
+    """
     recipe = _with_vars(recipe, vars_override or {})
     own = _below(files, f"{recipe.scripts}/")
     _check(recipe, files, own)
@@ -70,10 +74,16 @@ def render(
     smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
     install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
     boot = render_script(environment, "boot.sh.j2", names)
+    bake = render_script(environment, "bake.sh.j2", {**names, "snapshot": snapshot or ""})
+    if snapshot and snapshot not in bake:
+        raise RenderError(
+            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} knows no snapshot, so it would"
+            f" install today's packages as those of {snapshot}: bake it without a snapshot"
+        )
     return Rendered(
         recipe=recipe,
         commit=commit,
-        bake_script=render_script(environment, "bake.sh.j2", names),
+        bake_script=bake,
         smoke_script=render_script(environment, "smoke.sh.j2", smoke_names),
         files={
             **{f"recipe/{path}": file for path, file in own.items() if _travels(path)},
@@ -84,11 +94,17 @@ def render(
     )
 
 
-def builder_metadata(rendered: Rendered, facts: ImageFacts, nonce: str) -> dict[str, str]:
-    """The builder's instance attributes. Raises payload.TooBig."""
+def builder_metadata(
+    rendered: Rendered, facts: ImageFacts, nonce: str, snapshot_url: str = ""
+) -> dict[str, str]:
+    """The builder's instance attributes; `snapshot_url` is where the archive of a day is to be had.
+
+    Raises payload.TooBig.
+    """
     files = {**rendered.files, "image.json": GitFile(0o100644, facts.to_json().encode())}
     return {
         **_common("builder", nonce),
+        **({"bakehouse-snapshot": snapshot_url} if snapshot_url else {}),
         "startup-script": payload.fit("the bake script", rendered.bake_script),
         "bakehouse-payload": payload.encode(files),
     }

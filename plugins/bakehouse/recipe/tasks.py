@@ -53,3 +53,18 @@ DEFAULT_RETRIES: dict[TaskId, int] = {
     "publish_image": 3,
     "delete_builder": 6,
 }
+
+# Which kind of back-off a task has (retries.Kind).
+KIND: dict[TaskId, Literal["git", "calls", "machine", "teardown"]] = {
+    "resolve_commit": "git",
+    "plan_bake": "git",
+    "need_bake": "calls",
+    "create_builder": "machine",
+    "wait_for_shutdown": "machine",
+    "create_image": "calls",
+    "label_image": "calls",
+    "smoke_test": "machine",
+    "promote_image": "calls",
+    "publish_image": "calls",
+    "delete_builder": "teardown",
+}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import Candidate
-from bakehouse.bake.operators import GitStep
 from bakehouse.bake.plan import BakePlan
+from bakehouse.bake.slot import SlotStep
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import StopEverything, TryAgain
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
 
-class SmokeTest(GitStep):
+class SmokeTest(SlotStep):
     """Boots the candidate, reports each check, deletes the machine -> Smoke.
 
     A failed candidate is labelled so and ends the run; only a lost machine is tried again.
@@ -38,6 +38,7 @@ class SmokeTest(GitStep):
         nonce = labels.nonce(plan, vm.name)
         if self.compute.instance(vm.zone, vm.name) is None:
             self._delete_others(context, plan, vm)
+            self.take_slot(context, plan)
             self._boot(context, plan, candidate, vm, nonce)
         deadline = rendered.recipe.smoke.deadline
         self.log.info("waiting for the checks of %s, at most %s", vm.name, deadline)

@@ -1,0 +1,101 @@
+"""Whether there is anything to bake: decided by the plan, and once more when it is this run's turn.
+
+Two runs with the same content at the same time (a backfill beside a scheduled run, two dates of
+one backfill) would bake it twice. The first one holds the content's lease; the other waits for it,
+then finds its image, or goes on by itself when the first one has ended without one.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.standard.utils.skipmixin import SkipMixin
+
+from bakehouse.bake import labels
+from bakehouse.bake.plan import BakePlan, newest_with
+from bakehouse.errors import StopEverything
+from bakehouse.lease.builders import HELD_FOR, owner_of, run_state
+from bakehouse.lease.lease import Claim, Lease, acquire
+from bakehouse.reasons import Reason
+from bakehouse.step import Step
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SAME_CONTENT_AT_MOST = timedelta(hours=6)
+
+
+class NeedBake(Step, SkipMixin):
+    """Ends the run, with the reason in the log, when an image has this content already.
+
+    Skips only its direct followers: teardowns run whatever happens.
+    """
+
+    def act(self, context: Context) -> bool:
+        plan = self.received(context, "plan_bake", BakePlan)
+        if not plan.bake:
+            return self._nothing_to_bake(context, plan, str(plan.existing_image))
+        if not plan.force:
+            self._wait_for_others(context, plan)
+            other = self._baked_meanwhile(plan)
+            if other is not None:
+                content_lease(plan).release(owner_of(context), datetime.now(UTC))
+                return self._nothing_to_bake(context, plan, other)
+        self.log.info("baking %s: %s", plan.image_name, plan.reason.text)
+        return True
+
+    def other_ended(self, context: Context, event: dict[str, Any]) -> bool:
+        """After the wait for the other run."""
+        if not event["free"]:
+            raise StopEverything(
+                f"another run has been baking this very content for {SAME_CONTENT_AT_MOST}:"
+                f" {event['why']}; end it, and clear this task"
+            )
+        return self.act(context)
+
+    def _wait_for_others(self, context: Context, plan: BakePlan) -> None:
+        me, lease = owner_of(context), content_lease(plan)
+        now = datetime.now(UTC)
+        decision = acquire(lease, me, now, HELD_FOR, lambda owner: run_state(context, owner))
+        if decision.claim is Claim.WAIT:
+            self._wait(context, plan, decision.why)
+
+    def _wait(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
+        from bakehouse.bake.record import ledger_base
+        from bakehouse.lease.store import content_lease_name
+        from bakehouse.lease.triggers import LeaseTrigger
+
+        self.log.info("another run bakes this content: %s", why)
+        trigger = LeaseTrigger(
+            ledger=ledger_base(),
+            name=content_lease_name(plan.recipe, plan.content_key),
+            owner=owner_of(context).model_dump(),
+            deadline=time.time() + SAME_CONTENT_AT_MOST.total_seconds(),
+        )
+        self.wait_for(trigger, "other_ended", 2 * SAME_CONTENT_AT_MOST)
+
+    def _baked_meanwhile(self, plan: BakePlan) -> str | None:
+        """The image that another run has made of this content since the plan looked."""
+        images = self.compute.images(f"labels.{labels.CONTENT_KEY}={plan.content_key}")
+        found = newest_with(plan.content_key, images, history=plan.history)
+        name = str(found["name"]) if found else None
+        return None if name == plan.existing_image else name
+
+    def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> bool:
+        from bakehouse.bake.record import covers
+
+        self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
+        covers(context, plan, image)
+        followers = context["task"].get_direct_relatives(upstream=False)
+        self.skip(ti=context["ti"], tasks=[task for task in followers if not task.is_teardown])
+        return False
+
+
+def content_lease(plan: BakePlan) -> Lease:
+    """The lease of the content that a plan bakes; the teardown lets go of it."""
+    from bakehouse.bake.record import ledger_base
+    from bakehouse.lease.store import content_lease_name, lease_of
+
+    return lease_of(ledger_base(), content_lease_name(plan.recipe, plan.content_key))

@@ -1,0 +1,49 @@
+"""A step that runs a machine: only with one of the project's slots, waiting deferred for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bakehouse.bake.git_step import GitStep
+from bakehouse.bake.plan import BakePlan
+from bakehouse.errors import StopEverything
+from bakehouse.lease import builders
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SlotStep(GitStep):
+    """`take_slot` before a machine is made; whoever deletes the run's machines lets go of it."""
+
+    def take_slot(self, context: Context, plan: BakePlan) -> None:
+        """Return with the slot, or defer until there is one and `act` again."""
+        turn = builders.take(context, self.compute.project)
+        if turn.slot is None:
+            self._wait_for_slot(context, plan, turn.why)
+        self.log.info("builders' slot %d: %s", turn.slot, turn.why)
+
+    def _wait_for_slot(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
+        from bakehouse.bake.record import ledger_base
+        from bakehouse.lease.triggers import SlotTrigger
+
+        patience = plan.wait_for_slot
+        self.log.info("%s; waiting at most %s", why, patience)
+        trigger = SlotTrigger(
+            ledger=ledger_base(),
+            project=self.compute.project,
+            owner=builders.owner_of(context).model_dump(),
+            held_for=builders.HELD_FOR.total_seconds(),
+            deadline=time.time() + patience.total_seconds(),
+        )
+        self.wait_for(trigger, "slot_taken", 2 * patience, patience=patience.total_seconds())
+
+    def slot_taken(self, context: Context, event: dict[str, Any], patience: float) -> Any:
+        """After the wait: on with it, or the end."""
+        if event["slot"] is None:
+            raise StopEverything(
+                f"no turn within {patience / 3600:.1f} h (the recipe's builder.wait_for_slot):"
+                f" {event['why']}; raise the Variable {builders.VARIABLE}, or spread the schedules"
+            )
+        return self.act(context)
