@@ -1,0 +1,45 @@
+"""An image whose page cannot start, on real machines: the line halts and the fleet goes back."""
+
+from __future__ import annotations
+
+from bakehouse.local import demo_fleet
+from bakehouse.local.testbed import Testbed
+
+PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
+RECIPE = "include/recipes/web.yaml"
+DAG = "bake__web"
+
+
+def spoil(bed: Testbed) -> str:
+    """A page that wants a `motto`: the smoke VM has one, the fleet's instances have none."""
+    page = (bed.project / PAGE).read_text()
+    bed.write(PAGE, page.replace('"page":', '"motto": motto,\n  "page":'))
+    recipe = (bed.project / RECIPE).read_text()
+    assert "greeting: Hello" in recipe
+    bed.write(RECIPE, recipe.replace("greeting: Hello", "motto: none\n    greeting: Hello"))
+    return bed.commit("Show a motto")
+
+
+def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: Testbed) -> None:
+    good = bed.bake(DAG, deadline=1800, git_ref=bed.head, roll_out=False)
+    assert good.state == "success", bed.airflow.states(DAG, good.run_id)
+    old = bed.compute.newest_of("web")
+    demo_fleet.create(bed.compute, old["name"], "qemu")
+    before = demo_fleet.look(bed.compute, real=True)
+    assert {seen.page["git_sha"] for seen in before.values()} == {bed.head}
+
+    sha = spoil(bed)
+    run = bed.bake(DAG, deadline=2400, git_ref=sha)
+
+    states = bed.airflow.states(DAG, run.run_id)
+    assert run.state == "failed", states
+    assert states["promote_image"] == "success", "the image itself passed its smoke test"
+    assert "replace_instances.replace_2_0" not in states, "nobody behind the canary was touched"
+    assert bed.compute.newest_of("web")["labels"]["git-sha"] == sha
+    why = bed.log(run, "replace_instances.verdict")
+    assert "web-1" in why
+    assert "motto" in why, "the guest's own words say what is missing"
+
+    after = demo_fleet.look(bed.compute, real=True)
+    assert after == before, "image, page, data, address, metadata: all as it was"
+    assert demo_fleet.leftovers(bed.compute) == []
