@@ -18,6 +18,10 @@ import googleapiclient
 from localgce.errors import ApiError, Json
 from localgce.schema import Schemas, Validator
 
+# Fields that only the beta's document has, and clients of v1 send all the same.
+_FROM_BETA: dict[str, Json] = {
+    "InstanceGroupManagerUpdatePolicy": {"minReadySec": {"type": "integer", "format": "int32"}}
+}
 DOCUMENT = Path(googleapiclient.__file__).parent / "discovery_cache/documents/compute.v1.json"
 
 
@@ -161,7 +165,10 @@ class Discovery:
     @classmethod
     def load(cls) -> Discovery:
         """The document of the installed google-api-python-client."""
-        return cls(json.loads(DOCUMENT.read_bytes()))
+        document = json.loads(DOCUMENT.read_bytes())
+        for schema, fields in _FROM_BETA.items():
+            document["schemas"][schema]["properties"].update(fields)
+        return cls(document)
 
     def _add(self, method: Method) -> None:
         node = self._root

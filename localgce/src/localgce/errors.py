@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,11 @@ class ApiError(Exception):
         self.message = message
         self.location = location
         self.location_type = location_type
+
+    @property
+    def code(self) -> str:
+        """The reason as an operation's error writes it: `QUOTA_EXCEEDED` for `quotaExceeded`."""
+        return re.sub(r"(?<!^)([A-Z])", r"_\1", self.reason).upper()
 
     def as_json(self) -> Json:
         """`{"error": {code, message, errors: [{message, domain, reason}]}}`."""

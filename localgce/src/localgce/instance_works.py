@@ -64,6 +64,7 @@ async def remove(service: Service, instance: Record) -> None:
     service.guest_attributes.forget(current)
     service.store.delete(current)
     service.changes.notify(f"instance/{current.id}")
+    service.groups.instance_changed(current)
 
 
 def _release(service: Service, instance: Record) -> None:

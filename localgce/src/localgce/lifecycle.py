@@ -281,6 +281,7 @@ class Lifecycle:
         if current is not None:
             self._service.store.note(current.changed(status=status, **more))
             self._service.changes.notify(f"status/{instance.id}")
+            self._service.groups.instance_changed(current)
 
     def _need(self, instance: Record) -> Machine:
         machine = self.find(instance)

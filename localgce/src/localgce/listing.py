@@ -19,7 +19,7 @@ _Key = tuple[Any, ...]
 
 def list_of(call: Call, kind: str, items: Iterable[Json]) -> Json:
     """A page of `compute#<kind>List` over the bodies."""
-    page, token = _page(call, list(items))
+    page, token = page_of(call, items)
     path = f"projects/{call.project}/{call.scope}/{call.method.segments[-1]}"
     result: Json = {
         "kind": f"compute#{kind}List",
@@ -32,7 +32,7 @@ def list_of(call: Call, kind: str, items: Iterable[Json]) -> Json:
 
 def aggregated(call: Call, kind: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:
     """A page of `compute#<kind>AggregatedList`: items by scope, a warning where there are none."""
-    page, token = _page(call, list(items))
+    page, token = page_of(call, items)
     collection = call.method.segments[-1]
     by_scope: dict[str, Json] = {scope: {} for scope in scopes}
     for item in page:
@@ -61,7 +61,8 @@ def _finish(result: Json, page: list[Json], token: str | None) -> Json:
     return result
 
 
-def _page(call: Call, items: list[Json]) -> tuple[list[Json], str | None]:
+def page_of(call: Call, items: Iterable[Json]) -> tuple[list[Json], str | None]:
+    """The page that the call's filter, order and token ask for, and the next page's token."""
     text = call.query.get("filter")
     if text:
         accepts = filters.parse(text)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -254,8 +253,7 @@ class Operations:
         except OperationError as error:
             self._fail(record, error)
         except ApiError as error:
-            code = re.sub(r"(?<!^)([A-Z])", r"_\1", error.reason).upper()
-            self._fail(record, OperationError(code, error.message, error.status))
+            self._fail(record, OperationError(error.code, error.message, error.status))
         except MachineError as error:
             self._fail(record, OperationError("INTERNAL_ERROR", str(error), 500))
         except Exception as error:

@@ -14,6 +14,7 @@ from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.discovery import Discovery
 from localgce.errors import Json, not_found
 from localgce.faults import Faults
+from localgce.groups import Groups
 from localgce.guest_attributes import GuestAttributes
 from localgce.ids import fingerprint
 from localgce.lifecycle import Lifecycle
@@ -51,6 +52,7 @@ class Service:
         self.quotas = Quotas(self)
         self.deadlines = Deadlines(self)
         self.lifecycle = Lifecycle(self)
+        self.groups = Groups(self)
         self.metadata_server = MetadataServer(self)
         self.guest_attributes = GuestAttributes(self)
         self.public_images = PublicImages(self)
@@ -64,9 +66,11 @@ class Service:
         self.addresses.open()
         await self.lifecycle.recover()
         self.operations.resume()
+        self.groups.open()
 
     async def close(self, grace: float = 5.0) -> None:
         """Power the machines off, keep everything else."""
+        await self.groups.close()
         self.deadlines.close()
         await self.operations.close()
         await self.lifecycle.close(grace)

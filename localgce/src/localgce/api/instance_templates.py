@@ -37,5 +37,9 @@ def aggregated_list(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
-    """Forget it; instances made of it stay."""
-    return kept.begin_delete(call, call.record())
+    """Forget it, unless a group makes instances of it; those that it made stay."""
+    template = call.record()
+    for group in call.service.store.all("instanceGroupManagers", call.project):
+        if any(v["instanceTemplate"] == template.link for v in group.body["versions"]):
+            raise errors.in_use(template.path, group.path)
+    return kept.begin_delete(call, template)

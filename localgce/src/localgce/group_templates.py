@@ -1,0 +1,95 @@
+"""What a change from one template to another takes, and the insert of a template's instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localgce import links
+from localgce.errors import Json, not_found
+from localgce.group_plan import Version
+from localgce.store import Record
+
+if TYPE_CHECKING:
+    from localgce.service import Service
+
+_REFRESHED = ("metadata", "labels", "tags")
+_RESTARTED = ("machineType",)
+
+
+def properties(service: Service, project: str, link: str) -> Json:
+    """The properties of a template; raises 404 when it is gone."""
+    found = service.store.get("instanceTemplates", project, "global", links.last(link))
+    if found is None:
+        raise not_found(f"projects/{project}/global/instanceTemplates/{links.last(link)}")
+    given: Json = found.body["properties"]
+    return given
+
+
+def needs(service: Service, project: str, old: Version, new: Version) -> str:
+    """NONE, REFRESH, RESTART or REPLACE: the least that makes one of the other."""
+    if old.template == new.template:
+        return "NONE"
+    store = service.store
+    names = links.last(old.template), links.last(new.template)
+    found = [store.get("instanceTemplates", project, "global", name) for name in names]
+    before, after = (record.body["properties"] if record else {} for record in found)
+    changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
+    if not changed <= {*_REFRESHED, *_RESTARTED}:
+        return "REPLACE"
+    if not changed <= {*_REFRESHED}:
+        return "RESTART"
+    return "REFRESH" if changed else "NONE"
+
+
+def metadata(group: Record, given: Json, template: str) -> Json:
+    """A template's metadata with what a group adds to tell whose an instance is."""
+    base = f"projects/{group.project}"
+    more = {
+        **group.body.get("allInstancesConfig", {}).get("properties", {}).get("metadata", {}),
+        "instance-template": f"{base}/global/instanceTemplates/{links.last(template)}",
+        "created-by": f"{base}/{group.scope}/instanceGroupManagers/{group.name}",
+    }
+    items = [item for item in given.get("metadata", {}).get("items", []) if item["key"] not in more]
+    return {"items": [*items, *({"key": k, "value": v} for k, v in more.items())]}
+
+
+def labels(group: Record, given: Json) -> dict[str, str]:
+    """A template's labels and those that the group has for all."""
+    config = group.body.get("allInstancesConfig", {}).get("properties", {})
+    return {**given.get("labels", {}), **config.get("labels", {})}
+
+
+def insert_body(group: Record, given: Json, name: str, template: str, preserved: Json) -> Json:
+    """The body of instances.insert for a member, what is preserved put in its place."""
+    body: Json = {
+        "name": name,
+        "metadata": metadata(group, given, template),
+        "labels": labels(group, given),
+        "networkInterfaces": _interfaces(given, preserved),
+    }
+    kept = preserved.get("disks", {})
+    disks = [
+        _kept_disk(disk, kept[device]) if device in kept else disk
+        for index, disk in enumerate(given.get("disks", []))
+        for device in [disk.get("deviceName") or f"persistent-disk-{index}"]
+    ]
+    return {**body, "disks": disks} if disks else body
+
+
+def _kept_disk(disk: Json, kept: Json) -> Json:
+    there = {k: v for k, v in disk.items() if k != "initializeParams"}
+    return {**there, "source": kept["source"], "autoDelete": False}
+
+
+def _interfaces(given: Json, preserved: Json) -> list[Json]:
+    nics: list[Json] = given.get("networkInterfaces", [])
+    internal = preserved.get("internalIPs", {}).get("nic0", {}).get("ipAddress", {})
+    external = preserved.get("externalIPs", {}).get("nic0", {}).get("ipAddress", {})
+    if not nics:
+        return nics
+    nic = dict(nics[0])
+    if internal:
+        nic["networkIP"] = internal["literal"]
+    if external and nic.get("accessConfigs"):
+        nic["accessConfigs"] = [{**nic["accessConfigs"][0], "natIP": external["literal"]}]
+    return [nic]

@@ -1,0 +1,300 @@
+"""Managed instance groups over the API, with instant machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import Server
+from .gce import DEBIAN, ZONE, Gce
+
+GROUPS = f"zones/{ZONE}/instanceGroupManagers"
+TEMPLATES = "global/instanceTemplates"
+VMS = f"zones/{ZONE}/instances"
+
+
+def template(gce: Gce, name: str, **more: Any) -> str:
+    """A template's link."""
+    disk = {"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": DEBIAN}}
+    nic = {"network": "global/networks/default"}
+    properties = {
+        "machineType": "e2-small",
+        "disks": [disk],
+        "networkInterfaces": [nic],
+        "labels": {"of": name},
+        **more,
+    }
+    gce.do("POST", TEMPLATES, {"name": name, "properties": properties})
+    return f"{TEMPLATES}/{name}"
+
+
+def group(gce: Gce, name: str, size: int, **more: Any) -> dict[str, Any]:
+    """A stable group of a template of its own name."""
+    if "instanceTemplate" not in more:
+        more["instanceTemplate"] = template(gce, name)
+    gce.do("POST", GROUPS, {"name": name, "targetSize": size, **more})
+    return stable(gce, name)
+
+
+def stable(gce: Gce, name: str) -> dict[str, Any]:
+    """The group when it is stable."""
+    gce.until(lambda: gce.get(f"{GROUPS}/{name}")["status"]["isStable"])
+    return gce.get(f"{GROUPS}/{name}")
+
+
+def members(gce: Gce, name: str) -> list[dict[str, Any]]:
+    """Its managed instances."""
+    path = f"{GROUPS}/{name}/listManagedInstances"
+    found: list[dict[str, Any]] = gce.start("POST", path).get("managedInstances", [])
+    return found
+
+
+def proactive(**more: Any) -> dict[str, Any]:
+    """An update policy that acts by itself."""
+    return {"type": "PROACTIVE", **more}
+
+
+def test_a_group_makes_resizes_and_deletes(instant: Gce, name: str) -> None:
+    made = group(instant, name, 3)
+    assert made["currentActions"]["none"] == 3
+    assert made["status"]["versionTarget"]["isReached"]
+    assert made["updatePolicy"]["maxSurge"] == {"fixed": 1, "calculated": 1}
+    found = members(instant, name)
+    assert all(m["name"].startswith(f"{name}-") for m in found)
+    assert {m["instanceStatus"] for m in found} == {"RUNNING"}
+    vm = instant.instance(found[0]["name"])
+    assert vm["id"] == found[0]["id"]
+    metadata = {item["key"]: item["value"] for item in vm["metadata"]["items"]}
+    assert metadata["created-by"].endswith(f"/instanceGroupManagers/{name}")
+    message = instant.fails(400, "resourceInUseByAnotherResource", "DELETE", f"{TEMPLATES}/{name}")
+    assert name in message
+    instant.do("POST", f"{GROUPS}/{name}/resize", size=1)
+    assert stable(instant, name)["targetSize"] == 1
+    assert len(members(instant, name)) == 1
+    listed = instant.items(f"zones/{ZONE}/instanceGroups", filter=f"name={name}")
+    assert listed[0]["size"] == 1
+    inside = instant.start("POST", f"zones/{ZONE}/instanceGroups/{name}/listInstances")
+    assert inside["items"][0]["status"] == "RUNNING"
+    assert instant.items(f"zones/{ZONE}/autoscalers") == []
+    scopes = instant.get("aggregated/instanceGroupManagers", filter=f"name={name}")["items"]
+    assert len(scopes[f"zones/{ZONE}"]["instanceGroupManagers"]) == 1
+    instant.do("DELETE", f"{GROUPS}/{name}")
+    assert instant.items(VMS, filter=f"labels.of={name}") == []
+    instant.do("DELETE", f"{TEMPLATES}/{name}")
+
+
+def test_a_rollout_and_its_way_back(instant: Gce, name: str) -> None:
+    policy = proactive(maxSurge={"fixed": 1}, maxUnavailable={"fixed": 0})
+    group(instant, name, 3, updatePolicy=policy)
+    before = {m["name"] for m in members(instant, name)}
+    new = template(instant, f"{name}-new")
+    versions = [{"instanceTemplate": new, "targetSize": {"fixed": 1}, "name": "canary"}]
+    versions.append({"instanceTemplate": f"{TEMPLATES}/{name}"})
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": versions})
+    shown = stable(instant, name)
+    assert shown["versions"][0]["targetSize"] == {"fixed": 1, "calculated": 1}
+    canaries = [m for m in members(instant, name) if m["version"].get("name") == "canary"]
+    assert len(canaries) == 1
+    assert len(before & {m["name"] for m in members(instant, name)}) == 2
+
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new}]})
+    stable(instant, name)
+    assert {m["version"]["instanceTemplate"].rsplit("/", 1)[1] for m in members(instant, name)} == {
+        f"{name}-new"
+    }
+    assert before.isdisjoint({m["name"] for m in members(instant, name)})
+    body = {"instanceTemplate": f"{TEMPLATES}/{name}"}
+    instant.do("POST", f"{GROUPS}/{name}/setInstanceTemplate", body)
+    assert stable(instant, name)["instanceTemplate"].endswith(f"/{name}")
+    instant.do("DELETE", f"{GROUPS}/{name}")
+
+
+def test_an_opportunistic_group_waits_to_be_told(instant: Gce, name: str) -> None:
+    group(instant, name, 2)
+    new = template(instant, f"{name}-new")
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new}]})
+    shown = stable(instant, name)
+    assert not shown["status"]["versionTarget"]["isReached"]
+    one, two = members(instant, name)
+    path = f"{GROUPS}/{name}"
+    instant.do("POST", f"{path}/applyUpdatesToInstances", {"instances": [one["instance"]]})
+    stable(instant, name)
+    instant.do("POST", f"{path}/recreateInstances", {"instances": [two["instance"]]})
+    assert stable(instant, name)["status"]["versionTarget"]["isReached"]
+    after = {m["name"]: m["id"] for m in members(instant, name)}
+    assert after.keys() == {one["name"], two["name"]}
+    # a template that differs in its labels takes a refresh: the same instance goes on
+    assert after[one["name"]] == one["id"]
+    assert after[two["name"]] != two["id"]
+    assert instant.instance(one["name"])["labels"] == {"of": f"{name}-new"}
+    stranger = {"instances": [f"zones/{ZONE}/instances/nobody"]}
+    instant.fails(400, "invalid", "POST", f"{path}/recreateInstances", stranger)
+    instant.do("DELETE", path)
+
+
+def test_a_restart_changes_the_machine_type_of_the_same_instance(instant: Gce, name: str) -> None:
+    policy = proactive(minimalAction="NONE", mostDisruptiveAllowedAction="RESTART")
+    group(instant, name, 1, updatePolicy=policy)
+    before = members(instant, name)[0]
+    new = template(instant, f"{name}-new", machineType="e2-medium")
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new}]})
+    instant.until(lambda: stable(instant, name)["status"]["versionTarget"]["isReached"])
+    after = instant.instance(before["name"])
+    assert (after["id"], after["status"]) == (before["id"], "RUNNING")
+    assert after["machineType"].endswith("/e2-medium")
+    instant.do("DELETE", f"{GROUPS}/{name}")
+
+
+def test_state_outlives_a_replacement(instant: Gce, name: str) -> None:
+    data = {"deviceName": "data", "autoDelete": True, "initializeParams": {"diskSizeGb": "1"}}
+    boot = {"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": DEBIAN}}
+    nic = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    more = {"disks": [boot, data], "networkInterfaces": [nic]}
+    kept = {
+        "disks": {"data": {"autoDelete": "ON_PERMANENT_INSTANCE_DELETION"}},
+        "internalIPs": {"nic0": {"autoDelete": "ON_PERMANENT_INSTANCE_DELETION"}},
+        "externalIPs": {"nic0": {}},
+    }
+    policy = proactive(maxUnavailable={"fixed": 1})
+    group(
+        instant,
+        name,
+        2,
+        instanceTemplate=template(instant, name, **more),
+        statefulPolicy={"preservedState": kept},
+        updatePolicy=policy,
+    )
+    before = {m["name"]: instant.instance(m["name"]) for m in members(instant, name)}
+    disks = {n: instant.get(f"zones/{ZONE}/disks/{n}-1")["id"] for n in before}
+    new = template(instant, f"{name}-new", **more)
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new, "name": "2"}]})
+    assert stable(instant, name)["status"]["stateful"]["hasStatefulConfig"]
+    for each, old in before.items():
+        now = instant.instance(each)
+        assert now["id"] != old["id"]
+        (was,), (nic_now,) = old["networkInterfaces"], now["networkInterfaces"]
+        assert nic_now["networkIP"] == was["networkIP"]
+        assert nic_now["accessConfigs"][0]["natIP"] == was["accessConfigs"][0]["natIP"]
+        assert instant.get(f"zones/{ZONE}/disks/{each}-1")["id"] == disks[each]
+    shown = members(instant, name)[0]["preservedStateFromPolicy"]
+    assert shown["disks"]["data"]["source"].endswith("-1")
+    surge = {"updatePolicy": {"replacementMethod": "SUBSTITUTE"}}
+    instant.fails(400, "invalid", "PATCH", f"{GROUPS}/{name}", surge)
+    instant.do("DELETE", f"{GROUPS}/{name}")
+    assert instant.items(f"zones/{ZONE}/disks", filter=f"name:{name}") == []
+    left = instant.items("regions/us-central1/addresses", filter=f"name:{name[:12]}")
+    assert {a["addressType"] for a in left} == {"EXTERNAL"}
+
+
+def test_members_that_vanish_are_made_again(instant: Gce, name: str) -> None:
+    group(instant, name, 2)
+    one, two = members(instant, name)
+    instant.do("DELETE", f"{VMS}/{one['name']}")
+    instant.control("POST", "faults", {"kind": "kill", "instance": two["name"]})
+    instant.until(
+        lambda: {one["id"], two["id"]}.isdisjoint({m.get("id") for m in members(instant, name)})
+    )
+    stable(instant, name)
+    assert {m["name"] for m in members(instant, name)} == {one["name"], two["name"]}
+    instant.do("DELETE", f"{GROUPS}/{name}")
+
+
+def test_members_leave_and_come_by_name(instant: Gce, name: str) -> None:
+    group(instant, name, 2)
+    one, two = members(instant, name)
+    path = f"{GROUPS}/{name}"
+    instant.do("POST", f"{path}/abandonInstances", {"instances": [one["instance"]]})
+    instant.do("POST", f"{path}/deleteInstances", {"instances": [two["instance"]]})
+    instant.do("POST", f"{path}/createInstances", {"instances": [{"name": f"{name}-own"}]})
+    assert stable(instant, name)["targetSize"] == 1
+    assert [m["name"] for m in members(instant, name)] == [f"{name}-own"]
+    instant.fails(404, "notFound", "GET", f"{VMS}/{two['name']}")
+    instant.do("DELETE", path)
+    assert instant.instance(one["name"])["status"] == "RUNNING"
+    instant.do("DELETE", f"{VMS}/{one['name']}")
+
+
+def test_a_stock_out_is_listed_and_tried_again(make_server: Callable[..., Server]) -> None:
+    gce = make_server("--clock", "manual").start()
+    rule = {"kind": "operation", "method": "compute.instances.insert", "times": 1}
+    code = "ZONE_RESOURCE_POOL_EXHAUSTED"
+    gce.control("POST", "faults", {**rule, "code": code, "status": 503})
+    template(gce, "out")
+    body = {"name": "out", "targetSize": 1, "instanceTemplate": f"{TEMPLATES}/out"}
+    gce.do("POST", GROUPS, body)
+    gce.until(lambda: gce.get(f"{GROUPS}/out/listErrors").get("items"))
+    error = gce.get(f"{GROUPS}/out/listErrors")["items"][0]
+    assert error["error"]["code"] == code
+    assert error["instanceActionDetails"]["action"] == "CREATING"
+    (member,) = members(gce, "out")
+    assert member["lastAttempt"]["errors"]["errors"][0]["code"] == code
+    assert "instanceStatus" not in member
+    gce.control("POST", "clock", {"advance": 10})
+    stable(gce, "out")
+    assert "lastAttempt" not in members(gce, "out")[0]
+
+
+def test_a_new_instance_counts_when_its_time_is_over(make_server: Callable[..., Server]) -> None:
+    gce = make_server("--clock", "manual").start()
+    policy = proactive(maxSurge={"fixed": 1}, maxUnavailable={"fixed": 0}, minReadySec=60)
+    template(gce, "slow")
+    body = {"name": "slow", "targetSize": 1, "instanceTemplate": f"{TEMPLATES}/slow"}
+    gce.do("POST", GROUPS, {**body, "updatePolicy": policy})
+    gce.until(lambda: members(gce, "slow")[0]["currentAction"] == "VERIFYING")
+    gce.control("POST", "clock", {"advance": 60})
+    stable(gce, "slow")
+    versions = [{"instanceTemplate": f"{TEMPLATES}/slow", "name": "again"}]
+    gce.do("PATCH", f"{GROUPS}/slow", {"versions": versions})
+    gce.until(lambda: {m["currentAction"] for m in members(gce, "slow")} == {"NONE", "VERIFYING"})
+    gce.control("POST", "clock", {"advance": 59})
+    assert len(members(gce, "slow")) == 2
+    gce.control("POST", "clock", {"advance": 1})
+    stable(gce, "slow")
+    assert [m["version"]["name"] for m in members(gce, "slow")] == ["again"]
+
+
+def test_a_group_goes_on_after_a_kill(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    gce = server.start()
+    group(gce, "lasting", 3, updatePolicy=proactive())
+    gce.control("POST", "faults", {"kind": "stuck", "method": "compute.instances.insert"})
+    versions = [{"instanceTemplate": f"{TEMPLATES}/lasting", "name": "2"}]
+    gce.do("PATCH", f"{GROUPS}/lasting", {"versions": versions})
+    gce.until(lambda: gce.get(f"{GROUPS}/lasting")["currentActions"]["creating"] == 1)
+    server.stop(9)
+    gce = server.start()
+    gce.control("DELETE", "faults")  # what was stuck is stuck again, until now
+    shown = stable(gce, "lasting")
+    assert shown["status"]["versionTarget"]["isReached"]
+    assert len(gce.items(VMS)) == 3
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"instanceTemplate": None}, "Required field 'resource.instanceTemplate'"),
+        ({"targetSize": -1}, "resource.targetSize"),
+        ({"targetSize": None}, "Required field 'resource.targetSize'"),
+        ({"instanceTemplate": "global/images/x"}, "The URL is malformed"),
+        ({"updatePolicy": {"maxSurge": {"fixed": 0}, "maxUnavailable": {"fixed": 0}}}, "both"),
+        ({"updatePolicy": {"maxSurge": {"fixed": 1, "percent": 5}}}, "maxSurge"),
+        ({"updatePolicy": {"replacementMethod": "RECREATE", "maxSurge": {"fixed": 1}}}, "RECREATE"),
+        ({"baseInstanceName": "Big"}, "resource.baseInstanceName"),
+        ({"statefulPolicy": {"preservedState": {"externalIPs": {"nic1": {}}}}}, "externalIPs"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(
+    instant: Gce, name: str, change: dict[str, Any], message: str
+) -> None:
+    link = template(instant, name)
+    body = {"name": name, "targetSize": 1, "instanceTemplate": link, **change}
+    response = instant.call("POST", GROUPS, body)
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+    two = [{"instanceTemplate": link}, {"instanceTemplate": link, "name": "b"}]
+    instant.fails(400, "invalid", "POST", GROUPS, {"name": name, "targetSize": 1, "versions": two})
+    instant.fails(404, "notFound", "GET", f"{GROUPS}/{name}")
+    instant.fails(404, "notFound", "GET", f"zones/{ZONE}/instanceGroups/{name}")
