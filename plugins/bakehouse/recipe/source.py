@@ -47,6 +47,10 @@ class ShallowRepository(SourceError):
     """The history that would answer was cut off by a shallow clone."""
 
 
+class CommitGone(SourceError):
+    """A commit that was there is not to be had any more: the branch was rewritten (force-push)."""
+
+
 class NotInCommit(SourceError):
     """The commit has no such file."""
 
@@ -85,6 +89,7 @@ class Repository:
         self.local = not _is_remote(self.name)
         self._git = self._open() if self.local else self._fetch()
         self._prefix = self._git.text("rev-parse", "--show-prefix") if self.local else ""
+        self._here: set[str] = set()  # commits that are known to be here
 
     def __enter__(self) -> Self:
         return self
@@ -110,14 +115,16 @@ class Repository:
         return self._describe(self._newest(tip, ref, not_after), ref)
 
     def read(self, sha: str, path: str) -> bytes:
-        """One file's content. Raises NotInCommit."""
+        """One file's content. Raises NotInCommit, CommitGone."""
+        self._need(sha)
         try:
             return self._git.bytes("cat-file", "blob", f"{sha}:{self._prefix}{path}")
         except GitFailed as missing:
             raise self._not_in(sha, path) from missing
 
     def files(self, sha: str, folder: str) -> dict[str, GitFile]:
-        """Everything below a folder, paths relative to it. Raises NotInCommit."""
+        """Everything below a folder, paths relative to it. Raises NotInCommit, CommitGone."""
+        self._need(sha)
         entries = self._tree(sha, folder)
         blobs = _batch(self._git, [oid for _, oid in entries.values()])
         return {
@@ -178,6 +185,32 @@ class Repository:
             self._git.text("fetch", "--quiet", "origin", sha, seconds=_FETCH_SECONDS)
         except GitFailed as refused:
             raise self._no_such(sha) from refused
+
+    def _need(self, sha: str) -> None:
+        """A commit named by an earlier task: no branch may reach it now, a server may keep it."""
+        if sha in self._here:
+            return
+        try:
+            self._git.text("cat-file", "-e", f"{sha}^{{commit}}")
+        except GitFailed as absent:
+            if self.local or not self._given(sha):
+                raise self._gone(sha) from absent
+        self._here.add(sha)
+
+    def _given(self, sha: str) -> bool:
+        try:
+            self._ask_for(sha)
+        except SourceError:
+            return False
+        return True
+
+    def _gone(self, sha: str) -> SourceError:
+        if self._is_shallow():
+            return self._no_such(sha)
+        return CommitGone(
+            f"commit {sha[:12]} is not in {self.name} any more, its branch was rewritten (a"
+            " force-push?): clear resolve_commit and downstream to bake what is there now"
+        )
 
     def _newest(self, tip: str, ref: str, not_after: datetime) -> str:
         if not_after.tzinfo is None:
