@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.testbed import Testbed
 
 STEPS = [
@@ -19,7 +20,18 @@ STEPS = [
 ]
 
 
+FOLLOWER = """
+recipe: web
+members: {instances: [shadow-1], zones: [us-central1-a]}
+rollout: follow
+"""
+
+
 def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
+    bed.write("include/fleets/shadow.yaml", FOLLOWER)
+    bed.commit("A fleet that follows")
+    bed.airflow.reparse("roll_out__web")
+    bed.airflow.wait_for_dag("roll_out__shadow", 60)
     run = bed.bake("bake__web", deadline=240, git_ref=bed.head)
 
     states = bed.airflow.states(run.dag_id, run.run_id)
@@ -31,3 +43,12 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
     assert image["labels"]["git-sha"] == bed.head
     assert image["labels"]["bakehouse-state"] == "promoted"
     assert bed.left() == []
+
+    # a fleet that follows has a run of its own for this image, which finds its member missing
+    wait_until(lambda: bool(bed.airflow.runs("roll_out__shadow")), 60, "the follower's run")
+    (followed,) = bed.airflow.runs("roll_out__shadow")
+    bed.airflow.wait("roll_out__shadow", followed, 120)
+    assert (
+        bed.airflow.xcom("roll_out__shadow", followed, "replace_instances.choose_image")["name"]
+        == image["name"]
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.bake import labels
@@ -13,16 +12,12 @@ from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.errors import StopEverything
 from bakehouse.notify.model import Channel, Occasion
+from bakehouse.promote.asset import image_asset
 from bakehouse.promote.promotion import promotion, wants_family, wants_state
 from bakehouse.step import Step
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-def image_asset(recipe: str) -> Asset:
-    """The asset of a recipe's promoted images; each event is a partition of the image's name."""
-    return Asset(name=f"image/{recipe}", uri=f"x-bakehouse://images/{recipe}")
 
 
 class PromoteImage(Step):
@@ -87,12 +82,13 @@ class PublishImage(Step):
         image = self.received(context, "promote_image", Candidate)
         if str(context["dag_run"].run_type) == "backfill":
             raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
-        event = {
+        event: dict[str, Any] = {
             "image": image.name,
             "image_id": image.id,
             "self_link": image.self_link,
             "family": plan.family,
             "git_sha": plan.commit.sha,
+            "roll_out": bool(context["params"].get("roll_out", True)),
         }
         events = context["outlet_events"][self.asset]
         events.extra.update(event)

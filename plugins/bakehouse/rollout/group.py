@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
+from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
 
 from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.tasks import TaskId
+from bakehouse.promote.asset import image_asset
 from bakehouse.rollout.operators import ChooseImage, Hold, Pick, Plan, Release, Verdict
 from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
 from bakehouse.sla.operators import watch_slas
@@ -70,7 +71,7 @@ def roll_out_dag(fleet: Fleet) -> DAG:
     with DAG(
         dag_id=f"roll_out__{fleet.name}",
         description=fleet.description or f"Moves the fleet {fleet.name} onto an image",
-        schedule=None,
+        schedule=_schedule(fleet),
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         params=_form(fleet),
@@ -79,7 +80,8 @@ def roll_out_dag(fleet: Fleet) -> DAG:
         doc_md=_doc(fleet),
         is_paused_upon_creation=False,
     ) as dag:
-        replace_instances(fleet, image="{{ params.image }}")
+        # a run that follows an image has its name as the partition's key
+        replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
         watch_slas(dag, fleet.name, fleet.notify)
     return dag
 
@@ -117,6 +119,13 @@ def _mapped(fleet: Fleet, task_id: TaskId, stage: int | None = None) -> dict[str
         **_step(fleet, task_id, stage),
         "map_index_template": "{{ task.swap['member'] }}",
     }
+
+
+def _schedule(fleet: Fleet) -> PartitionedAssetTimetable | None:
+    """`follow`: a run of its own for each image that is published; by hand otherwise."""
+    if fleet.rollout != "follow":
+        return None
+    return PartitionedAssetTimetable(assets=image_asset(fleet.recipe))
 
 
 def _form(fleet: Fleet) -> dict[str, Param]:

@@ -38,7 +38,7 @@ class ChooseImage(FleetStep):
         self.image = image
 
     def act(self, context: Context) -> dict[str, Any]:
-        if not context["params"].get("roll_out", True):
+        if not _asked_for(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if str(context["dag_run"].run_type) == "backfill":
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
@@ -219,6 +219,14 @@ _REASONS = {
     Ending.ROLLED_BACK: Reason.STAGE_FAILED,
     Ending.FAILED: Reason.NOT_HEALTHY,
 }
+
+
+def _asked_for(context: Context) -> bool:
+    """The form of the bake says so, here or, for a fleet that follows, in the image's event."""
+    told = context.get("triggering_asset_events") or {}
+    events = [event.extra or {} for asset in told for event in told[asset]]
+    here = context["params"].get("roll_out", True)
+    return bool(here) and all(extra.get("roll_out", True) for extra in events)
 
 
 def _first_failure(outcomes: list[dict[str, Any]]) -> str:
