@@ -22,7 +22,10 @@ from localgce.service import Service
 
 log = logging.getLogger("localgce")
 MAX_BODY = 16 << 20
-_LENIENT = {"alt", "prettyPrint", "fields", "key", "userIp", "quotaUser", "$.xgafv", "$alt"}
+_LENIENT = {
+    *("alt", "prettyPrint", "fields", "key", "userIp", "quotaUser", "$.xgafv", "$alt"),
+    "returnPartialSuccess",  # gcloud sends it to every list, the document names it for some only
+}
 
 
 @dataclass

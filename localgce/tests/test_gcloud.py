@@ -1,0 +1,153 @@
+"""gcloud as a judge: the commands of everyday, and what it says when one is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .gce import ZONE, Gce
+
+GCLOUD = shutil.which("gcloud")
+pytestmark = [
+    pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed"),
+    pytest.mark.timeout(180),
+]
+Gcloud = Callable[..., Any]
+BARE = ("--no-service-account", "--no-scopes")
+
+
+class Refused(Exception):
+    """What gcloud wrote on its standard error."""
+
+
+@pytest.fixture(scope="module")
+def gcloud(instant: Gce, tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
+    """`gcloud compute ... --format=json` at the session's server; its JSON, or Refused."""
+    more = {
+        "CLOUDSDK_CONFIG": str(tmp_path_factory.mktemp("gcloud")),
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": "demo",
+        "CLOUDSDK_COMPUTE_ZONE": ZONE,
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": f"{instant.base}/compute/v1/",
+    }
+
+    def run(*words: str) -> Any:
+        command = [str(GCLOUD), "compute", *words, "--format=json"]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | more)
+        if done.returncode:
+            raise Refused(done.stderr)
+        assert "Some requests did not succeed" not in done.stderr, done.stderr
+        lines = done.stdout.splitlines(keepends=True)
+        while lines and lines[0][0] not in "[{":  # some commands talk before they answer
+            lines.pop(0)
+        return json.loads("".join(lines) or "null")
+
+    return run
+
+
+def test_a_vm_from_start_to_end(gcloud: Gcloud, instant: Gce, name: str, tmp_path: Path) -> None:
+    script = tmp_path / "startup.sh"
+    script.write_text("#!/bin/sh\necho hello\n")
+    (made,) = gcloud(
+        *("instances", "create", name, "--image-family=debian-12"),
+        *("--image-project=debian-cloud", "--machine-type=e2-small"),
+        *(f"--metadata-from-file=startup-script={script}", "--metadata=instant-script=serial hi"),
+        *("--labels=of=gcloud", "--tags=web"),
+    )
+    assert made["status"] == "RUNNING"
+    items = {item["key"]: item["value"] for item in made["metadata"]["items"]}
+    assert items["startup-script"] == script.read_text()
+    assert [v["name"] for v in gcloud("instances", "list", f"--filter=name={name}")] == [name]
+    assert "hi" in gcloud("instances", "get-serial-port-output", name)["contents"]
+    gcloud("instances", "add-metadata", name, "--metadata=enable-guest-attributes=TRUE")
+    with pytest.raises(Refused, match="not found"):
+        gcloud("instances", "get-guest-attributes", name, "--query-path=bake/")
+    gcloud("instances", "stop", name)
+    assert gcloud("instances", "describe", name)["status"] == "TERMINATED"
+    gcloud("instances", "start", name)
+    gcloud("instances", "reset", name)
+    with pytest.raises(Refused, match="already exists"):
+        gcloud("instances", "create", name, *BARE)
+    gcloud("instances", "delete", name, "--keep-disks=boot")
+    assert gcloud("disks", "describe", name)["status"] == "READY"
+    with pytest.raises(Refused, match="was not found"):
+        gcloud("instances", "describe", name)
+
+
+def test_several_vms_go_in_one_batch(gcloud: Gcloud, name: str) -> None:
+    spot = ("--provisioning-model=SPOT", "--instance-termination-action=DELETE")
+    names = (f"{name}-1", f"{name}-2")
+    made = gcloud("instances", "create", *names, *spot, "--max-run-duration=1h", *BARE)
+    assert {vm["name"] for vm in made} == set(names)
+    assert {vm["scheduling"]["provisioningModel"] for vm in made} == {"SPOT"}
+    gcloud("instances", "stop", *names)
+    gcloud("instances", "delete", *names)
+
+
+def test_images_and_families(gcloud: Gcloud, instant: Gce, name: str) -> None:
+    instant.create(name)
+    family = f"f-{name}"
+    source = (f"--source-disk={name}", f"--source-disk-zone={ZONE}", f"--family={family}")
+    with pytest.raises(Refused, match="already being used"):
+        gcloud("images", "create", f"{name}-a", *source)
+    instant.do("POST", f"zones/{ZONE}/instances/{name}/stop")
+    (first,) = gcloud("images", "create", f"{name}-a", *source, "--labels=git-sha=abc")
+    assert (first["status"], first["labels"]) == ("READY", {"git-sha": "abc"})
+    gcloud("images", "create", f"{name}-b", *source)
+    gcloud("images", "add-labels", f"{name}-b", "--labels=state=promoted")
+    newest = gcloud("images", "describe-from-family", family)
+    assert (newest["name"], newest["labels"]) == (f"{name}-b", {"state": "promoted"})
+    own = gcloud("images", "list", "--no-standard-images", f"--filter=family={family}")
+    assert {image["name"] for image in own} == {f"{name}-a", f"{name}-b"}
+    replacement = f"--replacement={name}-a"
+    gcloud("images", "deprecate", f"{name}-b", "--state=DEPRECATED", replacement)
+    assert gcloud("images", "describe-from-family", family)["name"] == f"{name}-a"
+    assert any(image["family"] == "debian-12" for image in gcloud("images", "list"))
+    gcloud("images", "delete", f"{name}-a", f"{name}-b")
+    with pytest.raises(Refused, match="was not found"):
+        gcloud("images", "describe-from-family", family)
+
+
+def test_groups_and_their_rollouts(gcloud: Gcloud, name: str) -> None:
+    image = ("--image-family=debian-12", "--image-project=debian-cloud")
+    old, new = f"{name}-t1", f"{name}-t2"
+    gcloud("instance-templates", "create", old, *image, "--machine-type=e2-small")
+    gcloud("instance-templates", "create", new, *image, "--machine-type=e2-medium")
+    groups = ("instance-groups", "managed")
+    gcloud(*groups, "create", name, "--size=2", f"--template={old}")
+    gcloud(*groups, "wait-until", name, "--stable", "--timeout=60")
+    update = ("rolling-action", "start-update", name, f"--version=template={new}")
+    gcloud(*groups, *update, "--max-surge=1", "--max-unavailable=0")
+    gcloud(*groups, "wait-until", name, "--version-target-reached", "--timeout=60")
+    members = gcloud(*groups, "list-instances", name)
+    assert {m["version"]["instanceTemplate"].rsplit("/", 1)[1] for m in members} == {new}
+    gcloud(*groups, "resize", name, "--size=1")
+    gcloud(*groups, "wait-until", name, "--stable", "--timeout=60")
+    (listed,) = gcloud(*groups, "list", f"--filter=name={name}")
+    assert (listed["targetSize"], listed["autoscaled"]) == (1, "no")
+    assert gcloud(*groups, "list-errors", name) == []
+    with pytest.raises(Refused, match="already being used"):
+        gcloud("instance-templates", "delete", new)
+    gcloud(*groups, "delete", name)
+    gcloud("instances", "create", f"{name}-x", f"--source-instance-template={old}")
+    gcloud("instances", "delete", f"{name}-x")
+
+
+def test_refusals_and_failures_are_told(gcloud: Gcloud, instant: Gce, name: str) -> None:
+    with pytest.raises(Refused, match="does not exist in zone"):
+        gcloud("instances", "create", name, "--machine-type=e9-huge", *BARE)
+    rule = {"kind": "operation", "resource": name, "status": 503}
+    instant.control("POST", "faults", {**rule, "code": "ZONE_RESOURCE_POOL_EXHAUSTED"})
+    with pytest.raises(Refused, match="ZONE_RESOURCE_POOL_EXHAUSTED"):
+        gcloud("instances", "create", name, *BARE)
+    operations = gcloud("operations", "list", f"--filter=targetLink:{name}")
+    assert operations[0]["httpErrorStatusCode"] == 503
