@@ -1,0 +1,111 @@
+"""How long a failed task waits: by the error, by the kind of task, with jitter."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import RetryDecision
+from airflow.sdk.definitions.retry_policy import RetryAction
+
+from bakehouse.cloud.errors import of_operation, of_status
+from bakehouse.errors import Elsewhere, NotNow, StockOut, StopEverything, TryAgain
+from bakehouse.recipe.tasks import KIND, TASK_IDS
+from bakehouse.retries import BACK_OFF, ByError, Kind
+
+
+def context(run: str = "r", task: str = "t") -> Any:
+    ti = SimpleNamespace(dag_id="bake__web", run_id=run, task_id=task)
+    return {"ti": ti, "task": SimpleNamespace(retries=3)}
+
+
+def decision(
+    error: BaseException, tries: int = 1, most: int = 3, kind: Kind = Kind.CALLS, run: str = "r"
+) -> RetryDecision:
+    return ByError(kind).evaluate(error, tries, most, context(run))
+
+
+def seconds(error: BaseException, *args: Any, **kwargs: Any) -> float:
+    delay = decision(error, *args, **kwargs).retry_delay
+    assert delay is not None
+    return delay.total_seconds()
+
+
+def test_what_no_try_can_heal_fails_at_once() -> None:
+    assert decision(StopEverything("x")).action is RetryAction.FAIL
+
+
+def test_what_another_zone_may_have_is_asked_for_soon() -> None:
+    assert seconds(StockOut("x"), kind=Kind.MACHINE) <= 5
+    assert seconds(Elsewhere("x"), kind=Kind.MACHINE) <= 5
+    assert seconds(Elsewhere("x"), tries=8, most=3, kind=Kind.MACHINE) > 60, "not for ever"
+
+
+def test_what_is_blocked_waits_as_long_as_it_was_told() -> None:
+    assert 300 <= seconds(NotNow("quota", wait=300)) <= 400
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_anything_else_backs_off_by_the_kind_of_task(kind: Kind) -> None:
+    delays = [seconds(TryAgain("x"), tries, 20, kind) for tries in range(18, 31)]
+    first, longest = BACK_OFF[kind].first, BACK_OFF[kind].longest
+    assert first.total_seconds() * 2 / 3 - 1 <= delays[0] <= first.total_seconds()
+    assert max(delays) <= longest.total_seconds()
+    assert delays[-1] >= longest.total_seconds() * 2 / 3 - 1
+
+
+def test_an_error_that_nobody_foresaw_is_tried_again() -> None:
+    assert decision(ValueError("x")).action is RetryAction.RETRY
+
+
+def test_after_a_clear_the_back_off_begins_anew() -> None:
+    assert seconds(TryAgain("x"), tries=5, most=7) <= 10, "the fifth try, the first of its round"
+
+
+def test_two_hundred_that_failed_together_do_not_come_back_together() -> None:
+    delays = {seconds(TryAgain("x"), run=f"run-{number}") for number in range(200)}
+    assert len(delays) > 20
+    assert seconds(TryAgain("x")) == seconds(TryAgain("x"))
+
+
+def test_every_task_has_a_kind_and_the_policy_survives_airflow() -> None:
+    assert set(KIND) == set(TASK_IDS)
+    told = ByError.deserialize(ByError(Kind.GIT).serialize())
+    assert told.kind is Kind.GIT
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "error"),
+    [
+        (400, "invalid", StopEverything),
+        (401, "authError", StopEverything),
+        (403, "forbidden", StopEverything),
+        (403, "quotaExceeded", NotNow),
+        (403, "rateLimitExceeded", NotNow),
+        (429, "", NotNow),
+        (404, "notFound", StopEverything),
+        (412, "conditionNotMet", TryAgain),
+        (500, "backendError", TryAgain),
+        (503, "", TryAgain),
+    ],
+)
+def test_http_answers_by_what_they_mean(status: int, reason: str, error: type[Exception]) -> None:
+    assert type(of_status(status, reason, "x").error("doing")) is error
+
+
+@pytest.mark.parametrize("code", ["ZONE_RESOURCE_POOL_EXHAUSTED", "STOCKOUT"])
+def test_a_stock_out_is_one(code: str) -> None:
+    answer = of_operation({"error": {"errors": [{"code": code, "message": "m"}]}})
+    assert answer is not None
+    assert type(answer.error("doing")) is StockOut
+
+
+def test_a_quota_waits_longer_than_a_rate() -> None:
+    quota = of_status(403, "quotaExceeded", "x").wait
+    assert (
+        timedelta(seconds=quota)
+        >= timedelta(minutes=5)
+        > timedelta(seconds=of_status(429, "", "x").wait)
+    )
