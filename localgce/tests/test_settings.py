@@ -93,6 +93,24 @@ def test_reserved_addresses_survive_a_replacement(instant: Gce, name: str, kind:
     instant.do("DELETE", f"{ADDRESSES}/{name}")
 
 
+def test_ephemeral_addresses_are_given_back_at_stop(instant: Gce, name: str) -> None:
+    nic = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    before = instant.create(name, networkInterfaces=[nic])["networkInterfaces"][0]
+    instant.do("POST", f"{VMS}/{name}/stop")
+    off = instant.instance(name)["networkInterfaces"][0]
+    assert "natIP" not in off["accessConfigs"][0]
+    assert off["networkIP"] == before["networkIP"]
+    late = {"name": name, "address": before["accessConfigs"][0]["natIP"]}
+    instant.fails(400, "invalid", "POST", ADDRESSES, late)  # nobody holds it any more
+    instant.do("POST", f"{VMS}/{name}/start")
+    after = instant.instance(name)["networkInterfaces"][0]
+    assert after["accessConfigs"][0]["natIP"].startswith("127.")
+    instant.do("POST", f"{VMS}/{name}/suspend")
+    kept = instant.instance(name)["networkInterfaces"][0]
+    assert kept["accessConfigs"] == after["accessConfigs"]
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
 def test_addresses_that_make_no_sense_are_refused(instant: Gce, name: str) -> None:
     outside = {"name": name, "addressType": "INTERNAL", "address": "192.168.0.1"}
     instant.fails(400, "invalid", "POST", ADDRESSES, outside)

@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 from typing import TYPE_CHECKING
 
-from localgce.errors import ApiError, invalid
+from localgce.errors import ApiError, Json, invalid
 from localgce.store import Record
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Allocator:
         self._service = service
         self._held: set[str] = set()
         self._cursor: dict[str, int] = {}
+        self._last: dict[str, str] = {}  # external addresses given back, by instance id
 
     def open(self) -> None:
         """Learn what instances hold."""
@@ -73,6 +74,49 @@ class Allocator:
         digest = hashlib.sha256(str(self._service.settings.state.resolve()).encode()).digest()
         first = int(ipaddress.IPv4Address(f"127.{1 + digest[0] % 254}.{digest[1] & 0xF0}.1"))
         return self._next("external", first, 4000)
+
+    def give_back_ephemeral(self, instance: Record) -> list[Json]:
+        """The interfaces of an instance that is off: external addresses that are not reserved
+        are free for others."""
+        reserved = self._reserved()
+        for address in held_by(instance) - reserved:
+            if address.startswith("127."):
+                self._last[instance.id] = address
+                self.release({address})
+        return [
+            _with_configs(
+                nic,
+                [
+                    {k: v for k, v in config.items() if k != "natIP" or v in reserved}
+                    for config in nic.get("accessConfigs", [])
+                ],
+            )
+            for nic in instance.body["networkInterfaces"]
+        ]
+
+    def take_ephemeral(self, instance: Record) -> list[Json]:
+        """The interfaces of an instance that goes on: each has an external address again, the
+        one it had before if nobody has taken it."""
+        last = self._last.pop(instance.id, None)
+        if last in self._held or last in self._reserved():
+            last = None
+        return [
+            _with_configs(
+                nic,
+                [
+                    config
+                    if config.get("natIP")
+                    else {**config, "natIP": self._take(last or self._next_external())}
+                    for config in nic.get("accessConfigs", [])
+                ],
+            )
+            for nic in instance.body["networkInterfaces"]
+        ]
+
+    def forget(self, instance: Record) -> None:
+        """The instance is gone."""
+        self._last.pop(instance.id, None)
+        self.release(held_by(instance))
 
     def release(self, addresses: set[str]) -> None:
         """Instances no longer hold these."""
@@ -127,6 +171,10 @@ class Allocator:
                 self._cursor[pool] = offset + 1
                 return address
         raise ApiError(403, "quotaExceeded", f"IP space of '{pool}' is exhausted.")
+
+
+def _with_configs(nic: Json, configs: list[Json]) -> Json:
+    return {**nic, "accessConfigs": configs} if configs else nic
 
 
 def held_by(instance: Record) -> set[str]:

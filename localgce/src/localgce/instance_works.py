@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce import disk_works
-from localgce.addresses import held_by
 from localgce.errors import OperationError
 from localgce.operations import Work, work
 from localgce.store import Record
@@ -68,7 +67,7 @@ async def remove(service: Service, instance: Record) -> None:
 
 
 def _release(service: Service, instance: Record) -> None:
-    service.addresses.release(held_by(instance))
+    service.addresses.forget(instance)
 
 
 @work("instances.start")

@@ -69,6 +69,7 @@ class Lifecycle:
         """Switch on; RUNNING when the guest's processor runs, TERMINATED when it cannot."""
         self._set(instance, "STAGING")
         try:
+            instance = self._with_addresses(instance)
             await self._switch_on(instance)
         except Exception:
             self._off(instance, "TERMINATED")
@@ -82,6 +83,11 @@ class Lifecycle:
         more = {"lastStartTimestamp": now, "resourceStatus": deadlines.shown(end)}
         self._set(instance, "RUNNING", **more)
         self._service.deadlines.watch(self._service.store.again(instance) or instance)
+
+    def _with_addresses(self, instance: Record) -> Record:
+        current = self._service.store.again(instance) or instance
+        interfaces = self._service.addresses.take_ephemeral(current)
+        return self._service.store.put(current.changed(networkInterfaces=interfaces))
 
     async def stop(self, instance: Record, grace: float, *, final: str = "TERMINATED") -> None:
         """Press the button, wait for the grace in seconds, pull the plug."""
@@ -274,7 +280,8 @@ class Lifecycle:
         self._service.deadlines.forget(instance)
         if instance.body["status"] != "TERMINATED":
             now = stamp(self._service.clock.now())
-            self._set(instance, "TERMINATED", lastStopTimestamp=now)
+            nics = self._service.addresses.give_back_ephemeral(instance)
+            self._set(instance, "TERMINATED", lastStopTimestamp=now, networkInterfaces=nics)
 
     def _set(self, instance: Record, status: str, **more: object) -> None:
         current = self._service.store.again(instance)
