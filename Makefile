@@ -1,11 +1,12 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test check format lock
+.PHONY: help setup demo up down status doctor test check test-localgce bench-localgce format lock
 
 MACHINES ?=
+FIGURES ?=
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 18
 
 setup:  ## make .venv, install what packages.txt names
 	@scripts/setup
@@ -30,6 +31,12 @@ test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, one b
 
 check: setup  ## lint, types and units only
 	@scripts/test quick
+
+test-localgce: setup  ## localgce alone, with the clients that judge it
+	@scripts/test localgce
+
+bench-localgce: setup  ## its figures, one line of JSON each (FIGURES=name ... for some)
+	@.venv/bin/python localgce/bench/run.py $(FIGURES)
 
 format: setup  ## let ruff lay out the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
