@@ -33,6 +33,15 @@ def clock(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def is_backfill(context: Context) -> bool:
+    """A backfill rebuilds the past: it moves no family and no fleet, and tells nobody.
+
+    `run_type` is an enum whose `str()` is its name, not its value.
+    """
+    kind = context["dag_run"].run_type
+    return bool(getattr(kind, "value", kind) == "backfill")
+
+
 class Step(BaseOperator):
     """Base of all operators. A subclass implements `act`, and may defer with `wait_for`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import urllib.parse
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunType
 
 from bakehouse import comms
 from bakehouse.bake.form import Asked
@@ -30,11 +30,10 @@ DAYS = [datetime(2027, 1, day, 3, tzinfo=UTC) for day in (1, 2, 3)]
 
 
 @pytest.fixture(autouse=True)
-def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def states(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a trigger hears of other runs."""
     ask = AsyncMock(side_effect=lambda _, run_id: STATES.get(run_id, "running"))
     monkeypatch.setattr(comms, "dag_run_state", ask)
-    return
 
 
 def backfill(night: datetime, page: str, run_id: str = "", **params: Any) -> Walk:
@@ -114,7 +113,7 @@ def test_a_promoted_night_that_a_backfill_reprocesses_stays_promoted(compute: Co
     night = Walk("loaf", "scheduled__r", "scheduled", night=DAYS[1], vars={"page": "reprocessed"})
     made = bake(night)
     night.clear(*CHAIN, "delete_builder")
-    night.run.run_type = "backfill"
+    night.run.run_type = DagRunType.BACKFILL
     night.params["force"] = True
     assert bake(night) == made
     (image,) = history(compute, night)
@@ -192,7 +191,7 @@ def test_a_builder_is_told_where_its_days_archive_is(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_SNAPSHOT_URL", "http://127.0.0.1:9/archive/")
-    params = {"force": True, "snapshot_date": "2026-11-20", "spot": "yes"}
+    params: dict[str, Any] = {"force": True, "snapshot_date": "2026-11-20", "spot": "yes"}
     run = Walk("loaf", f"manual__{next(SERIAL)}", zone="us-central1-c", **params)
     run.through("create_builder")
     vm = run.handed["create_builder"]

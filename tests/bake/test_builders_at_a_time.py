@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock
@@ -22,11 +21,10 @@ BAKES, LIMIT = 20, 3
 
 
 @pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def limit(monkeypatch: pytest.MonkeyPatch) -> None:
     ask = AsyncMock(side_effect=lambda _, run_id: STATES.get(run_id, "running"))
     monkeypatch.setattr(comms, "dag_run_state", ask)
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_BUILDERS", str(LIMIT))
-    return
 
 
 def bake(run: Walk) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import TaskDeferred
 
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
@@ -73,7 +74,7 @@ class Walk:
         self.run = SimpleNamespace(
             dag_id=self.dag_id,
             run_id=run_id,
-            run_type=run_type,
+            run_type=DagRunType(run_type),
             run_after=datetime.now(UTC) + timedelta(seconds=5),
             data_interval_end=night,
         )

@@ -14,7 +14,7 @@ from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import image_name, run_label
 from bakehouse.recipe.source import Commit
-from bakehouse.step import clock
+from bakehouse.step import clock, is_backfill
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,7 +62,7 @@ class PlanBake(GitStep):
         from bakehouse.recipe.source import recipe_at
 
         commit = self.received(context, "resolve_commit", Commit)
-        form, now, history = asked(context["params"]), time_of(context), is_history(context)
+        form, now, history = asked(context["params"]), time_of(context), is_backfill(context)
         with repository(self.git_conn_id) as found:
             at_commit = recipe_at(found, commit.sha, self.recipe)
             snapshot = snapshot_of(at_commit, form, now, history=history)
@@ -85,7 +85,7 @@ class PlanBake(GitStep):
         form: Asked,
         snapshot: str | None,
     ) -> BakePlan:
-        ti, now, history = context["ti"], time_of(context), is_history(context)
+        ti, now, history = context["ti"], time_of(context), is_backfill(context)
         images = self.compute.images(f"labels.{labels.CONTENT_KEY}={key}")
         existing = newest_with(key, images, history=history)
         chosen = decide(
@@ -134,8 +134,3 @@ def time_of(context: Context) -> datetime:
     run = context["dag_run"]
     when: datetime = run.data_interval_end or run.run_after
     return when
-
-
-def is_history(context: Context) -> bool:
-    """A backfill rebuilds the past: it moves no family and tells nobody."""
-    return str(context["dag_run"].run_type) == "backfill"

@@ -14,7 +14,7 @@ from bakehouse.errors import StopEverything
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
 from bakehouse.promote.promotion import promotion, wants_family, wants_state
-from bakehouse.step import Step
+from bakehouse.step import Step, is_backfill
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +30,7 @@ class PromoteImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
-        wanted = promotion(plan.family, str(context["dag_run"].run_type))
+        wanted = promotion(plan.family, history=plan.history)
         self.resource_page = self.compute.image_page(tested.name)
         image = self.compute.image(tested.name)
         if image is None or str(image["id"]) != tested.id:
@@ -54,7 +54,7 @@ class PromoteImage(Step):
         from bakehouse.bake.record import covers, record
         from bakehouse.notify.tell import tell_of
 
-        wanted = promotion(plan.family, str(context["dag_run"].run_type))
+        wanted = promotion(plan.family, history=plan.history)
         where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
         record(context, plan, "promotion", wanted.reason, family=wanted.family, image_id=tested.id)
@@ -80,7 +80,7 @@ class PublishImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         image = self.received(context, "promote_image", Candidate)
-        if str(context["dag_run"].run_type) == "backfill":
+        if is_backfill(context):
             raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
         event: dict[str, Any] = {
             "image": image.name,

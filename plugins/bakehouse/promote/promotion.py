@@ -17,9 +17,9 @@ class Promotion(NamedTuple):
     reason: Reason
 
 
-def promotion(family: str, run_type: str) -> Promotion:
+def promotion(family: str, *, history: bool) -> Promotion:
     """A backfill rebuilds the past: its images never become the newest of a family."""
-    if run_type == "backfill":
+    if history:
         return Promotion(None, labels.HISTORY, Reason.KEPT_AS_HISTORY)
     return Promotion(family, labels.PROMOTED, Reason.PROMOTED)
 

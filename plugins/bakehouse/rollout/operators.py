@@ -18,6 +18,7 @@ from bakehouse.rollout.ending import Ending, judge
 from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
 from bakehouse.rollout.step import LEASE_TIME, REPLACE, FleetStep, now
 from bakehouse.rollout.strategies.swap import forward
+from bakehouse.step import is_backfill
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +41,7 @@ class ChooseImage(FleetStep):
     def act(self, context: Context) -> dict[str, Any]:
         if not _asked_for(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
-        if str(context["dag_run"].run_type) == "backfill":
+        if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
         chosen = members.choose(self.compute, self.fleet.recipe, str(self.image or "").strip())
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)

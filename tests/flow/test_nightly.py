@@ -1,0 +1,182 @@
+"""Every night, on a click and for the past, on a real scheduler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.timetable import offset_of
+from bakehouse.history.coverage import dates_of
+from bakehouse.history.ledger import Event
+from bakehouse.local.airflow_api import Airflow, AirflowError, wait_until
+from bakehouse.local.testbed import Testbed
+
+DAG = "bake__past"
+RECIPE = "include/recipes/past.yaml"
+TEXT = """base: debian-cloud/debian-12
+scripts: web
+vars: {{page: {page}}}
+smoke: {{metadata: {{greeting: hello}}}}
+schedule: 0 3 * * *
+jitter: 20m
+snapshot: debian
+"""
+
+
+@pytest.fixture(scope="module")
+def past(stack_of_session: Testbed) -> Testbed:
+    """The recipe `past`, and a branch `past` with a commit of the 10th and one of the 12th."""
+    bed = stack_of_session
+    bed.add_recipe("past", {RECIPE: TEXT.format(page="today")}, deadline=120)
+    first = commit_of(bed, "first", datetime(2026, 11, 10, 12, tzinfo=UTC))
+    second = commit_of(bed, "second", datetime(2026, 11, 12, 12, tzinfo=UTC), first)
+    git(bed, "branch", "past", second)
+    bed.write(RECIPE, TEXT.format(page="today"))
+    git(bed, "add", RECIPE)
+    return bed
+
+
+@pytest.fixture
+def bed(bed: Testbed, past: Testbed) -> Testbed:
+    return bed
+
+
+def test_a_night_is_due_later_by_the_recipes_own_offset_and_none_is_caught_up_with(
+    bed: Testbed,
+) -> None:
+    told = bed.airflow.call("GET", f"/dags/{DAG}")
+    due = datetime.fromisoformat(told["next_dagrun_run_after"])
+    night = datetime.fromisoformat(told["next_dagrun_data_interval_end"])
+    assert due - night == offset_of("past", timedelta(minutes=20)) > timedelta(0)
+    assert (night.hour, night.minute) == (3, 0)
+    assert due > datetime.now(UTC) - timedelta(minutes=2)
+    assert bed.airflow.runs(DAG) == []
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"git_ref": "a b"},
+        {"zone": "mars-north1-a"},
+        {"spot": "perhaps"},
+        {"snapshot_date": "yesterday"},
+        {"keep_builder": "yes"},
+        {"vars": {"pgae": "x"}},
+    ],
+)
+def test_a_bad_value_in_the_form_is_refused_before_there_is_a_run(
+    bed: Testbed, answers: dict[str, Any]
+) -> None:
+    before = bed.airflow.runs(DAG)
+    with pytest.raises(AirflowError, match=f"400 .*{next(iter(answers))}"):
+        bed.airflow.trigger(DAG, answers)
+    assert bed.airflow.runs(DAG) == before
+
+
+def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
+    """Three nights, two at a time: the first two have one commit, but each its own packages."""
+    newest = {i["name"] for i in bed.compute.images() if "family" in i}
+    backfill(bed.airflow)
+    runs = finished(bed.airflow, 3)
+    assert {run["state"] for run in runs} == {"success"}, runs
+    plans = [bed.airflow.xcom(DAG, run["dag_run_id"], "plan_bake") for run in runs]
+    assert [p["commit"]["subject"] for p in plans] == ["first", "first", "second"]
+    assert [p["snapshot"] for p in plans] == [f"202611{day}T000000Z" for day in (11, 12, 13)]
+    images = history(bed)
+    assert sorted(i["name"] for i in images) == sorted(p["image_name"] for p in plans)
+    assert {i["labels"]["bakehouse-state"] for i in images} == {"history"}
+    assert {i["name"] for i in bed.compute.images() if "family" in i} == newest
+    for run in runs:
+        states = bed.airflow.states(DAG, run["dag_run_id"])
+        assert states["publish_image"] == "skipped"
+    covered = dates_of(events(bed))
+    assert sorted(str(d) for i in images for d in covered[i["name"]]) == [
+        "2026-11-11",
+        "2026-11-12",
+        "2026-11-13",
+    ]
+    bed.compute.forget()
+    backfill(bed.airflow, reprocess_behavior="completed")
+    again = finished(bed.airflow, 3)
+    assert {run["state"] for run in again} == {"success"}, again
+    assert history(bed) == images, "twice changes nothing"
+    told = bed.compute.requests()
+    asked = told["requests"] if isinstance(told, dict) else told
+    assert not [r["method"] for r in asked if r["method"].endswith(".insert")]
+    assert bed.left() == []
+
+
+def backfill(airflow: Airflow, **more: Any) -> None:
+    """Of the nights of the 11th to the 13th, from the branch `past`."""
+    body = {
+        "dag_id": DAG,
+        "from_date": "2026-11-11T00:00:00Z",
+        "to_date": "2026-11-13T23:00:00Z",
+        "max_active_runs": 2,
+        "dag_run_conf": {"git_ref": "past"},
+    }
+    airflow.unpause(DAG)
+    earlier = airflow.call("GET", "/backfills", params={"dag_id": DAG})["backfills"]
+    wait_until(
+        lambda: all(completed(airflow, one["id"]) for one in earlier), 120, "the earlier backfill"
+    )
+    airflow.call("POST", "/backfills", json=body | more)
+
+
+def completed(airflow: Airflow, backfill_id: int) -> bool:
+    return bool(airflow.call("GET", f"/backfills/{backfill_id}")["completed_at"])
+
+
+def finished(airflow: Airflow, count: int) -> list[dict[str, Any]]:
+    """The runs of the backfill, by their nights, once all of them have ended."""
+    found: list[dict[str, Any]] = []
+
+    def over() -> bool:
+        path = f"/dags/{DAG}/dagRuns"
+        runs = airflow.call("GET", path, params={"order_by": "logical_date", "limit": 50})
+        found[:] = [r for r in runs["dag_runs"] if r["run_type"] == "backfill"]
+        ended = [r for r in found if r["state"] in {"success", "failed"}]
+        return len(found) == count == len(ended)
+
+    wait_until(over, 200, "the runs of the backfill to end", every=1.0)
+    return found
+
+
+def history(bed: Testbed) -> list[dict[str, Any]]:
+    """Images of the recipe that stand for the past."""
+    return [
+        i for i in bed.compute.images() if i.get("labels", {}).get("bakehouse-recipe") == "past"
+    ]
+
+
+def events(bed: Testbed) -> list[Event]:
+    found = sorted((bed.stack.layout.airflow_home / "ledger").rglob("*-covers-*.json"))
+    return [Event.model_validate_json(file.read_text()) for file in found]
+
+
+def commit_of(bed: Testbed, page: str, when: datetime, parent: str = "") -> str:
+    """A commit of the tree as it is, with another page, made at that time; on no branch."""
+    bed.write(RECIPE, TEXT.format(page=page))
+    git(bed, "add", RECIPE)
+    tree = git(bed, "write-tree")
+    parents = ["-p", parent] if parent else []
+    return git(bed, "commit-tree", tree, *parents, "-m", page, at=when)
+
+
+def git(bed: Testbed, *arguments: str, at: datetime | None = None) -> str:
+    who = {"NAME": "Tester", "EMAIL": "tester@example.com"}
+    if at:
+        who["DATE"] = at.isoformat()
+    env = {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in who.items()}
+    done = subprocess.run(
+        ["git", "-c", f"safe.directory={bed.project}", "-C", str(bed.project), *arguments],
+        env={**os.environ, **env},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
