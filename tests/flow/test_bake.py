@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.testbed import Testbed
-
-STEPS = [
-    "resolve_commit",
-    "plan_bake",
-    "need_bake",
-    "create_builder",
-    "wait_for_shutdown",
-    "create_image",
-    "label_image",
-    "smoke_test",
-    "promote_image",
-    "publish_image",
-    "delete_builder",
-]
-
+from bakehouse.recipe.tasks import TASK_IDS
 
 FOLLOWER = """
 recipe: web
@@ -36,7 +22,7 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
 
     states = bed.airflow.states(run.dag_id, run.run_id)
     assert run.state == "success", states
-    assert {step: states.get(step) for step in STEPS} == dict.fromkeys(STEPS, "success")
+    assert {step: states.get(step) for step in TASK_IDS} == dict.fromkeys(TASK_IDS, "success")
 
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"

@@ -18,18 +18,12 @@ KNOBS = ("install_seconds", "fail_install", "silent", "fail_check")
 def loaf(stack_of_session: Testbed) -> Testbed:
     """The recipe `loaf`, whose vars say how its instant machines behave; no fleet runs it."""
     bed = stack_of_session
-    scripts = bed.project / "include/startup_scripts/web"
-    files = {
-        f"include/startup_scripts/loaf/{file.relative_to(scripts)}": file.read_text()
-        for file in sorted(scripts.rglob("*"))
-        if file.is_file()
-    }
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS).replace(
         "seconds: ''", "seconds: '0.2'"
     )
     recipe = f"base: debian-cloud/debian-12\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hello}}\n"
-    bed.add_recipe("loaf", {**files, "include/recipes/loaf.yaml": recipe}, deadline=120)
+    bed.add_web("loaf", recipe)
     return bed
 
 

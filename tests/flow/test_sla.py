@@ -74,13 +74,7 @@ def mailbox(stack_of_session: Testbed) -> Iterator[Mailbox]:
 @pytest.fixture(scope="module")
 def late(stack_of_session: Testbed) -> Testbed:
     bed = stack_of_session
-    scripts = bed.project / "include/startup_scripts/web"
-    files = {
-        f"include/startup_scripts/late/{file.relative_to(scripts)}": file.read_text()
-        for file in sorted(scripts.rglob("*"))
-        if file.is_file()
-    }
-    bed.add_recipe("late", {**files, "include/recipes/late.yaml": RECIPE % INSTALL_SECONDS}, 120)
+    bed.add_web("late", RECIPE % INSTALL_SECONDS)
     return bed
 
 

@@ -88,6 +88,11 @@ def test_an_error_in_an_included_template_names_that_one(guest: Guest) -> None:
     assert set(lines) == {"part.conf.j2:3: 'nothing' is undefined"}
 
 
+def test_an_undefined_name_inside_json_is_told_by_its_name(guest: Guest) -> None:
+    guest.template("a.json.j2", "{{ {'motto': motto} | tojson }}")
+    assert guest.render().stderr.splitlines() == ["a.json.j2:1: 'motto' is undefined"]
+
+
 def test_modes_links_and_plain_files(guest: Guest) -> None:
     guest.template("usr/bin/run.j2", "#!/bin/sh\n", 0o750)
     guest.template("etc/plain", "{{ not rendered }}", 0o600)

@@ -59,6 +59,7 @@ def render(entries: list[Entry], names: dict[str, Any]) -> tuple[list[Entry], li
         autoescape=lambda name: bool(name) and str(name).endswith(MARKUP),
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _not_json}
     done, wrong = [], []
     for entry in entries:
         try:
@@ -66,6 +67,11 @@ def render(entries: list[Entry], names: dict[str, Any]) -> tuple[list[Entry], li
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             wrong.append(explain(error, entry.path, set(sources)))
     return done, wrong
+
+
+def _not_json(value: object) -> None:
+    """What tojson cannot say: an undefined name raises, as text, with its name."""
+    raise TypeError(f"{value} is not JSON")
 
 
 def _one(environment: Environment, entry: Entry, names: dict[str, Any]) -> Entry:

@@ -57,6 +57,17 @@ class Testbed:
         self.see_changes(f"bake__{name}", deadline)
         return sha
 
+    def add_web(self, name: str, recipe: str, deadline: float = 120) -> str:
+        """A recipe of this text with the scripts of `web`."""
+        folder = "include/startup_scripts"
+        scripts = self.project / folder / "web"
+        files = {
+            f"{folder}/{name}/{file.relative_to(scripts)}": file.read_text(encoding="utf-8")
+            for file in sorted(scripts.rglob("*"))
+            if file.is_file()
+        }
+        return self.add_recipe(name, {**files, f"include/recipes/{name}.yaml": recipe}, deadline)
+
     def see_changes(self, dag_id: str, deadline: float = 60) -> None:
         """Have the DAG files read again until the DAG is there."""
         known = [dag for dag in self.airflow.dags() if dag.startswith("bake__")]
