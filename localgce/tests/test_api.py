@@ -159,6 +159,16 @@ def test_wait_holds_until_the_operation_is_done(instant: Gce, name: str) -> None
     instant.fails(404, "notFound", "GET", f"zones/{ZONE}/operations/{operation['name']}")
 
 
+def test_what_is_read_has_an_etag(instant: Gce) -> None:
+    path = f"{instant.root}/zones/{ZONE}"
+    first = instant.http.get(path)
+    tag = first.headers["etag"]
+    again = instant.http.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    other = instant.http.get(f"{instant.root}/zones/us-central1-b", headers={"If-None-Match": tag})
+    assert (other.status_code, other.headers["etag"] != tag) == (200, True)
+
+
 def test_many_wait_at_a_time(instant: Gce, name: str) -> None:
     instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.3})
     operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +35,6 @@ class Answer:
     status: int
     body: Json | None
     fault: str | None = None  # reset or silence
-    headers: dict[str, str] = field(default_factory=dict)
 
     def encoded(self, *, pretty: bool = False) -> bytes:
         """The body as bytes."""
