@@ -94,6 +94,8 @@ def test_a_repeated_request_id_gives_the_same_operation(instant: Gce, name: str)
     assert again["clientOperationId"] == request
     instant.finish(first)
     instant.fails(409, "alreadyExists", "POST", VMS, instance(name), requestId=str(uuid.uuid4()))
+    for bad in ("again", str(uuid.UUID(int=0))):
+        instant.fails(400, "invalid", "POST", VMS, instance(f"{name}-2"), requestId=bad)
     instant.do("DELETE", f"{VMS}/{name}")
 
 
@@ -216,6 +218,43 @@ def test_a_protected_or_busy_instance_is_left_alone(instant: Gce, name: str) -> 
     assert "protected against deletion" in message
 
 
+@pytest.mark.parametrize(
+    ("way", "status", "illegal"),
+    [
+        ([], "RUNNING", ["resume"]),
+        (["stop"], "TERMINATED", ["reset", "suspend", "resume"]),
+        (["suspend"], "SUSPENDED", ["start", "reset", "suspend"]),
+    ],
+)
+def test_illegal_moves_are_refused(
+    instant: Gce, name: str, way: list[str], status: str, illegal: list[str]
+) -> None:
+    path = f"{VMS}/{name}"
+    instant.create(name)
+    for verb in way:
+        instant.do("POST", f"{path}/{verb}")
+    assert instant.instance(name)["status"] == status
+    for verb in illegal:
+        message = instant.fails(400, "invalidResourceUsage", "POST", f"{path}/{verb}")
+        assert status in message
+    if status != "TERMINATED":
+        kind = {"machineType": f"zones/{ZONE}/machineTypes/e2-medium"}
+        instant.fails(400, "invalidResourceUsage", "POST", f"{path}/setMachineType", kind)
+    instant.do("DELETE", path)
+
+
+def test_nothing_is_asked_of_one_that_is_being_made(instant: Gce, name: str) -> None:
+    path = f"{VMS}/{name}"
+    instant.control("POST", "faults", {"kind": "stuck", "resource": name})
+    instant.start("POST", VMS, instance(name))
+    assert instant.instance(name)["status"] == "PROVISIONING"
+    for verb in ("start", "stop", "reset", "suspend", "resume"):
+        instant.fails(400, "resourceNotReady", "POST", f"{path}/{verb}")
+    instant.do("DELETE", path)  # a deletion does not wait
+    instant.fails(404, "notFound", "GET", path)
+    assert instant.items(DISKS, filter=f"name={name}") == []
+
+
 def test_guest_attributes_need_to_be_enabled(instant: Gce, name: str) -> None:
     instant.create(name, metadata={"instant-script": "attribute a/b c"})
     instant.fails(404, "notFound", "GET", f"{VMS}/{name}/getGuestAttributes", queryPath="a/")
@@ -245,4 +284,6 @@ def test_writes_past_the_rate_are_dropped(instant: Gce, name: str) -> None:
     instant.until(lambda: "end\n" in instant.get(f"{path}/serialPort")["contents"])
     found = instant.get(f"{path}/getGuestAttributes", queryPath="n/")["queryValue"]["items"]
     assert [item["key"] for item in found] == ["k0", "k1", "k2"]
+    one = instant.get(f"{path}/getGuestAttributes", variableKey="n/k1")
+    assert one["variableValue"] == "v"
     instant.do("DELETE", path)

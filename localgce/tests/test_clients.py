@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import google.auth.credentials
@@ -99,6 +100,88 @@ def test_cloud_compute(instant: Gce, name: str) -> None:
     assert [found.name for found in instances.list(request)] == [name]
     scopes = dict(instances.aggregated_list(project="demo"))
     assert name in {found.name for found in scopes[f"zones/{ZONE}"].instances}
+
+
+def test_cloud_compute_bakes_an_image(instant: Gce, name: str) -> None:
+    images = cloud(instant, compute_v1.ImagesClient)
+    disks = cloud(instant, compute_v1.DisksClient)
+    zonal = cloud(instant, compute_v1.ZoneOperationsClient)
+    everywhere = cloud(instant, compute_v1.GlobalOperationsClient)
+    disk = compute_v1.Disk(name=name, source_image=DEBIAN)
+    operation = disks.insert_unary(**HERE, disk_resource=disk)
+    assert not zonal.wait(**HERE, operation=operation.name).error.errors
+    source = f"zones/{ZONE}/disks/{name}"
+    image = compute_v1.Image(name=name, family=name, source_disk=source, labels={"a": "b"})
+    operation = images.insert_unary(project="demo", image_resource=image)
+    assert not everywhere.wait(project="demo", operation=operation.name).error.errors
+    newest = images.get_from_family(project="demo", family=name)
+    assert (newest.name, newest.status, dict(newest.labels)) == (name, "READY", {"a": "b"})
+    request = compute_v1.ListImagesRequest(project="demo", filter=f"family={name}")
+    assert [found.id for found in images.list(request)] == [newest.id]
+    old = compute_v1.DeprecationStatus(state="OBSOLETE")
+    operation = images.deprecate_unary(project="demo", image=name, deprecation_status_resource=old)
+    everywhere.wait(project="demo", operation=operation.name)
+    with pytest.raises(exceptions.NotFound):
+        images.get_from_family(project="demo", family=name)
+
+
+def test_cloud_compute_rolls_out_a_group(instant: Gce, name: str) -> None:
+    templates = cloud(instant, compute_v1.InstanceTemplatesClient)
+    groups = cloud(instant, compute_v1.InstanceGroupManagersClient)
+    zonal = cloud(instant, compute_v1.ZoneOperationsClient)
+    body = instance(name)
+    del body["name"]
+    properties = compute_v1.InstanceProperties.from_json(
+        json.dumps({**body, "machineType": "e2-small"})
+    )
+    for each in (name, f"{name}-2"):
+        template = compute_v1.InstanceTemplate(name=each, properties=properties)
+        templates.insert_unary(project="demo", instance_template_resource=template)
+    group = compute_v1.InstanceGroupManager(
+        name=name, target_size=2, instance_template=f"global/instanceTemplates/{name}"
+    )
+    operation = groups.insert_unary(**HERE, instance_group_manager_resource=group)
+    zonal.wait(**HERE, operation=operation.name)
+
+    def now() -> Any:
+        return groups.get(**HERE, instance_group_manager=name)
+
+    instant.until(lambda: now().status.is_stable)
+    changes = compute_v1.InstanceGroupManager(
+        versions=[{"instance_template": f"global/instanceTemplates/{name}-2"}],
+        update_policy={"type_": "PROACTIVE", "max_surge": {"percent": 50}},
+    )
+    operation = groups.patch_unary(
+        **HERE, instance_group_manager=name, instance_group_manager_resource=changes
+    )
+    zonal.wait(**HERE, operation=operation.name)
+    instant.until(lambda: now().status.version_target.is_reached and now().status.is_stable)
+    assert now().update_policy.max_surge.calculated == 1
+    found = groups.list_managed_instances(**HERE, instance_group_manager=name)
+    assert {m.version.instance_template.rsplit("/", 1)[1] for m in found} == {f"{name}-2"}
+    operation = groups.delete_unary(**HERE, instance_group_manager=name)
+    assert not zonal.wait(**HERE, operation=operation.name).error.errors
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (429, "rateLimitExceeded", exceptions.TooManyRequests),
+        (403, "rateLimitExceeded", exceptions.Forbidden),
+        (500, "internalError", exceptions.InternalServerError),
+    ],
+)
+def test_faults_come_to_cloud_compute_as_its_errors(
+    instant: Gce, name: str, status: int, reason: str, expected: type[Exception]
+) -> None:
+    disks = cloud(instant, compute_v1.DisksClient)
+    rule = {"kind": "http", "method": "compute.disks.insert", "resource": name, "status": status}
+    instant.control("POST", "faults", {**rule, "reason": reason, "when": "after"})
+    body = compute_v1.Disk(name=name, size_gb=1)
+    with pytest.raises(expected) as caught:
+        disks.insert_unary(**HERE, disk_resource=body)
+    assert caught.value.errors[0]["reason"] == reason  # type: ignore[attr-defined]
+    assert disks.get(**HERE, disk=name).name == name  # the effect was there, only the answer not
 
 
 def test_cloud_compute_maps_errors(instant: Gce, name: str) -> None:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from localgce import catalog, errors, fields, handlers
 from localgce.call import Call
@@ -132,6 +133,8 @@ class Dispatcher:
         for parameter in method.query_parameters.values():
             if parameter.required and parameter.name not in own:
                 raise errors.required(parameter.name)
+        if "requestId" in own:
+            _check_request_id(own["requestId"])
         return own, common
 
     def _body(self, method: Method, raw: bytes) -> Json:
@@ -152,6 +155,15 @@ def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
         found.setdefault(parameter.name, []).append(value)
     else:
         found[parameter.name] = value
+
+
+def _check_request_id(text: str) -> None:
+    try:
+        number = UUID(text).int
+    except ValueError:
+        number = 0
+    if number == 0:
+        raise errors.invalid("requestId", text, "Must be a valid UUID that is not zero.")
 
 
 def _json(raw: bytes) -> Any:
