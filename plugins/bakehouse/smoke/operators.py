@@ -108,10 +108,17 @@ class SmokeTest(SlotStep):
         record(context, plan, "verdict", verdict.reason, **told)
 
     def _reject(self, context: Context, plan: BakePlan, verdict: Smoke, facts: Facts) -> NoReturn:
-        """The image stays for its keep time, marked: never promoted, never newest of a family."""
+        """The image stays for its keep time, marked: never promoted, never newest of a family.
+
+        One that was promoted before, and is only tested again, keeps its state: taking it out of
+        use is a person's decision.
+        """
         for line in facts.tail:
             self.log.error("%s", line)
         image = self.compute.image(plan.image_name)
+        state = ((image or {}).get("labels") or {}).get(labels.STATE)
+        if state in {labels.PROMOTED, labels.HISTORY}:
+            raise StopEverything(f"{plan.image_name} is {state} and fails now: {verdict.message}")
         if image is not None:
             self.compute.label_image(image, {labels.STATE: labels.FAILED})
         raise StopEverything(

@@ -1,0 +1,34 @@
+"""Each task of a finished run cleared in turn, on a real scheduler."""
+
+from __future__ import annotations
+
+from bakehouse.local.testbed import Testbed
+
+DAG = "bake__web"
+# those that make a machine stand in test_retries.py
+TASKS = (
+    "resolve_commit",
+    "need_bake",
+    "label_image",
+    "promote_image",
+    "publish_image",
+    "smoke_test",
+    "delete_builder",
+)
+
+
+def test_every_task_in_turn(bed: Testbed) -> None:
+    conf = {"force": True, "roll_out": False, "vars": {"page": "cleared"}}
+    run = bed.bake(DAG, 240, **conf)
+    assert run.state == "success", bed.airflow.states(DAG, run.run_id)
+    name = bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"]
+    before = bed.compute.image(name)
+    assert before["family"] == "web"
+    for task in TASKS:
+        cleared = bed.airflow.clear(DAG, run.run_id, [task])
+        assert task in cleared
+        run = bed.airflow.wait(DAG, run.run_id, 120)
+        states = bed.airflow.states(DAG, run.run_id)
+        assert (task, run.state) == (task, "success"), states
+        assert bed.compute.image(name) == before, task
+        assert bed.left() == [], task
