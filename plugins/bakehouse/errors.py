@@ -12,7 +12,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 class TryAgain(AirflowException):
     """The next try of the task may succeed: Airflow retries with its back-off."""
 
-    wait: float | None = None  # seconds until another try makes sense, where that is known
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait  # seconds until another try makes sense, where that is known
 
 
 class Elsewhere(TryAgain):
@@ -30,7 +32,7 @@ class NotNow(TryAgain):
     """
 
     def __init__(self, message: str, wait: float = 60.0) -> None:
-        super().__init__(message)
+        super().__init__(message, wait)
         self.wait: float = wait
 
 

@@ -179,7 +179,7 @@ class Step(BaseOperator):
         self.blocked_since = self.blocked_since or now.isoformat()
         until = datetime.fromisoformat(self.blocked_since) + BLOCKED_AT_MOST
         if now >= until:
-            raise TryAgain(f"blocked for {BLOCKED_AT_MOST}: {blocked}") from blocked
+            raise TryAgain(f"blocked for {BLOCKED_AT_MOST}: {blocked}", blocked.wait) from blocked
         self.turn += 1
         self.log.warning(
             "not now: %s; asking again in %.0f s, until %s", blocked, blocked.wait, until

@@ -61,7 +61,7 @@ def test_the_run_starts_late_and_its_data_interval_is_the_declared_night(
     [
         (datetime(2026, 11, 23, 1, 59, tzinfo=UTC), 23),
         (datetime(2026, 11, 23, 2, 3, tzinfo=UTC), 23),  # due, within its offset
-        (datetime(2026, 11, 23, 2, 7, 30, tzinfo=UTC), 23),  # the scheduler was busy
+        (datetime(2026, 11, 23, 2, 7, 10, tzinfo=UTC), 23),  # the scheduler was busy
         (datetime(2026, 11, 23, 12, tzinfo=UTC), 24),
     ],
 )

@@ -57,6 +57,39 @@ def test_a_night_is_due_later_by_the_recipes_own_offset_and_none_is_caught_up_wi
     assert bed.airflow.runs(DAG) == []
 
 
+def test_a_night_that_comes_is_baked_once_by_the_commit_of_its_time(bed: Testbed) -> None:
+    """Every minute is its night, so that nobody has to wait for one."""
+    text = TEXT.format(page="tonight").replace("0 3 * * *", '"* * * * *"').replace("20m", "5s")
+    sha = bed.add_recipe("tonight", {"include/recipes/tonight.yaml": text}, deadline=120)
+    dag, found = "bake__tonight", dict[str, Any]()
+
+    def baked() -> bool:
+        runs = bed.airflow.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+        assert sum(run["state"] == "running" for run in runs) <= 1
+        found.update(next((run for run in runs if run["state"] == "success"), {}))
+        return bool(found)
+
+    wait_until(baked, 200, "a night to come and to be baked", every=1.0)
+    wait_until(lambda: paused_at_rest(bed.airflow, dag), 120, "a moment between two nights")
+    assert found["run_type"] == "scheduled"
+    due, night = (datetime.fromisoformat(found[k]) for k in ("run_after", "data_interval_end"))
+    assert (night.second, due - night) == (0, offset_of("tonight", timedelta(seconds=5)))
+    plan = bed.airflow.xcom(dag, found["dag_run_id"], "plan_bake")
+    assert (plan["commit"]["sha"], plan["snapshot"]) == (sha, None)
+    assert bed.compute.newest_of("tonight")["labels"]["git-ref"] == "head"
+    assert bed.left() == []
+
+
+def paused_at_rest(airflow: Airflow, dag: str) -> bool:
+    """Pause the DAG unless a run of it is under way: nobody would finish that one."""
+    airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": True})
+    runs = airflow.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+    if all(run["state"] in {"success", "failed"} for run in runs):
+        return True
+    airflow.unpause(dag)
+    return False
+
+
 @pytest.mark.parametrize(
     "answers",
     [

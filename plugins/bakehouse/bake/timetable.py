@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A night that was missed by less than this is made up for: the scheduler may have been busy when a
 # recipe was seen for the first time.
-GRACE = timedelta(minutes=1)
+GRACE = timedelta(seconds=15)
 
 
 def offset_of(recipe: str, jitter: timedelta | None) -> timedelta:
