@@ -135,6 +135,24 @@ def test_a_run_ends_in_its_time(make_server: Callable[..., Server], action: str)
         gce.fails(404, "notFound", "GET", f"{VMS}/short")
 
 
+@pytest.mark.parametrize(("how", "grace"), [("preempt", 30), ("stop", 90)])
+def test_a_guest_that_does_not_listen_has_its_grace(
+    make_server: Callable[..., Server], how: str, grace: int
+) -> None:
+    gce = make_server("--clock", "manual").start()
+    gce.create("deaf", scheduling={"provisioningModel": "SPOT"})
+    gce.control("POST", "faults", {"kind": "freeze", "instance": "deaf"})
+    if how == "preempt":
+        gce.control("POST", "faults", {"kind": "preempt", "instance": "deaf"})
+    else:
+        gce.start("POST", f"{VMS}/deaf/stop")
+    gce.until(lambda: gce.instance("deaf")["status"] == "STOPPING")
+    gce.control("POST", "clock", {"advance": grace - 1})
+    assert gce.instance("deaf")["status"] == "STOPPING"
+    gce.control("POST", "clock", {"advance": 1})
+    gce.until(lambda: gce.instance("deaf")["status"] == "TERMINATED")
+
+
 def test_an_end_needs_an_action(instant: Gce, name: str) -> None:
     end = {"maxRunDuration": {"seconds": "3600"}}
     instant.fails(400, "required", "POST", VMS, instance(name, scheduling=end))
