@@ -171,6 +171,32 @@ def test_what_is_read_has_an_etag(instant: Gce) -> None:
     assert (other.status_code, other.headers["etag"] != tag) == (200, True)
 
 
+@pytest.mark.parametrize(
+    ("scope", "collection"),
+    [(f"zones/{ZONE}", "disks"), ("regions/us-central1", "addresses"), ("global", "images")],
+)
+def test_operations_of_each_scope(instant: Gce, name: str, scope: str, collection: str) -> None:
+    body = {"name": name}
+    if collection == "images":
+        body["sourceImage"] = DEBIAN
+    instant.control("POST", "faults", {"kind": "stuck", "resource": name})
+    begun = instant.start("POST", f"{scope}/{collection}", body)
+    path = f"{scope}/operations/{begun['name']}"
+    assert begun["selfLink"].endswith(path)
+    assert begun["operationType"] == "insert"
+    assert instant.get(path)["status"] in {"PENDING", "RUNNING"}
+    instant.fails(400, "badRequest", "DELETE", path)
+    instant.control("DELETE", "faults")
+    done = instant.start("POST", f"{path}/wait")
+    assert (done["status"], done["progress"]) == ("DONE", 100)
+    listed = instant.items(f"{scope}/operations", filter=f"targetId={done['targetId']}")
+    assert [operation["name"] for operation in listed] == [begun["name"]]
+    assert instant.get(path) == instant.get(f"{scope}/operations/{done['id']}")  # by its number
+    assert instant.call("DELETE", path).status_code == 200
+    instant.fails(404, "notFound", "GET", path)
+    instant.do("DELETE", f"{scope}/{collection}/{name}")
+
+
 def test_many_wait_at_a_time(instant: Gce, name: str) -> None:
     instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.3})
     operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})

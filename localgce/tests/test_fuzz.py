@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from localgce import handlers
 from localgce.discovery import DOCUMENT, Discovery, Method
 from localgce.instant import InstantHost
+from localgce.metadata_app import MetadataApp
 from localgce.operations import KINDS
 from localgce.server import Dispatcher
 from localgce.service import Service, Settings
@@ -112,7 +114,8 @@ class Runner:
         self.loop.run_until_complete(self.service.open())
         self.dispatcher = Dispatcher(self.service, check_responses=True)
         vms = f"projects/demo/zones/{ZONE}/instances"
-        self.call("POST", vms, "", json.dumps(instance("vm")).encode())
+        for name in ("vm", "asks"):
+            self.call("POST", vms, "", json.dumps(instance(name)).encode())
         image = {"name": "img", "sourceImage": DEBIAN, "family": "debian-12"}
         self.call("POST", "projects/demo/global/images", "", json.dumps(image).encode())
         properties = {k: v for k, v in instance("vm").items() if k != "name"}
@@ -164,6 +167,55 @@ def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
     check()
     seen = {request["method"] for request in runner.service.faults.requests if "method" in request}
     assert method.id in seen
+
+
+PATHS = st.lists(
+    st.one_of(
+        st.sampled_from(["instance", "project", "attributes", "guest-attributes", "disks", "0"]),
+        st.sampled_from(["service-accounts", "default", "token", "identity", "ns", "k", "", ".."]),
+        st.text(max_size=5),
+    ),
+    max_size=6,
+).map("/".join)
+QUERIES = st.one_of(
+    st.binary(max_size=20),
+    st.dictionaries(
+        st.sampled_from(["recursive", "alt", "last_etag", "timeout_sec", "audience", "format"]),
+        st.sampled_from(["true", "json", "text", "0", "\r\nx: 1", "-1", "9" * 400, "1e9", "x", ""]),
+    ).map(lambda query: urlencode(query).encode()),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD"]),
+    path=PATHS,
+    query=QUERIES,
+    wait=st.booleans(),
+    flavour=st.one_of(st.just(b"Google"), st.binary(max_size=5)),
+    body=st.binary(max_size=20),
+)
+def test_no_guest_gets_a_500(
+    runner: Runner, method: str, path: str, query: bytes, wait: bool, flavour: bytes, body: bytes
+) -> None:
+    vm = runner.service.store.get("instances", "demo", f"zones/{ZONE}", "asks")
+    assert vm is not None
+    if wait:
+        query += b"&wait_for_change=true&timeout_sec=0&last_etag="
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": f"/computeMetadata/v1/{path}",
+        "query_string": query,
+        "headers": [(b"metadata-flavor", flavour)],
+    }
+    receive = AsyncMock(return_value={"type": "http.request", "body": body})
+    send = AsyncMock()
+    asking = MetadataApp(runner.service, vm.id)(scope, receive, send)
+    runner.loop.run_until_complete(asyncio.wait_for(asking, 5))
+    start = send.call_args_list[0].args[0]
+    assert start["status"] < 500
+    assert not [value for _, value in start["headers"] if {*b"\r\n"} & {*value}]
 
 
 def spoil(body: Any, path: list[int], value: Any) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from localgce import metadata_paths as paths
 from localgce.guest_attributes import NAME, VALUE_BYTES
@@ -46,10 +47,13 @@ class MetadataApp:
         """One request."""
         if scope["type"] != "http":
             return
-        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
         body = await _read(receive)
         path = unquote(scope["path"])
-        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         reply = await self.reply(scope["method"], path, query, headers, body)
         await _send(send, reply)
 
@@ -87,7 +91,7 @@ class MetadataApp:
         folder = paths.is_folder(value, own)
         recursive = query.get("recursive", "").lower() == "true"
         if folder and not path.endswith("/"):
-            text = "".join(f"{'&' if i else '?'}{k}={v}" for i, (k, v) in enumerate(query.items()))
+            text = f"?{urlencode(query)}" if query else ""
             return Reply(301, location=f"{path}/{text}")
         if query.get("wait_for_change", "").lower() == "true":
             if folder and not recursive:
@@ -102,10 +106,9 @@ class MetadataApp:
     ) -> tuple[bool, Any]:
         """The value when it differs from the client's, or as it is when its time is over."""
         known = query.get("last_etag", paths.etag(value))
-        try:
-            seconds = min(float(int(query["timeout_sec"])), _LONGEST_WAIT)
-        except (KeyError, ValueError):
-            seconds = _LONGEST_WAIT
+        given = query.get("timeout_sec", "")
+        whole = re.fullmatch(r"-?[0-9]{1,9}", given, re.ASCII)
+        seconds = min(float(given), _LONGEST_WAIT) if whole else _LONGEST_WAIT
         found = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
