@@ -38,7 +38,7 @@ def states(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def backfill(night: datetime, page: str, run_id: str = "", **params: Any) -> Walk:
     """The run of one date of a backfill."""
-    run_id = run_id or f"backfill__{next(SERIAL)}"
+    run_id = run_id or f"backfill__past_{next(SERIAL)}"
     return Walk("loaf", run_id, "backfill", night=night, vars={"page": page}, **params)
 
 
@@ -89,7 +89,7 @@ def test_twice_changes_nothing(compute: Compute) -> None:
 
 
 def test_a_date_whose_content_is_promoted_is_served_by_that_image(compute: Compute) -> None:
-    promoted = Walk("loaf", f"manual__{next(SERIAL)}", vars={"page": "promoted"})
+    promoted = Walk("loaf", f"manual__past_{next(SERIAL)}", vars={"page": "promoted"})
     made = bake(promoted)
     assert made is not None
     run = backfill(DAYS[0], "promoted")
@@ -102,7 +102,7 @@ def test_a_date_whose_content_is_promoted_is_served_by_that_image(compute: Compu
 def test_a_night_is_not_saved_by_the_history(compute: Compute) -> None:
     """An image of the history is in no family: nothing would boot the night's content."""
     bake(backfill(DAYS[0], "night"))
-    tonight = Walk("loaf", f"scheduled__{next(SERIAL)}", "scheduled", vars={"page": "night"})
+    tonight = Walk("loaf", f"scheduled__past_{next(SERIAL)}", "scheduled", vars={"page": "night"})
     assert bake(tonight) is not None
     states = {i["labels"]["bakehouse-state"] for i in history(compute, tonight)}
     assert states == {"history", "promoted"}
@@ -139,7 +139,7 @@ def test_who_waits_goes_on_itself_when_the_other_run_has_failed(compute: Compute
 
 
 def test_a_backfill_beside_a_scheduled_run(compute: Compute) -> None:
-    night = Walk("loaf", f"scheduled__{next(SERIAL)}", "scheduled", vars={"page": "beside"})
+    night = Walk("loaf", f"scheduled__past_{next(SERIAL)}", "scheduled", vars={"page": "beside"})
     made = together([night, backfill(DAYS[0], "beside"), backfill(DAYS[1], "beside")])
     found = history(compute, night)
     assert made[0] is not None
@@ -192,7 +192,7 @@ def test_a_builder_is_told_where_its_days_archive_is(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_SNAPSHOT_URL", "http://127.0.0.1:9/archive/")
     params: dict[str, Any] = {"force": True, "snapshot_date": "2026-11-20", "spot": "yes"}
-    run = Walk("loaf", f"manual__{next(SERIAL)}", zone="us-central1-c", **params)
+    run = Walk("loaf", f"manual__past_{next(SERIAL)}", zone="us-central1-c", **params)
     run.through("create_builder")
     vm = run.handed["create_builder"]
     assert vm["zone"] == "us-central1-c"
@@ -207,7 +207,7 @@ def test_a_builder_is_told_where_its_days_archive_is(
 def test_days_of_a_snapshot_share_no_image() -> None:
     keys = set()
     for day in ("2026-11-19", "2026-11-20"):
-        run = Walk("loaf", f"manual__{next(SERIAL)}", snapshot_date=day)
+        run = Walk("loaf", f"manual__past_{next(SERIAL)}", snapshot_date=day)
         run.through("plan_bake")
         keys.add(run.handed["plan_bake"]["content_key"])
     assert len(keys) == 2
