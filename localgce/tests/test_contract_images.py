@@ -63,6 +63,14 @@ def test_the_family_is_its_newest_image_that_is_not_deprecated(gce: Gce, name: s
     assert gce.get(f"global/images/{name}-2")["deprecated"]["state"] == "DEPRECATED"
     assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-1"
     gce.do("POST", f"global/images/{name}-2/deprecate", {})
+    old = {"state": "DEPRECATED", "replacement": f"global/images/{name}-2"}
+    gce.do("POST", f"global/images/{name}-1/deprecate", old)
+    late = {"name": f"{name}-late", "sourceImage": f"global/images/{name}-1"}
+    (warning,) = gce.do("POST", f"zones/{ZONE}/disks", late)["warnings"]
+    assert warning["code"] == "DEPRECATED_RESOURCE_USED"
+    assert warning["message"].endswith(f"A suggested replacement is 'global/images/{name}-2'.")
+    gce.do("DELETE", f"zones/{ZONE}/disks/{name}-late")
+    gce.fails(400, "invalid", "PATCH", f"global/images/{name}-2", {"family": "No Name"})
     assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-2"
     view = gce.get(f"zones/{ZONE}/imageFamilyViews/{name}")
     assert view["image"]["name"] == f"{name}-2"

@@ -9,7 +9,22 @@ from localgce.clock import stamp
 from localgce.store import Record
 
 if TYPE_CHECKING:
+    from localgce.operations import Work
     from localgce.service import Service
+
+
+def warn_of_deprecated(task: Work, disk: Record) -> None:
+    """A deprecated image can be used; the operation says which should be."""
+    kind, project, name = (disk.private.get("source") or ["", "", ""])[:3]
+    image = task.service.store.get(kind, project, "global", name)
+    deprecated = image.body.get("deprecated", {}) if image else {}
+    if image is None or deprecated.get("state") != "DEPRECATED":
+        return
+    text = f"The resource '{image.path}' is deprecated."
+    if deprecated.get("replacement"):
+        replacement = deprecated["replacement"].removeprefix(links.BASE)
+        text += f" A suggested replacement is '{replacement}'."
+    task.warn("DEPRECATED_RESOURCE_USED", text)
 
 
 async def fill(service: Service, disk: Record) -> None:

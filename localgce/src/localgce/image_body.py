@@ -26,12 +26,22 @@ _KEPT = (
     "imageEncryptionKey",
     "shieldedInstanceInitialState",
 )
+_NAME = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?\Z")
+
+
+def check_family(body: Json) -> None:
+    """Raises 400 for a family that is no name; none, or an empty one, is none."""
+    family = body.get("family", "")
+    if family and not _NAME.match(family):
+        problem = f"Must be a match of regex '{_NAME.pattern[1:-2]}'"
+        raise errors.invalid("resource.family", family, problem)
 
 
 def plan(call: Call, body: Json) -> Record:
     """The image to be, status PENDING; raises Google's 400s and 404s."""
     limits.check_labels(body.get("labels", {}))
+    check_family(body)
     given = [name for name in _SOURCES if name in body]
     if len(given) != 1:
         text = "Exactly one of sourceDisk, sourceImage, sourceSnapshot or rawDisk.source is needed."

@@ -35,6 +35,7 @@ async def insert(task: Work) -> None:
     for attached in task.target.body["disks"]:
         disk = disk_works.at(task.service, attached)
         if disk is not None:
+            disk_works.warn_of_deprecated(task, disk)
             await disk_works.fill(task.service, disk)
     task.progress(50)
     await task.service.lifecycle.start(task.target)

@@ -76,6 +76,7 @@ async def undo_insert(task: Work) -> None:
 @work("disks.insert", undo=undo_insert)
 async def fill(task: Work) -> None:
     """Make the content."""
+    disk_works.warn_of_deprecated(task, task.target)
     await disk_works.fill(task.service, task.target)
 
 

@@ -40,6 +40,7 @@ def list_(call: Call) -> Json:
 def patch(call: Call) -> Json:
     """Family, description and deprecation; nothing else of an image changes."""
     image = call.record()
+    image_body.check_family(call.body)
     changes: Json = {k: call.body[k] for k in ("family", "description") if k in call.body}
     if "deprecated" in call.body:
         changes["deprecated"] = _deprecation(call.body["deprecated"])
