@@ -1,6 +1,6 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test check test-localgce bench-localgce format lock
+.PHONY: help setup demo up down status doctor test check test-localgce bench-localgce bench-dags format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -37,6 +37,9 @@ test-localgce: setup  ## localgce alone, with the clients that judge it
 
 bench-localgce: setup  ## its figures, one line of JSON each (FIGURES=name ... for some)
 	@.venv/bin/python localgce/bench/run.py $(FIGURES)
+
+bench-dags: setup  ## what parsing 10, 100 and 500 recipes costs, and what Airflow adds to a bake
+	@.venv/bin/python bench/dags.py $(FIGURES)
 
 format: setup  ## let ruff lay out the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .

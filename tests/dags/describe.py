@@ -47,6 +47,7 @@ def task(found: Any) -> dict[str, Any]:
         "downstream": sorted(down.task_id for down in found.get_flat_relatives(upstream=False)),
         "setup": found.is_setup,
         "teardown": found.is_teardown,
+        "params": len(found.params),
         "setups": sorted(t.task_id for t in found.upstream_list if t.is_setup),
         "fails_the_run": getattr(found, "on_failure_fail_dagrun", False),
     }

@@ -58,6 +58,12 @@ def test_every_task_has(tasks: Tasks, rule: str) -> None:
     assert offenders(ours, rule) == []
 
 
+def test_no_task_carries_a_copy_of_its_dags_form(bag: dict[str, Any], tasks: Tasks) -> None:
+    """Airflow checks each copy when it serialises the DAG: most of what 500 recipes cost."""
+    assert all(dag["params"] for dag in bag["dags"].values())
+    assert [name for name, task in tasks.items() if task["params"]] == []
+
+
 def test_every_step_has_an_sla_and_they_never_fall_along_the_flow(tasks: Tasks) -> None:
     steps = {name: task for name, task in tasks.items() if task["id"] != "sla_watch"}
     assert offenders(steps, "sla") == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.bake.form import form
 from bakehouse.bake.timetable import Nightly, offset_of
@@ -18,22 +21,28 @@ EXECUTION_TIMEOUT = timedelta(minutes=15)
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 
 
-def dag_of(recipe: Recipe) -> DAG:
-    """`bake__<recipe>`, still without steps."""
-    return DAG(
+@contextmanager
+def dag_of(recipe: Recipe) -> Generator[DAG]:
+    """`bake__<recipe>`; its steps are named inside.
+
+    The form comes last: Airflow gives each task a copy of the params that its DAG has by then, and
+    checks every copy again when it serialises the DAG (20 of 24 s, with 500 recipes).
+    """
+    with DAG(
         dag_id=f"bake__{recipe.name}",
         description=recipe.description or f"Bakes the image {recipe.family}",
         schedule=_schedule(recipe),
         start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,  # of scheduled and manual runs; a backfill says its own number
-        params=form(recipe),
         tags=["bakehouse", "bake", f"recipe:{recipe.name}"],
         default_args={"owner": recipe.owner},
         doc_md=_doc(recipe),
         is_paused_upon_creation=False,
         render_template_as_native_obj=False,
-    )
+    ) as dag:
+        yield dag
+    dag.params = ParamsDict(form(recipe))
 
 
 def step(recipe: Recipe, task_id: TaskId) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
+from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.tasks import TaskId
@@ -74,7 +75,6 @@ def roll_out_dag(fleet: Fleet) -> DAG:
         schedule=_schedule(fleet),
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
-        params=_form(fleet),
         tags=["bakehouse", "roll_out", f"fleet:{fleet.name}", f"recipe:{fleet.recipe}"],
         default_args={"owner": fleet.owner},
         doc_md=_doc(fleet),
@@ -83,6 +83,7 @@ def roll_out_dag(fleet: Fleet) -> DAG:
         # a run that follows an image has its name as the partition's key
         replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
         watch_slas(dag, fleet.name, fleet.notify)
+    dag.params = ParamsDict(_form(fleet))  # last, as bakehouse.bake.dag says
     return dag
 
 
