@@ -53,6 +53,7 @@ def stack_environment(
         **kept,
         **_process_variables(layout, project, base),
         **_airflow_variables(layout, project, record, keys),
+        **record.topology.settings,
     }
 
 

@@ -12,7 +12,8 @@ import httpx
 
 from bakehouse.local.ending import supervisor_of
 from bakehouse.local.layout import Layout, Record
-from bakehouse.local.supervise import AIRFLOW, GCE
+from bakehouse.local.supervise import GCE
+from bakehouse.local.topology import API
 
 LOOK_EVERY = 0.5
 STARTS = 3  # of one program, while the stack is starting: it will not come up
@@ -45,7 +46,8 @@ class Unhealthy(RuntimeError):
 
 def look(layout: Layout, record: Record) -> Health:
     with httpx.Client(timeout=5, trust_env=False) as client:
-        return Health((_gce(client, record), *_airflow(client, record)))
+        more = (_answers(client, name, url) for name, url in record.topology.answers.items())
+        return Health((_gce(client, record), *_airflow(client, record), *more))
 
 
 def _gce(client: httpx.Client, record: Record) -> Check:
@@ -62,13 +64,21 @@ def _airflow(client: httpx.Client, record: Record) -> list[Check]:
         answer = client.get(f"{record.airflow_url}/api/v2/monitor/health")
         parts = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
-        return [Check(name, False, f"no answer: {error}") for name in AIRFLOW]
-    checks = [Check("api-server", True, record.airflow_url)]
+        return [Check(name, False, f"no answer: {error}") for name in (API, *_BEATS)]
+    checks = [Check(API, True, record.airflow_url)]
     for name, key in _BEATS.items():
         beat = parts.get(key, {})
         when = beat.get(f"latest_{key}_heartbeat") or "never"
         checks.append(Check(name, beat.get("status") == "healthy", f"heartbeat {when}"))
     return checks
+
+
+def _answers(client: httpx.Client, name: str, url: str) -> Check:
+    try:
+        answer = client.get(url)
+    except httpx.HTTPError as error:
+        return Check(name, False, f"no answer: {error}")
+    return Check(name, answer.status_code == 200, url)
 
 
 def wait_until_healthy(
@@ -86,7 +96,7 @@ def wait_until_healthy(
                 progress(f"{check.name} answers after {time.monotonic() - began:.0f} s")
         if health.ok:
             return
-        _give_up_early(layout)
+        _give_up_early(layout, record)
         if time.monotonic() - began > deadline:
             raise Unhealthy(
                 f"not healthy after {deadline:.0f} s: "
@@ -95,8 +105,8 @@ def wait_until_healthy(
         clock.wait(LOOK_EVERY)
 
 
-def _give_up_early(layout: Layout) -> None:
-    for name in (GCE, *AIRFLOW):
+def _give_up_early(layout: Layout, record: Record) -> None:
+    for name in (GCE, *record.topology.components):
         if starts(layout, name) >= STARTS:
             raise Unhealthy(f"{name} keeps ending: {last_words(layout, name)}")
     if layout.supervisor_pid.exists() and supervisor_of(layout) is None:

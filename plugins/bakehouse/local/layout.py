@@ -7,9 +7,11 @@ import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from bakehouse.local.topology import Topology
 
 Machines = Literal["qemu", "instant"]
 
@@ -77,6 +79,7 @@ class Record:
     airflow_port: int
     gce_port: int
     owner_pid: int | None  # the process it lives and dies with; None: it stays (`make up`)
+    topology: Topology = field(default_factory=Topology)
 
     @property
     def airflow_url(self) -> str:
@@ -93,8 +96,9 @@ class Record:
     def read(layout: Layout) -> Record | None:
         """None where no stack was ever started, or the file is not one of ours."""
         try:
-            return Record(**json.loads(layout.record.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = json.loads(layout.record.read_text(encoding="utf-8"))
+            return Record(**{**found, "topology": Topology(**found.get("topology", {}))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
 

@@ -20,6 +20,7 @@ from bakehouse.local.layout import Layout, Machines, Record
 from bakehouse.local.processes import MARK
 from bakehouse.local.settings import Settings, load_settings
 from bakehouse.local.supervise import TETHER, programs, render
+from bakehouse.local.topology import Topology
 
 GCE_PROJECT = "bakehouse-local"
 START_DEADLINE = 240.0  # seconds; 30 on two idle cores, the first start of all compiles Airflow
@@ -38,6 +39,7 @@ class Stack:
     project: the folder with dags/, plugins/ and airflow_settings.yaml.
     state: what the stack writes; it is emptied at the start unless the stack stays.
     guest: the program that plays the guest on instant machines.
+    topology: the processes of Airflow; its database and broker run already, and are not stopped.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Stack:
         guest: Path | None = None,
         *,
         stays: bool = False,
+        topology: Topology | None = None,
         progress: Progress = lambda line: None,
     ) -> None:
         self.project = project.resolve()
@@ -55,6 +58,7 @@ class Stack:
         self.machines = machines
         self.guest = guest
         self.stays = stays
+        self.topology = topology or Topology()
         self.progress = progress
         self._guardian: subprocess.Popen[bytes] | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -133,6 +137,7 @@ class Stack:
             airflow_port=self._port("airflow", known.airflow_port if known else None),
             gce_port=self._port("gce", known.gce_port if known else None),
             owner_pid=None if self.stays else os.getpid(),
+            topology=self.topology,
         )
 
     def _port(self, kind: str, last: int | None) -> int:

@@ -13,7 +13,6 @@ from bakehouse.local.layout import Layout, Record
 from bakehouse.local.tether import OPEN_FILES
 
 TETHER = Path(__file__).with_name("tether.py")
-AIRFLOW = ("api-server", "scheduler", "triggerer", "dag-processor")
 GCE = "localgce"
 WATCH = "watch"
 
@@ -44,17 +43,12 @@ def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program
     return [
         # its machines outlive a crash of the server and are adopted by the next: never "alone"
         Program(GCE, tuple(serve), 10, 30, alone=False),
-        *(Program(name, airflow_command(name), 20, grace, alone=True) for name in AIRFLOW),
+        *(
+            Program(name, (python, "-m", "airflow", *arguments), 20, grace, alone=True)
+            for name, arguments in record.topology.components.items()
+        ),
         Program(WATCH, watch, 20, 3, alone=True),
     ]
-
-
-def airflow_command(component: str) -> tuple[str, ...]:
-    """`--skip-serve-logs`: their log servers would listen on all interfaces."""
-    serves_logs = component in {"scheduler", "triggerer"}
-    return (
-        sys.executable, "-m", "airflow", component, *(["--skip-serve-logs"] if serves_logs else [])
-    )  # fmt: skip
 
 
 def render(stack: list[Program], layout: Layout) -> str:

@@ -14,6 +14,7 @@ from bakehouse.local.gce_api import Compute
 from bakehouse.local.layout import Machines
 from bakehouse.local.machines import GUEST
 from bakehouse.local.stack import Stack
+from bakehouse.local.topology import Topology
 
 AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
@@ -95,12 +96,14 @@ class Testbed:
 
 
 @contextmanager
-def testbed(source: Path, folder: Path, machines: Machines) -> Generator[Testbed]:
+def testbed(
+    source: Path, folder: Path, machines: Machines, topology: Topology | None = None
+) -> Generator[Testbed]:
     """A copy of the tree at `source` below `folder`, its stack started, and stopped at the end."""
     project = folder / "project"
     copy_tree(source, project)
     guest = GUEST if machines == "instant" else None
-    stack = Stack(project, folder / "state", machines, guest, progress=print)
+    stack = Stack(project, folder / "state", machines, guest, topology=topology, progress=print)
     stack.start()
     record = stack.record
     airflow = Airflow(record.airflow_url, stack.user, stack.password)
