@@ -35,6 +35,7 @@ TEXTS = st.sampled_from(
         *(DEBIAN, "global/images/img", f"zones/{ZONE}/disks/vm", f"zones/{ZONE}/diskTypes/pd-ssd"),
         *(f"zones/{ZONE}/machineTypes/e2-small", "global/networks/default", "projects/x", "//"),
         *(f"zones/{ZONE}/instances/vm", "AAAAAAAAAAA=", "persistent-disk-0", "name eq x", "\x00"),
+        *("creationTimestamp desc", "name", "name=vm", "items(name)", "fixed", "RUNNING"),
     ]
 )
 VALUES = st.one_of(TEXTS, st.integers(-(2**70), 2**70), st.booleans(), st.none(), st.floats())
@@ -150,6 +151,14 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     found.close()
 
 
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """One that nobody has thrown anything at."""
+    found = Runner(tmp_path_factory.mktemp("lists"))
+    yield found
+    found.close()
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id.removeprefix("compute."))
 def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
     @settings(
@@ -167,6 +176,29 @@ def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
     check()
     seen = {request["method"] for request in runner.service.faults.requests if "method" in request}
     assert method.id in seen
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m in METHODS if "orderBy" in m.query_parameters],
+    ids=lambda m: m.id.removeprefix("compute."),
+)
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"orderBy": "creationTimestamp desc", "maxResults": "1"},
+        {"orderBy": "name", "filter": "name:* AND id!=0"},
+        {"filter": "name ne x", "fields": "items,nextPageToken,managedInstances"},
+    ],
+    ids=lambda query: "-".join(query),
+)
+def test_every_list_can_be_ordered_and_filtered(
+    lists: Runner, method: Method, query: dict[str, str]
+) -> None:
+    names = {"project": "demo", "zone": ZONE, "region": "us-central1"}
+    parts = [names.get(s[1:-1], "vm") if s.startswith("{") else s for s in method.segments]
+    status, body = lists.call(method.http_method, "/".join(parts), urlencode(query), b"")
+    assert status == 200, body
 
 
 PATHS = st.lists(

@@ -96,8 +96,10 @@ def _key(item: Json, newest_first: bool) -> _Key:
     name, link = str(item["name"]), str(item.get("selfLink", ""))
     if not newest_first:
         return (name, link)
-    created = str(item.get("creationTimestamp") or item.get("insertTime"))
-    return (-datetime.fromisoformat(created).timestamp(), name, link)
+    times = (item.get(key) for key in ("creationTimestamp", "insertTime", "timestamp"))
+    created = next((time for time in times if time), None)
+    seconds = datetime.fromisoformat(created).timestamp() if created else 0.0
+    return (-seconds, name, link)
 
 
 def _write_token(key: _Key) -> str:
