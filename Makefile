@@ -1,12 +1,12 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test check test-localgce bench-localgce bench-dags format lock
+.PHONY: help setup demo up down status doctor test test-distributed check test-localgce bench-localgce bench-dags format lock
 
 MACHINES ?=
 FIGURES ?=
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 20
 
 setup:  ## make .venv, install what packages.txt names
 	@scripts/setup
@@ -28,6 +28,10 @@ doctor: setup  ## what this machine can do, and what is missing
 
 test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, one bake on real machines
 	@scripts/test all
+
+test-distributed:  ## a bake and a rollout on Celery, Redis and PostgreSQL, with processes killed
+	@scripts/setup packages-distributed.txt
+	@scripts/test distributed
 
 check: setup  ## lint, types and units only
 	@scripts/test quick
