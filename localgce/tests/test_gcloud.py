@@ -68,12 +68,17 @@ def test_a_vm_from_start_to_end(gcloud: Gcloud, instant: Gce, name: str, tmp_pat
     assert items["startup-script"] == script.read_text()
     assert [v["name"] for v in gcloud("instances", "list", f"--filter=name={name}")] == [name]
     assert "hi" in gcloud("instances", "get-serial-port-output", name)["contents"]
-    gcloud("instances", "add-metadata", name, "--metadata=enable-guest-attributes=TRUE")
     with pytest.raises(Refused, match="not found"):
         gcloud("instances", "get-guest-attributes", name, "--query-path=bake/")
     gcloud("instances", "stop", name)
+    more = "enable-guest-attributes=TRUE,instant-script=attribute bake/result ok"
+    gcloud("instances", "add-metadata", name, f"--metadata={more}")
     assert gcloud("instances", "describe", name)["status"] == "TERMINATED"
     gcloud("instances", "start", name)
+    (said,) = gcloud("instances", "get-guest-attributes", name, "--query-path=bake/")
+    assert (said["key"], said["value"]) == ("result", "ok")
+    gcloud("instances", "suspend", name)
+    gcloud("instances", "resume", name)
     gcloud("instances", "reset", name)
     with pytest.raises(Refused, match="already exists"):
         gcloud("instances", "create", name, *BARE)
@@ -99,10 +104,10 @@ def test_images_and_families(gcloud: Gcloud, instant: Gce, name: str) -> None:
     source = (f"--source-disk={name}", f"--source-disk-zone={ZONE}", f"--family={family}")
     with pytest.raises(Refused, match="already being used"):
         gcloud("images", "create", f"{name}-a", *source)
-    instant.do("POST", f"zones/{ZONE}/instances/{name}/stop")
-    (first,) = gcloud("images", "create", f"{name}-a", *source, "--labels=git-sha=abc")
+    (first,) = gcloud("images", "create", f"{name}-a", *source, "--force", "--labels=git-sha=abc")
     assert (first["status"], first["labels"]) == ("READY", {"git-sha": "abc"})
-    gcloud("images", "create", f"{name}-b", *source)
+    copy = (f"--source-image={name}-a", f"--family={family}")
+    gcloud("images", "create", f"{name}-b", *copy)
     gcloud("images", "add-labels", f"{name}-b", "--labels=state=promoted")
     newest = gcloud("images", "describe-from-family", family)
     assert (newest["name"], newest["labels"]) == (f"{name}-b", {"state": "promoted"})
@@ -130,6 +135,11 @@ def test_groups_and_their_rollouts(gcloud: Gcloud, name: str) -> None:
     gcloud(*groups, "wait-until", name, "--version-target-reached", "--timeout=60")
     members = gcloud(*groups, "list-instances", name)
     assert {m["version"]["instanceTemplate"].rsplit("/", 1)[1] for m in members} == {new}
+    gcloud(*groups, "rolling-action", "replace", name, "--max-unavailable=2")
+    gcloud(*groups, "wait-until", name, "--version-target-reached", "--timeout=60")
+    replaced = gcloud(*groups, "list-instances", name)
+    assert {m["name"] for m in members}.isdisjoint({m["name"] for m in replaced})
+    gcloud(*groups, "set-instance-template", name, f"--template={new}")
     gcloud(*groups, "resize", name, "--size=1")
     gcloud(*groups, "wait-until", name, "--stable", "--timeout=60")
     (listed,) = gcloud(*groups, "list", f"--filter=name={name}")

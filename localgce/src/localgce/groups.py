@@ -179,18 +179,20 @@ class Groups:
         action, pause = Action(member.private["action"]), _FIRST_PAUSE
         while True:
             store = self._service.store
-            current = store.again(group) or group
+            current, now = store.again(group) or group, store.again(member)
+            if now is None:  # abandoned, or its transaction failed
+                return
             try:
-                await _WORKS[action](self._service, current, store.again(member) or member)
+                await _WORKS[action](self._service, current, now)
                 break
             except (OperationError, ApiError, MachineError) as error:
                 self._failed(current, member, error)
             await self._service.clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        now = self._service.clock.now()
         finished = store.again(member)
         if finished is not None:
-            since = finished.private["since"] if action is Action.REFRESHING else now
+            refreshed = action is Action.REFRESHING
+            since = finished.private["since"] if refreshed else self._service.clock.now()
             store.put(finished.kept(action=Action.NONE.value, since=since, old=None, errors=[]))
         with contextlib.suppress(KeyError):
             self._events[group.id].set()
