@@ -1,0 +1,47 @@
+"""One distributed stack for these tests, with a PostgreSQL and a Redis of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.distributed.servers import missing, servers
+
+from bakehouse.local.processes import describe, marked
+from bakehouse.local.stack import free_port
+from bakehouse.local.testbed import Testbed, testbed
+from bakehouse.local.topology import distributed
+
+HERE = Path(__file__).parent
+SECONDS = 900  # of one test; the first one waits for the stack too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    absent = missing()
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+            if absent:
+                why = f"not installed: {', '.join(absent)} (`make test-distributed` does that)"
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    folder = tmp_path_factory.mktemp("distributed")
+    with servers() as found:
+        topology = distributed(found.database, found.broker, free_port())
+        with testbed(HERE.parents[1], folder, "instant", topology) as bed:
+            yield bed
+        left = [describe(process) for process in marked(folder / "state")]
+    left += found.processes()
+    assert left == [], "processes are left"
+    assert not found.folder.exists()
+
+
+@pytest.fixture
+def bed(stack_of_session: Testbed) -> Iterator[Testbed]:
+    """The stack of the session; faults that a test has set go with the test."""
+    yield stack_of_session
+    stack_of_session.compute.forget()

@@ -1,0 +1,103 @@
+"""4.8: on Celery, with two of every process that may be doubled, two of which are killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.distributed.killing import kill_triggerer_of, kill_worker_of
+from tests.flow.fleet import Members
+
+from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.health import starts
+from bakehouse.local.testbed import Testbed
+from bakehouse.local.topology import WORKERS
+
+BAKE = "bake__web"
+ROLL_OUT = "roll_out__web"
+REPLACE = "replace_instances.replace_1"
+TRIGGERERS = ("triggerer", "triggerer-2")
+NAMES = ["web-1", "web-2", "web-3"]
+
+
+@pytest.fixture
+def members(bed: Testbed) -> Iterator[Members]:
+    found = Members(bed)
+    yield found
+    found.delete()
+
+
+def states(bed: Testbed, run: Run) -> dict[str, str | None]:
+    return bed.airflow.states(run.dag_id, run.run_id)
+
+
+def image_of(bed: Testbed, run: Run) -> str:
+    return str(bed.airflow.xcom(BAKE, run.run_id, "plan_bake")["image_name"])
+
+
+def alive(bed: Testbed, kind: str) -> int:
+    """How many components of the kind say that they live."""
+    found = bed.airflow.call("GET", "/jobs", params={"job_type": kind, "is_alive": True})
+    return int(found["total_entries"])
+
+
+def received(bed: Testbed, worker: str) -> int:
+    """How many tasks the worker was given."""
+    log = bed.stack.layout.logs / f"{worker}.log"
+    return log.read_text(encoding="utf-8", errors="replace").count("received")
+
+
+def test_8_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(bed: Testbed) -> None:
+    wait_until(lambda: alive(bed, "SchedulerJob") == 2, 60, "two schedulers")
+    wait_until(lambda: alive(bed, "TriggererJob") == 2, 60, "two triggerers")
+    (execution,) = bed.stack.record.topology.answers.values()
+    assert httpx.get(execution, trust_env=False).json() == {"status": "healthy"}
+    core = f"{bed.stack.record.airflow_url}/execution/health"
+    assert "healthy" not in httpx.get(core, trust_env=False).text  # the page of the UI
+    other = execution.replace("/execution/health", "/api/v2/version")
+    assert httpx.get(other, trust_env=False).status_code == 404
+
+
+def test_8_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
+    bed: Testbed, members: Members
+) -> None:
+    old = bed.bake(BAKE, 300, roll_out=False)
+    assert old.state == "success", states(bed, old)
+    new = bake_with_kills(bed)
+    members.create(image_of(bed, old), NAMES)
+    roll_out_with_kills(bed, members, new)
+    assert all(received(bed, worker) for worker in WORKERS)
+    again = sum(starts(bed.stack.layout, name) - 1 for name in (*WORKERS, *TRIGGERERS))
+    assert again == 4  # those that were killed, and no other
+
+
+def bake_with_kills(bed: Testbed) -> str:
+    """Returns the image's name."""
+    bed.commit("Another image")
+    run_id = bed.airflow.trigger(BAKE, {"roll_out": False, "force": True})
+    kill_triggerer_of(bed, BAKE, run_id, "wait_for_shutdown")
+    kill_worker_of(bed, BAKE, run_id, "create_image")
+    run = bed.airflow.wait(BAKE, run_id, 400)
+    assert run.state == "success", states(bed, run)
+    image = bed.compute.newest_of("web")
+    assert (image["name"], image["status"]) == (image_of(bed, run), "READY")
+    assert image["labels"]["git-sha"] == bed.head
+    assert image["labels"]["bakehouse-state"] == "promoted"
+    assert bed.left() == []
+    return str(image["name"])
+
+
+def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
+    before = members.facts()
+    bed.compute.fault(kind="slow", method="compute.instances.detachDisk", seconds=10)
+    run_id = bed.airflow.trigger(ROLL_OUT, {"image": image})
+    kill_worker_of(bed, ROLL_OUT, run_id, REPLACE)
+    kill_triggerer_of(bed, ROLL_OUT, run_id, REPLACE)
+    run = bed.airflow.wait(ROLL_OUT, run_id, 400)
+    assert run.state == "success", states(bed, run)
+    after = members.facts()
+    assert after.images == after.health == dict.fromkeys(NAMES, image)
+    assert after.identity == before.identity  # id, address, metadata, data disks
+    assert members.stops() == dict.fromkeys(NAMES, 1)
+    assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
