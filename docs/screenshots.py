@@ -1,0 +1,188 @@
+"""`make screenshots`: the pictures of docs/operating.md, of a real Airflow with a headless browser.
+
+Starts the instant stack on a copy of the tree, makes the fleet of the demo, bakes `web`, rolls it
+out, bakes a recipe that promises too much, and writes docs/images/*.png. Needs Chromium (Debian's
+package `chromium`); BROWSER names another one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from bakehouse.local import demo_fleet
+from bakehouse.local.testbed import Testbed, testbed
+
+PROJECT = Path(__file__).resolve().parent.parent
+IMAGES = Path(__file__).parent / "images"
+CHROMIUM = os.environ.get("BROWSER", "/usr/bin/chromium")
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+MOST_BYTES = 150_000  # each
+DEADLINE = 300.0  # seconds, of a run
+QUIET = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LATE = """description: Promises more than it can hold, to show a missed SLA
+base: debian-cloud/debian-12
+vars: {page: Too late}
+services: [nginx]
+smoke: {metadata: {greeting: hello}}
+owner: web-team
+sla:
+  resolve_commit: 5s
+  plan_bake: 8s
+  need_bake: 8s
+  create_builder: 10s
+  wait_for_shutdown: 12s
+  create_image: 14s
+  label_image: 14s
+  smoke_test: 16s
+  promote_image: 16s
+  publish_image: 16s
+  delete_builder: 20s
+"""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What there is to see."""
+
+    web: str
+    late: str
+
+
+def prepare(bed: Testbed) -> Runs:
+    """An older image for the fleet, a bake that rolls out, and one that is late."""
+    older = bed.bake("bake__web", DEADLINE, vars={"page": "An older page"}, roll_out=False)
+    image = bed.airflow.xcom("bake__web", older.run_id, "plan_bake")["image_name"]
+    demo_fleet.create(bed.compute, image, "instant")
+    web = bed.bake("bake__web", DEADLINE)
+    return Runs(web.run_id, late(bed))
+
+
+def late(bed: Testbed) -> str:
+    """The run of a recipe whose SLAs are too short."""
+    bed.add_web("late", LATE)
+    return bed.bake("bake__late", DEADLINE).run_id
+
+
+class Camera:
+    """A page of Airflow's UI, logged in."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+
+    def go(self, path: str) -> None:
+        """Open a page and wait until it has nothing left to load."""
+        self.page.goto(f"{self.url}/{path}")
+        self.page.wait_for_load_state("networkidle")
+
+    def shoot(self, name: str, wait: str = "") -> None:
+        """Write docs/images/<name>.png once the text `wait` is to be seen."""
+        if wait:
+            self.page.get_by_text(wait).first.wait_for(timeout=20_000)
+        self.page.wait_for_timeout(1_500)  # for what moves until it stands
+        file = IMAGES / f"{name}.png"
+        self.page.screenshot(path=file)
+        size = file.stat().st_size
+        print(f"{file.relative_to(PROJECT)}: {size // 1000} kB", file=sys.stderr)
+        if size > MOST_BYTES:
+            raise SystemExit(f"{file} has {size} bytes, more than {MOST_BYTES}")
+
+    def press(self, name: str) -> None:
+        """A button, by its text."""
+        self.page.get_by_role("button", name=re.compile(rf"^{name}$")).first.click()
+
+
+def trigger_form(camera: Camera, _: Runs) -> None:
+    camera.go("dags/bake__web")
+    camera.press("Trigger")
+    camera.shoot("trigger-form", "Git ref")
+
+
+def backfill_dialog(camera: Camera, _: Runs) -> None:
+    camera.go("dags/bake__web")
+    camera.press("Trigger")
+    camera.page.get_by_text("Backfill", exact=True).last.click()
+    camera.shoot("backfill", "Date Range")
+
+
+def graph(camera: Camera, runs: Runs) -> None:
+    camera.go("dags/bake__web")
+    camera.page.evaluate("localStorage.setItem('dag_view-bake__web', JSON.stringify('graph'))")
+    camera.go(f"dags/bake__web/runs/{runs.web}")
+    camera.shoot("run-graph", "replace_instances")
+
+
+def builder_log(camera: Camera, runs: Runs) -> None:
+    camera.go(f"dags/bake__web/runs/{runs.web}/tasks/wait_for_shutdown")
+    camera.shoot("builder-log")
+
+
+def sla_log(camera: Camera, runs: Runs) -> None:
+    camera.go(f"dags/bake__late/runs/{runs.late}/tasks/sla_watch")
+    camera.shoot("sla-watch", "SLA missed")
+
+
+def deadlines(camera: Camera, _: Runs) -> None:
+    camera.go("deadlines")
+    camera.shoot("deadlines", "bake__late")
+
+
+PICTURES: tuple[Callable[[Camera, Runs], None], ...] = (
+    trigger_form,
+    backfill_dialog,
+    graph,
+    builder_log,
+    sla_log,
+    deadlines,
+)
+
+
+@contextmanager
+def camera_of(url: str, user: str, password: str) -> Generator[Camera]:
+    """A browser of its own, with its own profile."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
+        context = browser.new_context(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        login = {"username": user, "password": password}
+        answer = context.request.post(f"{url}/auth/token", data=login)
+        token = answer.json()["access_token"]
+        context.add_cookies([{"name": "_token", "value": token, "url": url}])
+        try:
+            yield Camera(context.new_page(), url)
+        finally:
+            browser.close()
+
+
+def main(names: list[str]) -> None:
+    """All pictures, or those named (after their functions)."""
+    IMAGES.mkdir(exist_ok=True)
+    with (
+        TemporaryDirectory(prefix="screenshots-") as folder,
+        testbed(PROJECT, Path(folder), "instant") as bed,
+    ):
+        runs = prepare(bed)
+        stack = bed.stack
+        with camera_of(stack.record.airflow_url, stack.user, stack.password) as camera:
+            for picture in PICTURES:
+                if not names or picture.__name__ in names:
+                    picture(camera, runs)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
