@@ -281,6 +281,14 @@ def test_nothing_is_asked_of_one_that_is_being_made(instant: Gce, name: str) -> 
     assert instant.items(DISKS, filter=f"name={name}") == []
 
 
+def test_two_deletions_both_work(instant: Gce, name: str) -> None:
+    instant.create(name)
+    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.2})
+    both = [instant.start("DELETE", f"{VMS}/{name}") for _ in range(2)]
+    assert ["error" in instant.finish(operation) for operation in both] == [False, False]
+    instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
+
+
 def test_guest_attributes_need_to_be_enabled(instant: Gce, name: str) -> None:
     instant.create(name, metadata={"instant-script": "attribute a/b c"})
     instant.fails(404, "notFound", "GET", f"{VMS}/{name}/getGuestAttributes", queryPath="a/")

@@ -226,7 +226,9 @@ class Operations:
         worker = _WORKERS[record.private["work"]]
         target = str(record.body["targetLink"])
         if worker.takes_over:
-            self._end_others(record, target)
+            earlier = self._end_others(record, target)
+            if earlier:
+                await asyncio.wait(earlier)
             await self._attempt(record, worker)
             return
         turn = self._turns.setdefault(target, _Turn())
@@ -239,13 +241,21 @@ class Operations:
             if not turn.waiting:
                 self._turns.pop(target, None)
 
-    def _end_others(self, record: Record, target: str) -> None:
-        for name, task in list(self._tasks.items()):
+    def _end_others(self, record: Record, target: str) -> list[asyncio.Task[None]]:
+        """End what else is done with the target; returns who does the same already."""
+        earlier: list[asyncio.Task[None]] = []
+        own = list(self._tasks).index(record.name)
+        for index, (name, task) in enumerate(list(self._tasks.items())):
             other = self._store.get(record.kind, record.project, record.scope, name)
-            if other and name != record.name and other.body["targetLink"] == target:
+            if other is None or index == own or other.body["targetLink"] != target:
+                continue
+            if other.private["work"] != record.private["work"]:
                 task.cancel()
                 text = "The operation was ended by the deletion of its resource."
                 self._fail(other, OperationError("OPERATION_CANCELED_BY_USER", text, 409))
+            elif index < own:
+                earlier.append(task)
+        return earlier
 
     async def _attempt(self, record: Record, worker: _Registered) -> None:
         try:
