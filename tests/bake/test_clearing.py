@@ -58,7 +58,9 @@ def test_one_task(compute: Compute, finished: Walk, task: str) -> None:
     assert of(finished, compute.disks()) == []
 
 
-@pytest.mark.parametrize("first", CHAIN)
+@pytest.mark.parametrize(
+    "first", ["resolve_commit", "create_builder", "create_image", "smoke_test"]
+)
 def test_one_task_and_all_that_follows(compute: Compute, finished: Walk, first: str) -> None:
     before = image(compute, finished)
     clear(finished, *CHAIN[CHAIN.index(first) :])
