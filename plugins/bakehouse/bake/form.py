@@ -69,7 +69,12 @@ def form(recipe: Recipe) -> dict[str, Param]:
             title="Bake anyway",
             description="Also when a promoted image has exactly this content.",
         ),
-        "vars": _vars(recipe),
+        "roll_out": Param(
+            True,
+            type="boolean",
+            title="Roll out",
+            description="Move the fleets that say rollout: with_bake onto the new image.",
+        ),
         **_machine(recipe),
         "snapshot_date": Param(
             None,
@@ -78,12 +83,7 @@ def form(recipe: Recipe) -> dict[str, Param]:
             title="Packages as of",
             description="Install from snapshot.debian.org as of this day; empty for today's.",
         ),
-        "roll_out": Param(
-            True,
-            type="boolean",
-            title="Roll out",
-            description="Move the fleets that say rollout: with_bake onto the new image.",
-        ),
+        "vars": _vars(recipe),
     }
 
 
@@ -93,10 +93,16 @@ def _vars(recipe: Recipe) -> Param:
         {},
         type="object",
         title="Vars",
-        description=f"Over the recipe's own: {', '.join(recipe.vars) or 'it has none'}.",
+        description=_may_be_given(recipe),
         properties=dict.fromkeys(recipe.vars, scalar),
         additionalProperties=False,
     )
+
+
+def _may_be_given(recipe: Recipe) -> str:
+    if not recipe.vars:
+        return "The recipe has none."
+    return f"As JSON, in place of the recipe's own; it has: {', '.join(recipe.vars)}."
 
 
 def _machine(recipe: Recipe) -> dict[str, Param]:
