@@ -18,10 +18,10 @@ put() {
   local code early
   early=$((350000 - ${EPOCHREALTIME//[!0-9]/} + put_at))
   ((early <= 0)) || sleep "$(printf '0.%06d' "$early")"
-  put_at=${EPOCHREALTIME//[!0-9]/}
   for _ in 1 2 3 4 5; do
     code=$(printf %s "$2" | ask --output /dev/null --write-out '%{http_code}' --request PUT \
       --data-binary @- "$metadata/instance/guest-attributes/bakehouse/$1") || :
+    put_at=${EPOCHREALTIME//[!0-9]/} # from the answer on: how long the way took is not known
     case $code in
       2*) return 0 ;;
       403 | 404) return 1 ;;
