@@ -27,8 +27,9 @@ class Miss(BaseModel):
     noticed: datetime
 
     def __str__(self) -> str:
+        now = "has not begun" if self.state == "none" else f"is {self.state}"
         return (
-            f"{self.task_id} is {self.state}; it should have succeeded within"
+            f"{self.task_id} {now}; it should have succeeded within"
             f" {self.sla_seconds:.0f} s of the run's start, by {self.deadline:%H:%M:%S %Z}"
         )
 
