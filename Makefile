@@ -1,6 +1,6 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test test-distributed check test-localgce bench-localgce bench-dags format lock
+.PHONY: help setup demo up down status doctor test test-distributed check test-localgce bench-localgce bench-dags screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -44,6 +44,9 @@ bench-localgce: setup  ## its figures, one line of JSON each (FIGURES=name ... f
 
 bench-dags: setup  ## what parsing 10, 100 and 500 recipes costs, and what Airflow adds to a bake
 	@.venv/bin/python bench/dags.py $(FIGURES)
+
+screenshots: setup  ## take the pictures of docs/operating.md again (needs chromium)
+	@.venv/bin/python docs/screenshots.py
 
 format: setup  ## let ruff lay out the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .

@@ -103,34 +103,45 @@ class Camera:
         if size > MOST_BYTES:
             raise SystemExit(f"{file} has {size} bytes, more than {MOST_BYTES}")
 
-    def press(self, name: str) -> None:
-        """A button, by its text."""
-        self.page.get_by_role("button", name=re.compile(rf"^{name}$")).first.click()
+    def press(self, label: str) -> None:
+        """A button, by its label."""
+        self.page.get_by_label(label, exact=True).first.click()
+
+    def trigger(self, tab: str) -> None:
+        """The dialog behind Trigger, on one of its tabs."""
+        self.go("dags/bake__web")
+        self.page.get_by_test_id("trigger-dag-button").click()
+        self.page.get_by_role("dialog").get_by_text(tab, exact=True).first.click()
 
 
 def trigger_form(camera: Camera, _: Runs) -> None:
-    camera.go("dags/bake__web")
-    camera.press("Trigger")
+    camera.page.set_viewport_size({"width": 1000, "height": 1300})
+    camera.trigger("Single Run")
     camera.shoot("trigger-form", "Git ref")
 
 
 def backfill_dialog(camera: Camera, _: Runs) -> None:
-    camera.go("dags/bake__web")
-    camera.press("Trigger")
-    camera.page.get_by_text("Backfill", exact=True).last.click()
+    camera.trigger("Backfill")
     camera.shoot("backfill", "Date Range")
 
 
 def graph(camera: Camera, runs: Runs) -> None:
+    camera.page.set_viewport_size({"width": 1000, "height": 1500})
     camera.go("dags/bake__web")
-    camera.page.evaluate("localStorage.setItem('dag_view-bake__web', JSON.stringify('graph'))")
+    camera.page.evaluate("localStorage.setItem('direction-bake__web', JSON.stringify('DOWN'))")
     camera.go(f"dags/bake__web/runs/{runs.web}")
+    camera.press("Show Graph (Press g)")
+    camera.press("Expand all task groups")
+    camera.press("Collapse Details Panel")
+    camera.page.wait_for_timeout(1_500)
+    camera.page.get_by_label(re.compile(r"fit view", re.IGNORECASE)).first.click()
     camera.shoot("run-graph", "replace_instances")
+    camera.page.set_viewport_size(SIZE)
 
 
 def builder_log(camera: Camera, runs: Runs) -> None:
     camera.go(f"dags/bake__web/runs/{runs.web}/tasks/wait_for_shutdown")
-    camera.shoot("builder-log")
+    camera.shoot("builder-log", "nginx")
 
 
 def sla_log(camera: Camera, runs: Runs) -> None:
