@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from bakehouse.local import demo_fleet
 from bakehouse.local.testbed import Testbed, testbed
@@ -24,7 +24,6 @@ from bakehouse.local.testbed import Testbed, testbed
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = os.environ.get("BROWSER", "/usr/bin/chromium")
-SIZE: ViewportSize = {"width": 1280, "height": 720}
 MOST_BYTES = 150_000  # each
 DEADLINE = 300.0  # seconds, of a run
 QUIET = (
@@ -35,6 +34,8 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+# of a window of 1400 by 760, what is right of the grid
+LOG: FloatRect = {"x": 345, "y": 60, "width": 1055, "height": 548}
 LATE = """description: Promises more than it can hold, to show a missed SLA
 base: debian-cloud/debian-12
 vars: {page: Too late}
@@ -42,17 +43,17 @@ services: [nginx]
 smoke: {metadata: {greeting: hello}}
 owner: web-team
 sla:
-  resolve_commit: 5s
-  plan_bake: 8s
-  need_bake: 8s
-  create_builder: 10s
-  wait_for_shutdown: 12s
-  create_image: 14s
-  label_image: 14s
-  smoke_test: 16s
-  promote_image: 16s
-  publish_image: 16s
-  delete_builder: 20s
+  resolve_commit: 2s
+  plan_bake: 3s
+  need_bake: 3s
+  create_builder: 4s
+  wait_for_shutdown: 5s
+  create_image: 6s
+  label_image: 6s
+  smoke_test: 8s
+  promote_image: 8s
+  publish_image: 8s
+  delete_builder: 8s
 """
 
 
@@ -91,17 +92,20 @@ class Camera:
         self.page.goto(f"{self.url}/{path}")
         self.page.wait_for_load_state("networkidle")
 
-    def shoot(self, name: str, wait: str = "") -> None:
+    def shoot(self, name: str, wait: str, clip: FloatRect | None = None) -> None:
         """Write docs/images/<name>.png once the text `wait` is to be seen."""
-        if wait:
-            self.page.get_by_text(wait).first.wait_for(timeout=20_000)
+        self.page.get_by_text(wait).first.wait_for(timeout=20_000)
         self.page.wait_for_timeout(1_500)  # for what moves until it stands
         file = IMAGES / f"{name}.png"
-        self.page.screenshot(path=file)
+        self.page.screenshot(path=file, clip=clip)
         size = file.stat().st_size
         print(f"{file.relative_to(PROJECT)}: {size // 1000} kB", file=sys.stderr)
         if size > MOST_BYTES:
             raise SystemExit(f"{file} has {size} bytes, more than {MOST_BYTES}")
+
+    def turn(self, width: int, height: int) -> None:
+        """The size of the window, in pixels."""
+        self.page.set_viewport_size({"width": width, "height": height})
 
     def press(self, label: str) -> None:
         """A button, by its label."""
@@ -115,18 +119,38 @@ class Camera:
 
 
 def trigger_form(camera: Camera, _: Runs) -> None:
-    camera.page.set_viewport_size({"width": 1000, "height": 1300})
+    camera.turn(1000, 1640)
     camera.trigger("Single Run")
     camera.shoot("trigger-form", "Git ref")
 
 
 def backfill_dialog(camera: Camera, _: Runs) -> None:
+    camera.turn(1000, 860)
     camera.trigger("Backfill")
     camera.shoot("backfill", "Date Range")
 
 
+def builder_log(camera: Camera, runs: Runs) -> None:
+    camera.turn(1400, 760)
+    camera.go(f"dags/bake__web/runs/{runs.web}/tasks/wait_for_shutdown")
+    camera.shoot("builder-log", "INFO", LOG)
+
+
+def sla_log(camera: Camera, runs: Runs) -> None:
+    camera.turn(1400, 760)
+    camera.go(f"dags/bake__late/runs/{runs.late}/tasks/sla_watch")
+    camera.shoot("sla-watch", "ERROR", LOG)
+
+
+def deadlines(camera: Camera, _: Runs) -> None:
+    camera.turn(1200, 320)
+    camera.go("deadlines")
+    camera.shoot("deadlines", "bake__late")
+
+
 def graph(camera: Camera, runs: Runs) -> None:
-    camera.page.set_viewport_size({"width": 1000, "height": 1500})
+    """Last: the browser remembers that it shows the graph."""
+    camera.turn(760, 1450)
     camera.go("dags/bake__web")
     camera.page.evaluate("localStorage.setItem('direction-bake__web', JSON.stringify('DOWN'))")
     camera.go(f"dags/bake__web/runs/{runs.web}")
@@ -136,31 +160,15 @@ def graph(camera: Camera, runs: Runs) -> None:
     camera.page.wait_for_timeout(1_500)
     camera.page.get_by_label(re.compile(r"fit view", re.IGNORECASE)).first.click()
     camera.shoot("run-graph", "replace_instances")
-    camera.page.set_viewport_size(SIZE)
-
-
-def builder_log(camera: Camera, runs: Runs) -> None:
-    camera.go(f"dags/bake__web/runs/{runs.web}/tasks/wait_for_shutdown")
-    camera.shoot("builder-log", "nginx")
-
-
-def sla_log(camera: Camera, runs: Runs) -> None:
-    camera.go(f"dags/bake__late/runs/{runs.late}/tasks/sla_watch")
-    camera.shoot("sla-watch", "SLA missed")
-
-
-def deadlines(camera: Camera, _: Runs) -> None:
-    camera.go("deadlines")
-    camera.shoot("deadlines", "bake__late")
 
 
 PICTURES: tuple[Callable[[Camera, Runs], None], ...] = (
     trigger_form,
     backfill_dialog,
-    graph,
     builder_log,
     sla_log,
     deadlines,
+    graph,
 )
 
 
@@ -169,7 +177,7 @@ def camera_of(url: str, user: str, password: str) -> Generator[Camera]:
     """A browser of its own, with its own profile."""
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
-        context = browser.new_context(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        context = browser.new_context(color_scheme="light", timezone_id="UTC")
         login = {"username": user, "password": password}
         answer = context.request.post(f"{url}/auth/token", data=login)
         token = answer.json()["access_token"]
