@@ -1,13 +1,13 @@
 """`make bench-dags`: each figure as one line of JSON, `{"name", "value", "unit", "goal"}`.
 
 - `dags_parse_seconds`, for 10, 100 and 500 recipes (`recipes` says which): the processor time that
-  a fresh process takes from `import airflow` on until DagBag has the DAGs of dags/bake.py: the
-  modules of Bakehouse and of Airflow that the file imports, YAML, pydantic, operators, forms. The
-  DAG processor pays this for every look at the file. Not in it, each a figure of its own without a
-  goal, because it is Airflow's: `airflow_import_seconds`, and `dags_serialize_seconds`, in which the
-  processor turns the same DAGs into what it stores.
-- `dags_parse_growth`: seconds per recipe with 500 over with 10, of a second parse in the
-  same process: imports are paid once, and would make anything look as if it grew less.
+  a fresh process takes, once it has imported Airflow, until DagBag has the DAGs of dags/bake.py:
+  the modules that the file imports, YAML, pydantic, operators, forms. The DAG processor pays this for
+  every look at the file. Not in it, each a figure of its own without a goal: Airflow's import
+  (`airflow_import_seconds`), and turning the DAGs into what the processor stores
+  (`dags_serialize_seconds`).
+- `dags_parse_growth`: seconds per recipe with 500 over with 10, of a second parse in the same
+  process: imports are paid once, and would make anything look as if it grew less.
 - `run_over_task_time`: a plain bake on the instant stack, a real Airflow: from its trigger until
   the run has succeeded, over the sum of its tasks' own times, waits included. The SLA watcher is as
   long as the run and is left out; what runs at the same time counts once for each.
