@@ -2,8 +2,8 @@
 
 - `dags_parse_seconds`, for 10, 100 and 500 recipes (`recipes` says which): the processor time that
   a fresh process takes, once it has imported Airflow, until DagBag has the DAGs of dags/bake.py:
-  the modules that the file imports, YAML, pydantic, operators, forms. The DAG processor pays this for
-  every look at the file. Not in it, each a figure of its own without a goal: Airflow's import
+  the modules that the file imports, YAML, pydantic, operators, forms. The DAG processor pays this
+  for every look at it. Not in it, each a figure of its own without a goal: Airflow's import
   (`airflow_import_seconds`), and turning the DAGs into what the processor stores
   (`dags_serialize_seconds`).
 - `dags_parse_growth`: seconds per recipe with 500 over with 10, of a second parse in the same
