@@ -24,13 +24,13 @@ NOTICED_WITHIN = 30
 
 RECIPE = """
 base: debian-cloud/debian-12
-vars: {page: late, instant_install_seconds: '%d'}
+vars: {page: late, instant_install_seconds: '%d', instant_fail_install: ''}
 smoke: {metadata: {greeting: hello}}
 sla: {resolve_commit: 10m, wait_for_shutdown: 10s, smoke_test: 12s}
 notify:
   - notifier: smtp
     arguments: {to: ops@example.com, from_email: bakehouse@example.com}
-    occasions: [sla_miss, promotion]
+    occasions: [sla_miss, promotion, failure]
 """
 
 
@@ -119,3 +119,17 @@ def test_6_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_ki
             f"[bakehouse] {image} is promoted",
         ]
     )
+
+
+def test_7_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
+    mailbox.mails.clear()
+    fast = {"instant_install_seconds": "0", "instant_fail_install": "E: no such package"}
+    run = late.bake(DAG, 120, force=True, vars=fast)
+    assert run.state == "failed"
+    wanted = f"[bakehouse] {DAG} failed"
+    wait_until(lambda: wanted in mailbox.subjects, 60, "the mail about the failure")
+    assert mailbox.subjects.count(wanted) == 1
+    # 6: the run's own deadline stands behind the watcher; Airflow forgets it when a run succeeds
+    path = f"/dags/{DAG}/dagRuns/{run.run_id}/deadlines"
+    (row,) = late.airflow.call("GET", path, api="/ui")["deadlines"]
+    assert (row["alert_name"], row["missed"]) == ("longest SLA of the run", False)

@@ -74,14 +74,17 @@ class Airflow:
     def close(self) -> None:
         self._client.close()
 
-    def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """The answer's JSON; logs in at the first call and when the token has expired."""
+    def call(self, method: str, path: str, api: str = "/api/v2", **arguments: Any) -> Any:
+        """The answer's JSON; logs in at the first call and when the token has expired.
+
+        `api` is "/ui" for what only the pages ask for.
+        """
         if "Authorization" not in self._client.headers:
             self._log_in()
-        answer = self._send(method, f"/api/v2{path}", **arguments)
+        answer = self._send(method, f"{api}{path}", **arguments)
         if answer.status_code == 401:
             self._log_in()
-            answer = self._send(method, f"/api/v2{path}", **arguments)
+            answer = self._send(method, f"{api}{path}", **arguments)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None

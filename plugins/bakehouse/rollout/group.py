@@ -18,13 +18,12 @@ from airflow.sdk.definitions.param import ParamsDict
 from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.tasks import TaskId
 from bakehouse.promote.asset import image_asset
+from bakehouse.retries import BACK_OFF, ByError, Kind
 from bakehouse.rollout.operators import ChooseImage, Hold, Pick, Plan, Release, Verdict
 from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
 from bakehouse.sla.operators import watch_slas
 
 EXECUTION_TIMEOUT = timedelta(minutes=15)  # of a worker at a time; a wait has its own deadline
-RETRY_DELAY = timedelta(seconds=10)
-MAX_RETRY_DELAY = timedelta(minutes=10)
 
 
 def replace_instances(
@@ -102,13 +101,16 @@ def _stage(fleet: Fleet, stage: int, before: Any, settle: Settle) -> Any:
 
 def _step(fleet: Fleet, task_id: TaskId, stage: int | None = None) -> dict[str, Any]:
     """What every task has: retries with back-off, a time limit, an SLA and its documentation."""
+    kind = Kind.TEARDOWN if task_id == "release" else Kind.CALLS
     return {
         "task_id": f"{task_id}_{stage}" if stage else task_id,
         "fleet": fleet,
         "retries": fleet.retries_of(task_id),
-        "retry_delay": RETRY_DELAY,
+        "retry_policy": ByError(kind),
+        # for a try whose worker died, since then nobody asks the policy
+        "retry_delay": BACK_OFF[kind].first,
         "retry_exponential_backoff": 2.0,
-        "max_retry_delay": MAX_RETRY_DELAY,
+        "max_retry_delay": BACK_OFF[kind].longest,
         "execution_timeout": EXECUTION_TIMEOUT,
         "sla": fleet.sla_of(task_id),
         "doc_md": DOCS[task_id],

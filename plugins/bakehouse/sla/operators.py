@@ -75,6 +75,7 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
     dag.deadline = [backstop(max(promised.values()), channels)]
     if channels:
         dag.on_failure_callback = RunFailed([c.model_dump(mode="json") for c in channels])
+        dag.has_on_failure_callback = True  # Airflow looks at this only when the DAG is made
     told = [channel.model_dump(mode="json") for channel in channels]
     watch = SlaWatch(
         task_id="sla_watch",
