@@ -16,6 +16,7 @@ from bakehouse.local.testbed import Testbed
 
 ZONE = "us-central1-a"
 HERE = f"zones/{ZONE}"
+WORKER, TASK = "airflow worker -- LocalExecutor: {}", "airflow worker -- {}"
 
 
 @dataclass(frozen=True)
@@ -110,27 +111,30 @@ class Members:
     def kill_task(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
         """kill -9 what runs the first of the mapped tasks, as soon as it runs; Airflow's
         supervisor of it lives and sees that."""
-        self._kill(dag_id, run_id, task_id, deadline, "airflow worker -- {}")
+        self._kill(dag_id, run_id, task_id, deadline, TASK)
 
     def kill_worker(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
-        """The same, and the worker with it: nobody is left to tell."""
-        self._kill(dag_id, run_id, task_id, deadline, "airflow worker -- LocalExecutor: {}")
-        self._kill(dag_id, run_id, task_id, 5, "airflow worker -- {}")
+        """The same, and the worker with it, at one moment: nobody is left to tell."""
+        self._kill(dag_id, run_id, task_id, deadline, WORKER, TASK)
 
     def kill_triggerer(self) -> None:
         kill_triggerer(self._state)
 
-    def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, title: str) -> None:
+    def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, *titles: str) -> None:
+        """All processes of these titles, once there is one of each."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
 
         def done() -> bool:
             found = self._bed.airflow.call("GET", path, params={"limit": 100})["task_instances"]
             ids = [t["id"] for t in found if (t["task_id"], t["map_index"]) == (task_id, 0)]
-            titles = tuple(title.format(id_)[:56] for id_ in ids)
-            running = [p for p in marked(self._state) if titles and _command(p).startswith(titles)]
-            for process in running:
+            wanted = [tuple(title.format(id_)[:56] for id_ in ids) for title in titles]
+            there = {p: _command(p) for p in marked(self._state)}
+            running = [[p for p, said in there.items() if said.startswith(w)] for w in wanted]
+            if not ids or not all(running):
+                return False
+            for process in [p for same in running for p in same]:
                 process.kill()
-            return bool(running)
+            return True
 
         wait_until(done, deadline, f"a process of {task_id}", every=0.1)
 
