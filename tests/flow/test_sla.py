@@ -33,6 +33,16 @@ notify:
     occasions: [sla_miss, promotion, failure]
 """
 
+FLEET = """
+recipe: late
+members: {instances: [teller-1], zones: [us-central1-a]}
+stages: [100%]
+notify:
+  - notifier: smtp
+    arguments: {to: ops@example.com, from_email: bakehouse@example.com}
+"""
+TELLER = "zones/us-central1-a/instances/teller-1"
+
 
 class Mailbox:
     """A mail server on loopback that keeps what it is given."""
@@ -133,3 +143,67 @@ def test_7_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
     path = f"/dags/{DAG}/dagRuns/{run.run_id}/deadlines"
     (row,) = late.airflow.call("GET", path, api="/ui")["deadlines"]
     assert (row["alert_name"], row["missed"]) == ("longest SLA of the run", False)
+
+
+def baked(bed: Testbed, page: str) -> str:
+    """The name of an image of this page."""
+    run = bed.bake(DAG, 180, force=True, vars={"page": page, "instant_install_seconds": "0"})
+    assert run.state == "success", bed.airflow.states(DAG, run.run_id)
+    return str(bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"])
+
+
+def make_teller(bed: Testbed, image: str) -> None:
+    items = {"enable-guest-attributes": "TRUE", "bakehouse-role": "member", "greeting": "hello"}
+    body = {
+        "name": "teller-1",
+        "machineType": "zones/us-central1-a/machineTypes/e2-small",
+        "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
+        "networkInterfaces": [{"network": "global/networks/default"}],
+        "disks": [
+            {"boot": True, "initializeParams": {"sourceImage": f"global/images/{image}"}},
+        ],
+    }
+    bed.compute.call("POST", "zones/us-central1-a/instances", json=body)
+    wait_until(
+        lambda: bed.compute.call("GET", TELLER)["status"] == "RUNNING", 30, "teller-1 to run"
+    )
+
+
+def make_sick(bed: Testbed) -> None:
+    """From its next start on it says that it is not healthy."""
+    metadata = bed.compute.call("GET", TELLER)["metadata"]
+    metadata["items"].append({"key": "instant-unhealthy", "value": "a cold"})
+    bed.compute.call("POST", f"{TELLER}/setMetadata", json=metadata)
+
+
+@pytest.mark.timeout(420)
+def test_7_start_finish_halt_and_way_back_of_a_rollout_are_told(
+    late: Testbed, mailbox: Mailbox
+) -> None:
+    late.write("include/fleets/tellers.yaml", FLEET)
+    late.commit("A fleet that tells")
+    late.airflow.reparse("roll_out__web")
+    late.airflow.wait_for_dag("roll_out__tellers", 60)
+    old, new = baked(late, "old"), baked(late, "new")
+    make_teller(late, old)
+    mailbox.mails.clear()
+    run = late.bake("roll_out__tellers", 120, image=new)
+    assert run.state == "success"
+    told = [f"[bakehouse] tellers: moves to {new}", f"[bakehouse] tellers: runs {new}"]
+    assert mailbox.subjects == sorted(told)
+
+    make_sick(late)
+    mailbox.mails.clear()
+    run = late.bake("roll_out__tellers", 180, image=old)
+    assert run.state == "failed"
+    failure = "[bakehouse] roll_out__tellers failed"
+    wait_until(lambda: failure in mailbox.subjects, 60, "the mail about the failure")
+    assert mailbox.subjects == sorted(
+        [
+            failure,
+            "[bakehouse] tellers: goes back to the images it had",
+            f"[bakehouse] tellers: moves to {old}",
+            "[bakehouse] tellers: the rollout has halted",
+        ]
+    )
+    late.compute.call("DELETE", TELLER)
