@@ -14,6 +14,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import shutil
 import tarfile
 import tempfile
@@ -195,7 +196,7 @@ async def _bootstrap(scratch: Path, file_system: uuid.UUID, progress: Progress) 
         *([f"--keyring={KEYRING}"] if KEYRING.exists() else []),
         # the lists stay: `apt-get update` in a guest then fetches only what has changed since
         "--skip=cleanup/apt/lists",
-        f"--customize-hook=tar-in {scratch}/overlay.tar /",
+        f"--customize-hook=tar-in {shlex.quote(str(scratch / 'overlay.tar'))} /",
         f'--customize-hook=chroot "$1" sh /tmp/localgce/finish.sh {file_system}',
         "bookworm",
         scratch / "root.tar",
