@@ -97,3 +97,14 @@ def spread(context: Context | None, try_number: int) -> float:
     ti = context["ti"] if context else None
     name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{try_number}" if ti else str(try_number)
     return int(sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+
+
+def patience(kind: Kind) -> dict[str, Any]:
+    """The arguments of an operator that say how its tries are spaced."""
+    return {
+        "retry_policy": ByError(kind),
+        # for a try whose worker died, since then nobody asks the policy
+        "retry_delay": BACK_OFF[kind].first,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": BACK_OFF[kind].longest,
+    }

@@ -14,7 +14,7 @@ from bakehouse.bake.form import form
 from bakehouse.bake.timetable import Nightly, offset_of
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.tasks import KIND, TaskId
-from bakehouse.retries import BACK_OFF, ByError, Kind
+from bakehouse.retries import Kind, patience
 
 # What a step may use of a worker at a time; a wait has its own deadline, in its trigger.
 EXECUTION_TIMEOUT = timedelta(minutes=15)
@@ -47,15 +47,10 @@ def dag_of(recipe: Recipe) -> Generator[DAG]:
 
 def step(recipe: Recipe, task_id: TaskId) -> dict[str, Any]:
     """What every task has: retries with back-off, a time limit, an SLA and its documentation."""
-    kind = Kind(KIND[task_id])
     return {
         "task_id": task_id,
         "retries": recipe.retries_of(task_id),
-        "retry_policy": ByError(kind),
-        # for a try whose worker died, since then nobody asks the policy
-        "retry_delay": BACK_OFF[kind].first,
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": BACK_OFF[kind].longest,
+        **patience(Kind(KIND[task_id])),
         "execution_timeout": EXECUTION_TIMEOUT,
         "sla": recipe.sla_of(task_id),
         "doc_md": DOCS[task_id],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
 
+from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.gce_api import Compute, ComputeError, Resource
 
 ZONE = "us-central1-a"
@@ -55,10 +56,11 @@ def create(compute: Compute, image: str, kind: str) -> None:
     """All members at once, from one image; returns when each says that it is healthy."""
     for name in MEMBERS:
         compute.call("POST", f"zones/{ZONE}/instances", json=_body(image, name))
-    wait_for(
+    wait_until(
         lambda: all(_health(compute, name).get("image") == image for name in MEMBERS),
         HEALTHY_WITHIN[kind],
         f"{', '.join(MEMBERS)} to get healthy",
+        every=1,
     )
 
 
@@ -128,15 +130,6 @@ class Watcher:
             self.longest[name] = max(self.longest[name], time.monotonic() - heard)
 
 
-def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Ask until it is true; raises ComputeError that names `what` after the deadline."""
-    clock, end = threading.Event(), time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise ComputeError(f"waited {seconds:.0f} s in vain for {what}")
-        clock.wait(1)
-
-
 def _body(image: str, name: str) -> Resource:
     items = {
         "enable-guest-attributes": "TRUE",
@@ -187,7 +180,7 @@ def _served(compute: Compute, name: str) -> tuple[dict[str, str], str]:
         found.update({path: text for path, text in answers.items() if text})
         return len(found) == len(answers)
 
-    wait_for(there, 120, f"the page and the data of {name} at {url}")
+    wait_until(there, 120, f"the page and the data of {name} at {url}", every=1)
     return json.loads(found["bakehouse.json"]), found["data/born"].strip()
 
 

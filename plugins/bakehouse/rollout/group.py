@@ -18,7 +18,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from bakehouse.fleet.model import Fleet
 from bakehouse.fleet.tasks import TaskId
 from bakehouse.promote.asset import image_asset
-from bakehouse.retries import BACK_OFF, ByError, Kind
+from bakehouse.retries import Kind, patience
 from bakehouse.rollout.operators import ChooseImage, Hold, Pick, Plan, Release, Verdict
 from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
 from bakehouse.sla.operators import watch_slas
@@ -106,11 +106,7 @@ def _step(fleet: Fleet, task_id: TaskId, stage: int | None = None) -> dict[str, 
         "task_id": f"{task_id}_{stage}" if stage else task_id,
         "fleet": fleet,
         "retries": fleet.retries_of(task_id),
-        "retry_policy": ByError(kind),
-        # for a try whose worker died, since then nobody asks the policy
-        "retry_delay": BACK_OFF[kind].first,
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": BACK_OFF[kind].longest,
+        **patience(kind),
         "execution_timeout": EXECUTION_TIMEOUT,
         "sla": fleet.sla_of(task_id),
         "doc_md": DOCS[task_id],
