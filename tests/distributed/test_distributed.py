@@ -63,7 +63,7 @@ def test_8_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
     bed: Testbed, members: Members
 ) -> None:
     old = bed.bake(BAKE, 300, roll_out=False)
-    assert old.state == "success", states(bed, old)
+    assert old.state == "success", bed.explain(old)
     new = bake_with_kills(bed)
     members.create(image_of(bed, old), NAMES)
     roll_out_with_kills(bed, members, new)
@@ -79,7 +79,7 @@ def bake_with_kills(bed: Testbed) -> str:
     kill_triggerer_of(bed, BAKE, run_id, "wait_for_shutdown")
     kill_worker_of(bed, BAKE, run_id, "create_image")
     run = bed.airflow.wait(BAKE, run_id, 400)
-    assert run.state == "success", states(bed, run)
+    assert run.state == "success", bed.explain(run)
     image = bed.compute.newest_of("web")
     assert (image["name"], image["status"]) == (image_of(bed, run), "READY")
     assert image["labels"]["git-sha"] == bed.head
@@ -95,7 +95,7 @@ def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
     kill_worker_of(bed, ROLL_OUT, run_id, REPLACE)
     kill_triggerer_of(bed, ROLL_OUT, run_id, REPLACE)
     run = bed.airflow.wait(ROLL_OUT, run_id, 400)
-    assert run.state == "success", states(bed, run)
+    assert run.state == "success", bed.explain(run)
     after = members.facts()
     assert after.images == after.health == dict.fromkeys(NAMES, image)
     assert after.identity == before.identity  # id, address, metadata, data disks

@@ -21,7 +21,7 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
     run = bed.bake("bake__web", deadline=240, git_ref=bed.head)
 
     states = bed.airflow.states(run.dag_id, run.run_id)
-    assert run.state == "success", states
+    assert run.state == "success", bed.explain(run)
     assert {step: states.get(step) for step in TASK_IDS} == dict.fromkeys(TASK_IDS, "success")
 
     image = bed.compute.newest_of("web")

@@ -20,7 +20,7 @@ TASKS = (
 def test_every_task_in_turn(bed: Testbed) -> None:
     conf = {"force": True, "roll_out": False, "vars": {"page": "cleared"}}
     run = bed.bake(DAG, 240, **conf)
-    assert run.state == "success", bed.airflow.states(DAG, run.run_id)
+    assert run.state == "success", bed.explain(run)
     name = bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"]
     before = bed.compute.image(name)
     assert before["family"] == "web"

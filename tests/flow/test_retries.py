@@ -59,7 +59,7 @@ def again(bed: Testbed, run: Run, *task_ids: str, downstream: bool = False) -> R
 def test_an_insert_whose_answer_is_lost_makes_one_builder(bed: Testbed) -> None:
     bed.compute.fault(kind="reset", method="compute.instances.insert", when="after", times=3)
     run = ended(bed, started(bed))
-    assert run.state == "success"
+    assert run.state == "success", bed.explain(run)
     builder = handed(bed, run, "create_builder")["name"]
     assert handed(bed, run, "wait_for_shutdown")["builder"]["name"] == builder
     assert bed.left() == []
@@ -71,7 +71,7 @@ def test_the_first_builder_dies_and_the_second_try_bakes(bed: Testbed) -> None:
     first = handed(bed, run, "create_builder")
     bed.compute.fault(kind="kill", instance=first["name"])
     run = ended(bed, run)
-    assert run.state == "success"
+    assert run.state == "success", bed.explain(run)
     second = handed(bed, run, "wait_for_shutdown")["builder"]
     assert second["name"].endswith("-w2")
     assert second["zone"] != first["zone"]
@@ -81,7 +81,7 @@ def test_the_first_builder_dies_and_the_second_try_bakes(bed: Testbed) -> None:
 
 def test_clearing_in_a_finished_run(bed: Testbed) -> None:
     run = ended(bed, started(bed))
-    assert run.state == "success"
+    assert run.state == "success", bed.explain(run)
     image = image_of(bed, run)
 
     run = again(bed, run, "create_image")
@@ -95,7 +95,7 @@ def test_clearing_in_a_finished_run(bed: Testbed) -> None:
     assert bed.left() == []
 
     run = again(bed, run, "create_builder", downstream=True)
-    assert run.state == "success"
+    assert run.state == "success", bed.explain(run)
     builder = handed(bed, run, "create_builder")["name"]
     assert handed(bed, run, "wait_for_shutdown")["builder"]["name"] == builder, "adopted again"
     assert bed.left() == []
@@ -129,7 +129,7 @@ def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     first = bed.bake(DAG, 240, vars=content)
     bed.compute.forget()
     second = bed.bake(DAG, 240, vars=content)
-    assert second.state == "success"
+    assert second.state == "success", bed.explain(second)
     promoted = handed(bed, first, "plan_bake")["image_name"]
     assert f"exactly this content, {promoted}" in bed.log(second, "need_bake")
     states = bed.airflow.states(second.dag_id, second.run_id)

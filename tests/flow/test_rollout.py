@@ -43,7 +43,7 @@ def images(stack_of_session: Testbed) -> tuple[str, str]:
 
 def bake(bed: Testbed, page: str) -> str:
     run = bed.bake("bake__web", 240, vars={"page": page}, roll_out=False)
-    assert run.state == "success", states(bed, run)
+    assert run.state == "success", bed.explain(run)
     return str(bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"])
 
 
@@ -87,7 +87,7 @@ def test_1_a_fleet_of_n_moves_onto_the_image(
     members.create(old, names)
     before = members.facts()
     run = roll(bed, new)
-    assert run.state == "success", states(bed, run)
+    assert run.state == "success", bed.explain(run)
     after = members.facts()
     assert after.images == dict.fromkeys(names, new)
     assert after.identity == before.identity  # id, address, metadata, data disks
@@ -97,7 +97,7 @@ def test_1_a_fleet_of_n_moves_onto_the_image(
     told = [e["detail"]["member"] for e in events(bed, run) if e["kind"] == "member_replaced"]
     assert sorted(told) == names
     again = roll(bed, new)
-    assert again.state == "success"
+    assert again.state == "success", bed.explain(again)
     assert members.stops() == dict.fromkeys(names, 1)  # everybody is on the image
 
 
@@ -177,7 +177,7 @@ def test_4_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
         owner = Owner(dag_id=ROLL_OUT, run_id=run_id)
         assert lease.take(owner, lease.newest(), long_ago, timedelta(hours=12))
         run = roll(bed, old)
-        assert run.state == "success"
+        assert run.state == "success", bed.explain(run)
         assert why in bed.log(run, f"{GROUP}.hold")
         newest = lease.newest()
         assert newest is not None
@@ -191,7 +191,7 @@ def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
     run = roll(bed, new)
     bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.replace_1"])
     again = bed.airflow.wait(ROLL_OUT, run.run_id, 120)
-    assert again.state == "success", states(bed, run)
+    assert again.state == "success", bed.explain(again)
     assert members.stops() == {"web-1": 1}
     assert "holding the fleet" in bed.log(run, f"{GROUP}.hold")  # the lease was taken again
 
@@ -213,6 +213,6 @@ def test_6_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
     members.wait_for_call("compute.instances.start")
     members.kill_worker(*replace)
     run = bed.airflow.wait(ROLL_OUT, run_id, 280)
-    assert run.state == "success", states(bed, run)
+    assert run.state == "success", bed.explain(run)
     assert members.stops() == {"web-1": 1, "web-2": 1}
     assert members.facts().images == {"web-1": new, "web-2": new}

@@ -148,7 +148,7 @@ def test_7_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
 def baked(bed: Testbed, page: str) -> str:
     """The name of an image of this page."""
     run = bed.bake(DAG, 180, force=True, vars={"page": page, "instant_install_seconds": "0"})
-    assert run.state == "success", bed.airflow.states(DAG, run.run_id)
+    assert run.state == "success", bed.explain(run)
     return str(bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"])
 
 
@@ -188,7 +188,7 @@ def test_7_start_finish_halt_and_way_back_of_a_rollout_are_told(
     make_teller(late, old)
     mailbox.mails.clear()
     run = late.bake("roll_out__tellers", 120, image=new)
-    assert run.state == "success"
+    assert run.state == "success", late.explain(run)
     told = [f"[bakehouse] tellers: moves to {new}", f"[bakehouse] tellers: runs {new}"]
     assert mailbox.subjects == sorted(told)
 

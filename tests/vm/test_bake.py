@@ -8,8 +8,7 @@ from bakehouse.local.testbed import Testbed
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     run = bed.bake("bake__web", deadline=1800, git_ref=bed.head)
 
-    states = bed.airflow.states(run.dag_id, run.run_id)
-    assert run.state == "success", states
+    assert run.state == "success", bed.explain(run)
 
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"

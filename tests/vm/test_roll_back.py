@@ -22,7 +22,7 @@ def spoil(bed: Testbed) -> str:
 
 def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: Testbed) -> None:
     good = bed.bake(DAG, deadline=1800, git_ref=bed.head, roll_out=False)
-    assert good.state == "success", bed.airflow.states(DAG, good.run_id)
+    assert good.state == "success", bed.explain(good)
     old = bed.compute.newest_of("web")
     demo_fleet.create(bed.compute, old["name"], "qemu")
     before = demo_fleet.look(bed.compute, real=True)

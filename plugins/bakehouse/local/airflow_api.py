@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 TERMINAL_RUN = frozenset({"success", "failed"})
+THROUGH = frozenset({"success", "skipped", "removed", "upstream_failed", None})
 WAITING = frozenset({"running", "deferred", "queued", "scheduled", "awaiting_input"})
 
 
@@ -228,6 +229,20 @@ class Airflow:
         params = {"map_index": map_index, "full_content": True}
         found = self.call("GET", path, params=params, headers={"Accept": "application/json"})
         return [_line(entry) for entry in found["content"]]
+
+    def explain(self, dag_id: str, run_id: str, most: int = 30) -> str:
+        """How the run stands, with the last lines of each task that did not get through, and what
+        Airflow itself noted of them."""
+        stuck = [task for task in self.tasks(dag_id, run_id) if task.state not in THROUGH]
+        parts = [f"{run_id} of {dag_id}: {self.states(dag_id, run_id)}"]
+        for task in stuck:
+            lines = self.log(dag_id, run_id, task.task_id, max(task.try_number, 1), task.map_index)
+            name = f"{task.task_id}[{task.map_index}]"
+            parts.append(f"--- {name} {task.state}, try {task.try_number}")
+            parts += [f"{line.level}: {line.text} {line.fields or ''}" for line in lines[-most:]]
+        noted = self.call("GET", "/eventLogs", params={"dag_id": dag_id, "run_id": run_id})
+        parts += [f"noted: {e['event']} {e['task_id']} {e['extra']}" for e in noted["event_logs"]]
+        return "\n".join(parts)
 
     def clear(
         self, dag_id: str, run_id: str, task_ids: Sequence[str], *, downstream: bool = False

@@ -79,6 +79,10 @@ class Testbed:
         """Trigger the DAG and wait until its run has ended, well or not."""
         return self.airflow.wait(dag_id, self.airflow.trigger(dag_id, conf), deadline)
 
+    def explain(self, run: Run) -> str:
+        """Why a run ended as it did, for the message of an assertion."""
+        return self.airflow.explain(run.dag_id, run.run_id)
+
     def left(self) -> list[str]:
         """Instances and disks that stand now, as `kind name`."""
         return [f"instance {item['name']}" for item in self.compute.instances()] + [
