@@ -99,6 +99,7 @@ def repository(folder: Path) -> Path:
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
     recipe = f"base: debian-cloud/debian-12\nscripts: web\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
+    recipe += "image: {keep: {failed: 3d}}\n"
     (folder / "include/recipes/loaf.yaml").write_text(recipe)
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):

@@ -42,6 +42,18 @@ def test_machine_and_disk_are_labelled_from_their_first_moment(
     assert expires == NOW + timedelta(minutes=60) + timedelta(hours=1)
 
 
+def test_9_a_builder_that_may_be_kept_says_so_from_its_first_moment(
+    plan: BakePlan, recipe: Recipe
+) -> None:
+    kept = plan.model_copy(update={"keep_builder": True})
+    labels = insert_body(kept, recipe, builder_at(plan, "1"), {}, NOW)["labels"]
+    assert "bakehouse-kept" in labels
+    assert datetime.fromtimestamp(int(labels["expires"]), UTC) == NOW + timedelta(hours=24)
+    assert (
+        "bakehouse-kept" not in insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)["labels"]
+    )
+
+
 def test_a_forgotten_builder_deletes_itself_and_its_disk(plan: BakePlan, recipe: Recipe) -> None:
     body = insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)
     assert body["scheduling"]["maxRunDuration"] == {"seconds": "3600"}

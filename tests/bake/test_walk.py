@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,7 @@ def test_wait_for_shutdown_cleared_after_the_end_installs_once_more(compute: Com
     ("knob", "said"),
     [("instant_fail_check", "port 80"), ("instant_unhealthy", "nginx does not answer")],
 )
-def test_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
+def test_3_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
     compute: Compute, knob: str, said: str
 ) -> None:
     run = walk(vars={knob: said})
@@ -237,9 +238,40 @@ def test_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
     run.tear_down()
     image = image_of(compute, run)
     assert image["labels"]["bakehouse-state"] == "failed"
+    kept = datetime.fromtimestamp(int(image["labels"]["expires"]), UTC) - datetime.now(UTC)
+    assert timedelta(days=2) < kept <= timedelta(days=3), "the recipe's image.keep.failed"
     assert "family" not in image
     assert nothing_is_left(compute, run)
     assert events(run)["verdict"]["reason"] == "smoke_failed"
+
+
+def test_what_a_run_makes_says_in_words_whose_it_is(compute: Compute) -> None:
+    """The label is a hash: the sweep asks Airflow by the words, and checks them by the hash."""
+    run = walk()
+    run.through("create_builder")
+    wanted = f"made by {run.dag_id} {run.run_id}"
+    mine = owned(compute.instances(), run) + owned(compute.disks(), run)
+    run.through("create_image", "wait_for_shutdown")
+    mine.append(image_of(compute, run))
+    assert [item["description"].endswith(wanted) for item in mine] == [True] * 3
+    run.tear_down()
+
+
+def test_an_image_that_somebody_revoked_is_not_promoted_again(compute: Compute) -> None:
+    run = walk()
+    run.through("promote_image")
+    image = image_of(compute, run)
+    body = {
+        "labels": {**image["labels"], "bakehouse-state": "revoked"},
+        "labelFingerprint": image["labelFingerprint"],
+    }
+    compute.call("POST", f"global/images/{image['name']}/setLabels", json=body)
+    run.clear("smoke_test", "promote_image")
+    run.try_("smoke_test")
+    with pytest.raises(StopEverything, match="is revoked"):
+        run.try_("promote_image")
+    assert image_of(compute, run)["labels"]["bakehouse-state"] == "revoked"
+    run.tear_down()
 
 
 def test_a_smoke_machine_that_is_lost_is_tried_again(compute: Compute) -> None:

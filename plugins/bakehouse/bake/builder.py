@@ -54,23 +54,28 @@ def insert_body(
     if plan.keep_builder:
         lives = max(lives, labels.KEPT_BUILDER_LIVES)
     owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
-    body = machine_body(recipe, vm, plan.base_image.self_link, owned)
+    if plan.keep_builder:
+        owned[labels.KEPT] = "until-it-expires"
+    body = machine_body(recipe, vm, plan.base_image.self_link, owned, labels.made_by(plan))
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = scheduling(recipe.builder, plan.spot)
     return body
 
 
 def machine_body(
-    recipe: Recipe, vm: BuilderVm, source_image: str, owned: Mapping[str, str]
+    recipe: Recipe, vm: BuilderVm, source_image: str, owned: Mapping[str, str], made_by: str
 ) -> dict[str, Any]:
-    """What builders and smoke machines have in common."""
+    """What builders and smoke machines have in common; the disk is labelled and described alike."""
     builder = recipe.builder
+    disk = _boot_disk(builder, recipe.image, vm, source_image)
+    disk["initializeParams"] |= {"labels": dict(owned), "description": made_by}
     body: dict[str, Any] = {
         "name": vm.name,
+        "description": made_by,
         "machineType": f"zones/{vm.zone}/machineTypes/{builder.machine_type}",
         "labels": dict(owned),
         "tags": {"items": list(builder.tags)},
-        "disks": [_boot_disk(builder, recipe.image, vm, source_image, owned)],
+        "disks": [disk],
         "networkInterfaces": [_interface(builder, vm.zone)],
         "shieldedInstanceConfig": _shielded(recipe.image),
     }
@@ -97,9 +102,7 @@ def scheduling(builder: Builder, spot: bool) -> dict[str, Any]:
     }
 
 
-def _boot_disk(
-    builder: Builder, image: Image, vm: BuilderVm, source_image: str, owned: Mapping[str, str]
-) -> dict[str, Any]:
+def _boot_disk(builder: Builder, image: Image, vm: BuilderVm, source_image: str) -> dict[str, Any]:
     disk: dict[str, Any] = {
         "boot": True,
         "autoDelete": True,
@@ -108,7 +111,6 @@ def _boot_disk(
             "sourceImage": source_image,
             "diskSizeGb": str(builder.disk_gb),
             "diskType": f"zones/{vm.zone}/diskTypes/{builder.disk_type}",
-            "labels": dict(owned),
         },
     }
     if image.kms_key:

@@ -61,11 +61,11 @@ def next_step(plan: BakePlan, image: Resource | None, disk: Resource | None) -> 
 
 
 def _outdated(image: Resource, disk: Resource) -> bool:
-    """Broken, failed in its smoke test, or made of another disk; never one that was promoted."""
+    """Broken, failed in its smoke test, or made of another disk; never one whose state is final."""
     state = (image.get("labels") or {}).get(labels.STATE)
     if image.get("status") != "READY":
         return True
-    if state in {labels.PROMOTED, labels.HISTORY}:
+    if state in labels.FINAL:
         return False
     return state == labels.FAILED or str(image.get("sourceDiskId")) != str(disk.get("id"))
 
@@ -75,7 +75,7 @@ def insert_body(plan: BakePlan, recipe: Recipe, disk: Resource, now: datetime) -
     owned = labels.of(plan, labels.IMAGE, labels.CANDIDATE, expires=now + labels.CANDIDATE_LIVES)
     body: dict[str, Any] = {
         "name": plan.image_name,
-        "description": f"{plan.recipe} at {plan.commit.sha}, baked by {plan.dag_id} {plan.run_id}",
+        "description": labels.made_by(plan),
         "sourceDisk": disk["selfLink"],
         "labels": owned,
     }

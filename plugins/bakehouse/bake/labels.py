@@ -20,8 +20,14 @@ GIT_REF = "git-ref"
 CONTENT_KEY = "content-key"
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
+KEPT = "bakehouse-kept"  # stays until it expires, though its run has ended
+PIN = "bakehouse-pin"  # a person's, with any value: the house leaves alone what carries it
+REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built upon
 
 CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "history"
+REVOKED = "revoked"
+# a person's decision, or the test's: no later step of the bake takes it back
+FINAL = frozenset({PROMOTED, HISTORY, REVOKED})
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 
 CANDIDATE_LIVES = timedelta(days=14)
@@ -42,6 +48,11 @@ def of(plan: BakePlan, role: str, state: str, expires: datetime) -> dict[str, st
         BASE_IMAGE_ID: plan.base_image.id,
         EXPIRES: str(int(expires.timestamp())),
     }
+
+
+def made_by(plan: BakePlan) -> str:
+    """The description of what a run makes: its label is a hash, this says whose."""
+    return f"{plan.recipe} at {plan.commit.sha}, made by {plan.dag_id} {plan.run_id}"
 
 
 def value(text: str) -> str:

@@ -13,7 +13,7 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.errors import StopEverything
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
-from bakehouse.promote.promotion import promotion, wants_family, wants_state
+from bakehouse.promote.promotion import is_revoked, promotion, wants_family, wants_state
 from bakehouse.step import Step, is_backfill
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class PromoteImage(Step):
         image = self.compute.image(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
+        if is_revoked(image):
+            raise StopEverything(f"{tested.name} is revoked: trigger another bake instead")
         if wants_family(image, wanted):
             self.log.info("%s joins family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")

@@ -135,11 +135,20 @@ class Builder(Frozen):
 
 
 class Keep(Frozen):
-    """How long images are kept: the newest `last`, and whatever is younger than `days`."""
+    """How long images are kept: the newest `last`, and whatever is younger than `days`.
+
+    What is neither is deprecated, after `grace` obsolete, and after another `grace` deleted.
+    """
 
     last: int = Field(default=5, ge=1, le=1_000, description="this many promoted images, such as 5")
     days: int | None = Field(
         default=None, ge=1, le=3_650, description="and all younger ones, in days"
+    )
+    grace: Duration = Field(
+        default=timedelta(days=7), description="from deprecated to obsolete to deleted, such as 7d"
+    )
+    failed: Duration = Field(
+        default=timedelta(days=14), description="one that failed its test, such as 14d"
     )
 
 
@@ -154,7 +163,9 @@ class Image(Frozen):
         default=None, description="projects/P/locations/L/keyRings/R/cryptoKeys/K"
     )
     shielded: bool = Field(default=False, description="true for UEFI with secure boot")
-    keep: Keep = Field(default=Keep(), description="how many to keep: {last: 5, days: 30}")
+    keep: Keep = Field(
+        default=Keep(), description="how many to keep, how long: {last: 5, days: 30, failed: 14d}"
+    )
 
 
 class Smoke(Frozen):

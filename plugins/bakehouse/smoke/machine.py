@@ -33,7 +33,7 @@ def insert_body(
     """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
     lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
     owned = labels.of(plan, labels.SMOKE, labels.CANDIDATE, expires=now + lives)
-    body = machine_body(recipe, vm, candidate.self_link, owned)
+    body = machine_body(recipe, vm, candidate.self_link, owned, labels.made_by(plan))
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = {
         "automaticRestart": False,

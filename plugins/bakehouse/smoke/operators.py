@@ -15,6 +15,7 @@ from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.smoke import machine
 from bakehouse.smoke.verdict import Smoke, judge
+from bakehouse.step import clock
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -111,16 +112,19 @@ class SmokeTest(SlotStep):
         """The image stays for its keep time, marked: never promoted, never newest of a family.
 
         One that was promoted before, and is only tested again, keeps its state: taking it out of
-        use is a person's decision.
+        use is a person's decision (the DAG `revoke`).
         """
         for line in facts.tail:
             self.log.error("%s", line)
         image = self.compute.image(plan.image_name)
         state = ((image or {}).get("labels") or {}).get(labels.STATE)
-        if state in {labels.PROMOTED, labels.HISTORY}:
+        if state in labels.FINAL:
             raise StopEverything(f"{plan.image_name} is {state} and fails now: {verdict.message}")
         if image is not None:
-            self.compute.label_image(image, {labels.STATE: labels.FAILED})
+            until = datetime.now(UTC) + self.rendered(plan).recipe.image.keep.failed
+            expires = str(int(until.timestamp()))
+            self.compute.label_image(image, {labels.STATE: labels.FAILED, labels.EXPIRES: expires})
+            self.log.info("%s stays for a look until %s", plan.image_name, clock(until))
         raise StopEverything(
             f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
         )
