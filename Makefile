@@ -1,6 +1,6 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test test-distributed check test-localgce bench-localgce bench-dags screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-distributed check test-localgce bench-localgce bench-dags screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -25,6 +25,12 @@ status: setup  ## what of it runs
 
 doctor: setup  ## what this machine can do, and what is missing
 	@.venv/bin/python -m bakehouse.cli doctor
+
+validate: setup  ## check recipes, scripts, fleets and settings: every mistake with file, line, remedy
+	@.venv/bin/python -m bakehouse.cli validate
+
+schema: setup  ## write the JSON schemas of recipes and fleets, which editors complete from
+	@.venv/bin/python -m bakehouse.cli schema
 
 test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, one bake on real machines
 	@scripts/test all

@@ -11,19 +11,16 @@ from bakehouse.bake.dag import dag_of, step
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
 from bakehouse.bake.operators import PlanBake, ResolveCommit
-from bakehouse.fleet.load import load_fleets
+from bakehouse.project import read_project
 from bakehouse.promote.operators import PromoteImage, PublishImage
-from bakehouse.recipe.load import load_recipes
 from bakehouse.rollout.group import with_bake
 from bakehouse.sla.operators import watch_slas
 from bakehouse.smoke.operators import SmokeTest
 
 # A broken recipe has no DAG; dags/broken_recipes.py shows what is wrong with it.
-include = Path(__file__).parent.parent / "include"
-recipes, _ = load_recipes(include / "recipes")
-fleets, _ = load_fleets(include / "fleets")
+project = read_project(Path(__file__).parent.parent / "include")
 
-for recipe in recipes:
+for recipe in project.recipes:
     with dag_of(recipe) as dag:
         resolve_commit = ResolveCommit(recipe=recipe.name, **step(recipe, "resolve_commit"))
         plan_bake = PlanBake(recipe=recipe.name, **step(recipe, "plan_bake"))
@@ -40,7 +37,7 @@ for recipe in recipes:
         chain(resolve_commit, plan_bake, need_bake, create_builder, wait_for_shutdown)
         chain(wait_for_shutdown, create_image, label_image, smoke_test)
         chain(smoke_test, promote_image, publish_image)
-        for replace_instances in with_bake(fleets, recipe.name):
+        for replace_instances in with_bake(project.fleets, recipe.name):
             publish_image >> replace_instances
         smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)
         watch_slas(dag, recipe.name, recipe.notify)

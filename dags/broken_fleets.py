@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.fleet.load import load_fleets
+from bakehouse.project import read_project
+from bakehouse.recipe.mistakes import told
 
-_, broken = load_fleets(Path(__file__).parent.parent / "include" / "fleets")
+broken = read_project(Path(__file__).parent.parent / "include").broken_fleets
 if broken:
-    raise ValueError("\n" + "\n".join(str(mistakes) for mistakes in broken))
+    raise ValueError("\n" + told(broken))

@@ -1,4 +1,4 @@
-"""Shows every mistake of every broken recipe as an import error of Airflow; defines no DAG.
+"""Shows every mistake of every recipe and its scripts as an import error of Airflow; no DAG.
 
 A file of its own: an import error takes all DAGs of its file with it, and the other recipes
 must go on.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.recipe.load import load_recipes
+from bakehouse.project import read_project, recipes_wrong
+from bakehouse.recipe.mistakes import told
 
-_, broken = load_recipes(Path(__file__).parent.parent / "include" / "recipes")
+include = Path(__file__).parent.parent / "include"
+broken = recipes_wrong(include, read_project(include))
 if broken:
-    raise ValueError("\n" + "\n".join(str(mistakes) for mistakes in broken))
+    raise ValueError("\n" + told(broken))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.fleet.load import load_fleets
+from bakehouse.project import read_project
 from bakehouse.rollout.group import roll_out_dag
 
 # A broken fleet has no DAG; dags/broken_fleets.py shows what is wrong with it.
-fleets, _ = load_fleets(Path(__file__).parent.parent / "include" / "fleets")
-
-for fleet in fleets:
+for fleet in read_project(Path(__file__).parent.parent / "include").fleets:
     dag = roll_out_dag(fleet)
     globals()[dag.dag_id] = dag

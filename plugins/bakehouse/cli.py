@@ -144,13 +144,15 @@ def doctor(project: ProjectOption = None) -> None:
 
 @app.command()
 def validate(project: ProjectOption = None) -> None:
-    """Check the recipes and airflow_settings.yaml; every mistake with file, line and remedy."""
+    """Check recipes, scripts, fleets, airflow_settings.yaml: every mistake with its remedy.
+
+    Recipes and fleets in the very words of the DAGs' import errors. Exit code 1 for any mistake.
+    """
     from bakehouse.local.settings import load_settings
-    from bakehouse.recipe.load import load_recipes
+    from bakehouse.project import everything_wrong, read_project
 
     folder = project_folder(project)
-    recipes, mistakes = load_recipes(folder / "include" / "recipes")
-    told = [str(mistake) for mistake in mistakes]
+    told = [str(mistakes) for mistakes in everything_wrong(folder / "include")]
     try:
         load_settings(folder / "airflow_settings.yaml")
     except SettingsError as error:
@@ -159,7 +161,18 @@ def validate(project: ProjectOption = None) -> None:
         typer.echo(text, err=True)
     if told:
         raise typer.Exit(1)
-    typer.echo(f"{len(recipes)} recipes: {', '.join(r.name for r in recipes)}")
+    found = read_project(folder / "include")
+    for kind, models in (("recipes", found.recipes), ("fleets", found.fleets)):
+        typer.echo(f"{len(models)} {kind}: {', '.join(model.name for model in models)}")
+
+
+@app.command()
+def schema(project: ProjectOption = None) -> None:
+    """Write include/recipes/schema.json and include/fleets/schema.json, which editors read."""
+    from bakehouse.schema import write_schemas
+
+    for file in write_schemas(project_folder(project) / "include"):
+        typer.echo(str(file))
 
 
 def project_folder(given: Path | None) -> Path:
@@ -221,12 +234,12 @@ def show(health: Health, layout: Layout, report: Report) -> None:
 
 
 def recipes_checked(folder: Path) -> tuple[bool, str]:
-    from bakehouse.recipe.load import load_recipes
+    from bakehouse.project import everything_wrong, read_project
 
-    recipes, mistakes = load_recipes(folder / "include" / "recipes")
-    if mistakes:
-        return False, f"{len(mistakes)} files have mistakes: bakehouse validate"
-    return True, f"{len(recipes)} are valid"
+    wrong = everything_wrong(folder / "include")
+    if wrong:
+        return False, f"{len(wrong)} files have mistakes: make validate"
+    return True, f"{len(read_project(folder / 'include').recipes)} are valid"
 
 
 @contextmanager

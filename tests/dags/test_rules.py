@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,17 @@ PARSE_SECONDS = 2.0
 PACKAGE = PROJECT / "plugins" / "bakehouse"
 MAKES = re.compile(r"\.(insert_instance|insert_disk)\(")
 TAKES = re.compile(r"\bacquire\(")
+
+BROKEN = {
+    "recipes/broken.yaml": "base: 7\nbuilder: {zonse: [x]}\n",
+    "recipes/child.yaml": "base: {recipe: broken}\nscripts: web\nvars: {page: x}\n",
+    "recipes/one.yaml": "base: {recipe: two}\nscripts: web\nvars: {page: x}\n",
+    "recipes/two.yaml": "base: {recipe: one}\nscripts: web\nvars: {page: x}\n",
+    "recipes/lost.yaml": "base: {recipe: nobody}\nscripts: web\nvars: {page: x}\n",
+    "recipes/sloppy.yaml": "base: a/b\n",  # its DAG stays: only its bakes are refused
+    "startup_scripts/sloppy/install.sh.j2": "echo {{ recipe.name }}\n",
+    "fleets/far.yaml": "recipe: nobody\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n",
+}
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -120,6 +133,29 @@ def test_a_broken_recipe_breaks_only_its_own_dag(tmp_path: Path) -> None:
     (told,) = bag["errors"].values()
     assert "broken.yaml:1: base" in told
     assert "broken.yaml:2: builder.zonse" in told
+
+
+def test_1_import_errors_and_make_validate_tell_the_same(tmp_path: Path) -> None:
+    """Every recipe, fleet and script that is broken, and not one DAG less than need be."""
+    shutil.copytree(PROJECT / "dags", tmp_path / "dags")
+    include = Path(shutil.copytree(PROJECT / "include", tmp_path / "include"))
+    shutil.copy(PROJECT / "airflow_settings.yaml", tmp_path)
+    for name, text in BROKEN.items():
+        (include / name).parent.mkdir(exist_ok=True)
+        (include / name).write_text(text)
+    bag = describe(tmp_path, tmp_path)
+    command = [sys.executable, "-m", "bakehouse.cli", "validate", "--project", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    errors = {Path(file).name: text for file, text in bag["errors"].items()}
+    told = [errors[name].partition("ValueError: \n")[2] for name in sorted(errors, reverse=True)]
+    assert sorted(errors) == ["broken_fleets.py", "broken_recipes.py"]
+    assert "".join(told) == done.stderr
+    right = {"recipes/child.yaml", "recipes/sloppy.yaml"}
+    assert {name for name in BROKEN if f"include/{name}:" not in done.stderr} == right
+    bakes = sorted(name for name in bag["dags"] if name.startswith("bake__"))
+    assert bakes == ["bake__child", "bake__sloppy", "bake__web"]
+    assert [name for name in bag["dags"] if name.startswith("roll_out__")] == ["roll_out__web"]
 
 
 def is_inside(task: dict[str, Any], tasks: Tasks) -> bool:

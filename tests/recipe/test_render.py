@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakehouse.recipe import payload
@@ -75,6 +75,7 @@ def key(rendered: Rendered, base: str = "42") -> str:
 KEY = key(made())
 
 
+@settings(deadline=None)
 @given(st.permutations(sorted({**OURS, **FILES})), st.permutations(["page", "b", "c"]))
 def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
@@ -85,6 +86,7 @@ def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None
     assert key(one) == key(render(plain, COMMIT, everything))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted([*OURS, *FILES])), st.data())
 def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.DataObject) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
@@ -145,7 +147,7 @@ def test_base_image_and_mode_matter_and_the_commit_does_not() -> None:
 
 
 def test_a_script_that_uses_the_commit_has_a_key_for_each() -> None:
-    texts = {**FILES, "app/install.sh.j2": "echo {{ git_sha }}\n"}
+    texts = {**FILES, "app/install.sh.j2": "echo {{ git_sha | sh }}\n"}
     files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in texts.items()}}
     other = COMMIT.model_copy(update={"sha": "0" * 40})
     recipe = made().recipe
@@ -178,7 +180,7 @@ def test_sh_for_a_shell() -> None:
     ("files", "message"),
     [
         (
-            {"app/install.sh.j2": "true\necho {{ vars.pge }}\n"},
+            {"app/install.sh.j2": "true\necho {{ vars.pge | sh }}\n"},
             r"include/startup_scripts/app/install\.sh\.j2:2: .*has no attribute 'pge'",
         ),
         (

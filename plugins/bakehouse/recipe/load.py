@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from bakehouse.recipe.mistakes import Mistake, Mistakes, did_you_mean
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.tasks import TASK_IDS
 
@@ -25,33 +25,11 @@ try:
 except ImportError:  # PyYAML without libyaml: the same, ten times slower
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
+__all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes"]
+
 _MOST_SHOWN = 60
 _Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, order=True)
-class Mistake:
-    """One thing that is wrong in a file, and what to write instead."""
-
-    file: str
-    line: int
-    where: str
-    value: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        shown = f" (it is {self.value})" if self.value else ""
-        return f"{self.file}:{self.line}: {self.where} {self.problem}{shown}. {self.remedy}"
-
-
-class Mistakes(ValueError):
-    """Everything that is wrong in one file, in the order of its lines."""
-
-    def __init__(self, mistakes: list[Mistake]) -> None:
-        self.mistakes = tuple(sorted(set(mistakes)))
-        super().__init__("\n".join(map(str, self.mistakes)))
 
 
 @dataclass(frozen=True)
@@ -128,15 +106,29 @@ def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mist
     return good, broken
 
 
+def shown(file: Path) -> str:
+    """`include/recipes/web.yaml`, wherever the project lies: the same text for everybody."""
+    return "/".join(file.parts[-3:])
+
+
+def mistake_at(file: Path, loc: _Path, problem: str, remedy: str) -> Mistake:
+    """What a rule across files has found in a file that is valid by itself."""
+    loader = Loader(file.read_text("utf-8"))
+    try:
+        return _mistake(shown(file), loader.get_single_node(), loc, problem, remedy)
+    finally:
+        loader.dispose()
+
+
 def _load_file(kind: Kind[Model], file: Path) -> Model:
     if file.suffix != ".yaml":
         remedy = f"Rename it to {file.stem}.yaml"
-        raise Mistakes([Mistake(str(file), 1, "the file", "", "is not read", remedy)])
+        raise Mistakes([Mistake(shown(file), 1, "the file", "", "is not read", remedy)])
     try:
-        return load_text(kind, file.read_text("utf-8"), str(file))
+        return load_text(kind, file.read_text("utf-8"), shown(file))
     except (OSError, UnicodeDecodeError) as unreadable:
         remedy = "Make it readable UTF-8 text"
-        mistake = Mistake(str(file), 1, "the file", "", f"cannot be read: {unreadable}", remedy)
+        mistake = Mistake(shown(file), 1, "the file", "", f"cannot be read: {unreadable}", remedy)
         raise Mistakes([mistake]) from None
 
 
@@ -201,15 +193,15 @@ def _one(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> 
     loc: _Path = tuple(part for part in error["loc"] if part != "[key]")
     if error["type"] == "missing":
         problem, remedy = "is missing", f"Add it: {kind.expected(loc)}"
-        return _mistake(path, root, loc, problem, remedy, shown=False)
+        return _mistake(path, root, loc, problem, remedy, say=False)
     if error["type"] == "extra_forbidden":
         known = kind.fields_at(loc[:-1])
-        return _mistake(path, root, loc, "is not a field", _did_you_mean(loc[-1], known), False)
+        return _mistake(path, root, loc, "is not a field", did_you_mean(loc[-1], known), False)
     if error["loc"][-1] == "[key]":
-        remedy = _did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
+        remedy = did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
-        return _mistake(path, root, loc, problem, remedy, shown=False)
+        return _mistake(path, root, loc, problem, remedy, say=False)
     return _mistake(path, root, loc, _problem(error), _remedy(kind, error, loc))
 
 
@@ -223,22 +215,15 @@ def _remedy(kind: Kind[Any], error: ErrorDetails, loc: _Path) -> str:
         return "Rename the file: at most 35 of a-z, 0-9 and -, beginning with a letter"
     annotation = kind.annotation_at(loc)
     if error["type"] == "literal_error" and get_origin(annotation) is Literal:
-        return _did_you_mean(str(error["input"]), [str(choice) for choice in get_args(annotation)])
+        return did_you_mean(str(error["input"]), [str(choice) for choice in get_args(annotation)])
     return f"Expected: {kind.expected(loc)}"
 
 
-def _did_you_mean(name: str | int, known: list[str]) -> str:
-    close = get_close_matches(str(name), known, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {close[0]}?"
-    return f"Choose one of: {', '.join(known)}" if known else "Leave it out"
-
-
 def _mistake(
-    path: str, root: Node | None, loc: _Path, problem: str, remedy: str, shown: bool = True
+    path: str, root: Node | None, loc: _Path, problem: str, remedy: str, say: bool = True
 ) -> Mistake:
     node, line = _find(root, loc)
-    value = _show(node) if shown and node is not None else ""
+    value = _show(node) if say and node is not None else ""
     return Mistake(path, line, _spell(loc), value, problem, remedy)
 
 

@@ -10,6 +10,7 @@ For whoever makes the machines:
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -33,11 +34,15 @@ from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
 
 RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
 
+_NO_SCRIPT_HOLDS = re.compile(r"[\x00\ud800-\udfff]")  # bash ends at one, UTF-8 lacks the others
+
 # What Bakehouse itself says to the guest; a recipe cannot set these.
 OWN_METADATA = frozenset({"startup-script", "startup-script-url", "enable-guest-attributes"})
 
 
 def _scalar(value: object) -> object:
+    if isinstance(value, str) and _NO_SCRIPT_HOLDS.search(value):
+        raise PydanticCustomError("scalar", "holds a character that no script can hold")
     if isinstance(value, str | int | float | bool):
         return value
     raise PydanticCustomError("scalar", "is not a single text, number or true/false")

@@ -11,15 +11,15 @@ from pydantic import ValidationError
 
 from bakehouse.recipe import payload
 from bakehouse.recipe.facts import ImageFacts
+from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.source import GUEST, SCRIPTS, Commit, GitFile
-from bakehouse.recipe.templates import RenderError, check_syntax, render_script, script_environment
+from bakehouse.recipe.templates import RenderError, bad_templates, render_script, script_environment
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 
 INSTALL = "install.sh.j2"
 SMOKE_TEST = "smoke_test.sh"
-TEMPLATES = "templates/"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service")
 _EXECUTABLE = 0o100755
 
@@ -71,6 +71,7 @@ def render(
     environment = script_environment(sources, SCRIPTS)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
     test = own[SMOKE_TEST].data.decode("utf-8", "replace") if SMOKE_TEST in own else ""
+    # older commits write the test as a here-document
     smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
     install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
     boot = render_script(environment, "boot.sh.j2", names)
@@ -160,11 +161,13 @@ def _check(recipe: Recipe, files: Mapping[str, GitFile], own: Mapping[str, GitFi
     missing = [f"{SCRIPTS}/{path}" for path in theirs + ours if path not in files]
     if missing:
         raise RenderError(f"the commit lacks {', '.join(missing)}: commit what is missing")
-    check_syntax(
-        (path, f"{SCRIPTS}/{recipe.scripts}/{path}", file.data.decode("utf-8", "replace"))
+    texts = {
+        f"{recipe.scripts}/{path}": file.data.decode("utf-8", "replace")
         for path, file in sorted(own.items())
-        if path.startswith(TEMPLATES) and path.endswith(".j2")
-    )
+    }
+    wrong = [*unquoted_of(texts, SCRIPTS), *bad_templates(texts, SCRIPTS)]
+    if wrong:
+        raise RenderError("\n".join(map(str, wrong)))
 
 
 def _end_of(text: str) -> str:

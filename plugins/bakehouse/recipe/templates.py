@@ -6,10 +6,14 @@ Comments are `<# … #>`, since `{#` is bash's own in `${#array[@]}`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+
+from bakehouse.recipe.mistakes import Mistake
+
+TEMPLATES = "templates/"
 
 
 class RenderError(ValueError):
@@ -49,27 +53,26 @@ def render_script(environment: Environment, name: str, names: Mapping[str, Any])
     try:
         return environment.get_template(name).render(names)
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise RenderError(_where(error, name)) from error
+        file, line, problem = where(error, name)
+        raise RenderError(f"{file}:{line}: {problem}") from error
 
 
-def check_syntax(templates: Iterable[tuple[str, str, str]]) -> None:
-    """Templates (path, shown path, text) that the guest will render: parse them here and now.
-
-    Raises RenderError with all that are wrong.
-    """
+def bad_templates(texts: Mapping[str, str], folder: str) -> list[Mistake]:
+    """Of a recipe's scripts (`<scripts>/<path>`) those that the guest will render, parsed now."""
     plain = Environment(undefined=StrictUndefined)
     wrong = []
-    for name, shown, text in templates:
-        try:
-            plain.parse(text, name, shown)
-        except TemplateError as error:
-            wrong.append(_where(error, shown))
-    if wrong:
-        raise RenderError("\n".join(wrong))
+    for name, text in texts.items():
+        if name.partition("/")[2].startswith(TEMPLATES) and name.endswith(".j2"):
+            try:
+                plain.parse(text, name, f"{folder}/{name}")
+            except TemplateError as error:
+                file, line, problem = where(error, f"{folder}/{name}")
+                wrong.append(Mistake(file, line, "", "", problem, "Mend it"))
+    return wrong
 
 
-def _where(error: Exception, name: str) -> str:
-    """`include/startup_scripts/web/install.sh.j2:3: 'vars.page' is undefined`"""
+def where(error: Exception, name: str) -> tuple[str, int, str]:
+    """File and line of the template that is wrong, and what is."""
     file = getattr(error, "filename", None) or name
     line = getattr(error, "lineno", None) or 0
     trace = error.__traceback__
@@ -79,4 +82,4 @@ def _where(error: Exception, name: str) -> str:
             if not code_file.endswith(".py"):
                 file, line = code_file, trace.tb_lineno
         trace = trace.tb_next
-    return f"{file}:{line}: {getattr(error, 'message', None) or error}"
+    return file, line, str(getattr(error, "message", None) or error)

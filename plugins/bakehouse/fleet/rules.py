@@ -1,0 +1,24 @@
+"""What must hold between fleets and recipes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from bakehouse.fleet.model import Fleet
+from bakehouse.recipe.mistakes import did_you_mean
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.rules import Broken
+
+
+def between(
+    fleets: Sequence[Fleet], recipes: Mapping[str, Recipe], known: Collection[str]
+) -> list[Broken]:
+    """Every rule that a fleet breaks; `known` names the recipes whose files are broken too."""
+    return [one for fleet in fleets for one in _of(fleet, recipes, known)]
+
+
+def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> Iterator[Broken]:
+    if fleet.recipe not in known:
+        problem = f"names the recipe {fleet.recipe}, which is not there"
+        remedy = did_you_mean(fleet.recipe, sorted(known))
+        yield Broken(fleet.name, ("recipe",), problem, remedy)

@@ -1,0 +1,165 @@
+"""Shell quoting by rule: every value that Jinja2 writes into a script ends in `sh`, as a word.
+
+Quoted as a word, a value is safe where the shell reads words. Within quotes, comments,
+here-documents and arithmetic the quotes of `sh` mean something else, and `$(…)` in a value would
+run. So the shell around a value is read as well, by tree-sitter's grammar of bash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateSyntaxError, meta, nodes
+
+from bakehouse.recipe.mistakes import Mistake
+from bakehouse.recipe.templates import script_environment
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from tree_sitter import Node, Parser
+
+ENDING = ".sh.j2"
+_WORD = "BAKEHOUSE_VALUE"  # what stands for a value while the shell around it is read
+_NOT_A_WORD = {
+    "comment": "a comment",
+    "string": "quotes",
+    "raw_string": "quotes",
+    "ansi_c_string": "quotes",
+    "heredoc_body": "a here-document",
+    "heredoc_start": "a here-document's end",
+    "heredoc_end": "a here-document's end",
+    "arithmetic_expansion": "arithmetic",
+    "subscript": "arithmetic",
+    "c_style_for_statement": "arithmetic",
+}
+_WORDS_AGAIN = frozenset({"command_substitution", "process_substitution", "program"})
+
+
+def unquoted(text: str, file: str) -> list[Mistake]:
+    """Every value of a script's template that the shell could read as more than a value."""
+    environment = _environment()
+    try:
+        pieces = list(_pieces(environment.parse(text)))
+        sources = list(_sources(environment, text))
+    except TemplateSyntaxError as broken:
+        return [Mistake(file, broken.lineno, "", "", f"{broken.message}", "Mend it")]
+    values = [piece for piece in pieces if not isinstance(piece, nodes.TemplateData)]
+    contexts = _contexts(pieces) if values else []
+    return [
+        mistake
+        for value, (line, source), context in zip(values, sources, contexts, strict=True)
+        if (mistake := _judge(value, file, line, source, context))
+    ]
+
+
+def unquoted_of(texts: Mapping[str, str], folder: str) -> list[Mistake]:
+    """The same for all scripts among texts by path, and what of these they include.
+
+    :param folder: stands before the paths in messages.
+    """
+    found = list[Mistake]()
+    seen, waiting = set[str](), [name for name in texts if name.endswith(ENDING)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in texts:
+            continue
+        seen.add(name)
+        found += unquoted(texts[name], f"{folder}/{name}")
+        waiting += _includes(texts[name])
+    return sorted(found)
+
+
+def _includes(text: str) -> list[str]:
+    try:
+        referred = meta.find_referenced_templates(_environment().parse(text))
+        return [name for name in referred if name]
+    except TemplateSyntaxError:
+        return []  # told already
+
+
+def _judge(
+    value: nodes.Expr, file: str, line: int, source: str, context: str | None
+) -> Mistake | None:
+    if isinstance(value, nodes.Const):
+        return None
+    where = f"{{{{ {source} }}}}"
+    if not _ends_quoted(value):
+        remedy = f"End it in the filter: {{{{ {source} | sh }}}}"
+        return Mistake(file, line, where, "", "is not quoted for the shell", remedy)
+    if context:
+        remedy = f'Give it to a variable on a line before, value={where}, and write "$value" here'
+        if context == "a comment":
+            remedy = "Leave it out: what follows a line break in it would run"
+        problem = f"stands in {context}, where its own quotes do not hold"
+        return Mistake(file, line, where, "", problem, remedy)
+    return None
+
+
+def _ends_quoted(value: nodes.Node | None) -> bool:
+    """`… | sh` is the last thing that happens to it, on every way."""
+    if isinstance(value, nodes.CondExpr):
+        return _ends_quoted(value.expr1) and _ends_quoted(value.expr2)
+    if isinstance(value, nodes.Filter):
+        return value.name == "sh"
+    return isinstance(value, nodes.Const)
+
+
+def _pieces(node: nodes.Node) -> Iterator[nodes.Expr]:
+    """Text and values in the order of the file, whatever loops and conditions they stand in."""
+    if isinstance(node, nodes.Output):
+        yield from node.nodes
+        return
+    for child in node.iter_child_nodes():
+        if isinstance(child, nodes.Stmt):
+            yield from _pieces(child)
+
+
+def _sources(environment: Environment, text: str) -> Iterator[tuple[int, str]]:
+    """Line and source of each value, as the lexer sees them."""
+    line, words = 0, list[str]()
+    for number, kind, word in environment.lex(text):
+        if kind == "variable_begin":
+            line, words = number, []
+        elif kind == "variable_end":
+            yield line, "".join(words).strip()
+        else:
+            words.append(word)
+
+
+def _contexts(pieces: list[nodes.Expr]) -> Iterator[str | None]:
+    """For each value what it stands in, None where the shell reads words."""
+    shell, places = "", list[int]()
+    for piece in pieces:
+        if isinstance(piece, nodes.TemplateData):
+            shell += piece.data
+        else:
+            places.append(len(shell.encode()))
+            shell += str(piece.value) if isinstance(piece, nodes.Const) else _WORD
+    tree = _parser().parse(shell.encode())
+    for place in places:
+        yield _context(tree.root_node.descendant_for_byte_range(place, place + len(_WORD)))
+
+
+def _context(node: Node | None) -> str | None:
+    while node is not None and node.type not in _WORDS_AGAIN:
+        if node.type in _NOT_A_WORD:
+            return _NOT_A_WORD[node.type]
+        if node.type == "compound_statement" and node.children[0].type == "((":
+            return "arithmetic"
+        node = node.parent
+    return None
+
+
+@cache
+def _environment() -> Environment:
+    return script_environment({}, "")
+
+
+@cache
+def _parser() -> Parser:
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_bash.language()))
