@@ -56,6 +56,41 @@ class Reason(StrEnum):
     BACKFILL = "backfill"
     NOTHING_TO_REPLACE = "nothing_to_replace"
     FLEET_BUSY = "fleet_busy"
+    # why an image is retired
+    NOT_KEPT = "not_kept"
+    REVOKED = "revoked"
+    REVOKED_BASE = "revoked_base"
+    # why one is not, or not yet
+    FAMILYS_NEWEST = "familys_newest"
+    WITHIN_KEEP = "within_keep"
+    GRACE = "grace"
+    PINNED = "pinned"
+    RECIPE_GONE = "recipe_gone"
+    RECIPE_BROKEN = "recipe_broken"
+    USED_BY_INSTANCE = "used_by_instance"
+    USED_BY_DISK = "used_by_disk"
+    USED_BY_TEMPLATE = "used_by_template"
+    USED_BY_GROUP = "used_by_group"
+    USED_BY_MACHINE_IMAGE = "used_by_machine_image"
+    USED_BY_IMAGE = "used_by_image"
+    USED_BY_RECIPE = "used_by_recipe"
+    WAY_BACK = "way_back"
+    ROLLOUT_GOING_ON = "rollout_going_on"
+    # why something left behind is swept
+    RUN_ENDED = "run_ended"
+    EXPIRED = "expired"
+    # why it is not, or not yet
+    RUN_GOING_ON = "run_going_on"
+    RUN_UNKNOWN = "run_unknown"
+    KEPT_FOR_A_LOOK = "kept_for_a_look"
+    ATTACHED = "attached"
+    NOT_READY = "not_ready"
+    HALF_PROMOTED = "half_promoted"
+    MEMBER_NEEDS_IT = "member_needs_it"
+    UNUSED_NOT_LONG = "unused_not_long"
+    # where a member stands
+    BEHIND = "behind"
+    RUNS_REVOKED = "runs_revoked"
 
     @property
     def text(self) -> str:
@@ -99,4 +134,34 @@ _TEXT = {
     Reason.BACKFILL: "a backfill never moves a fleet",
     Reason.NOTHING_TO_REPLACE: "every member is on the image, or is left alone",
     Reason.FLEET_BUSY: "another rollout of this fleet did not end in time",
+    Reason.NOT_KEPT: "it is beyond what the recipe's image.keep keeps",
+    Reason.REVOKED: "it is revoked, so nothing may be made of it any more",
+    Reason.REVOKED_BASE: "it is built upon a revoked image",
+    Reason.FAMILYS_NEWEST: "it is the newest of its family",
+    Reason.WITHIN_KEEP: "the recipe's image.keep keeps it",
+    Reason.GRACE: "its time at this stage is not over",
+    Reason.PINNED: "somebody has given it the label bakehouse-pin",
+    Reason.RECIPE_GONE: "the recipe has no file any more, so nobody says how long to keep it",
+    Reason.RECIPE_BROKEN: "the recipe's file has mistakes, so nobody says how long to keep it",
+    Reason.USED_BY_INSTANCE: "an instance runs on it",
+    Reason.USED_BY_DISK: "a disk was made from it",
+    Reason.USED_BY_TEMPLATE: "an instance template names it",
+    Reason.USED_BY_GROUP: "an instance group makes its members from it",
+    Reason.USED_BY_MACHINE_IMAGE: "a machine image holds it",
+    Reason.USED_BY_IMAGE: "another image is built upon it",
+    Reason.USED_BY_RECIPE: "a recipe names it as its base",
+    Reason.WAY_BACK: "a member had it before its last rollout, and may go back",
+    Reason.ROLLOUT_GOING_ON: "a rollout is going on, and may need it",
+    Reason.RUN_ENDED: "the run that made it has ended",
+    Reason.EXPIRED: "its time (the label expires) is over",
+    Reason.RUN_GOING_ON: "the run that made it goes on",
+    Reason.RUN_UNKNOWN: "Airflow does not know the run that made it, and its time is not over",
+    Reason.KEPT_FOR_A_LOOK: "it failed, and is kept for a look until it expires",
+    Reason.ATTACHED: "it is attached to an instance that stays",
+    Reason.NOT_READY: "it is being made, or deleted",
+    Reason.HALF_PROMOTED: "it has its family but not its label: clear promote_image of its run",
+    Reason.MEMBER_NEEDS_IT: "its member has no boot disk, and this one may be put back",
+    Reason.UNUSED_NOT_LONG: "nothing has used it for less than a week",
+    Reason.BEHIND: "the member does not run the newest promoted image",
+    Reason.RUNS_REVOKED: "the member runs a revoked image, or one built upon it",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bakehouse.bake import labels
 from bakehouse.bake.plan import BaseImage, created_at
 from bakehouse.errors import StopEverything
+from bakehouse.promote.revoke import why_not
 from bakehouse.reasons import Reason
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.base import BaseImage as FixedImage
@@ -34,6 +35,8 @@ def resolve(
     chosen = _chosen(compute, base, then)
     if chosen is None:
         raise StopEverything(f"there is no image for base: {base}; mend the recipe's base")
+    if (refused := why_not(chosen.image)) is not None:
+        raise StopEverything(f"base: {base} cannot be built upon: {refused}")
     return BaseImage(
         self_link=str(chosen.image["selfLink"]),
         id=str(chosen.image["id"]),
@@ -73,7 +76,7 @@ def of_recipe(images: Iterable[Resource], then: datetime | None) -> Chosen | Non
     dated = [
         (image_time(str(image["name"])) or created_at(image), image)
         for image in images
-        if _ready(image) and (image.get("labels") or {}).get(labels.STATE) in states
+        if _ready(image) and _serves(image, states)
     ]
     if then is not None:
         return _as_of(dated, then)
@@ -93,6 +96,11 @@ def _as_of(dated: list[tuple[datetime, Resource]], then: datetime) -> Chosen | N
 
 def _ready(image: Resource) -> bool:
     return bool(image.get("status", "READY") == "READY")
+
+
+def _serves(image: Resource, states: set[str]) -> bool:
+    told = image.get("labels") or {}
+    return told.get(labels.STATE) in states and labels.REVOKED_BASE not in told
 
 
 def _active(image: Resource) -> bool:

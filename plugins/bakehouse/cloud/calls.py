@@ -100,10 +100,10 @@ class Calls(GoogleBaseHook):
             call = next_(call, page)
         return found
 
-    def _scopes(self, api: Any, kind: str, filter_: str) -> list[Resource]:
-        """Everything of a kind that matches, in whatever zone."""
+    def _scopes(self, api: Any, kind: str, filter_: str = "") -> list[Resource]:
+        """Everything of a kind that matches, in whatever zone; all of it without a filter."""
         found: list[Resource] = []
-        call = api.aggregatedList(project=self.project, maxResults=500, filter=filter_)
+        call = api.aggregatedList(project=self.project, maxResults=500, filter=filter_ or None)
         while call is not None:
             page = self._read(call, f"list {kind} everywhere")
             for scope in page.get("items", {}).values():

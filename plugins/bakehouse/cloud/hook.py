@@ -74,6 +74,28 @@ class ComputeHook(Calls):
         call = self._client.images().delete(project=self.project, image=name, requestId=request_id)
         return self._remove(call, f"delete image {name}")
 
+    def deprecate_image(self, name: str, body: Resource, request_id: str) -> Resource | None:
+        """Say that it is on its way out (a DeprecationStatus); None when it is not there."""
+        call = self._client.images().deprecate(
+            project=self.project, image=name, body=body, requestId=request_id
+        )
+        return self._remove(call, f"make image {name} {body['state']}")
+
+    def machine_images(self, filter_: str = "") -> list[Resource]:
+        """The project's machine images that match."""
+        api = self._client.machineImages()
+        return self._pages(api.list, api.list_next, "list machine images", filter=filter_ or None)
+
+    # -- what makes instances -------------------------------------------------------------------
+
+    def templates(self) -> list[Resource]:
+        """All instance templates, global and regional, by one call."""
+        return self._scopes(self._client.instanceTemplates(), "instanceTemplates")
+
+    def groups(self) -> list[Resource]:
+        """All managed instance groups, by one call."""
+        return self._scopes(self._client.instanceGroupManagers(), "instanceGroupManagers")
+
     # -- instances ------------------------------------------------------------------------------
 
     def instance(self, zone: str, name: str) -> Resource | None:

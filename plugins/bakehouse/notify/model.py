@@ -18,6 +18,7 @@ class Occasion(StrEnum):
     ROLLOUT_HALT = "rollout_halt"
     ROLL_BACK = "roll_back"
     ROLLOUT_FINISH = "rollout_finish"
+    REVOKE = "revoke"
 
 
 # Short names for what most teams use; any other Airflow notifier goes by its import path.

@@ -11,9 +11,11 @@ from bakehouse.bake import labels
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.errors import StopEverything
+from bakehouse.house.stock import image_of
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
-from bakehouse.promote.promotion import is_revoked, promotion, wants_family, wants_state
+from bakehouse.promote.promotion import promotion, wants_family, wants_state
+from bakehouse.promote.revoke import why_not
 from bakehouse.step import Step, is_backfill
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ class PromoteImage(Step):
         image = self.compute.image(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
-        if is_revoked(image):
-            raise StopEverything(f"{tested.name} is revoked: trigger another bake instead")
+        if (refused := why_not(image) or self._base_refused(plan)) is not None:
+            raise StopEverything(f"not promoted: {refused}; trigger another bake instead")
         if wants_family(image, wanted):
             self.log.info("%s joins family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
@@ -51,6 +53,14 @@ class PromoteImage(Step):
                 self.compute.label_image(image, changes), f"label {tested.name} {wanted.state}"
             )
         return self._promoted(context, plan, tested)
+
+    def _base_refused(self, plan: BakePlan) -> str | None:
+        """Somebody may have revoked the base while this run was baking upon it."""
+        named = image_of(plan.base_image.self_link, self.compute.project)
+        if named is None or named[0] != self.compute.project:
+            return None  # another project's: not ours to revoke
+        base = self.compute.image(named[1])
+        return why_not(base) if base is not None else None
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
         from bakehouse.bake.record import covers, record

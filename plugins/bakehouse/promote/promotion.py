@@ -29,11 +29,6 @@ def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
     return wanted.family is not None and image.get("family") != wanted.family
 
 
-def is_revoked(image: Mapping[str, Any]) -> bool:
-    """Somebody has taken it out of use, and no task cleared later brings it back."""
-    return bool((image.get("labels") or {}).get(labels.STATE) == labels.REVOKED)
-
-
 def wants_state(image: Mapping[str, Any], wanted: Promotion) -> bool:
     """The state label is still to be set; one that was promoted stays so, whoever asks."""
     state = (image.get("labels") or {}).get(labels.STATE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.cloud.request import request_id
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.fleet.model import Fleet, Members
+from bakehouse.promote.revoke import why_not
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import FLEET, BootDisk, Member, Target
 from bakehouse.rollout.strategies.swap import boot_of, last, member_of
@@ -57,6 +58,8 @@ def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
     if labels.get("bakehouse-recipe") != recipe:
         made_by = labels.get("bakehouse-recipe", "no recipe")
         raise StopEverything(f"{name} is an image of {made_by}; this fleet runs {recipe}")
+    if (refused := why_not(image)) is not None:
+        raise StopEverything(refused)
     if state not in ROLLED_OUT:
         raise StopEverything(f"{name} is not promoted (its bakehouse-state is {state})")
     if image.get("status", "READY") != "READY":
@@ -64,11 +67,21 @@ def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
     return target(image)
 
 
+def check(hook: ComputeHook, pinned: Target) -> None:
+    """Raises StopEverything when the image of a rollout may not be used any more."""
+    image = hook.image(pinned.name)
+    if image is None or str(image["id"]) != pinned.id:
+        raise StopEverything(f"{pinned.name} (id {pinned.id}) is not there any more")
+    if (refused := why_not(image)) is not None:
+        raise StopEverything(refused)
+
+
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
-    """The image that a disk was made from; None when it is gone (its name may be used again)."""
+    """The image that a disk was made from; None when no other disk can be made from it: it is gone
+    (its name may be used again), revoked or obsolete."""
     project = _project(old.image) or hook.project
     image = hook.image(last(old.image), project) or hook.image(old.image_id, project)
-    if image is None or str(image["id"]) != old.image_id:
+    if image is None or str(image["id"]) != old.image_id or why_not(image) is not None:
         return None
     return target(image, recipe)
 
@@ -114,7 +127,7 @@ def _named(hook: ComputeHook, wanted: str) -> Resource:
 
 def _newest(hook: ComputeHook, recipe: str) -> Resource:
     wanted = f"labels.bakehouse-recipe={recipe} AND labels.bakehouse-state={PROMOTED}"
-    images = [i for i in hook.images(wanted) if not i.get("deprecated")]
+    images = [i for i in hook.images(wanted) if not i.get("deprecated") and not why_not(i)]
     if not images:
         raise StopEverything(f"{recipe} has no promoted image yet: trigger bake__{recipe}")
     return max(images, key=lambda image: str(image["creationTimestamp"]))

@@ -104,6 +104,7 @@ class Plan(FleetStep):
 
         self.check_hold(context)
         image = self.received(context, self.near("choose_image"), Target)
+        members.check(self.compute, image)  # again: this run may have waited for the fleet
         found, missing = members.instances(self.compute, self.fleet.members)
         wanted = set(context["params"].get("members") or [])
         facts = members.facts(self.compute, found)

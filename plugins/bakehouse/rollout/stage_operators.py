@@ -88,6 +88,7 @@ class ReplaceMember(FleetStep):
 
             record_member(context, "member_skipped", Reason.LINE_HALTED, swap, why=gate.why)
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        members.check(self.compute, swap.image)
         others = {change.name: change.zone for change in self.plan_of(context).changes}
         found = {name: self.compute.instance(zone, name) for name, zone in others.items()}
         there = {name: instance for name, instance in found.items() if instance is not None}
@@ -207,8 +208,8 @@ class Settle(FleetStep):
         image = members.previous(self.compute, swap.old, swap.image.recipe)
         kept = self._is_kept(swap)
         if image is None and not kept:
-            gone = f"its image {last(swap.old.image)} (id {swap.old.image_id}) is gone"
-            self.log.error("%s cannot go back: %s, and so is its disk", swap.member, gone)
+            gone = f"its image {last(swap.old.image)} (id {swap.old.image_id}) is gone or revoked"
+            self.log.error("%s cannot go back: %s, and its disk is gone", swap.member, gone)
             return None
         health = members.health(self.compute, swap.zone, swap.member)
         return back(swap, image, kept=kept, health=health)

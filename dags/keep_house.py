@@ -1,0 +1,28 @@
+"""One DAG that keeps house: sweeps what was left behind, retires images, shows drift."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bakehouse.house.dag import keep_house_dag
+from bakehouse.house.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
+from bakehouse.house.tasks import step
+from bakehouse.sla.operators import watch_slas
+
+# Ours to choose, yours to change.
+SCHEDULE, TIMEZONE, OWNER = "0 6 * * *", "UTC", "bakehouse"
+
+include = Path(__file__).parent.parent / "include"
+
+with keep_house_dag(include, SCHEDULE, TIMEZONE, OWNER) as dag:
+    files = str(include)
+    plan_sweep = PlanSweep(**step("plan_sweep", files))
+    sweep = Sweep(**step("sweep", files))
+    plan_retire = PlanRetire(**step("plan_retire", files))
+    retire = Retire(**step("retire", files))
+    show_drift = ShowDrift(**step("show_drift", files))
+
+    # beside each other: what one cannot do stops none of the others
+    plan_sweep >> sweep
+    plan_retire >> retire
+    watch_slas(dag, "keep_house", ())

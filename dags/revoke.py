@@ -1,0 +1,25 @@
+"""One DAG that takes an image out of use, with what is built upon it, and names who runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import chain
+
+from bakehouse.house.dag import revoke_dag
+from bakehouse.house.tasks import step
+from bakehouse.promote.revoke_operators import FindImage, MarkDescendants, NameMembers, RevokeImage
+from bakehouse.sla.operators import watch_slas
+
+OWNER = "bakehouse"  # yours to change
+
+include = str(Path(__file__).parent.parent / "include")
+
+with revoke_dag(OWNER) as dag:
+    find_image = FindImage(**step("find_image", include))
+    revoke_image = RevokeImage(**step("revoke_image", include))
+    mark_descendants = MarkDescendants(**step("mark_descendants", include))
+    name_members = NameMembers(**step("name_members", include))
+
+    chain(find_image, revoke_image, mark_descendants, name_members)
+    watch_slas(dag, "revoke", ())

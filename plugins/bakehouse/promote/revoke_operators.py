@@ -1,0 +1,228 @@
+"""An image is taken out of use: first it, then what is built upon it, then who runs any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.bake import labels
+from bakehouse.errors import StopEverything
+from bakehouse.house.drift import Member, members
+from bakehouse.house.step import Ask, HouseStep
+from bakehouse.house.stock import labels_of, look_at_ours
+from bakehouse.notify.model import Channel, Occasion
+from bakehouse.promote import retire, revoke
+from bakehouse.promote.revoke import Bad, Revocation, bad
+from bakehouse.reasons import Reason
+from bakehouse.recipe.model import Keep
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Resource = dict[str, Any]
+OURS = f"labels.{labels.RECIPE}:*"
+
+
+class FindImage(HouseStep):
+    """The image that the form means, with all that is built upon it -> Revocation."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        wanted = str(context["params"]["image"]).strip()
+        image = self.compute.image(wanted)
+        if image is None:
+            raise StopEverything(self._not_there(wanted))
+        refused = revoke.refusal(image)
+        if refused is not None:
+            raise StopEverything(refused)
+        built = revoke.descendants(str(image["id"]), self.compute.images(OURS))
+        revoked = Revocation(
+            image=bad(image),
+            why=str(context["params"]["why"]).strip(),
+            descendants=tuple(bad(child) for child in built),
+        )
+        self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
+        for child in revoked.descendants:
+            self.log.info("built upon it: %s of recipe %s", child.name, child.recipe)
+        return revoked.model_dump(mode="json")
+
+    def _not_there(self, wanted: str) -> str:
+        from difflib import get_close_matches
+
+        known = [str(image["name"]) for image in self.compute.images(OURS)]
+        near = get_close_matches(wanted, known, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"there is no image {wanted} in {self.compute.project}{hint}"
+
+
+class RevokeStep(HouseStep):
+    """A step of a revocation that was found to be right."""
+
+    def revocation(self, context: Context) -> Revocation:
+        """What `find_image` has handed on."""
+        return self.received(context, "find_image", Revocation)
+
+    def grace(self, recipe: str) -> timedelta:
+        """How long the image stays, obsolete, before it may be deleted."""
+        keeps = {known.name: known.image.keep for known in self.recipes}
+        return keeps.get(recipe, Keep()).grace
+
+    def deprecation(self, context: Context, image: Resource, body: dict[str, str]) -> Ask:
+        """The call that changes what an image is good for."""
+        request = self.request_id(context, f"{body['state']} {image['id']}")
+        return partial(self.compute.deprecate_image, str(image["name"]), body, request)
+
+
+class RevokeImage(RevokeStep):
+    """The label first, which stops our rollouts, then OBSOLETE, which stops everybody -> name."""
+
+    def act(self, context: Context) -> str:
+        revoked = self.revocation(context)
+        self.resource_page = self.compute.image_page(revoked.image.name)
+        image = self.compute.image(revoked.image.name)
+        if image is None or str(image["id"]) != revoked.image.id:
+            raise StopEverything(f"{revoked.image.name} is not there any more: nothing to revoke")
+        doing = f"revoke {revoked.image.name}"
+        wanted = {labels.STATE: labels.REVOKED}
+        if not wanted.items() <= labels_of(image).items():
+            changes = {**wanted, labels.EXPIRES: None}
+            self.await_operation(self.compute.label_image(image, changes), doing)
+            return self.act(context)
+        if retire.state_of(image) not in {retire.OBSOLETE, "DELETED"}:
+            self.carry_out([(doing, self._obsolete(context, image))])
+        self._record(context, revoked)
+        return revoked.image.name
+
+    def _obsolete(self, context: Context, image: Resource) -> Ask:
+        newest = retire.newest_of(self.compute.images(OURS), image.get("family"))
+        link = str(newest["selfLink"]) if newest else ""
+        grace = self.grace(labels_of(image)[labels.RECIPE])
+        when = context["dag_run"].run_after
+        return self.deprecation(context, image, retire.obsolete(image, when, grace, link))
+
+    def _record(self, context: Context, revoked: Revocation) -> None:
+        from bakehouse.house.record import record
+
+        self.log.info("%s is revoked and OBSOLETE: %s", revoked.image.name, revoked.why)
+        record(
+            context,
+            "revoked",
+            Reason.REVOKED,
+            subject=revoked.image.id,
+            recipe=revoked.image.recipe,
+            image=revoked.image.name,
+            git_sha=revoked.image.git_sha,
+            why=revoked.why,
+            image_id=revoked.image.id,
+            descendants=[child.name for child in revoked.descendants],
+        )
+
+
+class MarkDescendants(RevokeStep):
+    """Whatever is built upon it is labelled so, and deprecated: not the newest of any family.
+
+    Looked for again: a bake may have ended meanwhile. -> Revocation, with all of them.
+    """
+
+    def act(self, context: Context) -> dict[str, Any]:
+        revoked = self.revocation(context)
+        images = self.compute.images(OURS)
+        found = revoke.descendants(revoked.image.id, images)
+        mark = {labels.REVOKED_BASE: revoked.image.id}
+        unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
+        self.carry_out(
+            (f"mark {i['name']}", partial(self.compute.label_image, dict(i), mark))
+            for i in unmarked
+        )
+        current = self.compute.images(OURS) if unmarked else images
+        self.carry_out(self._deprecations(context, revoked, current))
+        for child in found:
+            self._record(context, revoked, bad(child))
+        every = revoked.model_copy(update={"descendants": tuple(bad(i) for i in found)})
+        return every.model_dump(mode="json")
+
+    def _deprecations(
+        self, context: Context, revoked: Revocation, images: list[Resource]
+    ) -> list[tuple[str, Ask]]:
+        asked: list[tuple[str, Ask]] = []
+        for child in revoke.descendants(revoked.image.id, images):
+            if retire.state_of(child) == retire.ACTIVE:
+                newest = retire.newest_of(images, child.get("family"))
+                link = str(newest["selfLink"]) if newest else ""
+                grace = self.grace(labels_of(child).get(labels.RECIPE, ""))
+                body = retire.deprecated(context["dag_run"].run_after, grace, link)
+                ask = self.deprecation(context, dict(child), body)
+                asked.append((f"deprecate {child['name']}", ask))
+        return asked
+
+    def _record(self, context: Context, revoked: Revocation, child: Bad) -> None:
+        from bakehouse.house.record import record
+
+        self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
+        record(
+            context,
+            "marked",
+            Reason.REVOKED_BASE,
+            subject=child.id,
+            recipe=child.recipe,
+            image=child.name,
+            git_sha=child.git_sha,
+            image_id=child.id,
+            revoked=revoked.image.name,
+            revoked_id=revoked.image.id,
+        )
+
+
+class NameMembers(RevokeStep):
+    """The members of fleets that run any of them -> [{fleet, member, zone, image}]; none is
+    touched: what to move them to is a person's decision."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        revoked = self.received(context, "mark_descendants", Revocation)
+        stock, now = look_at_ours(self.compute), datetime.now(UTC)
+        named: list[dict[str, Any]] = []
+        channels: list[Channel] = []
+        for fleet in self.fleets:
+            running = [m for m in members(fleet, stock, now) if revoked.reaches(m.image_id)]
+            named += [self._name(context, revoked, fleet.name, member) for member in running]
+            channels += fleet.notify if running else ()
+        bake = ", ".join(revoke.recipes_to_bake(revoked))
+        self.log.info("%d members run it; to bake anew: %s", len(named), bake)
+        self._tell(context, revoked, named, channels)
+        return named
+
+    def _name(
+        self, context: Context, revoked: Revocation, fleet: str, member: Member
+    ) -> dict[str, Any]:
+        from bakehouse.house.record import record
+
+        found = revoked.reaches(member.image_id) or revoked.image
+        told = {"fleet": fleet, "member": member.name, "zone": member.zone, "image": found.name}
+        self.log.warning("%(fleet)s: %(member)s in %(zone)s runs %(image)s", told)
+        record(
+            context,
+            "runs_revoked",
+            Reason.RUNS_REVOKED,
+            subject=f"{fleet}/{member.zone}/{member.name}",
+            recipe=found.recipe,
+            image=found.name,
+            git_sha=found.git_sha,
+            revoked=revoked.image.name,
+            **{key: value for key, value in told.items() if key != "image"},
+        )
+        return told
+
+    def _tell(
+        self,
+        context: Context,
+        revoked: Revocation,
+        named: list[Mapping[str, Any]] | list[dict[str, Any]],
+        channels: list[Channel],
+    ) -> None:
+        concerned = set(revoke.recipes_to_bake(revoked))
+        told = [c for r in self.recipes if r.name in concerned for c in r.notify]
+        who = ", ".join(f"{m['fleet']}/{m['member']}" for m in named) or "no member of a fleet"
+        title = f"{revoked.image.name} is revoked"
+        text = f"{revoked.why}. It is run by: {who}"
+        self.tell(context, [*told, *channels], Occasion.REVOKE, title, text)
