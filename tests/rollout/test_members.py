@@ -82,12 +82,39 @@ def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
         ({"bakehouse-recipe": "kafka"}, "is an image of kafka; this fleet runs web"),
         ({"bakehouse-state": "candidate"}, "is not promoted"),
         ({"bakehouse-state": "failed"}, "is not promoted"),
-        ({"bakehouse-state": "revoked"}, "is not promoted"),
+        ({"bakehouse-state": "revoked"}, "it is revoked"),
+        ({"revoked-base": "77"}, "is built upon a revoked image .id 77.; bake web anew"),
     ],
 )
 def test_what_was_never_promoted_is_refused(labels: dict[str, str], told: str) -> None:
     with pytest.raises(StopEverything, match=told):
         members.choose(hook(Hook(image("web-1", labels=labels))), "web", "web-1")
+
+
+def test_8_an_obsolete_image_is_refused_by_name_and_a_marked_one_is_not_the_newest() -> None:
+    """Compute Engine would refuse the disk, with the members' line already begun."""
+    obsolete = image("web-1", deprecated={"state": "OBSOLETE"})
+    with pytest.raises(StopEverything, match="web-1 is OBSOLETE"):
+        members.choose(hook(Hook(obsolete)), "web", "web-1")
+    marked = image("web-2", labels={"revoked-base": "77"})
+    chosen = members.choose(hook(Hook(image("web-1"), marked)), "web", "")
+    assert chosen.name == "web-1"
+
+
+def test_8_a_rollout_that_goes_on_ends_when_its_image_is_revoked() -> None:
+    pinned = members.target(image("web-1"))
+    members.check(hook(Hook(image("web-1"))), pinned)
+    with pytest.raises(StopEverything, match="it is revoked"):
+        members.check(hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned)
+    for found in (Hook(), Hook(image("web-1", id="101"))):
+        with pytest.raises(StopEverything, match="not there any more"):
+            members.check(hook(found), pinned)
+
+
+def test_8_no_member_goes_back_onto_another_disk_of_a_revoked_image() -> None:
+    """Its kept disk is another matter: nothing is made of the image then."""
+    revoked = image("web-old", labels={"bakehouse-state": "revoked"})
+    assert members.previous(hook(Hook(revoked)), OLD_DISK, "web") is None
 
 
 def test_no_image_at_all_says_what_to_do() -> None:
