@@ -31,6 +31,7 @@ class Reason(StrEnum):
     HOST_LOST = "host_lost"
     VANISHED = "vanished"
     SILENT = "silent"
+    RUN_TIME_OVER = "run_time_over"
     # how a candidate fared
     SMOKE_PASSED = "smoke_passed"
     SMOKE_FAILED = "smoke_failed"
@@ -115,6 +116,7 @@ _TEXT = {
     Reason.HOST_LOST: "Compute Engine lost the machine's host",
     Reason.VANISHED: "the machine was deleted by somebody else",
     Reason.SILENT: "the machine said nothing until its deadline",
+    Reason.RUN_TIME_OVER: "Compute Engine ended the machine after its max_run_minutes",
     Reason.SMOKE_PASSED: "every check of the smoke test passed",
     Reason.SMOKE_FAILED: "a check of the smoke test failed",
     Reason.BOOT_TOO_SLOW: "the machine was not ready within boot_time_limit",

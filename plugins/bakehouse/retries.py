@@ -67,7 +67,7 @@ class ByError(RetryPolicy):
     ) -> RetryDecision:
         """`try_number` counts on after a clear; what counts here are the tries since then."""
         if isinstance(exception, StopEverything):
-            return RetryDecision.fail(str(exception))
+            return RetryDecision.fail(str(exception).partition("\n")[0])
         task: Any = context["task"] if context else None
         tries = try_number - max(0, max_tries - ((task and task.retries) or 0))
         jitter = spread(context, try_number)

@@ -19,7 +19,20 @@ from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.source import Commit
 
 PROJECT = Path(__file__).resolve().parents[2]
-KNOBS = ("fail_install", "silent", "fail_check", "unhealthy", "hang")
+KNOBS = ("fail_install", "silent", "fail_check", "unhealthy", "hang", "install_lines")
+BUN = """
+builder:
+  zones: [us-central1-a, us-central1-b, us-central1-c]
+  spot: true
+  service_account: baker@bakehouse-local.iam.gserviceaccount.com
+  scopes: [https://www.googleapis.com/auth/devstorage.read_only]
+  tags: [builders]
+  max_run_minutes: 75
+  keep_builder_on_failure: 8h
+image:
+  shielded: true
+  kms_key: projects/p/locations/l/keyRings/r/cryptoKeys/k
+"""  # everything that a builder can be asked to be
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
@@ -94,13 +107,14 @@ def serving(folder: Path) -> Generator[str]:
 
 
 def repository(folder: Path) -> Path:
-    """A repository with the recipe `loaf`, whose vars say how its machines behave."""
+    """A repository with the recipes `loaf` and `bun`, whose vars say how their machines behave."""
     shutil.copytree(PROJECT / "include", folder / "include")
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
     recipe = f"base: debian-cloud/debian-12\nscripts: web\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
     recipe += "image: {keep: {failed: 3d}}\n"
     (folder / "include/recipes/loaf.yaml").write_text(recipe)
+    (folder / "include/recipes/bun.yaml").write_text(recipe + BUN)
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
         subprocess.run([*git, *arguments], check=True)

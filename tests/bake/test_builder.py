@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from bakehouse.bake import candidate
 from bakehouse.bake.builder import adopts, builder_at, insert_body
 from bakehouse.bake.plan import BakePlan
 from bakehouse.recipe.load import load_recipe
@@ -89,6 +91,81 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
     assert body["tags"] == {"items": ["builders"]}
     assert body["shieldedInstanceConfig"]["enableSecureBoot"] is True
     assert body["disks"][0]["diskEncryptionKey"]["kmsKeyName"].endswith("cryptoKeys/k")
+
+
+def baked(text: str = "") -> Recipe:
+    return load_recipe(f"base: debian-cloud/debian-12\n{text}", "web.yaml")
+
+
+def body_of(plan: BakePlan, text: str, **changes: Any) -> dict[str, Any]:
+    changed = plan.model_copy(update=changes)
+    return insert_body(changed, baked(text), builder_at(plan, "1"), {}, NOW)
+
+
+def test_5_a_shielded_image_is_built_and_kept_shielded(plan: BakePlan) -> None:
+    text = "image: {shielded: true}\n"
+    assert body_of(plan, text)["shieldedInstanceConfig"] == {
+        "enableSecureBoot": True,
+        "enableVtpm": True,
+        "enableIntegrityMonitoring": True,
+    }
+    image = candidate.insert_body(plan, baked(text), {"selfLink": "disk"}, NOW)
+    assert image["guestOsFeatures"] == [{"type": "UEFI_COMPATIBLE"}]
+    assert "shieldedInstanceConfig" not in body_of(plan, ""), "as its base allows"
+
+
+def test_5_the_key_encrypts_the_disk_and_the_image(plan: BakePlan) -> None:
+    key = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+    text = f"image: {{kms_key: {key}}}\n"
+    disk = body_of(plan, text)["disks"][0]
+    image = candidate.insert_body(plan, baked(text), {"selfLink": "disk"}, NOW)
+    assert disk["diskEncryptionKey"] == image["imageEncryptionKey"] == {"kmsKeyName": key}
+
+
+def test_5_a_service_account_comes_with_its_scopes(plan: BakePlan) -> None:
+    text = "builder: {service_account: b@p.iam.gserviceaccount.com, scopes: [https://s/x]}\n"
+    account = {"email": "b@p.iam.gserviceaccount.com", "scopes": ["https://s/x"]}
+    assert body_of(plan, text)["serviceAccounts"] == [account]
+
+
+def test_5_network_tags_and_a_way_out_only_when_asked_for(plan: BakePlan) -> None:
+    asked = body_of(plan, "builder: {tags: [builders, nat], external_ip: true}\n")
+    assert asked["tags"] == {"items": ["builders", "nat"]}
+    assert asked["networkInterfaces"][0]["accessConfigs"][0]["type"] == "ONE_TO_ONE_NAT"
+    unasked = body_of(plan, "")
+    assert unasked["tags"] == {"items": []}
+    assert "accessConfigs" not in unasked["networkInterfaces"][0]
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_5_the_dead_mans_switch_deletes_spot_and_standard_machines(
+    plan: BakePlan, spot: bool
+) -> None:
+    scheduling = body_of(plan, "builder: {max_run_minutes: 90}\n", spot=spot)["scheduling"]
+    assert scheduling["maxRunDuration"] == {"seconds": "5400"}
+    assert scheduling["instanceTerminationAction"] == "DELETE"
+    assert scheduling["provisioningModel"] == ("SPOT" if spot else "STANDARD")
+    assert (scheduling["preemptible"], scheduling["automaticRestart"]) == (spot, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("", timedelta(hours=24)), ("builder: {keep_builder_on_failure: 8h}\n", timedelta(hours=8))],
+)
+def test_5_a_builder_that_may_be_kept_has_an_expiry_of_its_own(
+    plan: BakePlan, text: str, kept: timedelta
+) -> None:
+    def expires(**changes: Any) -> int:
+        return int(body_of(plan, text, **changes)["labels"]["expires"])
+
+    assert expires(keep_builder=True) - expires() == kept.total_seconds()
+
+
+def test_5_zones_are_tried_in_their_order_within_a_try_and_over_tries(plan: BakePlan) -> None:
+    zones = ("z-a", "z-b", "z-c")
+    three = plan.model_copy(update={"zones": zones})
+    assert [builder_at(three, "1", tried).zone for tried in range(3)] == list(zones)
+    assert [builder_at(three, attempt).zone for attempt in ("1", "2", "3")] == list(zones)
 
 
 def test_a_missing_or_failed_builder_is_not_adopted() -> None:

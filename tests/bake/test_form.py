@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.bake.form import asked, form
+from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 
 FIELDS = {
@@ -89,3 +90,13 @@ def test_the_answers_mean(recipe: Recipe) -> None:
 
 def test_a_run_of_an_older_form_is_understood() -> None:
     assert asked({"git_ref": "main", "vars": None}).git_ref == "main"
+
+
+def test_5_the_builders_settings_are_those_of_the_recipe_until_somebody_says_otherwise() -> None:
+    text = "base: debian-cloud/debian-12\nbuilder: {spot: true, keep_builder_on_failure: 8h}\n"
+    keeping = load_recipe(text, "web.yaml")
+    untouched = asked(filled(keeping))
+    assert (untouched.keep_builder, untouched.wants_spot(keeping)) == (True, True)
+    other = asked(filled(keeping, keep_builder=False, spot="no", zone="us-central1-c"))
+    assert (other.keep_builder, other.wants_spot(keeping)) == (False, False)
+    assert other.zones(keeping) == ("us-central1-c",)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.bake.shutdown import GuestError, judge
+from bakehouse.bake.builder import BuilderVm
+from bakehouse.bake.shutdown import GuestError, failed_builder, judge
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.operations import Happening
 from bakehouse.reasons import Reason
@@ -83,6 +84,60 @@ def test_preempted() -> None:
 def test_preempted_and_deleted_by_it() -> None:
     happened = (Happening("delete"), Happening("compute.instances.preempted"))
     assert reason(facts(None, happenings=happened[1:])) is Reason.PREEMPTED
+
+
+def test_7_preempted_is_preempted_whatever_followed() -> None:
+    happened = (Happening("delete", "system"), Happening("compute.instances.preempted"))
+    assert reason(facts(None, happenings=happened)) is Reason.PREEMPTED
+
+
+@pytest.mark.parametrize("kind", ["preempted", "hostError"])
+@pytest.mark.parametrize("status", ["STOPPING", "TERMINATED", None])
+def test_7_an_install_that_broke_while_its_machine_was_taken_away_is_tried_elsewhere(
+    kind: str, status: str | None
+) -> None:
+    taken = (Happening(f"compute.instances.{kind}"),)
+    verdict = judge(facts(status, said=({"result": "failed"},), happenings=taken))
+    assert verdict is not None
+    assert (verdict.lost, verdict.hopeless) == (True, False)
+
+
+def test_7_its_run_time_was_over() -> None:
+    verdict = judge(facts(None, happenings=(Happening("delete", "system"),)))
+    assert verdict is not None
+    assert (verdict.reason, verdict.lost) == (Reason.RUN_TIME_OVER, False)
+
+
+def test_7_ok_and_then_taken_away_makes_no_image() -> None:
+    told = ({"result": "ok"},)
+    assert reason(facts(None, said=told)) is Reason.VANISHED
+    suspended = facts("SUSPENDED", said=told, happenings=(Happening("suspend", "jo"),))
+    assert reason(suspended) is Reason.STOPPED_BY_SOMEBODY
+
+
+def test_7_ok_wins_over_whoever_stopped_it_afterwards() -> None:
+    stopped = (Happening("stop", "jo@example.org"),)
+    assert reason(facts("TERMINATED", said=({"result": "ok"},), happenings=stopped)) is (
+        Reason.FINISHED
+    )
+
+
+def test_7_serial_line_before_attribute() -> None:
+    told = facts("TERMINATED", said=({"result": "failed"},), attributes={"result": "ok"})
+    assert reason(told) is Reason.INSTALL_FAILED
+
+
+def test_6_the_error_of_the_task_has_the_last_lines_and_the_ledger_has_not() -> None:
+    found = facts("TERMINATED", said=({"result": "failed", "error": ERROR},), tail=("one", "two"))
+    verdict = judge(found)
+    assert verdict is not None
+    told = found.with_tail(verdict.message).split("\n")
+    assert told[0] == verdict.message
+    assert told[1:] == ["The last 2 lines of bake-web-1:", "one", "two"]
+    assert facts().with_tail("why") == "why"
+    kept = failed_builder(BuilderVm(name="bake-web-1", zone="z"), verdict)
+    assert kept["error"]["command"] == "apt-get install nginks"
+    assert "two" not in json.dumps(kept)
 
 
 def test_host_lost() -> None:

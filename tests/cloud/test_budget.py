@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.cloud.budget import ReadBudget
+from bakehouse.cloud.poller import Poller
 
 
 class Clock:
@@ -11,6 +14,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def budget_of(per_minute: int) -> ReadBudget:
+    await asyncio.sleep(0)
+    return ReadBudget.of("p", per_minute)
 
 
 def test_a_few_reads_go_at_once_then_each_waits_its_turn() -> None:
@@ -34,3 +42,54 @@ def test_no_minute_has_more_reads_than_the_budget_and_its_burst(
     moments = [budget.reserve() for _ in range(readers)]
     assert sum(moment < 60 for moment in moments) <= per_minute + 21
     assert moments == sorted(moments)
+
+
+async def test_12_a_verdict_goes_before_every_log_that_waits() -> None:
+    budget = ReadBudget(per_minute=6000, burst=0, clock=asyncio.get_running_loop().time)
+    order: list[str] = []
+
+    async def read(name: str, *, urgent: bool) -> None:
+        await budget.turn(urgent=urgent)
+        order.append(name)
+
+    logs = [asyncio.create_task(read(f"log {n}", urgent=False)) for n in range(50)]
+    await asyncio.sleep(0)
+    await read("verdict", urgent=True)
+    await asyncio.gather(*logs)
+    assert order.index("verdict") <= 1, "at most the one whose moment had come"
+    assert [name for name in order if name != "verdict"] == [f"log {n}" for n in range(50)]
+
+
+async def test_who_gives_up_waiting_costs_no_moment() -> None:
+    budget = ReadBudget(per_minute=600, burst=0, clock=asyncio.get_running_loop().time)
+    gone = [asyncio.create_task(budget.turn()) for _ in range(100)]
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    await asyncio.wait_for(budget.turn(), timeout=2)
+
+
+async def test_12_list_calls_count_against_the_budget_of_their_project() -> None:
+    budget = ReadBudget.of("a project", 120)
+    poller = Poller.of(("spending",), list, 60, budget.reserve)
+    before = budget._next
+    await poller.next()
+    assert budget._next >= before + budget.spacing
+    assert ReadBudget.of("a project", 5) is budget
+    assert ReadBudget.of("another", 120) is not budget
+
+
+@given(st.integers(8, 600), st.lists(st.floats(0, 3), max_size=300))
+def test_12_no_minute_whatever_has_more_reads_than_the_budget(
+    per_minute: int, pauses: list[float]
+) -> None:
+    clock = Clock()
+
+    budget = asyncio.run(budget_of(per_minute))
+    budget._clock, budget._next = clock, 0.0
+    moments = []
+    for pause in pauses:
+        clock.now += pause
+        moments.append(clock.now + budget.reserve())
+    for moment in moments:
+        assert sum(moment <= other < moment + 60 for other in moments) <= per_minute

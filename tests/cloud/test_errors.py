@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bakehouse.cloud.errors import Next, of_body, of_operation, of_status
-from bakehouse.errors import NotNow, StopEverything, TryAgain
+from bakehouse.errors import NotNow, StockOut, StopEverything, TryAgain
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,17 @@ def test_the_error_names_what_was_being_done(
     error = of_status(status, reason, "because").error("create web-1")
     assert type(error) is kind
     assert str(error).startswith("create web-1: because (HTTP ")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [
+        (503, "", "ZONE_RESOURCE_POOL_EXHAUSTED: try a different zone"),
+        (503, "backendError", "The zone does not have enough resources available to fulfill it."),
+        (403, "STOCKOUT", "none left"),
+    ],
+)
+def test_5_a_stock_out_that_is_answered_at_once_leads_to_the_next_zone(
+    status: int, reason: str, message: str
+) -> None:
+    assert type(of_status(status, reason, message).error("create web-1")) is StockOut

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bakehouse.cloud.poller import Poller, Tick
+from bakehouse.cloud.poller import Cloud, Poller, Tick
+from bakehouse.errors import StopEverything
 
 
 class Server:
@@ -82,3 +85,51 @@ def test_a_loop_that_has_ended_leaves_nothing_to_the_next_one() -> None:
     for _ in range(20):
         assert asyncio.run(once()).items
     assert server.calls == 20
+
+
+class Hooks:
+    """Connections to one project; `refused` may not list."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.refused: set[str] = set()
+
+    def of(self, conn_id: str) -> Any:
+        def instance_states(zone: str, filter_: str) -> list[dict[str, str]]:
+            self.asked.append(f"{conn_id} {zone}")
+            if conn_id in self.refused:
+                raise StopEverything("HTTP 403")
+            return [{"name": "bake-1", "status": "RUNNING"}]
+
+        known = {"project": "p", "endpoint": None, "poll_interval": 0.02, "reads_per_minute": 9000}
+        return SimpleNamespace(**known, instance_states=instance_states)
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
+    found = Hooks()
+    monkeypatch.setattr("bakehouse.cloud.poller.hook_of", found.of)
+    return found
+
+
+async def test_12_connections_of_one_project_share_one_list_call_a_zone(hooks: Hooks) -> None:
+    clouds = [await Cloud.of(conn_id) for conn_id in ("one", "two", "three")]
+    await asyncio.gather(*(c.instances(z).next() for c in clouds for z in ("a", "b")))
+    assert sorted(hooks.asked) == ["one a", "one b"]
+    assert len({id(cloud.budget) for cloud in clouds}) == 1
+
+
+async def test_12_a_connection_that_may_not_list_leaves_it_to_another(hooks: Hooks) -> None:
+    hooks.refused = {"one"}
+    one, two = await Cloud.of("one"), await Cloud.of("two")
+    first, second = await asyncio.gather(one.instances("a").next(), two.instances("a").next())
+    assert first.items == second.items != {}
+    await one.instances("a").next()
+    assert hooks.asked == ["one a", "two a", "two a"]
+
+
+async def test_alone_it_hears_that_it_may_not_list(hooks: Hooks) -> None:
+    hooks.refused = {"one"}
+    cloud = await Cloud.of("one")
+    assert isinstance((await cloud.instances("a").next()).error, StopEverything)
+    assert hooks.asked == ["one a"]

@@ -35,6 +35,14 @@ def test_what_the_ring_has_dropped_is_counted() -> None:
     assert serial.split(answer("new\n", start=500), 100, limit=10).lost == 400
 
 
+def test_bytes_that_are_no_text_do_not_move_the_offset() -> None:
+    raw = b"\xff\xfe compiling\nhalf"
+    text = raw.decode(errors="replace")
+    told = {"contents": text, "start": "100", "next": str(100 + len(raw))}
+    chunk = serial.split(told, 100, limit=10)
+    assert chunk.next == 100 + len(raw) - len(b"half")
+
+
 @given(
     st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))),
     st.integers(1, 5),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bakehouse.cloud.stream import LINES_A_TICK
 from bakehouse.local.airflow_api import Run, wait_until
 from bakehouse.local.testbed import Testbed
 
+from .fleet import kill_triggerer
+
 DAG = "bake__loaf"
-KNOBS = ("install_seconds", "fail_install", "silent", "fail_check")
+KNOBS = ("install_seconds", "install_lines", "fail_install", "silent", "fail_check")
+LINES = 6000
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,14 @@ def started(bed: Testbed, **vars_: str) -> Run:
 
 def ended(bed: Testbed, run: Run) -> Run:
     return bed.airflow.wait(run.dag_id, run.run_id, 240)
+
+
+def error_of(bed: Testbed, run: Run, task_id: str) -> str:
+    """The exception of a task's last try, as its log has it."""
+    lines = bed.airflow.log(run.dag_id, run.run_id, task_id)
+    details = [line.fields["error_detail"] for line in lines if "error_detail" in line.fields]
+    assert details, "the log has the exception"
+    return str(details[-1][0]["exc_value"])
 
 
 def again(bed: Testbed, run: Run, *task_ids: str, downstream: bool = False) -> Run:
@@ -107,6 +121,9 @@ def test_a_failing_install_is_told_in_the_task_log_and_leaves_nothing(bed: Testb
     log = bed.log(run, "wait_for_shutdown")
     assert "install.sh line" in log
     assert "E: Unable to locate package nginks" in log
+    error = error_of(bed, run, "wait_for_shutdown")
+    assert "lines of bake-loaf-" in error, "the machine's last lines stand in the error itself"
+    assert "guest says: stage install" in error
     states = bed.airflow.states(run.dag_id, run.run_id)
     assert states["delete_builder"] == "success"
     assert states["promote_image"] == "upstream_failed"
@@ -139,14 +156,33 @@ def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     assert bed.left() == []
 
 
-def test_the_builders_words_are_in_the_log_once(bed: Testbed) -> None:
-    run = ended(bed, started(bed, instant_install_seconds="4"))
-    lines: list[str] = []
+def test_6_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
+    bed: Testbed,
+) -> None:
+    """And 3: nobody gets at any machine's guest attributes, running or stopped."""
+    denied = {"method": "compute.instances.getGuestAttributes", "status": 403, "times": 1000}
+    bed.compute.fault(kind="http", **denied)
+    run = started(bed, instant_install_seconds="25", instant_install_lines=str(LINES))
+    shown: list[str] = []
 
-    def written() -> bool:
-        lines[:] = bed.log(run, "wait_for_shutdown").splitlines()
-        return any("result ok" in line for line in lines)
+    def some(number: int) -> Callable[[], bool]:
+        def there() -> bool:
+            shown[:] = bed.log(run, "wait_for_shutdown").splitlines()
+            return any(f"package {number} of" in line for line in shown)
 
-    wait_until(written, 30, "the last line of the builder")
+        return there
+
+    wait_until(some(1000), 120, "the install to be under way")
+    kill_triggerer(bed.stack.layout.state)
+    assert ended(bed, run).state == "success"
+    wait_until(some(LINES), 30, "the last line of the builder")
+    told = Counter(line for line in shown if "│ Setting up package" in line)
+    assert len(told) == LINES, "none is lost"
+    repeated = [line for line, times in told.items() if times > 1]
+    assert max(told.values()) <= 2
+    assert len(repeated) <= LINES_A_TICK, "at most one tick is repeated"
     for stage in ("boot", "install", "generalise"):
-        assert sum(f"guest says: stage {stage}" in line for line in lines) == 1
+        assert sum(f"guest says: stage {stage}" in line for line in shown) in {1, 2}
+    assert sum("reading on from byte" in line for line in shown) == 1
+    assert image_of(bed, run)["labels"]["bakehouse-state"] == "promoted"
+    assert bed.left() == []

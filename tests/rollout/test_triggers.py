@@ -25,7 +25,7 @@ PLAN = RolloutPlan(fleet="web", run="run", image=NEW_IMAGE, stages=((CHANGE,),))
 class Hook:
     """The hook's calls on the fake cloud; `refuse` is raised by the call that it is asked for."""
 
-    project, poll_interval, reads_per_minute = "p", 0.01, 1e9
+    project, endpoint, poll_interval, reads_per_minute = "p", None, 0.01, 1e9
 
     def __init__(self, cloud: Cloud, swap: Swap) -> None:
         self.cloud, self.swap = cloud, swap
@@ -90,6 +90,7 @@ def swap(cloud: Cloud) -> Swap:
 def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     found = Hook(cloud, swap)
     monkeypatch.setattr(triggers, "hook_of", lambda conn_id: found)
+    monkeypatch.setattr("bakehouse.cloud.poller.hook_of", lambda conn_id: found)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.0)
     monkeypatch.setattr(triggers, "AT_FIRST", (0.0,) * 5)
     monkeypatch.setattr(triggers, "LONGEST_PAUSE", 0.02)

@@ -11,6 +11,8 @@ from bakehouse.bake.plan import BakePlan, Frozen
 from bakehouse.recipe.model import Builder, Image, Recipe
 from bakehouse.recipe.names import builder_name
 
+SHIELDED = {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True}
+
 
 class BuilderVm(Frozen):
     """A builder as tasks hand it on."""
@@ -52,7 +54,7 @@ def insert_body(
     """
     lives = timedelta(minutes=recipe.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
     if plan.keep_builder:
-        lives = max(lives, labels.KEPT_BUILDER_LIVES)
+        lives += recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
     owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
@@ -77,8 +79,9 @@ def machine_body(
         "tags": {"items": list(builder.tags)},
         "disks": [disk],
         "networkInterfaces": [_interface(builder, vm.zone)],
-        "shieldedInstanceConfig": _shielded(recipe.image),
     }
+    if recipe.image.shielded:  # else as Compute Engine does with an image of that base
+        body["shieldedInstanceConfig"] = SHIELDED
     if builder.service_account:
         account = {"email": builder.service_account, "scopes": list(builder.scopes)}
         body["serviceAccounts"] = [account]
@@ -130,11 +133,3 @@ def _interface(builder: Builder, zone: str) -> dict[str, Any]:
     if builder.external_ip:
         interface["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
     return interface
-
-
-def _shielded(image: Image) -> dict[str, bool]:
-    return {
-        "enableSecureBoot": image.shielded,
-        "enableVtpm": True,
-        "enableIntegrityMonitoring": True,
-    }

@@ -14,7 +14,7 @@ from bakehouse.bake.candidate import Built
 from bakehouse.bake.need import content_lease
 from bakehouse.bake.packages import kernel_of, packages_of
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.shutdown import Shutdown, judge
+from bakehouse.bake.shutdown import Shutdown, failed_builder, judge
 from bakehouse.bake.slot import SlotStep
 from bakehouse.bake.snapshot import archive_url
 from bakehouse.cloud.facts import Facts
@@ -173,18 +173,30 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
     def _give_up(
         self, context: Context, plan: BakePlan, vm: BuilderVm, verdict: Shutdown, facts: Facts
     ) -> NoReturn:
-        for line in facts.tail:
-            self.log.error("%s", line)
-        self.log.error("%s: %s", verdict.reason.text, verdict.message)
-        what = f"{verdict.reason.text}: {verdict.message}"
-        if plan.keep_builder and facts.status is not None:
-            self.log.warning("%s in %s is kept for a look, as the form asks", vm.name, vm.zone)
-            raise StopEverything(what)
+        """The error says it all: why, where in which script, and the machine's last lines.
+
+        The ledger has no such lines: nobody knows what an install script prints.
+        """
+        from bakehouse.bake.record import record
+
+        told = facts.with_tail(f"{verdict.reason.text}: {verdict.message}")
+        record(context, plan, "builder_failed", verdict.reason, **failed_builder(vm, verdict))
+        if plan.keep_builder and facts.status is not None and not verdict.lost:
+            self._keep(plan, vm)
+            raise StopEverything(told)
         self.log.info("deleting %s", vm.name)
         self.compute.delete_instance(
             vm.zone, vm.name, self.request_id(context, f"delete {vm.name}")
         )
-        raise (StopEverything if verdict.hopeless else _next_try(verdict))(what)
+        raise (StopEverything if verdict.hopeless else _next_try(verdict))(told)
+
+    def _keep(self, plan: BakePlan, vm: BuilderVm) -> None:
+        """Marked as failed, so that no later try adopts it."""
+        found = self.compute.instance(vm.zone, vm.name)
+        if found is not None:
+            self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
+            until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
+            self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, clock(until))
 
     def _built(self, plan: BakePlan, vm: BuilderVm, facts: Facts) -> Built:
         from bakehouse.bake.record import write_manifest
@@ -211,7 +223,7 @@ class DeleteBuilder(Step):
     """The teardown: every machine and disk that carries the run's label, of whatever try; then
     the run's slot among the builders, and its hold on the content that it baked.
 
-    A builder that failed stays until it expires when the form asks for it.
+    A builder that failed stays until it expires when the recipe or the form asks for it.
     """
 
     def act(self, context: Context) -> None:

@@ -81,6 +81,8 @@ def insert_body(plan: BakePlan, recipe: Recipe, disk: Resource, now: datetime) -
     }
     if recipe.image.storage_location:
         body["storageLocations"] = [recipe.image.storage_location]
+    if recipe.image.shielded:
+        body["guestOsFeatures"] = [{"type": "UEFI_COMPATIBLE"}]
     if recipe.image.kms_key:
         body["imageEncryptionKey"] = {"kmsKeyName": recipe.image.kms_key}
     return body

@@ -128,9 +128,10 @@ def _machine(recipe: Recipe) -> dict[str, Param]:
             },
         ),
         "keep_builder": Param(
-            False,
+            recipe.builder.keep_builder_on_failure is not None,
             type="boolean",
             title="Keep a failed builder",
-            description="Leave the machine of a failed install for a day, to look at it.",
+            description="Leave the machine of a failed install, for a day unless the recipe says"
+            " builder.keep_builder_on_failure.",
         ),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bakehouse.bake.builder import BuilderVm
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.operations import Happening
 from bakehouse.reasons import Reason
@@ -21,6 +22,7 @@ _BY_COMPUTE_ENGINE = {
     "compute.instances.terminateOnHostMaintenance": Reason.HOST_LOST,
 }
 _BY_SOMEBODY = frozenset({"stop", "suspend", "delete"})
+_SYSTEM = "system"  # who does what Compute Engine does by itself
 
 
 class GuestError(BaseModel):
@@ -70,6 +72,9 @@ def judge(facts: Facts) -> Shutdown | None:
     """The verdict, or None while there is something to wait for."""
     said = facts.result or facts.attributes.get("result")
     if said == "failed":
+        taken = _taken_away(facts)
+        if taken is not None:
+            return taken  # whatever broke, broke while the machine was being taken away
         error = _error(facts)
         return Shutdown(reason=Reason.INSTALL_FAILED, message=str(error), error=error)
     if said == "ok" and facts.status in STOPPED:
@@ -77,6 +82,12 @@ def judge(facts: Facts) -> Shutdown | None:
     if facts.alive:
         return _silent(facts, said) if facts.late else None
     return _lost(facts)
+
+
+def failed_builder(vm: BuilderVm, verdict: Shutdown) -> dict[str, Any]:
+    """What the ledger keeps of a builder that failed."""
+    error = verdict.error.model_dump(mode="json") if verdict.error else None
+    return {"builder": vm.name, "zone": vm.zone, "message": verdict.message, "error": error}
 
 
 def _silent(facts: Facts, said: str | None) -> Shutdown:
@@ -87,22 +98,31 @@ def _silent(facts: Facts, said: str | None) -> Shutdown:
 
 def _lost(facts: Facts) -> Shutdown:
     """Not running and no success said: who ended it?"""
-    ended = "is gone" if facts.status is None else f"is {facts.status}"
+    taken = _taken_away(facts)
+    if taken is not None:
+        return taken
+    gone = facts.status is None
     for happening in facts.happenings:
-        reason = _reason(happening, gone=facts.status is None)
-        if reason is not None:
-            by = f" by {happening.by}" if happening.by else ""
-            return Shutdown(reason=reason, message=f"{facts.name} {ended} ({happening.kind}{by})")
-    reason = Reason.VANISHED if facts.status is None else Reason.STOPPED_SILENTLY
-    return Shutdown(reason=reason, message=f"{facts.name} {ended}")
+        if happening.kind in _BY_SOMEBODY:
+            mine = Reason.VANISHED if gone else Reason.STOPPED_BY_SOMEBODY
+            over = happening.by.split("@")[0] == _SYSTEM
+            return _ended(facts, Reason.RUN_TIME_OVER if over else mine, happening)
+    return _ended(facts, Reason.VANISHED if gone else Reason.STOPPED_SILENTLY)
 
 
-def _reason(happening: Happening, gone: bool) -> Reason | None:
-    if happening.kind in _BY_COMPUTE_ENGINE:
-        return _BY_COMPUTE_ENGINE[happening.kind]
-    if happening.kind in _BY_SOMEBODY:
-        return Reason.VANISHED if gone else Reason.STOPPED_BY_SOMEBODY
+def _taken_away(facts: Facts) -> Shutdown | None:
+    """By Compute Engine itself, whatever was done to the machine afterwards."""
+    for happening in facts.happenings:
+        if happening.kind in _BY_COMPUTE_ENGINE:
+            return _ended(facts, _BY_COMPUTE_ENGINE[happening.kind], happening)
     return None
+
+
+def _ended(facts: Facts, reason: Reason, how: Happening | None = None) -> Shutdown:
+    ended = "is gone" if facts.status is None else f"is {facts.status}"
+    by = f" by {how.by}" if how and how.by else ""
+    told = f" ({how.kind}{by})" if how else ""
+    return Shutdown(reason=reason, message=f"{facts.name} {ended}{told}")
 
 
 def _error(facts: Facts) -> GuestError:

@@ -10,6 +10,8 @@ from bakehouse.cloud.triggers import MachineTrigger
 class ShutdownTrigger(MachineTrigger):
     """Until the judge knows how the builder ended."""
 
+    needs = ("result", "manifest")
+
     def settled(self, facts: Facts) -> bool:
         """The verdict itself is given, and explained, by the task."""
         return judge(facts) is not None

@@ -1,34 +1,46 @@
-"""Reads that have no list call (serial output, guest attributes) share one budget per project.
+"""Reads of waiting triggers share one budget per project: no minute has more of them.
 
-Each reader gets the next free moment in turn, so a log may lag but nobody starves.
+List calls are few and serve everybody: they go at once and count. Serial output and guest
+attributes have no list call and wait their turn: first what somebody's verdict hangs on, then the
+logs, which may lag. Nobody starves: among the logs, who has waited longest is next.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+BURST = 6  # reads that go at once after a quiet while; they are taken off the steady rate
 
 
 class ReadBudget:
     """Hands out moments at a steady rate, with a small burst for the first ones."""
 
-    _all: ClassVar[dict[tuple[int, str], ReadBudget]] = {}  # one for each event loop of the process
+    _all: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ReadBudget]]] = (
+        WeakKeyDictionary()
+    )  # one for each event loop: a triggerer has one
 
     def __init__(self, per_minute: float, burst: int, clock: Callable[[], float]) -> None:
         self.spacing = 60.0 / per_minute
         self._ahead = burst * self.spacing
         self._clock = clock
         self._next = clock() - self._ahead
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._patient: deque[asyncio.Future[None]] = deque()
+        self._serving: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, project: str, per_minute: float) -> ReadBudget:
-        """The budget of a project in this event loop (one in a triggerer)."""
+        """The budget of a project in this event loop, `per_minute` in any minute whatever."""
         loop = asyncio.get_running_loop()
-        key = (id(loop), project)
-        if key not in cls._all:
-            cls._all[key] = cls(per_minute, burst=20, clock=loop.time)
-        return cls._all[key]
+        mine = cls._all.setdefault(loop, {})
+        if project not in mine:
+            burst = min(BURST, int(per_minute / 4))
+            mine[project] = cls(per_minute - burst - 1, burst, loop.time)
+        return mine[project]
 
     def reserve(self) -> float:
         """Take the next moment; the seconds until it."""
@@ -37,6 +49,21 @@ class ReadBudget:
         self._next = moment + self.spacing
         return max(0.0, moment - now)
 
-    async def turn(self) -> None:
-        """Wait for one's turn."""
-        await asyncio.sleep(self.reserve())
+    async def turn(self, *, urgent: bool = False) -> None:
+        """Wait for one's turn; who is urgent goes before all who are not."""
+        mine = asyncio.get_running_loop().create_future()
+        (self._urgent if urgent else self._patient).append(mine)
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+        await mine
+
+    async def _serve(self) -> None:
+        """One moment after the other, each to whoever is first when it has come."""
+        while self._urgent or self._patient:
+            await asyncio.sleep(self.reserve())
+            queue = self._urgent or self._patient
+            while queue:
+                first = queue.popleft()
+                if not first.done():  # else it was cancelled meanwhile
+                    first.set_result(None)
+                    break

@@ -25,6 +25,7 @@ from bakehouse.errors import StopEverything, TryAgain
 
 Resource = dict[str, Any]
 
+PAGE = 500  # the most that one list call answers
 CALL_TIMEOUT = 30  # seconds for one HTTP exchange; every operation is waited for elsewhere
 READ_RETRIES = 2  # of the client itself, for reads only
 LOST = (OSError, HTTPException, HttpLib2Error, GoogleAuthError)  # no answer came back
@@ -93,7 +94,7 @@ class Calls(GoogleBaseHook):
 
     def _pages(self, list_: Any, next_: Any, doing: str, **query: Any) -> list[Resource]:
         found: list[Resource] = []
-        call = list_(**{"project": self.project, "maxResults": 500, **query})
+        call = list_(**{"project": self.project, "maxResults": PAGE, **query})
         while call is not None:
             page = self._read(call, doing)
             found += page.get("items", [])
@@ -103,7 +104,7 @@ class Calls(GoogleBaseHook):
     def _scopes(self, api: Any, kind: str, filter_: str = "") -> list[Resource]:
         """Everything of a kind that matches, in whatever zone; all of it without a filter."""
         found: list[Resource] = []
-        call = api.aggregatedList(project=self.project, maxResults=500, filter=filter_ or None)
+        call = api.aggregatedList(project=self.project, maxResults=PAGE, filter=filter_ or None)
         while call is not None:
             page = self._read(call, f"list {kind} everywhere")
             for scope in page.get("items", {}).values():

@@ -78,7 +78,7 @@ _BY_CODE: Mapping[str, tuple[Next, float]] = {
     "BACKEND_ERROR": (Next.TRY_AGAIN, 0.0),
     "SERVICE_UNAVAILABLE": (Next.TRY_AGAIN, 0.0),
 }
-_ELSEWHERE = ("POOL_EXHAUSTED", "STOCKOUT")
+_ELSEWHERE = ("POOL_EXHAUSTED", "STOCKOUT", "does not have enough resources available")
 
 
 def of_status(status: int, reason: str, message: str) -> Answer:
@@ -86,7 +86,11 @@ def of_status(status: int, reason: str, message: str) -> Answer:
     default = (Next.LOOK, 0.0) if status >= 500 else (Next.STOP, 0.0)
     next_, wait = _BY_REASON.get(reason) or _BY_STATUS.get(status) or default
     label = f"HTTP {status} {reason}".rstrip()
-    elsewhere = any(word in message for word in _ELSEWHERE)
+    elsewhere = any(word in f"{reason} {message}" for word in _ELSEWHERE)
+    if elsewhere:
+        next_ = (
+            Next.TRY_AGAIN
+        )  # a 503 as well: refused, so nothing was made and nothing to look for
     return Answer(next_, f"{message} ({label})", wait, elsewhere, reason)
 
 
@@ -117,5 +121,5 @@ def of_operation(operation: Mapping[str, Any]) -> Answer | None:
         known = of_status(status or 400, "", message)
         # The operation has ended: whether it happened is known, nothing is left to look for.
         next_, wait = (Next.TRY_AGAIN if known.next is Next.LOOK else known.next), known.wait
-    elsewhere = any(word in code for word in _ELSEWHERE)
+    elsewhere = any(word in f"{code} {message}" for word in _ELSEWHERE)
     return Answer(next_, f"{message} ({code or status})", wait, elsewhere, code)

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from bakehouse.cloud.operations import Happening
 
-ALIVE = frozenset({"PROVISIONING", "STAGING", "RUNNING", "STOPPING", "PENDING_STOP", "REPAIRING"})
+UNKNOWN = "UNKNOWN"  # no answer yet: taken for alive until the deadline
+ALIVE = frozenset(
+    {"PROVISIONING", "STAGING", "RUNNING", "STOPPING", "PENDING_STOP", "REPAIRING", UNKNOWN}
+)
 TAIL_LINES = 50
 
 
@@ -39,3 +42,9 @@ class Facts(BaseModel):
         """`ok` or `failed`, said by serial line; the attributes are the judge's own to read."""
         value = self.last("result")
         return value if value in {"ok", "failed"} else None
+
+    def with_tail(self, what: str) -> str:
+        """The error of a task: what went wrong, and below it the last lines of the machine."""
+        if not self.tail:
+            return what
+        return "\n".join([what, f"The last {len(self.tail)} lines of {self.name}:", *self.tail])

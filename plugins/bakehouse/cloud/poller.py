@@ -1,4 +1,4 @@
-"""One list call for all waiting triggers of a triggerer: per connection, kind, zone and tick."""
+"""One list call for all waiting triggers of a triggerer: per project, kind, zone and tick."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from bakehouse.cloud.budget import ReadBudget
+from bakehouse.cloud.calls import PAGE
 from bakehouse.cloud.hook import hook_of
+from bakehouse.errors import StopEverything
 
 Resource = Mapping[str, Any]
 Fetch = Callable[[], Iterable[Resource]]
@@ -19,6 +22,48 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0  # seconds between ticks after repeated errors
 OURS = "labels.bakehouse-run:*"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One project as a trigger reaches it. Connections of one project share its reads."""
+
+    conn_id: str
+    project: str
+    endpoint: str | None
+    interval: float  # seconds between two looks
+    reads_per_minute: float
+
+    @classmethod
+    async def of(cls, conn_id: str) -> Cloud:
+        """Read from the connection, in a thread."""
+        return await asyncio.to_thread(cls._of, conn_id)
+
+    @classmethod
+    def _of(cls, conn_id: str) -> Cloud:
+        hook = hook_of(conn_id)
+        return cls(conn_id, hook.project, hook.endpoint, hook.poll_interval, hook.reads_per_minute)
+
+    @property
+    def budget(self) -> ReadBudget:
+        """The project's, in this event loop; the first connection says how big it is."""
+        return ReadBudget.of(f"{self.endpoint or ''}/{self.project}", self.reads_per_minute)
+
+    def instances(self, zone: str) -> Poller:
+        """Names and states of Bakehouse's instances of a zone."""
+        return self._poller(
+            "instances", zone, lambda: hook_of(self.conn_id).instance_states(zone, OURS)
+        )
+
+    def operations(self, zone: str | None) -> Poller:
+        """The newest operations of a zone, or the global ones."""
+        return self._poller("operations", zone, lambda: hook_of(self.conn_id).operations(zone))
+
+    def _poller(self, kind: str, zone: str | None, fetch: Fetch) -> Poller:
+        key = (kind, self.endpoint, self.project, zone)
+        poller = Poller.of(key, fetch, self.interval, self.budget.reserve)
+        poller.ways.setdefault(self.conn_id, fetch)
+        return poller
 
 
 @dataclass(frozen=True)
@@ -32,13 +77,22 @@ class Tick:
 class Poller:
     """Calls `fetch` once a tick while anybody waits, in a thread of its own, and wakes them all.
 
-    An error is handed over like an answer: one bad tick must not fail every waiting task.
+    An error is handed over like an answer: one bad tick must not fail every waiting task. `ways`
+    are the fetches of other connections to the same project, tried when this one is refused.
     """
 
     _all: ClassVar[dict[Hashable, Poller]] = {}  # one for each event loop of the process
 
-    def __init__(self, key: Hashable, fetch: Fetch, interval: float) -> None:
+    def __init__(
+        self,
+        key: Hashable,
+        fetch: Fetch,
+        interval: float,
+        spend: Callable[[], object] = lambda: None,
+    ) -> None:
         self.key, self.fetch, self.interval = key, fetch, interval
+        self.ways: dict[str, Fetch] = {}
+        self._spend = spend  # called once for each call, that is for each page
         self._next: asyncio.Future[Tick] | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting = 0
@@ -46,12 +100,18 @@ class Poller:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bakehouse-poll")
 
     @classmethod
-    def of(cls, key: Hashable, fetch: Fetch, interval: float) -> Poller:
+    def of(
+        cls,
+        key: Hashable,
+        fetch: Fetch,
+        interval: float,
+        spend: Callable[[], object] = lambda: None,
+    ) -> Poller:
         """The poller of this key in this event loop (tests and dag.test() use many loops)."""
         at = (id(asyncio.get_running_loop()), key)
         poller = cls._all.get(at)
         if poller is None:
-            poller = cls._all[at] = cls(at, fetch, interval)
+            poller = cls._all[at] = cls(at, fetch, interval, spend)
         return poller
 
     async def next(self) -> Tick:
@@ -89,24 +149,31 @@ class Poller:
                 return
 
     async def _look(self) -> Tick:
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._thread, lambda: list(self.fetch()))
+            return await self._ask(self.fetch)
+        except StopEverything as refused:
+            return await self._another_way(refused)
         except Exception as error:  # whatever it is, every waiter hears of it and goes on waiting
             log.warning("poll failed: %s", error)
             return Tick(error=error)
+
+    async def _another_way(self, refused: Exception) -> Tick:
+        """A connection may see less of a project than another one that waits for the same."""
+        for conn_id, way in [(c, w) for c, w in self.ways.items() if w is not self.fetch]:
+            try:
+                tick = await self._ask(way)
+            except Exception as error:
+                log.warning("poll by %s failed: %s", conn_id, error)
+            else:
+                self.fetch = way
+                return tick
+        log.warning("poll failed: %s", refused)
+        return Tick(error=refused)
+
+    async def _ask(self, fetch: Fetch) -> Tick:
+        self._spend()
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._thread, lambda: list(fetch()))
+        for _ in range(PAGE, len(found), PAGE):
+            self._spend()
         return Tick(items={str(item["name"]): item for item in found})
-
-
-def instances(conn_id: str, zone: str, interval: float) -> Poller:
-    """Bakehouse's instances of a zone."""
-    return Poller.of(
-        ("instances", conn_id, zone), lambda: hook_of(conn_id).instances(zone, OURS), interval
-    )
-
-
-def operations(conn_id: str, zone: str | None, interval: float) -> Poller:
-    """The newest operations of a zone, or the global ones."""
-    return Poller.of(
-        ("operations", conn_id, zone), lambda: hook_of(conn_id).operations(zone), interval
-    )

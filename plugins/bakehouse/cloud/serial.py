@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>c78])|[\x00-\x08\x0b-\x1f\x7f]")
@@ -19,23 +19,25 @@ class Chunk:
     lines: tuple[str, ...]
     next: int
     lost: int = 0  # bytes that the ring had dropped before they were read
+    rest: str = field(default="", compare=False)  # read, and not among the lines
 
 
 def split(answer: Mapping[str, Any], asked: int, limit: int, last: bool = False) -> Chunk:
     """At most `limit` whole lines of a getSerialPortOutput answer; the rest waits.
 
-    An unfinished line stays unread unless this is the last read.
+    An unfinished line stays unread unless this is the last read. Offsets are counted from the
+    answer's end, which Compute Engine names: a byte that is no UTF-8 comes as another character.
     """
     start = int(answer.get("start", asked))
     text = str(answer.get("contents", ""))
+    end = int(answer.get("next", start + len(text.encode())))
     # Keep \r: it belongs to the offset, and is dropped only from what is shown.
-    pieces = text.split("\n")
-    whole, rest = pieces[:-1], pieces[-1]
-    taken = whole[:limit]
-    used = sum(len(piece.encode()) + 1 for piece in taken)
-    if len(taken) == len(whole) and last and rest:
-        taken, used = [*taken, rest], used + len(rest.encode())
-    return Chunk(tuple(clean(t) for t in taken), start + used, max(0, start - asked))
+    pieces = text.split("\n", limit)
+    taken, rest = pieces[:-1], pieces[-1]
+    if last and rest and "\n" not in rest and len(taken) < limit:
+        taken, rest = [*taken, rest], ""
+    at = end - len(rest.encode())
+    return Chunk(tuple(clean(t) for t in taken), at, max(0, start - asked), rest)
 
 
 def clean(line: str) -> str:

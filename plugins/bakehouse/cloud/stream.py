@@ -13,6 +13,7 @@ from bakehouse.cloud.facts import TAIL_LINES
 from bakehouse.errors import StopEverything, TryAgain
 
 LINES_A_TICK = 500
+PAUSE = 0.2  # seconds between two batches of one answer: no log writes faster than that
 TAIL_BYTES = 65_536
 
 Read = Callable[[int], dict[str, Any]]  # blocking: start -> {contents, start, next}
@@ -24,6 +25,7 @@ class SerialStream:
     """Reads from `offset` on, shows each line once, and saves the offset after each batch.
 
     A kill between showing and saving repeats at most one batch; nothing else repeats or loses.
+    `heard` is set when the guest has said something structured since it was last cleared.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class SerialStream:
         self._nonce, self._budget, self.offset = nonce, budget, offset
         self.said: list[dict[str, Any]] = []
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.heard = asyncio.Event()
+        self._missed = offset > 0  # what an earlier triggerer has shown is not known here
         self._busy = asyncio.Lock()
 
     async def follow(self, interval: float) -> None:
@@ -47,11 +51,19 @@ class SerialStream:
         """Cancel `follow` between two batches, then show what is left, unfinished line included."""
         async with self._busy:
             following.cancel()
-        while await self._pump(last=True):
-            pass
+        await self.catch_up(last=True)
+
+    async def catch_up(self, *, last: bool) -> None:
+        """Show all that there is now, before any log that can wait; `last`: it will not go on."""
+        async with self._busy:
+            await self._budget.turn(urgent=True)
+            await self._pump(last)
+        if self._missed:
+            await self.recall()
 
     async def recall(self) -> None:
         """Read the end once more: what the guest said before a restart of the triggerer."""
+        await self._budget.turn(urgent=True)
         answer = await self._ask(-TAIL_BYTES)
         lines = serial.split(answer, 0, 10_000, last=True).lines
         known = {str(line) for line in self.said}
@@ -59,17 +71,25 @@ class SerialStream:
         if len(lines) > len(self.tail):
             shown = (serial.shown(line) for line in lines if line)
             self.tail = deque(shown, maxlen=TAIL_LINES)
+        self._missed = self._missed and not answer
 
-    async def _pump(self, last: bool) -> bool:
-        answer = await self._ask(self.offset)
-        chunk = serial.split(answer, self.offset, LINES_A_TICK, last)
-        # in a thread: the log pipe is a blocking socket, and a full one would stop every trigger
-        await asyncio.to_thread(self._show, chunk)
-        moved = chunk.next != self.offset and bool(answer)
-        if moved:
+    async def _pump(self, last: bool) -> None:
+        """One answer, batch by batch."""
+        answer, known = await self._ask(self.offset), len(self.said)
+        while answer:
+            chunk = serial.split(answer, self.offset, LINES_A_TICK, last)
+            # in a thread: the log pipe is a blocking socket; a full one would stop every trigger
+            await asyncio.to_thread(self._show, chunk)
+            if len(self.said) > known:
+                self.heard.set()
+            if chunk.next == self.offset:
+                return
             self.offset = chunk.next
             await self._save(self.offset)
-        return moved
+            if "\n" not in chunk.rest and not (last and chunk.rest):
+                return
+            answer = {**answer, "start": self.offset, "contents": chunk.rest}
+            await asyncio.sleep(PAUSE)
 
     async def _ask(self, start: int) -> dict[str, Any]:
         try:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from bakehouse import comms
-from bakehouse.cloud import operations, poller
-from bakehouse.cloud.budget import ReadBudget
-from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.hook import ComputeHook, hook_of
+from bakehouse.cloud import operations
+from bakehouse.cloud.facts import UNKNOWN, Facts
+from bakehouse.cloud.hook import hook_of
+from bakehouse.cloud.operations import Happening
+from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.stream import SerialStream
 from bakehouse.errors import StopEverything, TryAgain
 
 # A trigger that fires while the executor still reports the deferring process as done makes
 # Airflow 3.3 fail a healthy task; nothing we wait for ends sooner anyway.
 FIRST_LOOK = 1.5
+OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself
 
 
@@ -43,10 +45,6 @@ class CloudTrigger(BaseTrigger):
         """What the trigger fires."""
         return TriggerEvent({**payload, "kept": self.kept})
 
-    async def _interval(self) -> float:
-        conn_id = self._arguments["conn_id"]
-        return await asyncio.to_thread(lambda: hook_of(conn_id).poll_interval)
-
 
 class OperationTrigger(CloudTrigger):
     """Waits until an operation is DONE.
@@ -64,19 +62,20 @@ class OperationTrigger(CloudTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         await asyncio.sleep(FIRST_LOOK)
-        interval = await self._interval()
+        cloud = await Cloud.of(self.conn_id)
         while time.time() < self.deadline:
-            tick = await poller.operations(self.conn_id, self.zone, interval).next()
+            tick = await cloud.operations(self.zone).next()
             if tick.error is not None:
                 continue
-            found = tick.items.get(self.name) or await self._alone()
+            found = tick.items.get(self.name) or await self._alone(cloud)
             if found is None or operations.verdict(found) is not None:
                 yield self.event(operation=dict(found) if found else None)
                 return
         yield self.event(operation=None, late=True)
 
-    async def _alone(self) -> dict[str, Any] | None:
+    async def _alone(self, cloud: Cloud) -> dict[str, Any] | None:
         """Older than the newest 500: asked for by name."""
+        await cloud.budget.turn(urgent=True)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).operation(self.zone, self.name)
         )
@@ -94,13 +93,12 @@ class GoneTrigger(CloudTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         await asyncio.sleep(FIRST_LOOK)
-        interval = await self._interval()
-        left = self.machines
+        cloud, left = await Cloud.of(self.conn_id), self.machines
         while left and time.time() < self.deadline:
-            ticks = {z: await poller.instances(self.conn_id, z, interval).next() for z in left}
+            ticks = await asyncio.gather(*(cloud.instances(zone).next() for zone in left))
             left = {
                 zone: names
-                for zone, tick in ticks.items()
+                for zone, tick in zip(left, ticks, strict=True)
                 if (names := [n for n in left[zone] if tick.error or n in tick.items])
             }
         yield self.event(left=sorted(name for names in left.values() for name in names))
@@ -111,6 +109,9 @@ class MachineTrigger(CloudTrigger):
 
     A subclass says when it has (`settled`); the event is `{"facts": Facts as JSON}`.
     """
+
+    # what its task needs to know: guest attributes are read for what the serial port has not said
+    needs: ClassVar[tuple[str, ...]] = ("result",)
 
     def __init__(
         self, *, conn_id: str, zone: str, name: str, nonce: str, deadline: float, **other: Any
@@ -127,59 +128,90 @@ class MachineTrigger(CloudTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         await asyncio.sleep(FIRST_LOOK)
-        interval = await self._interval()
-        stream = await self._stream()
-        following = asyncio.create_task(stream.follow(interval))
+        cloud = await Cloud.of(self.conn_id)
+        stream = await self._stream(cloud)
+        following = asyncio.create_task(stream.follow(cloud.interval * OF_A_TICK))
         try:
-            facts = await self._watch(stream, interval)
-            await stream.stop(following)
+            facts = await self._watch(cloud, stream)
+            following.cancel()
             yield self.event(facts=facts.model_dump(mode="json"))
         finally:
             following.cancel()
 
-    async def _watch(self, stream: SerialStream, interval: float) -> Facts:
-        status: str | None = ""
+    async def _watch(self, cloud: Cloud, stream: SerialStream) -> Facts:
+        status: str | None = UNKNOWN
         while True:
-            tick = await poller.instances(self.conn_id, self.zone, interval).next()
-            if tick.error is not None and time.time() < self.deadline:
-                continue
-            found = tick.items.get(self.name)
-            seen = str(found["status"]) if found else None
-            if seen != status and tick.error is None:
-                await asyncio.to_thread(self.log.info, "%s is %s", self.name, seen or "gone")
-                status = seen
+            tick = await self._news(cloud, stream)
+            if tick is not None and tick.error is None:
+                found = tick.items.get(self.name)
+                seen = str(found["status"]) if found else None
+                if seen != status:
+                    await asyncio.to_thread(self.log.info, "%s is %s", self.name, seen or "gone")
+                    status = seen
             facts = self._facts(status, stream)
-            if facts.late or not facts.alive or facts.result:
-                closer = await self._closer_look(stream)
+            if self.settled(facts):
+                closer = await self._closer_look(cloud, stream, facts)
                 if closer is not None and self.settled(closer):
                     return closer
+
+    async def _news(self, cloud: Cloud, stream: SerialStream) -> Tick | None:
+        """The next tick, or None when the guest has said something before it."""
+        tick = asyncio.ensure_future(cloud.instances(self.zone).next())
+        heard = asyncio.ensure_future(stream.heard.wait())
+        try:
+            await asyncio.wait({tick, heard}, return_when=asyncio.FIRST_COMPLETED)
+            stream.heard.clear()
+            return tick.result() if tick.done() else None
+        finally:
+            tick.cancel()
+            heard.cancel()
 
     def _facts(self, status: str | None, stream: SerialStream) -> Facts:
         late = time.time() >= self.deadline
         return Facts(name=self.name, status=status, said=tuple(stream.said), late=late)
 
-    async def _closer_look(self, stream: SerialStream) -> Facts | None:
-        """Everything there is to know, or None when Compute Engine does not answer."""
-        await stream.recall()
+    async def _closer_look(self, cloud: Cloud, stream: SerialStream, facts: Facts) -> Facts | None:
+        """Everything there is to know, or None when Compute Engine does not answer in time.
+
+        Past the deadline the verdict is given on what is known.
+        """
         try:
-            seen = await asyncio.to_thread(self._read_all)
+            known = facts.status not in {None, UNKNOWN}
+            status = facts.status if known else await self._status(cloud)
+            await stream.catch_up(last=facts.late or not facts.alive)
+            seen = self._facts(status, stream)
+            attributes = await self._attributes(cloud, seen) if status else {}
+            happenings = () if seen.result == "ok" else await self._happenings(cloud)
         except (TryAgain, StopEverything) as error:
             await asyncio.to_thread(self.log.warning, "%s", error)
-            return None
-        facts = self._facts(seen["status"], stream)
-        return facts.model_copy(update={**seen, "tail": tuple(stream.tail)})
+            return facts.model_copy(update={"tail": tuple(stream.tail)}) if facts.late else None
+        more = {"attributes": attributes, "happenings": happenings, "tail": tuple(stream.tail)}
+        return seen.model_copy(update=more)
 
-    def _read_all(self) -> dict[str, Any]:
-        hook = hook_of(self.conn_id)
-        found = hook.instance(self.zone, self.name)
-        return {
-            "status": str(found["status"]) if found else None,
-            "attributes": hook.guest_attributes(self.zone, self.name) if found else {},
-            "happenings": operations.happenings(hook.operations(self.zone), self.name),
-        }
+    async def _status(self, cloud: Cloud) -> str | None:
+        """Not in the list: asked for by name, as a label may have been taken off."""
+        await cloud.budget.turn(urgent=True)
+        found = await asyncio.to_thread(
+            lambda: hook_of(self.conn_id).instance(self.zone, self.name)
+        )
+        return str(found["status"]) if found else None
 
-    async def _stream(self) -> SerialStream:
-        hook: ComputeHook = await asyncio.to_thread(hook_of, self.conn_id)
+    async def _attributes(self, cloud: Cloud, facts: Facts) -> dict[str, str]:
+        if all(facts.last(key) is not None for key in self.needs):
+            return {}
+        await cloud.budget.turn(urgent=True)
+        return await asyncio.to_thread(
+            lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
+        )
+
+    async def _happenings(self, cloud: Cloud) -> tuple[Happening, ...]:
+        """From a list that all share which have lost a machine at this tick."""
+        tick = await cloud.operations(self.zone).next()
+        if tick.error is not None:
+            raise TryAgain(f"what happened to {self.name} is not known yet: {tick.error}")
+        return operations.happenings(tick.items.values(), self.name)
+
+    async def _stream(self, cloud: Cloud) -> SerialStream:
         ti = self.task_instance  # None in dag.test(), where nothing outlives this trigger
         offset = int(await comms.get_xcom(ti, OFFSET) or 0) if ti else 0
         if offset:
@@ -194,8 +226,6 @@ class MachineTrigger(CloudTrigger):
             emit=self.log.info,
             save=save,
             nonce=self.nonce,
-            budget=ReadBudget.of(
-                await asyncio.to_thread(lambda: hook.project), hook.reads_per_minute
-            ),
+            budget=cloud.budget,
             offset=offset,
         )

@@ -10,6 +10,7 @@ taken as passed. A test says how a machine shall behave by vars of its recipe, `
 or by an instance attribute `instant-<knob>`, which wins:
 
     install_seconds  how long installing takes, in the server's time (0)
+    install_lines    so many lines on the serial port meanwhile, numbered from 1 (0)
     boot_seconds     from start to ready (0.2)
     fail_install     install.sh fails with this message
     silent           true: the builder powers off without saying how it went
@@ -134,7 +135,7 @@ async def install(guest: Guest) -> None:
         raise InstallFailed(problem("bake.sh", f"no payload: {broken!r}")) from broken
     await stage(guest, "boot")
     await stage(guest, "install")
-    await guest.vm.sleep(float(guest.knob("install_seconds", "0")))
+    await work(guest)
     if message := guest.knob("fail_install"):
         raise InstallFailed(problem("install.sh", message))
     put_in_place(guest.disk, files, guest.facts)
@@ -142,6 +143,17 @@ async def install(guest: Guest) -> None:
     guest.say(manifest=manifest)
     await guest.put("manifest", manifest)
     await stage(guest, "generalise")
+
+
+async def work(guest: Guest) -> None:
+    """As long as an install takes, and as chatty."""
+    seconds = float(guest.knob("install_seconds") or 0)
+    lines = int(guest.knob("install_lines") or 0)
+    steps = max(1, min(lines, 100))
+    for step in range(steps):
+        for number in range(step * lines // steps, (step + 1) * lines // steps):
+            guest.vm.serial(f"Setting up package {number + 1} of {lines}\n")
+        await guest.vm.sleep(seconds / steps)
 
 
 async def stage(guest: Guest, name: str) -> None:

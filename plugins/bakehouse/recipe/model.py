@@ -134,6 +134,9 @@ class Builder(Frozen):
     install_deadline_minutes: int = Field(
         default=45, ge=1, le=1_380, description="minutes the installing may take"
     )
+    keep_builder_on_failure: Duration | None = Field(
+        default=None, description="how long a failed builder stays for a look, such as 24h"
+    )
     wait_for_slot: Duration = Field(
         default=timedelta(hours=6), description="for its turn among the project's builders, as 6h"
     )

@@ -13,9 +13,9 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from bakehouse.cloud import operations, poller
-from bakehouse.cloud.budget import ReadBudget
+from bakehouse.cloud import operations
 from bakehouse.cloud.hook import hook_of, request_id
+from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.triggers import FIRST_LOOK, CloudTrigger
 from bakehouse.errors import NotNow, StopEverything, TryAgain
 from bakehouse.rollout import replace
@@ -75,33 +75,30 @@ class SwapTrigger(CloudTrigger):
             yield self.event(**self._result(state, time.time() - begun))
 
     async def _walk(self) -> State:
-        hook = await asyncio.to_thread(hook_of, self.conn_id)
-        interval = await asyncio.to_thread(lambda: hook.poll_interval)
-        project = await asyncio.to_thread(lambda: hook.project)
-        budget = ReadBudget.of(project, hook.reads_per_minute)
+        cloud = await Cloud.of(self.conn_id)
         errors = 0
         while time.time() < self.deadline:
             try:
-                await budget.turn()
-                if await self._turn(interval):
+                await cloud.budget.turn(urgent=True)  # before any log: a member may be down
+                if await self._turn(cloud):
                     errors = 0
             except NotNow as blocked:
                 await self._wait_out(blocked)
             except (TryAgain, StopEverything) as error:
                 errors += 1
-                await self._pause(error, errors, interval)
+                await self._pause(error, errors, cloud.interval)
             if self._state in FINAL:
                 return self._state
         raise TryAgain(f"{self.swap.member} is still {self._state} at the deadline")
 
-    async def _turn(self, interval: float) -> bool:
+    async def _turn(self, cloud: Cloud) -> bool:
         """Look and do the one step that is due; True when the member has moved on."""
         moved = await self._look()
         step = STEP[self._state] if self._state else Step.WAIT
         if step is Step.WAIT:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(cloud.interval)
         elif step is not Step.END:
-            await self._do(step, interval)
+            await self._do(step, cloud)
         return moved
 
     async def _look(self) -> bool:
@@ -115,16 +112,16 @@ class SwapTrigger(CloudTrigger):
             await self._tell("%s is %s", self.swap.member, state)
         return moved
 
-    async def _do(self, step: Step, interval: float) -> None:
+    async def _do(self, step: Step, cloud: Cloud) -> None:
         request_id = self._request_id(step)
         await self._tell("%s: %s", self.swap.member, step)
         operation = await asyncio.to_thread(
             lambda: replace.perform(hook_of(self.conn_id), step, self.swap, request_id)
         )
         if operation is not None:
-            await self._wait_for(operation, interval)
+            await self._wait_for(operation, cloud)
 
-    async def _wait_for(self, operation: dict[str, Any], interval: float) -> None:
+    async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
         zone, name = operations.zone_of(operation), str(operation["name"])
         ended = operations.verdict(operation)
         for pause in AT_FIRST:
@@ -133,7 +130,7 @@ class SwapTrigger(CloudTrigger):
             await asyncio.sleep(pause)
             ended = await self._ended(zone, name)
         while ended is None and time.time() < self.deadline:
-            tick = await poller.operations(self.conn_id, zone, interval).next()
+            tick = await cloud.operations(zone).next()
             found = tick.items.get(name)
             if tick.error is None:
                 ended = operations.verdict(found) if found else await self._ended(zone, name)

@@ -114,17 +114,15 @@ class SmokeTest(SlotStep):
         One that was promoted before, and is only tested again, keeps its state: taking it out of
         use is a person's decision (the DAG `revoke`).
         """
-        for line in facts.tail:
-            self.log.error("%s", line)
         image = self.compute.image(plan.image_name)
         state = ((image or {}).get("labels") or {}).get(labels.STATE)
         if state in labels.FINAL:
-            raise StopEverything(f"{plan.image_name} is {state} and fails now: {verdict.message}")
+            said = f"{plan.image_name} is {state} and fails now: {verdict.message}"
+            raise StopEverything(facts.with_tail(said))
         if image is not None:
             until = datetime.now(UTC) + self.rendered(plan).recipe.image.keep.failed
             expires = str(int(until.timestamp()))
             self.compute.label_image(image, {labels.STATE: labels.FAILED, labels.EXPIRES: expires})
             self.log.info("%s stays for a look until %s", plan.image_name, clock(until))
-        raise StopEverything(
-            f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
-        )
+        said = f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
+        raise StopEverything(facts.with_tail(said))

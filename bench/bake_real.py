@@ -1,0 +1,213 @@
+"""What a bake costs on real machines, looked at from outside; the figures are bake.py's."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bakehouse.local import machines
+from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.gce_api import Compute, ComputeError
+from bakehouse.local.testbed import Testbed, testbed
+
+PROJECT = Path(__file__).resolve().parent.parent
+AT_BOOT = Path(__file__).with_name("install_at_boot.sh")
+ZONE = "zones/us-central1-a"
+BAKE_DEADLINE = 1800.0  # seconds
+READY_DEADLINE = 900.0
+LOOK_EVERY = 0.25
+
+
+class CannotMeasure(RuntimeError):
+    """This machine, or this run, gives no figure; the message says why."""
+
+
+@dataclass
+class Bake:
+    """One run: epoch seconds of what can be seen from outside."""
+
+    triggered: float = 0.0
+    ended: float = 0.0
+    builder_on: float = 0.0
+    builder_off: float = 0.0
+    smoke_on: float = 0.0
+    smoke_done: float = 0.0
+
+    @property
+    def builder(self) -> float:
+        """Seconds from power on to power off."""
+        return self.builder_off - self.builder_on
+
+    @property
+    def smoke(self) -> float:
+        """Seconds from power on until it has said how it went."""
+        return self.smoke_done - self.smoke_on
+
+    @property
+    def wall(self) -> float:
+        """Seconds from the trigger to the run's end."""
+        return self.ended - self.triggered
+
+    def parts(self) -> dict[str, float]:
+        """Where the seconds went."""
+        return {
+            "wall": self.wall,
+            "before_builder": self.builder_on - self.triggered,
+            "builder": self.builder,
+            "between": self.smoke_on - self.builder_off,
+            "smoke": self.smoke,
+            "after_smoke": self.ended - self.smoke_done,
+        }
+
+
+@dataclass
+class Seen:
+    """Everything that the real machines are measured for, of one stack."""
+
+    bake: Bake
+    baked: float  # seconds from start to ready
+    at_boot: float
+    tasks: dict[str, float] = field(default_factory=dict)  # seconds from the trigger to its end
+
+
+@cache
+def seen() -> Seen:
+    """One stack, one bake, then one instance of the image and one that installs at boot."""
+    able, words = machines.doctor()
+    if not able:
+        raise CannotMeasure(f"no real machines here: {machines.reason(words)}")
+    with TemporaryDirectory(prefix="bench-bake-") as folder, redirect_stdout(sys.stderr):
+        machines.make_public_image(print)
+        with testbed(PROJECT, Path(folder), "qemu") as bed:
+            bake, tasks = watched_bake(bed)
+            print(json.dumps({"parts": bake.parts(), "ended": tasks}))
+            image = str(bed.compute.newest_of("web")["name"])
+            baked = ready_seconds(bed.compute, "baked", _boot_of(f"global/images/{image}"), {})
+            print(f"the image was ready after {baked:.1f} s")
+            plain = _boot_of("projects/debian-cloud/global/images/family/debian-12")
+            at_boot = ready_seconds(bed.compute, "at-boot", plain, install_metadata(bed))
+    return Seen(bake, baked, at_boot, tasks)
+
+
+def watched_bake(bed: Testbed) -> tuple[Bake, dict[str, float]]:
+    """A bake without a rollout, its machines watched."""
+    bake, over = Bake(triggered=time.time()), threading.Event()
+    watcher = threading.Thread(target=_watch, args=(bed.compute, bake, over), daemon=True)
+    watcher.start()
+    run_id = bed.airflow.trigger("bake__web", {"roll_out": False})
+    run = bed.airflow.wait("bake__web", run_id, BAKE_DEADLINE)
+    over.set()
+    watcher.join()
+    if run.state != "success" or run.end is None or not bake.smoke_done:
+        raise CannotMeasure(f"{run_id} ended {run.state}: {bed.airflow.states(*_ids(run))}")
+    bake.ended = run.end.timestamp()
+    tasks = bed.airflow.tasks(*_ids(run))
+    return bake, {t.task_id: t.end.timestamp() - bake.triggered for t in tasks if t.end}
+
+
+def _ids(run: Run) -> tuple[str, str]:
+    return run.dag_id, run.run_id
+
+
+def _watch(compute: Compute, bake: Bake, over: threading.Event) -> None:
+    """The builder's clock is its own timestamps; the smoke machine's end is its serial line."""
+    own = Compute(str(compute._client.base_url), compute.project)
+    while not over.wait(LOOK_EVERY):
+        for vm in own.listed(f"{ZONE}/instances"):
+            try:
+                _note(own, bake, vm)
+            except ComputeError:
+                continue  # deleted in between
+    own.close()
+
+
+def _note(compute: Compute, bake: Bake, vm: dict[str, Any]) -> None:
+    on, off = _epoch(vm.get("lastStartTimestamp")), _epoch(vm.get("lastStopTimestamp"))
+    if vm["labels"]["bakehouse-role"] == "builder":
+        bake.builder_on, bake.builder_off = on or bake.builder_on, off or bake.builder_off
+    elif not bake.smoke_done:
+        bake.smoke_on = on or bake.smoke_on
+        if '"checks": [' in serial(compute, vm["name"]):
+            bake.smoke_done = time.time()
+
+
+def ready_seconds(
+    compute: Compute, name: str, disk: dict[str, Any], metadata: dict[str, str]
+) -> float:
+    """From power on until the guest has said that it is healthy; the machine goes afterwards."""
+    items = {"enable-guest-attributes": "TRUE", "greeting": "hello", **metadata}
+    body = {
+        "name": name,
+        "machineType": f"{ZONE}/machineTypes/e2-small",
+        "disks": [disk],
+        "networkInterfaces": [{"network": "global/networks/default"}],
+        "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
+    }
+    compute.call("POST", f"{ZONE}/instances", json=body)
+    wait_until(_said(compute, name), READY_DEADLINE, f"{name} to be healthy", every=LOOK_EVERY)
+    now = time.time()
+    on = _epoch(compute.call("GET", f"{ZONE}/instances/{name}")["lastStartTimestamp"])
+    compute.call("DELETE", f"{ZONE}/instances/{name}")
+    return now - on
+
+
+def install_metadata(bed: Testbed) -> dict[str, str]:
+    """The same recipe without an image: its files, and a script that installs them at boot."""
+    from bakehouse.recipe.facts import BaseFacts, ImageFacts
+    from bakehouse.recipe.render import builder_metadata, render
+    from bakehouse.recipe.source import Repository, recipe_at, scripts_at
+
+    with Repository(bed.project) as found:
+        commit = found.resolve("HEAD")
+        recipe = recipe_at(found, commit.sha, "web")
+        rendered = render(recipe, commit, scripts_at(found, commit.sha, recipe))
+    facts = ImageFacts(
+        recipe="web",
+        image="none",
+        git_sha=commit.sha,
+        content_key="0" * 40,
+        base_image=BaseFacts(name="debian-12", id="1"),
+        vars=recipe.vars,
+        services=recipe.services,
+        run="bench",
+    )
+    payload = builder_metadata(rendered, facts, "0" * 32)["bakehouse-payload"]
+    return {"bakehouse-payload": payload, "startup-script": AT_BOOT.read_text(encoding="utf-8")}
+
+
+def serial(compute: Compute, name: str) -> str:
+    """All that it has written."""
+    found = compute.call("GET", f"{ZONE}/instances/{name}/serialPort", params={"port": 1})
+    return str(found["contents"])
+
+
+def _said(compute: Compute, name: str) -> Callable[[], bool]:
+    def said() -> bool:
+        try:
+            text = serial(compute, name)
+        except ComputeError:
+            return False  # not there yet
+        if '"state": "unhealthy"' in text or "INSTALL FAILED" in text:
+            raise CannotMeasure(f"{name} does not get healthy: {json.dumps(text[-2000:])}")
+        return '"state": "healthy"' in text
+
+    return said
+
+
+def _boot_of(image: str) -> dict[str, Any]:
+    initial = {"sourceImage": image, "diskSizeGb": "10"}
+    return {"boot": True, "autoDelete": True, "initializeParams": initial}
+
+
+def _epoch(stamp: str | None) -> float:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0

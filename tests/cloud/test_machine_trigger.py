@@ -1,0 +1,173 @@
+"""Waiting for a machine, with whatever Compute Engine leaves unanswered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.shutdown import judge
+from bakehouse.bake.triggers import ShutdownTrigger
+from bakehouse.cloud.facts import Facts
+from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.reasons import Reason
+from bakehouse.smoke.triggers import SmokeTrigger
+
+NONCE = "f" * 32
+OK: dict[str, Any] = {"manifest": "m"}
+
+
+def line(nonce: str = NONCE, **members: Any) -> str:
+    return f"bakehouse {json.dumps({'nonce': nonce, **members})}\n"
+
+
+class Hook:
+    """One builder as Compute Engine shows it; each call is counted, `broken` ones fail."""
+
+    project, endpoint, poll_interval, reads_per_minute = "p", None, 0.02, 60_000.0
+
+    def __init__(self) -> None:
+        self.status: str | None = "RUNNING"
+        self.text = ""
+        self.attributes: dict[str, str] = {}
+        self.done: list[dict[str, Any]] = []
+        self.listed = True
+        self.broken: dict[str, Exception] = {}
+        self.calls: Counter[str] = Counter()
+
+    def _called(self, name: str) -> None:
+        self.calls[name] += 1
+        if name in self.broken:
+            raise self.broken[name]
+
+    def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self._called("instances")
+        there = self.status is not None and self.listed
+        return [{"name": "bake-1", "status": self.status}] if there else []
+
+    def instance(self, zone: str, name: str) -> dict[str, Any] | None:
+        self._called("instance")
+        return {"status": self.status} if self.status else None
+
+    def serial_output(self, zone: str, name: str, start: int) -> dict[str, Any]:
+        self._called("serial_output")
+        data = self.text.encode()
+        start = max(0, len(data) + start) if start < 0 else start
+        return {"contents": data[start:].decode(), "start": start, "next": max(start, len(data))}
+
+    def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
+        self._called("guest_attributes")
+        return self.attributes
+
+    def operations(self, zone: str) -> list[dict[str, Any]]:
+        self._called("operations")
+        return self.done
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    found = Hook()
+    for module in ("poller", "triggers"):
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: found)
+    monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
+    return found
+
+
+async def facts_of(deadline: float = 20, kind: type[Any] = ShutdownTrigger) -> Facts:
+    trigger = kind(
+        conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + deadline
+    )
+    async with asyncio.timeout(20):
+        event = await anext(trigger.run())
+    return Facts.model_validate(event.payload["facts"])
+
+
+async def reason_of(deadline: float = 20) -> Reason:
+    verdict = judge(await facts_of(deadline))
+    assert verdict is not None
+    return verdict.reason
+
+
+async def test_12_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) -> None:
+    hook.text = line(stage="install") + line(**OK) + line(result="ok")
+    hook.status = "TERMINATED"
+    found = await facts_of()
+    assert judge(found) is not None
+    assert found.last("result") == "ok"
+    assert hook.calls["serial_output"] <= 2, "the log's own, and the last one"
+    assert not hook.calls.keys() & {"instance", "guest_attributes", "operations"}
+
+
+async def test_3_running_machines_may_be_denied_their_attributes(hook: Hook) -> None:
+    hook.broken["guest_attributes"] = StopEverything("HTTP 403")
+    hook.text = line(result="ok", checks=[{"name": "page", "ok": True}])
+    found = await facts_of(kind=SmokeTrigger)
+    assert found.status == "RUNNING"
+    assert found.last("result") == "ok"
+
+
+async def test_7_the_attribute_alone_does_where_the_serial_port_is_mute(hook: Hook) -> None:
+    hook.broken["serial_output"] = StopEverything("HTTP 403: the serial port is off")
+    hook.attributes, hook.status = {"result": "ok"}, "TERMINATED"
+    assert await reason_of() is Reason.FINISHED
+
+
+async def test_7_the_nonce_of_another_run_is_noise(hook: Hook) -> None:
+    hook.text = line("0" * 32, result="ok")
+    hook.status = "TERMINATED"
+    assert await reason_of() is Reason.STOPPED_SILENTLY
+
+
+async def test_7_a_machine_that_lost_its_label_is_not_gone(hook: Hook) -> None:
+    hook.text, hook.listed = line(**OK) + line(result="ok"), False
+    waits = asyncio.create_task(facts_of())
+    await asyncio.sleep(0.3)
+    assert not waits.done()
+    hook.status = "TERMINATED"
+    found = await waits
+    assert (found.status, hook.calls["instance"] > 1) == ("TERMINATED", True)
+
+
+async def test_7_what_happened_is_waited_for_while_operations_are_not_answered(hook: Hook) -> None:
+    hook.status, hook.broken["operations"] = None, TryAgain("HTTP 503")
+    waits = asyncio.create_task(reason_of())
+    await asyncio.sleep(0.2)
+    assert not waits.done()
+    del hook.broken["operations"]
+    hook.done = [
+        {
+            "name": "op-1",
+            "status": "DONE",
+            "operationType": "compute.instances.preempted",
+            "targetLink": "https://x/instances/bake-1",
+        }
+    ]
+    assert await waits is Reason.PREEMPTED
+
+
+async def test_7_at_the_deadline_a_verdict_is_given_on_what_is_known(hook: Hook) -> None:
+    hook.status, hook.broken["operations"] = None, TryAgain("HTTP 503")
+    assert await reason_of(deadline=0.3) is Reason.VANISHED
+
+
+async def test_7_nothing_answers_until_the_deadline(hook: Hook) -> None:
+    for name in ("instances", "instance", "operations", "serial_output", "guest_attributes"):
+        hook.broken[name] = TryAgain("HTTP 503")
+    assert await reason_of(deadline=0.3) is Reason.SILENT
+
+
+async def test_7_ok_and_still_on_is_waited_for_until_the_deadline(hook: Hook) -> None:
+    hook.text = line(**OK) + line(result="ok")
+    assert await reason_of(deadline=0.4) is Reason.SILENT
+
+
+async def test_7_what_was_said_by_attribute_counts_at_the_deadline(hook: Hook) -> None:
+    hook.broken["serial_output"] = TryAgain("HTTP 503")
+    hook.attributes = {"stage": "generalise"}
+    verdict = judge(await facts_of(deadline=0.3))
+    assert verdict is not None
+    assert "last stage: generalise" in verdict.message
