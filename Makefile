@@ -1,6 +1,6 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-distributed check test-localgce bench-localgce bench-dags screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-distributed check test-localgce bench-localgce bench-dags bench-bake screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -50,6 +50,9 @@ bench-localgce: setup  ## its figures, one line of JSON each (FIGURES=name ... f
 
 bench-dags: setup  ## what parsing 10, 100 and 500 recipes costs, and what Airflow adds to a bake
 	@.venv/bin/python bench/dags.py $(FIGURES)
+
+bench-bake: setup  ## what a bake costs: beside its machines, in calls, and a thousand at once
+	@.venv/bin/python bench/bake.py $(FIGURES)
 
 screenshots: setup  ## take the pictures of docs/operating.md again (needs chromium)
 	@.venv/bin/python docs/screenshots.py

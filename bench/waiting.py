@@ -8,7 +8,6 @@ standard input is closed, `{"mb", "mb_before", "waiting"}`, and ends.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import logging
@@ -32,8 +31,7 @@ async def wait_for(name: str, deadline: float) -> None:
 
     arguments: dict[str, Any] = {"conn_id": "google_cloud_default", "zone": ZONE, "name": name}
     trigger = ShutdownTrigger(**arguments, nonce=nonce_of(name), deadline=deadline)
-    async with contextlib.aclosing(trigger.run()) as events:
-        event = await anext(events)
+    event = await anext(trigger.run())
     said = event.payload["facts"]["said"]
     ok = any(line.get("result") == "ok" for line in said)
     print(json.dumps({"name": name, "at": time.time(), "ok": ok}), flush=True)

@@ -29,10 +29,8 @@ builder:
   tags: [builders]
   max_run_minutes: 75
   keep_builder_on_failure: 8h
-image:
-  shielded: true
-  kms_key: projects/p/locations/l/keyRings/r/cryptoKeys/k
 """  # everything that a builder can be asked to be
+KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
@@ -112,9 +110,10 @@ def repository(folder: Path) -> Path:
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
     recipe = f"base: debian-cloud/debian-12\nscripts: web\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
-    recipe += "image: {keep: {failed: 3d}}\n"
-    (folder / "include/recipes/loaf.yaml").write_text(recipe)
-    (folder / "include/recipes/bun.yaml").write_text(recipe + BUN)
+    image = "image: {keep: {failed: 3d}}\n"
+    locked = f"image: {{shielded: true, kms_key: {KEY}}}\n"
+    (folder / "include/recipes/loaf.yaml").write_text(recipe + image)
+    (folder / "include/recipes/bun.yaml").write_text(recipe + locked + BUN)
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
         subprocess.run([*git, *arguments], check=True)

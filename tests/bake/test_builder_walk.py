@@ -141,7 +141,7 @@ def test_5_a_failed_builder_is_kept_as_the_recipe_says_and_no_longer(compute: Co
     assert kept["status"] == "TERMINATED"
     assert kept["labels"]["bakehouse-state"] == "failed"
     hours = (int(kept["labels"]["expires"]) - time.time()) / 3600
-    assert 8 < hours < 8 + 75 / 60 + 1.1
+    assert 7.9 < hours <= 8
     vm = run.handed["create_builder"]
     compute.call("DELETE", f"zones/{vm['zone']}/instances/{vm['name']}")
 

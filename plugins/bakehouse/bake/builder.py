@@ -54,7 +54,8 @@ def insert_body(
     """
     lives = timedelta(minutes=recipe.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
     if plan.keep_builder:
-        lives += recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
+        kept = recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
+        lives = max(lives, kept)
     owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
