@@ -16,6 +16,9 @@ class Reason(StrEnum):
     FORCED = "forced"
     ALWAYS = "always"
     IMAGE_TOO_OLD = "image_too_old"
+    SECURITY_UPDATES = "security_updates"
+    PACKAGE_UPDATES = "package_updates"
+    UPDATES_UNKNOWN = "updates_unknown"
     # why none is
     SAME_CONTENT = "same_content"
     # which base image a date of the past gets
@@ -104,6 +107,9 @@ _TEXT = {
     Reason.FORCED: "the trigger form asks for it",
     Reason.ALWAYS: "the recipe says rebake: always",
     Reason.IMAGE_TOO_OLD: "the promoted image is older than the recipe's max_age",
+    Reason.SECURITY_UPDATES: "packages of the promoted image have security updates",
+    Reason.PACKAGE_UPDATES: "packages of the promoted image have updates",
+    Reason.UPDATES_UNKNOWN: "it cannot be told whether the promoted image has updates",
     Reason.SAME_CONTENT: "a promoted image has exactly this content",
     Reason.NEWEST_BASE: "it is the newest now",
     Reason.BASE_OF_THAT_DATE: "it was the newest then",

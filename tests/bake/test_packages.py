@@ -1,25 +1,26 @@
 from __future__ import annotations
 
-from bakehouse.bake.packages import kernel_of, packages_of
+from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.cloud.facts import Facts
-from bakehouse.history.manifest import Package, encode
+from bakehouse.history.manifest import FileFacts, Manifest, Package, encode
 
 PACKAGES = (Package("bash", "5.2", "amd64"), Package("nginx", "1.22", "amd64"))
+MANIFEST = Manifest(PACKAGES, sources=())
 
 
 def test_the_serial_line_is_enough() -> None:
-    assert packages_of(Facts(name="b", said=({"manifest": encode(PACKAGES)},))) == PACKAGES
+    assert manifest_of(Facts(name="b", said=({"manifest": encode(MANIFEST)},))) == MANIFEST
 
 
 def test_the_guest_attribute_is_enough_and_survives_a_torn_line() -> None:
     found = Facts(
-        name="b", said=({"manifest": "H4sI torn"},), attributes={"manifest": encode(PACKAGES)}
+        name="b", said=({"manifest": "H4sI torn"},), attributes={"manifest": encode(MANIFEST)}
     )
-    assert packages_of(found) == PACKAGES
+    assert manifest_of(found) == MANIFEST
 
 
 def test_no_manifest_is_not_an_empty_one() -> None:
-    assert packages_of(Facts(name="b")) is None
+    assert manifest_of(Facts(name="b")) is None
 
 
 def test_the_newest_kernel_counts_by_number() -> None:
@@ -27,5 +28,11 @@ def test_the_newest_kernel_counts_by_number() -> None:
         Package(f"linux-image-{release}", "1", "amd64")
         for release in ("6.1.0-9-cloud-amd64", "6.1.0-41-cloud-amd64", "cloud-amd64")
     )
-    assert kernel_of(installed) == "6.1.0-41-cloud-amd64"
-    assert kernel_of(()) is None
+    assert kernel_of(Manifest(installed)) == "6.1.0-41-cloud-amd64"
+    assert kernel_of(Manifest(())) is None
+
+
+def test_the_kernel_that_the_builder_names_is_the_one_that_boots() -> None:
+    own = FileFacts(kernel="6.18.0-own")
+    installed = (Package("linux-image-6.1.0-9-cloud-amd64", "1", "amd64"),)
+    assert kernel_of(Manifest(installed, files=own)) == "6.18.0-own"

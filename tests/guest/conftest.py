@@ -35,12 +35,24 @@ COMMIT = Commit(
     author="A <a@example.org>",
 )
 STUBS = {
-    "apt-get": "",
+    "apt-get": 'case "$1" in indextargets) cat "$BAKEHOUSE_ROOT/sources"; esac',
+    "apt-cache": 'cat "$BAKEHOUSE_ROOT/madison"',
     "sync": "",
     "sleep": "",
     "journalctl": "",
-    "systemctl": 'case "$*" in *missing*) echo "Unit missing does not exist" >&2; exit 1;; esac',
+    "systemctl": """case "$*" in
+*missing*) echo "Unit missing does not exist" >&2; exit 1 ;;
+*list-unit-files*) echo "ssh.service enabled enabled" ;;
+esac""",
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
+}
+DEBIAN = {
+    "etc/os-release": 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n',
+    # what apt-get indextargets and apt-cache madison say
+    "sources": "source\thttp://deb.debian.org/debian\tbookworm\tmain\n" * 2
+    + "source\thttp://flat.example/x\t./\t$(COMPONENT)\n",
+    "madison": "     nginx | 1.22.1 | http://deb.debian.org/debian bookworm/main amd64 Packages\n"
+    "     nginx | 1.22.0-1 | http://deb.debian.org/debian bookworm/main amd64 Packages\n",
 }
 
 
@@ -161,6 +173,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     (machine.root / "proc/uptime").write_text("12.34 20.00\n")
     (machine.root / "proc/1/comm").write_text("systemd\n")
     (machine.root / "proc/sys/kernel/random/boot_id").write_text("b001-1d\n")
+    for path, text in DEBIAN.items():
+        (machine.root / path).write_text(text)
     machine.stubs.mkdir()
     for name, body in STUBS.items():
         stub = machine.stubs / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,11 +42,73 @@ def test_it_installs_says_so_twice_and_powers_off(machine: Machine) -> None:
     assert json.loads((machine.root / "etc/bakehouse/image.json").read_text())["recipe"] == "app"
 
 
-def test_the_manifest_is_told_both_ways(machine: Machine) -> None:
+def test_4_the_manifest_is_told_both_ways(machine: Machine) -> None:
+    for kernel in ("6.1.0-9-cloud-amd64", "6.1.0-41-cloud-amd64"):
+        (machine.root / "boot").mkdir(exist_ok=True)
+        (machine.root / f"boot/vmlinuz-{kernel}").touch()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["app"]))
+    text = machine.guest_attributes["manifest"]
+    told = manifest.decode(text)
+    assert told.packages == (manifest.Package("nginx", "1.22.1", "amd64"),)
+    assert told.passed_over == (manifest.PassedOver("nginx", "1.22.0-1"),)
+    assert told.sources == (
+        manifest.Source("http://deb.debian.org/debian", "bookworm", "main"),
+        manifest.Source("http://flat.example/x", "./", ""),
+    )
+    assert (told.files.os, told.files.kernel) == (("debian", "12"), "6.1.0-41-cloud-amd64")
+    assert (told.files.enabled, told.files.started) == (("ssh.service",), ("app",))
+    assert told.files.used_bytes is not None
+    assert told.files.size_bytes is not None
+    assert 0 < told.files.used_bytes < told.files.size_bytes
+    assert {"nonce": NONCE, "manifest": text} in machine.said
+
+
+def test_4_an_image_without_kernel_or_sources_tells_the_rest(machine: Machine) -> None:
+    (machine.root / "sources").write_text("")
+    (machine.root / "madison").write_text("")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert (told.sources, told.files.kernel, told.passed_over) == ((), None, ())
+    assert len(told.packages) == 1
+
+
+def test_4_apt_itself_says_what_its_sources_are(machine: Machine) -> None:
+    """Lists of one line, deb822 files, disabled ones; a password never leaves the machine."""
+    folder = machine.root / "etc/apt/sources.list.d"
+    folder.mkdir(parents=True)
+    (folder / "one.list").write_text(
+        "deb [arch=amd64] https://jo:secret@apt.example/debian trixie main contrib\n"
+        "# deb http://commented.example x y\ndeb-src http://source.example x y\n"
+        "deb http://flat.example/x ./\n"
+    )
+    (folder / "two.sources").write_text(
+        "Types: deb\nURIs: http://deb.example/a http://deb.example/b\nSuites: s s-updates\n"
+        "Components: main\n\nTypes: deb\nURIs: http://off.example\nSuites: s\n"
+        "Components: main\nEnabled: no\n"
+    )
+    real, nothing = shutil.which("apt-get"), machine.root / "nothing"
+    (machine.stubs / "apt-get").write_text(
+        f"""#!/bin/bash
+[[ $1 != indextargets ]] || {real} -o Dir::Etc::sourcelist={nothing} \\
+  -o Dir::Etc::sourceparts={folder} "$@"\n"""
+    )
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
     text = machine.guest_attributes["manifest"]
-    assert manifest.decode(text) == (manifest.Package("nginx", "1.22.1", "amd64"),)
-    assert {"nonce": NONCE, "manifest": text} in machine.said
+    assert manifest.decode(text).sources == (
+        ("http://deb.example/a", "s", "main"),
+        ("http://deb.example/a", "s-updates", "main"),
+        ("http://deb.example/b", "s", "main"),
+        ("http://deb.example/b", "s-updates", "main"),
+        ("http://flat.example/x", "./", ""),
+        ("https://apt.example/debian", "trixie", "contrib"),
+        ("https://apt.example/debian", "trixie", "main"),
+    )
+
+
+def test_2_a_bake_takes_the_updates_of_its_base(machine: Machine) -> None:
+    """What a night finds an update for must not be the same the night after."""
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert "apt-get --quiet upgrade --with-new-pkgs" in machine.calls
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ async def test_the_builder_keeps_the_contract() -> None:
     assert vm.written["result"] == "ok"
     assert vm.said[-1] == {"nonce": NONCE, "result": "ok"}
     assert [x["stage"] for x in vm.said if "stage" in x] == ["boot", "install", "generalise"]
-    assert manifest.Package("libc6", "2.36", "amd64") in manifest.decode(vm.written["manifest"])
+    assert (
+        manifest.Package("libc6", "2.36", "amd64")
+        in manifest.decode(vm.written["manifest"]).packages
+    )
     assert json.loads(vm.boot_disk["etc/bakehouse/image.json"])["services"] == ["app"]
 
 

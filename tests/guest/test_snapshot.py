@@ -34,7 +34,6 @@ def bake(machine: Machine, snapshot: str | None) -> None:
 @pytest.fixture
 def debian(machine: Machine) -> Machine:
     files = {
-        "etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n",
         "etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
         "etc/apt/sources.list.d/google.list": "deb http://packages.example x main\n",
     }

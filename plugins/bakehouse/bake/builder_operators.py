@@ -12,7 +12,7 @@ from bakehouse.bake import builder, labels
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import Built
 from bakehouse.bake.need import content_lease
-from bakehouse.bake.packages import kernel_of, packages_of
+from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.shutdown import Shutdown, failed_builder, judge
 from bakehouse.bake.slot import SlotStep
@@ -199,23 +199,26 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
             self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, clock(until))
 
     def _built(self, plan: BakePlan, vm: BuilderVm, facts: Facts) -> Built:
-        from bakehouse.bake.record import write_manifest
+        from bakehouse.bake.record import write_sbom
         from bakehouse.history.manifest import digest
 
         seconds = round((datetime.now(UTC) - datetime.fromisoformat(vm.created)).total_seconds())
         self.log.info("%s installed and powered off, %d s after it was created", vm.name, seconds)
-        packages = packages_of(facts)
-        if packages is None:
-            self.log.warning("its package list could not be read: the image's labels lack it")
+        manifest = manifest_of(facts)
+        if manifest is None:
+            self.log.warning(
+                "its manifest could not be read: nobody will know what is in the image"
+            )
             return Built(builder=vm, seconds=seconds)
-        where = write_manifest(plan.image_name, packages)
+        packages = manifest.packages
+        where = write_sbom(plan, manifest, self.compute.project)
         self.log.info("%d packages, listed in %s", len(packages), where)
         return Built(
             builder=vm,
             seconds=seconds,
             packages=len(packages),
             manifest_digest=digest(packages),
-            kernel=kernel_of(packages),
+            kernel=kernel_of(manifest),
         )
 
 

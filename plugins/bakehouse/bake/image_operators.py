@@ -75,6 +75,7 @@ class CreateImage(GitStep):
             builder=built.builder.name,
             seconds=built.seconds,
             packages=built.packages,
+            updates=plan.updates.in_words() if plan.updates else None,
             commit=plan.commit.model_dump(mode="json"),
         )
         return made.model_dump(mode="json")

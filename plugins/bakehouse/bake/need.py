@@ -43,6 +43,7 @@ class NeedBake(Step, SkipMixin):
             if other is not None:
                 content_lease(plan).release(owner_of(context), datetime.now(UTC))
                 return self._nothing_to_bake(context, plan, other)
+        self._tell_updates(context, plan)
         self.log.info("baking %s: %s", plan.image_name, plan.reason.text)
         return True
 
@@ -83,10 +84,19 @@ class NeedBake(Step, SkipMixin):
         name = str(found["name"]) if found else None
         return None if name == plan.existing_image else name
 
+    def _tell_updates(self, context: Context, plan: BakePlan) -> None:
+        from bakehouse.bake.record import record
+
+        if plan.updates is not None:
+            found = plan.updates.model_dump(mode="json", exclude={"image"})
+            record(context, plan, "updates", plan.reason, about=plan.updates.image, **found)
+
     def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> bool:
         from bakehouse.bake.record import covers
 
         self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
+        if plan.updates is not None and not plan.bake:
+            self.log.info("%s", plan.updates.in_words())
         covers(context, plan, image)
         followers = context["task"].get_direct_relatives(upstream=False)
         self.skip(ti=context["ti"], tasks=[task for task in followers if not task.is_teardown])

@@ -17,7 +17,11 @@ from bakehouse.recipe.source import Commit
 from bakehouse.step import clock, is_backfill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from airflow.sdk import Context
+
+    from bakehouse.updates.compare import Updates
 
 SHOWN = 5  # names of uncommitted files in the log
 
@@ -95,6 +99,7 @@ class PlanBake(GitStep):
             max_age=recipe.max_age,
             now=now,
             history=history,
+            updates=self._updates(existing, now) if existing and not snapshot else None,
         )
         return BakePlan(
             recipe=recipe.name,
@@ -118,8 +123,22 @@ class PlanBake(GitStep):
             bake=chosen.bake,
             reason=chosen.reason,
             existing_image=str(existing["name"]) if existing else None,
+            updates=chosen.updates,
             created=now,
         )
+
+    def _updates(self, existing: Mapping[str, Any], now: datetime) -> Callable[[], Updates]:
+        def look_at_archives() -> Updates:
+            from bakehouse.bake.record import ledger_base
+            from bakehouse.updates.look import look
+
+            found = look(ledger_base(), str(existing["name"]), now)
+            self.log.info("%s: %s", found.image, found.in_words())
+            for update in found.found:
+                self.log.info("  %s", update)
+            return found
+
+        return look_at_archives
 
     def _base_image(self, recipe: Recipe, then: datetime | None) -> BaseImage:
         base = base_image.resolve(self.compute, recipe.base, then)

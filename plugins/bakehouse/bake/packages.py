@@ -1,16 +1,16 @@
-"""What a builder has told about the packages of its disk. Pure."""
+"""What a builder has told about its disk. Pure."""
 
 from __future__ import annotations
 
 import re
 
 from bakehouse.cloud.facts import Facts
-from bakehouse.history.manifest import BadManifest, Package, decode
+from bakehouse.history.manifest import BadManifest, Manifest, Package, decode
 
 _KERNEL = re.compile(r"linux-image-(\d\S*)")
 
 
-def packages_of(facts: Facts) -> tuple[Package, ...] | None:
+def manifest_of(facts: Facts) -> Manifest | None:
     """Told by serial line or guest attribute; None when neither can be read."""
     for told in (facts.last("manifest"), facts.attributes.get("manifest")):
         if isinstance(told, str):
@@ -21,8 +21,12 @@ def packages_of(facts: Facts) -> tuple[Package, ...] | None:
     return None
 
 
-def kernel_of(packages: tuple[Package, ...]) -> str | None:
-    """The release of the newest kernel package, such as 6.1.0-41-cloud-amd64."""
+def kernel_of(manifest: Manifest) -> str | None:
+    """The release that boots, such as 6.1.0-41-cloud-amd64: told, else of the newest package."""
+    return manifest.files.kernel or _newest_kernel(manifest.packages)
+
+
+def _newest_kernel(packages: tuple[Package, ...]) -> str | None:
     found = [match[1] for p in packages if (match := _KERNEL.fullmatch(p.name))]
     return max(found, key=_numbers, default=None)
 

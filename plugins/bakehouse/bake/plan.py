@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from bakehouse.bake.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
 from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Scalar
 from bakehouse.recipe.source import Commit
+from bakehouse.updates.compare import Updates
 
 BOOTING = timedelta(minutes=10)
 
@@ -53,6 +54,7 @@ class BakePlan(Frozen):
     bake: bool
     reason: Reason
     existing_image: str | None = None  # the promoted image that has this content
+    updates: Updates | None = None  # of that image; None where nobody had to look
     created: AwareDatetime  # the run's time: the same in every try
 
     @property
@@ -70,6 +72,7 @@ class Decision(NamedTuple):
 
     bake: bool
     reason: Reason
+    updates: Updates | None = None  # what was found, where somebody looked
 
 
 def decide(
@@ -80,10 +83,12 @@ def decide(
     max_age: timedelta,
     now: datetime,
     history: bool = False,
+    updates: Callable[[], Updates] | None = None,
 ) -> Decision:
     """Whether an image with this content (as images.list gives it) makes a bake unnecessary.
 
     In the history one is enough: the past does not age, and rebuilding it twice changes nothing.
+    `updates` looks at the archives, and is called only when the answer depends on it.
     """
     if force:
         return Decision(True, Reason.FORCED)
@@ -95,7 +100,10 @@ def decide(
         return Decision(True, Reason.ALWAYS)
     if rebake != "never" and now - created_at(existing) > max_age:
         return Decision(True, Reason.IMAGE_TOO_OLD)
-    return Decision(False, Reason.SAME_CONTENT)
+    if rebake == "never" or updates is None:
+        return Decision(False, Reason.SAME_CONTENT)
+    found = updates()
+    return Decision(found.reason is not None, found.reason or Reason.SAME_CONTENT, found)
 
 
 def newest_with(

@@ -1,4 +1,4 @@
-"""What a bake writes down: events into the ledger, the package list beside it.
+"""What a bake writes down: events into the ledger, the image's SBOM beside it.
 
 The Variable `bakehouse_ledger` is the base URL; without it the ledger is $AIRFLOW_HOME/ledger.
 """
@@ -9,18 +9,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath, Variable
+from airflow.sdk import Variable
 
 from bakehouse.history.ledger import Event, Ledger
-from bakehouse.history.manifest import Package
 from bakehouse.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from airflow.sdk import Context
 
     from bakehouse.bake.plan import BakePlan
+    from bakehouse.history.manifest import Manifest
 
 
 def ledger_base() -> str:
@@ -68,12 +66,28 @@ def covers(context: Context, plan: BakePlan, image: str) -> None:
         base_image=plan.base_image.name,
         base_reason=plan.base_image.reason.value,
         history=plan.history,
+        updates=plan.updates.in_words() if plan.updates else None,
     )
 
 
-def write_manifest(image: str, packages: Iterable[Package]) -> str:
-    """The image's packages as `name<TAB>version<TAB>arch` lines; the object's URL."""
-    target = ObjectStoragePath(f"{ledger_base()}/manifests/{image}.tsv")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join("\t".join(package) + "\n" for package in packages))
-    return str(target)
+def write_sbom(plan: BakePlan, manifest: Manifest, project: str) -> str:
+    """What is in this run's image, as SPDX; the object's URL."""
+    from bakehouse.history.manifests import write_manifest
+    from bakehouse.history.sbom import Baked
+
+    baked = Baked(
+        image=plan.image_name,
+        project=project,
+        recipe=plan.recipe,
+        family=plan.family,
+        git_sha=plan.commit.sha,
+        git_ref=plan.commit.ref,
+        content_key=plan.content_key,
+        base_image=plan.base_image.name,
+        base_image_id=plan.base_image.id,
+        created=plan.created,
+        dag_id=plan.dag_id,
+        run_id=plan.run_id,
+        snapshot=plan.snapshot,
+    )
+    return write_manifest(ledger_base(), baked, manifest)

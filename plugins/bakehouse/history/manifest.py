@@ -1,6 +1,17 @@
-"""The packages of an image, as the builder tells them.
+"""What is in an image, as the builder tells it: packages, apt sources, facts of its files.
 
-Base64 of gzip of lines "name TAB version TAB architecture".
+Base64 of gzip of lines; fields are parted by tabs, the first says what the line is:
+
+    bakehouse-manifest 2             the first line: the version of this form
+    package NAME VERSION ARCH
+    passed_over NAME VERSION         a version that its sources had, and that was not installed
+    source URI SUITE COMPONENT       an apt source of the image; a flat one has no component
+    os ID VERSION, kernel RELEASE, used BYTES, size BYTES
+    enabled UNIT                     a service that systemd starts at boot
+    started UNIT                     a service that is started once its config is rendered
+
+Lines of a kind that is not known here are of a later bake script, and are passed over. Scripts of
+older commits tell packages only, as lines of NAME VERSION ARCH: version 1.
 """
 
 from __future__ import annotations
@@ -9,12 +20,31 @@ import binascii
 import gzip
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 TAB = "\t"
+HEAD = "bakehouse-manifest"
+VERSION = "2"
 MOST_BYTES = 64 * 2**20  # unpacked: a guest is not trusted with the scheduler's memory
+_SHAPE = {  # of a line: what its fields are, behind its kind
+    "package": "name, version, architecture",
+    "passed_over": "name, version",
+    "source": "URI, suite, component",
+    "os": "id, version",
+    "kernel": "release",
+    "used": "bytes",
+    "size": "bytes",
+    "enabled": "unit",
+    "started": "unit",
+}
+_MAY_BE_EMPTY = {"source", "os"}
+
+Lines = dict[str, list[list[str]]]
 
 
 class BadManifest(ValueError):
@@ -27,24 +57,127 @@ class Package(NamedTuple):
     arch: str
 
 
-def decode(text: str) -> tuple[Package, ...]:
-    """Packages sorted by name and architecture. Raises BadManifest."""
+class PassedOver(NamedTuple):
+    """A version that the image's sources had when it was baked, and that it does not have."""
+
+    name: str
+    version: str
+
+
+class Source(NamedTuple):
+    """One component of one suite, as apt reads it; a flat source has the component ''."""
+
+    uri: str
+    suite: str
+    component: str
+
+
+class FileFacts(BaseModel):
+    """What else is known of an image's disk; None where the builder did not tell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    os: tuple[str, str] = ("", "")  # as /etc/os-release has it: debian, 12
+    kernel: str | None = None  # the release of the newest, which is the one that boots
+    used_bytes: int | None = None  # of the root file system
+    size_bytes: int | None = None
+    enabled: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+
+
+class Manifest(NamedTuple):
+    """Everything that a builder tells of its disk; all of it sorted."""
+
+    packages: tuple[Package, ...]
+    sources: tuple[Source, ...] | None = None  # None: not told
+    passed_over: tuple[PassedOver, ...] = ()
+    files: FileFacts = FileFacts()
+
+
+def decode(text: str) -> Manifest:
+    """What a builder has told. Raises BadManifest."""
     lines = _unpack(text).splitlines()
-    return tuple(sorted(_package(number, line) for number, line in enumerate(lines, 1)))
+    if lines and lines[0].split(TAB)[0] == HEAD:
+        if lines[0] != f"{HEAD}\t{VERSION}":
+            raise BadManifest(f"of a version that is not known here: {lines[0][:80]!r}")
+        return _manifest(_by_kind(lines))
+    return Manifest(packages_in(lines))
 
 
-def encode(packages: Iterable[Package]) -> str:
-    """The same text for the same packages, whatever their order."""
-    return b64encode(gzip.compress(_lines(packages), mtime=0)).decode("ascii")
+def packages_in(lines: Iterable[str]) -> tuple[Package, ...]:
+    """Of lines "name TAB version TAB architecture", sorted. Raises BadManifest."""
+    return tuple(sorted(Package(*_fields(n, "package", line)) for n, line in enumerate(lines, 1)))
+
+
+def encode(manifest: Manifest) -> str:
+    """As a builder tells it: the same text for the same image, whatever the order."""
+    lines = "".join(f"{TAB.join(line)}\n" for line in _lines(manifest))
+    return b64encode(gzip.compress(lines.encode(), mtime=0)).decode("ascii")
 
 
 def digest(packages: Iterable[Package]) -> str:
     """40 hex characters (they fit a label) that two images with the same packages share."""
-    return sha256(_lines(packages)).hexdigest()[:40]
+    lines = "".join(f"{TAB.join(package)}\n" for package in sorted(packages))
+    return sha256(lines.encode()).hexdigest()[:40]
 
 
-def _lines(packages: Iterable[Package]) -> bytes:
-    return "".join(f"{TAB.join(package)}\n" for package in sorted(packages)).encode()
+def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    files = manifest.files
+    yield HEAD, VERSION
+    yield "os", *files.os
+    yield from (("package", *package) for package in sorted(manifest.packages))
+    yield from (("passed_over", *version) for version in sorted(manifest.passed_over))
+    yield from (("source", *source) for source in sorted(manifest.sources or ()))
+    yield from (("enabled", unit) for unit in sorted(files.enabled))
+    yield from (("started", unit) for unit in sorted(files.started))
+    told = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
+    yield from ((kind, str(value)) for kind, value in told.items() if value is not None)
+
+
+def _by_kind(lines: Iterable[str]) -> Lines:
+    found: Lines = defaultdict(list)
+    for number, line in enumerate(lines, 1):
+        kind, _, rest = line.partition(TAB)
+        if kind in _SHAPE:
+            found[kind].append(_fields(number, kind, rest))
+    return found
+
+
+def _manifest(lines: Lines) -> Manifest:
+    return Manifest(
+        packages=tuple(sorted(Package(*fields) for fields in lines["package"])),
+        sources=tuple(sorted({Source(*fields) for fields in lines["source"]})),
+        passed_over=tuple(sorted({PassedOver(*fields) for fields in lines["passed_over"]})),
+        files=_files(lines),
+    )
+
+
+def _files(lines: Lines) -> FileFacts:
+    os = lines["os"][-1] if lines["os"] else ["", ""]
+    return FileFacts(
+        os=(os[0], os[1]),
+        kernel=lines["kernel"][-1][0] if lines["kernel"] else None,
+        used_bytes=_bytes(lines["used"]),
+        size_bytes=_bytes(lines["size"]),
+        enabled=tuple(sorted({unit for (unit,) in lines["enabled"]})),
+        started=tuple(sorted({unit for (unit,) in lines["started"]})),
+    )
+
+
+def _bytes(lines: list[list[str]]) -> int | None:
+    if not lines:
+        return None
+    text = lines[-1][0]
+    if not (text.isascii() and text.isdigit()):
+        raise BadManifest(f"not a number of bytes: {text[:80]!r}")
+    return int(text)
+
+
+def _fields(number: int, kind: str, text: str) -> list[str]:
+    fields, shape = text.split(TAB), _SHAPE[kind].split(", ")
+    if len(fields) != len(shape) or not (kind in _MAY_BE_EMPTY or all(fields)):
+        raise BadManifest(f"line {number} is not {', '.join(shape)}: {text[:80]!r}")
+    return fields
 
 
 def _unpack(text: str) -> str:
@@ -56,10 +189,3 @@ def _unpack(text: str) -> str:
     if not unpacker.eof:
         raise BadManifest("cut short, or unreasonably large")
     return data.decode("utf-8", "replace")
-
-
-def _package(number: int, line: str) -> Package:
-    fields = line.split("\t")
-    if len(fields) != 3 or not all(fields):
-        raise BadManifest(f"line {number} is not name, version, architecture: {line[:80]!r}")
-    return Package(*fields)

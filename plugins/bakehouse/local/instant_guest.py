@@ -19,6 +19,7 @@ or by an instance attribute `instant-<knob>`, which wins:
     unhealthy        the image's health check answers no, with this text
     fail_check       the smoke test has a check of this name, and it fails
     packages         the manifest: "name=version name=version"
+    sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ FACTS = "etc/bakehouse/image.json"
 KEPT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
+KERNEL = "6.1.0-0-instant-amd64"
 SPACING = 0.35  # seconds between two guest attributes: more may be dropped
 BINARY = "base64:"  # how a file that is not text lies on an instant disk
 
@@ -139,10 +141,10 @@ async def install(guest: Guest) -> None:
     if message := guest.knob("fail_install"):
         raise InstallFailed(problem("install.sh", message))
     put_in_place(guest.disk, files, guest.facts)
-    manifest = packages(guest.knob("packages", PACKAGES))
-    guest.say(manifest=manifest)
-    await guest.put("manifest", manifest)
     await stage(guest, "generalise")
+    told = manifest(guest)
+    guest.say(manifest=told)
+    await guest.put("manifest", told)
 
 
 async def work(guest: Guest) -> None:
@@ -275,9 +277,25 @@ def unpack(payload: str) -> dict[str, bytes]:
     return files
 
 
-def packages(text: str) -> str:
-    lines = sorted("\t".join((*entry.split("=", 1), "amd64")) for entry in text.split())
-    return b64encode(gzip.compress("".join(f"{x}\n" for x in lines).encode(), mtime=0)).decode()
+def manifest(guest: Guest) -> str:
+    """As bake.sh tells it."""
+    entries = guest.knob("packages", PACKAGES).split()
+    sources = [source.split() for source in guest.knob("sources").split(",") if source.strip()]
+    used = sum(len(text) for text in guest.disk.values())
+    services = guest.disk[f"{LIBRARY}/services"].splitlines()
+    lines = [
+        ("bakehouse-manifest", "2"),
+        ("os", "debian", "12"),
+        *(("package", *entry.split("=", 1), "amd64") for entry in sorted(entries)),
+        *(("source", *source) for source in sources),
+        ("kernel", KERNEL),
+        ("used", str(used)),
+        ("size", str(used)),
+        ("enabled", "bakehouse-boot.service"),
+        *(("started", unit) for unit in services),
+    ]
+    text = "".join("\t".join(line) + "\n" for line in lines)
+    return b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def check(name: str, *, ok: bool) -> dict[str, Any]:

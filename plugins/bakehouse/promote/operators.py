@@ -14,7 +14,7 @@ from bakehouse.errors import StopEverything
 from bakehouse.house.stock import image_of
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
-from bakehouse.promote.promotion import promotion, wants_family, wants_state
+from bakehouse.promote.promotion import previous, promotion, wants_family, wants_state
 from bakehouse.promote.revoke import why_not
 from bakehouse.step import Step, is_backfill
 
@@ -69,7 +69,16 @@ class PromoteImage(Step):
         wanted = promotion(plan.family, history=plan.history)
         where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
-        record(context, plan, "promotion", wanted.reason, family=wanted.family, image_id=tested.id)
+        changes = self._changes(wanted.family, tested.name) if wanted.family else {}
+        record(
+            context,
+            plan,
+            "promotion",
+            wanted.reason,
+            family=wanted.family,
+            image_id=tested.id,
+            **changes,
+        )
         if plan.history:
             covers(context, plan, tested.name)
         if wanted.family:
@@ -77,6 +86,24 @@ class PromoteImage(Step):
             text = f"{where}; commit {plan.commit.sha}"
             tell_of(context, self.notify, Occasion.PROMOTION, title, text)
         return tested.model_dump(mode="json")
+
+    def _changes(self, family: str, name: str) -> dict[str, str]:
+        """What the image has that the family's last one had not, in a few words."""
+        from bakehouse.bake.record import ledger_base
+        from bakehouse.history.diff import diff, in_words
+        from bakehouse.history.manifests import NoManifest, read_manifest
+
+        before = previous(self.compute.images(f"family={family}"), name)
+        if before is None:
+            self.log.info("it is the first image of its family")
+            return {}
+        try:
+            old, new = (read_manifest(ledger_base(), image) for image in (before, name))
+            words = in_words(diff(before, old, name, new))
+        except NoManifest as missing:
+            words = f"unknown, {missing}"
+        self.log.info("against %s: %s", before, words)
+        return {"previous": before, "changes": words}
 
 
 class PublishImage(Step):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bakehouse.bake import labels
+from bakehouse.bake.plan import created_at
 from bakehouse.reasons import Reason
 
 
@@ -27,6 +28,13 @@ def promotion(family: str, *, history: bool) -> Promotion:
 def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
     """The family is still to be set."""
     return wanted.family is not None and image.get("family") != wanted.family
+
+
+def previous(images: Iterable[Mapping[str, Any]], name: str) -> str | None:
+    """The name of the family's image before this one, of all that are in the family."""
+    known = {str(image["name"]): created_at(image) for image in images}
+    older = {other: made for other, made in known.items() if made < known[name]}
+    return max(older, key=lambda other: older[other], default=None)
 
 
 def wants_state(image: Mapping[str, Any], wanted: Promotion) -> bool:

@@ -1,0 +1,148 @@
+"""What differs between two images: as data, as text, and in a few words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+from bakehouse.history.manifest import FileFacts, Manifest, Package
+from bakehouse.history.versions import newer
+
+NAMED = 8  # of each kind, where a few words must do
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Versioned(Frozen):
+    """A package that only one of the two has."""
+
+    name: str
+    arch: str
+    version: str
+
+
+class Changed(Frozen):
+    """A package that both have, in different versions."""
+
+    name: str
+    arch: str
+    old: str
+    new: str
+
+
+class Files(Frozen):
+    """What differs in the files; the first of a pair is of the old image, None: not told."""
+
+    kernel: tuple[str | None, str | None]
+    used_bytes: tuple[int | None, int | None]
+    services_added: tuple[str, ...]
+    services_removed: tuple[str, ...]
+
+
+class Diff(Frozen):
+    """From the image `old` to the image `new`; packages sorted by name and architecture."""
+
+    old: str
+    new: str
+    added: tuple[Versioned, ...]
+    removed: tuple[Versioned, ...]
+    upgraded: tuple[Changed, ...]
+    downgraded: tuple[Changed, ...]
+    files: Files
+
+    @computed_field
+    def same_packages(self) -> bool:
+        """No package differs."""
+        return not (self.added or self.removed or self.upgraded or self.downgraded)
+
+
+def diff(old: str, before: Manifest, new: str, after: Manifest) -> Diff:
+    """From one image to another, by their names and manifests."""
+    had = {(package.name, package.arch): package.version for package in before.packages}
+    has = {(package.name, package.arch): package.version for package in after.packages}
+    changed = [
+        Changed(name=name, arch=arch, old=had[name, arch], new=version)
+        for (name, arch), version in has.items()
+        if had.get((name, arch), version) != version
+    ]
+    return Diff(
+        old=old,
+        new=new,
+        added=_without(after.packages, had),
+        removed=_without(before.packages, has),
+        upgraded=tuple(one for one in changed if not newer(one.old, one.new)),
+        downgraded=tuple(one for one in changed if newer(one.old, one.new)),
+        files=_files(before.files, after.files),
+    )
+
+
+def _without(
+    packages: Iterable[Package], known: dict[tuple[str, str], str]
+) -> tuple[Versioned, ...]:
+    return tuple(
+        Versioned(name=name, arch=arch, version=version)
+        for name, version, arch in packages
+        if (name, arch) not in known
+    )
+
+
+def _files(before: FileFacts, after: FileFacts) -> Files:
+    had, has = ({*files.enabled, *files.started} for files in (before, after))
+    return Files(
+        kernel=(before.kernel, after.kernel),
+        used_bytes=(before.used_bytes, after.used_bytes),
+        services_added=tuple(sorted(has - had)),
+        services_removed=tuple(sorted(had - has)),
+    )
+
+
+def in_words(found: Diff) -> str:
+    """A line, such as `2 upgraded (openssl, nginx), 1 added (jq), kernel 6.1.0-40 -> 6.1.0-41`."""
+    parts = [f"{len(names)} {what} ({some(names)})" for what, names in _named(found) if names]
+    old, new = found.files.kernel
+    if old != new:
+        parts.append(f"kernel {old or 'unknown'} -> {new or 'unknown'}")
+    return ", ".join(parts) or "the same packages"
+
+
+def some(names: list[str]) -> str:
+    """At most 8 of them, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def in_full(found: Diff) -> str:
+    """All of it, for a terminal."""
+    return "\n".join(_paragraphs(found))
+
+
+def _paragraphs(found: Diff) -> Iterator[str]:
+    yield f"{found.old} -> {found.new}: {in_words(found)}"
+    for what, versions in (("added", found.added), ("removed", found.removed)):
+        yield from _listed(what, [f"{p.name} {p.version} {p.arch}" for p in versions])
+    for what, changes in (("upgraded", found.upgraded), ("downgraded", found.downgraded)):
+        yield from _listed(what, [f"{p.name} {p.old} -> {p.new} {p.arch}" for p in changes])
+    files = found.files
+    yield from _listed("services added", list(files.services_added))
+    yield from _listed("services removed", list(files.services_removed))
+    yield f"used on disk: {_mb(files.used_bytes[0])} -> {_mb(files.used_bytes[1])}"
+
+
+def _listed(what: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield f"{what}:"
+    yield from (f"  {line}" for line in lines)
+
+
+def _mb(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 10**6:.0f} MB"
+
+
+def _named(found: Diff) -> Iterator[tuple[str, list[str]]]:
+    yield "upgraded", [package.name for package in found.upgraded]
+    yield "downgraded", [package.name for package in found.downgraded]
+    yield "added", [package.name for package in found.added]
+    yield "removed", [package.name for package in found.removed]

@@ -1,0 +1,137 @@
+"""An image's packages against what its sources have now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from bakehouse.history.diff import some
+from bakehouse.history.manifest import Manifest, Package, Source
+from bakehouse.history.versions import newer, newest
+from bakehouse.reasons import Reason
+from bakehouse.updates.index import Versions
+from bakehouse.updates.release import Taken
+
+ALL = "all"
+
+
+class Listing(NamedTuple):
+    """One index, read."""
+
+    source: Source
+    arch: str  # all: it holds what is for every architecture
+    security: bool
+    taken: Taken
+    versions: Versions
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Update(Frozen):
+    """A version that the image's sources have, newer than all that they had when it was baked."""
+
+    name: str
+    arch: str
+    installed: str
+    available: str
+    suite: str
+    security: bool
+
+    def __str__(self) -> str:
+        mark = ", security" if self.security else ""
+        return f"{self.name} {self.installed} -> {self.available} ({self.suite}{mark})"
+
+
+class Updates(Frozen):
+    """What one look at the archives has found about one image."""
+
+    image: str
+    found: tuple[Update, ...] = ()  # security first, by name
+    unread: tuple[str, ...] = ()  # each an index that could not be read, and why
+    indexes: int = 0  # how many were read
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the image is to be baked again; None when it is not."""
+        if any(update.security for update in self.found):
+            return Reason.SECURITY_UPDATES
+        if self.found:
+            return Reason.PACKAGE_UPDATES
+        return Reason.UPDATES_UNKNOWN if self.unread else None
+
+    def in_words(self) -> str:
+        """Counts and some names, in one line."""
+        security = [update.name for update in self.found if update.security]
+        others = [update.name for update in self.found if not update.security]
+        parts = [
+            f"{len(names)} {what} ({some(names)})"
+            for what, names in (("security updates", security), ("other updates", others))
+            if names
+        ]
+        unread = [f"cannot read {cause}" for cause in self.unread]
+        return "; ".join([*parts, *unread]) or f"no updates in {self.indexes} package indexes"
+
+
+def updates_in(manifest: Manifest, listings: Sequence[Listing]) -> tuple[Update, ...]:
+    """Packages that apt would upgrade now, and could not when the image was baked."""
+    known: dict[str, set[str]] = {}
+    for passed in manifest.passed_over:
+        known.setdefault(passed.name, set()).add(passed.version)
+    native = native_arch(manifest.packages)
+    found = [
+        update
+        for package in manifest.packages
+        if (update := _update(package, native, known.get(package.name, set()), listings))
+    ]
+    return tuple(sorted(found, key=lambda update: (not update.security, update.name)))
+
+
+def native_arch(packages: Iterable[Package]) -> str:
+    """The architecture that most packages have; '' without any."""
+    counts: dict[str, int] = {}
+    for package in packages:
+        if package.arch != ALL:
+            counts[package.arch] = counts.get(package.arch, 0) + 1
+    return max(counts, key=lambda arch: counts[arch], default="")
+
+
+def _update(
+    package: Package, native: str, passed_over: set[str], listings: Sequence[Listing]
+) -> Update | None:
+    arch = native if package.arch == ALL else package.arch
+    offered = list(_offered(package, arch, listings))
+    if not offered:
+        return None
+    version = newest({version for _, version in offered})
+    if not newer(version, newest({package.version, *passed_over})):
+        return None
+    source = next(listing.source for listing, offer in offered if offer == version)
+    return Update(
+        name=package.name,
+        arch=package.arch,
+        installed=package.version,
+        available=version,
+        suite=source.suite,
+        security=any(
+            listing.security and newer(offer, package.version) for listing, offer in offered
+        ),
+    )
+
+
+def _offered(
+    package: Package, arch: str, listings: Sequence[Listing]
+) -> Iterator[tuple[Listing, str]]:
+    """What apt would consider: of a backport only where the package itself came from one."""
+    has = [
+        (listing, listing.versions[package.name])
+        for listing in listings
+        if listing.arch in {arch, ALL} and package.name in listing.versions
+    ]
+    always = [(listing, version) for listing, version in has if listing.taken is Taken.ALWAYS]
+    yield from always
+    if all(newer(package.version, version) for _, version in always):
+        yield from ((li, v) for li, v in has if li.taken is Taken.WHEN_NOWHERE_ELSE)

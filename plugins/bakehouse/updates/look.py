@@ -1,0 +1,71 @@
+"""One look at the archives of an image's sources; the only file here that reads Airflow's things.
+
+The Variable `bakehouse_apt_mirrors` tells workers where to ask instead, as JSON of URL prefixes:
+`{"http://deb.debian.org/": "http://mirror.internal/"}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from bakehouse.errors import StopEverything
+from bakehouse.history.manifest import Manifest, Source
+from bakehouse.history.manifests import NoManifest, read_manifest
+from bakehouse.updates.archive import Archives
+from bakehouse.updates.compare import Listing, Updates, native_arch, updates_in
+from bakehouse.updates.release import Unreadable
+
+VARIABLE = "bakehouse_apt_mirrors"
+
+
+def look(ledger: str, image: str, now: datetime) -> Updates:
+    """What the sources of an image have that is newer; whatever cannot be told is in `unread`."""
+    try:
+        manifest = read_manifest(ledger, image)
+    except NoManifest as missing:
+        return Updates(image=image, unread=(str(missing),))
+    if manifest.sources is None:
+        return Updates(image=image, unread=(f"the apt sources of {image}: it does not tell any",))
+    return _compared(image, manifest, manifest.sources, Archives(ledger, now, mirrors()))
+
+
+def mirrors() -> Mapping[str, str]:
+    """What the Variable says. Raises StopEverything for what is no such JSON."""
+    from airflow.sdk import Variable
+
+    text = str(Variable.get(VARIABLE, default="{}"))
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if isinstance(told, dict) and all(isinstance(to, str) for to in told.values()):
+        return told
+    raise StopEverything(
+        f"the Variable {VARIABLE} is {text!r}: write JSON of URL prefixes, such as"
+        ' {"http://deb.debian.org/": "http://mirror.internal/"}'
+    )
+
+
+def _compared(
+    image: str, manifest: Manifest, sources: Iterable[Source], archives: Archives
+) -> Updates:
+    native = native_arch(manifest.packages)
+    architectures = frozenset(package.arch for package in manifest.packages) - {"all"} | {native}
+    listings: list[Listing] = []
+    unread: list[str] = []
+    try:
+        for source in sources:
+            try:
+                listings += archives.listings(source, architectures - {""})
+            except Unreadable as cause:
+                unread.append(f"{' '.join(source).rstrip()}: {cause}")
+    finally:
+        archives.close()
+    return Updates(
+        image=image,
+        found=updates_in(manifest, listings),
+        unread=tuple(unread),
+        indexes=len(listings),
+    )
