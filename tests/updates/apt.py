@@ -5,10 +5,16 @@ from __future__ import annotations
 import gzip
 import lzma
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PACKED: Mapping[str, Callable[[bytes], bytes]] = {
+    "xz": lzma.compress,
+    "gz": gzip.compress,
+    "": bytes,
+}
 
 
 class Apt:
@@ -58,7 +64,7 @@ class Apt:
     ) -> None:
         """A suite with this one index; `fields` stand in its Release file."""
         index = index_of(versions, arch).encode()
-        packed = {"xz": lzma.compress, "gz": gzip.compress, "": bytes}[packing](index)
+        packed = PACKED[packing](index)
         path = f"{component}/binary-{arch}/Packages{'.' * bool(packing)}{packing}"
         folder = f"/{archive}/dists/{suite}"
         digest = sha256(packed).hexdigest()
@@ -91,7 +97,7 @@ def signed(text: str) -> bytes:
 
 
 @contextmanager
-def serving() -> Iterator[Apt]:
+def serving() -> Generator[Apt]:
     apt = Apt()
     try:
         yield apt

@@ -209,9 +209,9 @@ def _moment(baked: Baked) -> Any:
 
 
 def _comment(form: Any) -> str:
-    image = next(one for one in form["packages"] if one["SPDXID"] == IMAGE)
-    told = [one for one in image["annotations"] if one["annotator"] == f"Tool: {TOOL}"]
-    return str(told[0]["comment"])
+    (image,) = [one for one in form["packages"] if one["SPDXID"] == IMAGE]
+    (told,) = [one for one in image["annotations"] if one["annotator"] == f"Tool: {TOOL}"]
+    return str(told["comment"])
 
 
 def _is_deb(form: Any) -> bool:

@@ -7,8 +7,8 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from io import BufferedIOBase, BytesIO
 from pathlib import PurePosixPath
-from typing import Protocol
 
 from bakehouse.history.versions import newest
 from bakehouse.updates.release import File, Unreadable
@@ -17,13 +17,6 @@ MOST_UNPACKED = 1 << 29  # bytes; Debian's biggest has 50 million
 CHUNK = 1 << 20
 
 Versions = Mapping[str, str]
-
-
-class _Unpacker(Protocol):
-    """What lzma and zlib have in common, but for the end."""
-
-    @property
-    def eof(self) -> bool: ...
 
 
 def versions_of(packed: bytes, file: File) -> Versions:
@@ -50,6 +43,8 @@ def to_bytes(versions: Versions) -> bytes:
 
 def from_bytes(data: bytes) -> Versions:
     """Raises ValueError for anything else, also for one that was written by half."""
+    if not data:
+        raise ValueError("not a cached index: empty")  # which gzip takes for the end of nothing
     try:
         lines = gzip.decompress(data).decode().splitlines()
     except (OSError, EOFError, zlib.error) as broken:
@@ -63,54 +58,28 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def _unpacked(packed: bytes, packing: str) -> Iterator[bytes]:
-    chunks = (packed[at : at + CHUNK] for at in range(0, len(packed), CHUNK))
-    if packing == ".xz":
-        yield from _bounded(_xz(chunks))
-    elif packing == ".gz":
-        yield from _bounded(_gz(chunks))
-    else:
-        yield from chunks
-
-
-def _xz(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    unpacker = lzma.LZMADecompressor(memlimit=1 << 28)
-    try:
-        for chunk in chunks:
-            data = unpacker.decompress(chunk, CHUNK)
-            while data:
-                yield data
-                data = b"" if unpacker.needs_input else unpacker.decompress(b"", CHUNK)
-    except (lzma.LZMAError, EOFError) as broken:
-        raise Unreadable(f"is not xz: {broken}") from broken
-    _whole(unpacker)
-
-
-def _gz(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        for chunk in chunks:
-            data = unpacker.decompress(chunk, CHUNK)
-            while data:
-                yield data
-                rest = unpacker.unconsumed_tail
-                data = unpacker.decompress(rest, CHUNK) if rest else b""
-    except zlib.error as broken:
-        raise Unreadable(f"is not gzip: {broken}") from broken
-    _whole(unpacker)
-
-
-def _whole(unpacker: _Unpacker) -> None:
-    if not unpacker.eof:
-        raise Unreadable("ends in the middle")
-
-
-def _bounded(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """In pieces, so that a bomb is noticed before it goes off."""
     total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > MOST_UNPACKED:
-            raise Unreadable(f"is unpacked larger than {MOST_UNPACKED} bytes")
-        yield chunk
+    with _opened(packed, packing) as unpacked:
+        while piece := _piece(unpacked):
+            total += len(piece)
+            if total > MOST_UNPACKED:
+                raise Unreadable(f"is unpacked larger than {MOST_UNPACKED} bytes")
+            yield piece
+
+
+def _opened(packed: bytes, packing: str) -> BufferedIOBase:
+    source = BytesIO(packed)
+    if packing == ".xz":
+        return lzma.open(source)
+    return gzip.open(source) if packing == ".gz" else source
+
+
+def _piece(unpacked: BufferedIOBase) -> bytes:
+    try:
+        return unpacked.read(CHUNK)
+    except (lzma.LZMAError, zlib.error, EOFError, OSError) as broken:
+        raise Unreadable(f"cannot be unpacked: {broken}") from broken
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

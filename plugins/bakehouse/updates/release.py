@@ -37,7 +37,6 @@ class Release(NamedTuple):
     """Of one suite."""
 
     names: tuple[str, ...]  # its label, suite and codename, as far as it has them
-    architectures: frozenset[str]
     all_apart: bool  # whether what is for all architectures has an index of its own
     taken: Taken
     by_hash: bool
@@ -64,10 +63,11 @@ def parse(data: bytes) -> Release:
         raise Unreadable(f"not a Release file: {broken}") from broken
     if not files:
         raise Unreadable("not a Release file with SHA256 hashes")
+    architectures = frozenset(str(fields.get("Architectures", "")).split())
+    apart = fields.get("No-Support-for-Architecture-all") != "Packages"
     return Release(
         names=tuple(str(fields[key]) for key in ("Label", "Suite", "Codename") if key in fields),
-        architectures=frozenset(str(fields.get("Architectures", "")).split()),
-        all_apart=fields.get("No-Support-for-Architecture-all") != "Packages",
+        all_apart=apart and "all" in architectures,
         taken=_taken(fields),
         by_hash=fields.get("Acquire-By-Hash") == "yes",
         valid_until=valid_until,
