@@ -19,7 +19,16 @@ from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.source import Commit
 
 PROJECT = Path(__file__).resolve().parents[2]
-KNOBS = ("fail_install", "silent", "fail_check", "unhealthy", "hang", "install_lines")
+KNOBS = (
+    "fail_install",
+    "silent",
+    "fail_check",
+    "unhealthy",
+    "hang",
+    "install_lines",
+    "packages",
+    "sources",
+)
 BUN = """
 builder:
   zones: [us-central1-a, us-central1-b, us-central1-c]

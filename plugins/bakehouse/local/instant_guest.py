@@ -279,7 +279,7 @@ def unpack(payload: str) -> dict[str, bytes]:
 
 def manifest(guest: Guest) -> str:
     """As bake.sh tells it."""
-    entries = guest.knob("packages", PACKAGES).split()
+    entries = (guest.knob("packages") or PACKAGES).split()
     sources = [source.split() for source in guest.knob("sources").split(",") if source.strip()]
     used = sum(len(text) for text in guest.disk.values())
     services = guest.disk[f"{LIBRARY}/services"].splitlines()
