@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import pytest
@@ -36,6 +37,7 @@ class Hook:
         self._images = {i["name"]: i for i in images}
         self._instances = instances  # name -> zone
         self.deleted: list[str] = []
+        self.lists = 0
         self.disk_found: dict[str, Any] | None = None
 
     def image(self, name: str, project: str | None = None) -> dict[str, Any] | None:
@@ -45,12 +47,15 @@ class Hook:
         assert filter_ == "labels.bakehouse-recipe=web AND labels.bakehouse-state=promoted"
         return list(self._images.values())
 
-    def instance(self, zone: str, name: str) -> dict[str, Any] | None:
-        return {"name": name} if self._instances.get(name) == zone else None
-
     def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
-        assert filter_ == "labels.fleet=web AND labels.tier=front"
-        return [{"name": name} for name, where in self._instances.items() if where == zone]
+        self.lists += 1
+        here = [name for name, where in self._instances.items() if where == zone]
+        if filter_.startswith("name eq "):
+            wanted = re.compile(filter_.removeprefix("name eq ").strip("'"))
+            here = [name for name in here if wanted.fullmatch(name)]
+        else:
+            assert filter_ == "labels.fleet=web AND labels.tier=front"
+        return [{"name": name} for name in here]
 
     def disk(self, zone: str, name: str) -> dict[str, Any] | None:
         return self.disk_found
@@ -139,6 +144,23 @@ def test_named_members_keep_their_order_and_the_missing_are_told() -> None:
     found = Hook(**{"web-1": "us-central1-a", "web-2": "us-central1-b"})
     there, missing = members.instances(hook(found), wanted)
     assert ([i["name"] for i in there], missing) == (["web-2", "web-1"], ["web-9"])
+
+
+def test_of_two_zones_with_one_name_the_first_counts() -> None:
+    class Twice(Hook):
+        def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+            return [{"name": "web-1", "zone": zone}]
+
+    zones = ("us-central1-a", "us-central1-b")
+    there, missing = members.instances(hook(Twice()), Members(instances=("web-1",), zones=zones))
+    assert (there, missing) == ([{"name": "web-1", "zone": "us-central1-a"}], [])
+
+
+def test_how_the_others_stand_costs_a_call_for_each_hundred_of_a_zone() -> None:
+    names = {f"web-{number}": f"us-central1-{'ab'[number % 2]}" for number in range(300)}
+    found = Hook(**names)
+    assert set(members.standing(hook(found), {**names, "web-300": "us-central1-a"})) == set(names)
+    assert found.lists == 4
 
 
 def test_labelled_members_come_from_every_zone_by_name() -> None:

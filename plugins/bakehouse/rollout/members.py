@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud.request import request_id
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Resource = Mapping[str, Any]
 
+AT_ONCE = 100  # names in one filter, which travels in the URL
 PROMOTED, HISTORY = "promoted", "history"
 ROLLED_OUT = frozenset({PROMOTED, HISTORY})  # the states of images that a fleet may be given
 
@@ -29,9 +30,20 @@ def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list
         found = [i for zone in members.zones for i in hook.instances(zone, wanted)]
         return sorted(found, key=lambda i: str(i["name"])), []
     names = members.instances or ()
-    by_name = {name: _find(hook, name, members.zones) for name in names}
-    missing = [name for name, instance in by_name.items() if instance is None]
-    return [i for i in by_name.values() if i is not None], missing
+    by_name: dict[str, Resource] = {}
+    for zone in reversed(members.zones):  # of two with one name that of the first zone counts
+        by_name |= _of_names(hook, zone, names)
+    there = [by_name[name] for name in names if name in by_name]
+    return there, [name for name in names if name not in by_name]
+
+
+def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]:
+    """The instances that there are of these names (name -> zone), by name."""
+    found: dict[str, Resource] = {}
+    for zone in sorted(set(zones.values())):
+        names = [name for name, where in zones.items() if where == zone]
+        found |= _of_names(hook, zone, names)
+    return found
 
 
 def facts(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
@@ -108,9 +120,13 @@ def delete_unused(hook: ComputeHook, zone: str, name: str, run: str) -> bool:
     return True
 
 
-def _find(hook: ComputeHook, name: str, zones: Iterable[str]) -> Resource | None:
-    found = (hook.instance(zone, name) for zone in zones)
-    return next((instance for instance in found if instance is not None), None)
+def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, Resource]:
+    """By one call for each hundred, not for each."""
+    found: list[Resource] = []
+    for start in range(0, len(names), AT_ONCE):
+        any_of = "|".join(names[start : start + AT_ONCE])
+        found += hook.instances(zone, f"name eq '{any_of}'")
+    return {str(instance["name"]): instance for instance in found}
 
 
 def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:

@@ -90,8 +90,7 @@ class ReplaceMember(FleetStep):
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
         members.check(self.compute, swap.image)
         others = {change.name: change.zone for change in self.plan_of(context).changes}
-        found = {name: self.compute.instance(zone, name) for name, zone in others.items()}
-        there = {name: instance for name, instance in found.items() if instance is not None}
+        there = members.standing(self.compute, others)
         gate = others_are_up(swap.member, there, there, self.fleet.max_unavailable)
         if not gate.open:
             # not NotNow: waiting here would keep the slot that the other's next try needs
