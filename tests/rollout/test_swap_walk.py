@@ -76,7 +76,7 @@ def test_the_new_disk_is_like_the_old_one_and_says_whose_it_is() -> None:
     assert int(made["labels"]["expires"]) > cloud.now.timestamp()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     crashes=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=4),
     lag=st.integers(0, 3),
@@ -99,7 +99,7 @@ def test_any_interruption_is_walked_on_from(
     assert cloud.disks["web-1"]["status"] == "READY"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     forward_until=st.integers(0, 14),
     lose=st.booleans(),

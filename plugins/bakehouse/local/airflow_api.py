@@ -14,6 +14,7 @@ import httpx
 
 TERMINAL_RUN = frozenset({"success", "failed"})
 THROUGH = frozenset({"success", "skipped", "removed", "upstream_failed", None})
+PATIENCE = 120  # seconds for an answer: on a busy machine SQLite makes the API server wait, too
 WAITING = frozenset({"running", "deferred", "queued", "scheduled", "awaiting_input"})
 
 
@@ -70,7 +71,9 @@ class Airflow:
     ) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False, transport=transport)
+        self._client = httpx.Client(
+            base_url=url, timeout=PATIENCE, trust_env=False, transport=transport
+        )
 
     def close(self) -> None:
         self._client.close()
