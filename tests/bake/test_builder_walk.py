@@ -165,3 +165,20 @@ def test_6_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
     assert told["detail"]["error"]["script"] == "install.sh"
     assert "Setting up package" not in str(told)
     run.tear_down()
+
+
+def test_6_one_deferral_an_attempt_while_the_log_streams(
+    compute: Compute, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = walk(vars={"instant_install_lines": "700"})
+    run.through("create_builder")
+    before = len(run.deferred)
+    run.try_("wait_for_shutdown")
+    waits = [type(wait.trigger).__name__ for wait in run.deferred[before:]]
+    assert waits == ["ShutdownTrigger"], "a second one would begin the trigger's log anew"
+    told = capsys.readouterr().out
+    for number in (1, 350, 700):
+        assert told.count(f"Setting up package {number} of 700") == 1
+    for stage in ("boot", "install", "generalise"):
+        assert told.count(f"guest says: stage {stage}") == 1
+    run.tear_down()

@@ -171,3 +171,56 @@ async def test_7_what_was_said_by_attribute_counts_at_the_deadline(hook: Hook) -
     verdict = judge(await facts_of(deadline=0.3))
     assert verdict is not None
     assert "last stage: generalise" in verdict.message
+
+
+class Crowd(Hook):
+    """A thousand builders, all at work but for those in `off`."""
+
+    poll_interval, reads_per_minute = 0.2, 600.0
+    names = tuple(f"bake-{n}" for n in range(1000))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.off: set[str] = set()
+
+    def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self._called("instances")
+        return [
+            {"name": name, "status": "TERMINATED" if name in self.off else "RUNNING"}
+            for name in self.names
+        ]
+
+    def serial_output(self, zone: str, name: str, start: int) -> dict[str, Any]:
+        self.text = line(manifest="m") + line(result="ok") if name in self.off else ""
+        return super().serial_output(zone, name, start)
+
+
+async def test_12_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd()
+    for module in ("poller", "triggers"):
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: crowd)
+    monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
+    deadline, fired = time.time() + 600, {}
+
+    async def wait_for(name: str) -> None:
+        known: dict[str, Any] = {"conn_id": "gcp", "zone": "z", "name": name, "nonce": NONCE}
+        trigger = ShutdownTrigger(**known, deadline=deadline)
+        event = await anext(trigger.run())
+        fired[name] = event.payload["facts"]
+
+    waits = {name: asyncio.create_task(wait_for(name)) for name in crowd.names}
+    begun = time.monotonic()
+    await asyncio.sleep(3)
+    allowed = (time.monotonic() - begun + 1) * crowd.reads_per_minute / 60 + 6
+    assert crowd.calls.total() <= allowed, "list calls and logs together"
+    assert crowd.calls["instances"] > 3
+    crowd.off.add("bake-999")
+    async with asyncio.timeout(15):  # behind all logs it would be after more than a minute
+        await waits["bake-999"]
+    assert set(fired) == {"bake-999"}
+    assert fired["bake-999"]["said"][-1]["result"] == "ok"
+    for task in waits.values():
+        task.cancel()
+    await asyncio.gather(*waits.values(), return_exceptions=True)

@@ -31,19 +31,22 @@ class CreateImage(GitStep):
         if do is Do.ADOPT and image is not None:
             return self._made(plan, built, context, image)
         if do is Do.CREATE and disk is not None:
-            self._create(context, plan, disk)
+            self._create(context, plan, built, disk)
             return self.act(context)
         if do is Do.REPLACE:
             self._replace(context, plan)
             return self.act(context)
         raise _cannot(do, plan, built)
 
-    def _create(self, context: Context, plan: BakePlan, disk: Mapping[str, Any]) -> None:
+    def _create(
+        self, context: Context, plan: BakePlan, built: Built, disk: Mapping[str, Any]
+    ) -> None:
         from bakehouse.bake.source import recipe_for
 
         body = candidate.insert_body(
             plan, recipe_for(self.git_conn_id, plan), disk, datetime.now(UTC)
         )
+        body["labels"] |= candidate.facts_labels(built)
         self.log.info("creating image %s from disk %s", plan.image_name, disk["name"])
         request = self.request_id(context, f"insert {plan.image_name} of {disk['id']}")
         operation = self.compute.insert_image(body, request)
@@ -82,7 +85,7 @@ class CreateImage(GitStep):
 
 
 class LabelImage(Step):
-    """Checks that the image is of the planned commit, adds what is known only now -> Candidate."""
+    """Checks that the image is of the planned commit, adds the facts that it lacks -> Candidate."""
 
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)

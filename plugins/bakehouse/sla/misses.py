@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 SETTLED = frozenset({"success", "skipped", "removed"})
+LAST_FEW = 3  # tasks left: the run is about to end
+SOON = 1.0  # seconds between two looks then
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 
@@ -97,6 +99,8 @@ def seconds_to_next_look(
     ]
     if not open_tasks:
         return None
+    if len(open_tasks) <= LAST_FEW:
+        interval = min(interval, SOON)  # the run waits for its watcher alone
     next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
     # a hair behind the deadline, so that the look itself finds it passed
     return max(0.2, min(interval, (next_deadline - now).total_seconds() + 0.05))
