@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 60.0  # seconds between ticks after repeated errors
 OURS = "labels.bakehouse-run:*"
 
+# Not the loop's default pool: its few threads belong to all triggers. One for all pollers, as a
+# thread has a client of its own, and making one takes half a second.
+_threads = ThreadPoolExecutor(8, thread_name_prefix="bakehouse-poll")
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -75,7 +79,7 @@ class Tick:
 
 
 class Poller:
-    """Calls `fetch` once a tick while anybody waits, in a thread of its own, and wakes them all.
+    """Calls `fetch` once a tick while anybody waits, in a thread, and wakes them all.
 
     An error is handed over like an answer: one bad tick must not fail every waiting task. `ways`
     are the fetches of other connections to the same project, tried when this one is refused.
@@ -96,8 +100,6 @@ class Poller:
         self._next: asyncio.Future[Tick] | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting = 0
-        # not the loop's default pool: its few threads belong to all triggers
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bakehouse-poll")
 
     @classmethod
     def of(
@@ -134,7 +136,6 @@ class Poller:
         finally:
             # also when the loop ends: another loop may get the same id, and must not find this one
             self._all.pop(self.key, None)
-            self._thread.shutdown(wait=False)
 
     async def _tick_while_awaited(self) -> None:
         wait = self.interval
@@ -173,7 +174,7 @@ class Poller:
     async def _ask(self, fetch: Fetch) -> Tick:
         self._spend()
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, lambda: list(fetch()))
+        found = await loop.run_in_executor(_threads, lambda: list(fetch()))
         for _ in range(PAGE, len(found), PAGE):
             self._spend()
         return Tick(items={str(item["name"]): item for item in found})
