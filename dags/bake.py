@@ -21,7 +21,7 @@ from bakehouse.smoke.operators import SmokeTest
 project = read_project(Path(__file__).parent.parent / "include")
 
 for recipe in project.recipes:
-    with dag_of(recipe) as dag:
+    with dag_of(recipe, project.recipes, project.fleets) as dag:
         resolve_commit = ResolveCommit(recipe=recipe.name, **step(recipe, "resolve_commit"))
         plan_bake = PlanBake(recipe=recipe.name, **step(recipe, "plan_bake"))
         need_bake = NeedBake(**step(recipe, "need_bake"))

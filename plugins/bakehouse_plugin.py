@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
-from bakehouse.bake.timetable import Nightly
-from bakehouse.cloud.links import ResourceLink
+from bakehouse.bake.timetable import Nightly, NightlyOrParent
+from bakehouse.cloud.links import LINKS
 
 
 class BakehousePlugin(AirflowPlugin):
     """Links on the tasks, and the timetable of the recipes."""
 
     name = "bakehouse"
-    operator_extra_links = [ResourceLink()]  # ruff: ignore[mutable-class-default]  as Airflow declares it
-    timetables = [Nightly]  # ruff: ignore[mutable-class-default]
+    operator_extra_links = [link() for link in LINKS]  # ruff: ignore[mutable-class-default]  as Airflow declares it
+    timetables = [Nightly, NightlyOrParent]  # ruff: ignore[mutable-class-default]

@@ -175,6 +175,27 @@ def schema(project: ProjectOption = None) -> None:
         typer.echo(str(file))
 
 
+@app.command()
+def ancestry(
+    image: Annotated[str, typer.Argument(help="an image's name")],
+    ledger: Annotated[
+        str | None, typer.Option(help="its URL; that of the stack of `make up`, unless told")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """What an image is built on, layer by layer, and what is built on it. From the ledger."""
+    from bakehouse.history.ancestry import bakes_of, describe
+    from bakehouse.history.ledger import Ledger
+
+    base = ledger or f"file://{up_layout(project_folder(project)).airflow_home}/ledger"
+    bakes = bakes_of(Ledger(base).events())
+    if image not in bakes:
+        typer.echo(f"the ledger {base} knows no bake of {image}", err=True)
+        raise typer.Exit(1)
+    for line in describe(image, bakes):
+        typer.echo(line)
+
+
 def project_folder(given: Path | None) -> Path:
     """The folder with dags/: the one given, else this one or the nearest above it."""
     start = (given or Path.cwd()).resolve()

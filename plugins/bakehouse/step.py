@@ -11,7 +11,6 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
 from pydantic import BaseModel
 
-from bakehouse.cloud.links import ResourceLink
 from bakehouse.cloud.operations import verdict, zone_of
 from bakehouse.cloud.request import request_id
 from bakehouse.errors import NotNow, StopEverything, TryAgain
@@ -42,6 +41,14 @@ def is_backfill(context: Context) -> bool:
     return bool(getattr(kind, "value", kind) == "backfill")
 
 
+def rolls_out(context: Context) -> bool:
+    """The form of the bake says so: here, or in the event of the image that this run follows."""
+    told = context.get("triggering_asset_events") or {}
+    events = [event.extra or {} for asset in told for event in told[asset]]
+    here = context["params"].get("roll_out", True)
+    return bool(here) and all(extra.get("roll_out", True) for extra in events)
+
+
 class Step(BaseOperator):
     """Base of all operators. A subclass implements `act`, and may defer with `wait_for`.
 
@@ -50,9 +57,8 @@ class Step(BaseOperator):
     :param gcp_conn_id: the Google Cloud connection.
     """
 
-    operator_extra_links = (ResourceLink(),)
     # attributes that outlive a wait within one try
-    keeps: ClassVar[tuple[str, ...]] = ("turn", "blocked_since")
+    keeps: ClassVar[tuple[str, ...]] = ("turn", "blocked_since", "pages")
 
     def __init__(
         self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
@@ -64,7 +70,7 @@ class Step(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.turn = 0  # how often this try has been blocked, for a fresh requestId after each
         self.blocked_since = ""
-        self.resource_page = ""  # what this try has made, for the link
+        self.pages: dict[str, str] = {}  # what this try has made, for the links
 
     def act(self, context: Context) -> Any:
         """The step's own work."""
@@ -76,6 +82,15 @@ class Step(BaseOperator):
         from bakehouse.cloud.hook import hook_of
 
         return hook_of(self.gcp_conn_id)
+
+    def shows_machine(self, zone: str, name: str) -> None:
+        """Let the task's links lead to this machine."""
+        self.pages["machine"] = self.compute.instance_page(zone, name)
+        self.pages["serial"] = self.compute.serial_page(zone, name)
+
+    def shows_image(self, name: str, project: str | None = None) -> None:
+        """Let the task's link lead to this image."""
+        self.pages["image"] = self.compute.image_page(name, project)
 
     def execute(self, context: Context) -> Any:
         """`act`, waiting deferred as long as it is blocked."""

@@ -40,6 +40,7 @@ builder:
   keep_builder_on_failure: 8h
 """  # everything that a builder can be asked to be
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+DEBIAN = "debian-cloud/debian-12"
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
@@ -114,15 +115,17 @@ def serving(folder: Path) -> Generator[str]:
 
 
 def repository(folder: Path) -> Path:
-    """A repository with the recipes `loaf` and `bun`, whose vars say how their machines behave."""
+    """The recipes `loaf` and `bun`, whose vars say how machines behave; `slice` on `loaf`."""
     shutil.copytree(PROJECT / "include", folder / "include")
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
-    recipe = f"base: debian-cloud/debian-12\nscripts: web\nvars:\n  page: hello\n{knobs}"
+    recipe = f"base: {DEBIAN}\nscripts: web\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
     image = "image: {keep: {failed: 3d}}\n"
     locked = f"image: {{shielded: true, kms_key: {KEY}}}\n"
     (folder / "include/recipes/loaf.yaml").write_text(recipe + image)
     (folder / "include/recipes/bun.yaml").write_text(recipe + locked + BUN)
+    layer = recipe.replace(DEBIAN, "{recipe: loaf}")
+    (folder / "include/recipes/slice.yaml").write_text(layer)
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
         subprocess.run([*git, *arguments], check=True)

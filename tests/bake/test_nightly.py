@@ -9,7 +9,8 @@ import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
-from bakehouse.bake.timetable import Nightly, offset_of
+from bakehouse.bake.timetable import Nightly, NightlyOrParent, offset_of
+from bakehouse.promote.asset import image_asset
 
 BERLIN = "Europe/Berlin"
 BEGINNING = pendulum.datetime(2020, 1, 1)
@@ -96,3 +97,52 @@ def test_a_backfill_gets_every_night_of_its_range() -> None:
         assert info.logical_date is not None
         nights.append(info.logical_date.day)
     assert nights == [10, 11, 12]
+
+
+def layered() -> NightlyOrParent:
+    made = NightlyOrParent("0 3 * * *", timezone=BERLIN, offset=OFFSET, parent=image_asset("jre"))
+    told = NightlyOrParent.deserialize(made.serialize())
+    assert isinstance(told, NightlyOrParent)
+    assert told.serialize() == made.serialize()
+    return told
+
+
+def test_10_a_layers_nights_are_partitions_at_the_same_moments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at(monkeypatch, datetime(2026, 11, 23, 12, tzinfo=UTC))
+    restriction = TimeRestriction(BEGINNING, None, catchup=False)
+    first = layered().next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
+    assert first is not None
+    assert first.logical_date is None
+    assert first.data_interval is None
+    assert first.partition_date == datetime(2026, 11, 24, 2, tzinfo=UTC)
+    assert first.run_after == datetime(2026, 11, 24, 2, 7, tzinfo=UTC)
+    assert first.partition_key is not None
+    assert layered().resolve_partition_date(first.partition_key) == first.partition_date
+    at(monkeypatch, datetime(2026, 11, 24, 2, 8, tzinfo=UTC))
+    second = layered().next_dagrun_info_v2(last_dagrun_info=first, restriction=restriction)
+    assert second is not None
+    assert second.partition_date == datetime(2026, 11, 25, 2, tzinfo=UTC)
+
+
+def test_10_each_new_image_of_the_parent_is_a_run_of_its_own() -> None:
+    timetable, image = layered(), "jre-20261124t0200-aaaaaaa-1234"
+    (asset,) = timetable.asset_condition.iter_assets()
+    assert asset[0].name == "image/jre"
+    mapper = timetable.get_partition_mapper(name=asset[0].name, uri=asset[0].uri)
+    assert mapper.to_downstream(image) == image
+    assert timetable.resolve_partition_date(image) is None
+    assert timetable.partitioned
+    assert timetable.summary.endswith("and image/jre")
+
+
+def test_10_a_backfill_of_a_layer_gets_every_night_of_its_range_and_none_of_the_future(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at(monkeypatch, datetime(2026, 11, 12, 12, tzinfo=UTC))
+    found = layered().iter_partition_dagrun_infos(
+        earliest=pendulum.datetime(2026, 11, 10), latest=pendulum.datetime(2026, 11, 20)
+    )
+    nights = [info.partition_date for info in found]
+    assert nights == [datetime(2026, 11, day, 2, tzinfo=UTC) for day in (10, 11, 12)]

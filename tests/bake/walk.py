@@ -62,6 +62,7 @@ class Walk:
         run_id: str,
         run_type: str = "manual",
         night: datetime | None = None,
+        partition: str | None = None,
         **params: Any,
     ) -> None:
         self.dag_id, self.run_id = f"bake__{recipe}", run_id
@@ -77,6 +78,8 @@ class Walk:
             run_type=DagRunType(run_type),
             run_after=datetime.now(UTC) + timedelta(seconds=5),
             data_interval_end=night,
+            partition_key=partition,
+            partition_date=None,
         )
 
     def try_(self, task_id: str) -> Any:

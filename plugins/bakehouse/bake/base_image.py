@@ -29,12 +29,19 @@ class Chosen(NamedTuple):
 
 
 def resolve(
-    compute: ComputeHook, base: BaseFamily | FixedImage | BaseRecipe, then: datetime | None
+    compute: ComputeHook,
+    base: BaseFamily | FixedImage | BaseRecipe,
+    then: datetime | None,
+    promoted: str | None = None,
 ) -> BaseImage:
-    """The image that `base` means, as of `then` when that is given. Raises StopEverything."""
-    chosen = _chosen(compute, base, then)
+    """The image that `base` means, as of `then` when that is given. Raises StopEverything.
+
+    :param promoted: of the recipe that is built on, the image whose promotion asks for this bake:
+        it is that one or a newer one.
+    """
+    chosen = _chosen(compute, base, then, promoted)
     if chosen is None:
-        raise StopEverything(f"there is no image for base: {base}; mend the recipe's base")
+        raise StopEverything(_nothing(base))
     if (refused := why_not(chosen.image)) is not None:
         raise StopEverything(f"base: {base} cannot be built upon: {refused}")
     return BaseImage(
@@ -45,14 +52,30 @@ def resolve(
     )
 
 
+def _nothing(base: BaseFamily | FixedImage | BaseRecipe) -> str:
+    if isinstance(base, BaseRecipe):
+        return (
+            f"the recipe {base.recipe} has no promoted image yet to build on: bake it first, with"
+            f" bake__{base.recipe}; its promotion triggers this recipe's bake"
+        )
+    return f"there is no image for base: {base}; mend the recipe's base"
+
+
 def _chosen(
-    compute: ComputeHook, base: BaseFamily | FixedImage | BaseRecipe, then: datetime | None
+    compute: ComputeHook,
+    base: BaseFamily | FixedImage | BaseRecipe,
+    then: datetime | None,
+    promoted: str | None,
 ) -> Chosen | None:
     if isinstance(base, FixedImage):
         found = compute.image(base.image, base.project)
         return Chosen(found, Reason.NEWEST_BASE) if found else None
     if isinstance(base, BaseRecipe):
-        return of_recipe(compute.images(f"labels.{labels.RECIPE}={base.recipe}"), then)
+        images = compute.images(f"labels.{labels.RECIPE}={base.recipe}")
+        if promoted and promoted not in {image["name"] for image in images}:
+            missing = compute.image(promoted)  # a list may be a moment behind
+            images += [missing] if missing else []
+        return not_older(of_recipe(images, then), promoted, images)
     if then is None:
         found = compute.image_of_family(base.project, base.family)
         return Chosen(found, Reason.NEWEST_BASE) if found else None
@@ -82,6 +105,24 @@ def of_recipe(images: Iterable[Resource], then: datetime | None) -> Chosen | Non
         return _as_of(dated, then)
     newest = max((image for _, image in dated if _active(image)), key=created_at, default=None)
     return Chosen(newest, Reason.NEWEST_BASE) if newest else None
+
+
+def not_older(
+    chosen: Chosen | None, promoted: str | None, images: Iterable[Resource]
+) -> Chosen | None:
+    """The choice, unless the image whose promotion asks for it is newer: then somebody has taken
+    that one out of use. Raises StopEverything."""
+    if promoted is None or chosen is None or chosen.image["name"] == promoted:
+        return chosen
+    asked = next((image for image in images if image["name"] == promoted), None)
+    asked_at = created_at(asked) if asked else image_time(promoted)
+    if asked_at is None or created_at(chosen.image) >= asked_at:
+        return chosen
+    raise StopEverything(
+        f"the promotion of {promoted} asks for this bake, and that image has been taken out of use"
+        f" since; {chosen.image['name']}, the newest one there is, is older. Trigger the bake by"
+        " hand to build on that one all the same"
+    )
 
 
 def _as_of(dated: list[tuple[datetime, Resource]], then: datetime) -> Chosen | None:

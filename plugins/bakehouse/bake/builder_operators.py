@@ -18,6 +18,7 @@ from bakehouse.bake.shutdown import Shutdown, failed_builder, judge
 from bakehouse.bake.slot import SlotStep
 from bakehouse.bake.snapshot import archive_url
 from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.links import MachineLink, SerialLink
 from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import Elsewhere, StockOut, StopEverything, TryAgain
 from bakehouse.lease import builders
@@ -32,6 +33,7 @@ AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this i
 class BuilderStep(SlotStep):
     """A step that may have to make a builder."""
 
+    operator_extra_links = (MachineLink(), SerialLink())
     keeps = (*SlotStep.keeps, "zones_tried")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -41,7 +43,7 @@ class BuilderStep(SlotStep):
     def ensure_builder(self, context: Context, plan: BakePlan, attempt: str) -> BuilderVm:
         """The builder of this attempt: the run's others are deleted, it is made if absent."""
         vm = builder.builder_at(plan, attempt, self.zones_tried)
-        self.resource_page = self.compute.instance_page(vm.zone, vm.name)
+        self.shows_machine(vm.zone, vm.name)
         found = self.compute.instance(vm.zone, vm.name)
         if found is None:
             self._delete_others(context, plan, vm)
@@ -151,7 +153,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         """The builder has come to rest: what its disk is worth."""
         plan = self.received(context, "plan_bake", BakePlan)
         machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
-        self.resource_page = self.compute.instance_page(machine.zone, machine.name)
+        self.shows_machine(machine.zone, machine.name)
         verdict = judge(facts)
         if verdict is None:
             raise TryAgain(f"{machine.name} came to rest, and then it moved again")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, PartitionedAssetTimetable
 from airflow.sdk.definitions.param import ParamsDict
 
+from bakehouse.bake.doc import doc_of
 from bakehouse.bake.form import form
-from bakehouse.bake.timetable import Nightly, offset_of
+from bakehouse.bake.timetable import Nightly, NightlyOrParent, offset_of
+from bakehouse.fleet.model import Fleet
+from bakehouse.promote.asset import image_asset
 from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.rules import parent_of
 from bakehouse.recipe.tasks import KIND, TaskId
 from bakehouse.retries import Kind, patience
 
@@ -22,7 +26,9 @@ BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 
 
 @contextmanager
-def dag_of(recipe: Recipe) -> Generator[DAG]:
+def dag_of(
+    recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()
+) -> Generator[DAG]:
     """`bake__<recipe>`; its steps are named inside.
 
     The form comes last: Airflow gives each task a copy of the params that its DAG has by then, and
@@ -37,7 +43,7 @@ def dag_of(recipe: Recipe) -> Generator[DAG]:
         max_active_runs=1,  # of scheduled and manual runs; a backfill says its own number
         tags=["bakehouse", "bake", f"recipe:{recipe.name}"],
         default_args={"owner": recipe.owner},
-        doc_md=_doc(recipe),
+        doc_md=doc_of(recipe, recipes, fleets),
         is_paused_upon_creation=False,
         render_template_as_native_obj=False,
     ) as dag:
@@ -57,23 +63,16 @@ def step(recipe: Recipe, task_id: TaskId) -> dict[str, Any]:
     }
 
 
-def _schedule(recipe: Recipe) -> Nightly | None:
-    if recipe.schedule is None:
-        return None
+def _schedule(recipe: Recipe) -> Nightly | PartitionedAssetTimetable | None:
+    """Its own nights, and each new image of the recipe that it is built on."""
+    parent = parent_of(recipe)
     offset = offset_of(recipe.name, recipe.jitter)
-    return Nightly(recipe.schedule, timezone=recipe.timezone, offset=offset)
-
-
-def _doc(recipe: Recipe) -> str:
-    ours = "\n".join(f"| `{name}` | `{value}` |" for name, value in recipe.vars.items())
-    values = f"\n\n| var | value |\n|---|---|\n{ours}" if ours else ""
-    when = f"`{recipe.schedule}` ({recipe.timezone})" if recipe.schedule else "on demand"
-    return (
-        f"# {recipe.name}\n\n{recipe.description or 'A machine image.'}\n\n"
-        f"Image family **{recipe.family}**, built on **{recipe.base}**, {when}.\n\n"
-        f"Recipe: `include/recipes/{recipe.name}.yaml`,"
-        f" scripts: `include/startup_scripts/{recipe.scripts}/`, both as of the commit that is"
-        f" baked.{values}"
+    if recipe.schedule is None:
+        return PartitionedAssetTimetable(assets=image_asset(parent)) if parent else None
+    if parent is None:
+        return Nightly(recipe.schedule, timezone=recipe.timezone, offset=offset)
+    return NightlyOrParent(
+        recipe.schedule, timezone=recipe.timezone, offset=offset, parent=image_asset(parent)
     )
 
 
@@ -89,6 +88,7 @@ DOCS: dict[TaskId, str] = {
     "label_image": "Checks the image's git hash, adds package count, manifest and kernel.",
     "smoke_test": "Boots the candidate on a machine of its own and reports each check.",
     "promote_image": "Puts the tested image into its family.",
-    "publish_image": "Emits the asset event that rollouts listen to. Skipped in a backfill.",
+    "publish_image": "Emits the asset event that rollouts and layers above listen to. Skipped in"
+    " a backfill.",
     "delete_builder": "Deletes every machine and disk of this run, and fails the run if it cannot.",
 }

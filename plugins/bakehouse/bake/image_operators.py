@@ -9,6 +9,7 @@ from bakehouse.bake import candidate
 from bakehouse.bake.candidate import Built, Do
 from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan
+from bakehouse.cloud.links import ImageLink
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.step import Step
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 class CreateImage(GitStep):
     """The stopped disk becomes a candidate image without a family -> Candidate."""
 
+    operator_extra_links = (ImageLink(),)
+
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.resource_page = self.compute.image_page(plan.image_name)
+        self.shows_image(plan.image_name)
         image = self.compute.image(plan.image_name)
         disk = self.compute.disk(built.builder.zone, built.builder.name)
         do = candidate.next_step(plan, image, disk)
@@ -73,6 +76,9 @@ class CreateImage(GitStep):
             image_id=made.id,
             content_key=plan.content_key,
             base_image=plan.base_image.name,
+            base_image_id=plan.base_image.id,
+            parent=plan.parent,
+            promoted=plan.promoted,
             base_reason=plan.base_image.reason.value,
             snapshot=plan.snapshot,
             builder=built.builder.name,
@@ -87,10 +93,12 @@ class CreateImage(GitStep):
 class LabelImage(Step):
     """Checks that the image is of the planned commit, adds the facts that it lacks -> Candidate."""
 
+    operator_extra_links = (ImageLink(),)
+
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.resource_page = self.compute.image_page(plan.image_name)
+        self.shows_image(plan.image_name)
         image = self.compute.image(plan.image_name)
         if image is None:
             raise StopEverything(f"{plan.image_name} is gone: clear create_image and downstream")

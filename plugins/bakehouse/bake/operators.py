@@ -10,9 +10,11 @@ from bakehouse.bake.form import Asked, asked
 from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan, BaseImage, decide, newest_with
 from bakehouse.bake.snapshot import snapshot_of
+from bakehouse.cloud.links import ImageLink
 from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import image_name, run_label
+from bakehouse.recipe.rules import parent_of
 from bakehouse.recipe.source import Commit
 from bakehouse.step import clock, is_backfill
 
@@ -56,6 +58,8 @@ class ResolveCommit(GitStep):
 class PlanBake(GitStep):
     """What this run makes, or why it makes nothing -> BakePlan. Creates nothing but names."""
 
+    operator_extra_links = (ImageLink(),)  # the base image
+
     def __init__(self, *, recipe: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.recipe = recipe
@@ -71,7 +75,8 @@ class PlanBake(GitStep):
             at_commit = recipe_at(found, commit.sha, self.recipe)
             snapshot = snapshot_of(at_commit, form, now, history=history)
             rendered = rendered_at(found, self.recipe, commit, form.vars, snapshot)
-        base = self._base_image(rendered.recipe, now if history else None)
+        promoted = parent_image(context)
+        base = self._base_image(rendered.recipe, now if history else None, promoted)
         key = content_key(rendered, rendered.recipe.builder, base.id)
         plan = self._plan(context, commit, rendered.recipe, base, key, form, snapshot)
         self.log.info("content key %s", key)
@@ -111,6 +116,8 @@ class PlanBake(GitStep):
             family=recipe.family,
             content_key=key,
             base_image=base,
+            parent=parent_of(recipe),
+            promoted=parent_image(context),
             vars=form.vars,
             zones=form.zones(recipe),
             spot=form.wants_spot(recipe),
@@ -140,16 +147,31 @@ class PlanBake(GitStep):
 
         return look_at_archives
 
-    def _base_image(self, recipe: Recipe, then: datetime | None) -> BaseImage:
-        base = base_image.resolve(self.compute, recipe.base, then)
+    def _base_image(self, recipe: Recipe, then: datetime | None, promoted: str | None) -> BaseImage:
+        if promoted:
+            self.log.info("the promotion of %s asks for this bake", promoted)
+        base = base_image.resolve(self.compute, recipe.base, then, promoted)
         gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
         told = self.log.warning if gone else self.log.info
+        self.shows_image(base.name, base.project)
         told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
         return base
 
 
 def time_of(context: Context) -> datetime:
-    """The run's own time: the end of its data interval, else when it was asked for."""
+    """The run's own time: its night, else when it was asked for.
+
+    The night is the end of the data interval, or the date of the partition where nights are ones
+    (`NightlyOrParent`); an image's partition has no date that matters.
+    """
     run = context["dag_run"]
-    when: datetime = run.data_interval_end or run.run_after
+    night = None if parent_image(context) else run.partition_date
+    when: datetime = run.data_interval_end or night or run.run_after
     return when
+
+
+def parent_image(context: Context) -> str | None:
+    """The image whose promotion has triggered this run, by name."""
+    run = context["dag_run"]
+    kind = getattr(run.run_type, "value", run.run_type)
+    return str(run.partition_key) if kind == "asset_triggered" and run.partition_key else None

@@ -29,6 +29,11 @@ class BaseImage(Frozen):
     name: str
     reason: Reason = Reason.NEWEST_BASE
 
+    @property
+    def project(self) -> str | None:
+        """Whose it is, which need not be us."""
+        return self.self_link.partition("/projects/")[2].partition("/")[0] or None
+
 
 class BakePlan(Frozen):
     """One run: which commit of which recipe becomes which image, or why none is made."""
@@ -42,6 +47,8 @@ class BakePlan(Frozen):
     family: str
     content_key: str
     base_image: BaseImage
+    parent: str | None = None  # the recipe that the base image is of
+    promoted: str | None = None  # its image whose promotion has asked for this run
     vars: dict[str, Scalar] = {}  # over those of the recipe
     zones: tuple[str, ...]  # in the order they are tried
     spot: bool = False

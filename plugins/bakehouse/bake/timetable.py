@@ -5,16 +5,25 @@ docs/decisions/0031-jitter-in-the-timetable.md holds why it is not the cron that
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow.timetables.base import DagRunInfo, TimeRestriction
+from airflow.partition_mappers.identity import IdentityMapper
+from airflow.serialization.decoders import decode_asset_like
+from airflow.serialization.encoders import encode_asset_like, ensure_serialized_asset
+from airflow.timetables.base import DagRunInfo, DataInterval, PartitionMapperInfo, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.utils.strings import get_random_string
 from pendulum import now as time_now
 
 if TYPE_CHECKING:
-    from airflow.timetables.base import DataInterval, Timetable
+    from collections.abc import Iterable
+
+    from airflow.partition_mappers.base import PartitionMapper
+    from airflow.timetables.base import Timetable
+    from airflow.utils.types import DagRunType
+    from pendulum import DateTime
 
 # A night that was missed by less than this is made up for: the scheduler may have been busy when a
 # recipe was seen for the first time.
@@ -82,3 +91,103 @@ class Nightly(CronTriggerTimetable):
         if info is None or info.data_interval is None:
             return info
         return DagRunInfo(run_after=info.run_after + self.offset, data_interval=info.data_interval)
+
+
+class NightlyOrParent(Nightly):
+    """The nights of a recipe that is built on another's images, and each new one of these at once.
+
+    Airflow has no schedule of a cron and a partitioned asset: an asset's partitions make runs only
+    of a timetable that is partitioned as a whole. So the nights are partitions here too, the night
+    their key: `partition_date` is what `data_interval_end` is of `Nightly`. A run of a new image
+    has the image's name as its key. docs/decisions/0051-layers.md holds what else was looked at.
+    """
+
+    partitioned = True
+
+    def __init__(self, cron: str, *, timezone: Any, offset: timedelta, parent: Any) -> None:
+        super().__init__(cron, timezone=timezone, offset=offset)
+        self.asset_condition = ensure_serialized_asset(parent)
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Timetable:
+        """From what `serialize` gave."""
+        return cls(
+            data["expression"],
+            timezone=data["timezone"],
+            offset=timedelta(seconds=data["offset"]),
+            parent=decode_asset_like(data["parent"]),
+        )
+
+    def serialize(self) -> dict[str, Any]:
+        """As Airflow stores it."""
+        return {**super().serialize(), "parent": encode_asset_like(self.asset_condition)}
+
+    @property
+    def summary(self) -> str:
+        """What the UI shows."""
+        names = ", ".join(key.name for key, _ in self.asset_condition.iter_assets())
+        return f"{super().summary}, and {names}"
+
+    def get_partition_mapper(self, *, name: str = "", uri: str = "") -> PartitionMapper:
+        """One run for each image: its key is the image's name."""
+        return IdentityMapper()
+
+    @property
+    def partition_mapper_info(self) -> list[PartitionMapperInfo]:
+        """The same, as the UI reads it."""
+        return [
+            PartitionMapperInfo(name=key.name, uri=key.uri, is_rollup=False)
+            for key, _ in self.asset_condition.iter_assets()
+        ]
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next night."""
+        last = last_dagrun_info.partition_date if last_dagrun_info else None
+        info = self.next_dagrun_info(
+            last_automated_data_interval=DataInterval.exact(last) if last else None,
+            restriction=restriction,
+        )
+        if info is None or info.data_interval is None:
+            return None
+        return _of_night(info.data_interval.end, info.run_after)
+
+    def iter_partition_dagrun_infos(
+        self, *, earliest: datetime, latest: datetime
+    ) -> Iterable[DagRunInfo]:
+        """A backfill's nights, both ends included; none of the future."""
+        night = self._align_to_next(self.localize_partition_datetime(earliest))
+        until = min(self.localize_partition_datetime(latest), time_now("UTC"))
+        while night <= until:
+            yield _of_night(night, night)
+            night = self._get_next(night)
+
+    def generate_run_id(
+        self,
+        *,
+        run_type: DagRunType,
+        run_after: DateTime,
+        data_interval: DataInterval | None,
+        **extra: Any,
+    ) -> str:
+        """A night that a backfill makes anew has a second run, which needs another name."""
+        plain = super().generate_run_id(
+            run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
+        )
+        return f"{plain}__{get_random_string()}" if run_type.value == "backfill" else str(plain)
+
+    def _decode_partition_date(self, partition_key: str) -> datetime | None:
+        try:
+            return datetime.fromisoformat(partition_key)
+        except ValueError:
+            return None  # the name of an image
+
+
+def _of_night(night: DateTime, run_after: DateTime) -> DagRunInfo:
+    return DagRunInfo(
+        run_after=run_after,
+        data_interval=None,
+        partition_date=night,
+        partition_key=night.in_timezone("UTC").isoformat(),
+    )

@@ -18,13 +18,17 @@ class ComputeHook(Calls):
 
     # -- pages ----------------------------------------------------------------------------------
 
-    def image_page(self, name: str) -> str:
+    def image_page(self, name: str, project: str | None = None) -> str:
         """Where a person can look at the image."""
-        return links.image_page(self.project, name, self.endpoint)
+        return links.image_page(project or self.project, name, self.endpoint)
 
     def instance_page(self, zone: str, name: str) -> str:
         """Where a person can look at the machine."""
         return links.instance_page(self.project, zone, name, self.endpoint)
+
+    def serial_page(self, zone: str, name: str) -> str:
+        """Where a person can read its serial output."""
+        return links.serial_page(self.project, zone, name, self.endpoint)
 
     # -- images ---------------------------------------------------------------------------------
 

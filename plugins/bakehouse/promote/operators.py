@@ -10,13 +10,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from bakehouse.bake import labels
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
+from bakehouse.cloud.links import ImageLink
 from bakehouse.errors import StopEverything
 from bakehouse.house.stock import image_of
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
-from bakehouse.promote.promotion import previous, promotion, wants_family, wants_state
+from bakehouse.promote.promotion import newest_two, previous, promotion, wants_family, wants_state
 from bakehouse.promote.revoke import why_not
-from bakehouse.step import Step, is_backfill
+from bakehouse.step import Step, is_backfill, rolls_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 class PromoteImage(Step):
     """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
+
+    operator_extra_links = (ImageLink(),)
 
     def __init__(self, *, notify: Sequence[Channel] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -33,7 +36,7 @@ class PromoteImage(Step):
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
         wanted = promotion(plan.family, history=plan.history)
-        self.resource_page = self.compute.image_page(tested.name)
+        self.shows_image(tested.name)
         image = self.compute.image(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
@@ -112,6 +115,8 @@ class PublishImage(Step):
     Skipped in a backfill: the past must not roll out.
     """
 
+    operator_extra_links = (ImageLink(),)
+
     def __init__(self, *, recipe: str, **kwargs: Any) -> None:
         self.asset = image_asset(recipe)
         super().__init__(outlets=[self.asset], **kwargs)
@@ -119,6 +124,7 @@ class PublishImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         image = self.received(context, "promote_image", Candidate)
+        self.shows_image(image.name)
         if is_backfill(context):
             raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
         event: dict[str, Any] = {
@@ -127,10 +133,31 @@ class PublishImage(Step):
             "self_link": image.self_link,
             "family": plan.family,
             "git_sha": plan.commit.sha,
-            "roll_out": bool(context["params"].get("roll_out", True)),
+            "roll_out": rolls_out(context),
         }
         events = context["outlet_events"][self.asset]
         events.extra.update(event)
         events.add_partitions(image.name)
+        self._remember(context, plan)
         self.log.info("published %s to asset %s", image.name, self.asset.name)
         return event
+
+    def _remember(self, context: Context, plan: BakePlan) -> None:
+        """The family's newest image and the one before, on the asset's page: a cache.
+
+        Labels and ledger are the truth, and are what is written here, so a task that is cleared
+        long after does not turn it back.
+        """
+        found = newest_two(self.compute.images(f"labels.{labels.RECIPE}={plan.recipe}"))
+        store = context["asset_state_store"][self.asset]
+        for key, image in zip(("current_image", "previous_image"), found, strict=False):
+            known = image["labels"]
+            store.set(
+                key,
+                {
+                    "name": image["name"],
+                    "id": str(image["id"]),
+                    "git_sha": known.get(labels.GIT_SHA, ""),
+                    "created": image["creationTimestamp"],
+                },
+            )

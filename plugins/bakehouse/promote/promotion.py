@@ -25,6 +25,16 @@ def promotion(family: str, *, history: bool) -> Promotion:
     return Promotion(family, labels.PROMOTED, Reason.PROMOTED)
 
 
+def newest_two(images: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of a family's images, or a recipe's, the promoted one that is newest and the one before."""
+    promoted = [
+        image
+        for image in images
+        if (image.get("labels") or {}).get(labels.STATE) == labels.PROMOTED
+    ]
+    return sorted(promoted, key=created_at, reverse=True)[:2]
+
+
 def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
     """The family is still to be set."""
     return wanted.family is not None and image.get("family") != wanted.family

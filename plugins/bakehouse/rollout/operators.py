@@ -18,7 +18,7 @@ from bakehouse.rollout.ending import Ending, judge
 from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
 from bakehouse.rollout.step import LEASE_TIME, REPLACE, FleetStep, now
 from bakehouse.rollout.strategies.swap import forward
-from bakehouse.step import is_backfill
+from bakehouse.step import is_backfill, rolls_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +39,7 @@ class ChooseImage(FleetStep):
         self.image = image
 
     def act(self, context: Context) -> dict[str, Any]:
-        if not _asked_for(context):
+        if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
@@ -221,14 +221,6 @@ _REASONS = {
     Ending.ROLLED_BACK: Reason.STAGE_FAILED,
     Ending.FAILED: Reason.NOT_HEALTHY,
 }
-
-
-def _asked_for(context: Context) -> bool:
-    """The form of the bake says so, here or, for a fleet that follows, in the image's event."""
-    told = context.get("triggering_asset_events") or {}
-    events = [event.extra or {} for asset in told for event in told[asset]]
-    here = context["params"].get("roll_out", True)
-    return bool(here) and all(extra.get("roll_out", True) for extra in events)
 
 
 def _first_failure(outcomes: list[dict[str, Any]]) -> str:

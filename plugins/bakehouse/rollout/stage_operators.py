@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from bakehouse.cloud.links import MachineLink, SerialLink
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.notify.model import Occasion
 from bakehouse.reasons import Reason
@@ -34,6 +35,8 @@ class ReplaceMember(FleetStep):
     :param swap: a Swap as JSON, from `pick` or `settle`.
     """
 
+    operator_extra_links = (MachineLink(), SerialLink())
+
     def __init__(self, *, swap: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.swap = swap
@@ -42,6 +45,7 @@ class ReplaceMember(FleetStep):
         from bakehouse.rollout.triggers import SwapTrigger
 
         swap = Swap.model_validate(self.swap)
+        self.shows_machine(swap.zone, swap.member)
         self.check_hold(context)
         self._gates(context, swap)
         within = self.fleet.health_deadline

@@ -11,6 +11,7 @@ from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.slot import SlotStep
 from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.links import ImageLink, MachineLink, SerialLink
 from bakehouse.cloud.owner import of_run, zone_of
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.smoke import machine
@@ -29,6 +30,8 @@ class SmokeTest(SlotStep):
     A failed candidate is labelled so and ends the run; only a lost machine is tried again.
     """
 
+    operator_extra_links = (MachineLink(), SerialLink(), ImageLink())
+
     def act(self, context: Context) -> Any:
         from bakehouse.smoke.triggers import SmokeTrigger
 
@@ -37,6 +40,8 @@ class SmokeTest(SlotStep):
         rendered = self.rendered(plan)
         vm = machine.smoke_vm(plan, context["ti"].try_number)
         nonce = labels.nonce(plan, vm.name)
+        self.shows_machine(vm.zone, vm.name)
+        self.shows_image(candidate.name)
         if self.compute.instance(vm.zone, vm.name) is None:
             self._delete_others(context, plan, vm)
             self.take_slot(context, plan)
@@ -61,7 +66,6 @@ class SmokeTest(SlotStep):
     ) -> dict[str, Any]:
         """The machine has said what there is to say."""
         plan = self.received(context, "plan_bake", BakePlan)
-        self.resource_page = self.compute.image_page(plan.image_name)
         smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
         verdict = judge(facts, timedelta(seconds=boot_time_limit))
         self._delete(context, smoke_machine)
