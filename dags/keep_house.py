@@ -1,8 +1,10 @@
-"""One DAG that keeps house: sweeps what was left behind, retires images, shows drift."""
+"""One Airflow DAG that keeps house: sweeps what was left behind, retires images, shows drift."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from airflow.sdk import chain
 
 from bakehouse.house.dag import keep_house_dag
 from bakehouse.house.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
@@ -23,6 +25,6 @@ with keep_house_dag(include, SCHEDULE, TIMEZONE, OWNER) as dag:
     show_drift = ShowDrift(**step("show_drift", files))
 
     # beside each other: what one cannot do stops none of the others
-    plan_sweep >> sweep
-    plan_retire >> retire
+    chain(plan_sweep, sweep)
+    chain(plan_retire, retire)
     watch_slas(dag, "keep_house", ())

@@ -1,4 +1,4 @@
-"""One DAG that takes an image out of use, with what is built upon it, and names who runs it."""
+"""One Airflow DAG that takes an image and what is built upon it out of use, and names who runs it."""
 
 from __future__ import annotations
 

@@ -53,6 +53,12 @@ def task(found: Any) -> dict[str, Any]:
     }
 
 
+def form(dag: Any) -> dict[str, Any]:
+    """What stands in it at first; fields that somebody has to fill in are not in it."""
+    given = {name: dag.params.get_param(name) for name in dag.params}
+    return {name: param.value for name, param in given.items() if param.has_value}
+
+
 def main(folder: str) -> None:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
@@ -68,6 +74,8 @@ def main(folder: str) -> None:
             "catchup": dag.catchup,
             "dagrun_timeout": bool(dag.dagrun_timeout),
             "params": sorted(dag.params),
+            "form": form(dag),
+            "schedule": getattr(dag.timetable, "summary", "None"),
             "serialised": bool(DagSerialization.to_dict(dag)),
             "tasks": {t.task_id: task(t) for t in dag.tasks},
         }

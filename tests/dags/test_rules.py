@@ -42,8 +42,16 @@ def offenders(tasks: Tasks, rule: str) -> list[str]:
 
 def test_every_dag_loads(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
-    assert "bake__web" in bag["dags"]
+    assert {"bake__web", "roll_out__web", "keep_house", "revoke"} <= bag["dags"].keys()
     assert all(dag["serialised"] for dag in bag["dags"].values())
+
+
+def test_airflow_looks_into_every_dag_file() -> None:
+    """It passes over one in which it does not find both words, without an error."""
+    for file in (PROJECT / "dags").glob("*.py"):
+        text = file.read_text().lower()
+        assert "dag" in text, file
+        assert "airflow" in text, file
 
 
 def test_parsing_is_quick_and_imports_nothing_heavy(bag: dict[str, Any]) -> None:
@@ -118,6 +126,23 @@ def test_the_form_of_a_bake(bag: dict[str, Any]) -> None:
     bakes = [dag for dag_id, dag in bag["dags"].items() if dag_id.startswith("bake__")]
     assert bakes
     assert all({"git_ref", "force", "vars"} <= set(dag["params"]) for dag in bakes)
+
+
+def test_8_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_otherwise(
+    bag: dict[str, Any],
+) -> None:
+    house = bag["dags"]["keep_house"]
+    assert house["form"]["dry_run"] is True
+    assert house["schedule"] == "0 6 * * *"
+    steps = {"plan_sweep", "sweep", "plan_retire", "retire", "show_drift"}
+    assert house["tasks"].keys() == steps | {"sla_watch"}
+
+
+def test_8_nothing_is_revoked_without_an_image_and_a_reason(bag: dict[str, Any]) -> None:
+    revoke = bag["dags"]["revoke"]
+    assert revoke["form"] == {}, "no answer stands there before somebody gives one"
+    assert revoke["params"] == ["image", "why"]
+    assert revoke["schedule"] == "None"
 
 
 def test_a_broken_recipe_breaks_only_its_own_dag(tmp_path: Path) -> None:

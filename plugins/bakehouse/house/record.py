@@ -4,7 +4,7 @@ each recipe that says why its other images stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def record(
     recipe: str = "",
     image: str = "",
     git_sha: str = "",
-    **detail: Any,
+    detail: Mapping[str, Any],
 ) -> None:
     """One event of this run; a retry writes the same object."""
     ti, run = context["ti"], context["dag_run"]
@@ -63,7 +63,7 @@ def record_swept(context: Context, found: Found) -> None:
         subject=f"{found.kind} {found.zone} {found.name} {found.id}",
         recipe=found.recipe,
         image=found.name if found.kind == "image" else "",
-        **found.model_dump(mode="json", exclude={"sweep", "reason", "recipe"}),
+        detail=found.model_dump(mode="json", exclude={"sweep", "reason", "recipe"}),
     )
 
 
@@ -76,7 +76,7 @@ def record_retired(context: Context, decision: Decision) -> None:
         subject=decision.id,
         recipe=decision.recipe,
         image=decision.image,
-        **decision.model_dump(mode="json", include={"id", "do", "detail", "body"}),
+        detail=decision.model_dump(mode="json", include={"id", "do", "detail", "body"}),
     )
 
 
@@ -84,7 +84,8 @@ def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None
     """Why those of a recipe that `keep` does not keep stay all the same."""
     told = {d.image: f"{d.reason.value}: {d.detail}".rstrip(": ") for d in kept}
     if told:
-        record(context, "images_kept", Reason.WITHIN_KEEP, subject=recipe, recipe=recipe, kept=told)
+        about = {"subject": recipe, "recipe": recipe}
+        record(context, "images_kept", Reason.WITHIN_KEEP, **about, detail={"kept": told})
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
@@ -97,5 +98,5 @@ def record_drift(context: Context, recipe: str, drift: Drift) -> None:
             subject=drift.fleet,
             recipe=recipe,
             image=drift.newest or "",
-            **drift.model_dump(mode="json"),
+            detail=drift.model_dump(mode="json"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -113,9 +112,11 @@ class RevokeImage(RevokeStep):
             recipe=revoked.image.recipe,
             image=revoked.image.name,
             git_sha=revoked.image.git_sha,
-            why=revoked.why,
-            image_id=revoked.image.id,
-            descendants=[child.name for child in revoked.descendants],
+            detail={
+                "why": revoked.why,
+                "image_id": revoked.image.id,
+                "descendants": [child.name for child in revoked.descendants],
+            },
         )
 
 
@@ -168,9 +169,11 @@ class MarkDescendants(RevokeStep):
             recipe=child.recipe,
             image=child.name,
             git_sha=child.git_sha,
-            image_id=child.id,
-            revoked=revoked.image.name,
-            revoked_id=revoked.image.id,
+            detail={
+                "image_id": child.id,
+                "revoked": revoked.image.name,
+                "revoked_id": revoked.image.id,
+            },
         )
 
 
@@ -208,8 +211,7 @@ class NameMembers(RevokeStep):
             recipe=found.recipe,
             image=found.name,
             git_sha=found.git_sha,
-            revoked=revoked.image.name,
-            **{key: value for key, value in told.items() if key != "image"},
+            detail={**told, "revoked": revoked.image.name},
         )
         return told
 
@@ -217,7 +219,7 @@ class NameMembers(RevokeStep):
         self,
         context: Context,
         revoked: Revocation,
-        named: list[Mapping[str, Any]] | list[dict[str, Any]],
+        named: list[dict[str, Any]],
         channels: list[Channel],
     ) -> None:
         concerned = set(revoke.recipes_to_bake(revoked))
