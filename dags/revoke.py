@@ -1,4 +1,4 @@
-"""One Airflow DAG that takes an image and what is built upon it out of use, and names who runs it."""
+"""One Airflow DAG that takes an image out of use, with all that is built upon it."""
 
 from __future__ import annotations
 

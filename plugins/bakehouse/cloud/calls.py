@@ -107,6 +107,7 @@ class Calls(GoogleBaseHook):
         call = api.aggregatedList(project=self.project, maxResults=PAGE, filter=filter_ or None)
         while call is not None:
             page = self._read(call, f"list {kind} everywhere")
+            _refuse_partial(page, kind)
             for scope in page.get("items", {}).values():
                 found += scope.get(kind, [])
             call = api.aggregatedList_next(call, page)
@@ -185,6 +186,18 @@ class Calls(GoogleBaseHook):
             return self._change(call, doing)
         except Unsure as lost:
             raise Answer(Next.TRY_AGAIN, str(lost)).error(doing) from lost
+
+
+def _refuse_partial(page: Resource, kind: str) -> None:
+    """What a zone that is down does not list is still there: nobody may take it for gone."""
+    unreachable = [str(scope) for scope in page.get("unreachables") or []]
+    unreachable += [
+        name
+        for name, scope in page.get("items", {}).items()
+        if (scope.get("warning") or {}).get("code") == "UNREACHABLE"
+    ]
+    if unreachable:
+        raise TryAgain(f"list {kind} everywhere: {', '.join(unreachable)} cannot be reached")
 
 
 def _refused(error: HttpError, doing: str) -> Exception:

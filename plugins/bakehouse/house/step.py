@@ -18,7 +18,7 @@ from bakehouse.fleet.model import Fleet
 from bakehouse.lease.builders import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.slots import NOBODY
-from bakehouse.notify.model import Channel
+from bakehouse.notify.model import Channel, Occasion
 from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
 from bakehouse.step import Step
@@ -121,7 +121,12 @@ class HouseStep(Step):
             )
 
     def tell(
-        self, context: Context, channels: Iterable[Channel], occasion: Any, title: str, text: str
+        self,
+        context: Context,
+        channels: Iterable[Channel],
+        occasion: Occasion,
+        title: str,
+        text: str,
     ) -> None:
         """Each channel once, whichever file names it."""
         from bakehouse.notify.tell import tell_of
