@@ -181,6 +181,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         """
         from bakehouse.bake.record import record
 
+        self.log.error("%s: %s", verdict.reason.text, verdict.message)
         told = facts.with_tail(f"{verdict.reason.text}: {verdict.message}")
         record(context, plan, "builder_failed", verdict.reason, **failed_builder(vm, verdict))
         if plan.keep_builder and facts.status is not None and not verdict.lost:
