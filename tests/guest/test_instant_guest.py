@@ -105,6 +105,13 @@ async def test_a_failing_install_says_so_twice() -> None:
     assert vm.said[-1]["error"]["message"] == "no space left"
 
 
+async def test_an_install_may_be_chatty() -> None:
+    vm = await baked(instant_install_lines="250", instant_install_seconds="5")
+    told = [line for line in vm.text.splitlines() if line.startswith("Setting up package")]
+    assert told == [f"Setting up package {n} of 250" for n in range(1, 251)]
+    assert vm.slept > 5
+
+
 async def test_a_silent_builder_says_nothing() -> None:
     vm = await baked(instant_silent=True)
     assert "result" not in vm.written
