@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import judge
 from bakehouse.bake.triggers import ShutdownTrigger
 from bakehouse.cloud.facts import Facts
 from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.history.manifest import Manifest, Package, encode
 from bakehouse.reasons import Reason
 from bakehouse.smoke.triggers import SmokeTrigger
 
 NONCE = "f" * 32
-OK: dict[str, Any] = {"manifest": "m"}
+OK: dict[str, Any] = {"manifest": encode(Manifest((Package("bash", "5.2.15", "amd64"),)))}
 
 
 def line(nonce: str = NONCE, **members: Any) -> str:
@@ -100,6 +102,14 @@ async def test_12_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) 
     assert found.last("result") == "ok"
     assert hook.calls["serial_output"] <= 2, "the log's own, and the last one"
     assert not hook.calls.keys() & {"instance", "guest_attributes", "operations"}
+
+
+async def test_3_packages_come_from_the_attribute_when_their_line_is_broken(hook: Hook) -> None:
+    hook.text = line(manifest="H4sIA[ 12.1] systemd: noise") + line(result="ok")
+    hook.attributes, hook.status = OK, "TERMINATED"
+    found = await facts_of()
+    assert manifest_of(found) is not None
+    assert hook.calls["guest_attributes"] == 1
 
 
 async def test_3_running_machines_may_be_denied_their_attributes(hook: Hook) -> None:
@@ -191,7 +201,7 @@ class Crowd(Hook):
         ]
 
     def serial_output(self, zone: str, name: str, start: int) -> dict[str, Any]:
-        self.text = line(manifest="m") + line(result="ok") if name in self.off else ""
+        self.text = line(**OK) + line(result="ok") if name in self.off else ""
         return super().serial_output(zone, name, start)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import judge
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.triggers import MachineTrigger
@@ -10,8 +11,10 @@ from bakehouse.cloud.triggers import MachineTrigger
 class ShutdownTrigger(MachineTrigger):
     """Until the judge knows how the builder ended."""
 
-    needs = ("result", "manifest")
-
     def settled(self, facts: Facts) -> bool:
         """The verdict itself is given, and explained, by the task."""
         return judge(facts) is not None
+
+    def told_all(self, facts: Facts) -> bool:
+        """A line that another process has written into cannot be read."""
+        return facts.result == "failed" or (facts.result == "ok" and manifest_of(facts) is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -110,9 +110,6 @@ class MachineTrigger(CloudTrigger):
     A subclass says when it has (`settled`); the event is `{"facts": Facts as JSON}`.
     """
 
-    # what its task needs to know: guest attributes are read for what the serial port has not said
-    needs: ClassVar[tuple[str, ...]] = ("result",)
-
     def __init__(
         self, *, conn_id: str, zone: str, name: str, nonce: str, deadline: float, **other: Any
     ) -> None:
@@ -124,6 +121,10 @@ class MachineTrigger(CloudTrigger):
     def settled(self, facts: Facts) -> bool:
         """Whether the wait is over."""
         raise TypeError(f"{type(self).__name__} does not say when it is over")
+
+    def told_all(self, facts: Facts) -> bool:
+        """Whether the serial port alone has said what the task needs: else attributes are read."""
+        return facts.result is not None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -197,7 +198,7 @@ class MachineTrigger(CloudTrigger):
         return str(found["status"]) if found else None
 
     async def _attributes(self, cloud: Cloud, facts: Facts) -> dict[str, str]:
-        if all(facts.last(key) is not None for key in self.needs):
+        if self.told_all(facts):
             return {}
         await cloud.budget.turn(urgent=True)
         return await asyncio.to_thread(
