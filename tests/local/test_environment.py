@@ -32,7 +32,7 @@ def test_what_the_caller_says_about_airflow_does_not_get_in(layout: Layout) -> N
         "HOME": "/h",
     }
     found = stack_environment(layout, RECORD, Secrets.of(layout), base)
-    assert found["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert found["AIRFLOW__CORE__EXECUTOR"].endswith("LastWordExecutor")
     assert "AIRFLOW_CONN_X" not in found
     assert found["PYTHONPATH"] == f"/a project/plugins:{PRELOAD}"
     assert found["PATH"].endswith(":/bin")

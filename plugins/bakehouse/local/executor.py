@@ -1,0 +1,44 @@
+"""The executor of the local stack: LocalExecutor, but for a race that fails healthy tasks.
+
+docs/decisions/0035-an-executor-that-waits-for-the-last-word.md says why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.executors.local_executor import LocalExecutor
+from airflow.utils.state import TaskInstanceState
+
+ENDED = frozenset({TaskInstanceState.SUCCESS, TaskInstanceState.FAILED})
+
+
+class LastWordExecutor(LocalExecutor):
+    """Tells the scheduler that a try's process has ended only when no other one of it goes on.
+
+    A deferred task is two processes of one try with one key. If the second is under way before the
+    end of the first has been told, that end would be taken for the end of the try, and the task
+    fails: "finished with state success, but the task instance's state attribute is queued".
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way: Counter[Any] = Counter()  # processes, by the key of their try
+
+    def _process_workloads(self, workload_list: Sequence[Any]) -> None:
+        self._under_way.update(workload.key for workload in workload_list)
+        super()._process_workloads(workload_list)
+
+    def change_state(
+        self, key: Any, state: Any, info: Any = None, remove_running: bool = True
+    ) -> None:
+        """One process of this try has come to this state."""
+        if state in ENDED:
+            self._under_way[key] -= 1
+            if self._under_way[key] > 0:
+                self.log.info("%s ended as %s, and goes on in another process", key, state)
+                return
+            del self._under_way[key]
+        super().change_state(key, state, info, remove_running)
