@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Generator
@@ -36,6 +37,13 @@ MachinesOption = Annotated[
 ]
 StayingOption = Annotated[
     Kind | None, typer.Option("--machines", help="as the last time, unless told; else real ones")
+]
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="its URL; that of `bakehouse up`, else of this shell's Airflow, unless told",
+        envvar="AIRFLOW_VAR_BAKEHOUSE_LEDGER",
+    ),
 ]
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="folder with dags/; this one, unless told")
@@ -178,22 +186,50 @@ def schema(project: ProjectOption = None) -> None:
 @app.command()
 def ancestry(
     image: Annotated[str, typer.Argument(help="an image's name")],
-    ledger: Annotated[
-        str | None, typer.Option(help="its URL; that of the stack of `make up`, unless told")
-    ] = None,
+    ledger: LedgerOption = None,
     project: ProjectOption = None,
 ) -> None:
     """What an image is built on, layer by layer, and what is built on it. From the ledger."""
     from bakehouse.history.ancestry import bakes_of, describe
     from bakehouse.history.ledger import Ledger
 
-    base = ledger or f"file://{up_layout(project_folder(project)).airflow_home}/ledger"
+    base = ledger or ledger_of(project_folder(project))
     bakes = bakes_of(Ledger(base).events())
     if image not in bakes:
         typer.echo(f"the ledger {base} knows no bake of {image}", err=True)
         raise typer.Exit(1)
     for line in describe(image, bakes):
         typer.echo(line)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="the name of an image")],
+    new: Annotated[str, typer.Argument(help="the name of another")],
+    as_json: Annotated[bool, typer.Option("--json", help="as data")] = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """What differs between two images: packages, kernel, services. Exit code 1 when unknown."""
+    from bakehouse.history.diff import diff as compare
+    from bakehouse.history.diff import in_full
+    from bakehouse.history.manifests import NoManifest, read_manifest
+
+    base = ledger or ledger_of(project_folder(project))
+    try:
+        before, after = (read_manifest(base, image) for image in (old, new))
+    except (NoManifest, ValueError, OSError) as unknown:
+        typer.echo(f"{unknown}", err=True)
+        raise typer.Exit(1) from None
+    found = compare(old, before, new, after)
+    typer.echo(found.model_dump_json(indent=2) if as_json else in_full(found))
+
+
+def ledger_of(project: Path) -> str:
+    """Of the stack that stays, where there is one, else of this shell's Airflow."""
+    own = up_layout(project).airflow_home
+    home = own if own.exists() else Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return f"file://{home}/ledger"
 
 
 def project_folder(given: Path | None) -> Path:

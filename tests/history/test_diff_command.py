@@ -1,0 +1,83 @@
+"""`bakehouse diff OLD NEW`: text, data, and one line when something is not known."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.history.test_sbom import BAKED, MANIFEST
+
+from bakehouse.history.manifest import Package
+from bakehouse.history.manifests import write_manifest
+
+PROJECT = Path(__file__).resolve().parents[2]
+OLD, NEW = "web-20261122t0300-aaaaaaa-1111", BAKED.image
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"file://{tmp_path_factory.mktemp('diff')}/ledger"
+    before = MANIFEST._replace(packages=(Package("libc6", "2.36-9+deb12u9", "amd64"),))
+    write_manifest(url, BAKED.model_copy(update={"image": OLD}), before)
+    write_manifest(url, BAKED, MANIFEST)
+    return url
+
+
+def diff(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_VAR")}
+    if home is not None:
+        env["AIRFLOW_HOME"] = str(home)
+    command = (sys.executable, "-m", "bakehouse.cli", "diff", *arguments)
+    return subprocess.run(
+        command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def test_4_as_text(ledger: str) -> None:
+    done = diff(OLD, NEW, "--ledger", ledger)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{OLD} -> {NEW}: 1 upgraded (libc6), 3 added (g++, libc6, nginx")
+    assert "  libc6 2.36-9+deb12u9 -> 2.36-9+deb12u10 amd64" in lines
+
+
+def test_4_as_data(ledger: str) -> None:
+    done = diff(OLD, NEW, "--json", "--ledger", ledger)
+    assert done.returncode == 0, done.stderr
+    form = json.loads(done.stdout)
+    assert (form["old"], form["new"], form["same_packages"]) == (OLD, NEW, False)
+    assert form["upgraded"] == [
+        {"name": "libc6", "arch": "amd64", "old": "2.36-9+deb12u9", "new": "2.36-9+deb12u10"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((OLD, "web-2"), "there is no manifest of web-2: "),
+        (("../x", NEW), "'../x' is not the name of an image"),
+    ],
+)
+def test_4_what_is_not_known_is_one_line(ledger: str, arguments: tuple[str, str], why: str) -> None:
+    done = diff(*arguments, "--ledger", ledger)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(why)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_4_a_ledger_of_no_known_kind_is_one_line() -> None:
+    done = diff(OLD, NEW, "--ledger", "nosuch://x/ledger")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+
+
+def test_4_unless_told_it_is_airflows_own_ledger(ledger: str, tmp_path: Path) -> None:
+    home = Path(ledger.removeprefix("file://")).parent
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "airflow_settings.yaml").write_text("")
+    done = diff(OLD, NEW, "--project", str(project), home=home)
+    assert done.returncode == 0, done.stderr
