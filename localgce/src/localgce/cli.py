@@ -66,11 +66,11 @@ def serve(
 
 
 @app.command()
-def reset(state: State) -> None:
-    """End that state's machines and remove the folder."""
+def reset(state: State, cache: Cache = None) -> None:
+    """End that state's machines, remove the folder, and the builds that only it stood on."""
     from localgce.reset import reset as run
 
-    _run(run(state))
+    _run(run(state, cache or default_cache()))
 
 
 @app.command()

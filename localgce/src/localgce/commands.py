@@ -18,6 +18,7 @@ async def run(
     stdout: int | None = None,
     line: Callable[[str], None] | None = None,
     hint: str = "",
+    environment: dict[str, str] | None = None,
 ) -> str:
     """Run to the end; returns what it printed (empty when `stdout` takes it).
 
@@ -32,7 +33,7 @@ async def run(
             stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {"LC_ALL": "C.UTF-8"},
+            env=os.environ | {"LC_ALL": "C.UTF-8"} | (environment or {}),
         )
     )
     try:

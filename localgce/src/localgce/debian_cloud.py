@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localgce import links
+from localgce import builds, links
 from localgce.catalog import fixed_id
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
@@ -76,13 +76,13 @@ class PublicImages:
 
     async def open(self) -> None:
         """Show the image: READY when it is in the cache, PENDING otherwise."""
-        image = self._identity()
+        image = await self._identity()
         for other in self._service.store.all("images", PROJECT):
             if other.body["status"] != "READY":  # named once, never built, and now by another name
                 self._service.store.delete(other)
         self._service.store.put(_record(image))
         if image.ready:
-            await self._service.host.disks.import_layer(image.id, image.layer_path)
+            await self._stand_on(image)
 
     async def close(self) -> None:
         """Give up a build."""
@@ -117,14 +117,20 @@ class PublicImages:
         from localgce import public_image  # only real machines have it built
 
         image = await public_image.ensure(self._service.settings.cache, log.info)
-        await self._service.host.disks.import_layer(image.id, image.layer_path)
+        await self._stand_on(image)
         self._service.store.put(_record(image))
 
-    def _identity(self) -> PublicImage:
+    async def _stand_on(self, image: PublicImage) -> None:
+        if self._service.host.asks_by_socket:
+            builds.note_user(image.layer_path, self._service.settings.state)
+        await self._service.host.disks.import_layer(image.id, image.layer_path)
+
+    async def _identity(self) -> PublicImage:
         if not self._service.host.asks_by_socket:
             return instant_image()
         from localgce import public_image
 
+        await public_image.sweep(self._service.settings.cache)
         return public_image.identity(self._service.settings.cache)
 
 

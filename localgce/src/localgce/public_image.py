@@ -25,6 +25,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from localgce import builds
 from localgce.commands import run
 from localgce.guest import bootable
 from localgce.machine import MachineError, PublicImage
@@ -95,6 +96,16 @@ async def ensure(cache: Path, progress: Progress) -> PublicImage:
     return identity(cache)
 
 
+async def sweep(cache: Path) -> None:
+    """Remove what builders that were killed have left, unless one is at work."""
+    await builds.sweep(cache / "public" / FAMILY)
+
+
+def prune(cache: Path) -> None:
+    """Remove earlier builds that no state folder stands on."""
+    builds.prune(identity(cache).layer_path)
+
+
 def ingredients() -> str:
     """A hash over all that decides what the image contains, except Debian's archive."""
     digest = hashlib.sha256(repr((SIZE_GB, PACKAGES, SOURCES)).encode())
@@ -152,13 +163,13 @@ async def _only_builder(folder: Path, progress: Progress) -> AsyncGenerator[None
 
 async def _build(image: PublicImage, progress: Progress) -> None:
     folder = image.layer_path.parent
-    for left in folder.glob("building-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    await builds.sweep_locked(folder)
     with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch_name:
         scratch = Path(scratch_name)
         file_system = uuid.uuid4()
         progress(f"building {image.name} with mmdebstrap (a minute or two, once)")
-        await _bootstrap(scratch, file_system, progress)
+        with builds.temporary_folder(scratch) as place:
+            await _bootstrap(scratch, file_system, place, progress)
         progress("making the disk")
         await _make_disk(scratch, file_system, progress)
         progress("writing the boot loader")
@@ -172,17 +183,22 @@ async def _build(image: PublicImage, progress: Progress) -> None:
             path.write_bytes(parts[part])
         await asyncio.to_thread(_publish, scratch / "disk.qcow2", image.layer_path)
     progress(f"{image.name} is ready ({image.layer_path.stat().st_size >> 20} MiB)")
+    for name in builds.prune(image.layer_path):
+        progress(f"the earlier build {name} is removed: no state folder stands on it")
 
 
 def _publish(disk: Path, place: Path) -> None:
     """Make the whole disk durable before its name appears; nobody writes to it from then on."""
+    place.with_suffix(".users").mkdir(exist_ok=True)
     disk.chmod(0o444)
     with disk.open("rb") as file:
         os.fsync(file.fileno())
     disk.replace(place)
 
 
-async def _bootstrap(scratch: Path, file_system: uuid.UUID, progress: Progress) -> None:
+async def _bootstrap(
+    scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
+) -> None:
     """Make `root.tar`, the root file system."""
     bundle = next((path for path in HOST_CERTIFICATES if path.exists()), None)
     (scratch / "overlay.tar").write_bytes(_overlay(bundle.read_bytes() if bundle else b""))
@@ -203,6 +219,7 @@ async def _bootstrap(scratch: Path, file_system: uuid.UUID, progress: Progress) 
         *SOURCES,
         line=lambda text: progress(text.removeprefix("I: ")) if text.startswith("I: ") else None,
         hint=_why_not_here(),
+        environment={"TMPDIR": str(place)},
     )
 
 

@@ -1,0 +1,113 @@
+"""The cache of public images: builds nobody stands on go, killed builders leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from localgce import builds
+
+
+def build(folder: Path, name: str) -> Path:
+    """A finished build."""
+    layer = folder / f"{name}.qcow2"
+    for suffix in (".qcow2", ".vmlinuz", ".initrd"):
+        layer.with_suffix(suffix).write_text(name)
+    layer.with_suffix(".users").mkdir()
+    return layer
+
+
+def stand_on(state: Path, layer: Path) -> Path:
+    """A state folder that has used the build; the link to it."""
+    link = state / "disks/layers" / f"{layer.stem.rsplit('-', 1)[1]}.qcow2"
+    link.parent.mkdir(parents=True)
+    builds.note_user(layer, state)
+    builds.note_user(layer, state)
+    link.symlink_to(layer)
+    return link
+
+
+def test_builds_that_nothing_stands_on_are_pruned(tmp_path: Path) -> None:
+    cache = tmp_path / "cache with spaces"
+    cache.mkdir()
+    names = ("debian-1", "debian-2", "debian-3", "debian-4")
+    unused, used, unaccounted, newest = (build(cache, name) for name in names)
+    unaccounted.with_suffix(".users").rmdir()
+    link = stand_on(tmp_path / "state", used)
+    assert builds.prune(newest) == ["debian-1"]
+    assert sorted(path.name for path in cache.glob("debian-1*")) == []
+    assert used.exists() and unaccounted.exists() and newest.exists()
+    link.unlink()
+    assert builds.prune(newest) == ["debian-2"]
+    shutil.rmtree(tmp_path / "state")
+    assert builds.prune(newest) == []
+    assert not unused.exists()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go, for this test alone."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+async def test_what_a_killed_builder_left_is_swept(tmp_path: Path, temporary: Path) -> None:
+    folder = tmp_path / "public"
+    scratch = folder / "building-x"
+    scratch.mkdir(parents=True)
+    with builds.temporary_folder(scratch) as place:
+        (place / "root").mkdir()
+        assert place.parent == temporary
+        orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, "TMPDIR": str(place)})
+        with (folder / "build.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            await builds.sweep(folder)
+            assert place.exists() and scratch.exists()
+        await builds.sweep(folder)
+        assert orphan.wait(10) == -signal.SIGKILL
+        assert not place.exists()
+        assert not scratch.exists()
+
+
+async def test_a_folder_of_someone_else_is_never_swept(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    scratch = tmp_path / "public/building-x"
+    scratch.mkdir(parents=True)
+    (scratch / builds.ELSEWHERE).write_text(str(precious))
+    await builds.sweep(tmp_path / "public")
+    assert precious.exists()
+    assert not scratch.exists()
+
+
+@pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is missing")
+async def test_a_builder_killed_at_work_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "localgce", "image", "--cache", str(cache)]
+    builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not any(temporary.glob("localgce-build-*/*")):
+        assert builder.poll() is None
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    builder.kill()
+    builder.wait(10)
+    (place,) = temporary.glob("localgce-build-*")
+    await builds.sweep(cache / "public/debian-12")
+    assert list(temporary.iterdir()) == []
+    assert builds._working_in(place) == []
+    assert list((cache / "public/debian-12").glob("building-*")) == []
+    assert list((cache / "public/debian-12").glob("*.qcow2")) == []
