@@ -84,6 +84,20 @@ def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gce]:
     assert server.stop() == 0
 
 
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Server]:
+    """A server with real machines of its own, not started."""
+    cache = os.environ.get("LOCALGCE_TEST_CACHE")
+    options = ["--cache", cache] if cache else []
+    made = Server(tmp_path / "state", *options, machines="qemu")
+    yield made
+    if made.process and made.process.poll() is None:
+        made.stop()
+    # also what a server that was killed has left running
+    reset = [made.command[0], "-m", "localgce", "reset", "--state", str(made.state)]
+    subprocess.run(reset, check=False)
+
+
 @pytest.fixture(params=["instant", pytest.param("qemu", marks=pytest.mark.vm)])
 def gce(request: pytest.FixtureRequest) -> Gce:
     """A client of a server of each kind: the contract holds for both."""
