@@ -57,8 +57,8 @@ class _Pages:
 
     async def quotas(self, request: Request) -> Response:
         """POST `{"region": R, "metric": "CPUS", "limit": 8}`."""
-        raw = await _json(request)
         try:
+            raw = await _json(request)
             region, metric, limit = str(raw["region"]), str(raw["metric"]), float(raw["limit"])
             self._service.quotas.set(region, metric, limit)
         except (KeyError, TypeError, ValueError):
@@ -72,7 +72,10 @@ class _Pages:
         """GET the server's time; POST `{"advance": seconds}` where it is stepped by hand."""
         clock = self._service.clock
         if request.method == "POST":
-            raw = await _json(request)
+            try:
+                raw = await _json(request)
+            except ApiError as error:
+                return JSONResponse(error.as_json(), error.status)
             seconds = raw.get("advance") if isinstance(raw, dict) else None
             if not isinstance(clock, ManualClock) or not isinstance(seconds, (int, float)):
                 text = "needs a server with --clock manual and {'advance': seconds}"

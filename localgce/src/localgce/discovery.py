@@ -16,6 +16,7 @@ from typing import Any
 import googleapiclient
 
 from localgce.errors import ApiError, Json
+from localgce.fields import Mask
 from localgce.schema import Schemas, Validator
 
 # Fields that only the beta's document has, and clients of v1 send all the same.
@@ -196,6 +197,10 @@ class Discovery:
     def response_validator(self, method: Method) -> Validator | None:
         """Checks the body of a response."""
         return self._schemas.response(method.response) if method.response else None
+
+    def unknown_field(self, method: Method, mask: Mask) -> str | None:
+        """The first name of a mask that no answer of the method has, with what leads to it."""
+        return self._schemas.unknown(method.response, mask) if method.response else None
 
     @cached_property
     def resources(self) -> list[str]:

@@ -127,11 +127,11 @@ def _size(body: Json, source: Record | None, where: str) -> int:
     given: Any = body.get("sizeGb")
     size = int(given) if given is not None else (least if source else _DEFAULT_GB)
     field = f"{where}.{'sizeGb' if where == 'resource' else 'diskSizeGb'}"
+    if size < 1 or size > _MAX_GB:
+        raise errors.invalid(field, size, f"Disk size must be between 1 GB and {_MAX_GB} GB.")
     if size < least:
         text = f"Requested disk size cannot be smaller than the image size ({least} GB)"
         raise errors.invalid(field, size, text)
-    if size > _MAX_GB:
-        raise errors.invalid(field, size, f"Disk size must be between 1 GB and {_MAX_GB} GB.")
     return size
 
 
@@ -139,7 +139,8 @@ def _type(call: Call, body: Json, where: str) -> str:
     field = f"{where}.{'type' if where == 'resource' else 'diskType'}"
     default = f"{call.scope}/diskTypes/pd-standard"
     link = call.link(body.get("type", default), field)
-    if link.collection != "diskTypes" or link.name not in catalog.disk_types():
+    known = link.collection == "diskTypes" and link.name in catalog.disk_types()
+    if not known or link.scope != call.scope:
         text = "The referenced diskType resource cannot be found."
         raise errors.invalid(field, body.get("type"), text)
     return links.url(f"projects/{call.project}/{call.scope}/diskTypes/{link.name}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce import links
 from localgce.clock import stamp
+from localgce.errors import OperationError
 from localgce.store import Record
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ async def _layer(service: Service, source: list[str]) -> str:
     kind, project, name = source[:3]
     record = service.store.get(kind, project, "global", name)
     if record is None:
-        raise LookupError(f"the source {project}/{name} is gone")
+        text = f"The source 'projects/{project}/global/{kind}/{name}' is gone"
+        raise OperationError("RESOURCE_NOT_FOUND", text, 404)
     await service.public_images.ready(record)
     if kind == "machineImages":
         saved: str = record.private["layers"][source[3]]

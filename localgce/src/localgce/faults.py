@@ -12,6 +12,7 @@ import itertools
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
+from math import inf
 from typing import Any
 
 from localgce.errors import ApiError, Json, OperationError
@@ -22,6 +23,12 @@ MACHINE_KINDS = {"kill", "preempt", "freeze", "thaw", "host_error"}
 STATE_KINDS = {"deny_guest_attributes"}
 KINDS = CALL_KINDS | OPERATION_KINDS | MACHINE_KINDS | STATE_KINDS
 
+_RANGES = {
+    "nth": (1, 1_000_000),
+    "times": (1, 1_000_000),
+    "status": (400, 599),
+    "seconds": (0, 86_400),
+}
 _REASONS = {
     400: "badRequest",
     403: "forbidden",
@@ -97,6 +104,9 @@ def _check_type(name: str, value: Any) -> None:
     }
     if not isinstance(value, expected.get(name, str)) or isinstance(value, bool):
         raise ApiError(400, "invalid", f"{name} cannot be {value!r}")
+    least, most = _RANGES.get(name, (-inf, inf))
+    if isinstance(value, (int, float)) and not least <= value <= most:
+        raise ApiError(400, "invalid", f"{name} must be {least} to {most}, not {value!r}")
 
 
 @dataclass

@@ -9,12 +9,17 @@ from localgce.errors import ApiError, Json
 Mask = dict[str, "Mask"]
 
 
-def apply(text: str, body: Json) -> Json:
-    """Only what the mask names; raises the 400 of a bad mask."""
+def parse(text: str) -> Mask:
+    """What the parameter names; raises the 400 of what is no mask."""
     parser = _Parser(text)
     mask = parser.selection(0)
     if parser.at != len(text):
-        raise _bad(text)
+        raise bad(text)
+    return mask
+
+
+def keep(mask: Mask, body: Json) -> Json:
+    """Only what the mask names."""
     kept: Json = _keep(mask, body)
     return kept
 
@@ -41,7 +46,7 @@ class _Parser:
 
     def selection(self, depth: int) -> Mask:
         if depth > 30:
-            raise _bad(self._text)
+            raise bad(self._text)
         mask: Mask = {}
         while True:
             name, inner = self._one(depth)
@@ -57,7 +62,7 @@ class _Parser:
         if self._takes("("):
             inside = self.selection(depth + 1)
             if not self._takes(")"):
-                raise _bad(self._text)
+                raise bad(self._text)
             return name, inside
         return name, {}
 
@@ -68,7 +73,7 @@ class _Parser:
         ):
             self.at += 1
         if self.at == start:
-            raise _bad(self._text)
+            raise bad(self._text)
         return self._text[start : self.at].strip()
 
     def _takes(self, character: str) -> bool:
@@ -77,6 +82,7 @@ class _Parser:
         return taken
 
 
-def _bad(text: str) -> ApiError:
+def bad(text: str) -> ApiError:
+    """The 400 of a mask, or of a name in it that the answer does not have."""
     message = f"Invalid field selection {text}"
     return ApiError(400, "invalidParameter", message, location="fields")

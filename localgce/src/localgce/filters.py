@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<open>\()|(?P<close>\))|(?P<op>!=|<=|>=|=|<|>|:)|
         "(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|
+        (?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[-+][0-9:]+)?)|
         (?P<word>[^\s()=!<>:"']+)
     )""",
     re.VERBOSE,
@@ -81,7 +83,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             # Only quotes are unescaped: other backslashes belong to regular expressions.
             yield _Token("text", re.sub(r"\\([\"'])", r"\1", value))
         else:
-            yield _Token(kind, value)
+            yield _Token("text" if kind == "time" else kind, value)
 
 
 def _join_fields(tokens: list[_Token]) -> list[_Token]:
@@ -156,9 +158,39 @@ class _Parser:
         if self._matching:
             return self._match(path, operator)
         value = self._next()
-        if operator.kind != "op" or value.kind not in {"word", "text"}:
+        if operator.kind != "op":
+            raise _Bad("Invalid list filter.")
+        if value.kind == "open":
+            return self._values_of(path, operator.text, 0)
+        if value.kind not in {"word", "text"}:
             raise _Bad("Invalid list filter.")
         return _compare(path, operator.text, value)
+
+    def _values_of(self, path: list[str], operator: str, depth: int) -> Predicate:
+        """`status=(RUNNING OR STOPPING)`: what is said of each value, joined as a whole is."""
+        if depth > _DEPTH:
+            raise _Bad("The filter is nested too deeply.")
+        terms = [[self._value_of(path, operator, depth)]]
+        while (token := self.peek()) is not None and token.kind != "close":
+            if self._takes("OR"):
+                terms[-1].append(self._value_of(path, operator, depth))
+            else:
+                self._takes("AND")
+                terms.append([self._value_of(path, operator, depth)])
+        if self._next().kind != "close":
+            raise _Bad("Invalid list filter.")
+        return lambda item: all(any(one(item) for one in either) for either in terms)
+
+    def _value_of(self, path: list[str], operator: str, depth: int) -> Predicate:
+        if self._takes("NOT"):
+            inner = self._value_of(path, operator, depth)
+            return lambda item: not inner(item)
+        value = self._next()
+        if value.kind == "open":
+            return self._values_of(path, operator, depth + 1)
+        if value.kind not in {"word", "text"}:
+            raise _Bad("Invalid list filter.")
+        return _compare(path, operator, value)
 
     def _match(self, path: list[str], operator: _Token) -> Predicate:
         value = self._next()
@@ -245,7 +277,19 @@ def _ordered(order: Callable[[Any, Any], bool], value: Any, text: str) -> bool:
     left, right = _number(_text(value)), _number(text)
     if left is not None and right is not None:
         return order(left, right)
+    earlier, later = _time(_text(value)), _time(text)
+    if earlier is not None and later is not None:
+        return order(earlier, later)
     return order(_text(value), text)
+
+
+def _time(text: str) -> datetime | None:
+    """A time as resources have them, with any zone; a date alone begins in UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _number(text: str) -> float | None:

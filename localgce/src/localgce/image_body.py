@@ -136,7 +136,9 @@ async def layer_of_disk(service: Service, disk: Record, layer: str) -> int:
     try:
         return await service.host.disks.copy(disk.id, layer)
     finally:
-        await machine.resume()
+        current = service.store.again(user) if user else None
+        if current is not None and current.body["status"] != "SUSPENDED":
+            await machine.resume()
 
 
 def check_time(value: str, field: str) -> None:

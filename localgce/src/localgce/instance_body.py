@@ -108,12 +108,15 @@ def check_machine_type(call: Call, given: str | None) -> str:
         zone = call.path.get("zone", "")
         problem = f"Machine type with name '{link.name}' does not exist in zone '{zone}'."
         raise errors.invalid(where, given, problem)
+    if link.scope != call.scope:
+        raise errors.invalid(where, given, f"The machine type is not in '{call.scope}'.")
     return links.url(f"projects/{call.project}/{call.scope}/machineTypes/{link.name}")
 
 
-def tags(raw: Json | None) -> Json:
-    """A Tags object as it is shown."""
+def tags(raw: Json | None, where: str = "resource.tags") -> Json:
+    """A Tags object as it is shown; raises 400 for tags that are no names, or more than 64."""
     items = (raw or {}).get("items", [])
+    limits.check_tags(items, where)
     shown: Json = {"fingerprint": fingerprint(items)}
     return {**shown, "items": items} if items else shown
 
@@ -165,6 +168,11 @@ def service_accounts(call: Call, body: Json) -> list[Json]:
     if len(accounts) > 1:
         text = "At most one service account can be attached to an instance."
         raise errors.invalid("resource.serviceAccounts", len(accounts), text)
+    for index, account in enumerate(accounts):
+        given = account.get("email", "default")
+        if given != "default" and "@" not in given:
+            field = f"resource.serviceAccounts[{index}].email"
+            raise errors.invalid(field, given, "Not the address of a service account.")
     email = service_account(call.project)
     return [
         {**a, "email": email if a.get("email", "default") == "default" else a["email"]}
@@ -225,6 +233,9 @@ def _subnetwork(call: Call, given: Json, region: str) -> Record:
         found = store.get("subnetworks", link.project, link.scope, link.name)
         if found is None:
             raise errors.not_found(link.path)
+        if found.scope != f"regions/{region}":
+            text = "The subnetwork is not in the instance's region."
+            raise errors.invalid(f"{where}.subnetwork", given["subnetwork"], text)
         return found
     network = call.link(given.get("network", "global/networks/default"), f"{where}.network")
     record = store.get("networks", network.project, network.scope, network.name)
@@ -267,6 +278,8 @@ def attached_disk(
         raise errors.invalid(f"{where}.type", "SCRATCH", "localgce has no local SSDs.")
     if "source" in given:
         disk = existing_disk(call, given, found.instance, where)
+        if any(other.link == disk.link for other in found.attached):
+            raise errors.in_use(disk.path, found.instance.path)
         found.attached.append(disk)
     elif "initializeParams" in given or not given.get("boot"):
         disk = _new_disk(call, instance, given, index, where)
@@ -305,11 +318,18 @@ def existing_disk(call: Call, given: Json, instance: Record, where: str) -> Reco
         text = "The disk is not in the instance's zone."
         raise errors.invalid(f"{where}.source", given["source"], text)
     users = [user for user in disk.body.get("users", []) if user != instance.body["selfLink"]]
-    if users and given.get("mode") != "READ_ONLY":
+    if users and (given.get("mode") != "READ_ONLY" or _written(call, disk, users)):
         raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
     if disk.body["status"] == "DELETING":
         raise errors.not_ready(disk.path)
     return disk
+
+
+def _written(call: Call, disk: Record, users: list[str]) -> bool:
+    """Whether one of the users has the disk for writing."""
+    instances = [call.at(call.link(user, "users")) for user in users]
+    attached = [entry for user in instances for entry in user.body["disks"]]
+    return any(e["source"] == disk.link and e["mode"] == "READ_WRITE" for e in attached)
 
 
 def _new_disk(call: Call, instance: str, given: Json, index: int, where: str) -> Record:

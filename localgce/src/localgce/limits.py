@@ -9,6 +9,7 @@ from localgce.errors import Json, condition_not_met, invalid
 from localgce.ids import fingerprint
 
 _METADATA_KEY = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
+_TAG = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
 _VALUE_BYTES = 256 * 1024
 _TOTAL_BYTES = 512 * 1024
 
@@ -23,6 +24,16 @@ def check_labels(labels: dict[str, str], field: str = "resource.labels") -> None
         if len(value) > 63 or not all(map(_allowed, key + value)):
             text = "Labels have lowercase letters, digits, '_' and '-', 63 at most."
             raise invalid(field, f"{key}={value}", text)
+
+
+def check_tags(items: list[str], field: str) -> None:
+    """At most 64 network tags, each a name as RFC 1035 has them."""
+    if len(items) > 64:
+        raise invalid(f"{field}.items", len(items), "An instance can have at most 64 tags.")
+    for index, item in enumerate(items):
+        if not _TAG.match(item):
+            problem = f"Must be a match of regex '{_TAG.pattern[1:-2]}'"
+            raise invalid(f"{field}.items[{index}]", item, problem)
 
 
 def check_metadata(items: list[Json], field: str = "resource.metadata") -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from localgce import metadata_paths as paths
 from localgce.guest_attributes import NAME, VALUE_BYTES
-from localgce.metadata_tree import instance_tree, project_tree
+from localgce.metadata_tree import boot_image, instance_tree, project_tree
 from localgce.service_accounts import identity, token
 from localgce.store import Record
 
@@ -126,7 +126,7 @@ class MetadataApp:
         if instance is None:
             return {}
         project = self._service.project_record(instance.project)
-        tree = instance_tree(instance, project)
+        tree = instance_tree(instance, project, boot_image(self._service.store, instance))
         tree["guestAttributes"] = {}  # listed as a folder; what is in it is read there only
         return {"instance": tree, "project": project_tree(project), "oslogin": {}}
 

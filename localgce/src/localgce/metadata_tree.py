@@ -6,7 +6,7 @@ from typing import Any
 
 from localgce import links
 from localgce.service_accounts import SCOPES
-from localgce.store import Record
+from localgce.store import Record, Store
 
 Tree = dict[str, Any]
 
@@ -25,7 +25,18 @@ def project_tree(project: Record) -> Tree:
     }
 
 
-def instance_tree(instance: Record, project: Record, image: str = "") -> Tree:
+def boot_image(store: Store, instance: Record) -> str:
+    """`projects/P/global/images/I`, which the boot disk was made from; empty where it was not."""
+    boot = next((disk for disk in instance.body.get("disks", []) if disk["boot"]), None)
+    if boot is None:
+        return ""
+    link = links.parse(boot["source"], project=instance.project, field="source")
+    disk = store.get("disks", link.project, link.scope, link.name)
+    source: str = disk.body.get("sourceImage", "") if disk else ""
+    return source.removeprefix(links.BASE)
+
+
+def instance_tree(instance: Record, project: Record, image: str) -> Tree:
     """`/computeMetadata/v1/instance/`, guest attributes left out."""
     body = instance.body
     zone = links.last(instance.scope)

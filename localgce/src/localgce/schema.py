@@ -14,6 +14,7 @@ from typing import Any
 import fastjsonschema
 
 from localgce.errors import ApiError, Json, invalid, required
+from localgce.fields import Mask
 
 _INT = r"^-?[0-9]{1,20}$"
 _WIDE = {"int64", "uint64"}
@@ -39,6 +40,25 @@ class Schemas:
         if name not in self._responses:
             self._responses[name] = Validator(self._raw, name, _ResponseRules())
         return self._responses[name]
+
+    def unknown(self, name: str, mask: Mask) -> str | None:
+        """The path of the mask's first name that the schema does not have."""
+        return _unknown(self._raw, {"$ref": name}, mask)
+
+
+def _unknown(raw: dict[str, Json], schema: Json, mask: Mask) -> str | None:
+    while "items" in schema or "$ref" in schema:
+        schema = raw[schema["$ref"]] if "$ref" in schema else schema["items"]
+    extra = schema if schema.get("type") == "any" else schema.get("additionalProperties")
+    properties = schema.get("properties", {})
+    for name, inner in mask.items():
+        known = extra if name == "*" else properties.get(name, extra)
+        if known is None and name != "*":
+            return name
+        deeper = _unknown(raw, known, inner) if known is not None and inner else None
+        if deeper is not None:
+            return f"{name}/{deeper}"
+    return None
 
 
 class _ResponseRules:

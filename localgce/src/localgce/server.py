@@ -36,12 +36,13 @@ class Answer:
     status: int
     body: Json | None
     fault: str | None = None  # reset or silence
+    pretty: bool = False  # Google's default is true; indenting costs more than all the rest
 
-    def encoded(self, *, pretty: bool = False) -> bytes:
+    def encoded(self) -> bytes:
         """The body as bytes."""
         if self.body is None:
             return b""
-        return json.dumps(self.body, indent=2 if pretty else None).encode()
+        return json.dumps(self.body, indent=2 if self.pretty else None).encode()
 
 
 class Dispatcher:
@@ -77,15 +78,16 @@ class Dispatcher:
         method, bound = matched
         seen["method"] = method.id
         service.faults.requests.append(seen)
-        parsed, common = self._query(method, query)
-        seen.update(query=parsed, resource=bound.get(method.subject or "", None))
-        call = Call(service, method, bound, parsed, self._body(method, body))
-        seen["resource"] = call.subject
         handler = self._handlers[method.id]
         if handler is None:
             text = f"localgce does not implement {method.id}"
             raise ApiError(501, "notImplemented", text)
+        parsed, common = self._query(method, query)
+        seen.update(query=parsed, resource=bound.get(method.subject or "", None))
+        call = Call(service, method, bound, parsed, self._body(method, body))
+        seen["resource"] = call.subject
         self._check_scope(call)
+        mask = self._mask(method, common.get("fields"))
         rules = service.faults.for_call(method.id, call.subject)
         fault = _call_fault(rules, "before")
         if fault is None:
@@ -94,7 +96,17 @@ class Dispatcher:
             fault = _call_fault(rules, "after")
         if fault is not None:
             return fault
-        return Answer(200, fields.apply(common["fields"], shown) if "fields" in common else shown)
+        pretty = common.get("prettyPrint", "").lower() == "true"
+        return Answer(200, fields.keep(mask, shown) if mask else shown, pretty=pretty)
+
+    def _mask(self, method: Method, text: str | None) -> fields.Mask | None:
+        if text is None:
+            return None
+        mask = fields.parse(text)
+        unknown = self._service.discovery.unknown_field(method, mask)
+        if unknown is not None:
+            raise fields.bad(unknown)
+        return mask
 
     async def _effect(self, call: Call, handler: handlers.Handler) -> Json:
         earlier = call.service.operations.repeated(call)
@@ -111,6 +123,8 @@ class Dispatcher:
 
     def _check_scope(self, call: Call) -> None:
         call.service.check_project(call.project)
+        if call.method.http_method != "GET" and call.project != call.service.settings.project:
+            raise _forbidden(call)
         if not catalog.known_scope(call.scope) and call.method.resource not in {"zones", "regions"}:
             kind, name = call.scope.split("/", 1)
             kind = kind.removesuffix("s")
@@ -125,6 +139,7 @@ class Dispatcher:
                 _add(own, parameter, value)
             elif name in self._service.discovery.common_parameters or name in _LENIENT:
                 common[name] = value
+                _check_form(name, value)
             else:
                 message = (
                     f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query '
@@ -147,6 +162,15 @@ class Dispatcher:
         return validator.without_output_only(shown) if method.verb == "insert" else shown
 
 
+def _forbidden(call: Call) -> ApiError:
+    """The public projects are everybody's to read."""
+    verb = {"insert": "create"}.get(call.method.verb, call.method.verb)
+    permission = f"compute.{call.method.resource}.{verb}"
+    where = "/".join(filter(None, (f"projects/{call.project}", call.scope)))
+    text = f"Required '{permission}' permission for '{where}'"
+    return ApiError(403, "forbidden", text)
+
+
 def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
     if text == "" and (parameter.wide or parameter.type != "string"):
         return
@@ -155,6 +179,13 @@ def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
         found.setdefault(parameter.name, []).append(value)
     else:
         found[parameter.name] = value
+
+
+def _check_form(name: str, value: str) -> None:
+    """Only JSON is answered; google-cloud-compute says `json;enum-encoding=int`."""
+    if name in {"alt", "$alt"} and value.partition(";")[0] not in {"", "json"}:
+        text = f"Invalid value for field '{name}': '{value}'. Must be one of: json."
+        raise ApiError(400, "invalidParameter", text, location=name)
 
 
 def _check_request_id(text: str) -> None:

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from localgce import errors
+from localgce import errors, links
 from localgce.call import Call
 from localgce.errors import Json
+from localgce.store import Record
+
+_PROPERTIES = (
+    "canIpForward",
+    "description",
+    "labels",
+    "machineType",
+    "metadata",
+    "minCpuPlatform",
+    "scheduling",
+    "serviceAccounts",
+    "tags",
+)
+
+
+def properties_of(instance: Record) -> Json:
+    """What of an instance others like it are made with, its disks left out."""
+    body = instance.body
+    properties: Json = {key: body[key] for key in _PROPERTIES if key in body}
+    interfaces = [_interface(nic) for nic in body["networkInterfaces"]]
+    machine_type = links.last(body["machineType"])
+    return {**properties, "machineType": machine_type, "networkInterfaces": interfaces}
+
+
+def _interface(nic: Json) -> Json:
+    configs = [{k: c[k] for k in ("name", "type")} for c in nic.get("accessConfigs", [])]
+    shown = {"network": nic["network"], "subnetwork": nic["subnetwork"], "name": nic["name"]}
+    return {**shown, "accessConfigs": configs} if configs else shown
 
 
 def body_of(call: Call) -> Json:

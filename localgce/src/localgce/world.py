@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localgce.metadata_tree import attributes, instance_tree
+from localgce.metadata_tree import attributes, boot_image, instance_tree
 from localgce.store import Record
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ class ServiceWorld:
     def metadata(self, machine_id: str) -> dict[str, Any]:
         """The `instance/` tree."""
         instance = self._instance(machine_id)
-        return instance_tree(instance, self._service.project_record(instance.project))
+        project = self._service.project_record(instance.project)
+        return instance_tree(instance, project, boot_image(self._service.store, instance))
 
     def project_attributes(self, machine_id: str) -> dict[str, str]:
         """The project's metadata."""

@@ -59,12 +59,16 @@ def create_snapshot(call: Call) -> Json:
 def resize(call: Call) -> Json:
     """Larger, never smaller."""
     disk = call.record()
-    size, now = int(call.body.get("sizeGb", 0)), int(disk.body["sizeGb"])
+    if "sizeGb" not in call.body:
+        raise errors.required("sizeGb")
+    size, now = int(call.body["sizeGb"]), int(disk.body["sizeGb"])
     if size < now:
         text = f"New disk size '{size}' must be larger than existing size '{now}'."
         raise errors.invalid("sizeGb", size, text)
     if size > 65536:
         raise errors.invalid("sizeGb", size, "Disk size must be at most 65536 GB.")
+    region = catalog.region_of(call.path["zone"])
+    call.service.quotas.check(call.project, region, {"DISKS_TOTAL_GB": float(size - now)})
     return call.begin(disk, "disks.resize", size_gb=size)
 
 

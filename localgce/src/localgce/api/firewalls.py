@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from localgce import links
+from localgce import errors, links
 from localgce.api import kept
 from localgce.call import Call
 from localgce.errors import Json
 
 
 def insert(call: Call) -> Json:
-    """A rule."""
+    """A rule, which either allows or denies."""
+    if ("allowed" in call.body) == ("denied" in call.body):
+        text = "A firewall has either allowed or denied."
+        raise errors.invalid("resource.allowed", len(call.body.get("allowed", [])), text)
     network = call.link(call.body.get("network", "global/networks/default"), "resource.network")
     defaults = {"direction": "INGRESS", "priority": 1000, "disabled": False}
     fields = {key: call.body.get(key, value) for key, value in defaults.items()}

@@ -47,7 +47,7 @@ def set_tags(call: Call) -> Json:
     given = call.body.get("fingerprint")
     if given != current["fingerprint"] and (given or current.get("items")):
         raise condition_not_met("Supplied fingerprint does not match current tags fingerprint.")
-    return _change(call, instance, tags=instance_body.tags(call.body))
+    return _change(call, instance, tags=instance_body.tags(call.body, "resource"))
 
 
 def set_scheduling(call: Call) -> Json:

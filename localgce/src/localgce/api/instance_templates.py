@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localgce import errors, limits
+from localgce import disk_works, errors, limits, links, templates
 from localgce.api import kept
 from localgce.call import Call
 from localgce.errors import Json
@@ -10,14 +10,57 @@ from localgce.listing import aggregated
 
 
 def insert(call: Call) -> Json:
-    """A template; of its properties only what can be judged without a zone is judged."""
+    """A template, of properties or of an instance; judged is what needs no zone to be judged."""
     properties = call.body.get("properties")
+    if "sourceInstance" in call.body:
+        properties = _of_instance(call, call.body["sourceInstance"])
     if properties is None:
         raise errors.required("resource.properties")
-    limits.check_labels(properties.get("labels", {}), "resource.properties.labels")
-    where = "resource.properties.metadata"
-    limits.check_metadata(properties.get("metadata", {}).get("items", []), where)
-    return kept.begin_insert(call, kept.new(call, "instanceTemplate"))
+    _check(properties)
+    record = kept.new(call, "instanceTemplate", properties=properties)
+    return kept.begin_insert(call, record)
+
+
+def _check(properties: Json) -> None:
+    where = "resource.properties"
+    limits.check_labels(properties.get("labels", {}), f"{where}.labels")
+    limits.check_metadata(properties.get("metadata", {}).get("items", []), f"{where}.metadata")
+    limits.check_tags(properties.get("tags", {}).get("items", []), f"{where}.tags")
+    kind = properties.get("machineType")
+    if not kind:
+        raise errors.required(f"{where}.machineType")
+    if "/" in kind:
+        text = "A template names a machine type without its zone."
+        raise errors.invalid(f"{where}.machineType", kind, text)
+    if sum(bool(disk.get("boot")) for disk in properties.get("disks", [])) != 1:
+        raise errors.invalid(f"{where}.disks", "", "Exactly one disk must be the boot disk.")
+    if not properties.get("networkInterfaces"):
+        text = "At least one network interface is required."
+        raise errors.invalid(f"{where}.networkInterfaces", "", text)
+
+
+def _of_instance(call: Call, source: str) -> Json:
+    """Disks are made anew: from the image that the instance's own were made from, or blank."""
+    where = "resource.sourceInstance"
+    if "sourceInstanceParams" in call.body:
+        text = "localgce makes disks of their images: change the properties of the template."
+        raise errors.invalid("resource.sourceInstanceParams", "", text)
+    instance = call.at(call.link(source, where))
+    if instance.kind != "instances":
+        raise errors.invalid(where, source, "The URL is malformed.")
+    disks = [_disk(call, disk) for disk in instance.body["disks"]]
+    return {**templates.properties_of(instance), "disks": disks}
+
+
+def _disk(call: Call, entry: Json) -> Json:
+    kept = ("type", "mode", "deviceName", "boot", "autoDelete", "interface")
+    params = {"diskSizeGb": entry["diskSizeGb"]}
+    disk = disk_works.at(call.service, entry)
+    if disk is not None:
+        params["diskType"] = links.last(disk.body["type"])
+        if "sourceImage" in disk.body:
+            params["sourceImage"] = disk.body["sourceImage"]
+    return {**{key: entry[key] for key in kept}, "initializeParams": params}
 
 
 def get(call: Call) -> Json:

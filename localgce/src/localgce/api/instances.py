@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, instance_body, templates
+from localgce import catalog, disk_works, errors, instance_body, quotas, templates
 from localgce.call import Call
 from localgce.errors import ApiError, Json
 from localgce.store import Record
@@ -33,7 +33,12 @@ def delete(call: Call) -> Json:
 
 def start(call: Call) -> Json:
     """On again; nothing happens to one that is on."""
-    return call.begin(_at_rest(call, {"TERMINATED", "STOPPED", "RUNNING"}), "instances.start")
+    instance = _at_rest(call, {"TERMINATED", "STOPPED", "RUNNING"})
+    if instance.body["status"] != "RUNNING":
+        wanted = {"CPUS": float(quotas.cpus(instance.body["machineType"]))}
+        region = catalog.region_of(call.path["zone"])
+        call.service.quotas.check(call.project, region, wanted)
+    return call.begin(instance, "instances.start")
 
 
 def stop(call: Call) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, image_body, limits, links
+from localgce import disk_works, errors, image_body, limits, links, templates
 from localgce.api import labels
 from localgce.call import Call
 from localgce.clock import stamp
@@ -13,17 +13,6 @@ from localgce.operations import Work, work
 from localgce.store import Record
 
 set_labels = labels.set_labels
-_PROPERTIES = (
-    "canIpForward",
-    "description",
-    "labels",
-    "machineType",
-    "metadata",
-    "minCpuPlatform",
-    "scheduling",
-    "serviceAccounts",
-    "tags",
-)
 
 
 def insert(call: Call) -> Json:
@@ -65,9 +54,7 @@ def _record(call: Call, instance: Record) -> Record:
     name = str(call.body["name"])
     number = numeric_id()
     path = f"projects/{call.project}/global/machineImages/{name}"
-    properties = {key: instance.body[key] for key in _PROPERTIES if key in instance.body}
-    properties["machineType"] = links.last(instance.body["machineType"])
-    properties["networkInterfaces"] = [_interface(n) for n in instance.body["networkInterfaces"]]
+    properties = templates.properties_of(instance)
     properties["disks"] = [_disk(disk) for disk in instance.body["disks"]]
     limits.check_labels(call.body.get("labels", {}))
     body: Json = {
@@ -92,12 +79,6 @@ def _record(call: Call, instance: Record) -> Record:
     layers = {d["deviceName"]: f"{number}-{i}" for i, d in enumerate(instance.body["disks"])}
     private = {"layers": layers, "instance": instance.id}
     return Record("machineImages", call.project, "global", name, body, private)
-
-
-def _interface(nic: Json) -> Json:
-    configs = [{k: c[k] for k in ("name", "type")} for c in nic.get("accessConfigs", [])]
-    shown = {"network": nic["network"], "subnetwork": nic["subnetwork"], "name": nic["name"]}
-    return {**shown, "accessConfigs": configs} if configs else shown
 
 
 def _disk(disk: Json) -> Json:

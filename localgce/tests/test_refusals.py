@@ -1,0 +1,234 @@
+"""What a doubting user tries: each refused in Google's shape, nothing half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import Server
+from .gce import DEBIAN, ZONE, Gce, instance
+
+VMS = f"zones/{ZONE}/instances"
+DISKS = f"zones/{ZONE}/disks"
+OTHER = "us-central1-b"
+TEMPLATES = "global/instanceTemplates"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{VMS}/none/addAccessConfig"),  # which requires a parameter and a body
+        ("PUT", f"{VMS}/none"),
+        ("POST", "global/networks"),
+        ("GET", "regions/us-central1/instanceGroupManagers"),
+        ("GET", "zones/mars-1/acceleratorTypes"),
+    ],
+)
+def test_what_is_not_implemented_says_so_before_all_else(
+    instant: Gce, method: str, path: str
+) -> None:
+    message = instant.fails(501, "notImplemented", method, path, {"nonsense": 1}, nonsense=1)
+    assert message.startswith("localgce does not implement compute.")
+
+
+@pytest.mark.parametrize(
+    ("mask", "unknown"),
+    [
+        ("nosuch", "nosuch"),
+        ("items(name,nosuch)", "items/nosuch"),
+        ("items/disks/nosuch", "items/disks/nosuch"),
+        ("items/name/deeper", "items/name/deeper"),
+        ("items(name", "items(name"),
+    ],
+)
+def test_fields_that_no_answer_has_are_refused(instant: Gce, mask: str, unknown: str) -> None:
+    message = instant.fails(400, "invalidParameter", "GET", VMS, fields=mask)
+    assert message == f"Invalid field selection {unknown}"
+    for good in ("items/labels/any", "items(*/source,metadata(items))", "*"):
+        assert instant.call("GET", VMS, fields=good).status_code == 200
+
+
+def test_the_form_of_an_answer(instant: Gce) -> None:
+    path = f"zones/{ZONE}"
+    assert instant.call("GET", path, prettyPrint="true").text.startswith('{\n  "kind"')
+    assert instant.call("GET", path, **{"$alt": "json;enum-encoding=int"}).status_code == 200
+    instant.fails(400, "invalidParameter", "GET", path, alt="media")
+
+
+def test_public_projects_are_for_reading(instant: Gce, name: str) -> None:
+    images = "/compute/v1/projects/debian-cloud/global/images"
+    body = {"name": name, "sourceImage": DEBIAN}
+    refused = instant.http.post(images, json=body)
+    assert refused.status_code == 403
+    error = refused.json()["error"]
+    assert error["errors"][0]["reason"] == "forbidden"
+    assert "Required 'compute.images.create' permission" in error["message"]
+    public = instant.http.get(f"{images}/family/debian-12").json()["name"]
+    assert instant.http.delete(f"{images}/{public}").status_code == 403
+    assert instant.http.get(f"{images}/{public}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"machineType": f"zones/{OTHER}/machineTypes/e2-small"}, "resource.machineType"),
+        ({"tags": {"items": ["web", "Bad Tag"]}}, "resource.tags.items[1]"),
+        ({"tags": {"items": [f"t{i}" for i in range(65)]}}, "resource.tags.items"),
+        ({"serviceAccounts": [{"email": "nobody"}]}, "resource.serviceAccounts[0].email"),
+        (
+            {"networkInterfaces": [{"subnetwork": "regions/europe-west1/subnetworks/default"}]},
+            "resource.networkInterfaces[0].subnetwork",
+        ),
+    ],
+)
+def test_what_is_elsewhere_or_no_name_is_refused(
+    instant: Gce, name: str, change: dict[str, Any], field: str
+) -> None:
+    message = instant.fails(400, "invalid", "POST", VMS, {**instance(name), **change})
+    assert message.startswith(f"Invalid value for field '{field}'")
+    instant.fails(404, "notFound", "GET", f"{DISKS}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"sizeGb": "0"}, "resource.sizeGb"),
+        ({"sizeGb": "65537"}, "resource.sizeGb"),
+        ({"type": f"zones/{OTHER}/diskTypes/pd-ssd"}, "resource.type"),
+        ({"type": f"zones/{ZONE}/diskTypes/pd-none"}, "resource.type"),
+        ({"sourceImage": "family/debian-12"}, "resource.sourceImage"),
+    ],
+)
+def test_disks_that_make_no_sense_are_refused(
+    instant: Gce, name: str, body: dict[str, Any], field: str
+) -> None:
+    message = instant.fails(400, "invalid", "POST", DISKS, {"name": name, **body})
+    assert message.startswith(f"Invalid value for field '{field}'")
+    instant.fails(404, "notFound", "GET", f"{DISKS}/{name}")
+
+
+def test_a_disk_has_one_writer_or_many_readers(instant: Gce, name: str) -> None:
+    instant.do("POST", DISKS, {"name": f"{name}-d", "sizeGb": "1"})
+    data = {"source": f"{DISKS}/{name}-d", "deviceName": "data"}
+    reading = {**data, "mode": "READ_ONLY"}
+    used = "resourceInUseByAnotherResource"
+    twice = instance(name)
+    twice["disks"] += [data, {**data, "deviceName": "again"}]
+    instant.fails(400, used, "POST", VMS, twice)
+    for each in ("1", "2"):
+        instant.create(f"{name}-{each}")
+    instant.do("POST", f"{VMS}/{name}-1/attachDisk", data)
+    for wanted in (data, reading):
+        instant.fails(400, used, "POST", f"{VMS}/{name}-2/attachDisk", wanted)
+    instant.do("POST", f"{VMS}/{name}-1/detachDisk", deviceName="data")
+    for each in ("1", "2"):
+        instant.do("POST", f"{VMS}/{name}-{each}/attachDisk", reading)
+    instant.fails(400, used, "DELETE", f"{DISKS}/{name}-d")
+    for each in ("1", "2"):
+        instant.do("DELETE", f"{VMS}/{name}-{each}")
+    instant.fails(400, "required", "POST", f"{DISKS}/{name}-d/resize", {})
+    instant.do("DELETE", f"{DISKS}/{name}-d")
+
+
+def test_a_snapshot_of_a_suspended_machine_leaves_it_suspended(instant: Gce, name: str) -> None:
+    instant.create(name, metadata={"instant-script": "watch"})
+    instant.do("POST", f"{VMS}/{name}/suspend")
+    instant.do("POST", f"{DISKS}/{name}/createSnapshot", {"name": name})
+    assert instant.instance(name)["status"] == "SUSPENDED"
+    body = {"items": [{"key": "colour", "value": "red"}, {"key": "instant-script", "value": ""}]}
+    body["fingerprint"] = instant.instance(name)["metadata"]["fingerprint"]
+    instant.do("POST", f"{VMS}/{name}/setMetadata", body)
+    assert "changed red" not in instant.get(f"{VMS}/{name}/serialPort")["contents"]
+    instant.do("POST", f"{VMS}/{name}/resume")
+    path = f"{VMS}/{name}/serialPort"
+    instant.until(lambda: "changed red" in instant.get(path)["contents"])
+    instant.do("DELETE", f"{VMS}/{name}")
+    instant.do("DELETE", f"global/snapshots/{name}")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "field"),
+    [
+        ({"machineType": f"zones/{ZONE}/machineTypes/e2-small"}, "invalid", "machineType"),
+        ({"machineType": None}, "required", "machineType"),
+        ({"disks": []}, "invalid", "disks"),
+        ({"networkInterfaces": []}, "invalid", "networkInterfaces"),
+        ({"labels": {"Bad": ""}}, "invalid", "labels"),
+        ({"tags": {"items": ["-"]}}, "invalid", "tags.items[0]"),
+    ],
+)
+def test_templates_that_make_no_sense_are_refused(
+    instant: Gce, name: str, change: dict[str, Any], reason: str, field: str
+) -> None:
+    properties = {**instance(name), "machineType": "e2-small", **change}
+    del properties["name"]
+    body = {"name": name, "properties": properties}
+    message = instant.fails(400, reason, "POST", TEMPLATES, body)
+    assert f"'resource.properties.{field}'" in message
+
+
+def test_a_template_of_an_instance(instant: Gce, name: str) -> None:
+    data = {"deviceName": "data", "autoDelete": True, "initializeParams": {"diskSizeGb": "3"}}
+    body = instance(name, labels={"of": "template"}, metadata={"a": "b"})
+    body["disks"].append(data)
+    instant.do("POST", VMS, body)
+    instant.do("POST", TEMPLATES, {"name": name, "sourceInstance": f"{VMS}/{name}"})
+    properties = instant.get(f"{TEMPLATES}/{name}")["properties"]
+    assert properties["machineType"] == "e2-small"
+    assert "networkIP" not in properties["networkInterfaces"][0]
+    instant.do("POST", VMS, {"name": f"{name}-2"}, sourceInstanceTemplate=f"{TEMPLATES}/{name}")
+    made = instant.instance(f"{name}-2")
+    assert (made["labels"], made["metadata"]["items"]) == (
+        {"of": "template"},
+        [{"key": "a", "value": "b"}],
+    )
+    assert [(d["deviceName"], d["diskSizeGb"]) for d in made["disks"]] == [
+        ("persistent-disk-0", "10"),
+        ("data", "3"),
+    ]
+    assert instant.get(f"{DISKS}/{name}-2")["sourceImage"].endswith("v20261110")
+    for each in (name, f"{name}-2"):
+        instant.do("DELETE", f"{VMS}/{each}")
+    instant.fails(
+        404, "notFound", "POST", TEMPLATES, {"name": f"{name}-3", "sourceInstance": f"{VMS}/{name}"}
+    )
+    instant.do("DELETE", f"{TEMPLATES}/{name}")
+
+
+def test_a_family_view_of_any_zone_is_a_source(instant: Gce, name: str) -> None:
+    view = "projects/debian-cloud/zones/-/imageFamilyViews/debian-12"
+    instant.do("POST", DISKS, {"name": name, "sourceImage": view})
+    assert "/debian-cloud/global/images/" in instant.get(f"{DISKS}/{name}")["sourceImage"]
+    instant.do("DELETE", f"{DISKS}/{name}")
+    path = f"/compute/v1/projects/debian-cloud/zones/{ZONE}/imageFamilyViews/debian-12"
+    assert instant.http.get(path).json()["image"]["family"] == "debian-12"
+
+
+@pytest.mark.parametrize("rules", [{}, {"allowed": [{}], "denied": [{}]}])
+def test_a_firewall_allows_or_denies(instant: Gce, name: str, rules: dict[str, Any]) -> None:
+    instant.fails(400, "invalid", "POST", "global/firewalls", {"name": name, **rules})
+
+
+def test_quotas_hold_for_starts_and_growth_too(make_server: Callable[..., Server]) -> None:
+    gce = make_server().start()
+    gce.create("one")
+    gce.do("POST", f"{VMS}/one/stop")
+    gce.create("two")
+    for metric, limit in (("CPUS", 2), ("DISKS_TOTAL_GB", 30)):
+        quota = {"region": "us-central1", "metric": metric, "limit": limit}
+        gce.control("POST", "quotas", quota)
+    message = gce.fails(403, "quotaExceeded", "POST", f"{VMS}/one/start")
+    assert message == "Quota 'CPUS' exceeded.  Limit: 2.0 in region us-central1."
+    gce.do("POST", f"{DISKS}/one/resize", {"sizeGb": "20"})
+    gce.fails(403, "quotaExceeded", "POST", f"{DISKS}/two/resize", {"sizeGb": "11"})
+    gce.do("POST", f"{VMS}/two/stop")
+    gce.do("POST", f"{VMS}/one/start")
+    for page in ("quotas", "faults", "clock"):
+        refused = gce.http.post(f"/_localgce/{page}", content=b"{")
+        assert refused.status_code == 400, page
+    for nonsense in ({"nth": 0}, {"times": 0}, {"status": 999}, {"seconds": -1}, {"when": "x"}):
+        refused = gce.http.post("/_localgce/faults", json={"kind": "http", **nonsense})
+        assert refused.status_code == 400, nonsense
+    assert gce.control("GET", "faults")["faults"] == []
