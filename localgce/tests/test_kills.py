@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -67,10 +68,8 @@ def play(server: Server, gce: Gce, name: str, seconds: float) -> list[Promise]:
     promised: list[Promise] = []
     killer = threading.Timer(seconds, lambda: server.stop(signal.SIGKILL))
     killer.start()
-    try:
+    with contextlib.suppress(httpx.TransportError):  # the kill
         promised.extend((call, send(gce, call)) for call in scenario(name))
-    except httpx.TransportError:
-        pass  # the kill
     killer.join()
     return promised
 
