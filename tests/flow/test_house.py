@@ -90,7 +90,8 @@ def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) ->
 
     rollout = bed.bake("roll_out__house", 120, image=first)
     assert rollout.state == "failed"
-    assert "it is revoked" in bed.log(rollout, "replace_instances.choose_image")
+    lines = bed.airflow.log(rollout.dag_id, rollout.run_id, "replace_instances.choose_image")
+    assert f"{first}: it is revoked" in str(lines)
 
 
 def copy(bed: Testbed, name: str, source: str, **owned: Any) -> None:
