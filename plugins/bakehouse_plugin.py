@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
+from bakehouse import preload
 from bakehouse.bake.timetable import Nightly, NightlyOrParent
 from bakehouse.cloud.links import LINKS
 
@@ -13,4 +14,5 @@ class BakehousePlugin(AirflowPlugin):
 
     name = "bakehouse"
     operator_extra_links = [link() for link in LINKS]  # ruff: ignore[mutable-class-default]  as Airflow declares it
+    listeners = [preload]  # ruff: ignore[mutable-class-default]  as Airflow declares it
     timetables = [Nightly, NightlyOrParent]  # ruff: ignore[mutable-class-default]
