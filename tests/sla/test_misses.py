@@ -57,6 +57,14 @@ def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
     assert seconds_to_next_look(SLAS, states, START, at(70), {"create_image"}, 5) is None
 
 
+def test_it_looks_again_soon_when_the_run_is_about_to_end() -> None:
+    slas = dict.fromkeys(("a", "b", "c", "d", "e"), 600.0)
+    ended: dict[str, str | None] = dict.fromkeys(("a", "b", "c", "d"), "success")
+    assert seconds_to_next_look(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == 1
+    begun: dict[str, str | None] = {"a": "success"}
+    assert seconds_to_next_look(slas, begun, START, at(9), set(), 5) == 5
+
+
 def test_it_wakes_at_the_next_deadline() -> None:
     wait = seconds_to_next_look(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
     assert wait is not None and 2 <= wait < 2.1

@@ -99,7 +99,7 @@ def seconds_to_next_look(
     ]
     if not open_tasks:
         return None
-    if len(open_tasks) <= LAST_FEW:
+    if len(open_tasks) <= LAST_FEW < len(slas) - len(open_tasks):
         interval = min(interval, SOON)  # the run waits for its watcher alone
     next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
     # a hair behind the deadline, so that the look itself finds it passed
