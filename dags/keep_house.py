@@ -8,11 +8,12 @@ from airflow.sdk import chain
 
 from bakehouse.house.dag import keep_house_dag
 from bakehouse.house.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
-from bakehouse.house.tasks import step
+from bakehouse.house.tasks import channels, step
 from bakehouse.sla.operators import watch_slas
 
 # Ours to choose, yours to change.
 SCHEDULE, TIMEZONE, OWNER = "0 6 * * *", "UTC", "bakehouse"
+NOTIFY: list[dict[str, object]] = []  # as in a recipe: [{"notifier": "smtp", "arguments": …}]
 
 include = Path(__file__).parent.parent / "include"
 
@@ -27,4 +28,4 @@ with keep_house_dag(include, SCHEDULE, TIMEZONE, OWNER) as dag:
     # beside each other: what one cannot do stops none of the others
     chain(plan_sweep, sweep)
     chain(plan_retire, retire)
-    watch_slas(dag, "keep_house", ())
+    watch_slas(dag, "keep_house", channels(NOTIFY))

@@ -7,11 +7,13 @@ from pathlib import Path
 from airflow.sdk import chain
 
 from bakehouse.house.dag import revoke_dag
-from bakehouse.house.tasks import step
+from bakehouse.house.tasks import channels, step
 from bakehouse.promote.revoke_operators import FindImage, MarkDescendants, NameMembers, RevokeImage
 from bakehouse.sla.operators import watch_slas
 
-OWNER = "bakehouse"  # yours to change
+# Ours to choose, yours to change. A revocation itself is told to the recipe's and fleets' own.
+OWNER = "bakehouse"
+NOTIFY: list[dict[str, object]] = []  # of a run that is late or fails, as in a recipe
 
 include = str(Path(__file__).parent.parent / "include")
 
@@ -22,4 +24,4 @@ with revoke_dag(OWNER) as dag:
     name_members = NameMembers(**step("name_members", include))
 
     chain(find_image, revoke_image, mark_descendants, name_members)
-    watch_slas(dag, "revoke", ())
+    watch_slas(dag, "revoke", channels(NOTIFY))

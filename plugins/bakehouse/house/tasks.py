@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from bakehouse.notify.model import Channel
 from bakehouse.retries import Kind, patience
 
 EXECUTION_TIMEOUT = timedelta(minutes=15)  # of a worker at a time; a wait has its own deadline
@@ -34,6 +36,11 @@ DOCS: dict[str, str] = {
     "mark_descendants": "Labels and deprecates every image that is built upon it.",
     "name_members": "Names the members that run any of them, and tells whoever wants to know.",
 }
+
+
+def channels(notify: Iterable[Mapping[str, object]]) -> list[Channel]:
+    """Who is told, as the `notify` of a recipe says it. Raises pydantic's ValidationError."""
+    return [Channel.model_validate(told) for told in notify]
 
 
 def step(task_id: str, include: str) -> dict[str, Any]:
