@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from localgce import coverage, handlers
-from localgce.discovery import Discovery, Method
+from localgce import coverage
 from localgce.errors import ApiError
+from localgce.http import handlers
+from localgce.http.discovery import Discovery, Method
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localgce import fields, filters
 from localgce.errors import ApiError
+from localgce.http import fields, filters
 
 VM = {
     "name": "web-1",

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localgce import handlers
-from localgce.discovery import DOCUMENT, Discovery, Method
+from localgce.http import handlers
+from localgce.http.discovery import DOCUMENT, Discovery, Method
+from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost
 from localgce.metadata_app import MetadataApp
 from localgce.operations import KINDS
-from localgce.server import Dispatcher
 from localgce.service import Service, Settings
 from localgce.world import ServiceWorld
 

@@ -11,9 +11,9 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost, InstantMachine
 from localgce.machine import MachineError
-from localgce.server import Dispatcher
 from localgce.service import Service, Settings
 from localgce.store import Record
 from localgce.world import ServiceWorld

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost
-from localgce.server import Dispatcher
 from localgce.service import Service, Settings
 from localgce.world import ServiceWorld
 

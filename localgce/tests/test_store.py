@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from localgce.errors import ApiError
+from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost
-from localgce.server import Dispatcher
 from localgce.service import Service, Settings
 from localgce.store import Record, StateInUse, Store
 from localgce.world import ServiceWorld

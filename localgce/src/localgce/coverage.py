@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from localgce.discovery import Discovery
-from localgce.handlers import RESOURCES, handler
+from localgce.http.discovery import Discovery
+from localgce.http.handlers import RESOURCES, handler
 
 
 def table() -> str:

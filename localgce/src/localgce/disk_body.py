@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from localgce import catalog, errors, limits, links
-from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
+from localgce.http.call import Call
 from localgce.ids import numeric_id
 from localgce.store import Record
 

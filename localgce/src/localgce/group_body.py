@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from localgce import errors, group_plan, links
-from localgce.call import Call
 from localgce.errors import Json
 from localgce.group_plan import Policy, Version
+from localgce.http.call import Call
 from localgce.store import Record
 
 MAX_SIZE = 2000

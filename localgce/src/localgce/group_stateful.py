@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from localgce import catalog, disk_works, links
 from localgce.api import addresses
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
 from localgce.store import Record
 
 if TYPE_CHECKING:

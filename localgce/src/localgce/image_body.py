@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from localgce import disk_body, errors, limits, links
-from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json, OperationError
+from localgce.http.call import Call
 from localgce.ids import numeric_id
 from localgce.store import Record
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from localgce import catalog, disk_body, errors, limits, links, quotas
-from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
+from localgce.http.call import Call
 from localgce.ids import fingerprint, numeric_id
 from localgce.service_accounts import service_account
 from localgce.store import Record

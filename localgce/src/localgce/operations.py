@@ -23,7 +23,7 @@ from localgce.machine import MachineError
 from localgce.store import Record
 
 if TYPE_CHECKING:
-    from localgce.call import Call
+    from localgce.http.call import Call
     from localgce.service import Service
 
 log = logging.getLogger("localgce")

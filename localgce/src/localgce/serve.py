@@ -12,8 +12,8 @@ from pathlib import Path
 
 import uvicorn
 
-from localgce import app
 from localgce.clock import Clock, ManualClock, RealClock
+from localgce.http import app
 from localgce.instant import InstantHost, default_guest, load_guest
 from localgce.machine import Host
 from localgce.service import Service, Settings

@@ -11,11 +11,11 @@ from localgce.changes import Changes
 from localgce.clock import Clock, RealClock, stamp
 from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
-from localgce.discovery import Discovery
 from localgce.errors import Json, not_found
 from localgce.faults import Faults
 from localgce.groups import Groups
 from localgce.guest_attributes import GuestAttributes
+from localgce.http.discovery import Discovery
 from localgce.ids import fingerprint
 from localgce.lifecycle import Lifecycle
 from localgce.machine import Host

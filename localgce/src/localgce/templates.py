@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localgce import errors, links
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
 from localgce.store import Record
 
 _PROPERTIES = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from localgce import catalog, links
 from localgce.addresses import held_by
 from localgce.api import kept, labels
-from localgce.call import Call
 from localgce.errors import ApiError, Json
-from localgce.listing import aggregated, list_of
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 from localgce.store import Record
 
 set_labels = labels.set_labels

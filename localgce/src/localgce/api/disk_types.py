@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from localgce import catalog
-from localgce.call import Call
 from localgce.errors import Json, not_found
-from localgce.listing import aggregated, list_of
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 
 
 def get(call: Call) -> Json:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from localgce import catalog, disk_body, disk_works, errors, links
 from localgce.api import labels, snapshots
-from localgce.call import Call
 from localgce.errors import Json
-from localgce.listing import aggregated, list_of
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 from localgce.operations import Work, work
 
 set_labels = labels.set_labels

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from localgce import errors, links
 from localgce.api import kept
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
 
 
 def insert(call: Call) -> Json:

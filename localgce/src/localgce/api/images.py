@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from localgce import disk_body, errors, image_body
 from localgce.api import labels
-from localgce.call import Call
 from localgce.errors import Json
-from localgce.listing import list_of
+from localgce.http.call import Call
+from localgce.http.listing import list_of
 from localgce.operations import Work, work
 
 set_labels = labels.set_labels

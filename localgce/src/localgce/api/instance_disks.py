@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localgce import disk_works, errors, instance_body
-from localgce.call import Call
 from localgce.errors import ApiError, Json, OperationError
+from localgce.http.call import Call
 from localgce.operations import Work, work
 from localgce.store import Record
 

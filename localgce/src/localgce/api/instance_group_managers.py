@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from localgce import catalog, errors, group_body, group_members, group_plan, group_works, links
-from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import Json
 from localgce.group_plan import Action
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 from localgce.ids import fingerprint, numeric_id
-from localgce.listing import aggregated, list_of
 from localgce.operations import Work, work
 from localgce.store import Record
 

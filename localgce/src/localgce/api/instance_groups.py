@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from localgce import catalog, errors, group_members, links
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 from localgce.ids import fingerprint
-from localgce.listing import aggregated, list_of
 from localgce.store import Record
 
 _MANAGERS = "instanceGroupManagers"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from localgce import catalog, errors
-from localgce.call import Call
 from localgce.errors import ApiError, Json
-from localgce.listing import aggregated, list_of
+from localgce.http.call import Call
+from localgce.http.listing import aggregated, list_of
 from localgce.store import Record
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from localgce import instance_body, limits
 from localgce.api import labels
-from localgce.call import Call
 from localgce.errors import ApiError, Json, OperationError, condition_not_met, not_ready
+from localgce.http.call import Call
 from localgce.operations import Work, work
 from localgce.store import Record
 

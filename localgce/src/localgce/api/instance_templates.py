@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from localgce import disk_works, errors, limits, links, templates
 from localgce.api import kept
-from localgce.call import Call
 from localgce.errors import Json
-from localgce.listing import aggregated
+from localgce.http.call import Call
+from localgce.http.listing import aggregated
 
 
 def insert(call: Call) -> Json:

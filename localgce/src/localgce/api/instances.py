@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localgce import catalog, disk_works, errors, instance_body, quotas, templates
-from localgce.call import Call
 from localgce.errors import ApiError, Json
+from localgce.http.call import Call
 from localgce.store import Record
 
 _BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localgce import limits
-from localgce.call import Call
 from localgce.errors import Json, OperationError
+from localgce.http.call import Call
 from localgce.ids import fingerprint
 from localgce.operations import Work, work
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from localgce import disk_works, errors, image_body, limits, links, templates
 from localgce.api import labels
-from localgce.call import Call
 from localgce.clock import stamp
 from localgce.errors import Json
+from localgce.http.call import Call
+from localgce.http.listing import list_of
 from localgce.ids import numeric_id
-from localgce.listing import list_of
 from localgce.operations import Work, work
 from localgce.store import Record
 

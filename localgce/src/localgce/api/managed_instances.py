@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from localgce import errors, group_body, group_members, group_plan, group_templates
-from localgce.call import Call
 from localgce.errors import Json
 from localgce.group_plan import Action, Group, Member, Step, Version
-from localgce.listing import page_of
+from localgce.http.call import Call
+from localgce.http.listing import page_of
 from localgce.operations import Work, work
 from localgce.store import Record
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localgce.api import kept
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
 
 
 def get(call: Call) -> Json:

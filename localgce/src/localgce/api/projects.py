@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from localgce import debian_cloud, limits
-from localgce.call import Call
 from localgce.catalog import fixed_id
 from localgce.errors import Json, OperationError
+from localgce.http.call import Call
 from localgce.links import url
 from localgce.operations import Work, work
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from localgce import catalog
 from localgce.api import kept
-from localgce.call import Call
 from localgce.errors import Json
-from localgce.listing import aggregated
+from localgce.http.call import Call
+from localgce.http.listing import aggregated
 
 
 def get(call: Call) -> Json:

@@ -39,8 +39,8 @@ from localgce.api import (
     subnetworks,
     zones,
 )
-from localgce.call import Call
 from localgce.errors import Json
+from localgce.http.call import Call
 
 Handler = Callable[[Call], Json | Awaitable[Json]]
 

@@ -16,9 +16,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from localgce import control
-from localgce.batch import batch
 from localgce.errors import ApiError
-from localgce.server import MAX_BODY, Answer, Dispatcher
+from localgce.http.batch import batch
+from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher
 from localgce.service import Service
 
 _PREFIX = "/compute/v1/"

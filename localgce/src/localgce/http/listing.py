@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from localgce import filters, links
-from localgce.call import Call
+from localgce import links
 from localgce.errors import ApiError, Json
+from localgce.http import filters
+from localgce.http.call import Call
 
 DEFAULT_PAGE = 500
 _Key = tuple[Any, ...]

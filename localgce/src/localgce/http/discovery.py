@@ -16,8 +16,8 @@ from typing import Any
 import googleapiclient
 
 from localgce.errors import ApiError, Json
-from localgce.fields import Mask
-from localgce.schema import Schemas, Validator
+from localgce.http.fields import Mask
+from localgce.http.schema import Schemas, Validator
 
 # Fields that only the beta's document has, and clients of v1 send all the same.
 _FROM_BETA: dict[str, Json] = {

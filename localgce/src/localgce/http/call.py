@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from localgce import errors, links
-from localgce.discovery import Method
 from localgce.errors import Json
+from localgce.http.discovery import Method
 from localgce.store import Record
 
 if TYPE_CHECKING:

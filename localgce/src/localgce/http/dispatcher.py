@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from localgce import catalog, errors, fields, handlers
-from localgce.call import Call
-from localgce.discovery import Method, Parameter
+from localgce import catalog, errors
 from localgce.errors import ApiError, Json
 from localgce.faults import CALL_KINDS, Rule
-from localgce.schema import drop_nulls
+from localgce.http import fields, handlers
+from localgce.http.call import Call
+from localgce.http.discovery import Method, Parameter
+from localgce.http.schema import drop_nulls
 from localgce.service import Service
 
 log = logging.getLogger("localgce")

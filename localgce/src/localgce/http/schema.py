@@ -14,7 +14,7 @@ from typing import Any
 import fastjsonschema
 
 from localgce.errors import ApiError, Json, invalid, required
-from localgce.fields import Mask
+from localgce.http.fields import Mask
 
 _INT = r"^-?[0-9]{1,20}$"
 _WIDE = {"int64", "uint64"}

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from localgce.errors import ApiError
-from localgce.server import Dispatcher
+from localgce.http.dispatcher import Dispatcher
 
 MAX_CALLS = 1000
 _BOUNDARY = "batch_localgce"
