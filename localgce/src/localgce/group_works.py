@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from localgce import group_members, group_stateful, group_templates, limits, links
 from localgce.api import instances
+from localgce.control.faults import CALL_KINDS
 from localgce.errors import Json, OperationError
-from localgce.faults import CALL_KINDS
 from localgce.http.call import Call
 from localgce.instance_body import tags
 from localgce.operations import KINDS

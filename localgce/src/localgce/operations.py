@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from localgce import links
 from localgce.clock import stamp
+from localgce.control.faults import Rule
 from localgce.errors import ApiError, Json, OperationError
-from localgce.faults import Rule
 from localgce.ids import numeric_id, operation_name
 from localgce.machine import MachineError
 from localgce.store import Record

@@ -9,10 +9,10 @@ from localgce import catalog, links
 from localgce.addresses import Allocator
 from localgce.changes import Changes
 from localgce.clock import Clock, RealClock, stamp
+from localgce.control.faults import Faults
 from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.errors import Json, not_found
-from localgce.faults import Faults
 from localgce.groups import Groups
 from localgce.guest_attributes import GuestAttributes
 from localgce.http.discovery import Discovery

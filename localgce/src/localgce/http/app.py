@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from localgce import control
+from localgce.control import pages as control
 from localgce.errors import ApiError
 from localgce.http.batch import batch
 from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher

@@ -11,7 +11,7 @@ from localgce.http.discovery import Method
 from localgce.store import Record
 
 if TYPE_CHECKING:
-    from localgce.faults import Rule
+    from localgce.control.faults import Rule
     from localgce.service import Service
 
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from localgce import catalog, errors
+from localgce.control.faults import CALL_KINDS, Rule
 from localgce.errors import ApiError, Json
-from localgce.faults import CALL_KINDS, Rule
 from localgce.http import fields, handlers
 from localgce.http.call import Call
 from localgce.http.discovery import Method, Parameter

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localgce.clock import ManualClock
+from localgce.control.faults import MACHINE_KINDS, Rule
 from localgce.errors import ApiError, Json, not_found
-from localgce.faults import MACHINE_KINDS, Rule
 from localgce.service import Service
 from localgce.store import Record
 

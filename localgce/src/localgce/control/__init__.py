@@ -1,0 +1,1 @@
+"""localgce's own pages: faults on demand and the log of calls."""
