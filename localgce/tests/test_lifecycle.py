@@ -15,7 +15,7 @@ from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost, InstantMachine
 from localgce.machine import MachineError
 from localgce.service import Service, Settings
-from localgce.store import Record
+from localgce.state.store import Record
 from localgce.world import ServiceWorld
 
 from .gce import ZONE, instance

@@ -13,7 +13,7 @@ from localgce.errors import ApiError
 from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost
 from localgce.service import Service, Settings
-from localgce.store import Record, StateInUse, Store
+from localgce.state.store import Record, StateInUse, Store
 from localgce.world import ServiceWorld
 
 from .gce import ZONE, instance

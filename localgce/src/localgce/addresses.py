@@ -11,7 +11,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from localgce.errors import ApiError, Json, invalid
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -96,7 +96,7 @@ def image(
 
 def _run(work: object) -> None:
     from localgce.machine import MachineError
-    from localgce.store import StateInUse
+    from localgce.state.store import StateInUse
 
     try:
         asyncio.run(work)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from localgce import instance_works
 from localgce.clock import stamp
 from localgce.errors import Json
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

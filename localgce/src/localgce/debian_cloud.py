@@ -15,7 +15,7 @@ from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.ids import fingerprint
 from localgce.machine import MachineError, PublicImage
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

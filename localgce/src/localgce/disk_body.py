@@ -9,7 +9,7 @@ from localgce.clock import stamp
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.ids import numeric_id
-from localgce.store import Record
+from localgce.state.store import Record
 
 _DEFAULT_GB = 500
 _MAX_GB = 65536

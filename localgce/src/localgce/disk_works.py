@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce import links
 from localgce.clock import stamp
 from localgce.errors import OperationError
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.operations import Work

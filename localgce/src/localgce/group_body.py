@@ -10,7 +10,7 @@ from localgce import errors, group_plan, links
 from localgce.errors import Json
 from localgce.group_plan import Policy, Version
 from localgce.http.call import Call
-from localgce.store import Record
+from localgce.state.store import Record
 
 MAX_SIZE = 2000
 _BASE = re.compile(r"^[a-z](?:[-a-z0-9]{0,57})\Z")

@@ -18,7 +18,7 @@ from localgce.group_body import policy, targets
 from localgce.group_plan import Action, Group, Member, Version
 from localgce.group_templates import needs
 from localgce.ids import numeric_id
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -10,7 +10,7 @@ from localgce import catalog, disk_works, links
 from localgce.api import addresses
 from localgce.errors import Json
 from localgce.http.call import Call
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

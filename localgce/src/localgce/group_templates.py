@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce import links
 from localgce.errors import Json, not_found
 from localgce.group_plan import Version
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -12,7 +12,7 @@ from localgce.errors import Json, OperationError
 from localgce.http.call import Call
 from localgce.instance_body import tags
 from localgce.operations import KINDS
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

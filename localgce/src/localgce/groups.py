@@ -14,7 +14,7 @@ from localgce.clock import stamp
 from localgce.errors import ApiError, Json, OperationError
 from localgce.group_plan import Action, Step
 from localgce.machine import MachineError
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

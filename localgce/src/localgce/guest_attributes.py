@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from localgce.metadata_tree import attributes
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -10,7 +10,7 @@ from localgce.clock import stamp
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
 from localgce.ids import numeric_id
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -13,7 +13,7 @@ from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.ids import fingerprint, numeric_id
 from localgce.service_accounts import service_account
-from localgce.store import Record
+from localgce.state.store import Record
 
 MAX_DISKS = 128
 _KEPT = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce import disk_works
 from localgce.errors import OperationError
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -14,7 +14,7 @@ from localgce import catalog, deadlines, instance_works, links
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.machine import Attachment, Machine, MachineSpec, Nic, StopReason
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

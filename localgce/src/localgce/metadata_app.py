@@ -14,7 +14,7 @@ from localgce import metadata_paths as paths
 from localgce.guest_attributes import NAME, VALUE_BYTES
 from localgce.metadata_tree import boot_image, instance_tree, project_tree
 from localgce.service_accounts import identity, token
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -6,7 +6,7 @@ from typing import Any
 
 from localgce import links
 from localgce.service_accounts import SCOPES
-from localgce.store import Record, Store
+from localgce.state.store import Record, Store
 
 Tree = dict[str, Any]
 

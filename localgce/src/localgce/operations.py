@@ -20,7 +20,7 @@ from localgce.control.faults import Rule
 from localgce.errors import ApiError, Json, OperationError
 from localgce.ids import numeric_id, operation_name
 from localgce.machine import MachineError
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.http.call import Call

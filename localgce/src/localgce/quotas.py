@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce import catalog, links
 from localgce.addresses import held_by
 from localgce.errors import ApiError, Json
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from localgce import catalog, links
 from localgce.addresses import Allocator
-from localgce.changes import Changes
 from localgce.clock import Clock, RealClock, stamp
 from localgce.control.faults import Faults
 from localgce.deadlines import Deadlines
@@ -23,7 +22,8 @@ from localgce.metadata import MetadataServer
 from localgce.operations import Operations
 from localgce.quotas import Quotas
 from localgce.service_accounts import service_account
-from localgce.store import Record, Store
+from localgce.state.changes import Changes
+from localgce.state.store import Record, Store
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localgce import errors, links
 from localgce.errors import Json
 from localgce.http.call import Call
-from localgce.store import Record
+from localgce.state.store import Record
 
 _PROPERTIES = (
     "canIpForward",

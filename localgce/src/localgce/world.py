@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from localgce.metadata_tree import attributes, boot_image, instance_tree
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.service import Service

@@ -8,7 +8,7 @@ from localgce.api import kept, labels
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
-from localgce.store import Record
+from localgce.state.store import Record
 
 set_labels = labels.set_labels
 

@@ -6,7 +6,7 @@ from localgce import disk_works, errors, instance_body
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 _AT_REST = {"RUNNING", "TERMINATED", "SUSPENDED", "STOPPED"}
 

@@ -7,7 +7,7 @@ from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
 from localgce.ids import fingerprint
-from localgce.store import Record
+from localgce.state.store import Record
 
 _MANAGERS = "instanceGroupManagers"
 

@@ -6,7 +6,7 @@ from localgce import catalog, errors
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
-from localgce.store import Record
+from localgce.state.store import Record
 
 
 def get(call: Call) -> Json:

@@ -9,7 +9,7 @@ from localgce.api import labels
 from localgce.errors import ApiError, Json, OperationError, condition_not_met, not_ready
 from localgce.http.call import Call
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 set_labels = labels.set_labels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localgce import catalog, disk_works, errors, instance_body, quotas, templates
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
-from localgce.store import Record
+from localgce.state.store import Record
 
 _BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}
 

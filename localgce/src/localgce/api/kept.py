@@ -9,7 +9,7 @@ from localgce.http.call import Call
 from localgce.http.listing import list_of
 from localgce.ids import numeric_id
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 
 def new(call: Call, kind: str, **more: object) -> Record:

@@ -10,7 +10,7 @@ from localgce.group_plan import Action, Group, Member, Step, Version
 from localgce.http.call import Call
 from localgce.http.listing import page_of
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 

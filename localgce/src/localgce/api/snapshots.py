@@ -10,7 +10,7 @@ from localgce.http.call import Call
 from localgce.http.listing import list_of
 from localgce.ids import numeric_id
 from localgce.operations import Work, work
-from localgce.store import Record
+from localgce.state.store import Record
 
 set_labels = labels.set_labels
 

@@ -14,7 +14,7 @@ from localgce.clock import ManualClock
 from localgce.control.faults import MACHINE_KINDS, Rule
 from localgce.errors import ApiError, Json, not_found
 from localgce.service import Service
-from localgce.store import Record
+from localgce.state.store import Record
 
 
 def routes(service: Service) -> list[Route]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localgce import errors, links
 from localgce.errors import Json
 from localgce.http.discovery import Method
-from localgce.store import Record
+from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from localgce.control.faults import Rule
