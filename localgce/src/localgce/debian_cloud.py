@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localgce import builds, links
-from localgce.catalog import fixed_id
+from localgce import builds
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
-from localgce.ids import fingerprint
 from localgce.machine import MachineError, PublicImage
+from localgce.resources import links
+from localgce.resources.catalog import fixed_id
+from localgce.resources.ids import fingerprint
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from localgce import catalog, errors, limits, links
+from localgce import errors
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
-from localgce.ids import numeric_id
+from localgce.resources import catalog, limits, links
+from localgce.resources.ids import numeric_id
 from localgce.state.store import Record
 
 _DEFAULT_GB = 500

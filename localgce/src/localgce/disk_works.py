@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import links
 from localgce.clock import stamp
 from localgce.errors import OperationError
+from localgce.resources import links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

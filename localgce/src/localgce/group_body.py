@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from localgce import errors, group_plan, links
+from localgce import errors, group_plan
 from localgce.errors import Json
 from localgce.group_plan import Policy, Version
 from localgce.http.call import Call
+from localgce.resources import links
 from localgce.state.store import Record
 
 MAX_SIZE = 2000

@@ -12,12 +12,12 @@ import secrets
 import string
 from typing import TYPE_CHECKING
 
-from localgce import links
 from localgce.errors import Json
 from localgce.group_body import policy, targets
 from localgce.group_plan import Action, Group, Member, Version
 from localgce.group_templates import needs
-from localgce.ids import numeric_id
+from localgce.resources import links
+from localgce.resources.ids import numeric_id
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

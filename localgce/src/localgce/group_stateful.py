@@ -6,10 +6,11 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from localgce import catalog, disk_works, links
+from localgce import disk_works
 from localgce.api import addresses
 from localgce.errors import Json
 from localgce.http.call import Call
+from localgce.resources import catalog, links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

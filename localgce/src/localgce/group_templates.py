@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import links
 from localgce.errors import Json, not_found
 from localgce.group_plan import Version
+from localgce.resources import links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import group_members, group_stateful, group_templates, limits, links
+from localgce import group_members, group_stateful, group_templates
 from localgce.api import instances
 from localgce.control.faults import CALL_KINDS
 from localgce.errors import Json, OperationError
 from localgce.http.call import Call
 from localgce.instance_body import tags
 from localgce.operations import KINDS
+from localgce.resources import limits, links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

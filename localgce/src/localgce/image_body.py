@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from localgce import disk_body, errors, limits, links
+from localgce import disk_body, errors
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
-from localgce.ids import numeric_id
+from localgce.resources import limits, links
+from localgce.resources.ids import numeric_id
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

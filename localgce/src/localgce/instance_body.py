@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localgce import catalog, disk_body, errors, limits, links, quotas
+from localgce import disk_body, errors
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
-from localgce.ids import fingerprint, numeric_id
+from localgce.resources import catalog, limits, links, quotas
+from localgce.resources.ids import fingerprint, numeric_id
 from localgce.service_accounts import service_account
 from localgce.state.store import Record
 

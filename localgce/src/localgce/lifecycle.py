@@ -10,10 +10,11 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localgce import catalog, deadlines, instance_works, links
+from localgce import deadlines, instance_works
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.machine import Attachment, Machine, MachineSpec, Nic, StopReason
+from localgce.resources import catalog, links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localgce import links
+from localgce.resources import links
 from localgce.service_accounts import SCOPES
 from localgce.state.store import Record, Store
 

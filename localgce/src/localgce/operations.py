@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localgce import links
 from localgce.clock import stamp
 from localgce.control.faults import Rule
 from localgce.errors import ApiError, Json, OperationError
-from localgce.ids import numeric_id, operation_name
 from localgce.machine import MachineError
+from localgce.resources import links
+from localgce.resources.ids import numeric_id, operation_name
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce import catalog, links
 from localgce.addresses import Allocator
 from localgce.clock import Clock, RealClock, stamp
 from localgce.control.faults import Faults
@@ -15,12 +14,13 @@ from localgce.errors import Json, not_found
 from localgce.groups import Groups
 from localgce.guest_attributes import GuestAttributes
 from localgce.http.discovery import Discovery
-from localgce.ids import fingerprint
 from localgce.lifecycle import Lifecycle
 from localgce.machine import Host
 from localgce.metadata import MetadataServer
 from localgce.operations import Operations
-from localgce.quotas import Quotas
+from localgce.resources import catalog, links
+from localgce.resources.ids import fingerprint
+from localgce.resources.quotas import Quotas
 from localgce.service_accounts import service_account
 from localgce.state.changes import Changes
 from localgce.state.store import Record, Store

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from localgce.catalog import fixed_id
+from localgce.resources.catalog import fixed_id
 
 SCOPES = "https://www.googleapis.com/auth/cloud-platform"
 LIFETIME = 3599  # seconds

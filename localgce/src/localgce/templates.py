@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import errors, links
+from localgce import errors
 from localgce.errors import Json
 from localgce.http.call import Call
+from localgce.resources import links
 from localgce.state.store import Record
 
 _PROPERTIES = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localgce import catalog, links
 from localgce.addresses import held_by
 from localgce.api import kept, labels
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
+from localgce.resources import catalog, links
 from localgce.state.store import Record
 
 set_labels = labels.set_labels

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import catalog, errors
+from localgce import errors
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
+from localgce.resources import catalog
 
 
 def get(call: Call) -> Json:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from localgce import catalog, disk_body, disk_works, errors, links
+from localgce import disk_body, disk_works, errors
 from localgce.api import labels, snapshots
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
 from localgce.operations import Work, work
+from localgce.resources import catalog, links
 
 set_labels = labels.set_labels
 

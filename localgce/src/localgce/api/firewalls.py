@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import errors, links
+from localgce import errors
 from localgce.api import kept
 from localgce.errors import Json
 from localgce.http.call import Call
+from localgce.resources import links
 
 
 def insert(call: Call) -> Json:

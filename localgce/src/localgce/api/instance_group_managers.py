@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from localgce import catalog, errors, group_body, group_members, group_plan, group_works, links
+from localgce import errors, group_body, group_members, group_plan, group_works
 from localgce.clock import stamp
 from localgce.errors import Json
 from localgce.group_plan import Action
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
-from localgce.ids import fingerprint, numeric_id
 from localgce.operations import Work, work
+from localgce.resources import catalog, links
+from localgce.resources.ids import fingerprint, numeric_id
 from localgce.state.store import Record
 
 KIND = "instanceGroupManagers"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from localgce import catalog, errors, group_members, links
+from localgce import errors, group_members
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
-from localgce.ids import fingerprint
+from localgce.resources import catalog, links
+from localgce.resources.ids import fingerprint
 from localgce.state.store import Record
 
 _MANAGERS = "instanceGroupManagers"

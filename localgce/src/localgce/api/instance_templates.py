@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, limits, links, templates
+from localgce import disk_works, errors, templates
 from localgce.api import kept
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated
+from localgce.resources import limits, links
 
 
 def insert(call: Call) -> Json:

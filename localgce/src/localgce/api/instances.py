@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import catalog, disk_works, errors, instance_body, quotas, templates
+from localgce import disk_works, errors, instance_body, templates
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
+from localgce.resources import catalog, quotas
 from localgce.state.store import Record
 
 _BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import limits
 from localgce.errors import Json, OperationError
 from localgce.http.call import Call
-from localgce.ids import fingerprint
 from localgce.operations import Work, work
+from localgce.resources import limits
+from localgce.resources.ids import fingerprint
 
 
 def set_labels(call: Call) -> Json:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import catalog
 from localgce.errors import Json, not_found
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
+from localgce.resources import catalog
 
 
 def get(call: Call) -> Json:

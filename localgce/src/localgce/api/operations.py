@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import catalog
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
 from localgce.operations import KINDS
+from localgce.resources import catalog
 
 WAIT_SECONDS = 120.0
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from localgce import debian_cloud, limits
-from localgce.catalog import fixed_id
+from localgce import debian_cloud
 from localgce.errors import Json, OperationError
 from localgce.http.call import Call
-from localgce.links import url
 from localgce.operations import Work, work
+from localgce.resources import limits
+from localgce.resources.catalog import fixed_id
+from localgce.resources.links import url
 
 
 def get(call: Call) -> Json:

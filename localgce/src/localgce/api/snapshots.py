@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from localgce import errors, image_body, limits, links
+from localgce import errors, image_body
 from localgce.api import labels
 from localgce.clock import stamp
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import list_of
-from localgce.ids import numeric_id
 from localgce.operations import Work, work
+from localgce.resources import limits, links
+from localgce.resources.ids import numeric_id
 from localgce.state.store import Record
 
 set_labels = labels.set_labels

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import catalog
 from localgce.api import kept
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated
+from localgce.resources import catalog
 
 
 def get(call: Call) -> Json:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localgce import errors, links
+from localgce import errors
 from localgce.errors import Json
 from localgce.http.discovery import Method
+from localgce.resources import links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from localgce import catalog, errors
+from localgce import errors
 from localgce.control.faults import CALL_KINDS, Rule
 from localgce.errors import ApiError, Json
 from localgce.http import fields, handlers
 from localgce.http.call import Call
 from localgce.http.discovery import Method, Parameter
 from localgce.http.schema import drop_nulls
+from localgce.resources import catalog
 from localgce.service import Service
 
 log = logging.getLogger("localgce")

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from localgce import links
 from localgce.errors import ApiError, Json
 from localgce.http import filters
 from localgce.http.call import Call
+from localgce.resources import links
 
 DEFAULT_PAGE = 500
 _Key = tuple[Any, ...]

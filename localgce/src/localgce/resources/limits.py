@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from localgce.errors import Json, condition_not_met, invalid
-from localgce.ids import fingerprint
+from localgce.resources.ids import fingerprint
 
 _METADATA_KEY = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
 _TAG = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import catalog, links
 from localgce.addresses import held_by
 from localgce.errors import ApiError, Json
+from localgce.resources import catalog, links
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

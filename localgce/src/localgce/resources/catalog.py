@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from localgce import links
 from localgce.errors import Json
+from localgce.resources import links
 
 REGIONS = {
     "us-central1": ("a", "b", "c", "f"),

@@ -1,0 +1,1 @@
+"""What all resources share: places and types, links, numbers, limits, quotas."""
