@@ -18,7 +18,7 @@ from localgce.http import handlers
 from localgce.http.discovery import DOCUMENT, Discovery, Method
 from localgce.http.dispatcher import Dispatcher
 from localgce.instant import InstantHost
-from localgce.metadata_app import MetadataApp
+from localgce.metadata.app import MetadataApp
 from localgce.operations import KINDS
 from localgce.service import Service, Settings
 from localgce.world import ServiceWorld

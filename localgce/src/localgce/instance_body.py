@@ -11,9 +11,9 @@ from localgce import disk_body, errors
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
+from localgce.metadata.service_accounts import service_account
 from localgce.resources import catalog, limits, links, quotas
 from localgce.resources.ids import fingerprint, numeric_id
-from localgce.service_accounts import service_account
 from localgce.state.store import Record
 
 MAX_DISKS = 128

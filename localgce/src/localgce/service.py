@@ -12,16 +12,16 @@ from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.errors import Json, not_found
 from localgce.groups import Groups
-from localgce.guest_attributes import GuestAttributes
 from localgce.http.discovery import Discovery
 from localgce.lifecycle import Lifecycle
 from localgce.machine import Host
-from localgce.metadata import MetadataServer
+from localgce.metadata.guest_attributes import GuestAttributes
+from localgce.metadata.servers import MetadataServer
+from localgce.metadata.service_accounts import service_account
 from localgce.operations import Operations
 from localgce.resources import catalog, links
 from localgce.resources.ids import fingerprint
 from localgce.resources.quotas import Quotas
-from localgce.service_accounts import service_account
 from localgce.state.changes import Changes
 from localgce.state.store import Record, Store
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localgce.metadata_tree import attributes, boot_image, instance_tree
+from localgce.metadata.tree import attributes, boot_image, instance_tree
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
-from localgce.metadata_tree import attributes
+from localgce.metadata.tree import attributes
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

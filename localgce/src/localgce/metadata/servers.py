@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from localgce.metadata_app import MetadataApp
+from localgce.metadata.app import MetadataApp
 
 if TYPE_CHECKING:
     from localgce.service import Service

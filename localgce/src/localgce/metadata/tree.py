@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from localgce.metadata.service_accounts import SCOPES
 from localgce.resources import links
-from localgce.service_accounts import SCOPES
 from localgce.state.store import Record, Store
 
 Tree = dict[str, Any]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from localgce import metadata_paths as paths
-from localgce.guest_attributes import NAME, VALUE_BYTES
-from localgce.metadata_tree import boot_image, instance_tree, project_tree
-from localgce.service_accounts import identity, token
+from localgce.metadata import paths
+from localgce.metadata.guest_attributes import NAME, VALUE_BYTES
+from localgce.metadata.service_accounts import identity, token
+from localgce.metadata.tree import boot_image, instance_tree, project_tree
 from localgce.state.store import Record
 
 if TYPE_CHECKING:
