@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localgce.group_plan import (
+from localgce.groups.plan import (
     LEAVING,
     Action,
     Group,

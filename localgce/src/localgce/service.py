@@ -11,7 +11,7 @@ from localgce.control.faults import Faults
 from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.errors import Json, not_found
-from localgce.groups import Groups
+from localgce.groups.groups import Groups
 from localgce.http.discovery import Discovery
 from localgce.lifecycle import Lifecycle
 from localgce.machine import Host

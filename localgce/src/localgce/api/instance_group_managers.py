@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from localgce import errors, group_body, group_members, group_plan, group_works
+from localgce import errors
 from localgce.clock import stamp
 from localgce.errors import Json
-from localgce.group_plan import Action
+from localgce.groups import body as group_body
+from localgce.groups import members as group_members
+from localgce.groups import plan as group_plan
+from localgce.groups import works as group_works
+from localgce.groups.plan import Action
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
 from localgce.operations import Work, work

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from localgce import errors, group_members
+from localgce import errors
 from localgce.errors import Json
+from localgce.groups import members as group_members
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
 from localgce.resources import catalog, links

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
-from localgce import errors, group_body, group_members, group_plan, group_templates
+from localgce import errors
 from localgce.errors import Json
-from localgce.group_plan import Action, Group, Member, Step, Version
+from localgce.groups import body as group_body
+from localgce.groups import members as group_members
+from localgce.groups import plan as group_plan
+from localgce.groups import templates as group_templates
+from localgce.groups.plan import Action, Group, Member, Step, Version
 from localgce.http.call import Call
 from localgce.http.listing import page_of
 from localgce.operations import Work, work

@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from localgce import errors, group_plan
+from localgce import errors
 from localgce.errors import Json
-from localgce.group_plan import Policy, Version
+from localgce.groups import plan as group_plan
+from localgce.groups.plan import Policy, Version
 from localgce.http.call import Call
 from localgce.resources import links
 from localgce.state.store import Record

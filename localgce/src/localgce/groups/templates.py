@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.errors import Json, not_found
-from localgce.group_plan import Version
+from localgce.groups.plan import Version
 from localgce.resources import links
 from localgce.state.store import Record
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import group_members, group_stateful, group_templates
 from localgce.api import instances
 from localgce.control.faults import CALL_KINDS
 from localgce.errors import Json, OperationError
+from localgce.groups import members as group_members
+from localgce.groups import stateful as group_stateful
+from localgce.groups import templates as group_templates
 from localgce.http.call import Call
 from localgce.instance_body import tags
 from localgce.operations import KINDS

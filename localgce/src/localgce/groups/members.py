@@ -13,9 +13,9 @@ import string
 from typing import TYPE_CHECKING
 
 from localgce.errors import Json
-from localgce.group_body import policy, targets
-from localgce.group_plan import Action, Group, Member, Version
-from localgce.group_templates import needs
+from localgce.groups.body import policy, targets
+from localgce.groups.plan import Action, Group, Member, Version
+from localgce.groups.templates import needs
 from localgce.resources import links
 from localgce.resources.ids import numeric_id
 from localgce.state.store import Record

@@ -9,10 +9,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from localgce import group_members, group_plan, group_works
 from localgce.clock import stamp
 from localgce.errors import ApiError, Json, OperationError
-from localgce.group_plan import Action, Step
+from localgce.groups import members as group_members
+from localgce.groups import plan as group_plan
+from localgce.groups import works as group_works
+from localgce.groups.plan import Action, Step
 from localgce.machine import MachineError
 from localgce.state.store import Record
 
