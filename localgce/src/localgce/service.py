@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce.addresses import Allocator
 from localgce.clock import Clock, RealClock, stamp
 from localgce.control.faults import Faults
-from localgce.deadlines import Deadlines
 from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.errors import Json, not_found
 from localgce.groups.groups import Groups
 from localgce.http.discovery import Discovery
-from localgce.lifecycle import Lifecycle
+from localgce.instances.addresses import Allocator
+from localgce.instances.deadlines import Deadlines
+from localgce.instances.lifecycle import Lifecycle
 from localgce.machine import Host
 from localgce.metadata.guest_attributes import GuestAttributes
 from localgce.metadata.servers import MetadataServer

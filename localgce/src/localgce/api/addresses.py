@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localgce.addresses import held_by
 from localgce.api import kept, labels
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of
+from localgce.instances.addresses import held_by
 from localgce.resources import catalog, links
 from localgce.state.store import Record
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, instance_body
+from localgce import disk_works, errors
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
+from localgce.instances import body as instance_body
 from localgce.operations import Work, work
 from localgce.state.store import Record
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from localgce import instance_body
 from localgce.api import labels
 from localgce.errors import ApiError, Json, OperationError, condition_not_met, not_ready
 from localgce.http.call import Call
+from localgce.instances import body as instance_body
 from localgce.operations import Work, work
 from localgce.resources import limits
 from localgce.state.store import Record

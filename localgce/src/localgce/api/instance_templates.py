@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, templates
+from localgce import disk_works, errors
 from localgce.api import kept
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated
+from localgce.instances import templates
 from localgce.resources import limits, links
 
 

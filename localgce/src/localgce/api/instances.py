@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, instance_body, templates
+from localgce import disk_works, errors
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
+from localgce.instances import body as instance_body
+from localgce.instances import templates
 from localgce.resources import catalog, quotas
 from localgce.state.store import Record
 

@@ -12,7 +12,7 @@ from localgce.groups import members as group_members
 from localgce.groups import stateful as group_stateful
 from localgce.groups import templates as group_templates
 from localgce.http.call import Call
-from localgce.instance_body import tags
+from localgce.instances.body import tags
 from localgce.operations import KINDS
 from localgce.resources import limits, links
 from localgce.state.store import Record

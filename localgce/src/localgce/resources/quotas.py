@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.addresses import held_by
 from localgce.errors import ApiError, Json
+from localgce.instances.addresses import held_by
 from localgce.resources import catalog, links
 from localgce.state.store import Record
 

@@ -10,9 +10,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localgce import deadlines, instance_works
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
+from localgce.instances import deadlines
+from localgce.instances import works as instance_works
 from localgce.machine import Attachment, Machine, MachineSpec, Nic, StopReason
 from localgce.resources import catalog, links
 from localgce.state.store import Record

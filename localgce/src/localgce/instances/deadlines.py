@@ -6,9 +6,9 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from localgce import instance_works
 from localgce.clock import stamp
 from localgce.errors import Json
+from localgce.instances import works as instance_works
 from localgce.state.store import Record
 
 if TYPE_CHECKING:
