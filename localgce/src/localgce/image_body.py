@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from localgce import disk_body, errors
+from localgce import errors
 from localgce.clock import stamp
+from localgce.disks import body as disk_body
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
 from localgce.resources import limits, links

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import disk_body, disk_works, errors
+from localgce import errors
 from localgce.api import labels, snapshots
+from localgce.disks import body as disk_body
+from localgce.disks import works as disk_works
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated, list_of

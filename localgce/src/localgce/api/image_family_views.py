@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localgce import disk_body
+from localgce.disks import body as disk_body
 from localgce.errors import Json
 from localgce.http.call import Call
 

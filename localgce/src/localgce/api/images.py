@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from localgce import disk_body, errors, image_body
+from localgce import errors, image_body
 from localgce.api import labels
+from localgce.disks import body as disk_body
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import list_of

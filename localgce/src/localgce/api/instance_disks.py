@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors
+from localgce import errors
+from localgce.disks import works as disk_works
 from localgce.errors import ApiError, Json, OperationError
 from localgce.http.call import Call
 from localgce.instances import body as instance_body

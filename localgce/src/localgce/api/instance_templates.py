@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors
+from localgce import errors
 from localgce.api import kept
+from localgce.disks import works as disk_works
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import aggregated

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from localgce import disk_works, errors, image_body
+from localgce import errors, image_body
 from localgce.api import labels
 from localgce.clock import stamp
+from localgce.disks import works as disk_works
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import list_of

@@ -6,8 +6,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from localgce import disk_works
 from localgce.api import addresses
+from localgce.disks import works as disk_works
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.resources import catalog, links

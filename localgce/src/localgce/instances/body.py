@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localgce import disk_body, errors
+from localgce import errors
 from localgce.clock import stamp
+from localgce.disks import body as disk_body
 from localgce.errors import ApiError, Json
 from localgce.http.call import Call
 from localgce.metadata.service_accounts import service_account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce import disk_works
+from localgce.disks import works as disk_works
 from localgce.errors import OperationError
 from localgce.operations import Work, work
 from localgce.state.store import Record

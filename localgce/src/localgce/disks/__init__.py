@@ -1,0 +1,1 @@
+"""Disks: from a body to content, taken and let go."""
