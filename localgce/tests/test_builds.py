@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from localgce import builds
+from localgce.images import builds
 
 
 def build(folder: Path, name: str) -> Path:

@@ -87,7 +87,7 @@ def image(
     cache: Cache = None,
 ) -> None:
     """Build a public image now; nothing happens when it is in the cache."""
-    from localgce import public_image
+    from localgce.images import public_image
 
     if name != public_image.FAMILY:
         raise _fail(f"there is only {public_image.FAMILY}, not {name}")

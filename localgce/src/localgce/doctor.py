@@ -10,7 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce import kvm, public_image, qemu_network
+from localgce import kvm, qemu_network
+from localgce.images import public_image
 from localgce.qemu_command import QEMU
 
 

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localgce import public_image
+from localgce.images import public_image
 from localgce.qemu_command import QEMU
 
 DEADLINE = 20.0

@@ -28,7 +28,7 @@ async def reset(state: Path, cache: Path) -> None:
     shutil.rmtree(state)
     if isinstance(service.host, InstantHost):
         return
-    from localgce import public_image
+    from localgce.images import public_image
 
     await public_image.sweep(cache)
     public_image.prune(cache)

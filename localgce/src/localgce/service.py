@@ -7,10 +7,10 @@ from pathlib import Path
 
 from localgce.clock import Clock, RealClock, stamp
 from localgce.control.faults import Faults
-from localgce.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.errors import Json, not_found
 from localgce.groups.groups import Groups
 from localgce.http.discovery import Discovery
+from localgce.images.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.instances.addresses import Allocator
 from localgce.instances.deadlines import Deadlines
 from localgce.instances.lifecycle import Lifecycle

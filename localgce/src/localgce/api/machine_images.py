@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from localgce import errors, image_body
+from localgce import errors
 from localgce.api import labels
 from localgce.clock import stamp
 from localgce.disks import works as disk_works
 from localgce.errors import Json
 from localgce.http.call import Call
 from localgce.http.listing import list_of
+from localgce.images import body as image_body
 from localgce.instances import templates
 from localgce.operations import Work, work
 from localgce.resources import limits, links

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localgce import debian_cloud
 from localgce.errors import Json, OperationError
 from localgce.http.call import Call
+from localgce.images import debian_cloud
 from localgce.operations import Work, work
 from localgce.resources import limits
 from localgce.resources.catalog import fixed_id

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localgce import builds
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
+from localgce.images import builds
 from localgce.machine import MachineError, PublicImage
 from localgce.resources import links
 from localgce.resources.catalog import fixed_id
@@ -115,7 +115,7 @@ class PublicImages:
             raise OperationError("INTERNAL_ERROR", f"{PROJECT}: {error}", 500) from error
 
     async def _do_build(self) -> None:
-        from localgce import public_image  # only real machines have it built
+        from localgce.images import public_image  # only real machines have it built
 
         image = await public_image.ensure(self._service.settings.cache, log.info)
         await self._stand_on(image)
@@ -129,7 +129,7 @@ class PublicImages:
     async def _identity(self) -> PublicImage:
         if not self._service.host.asks_by_socket:
             return instant_image()
-        from localgce import public_image
+        from localgce.images import public_image
 
         await public_image.sweep(self._service.settings.cache)
         return public_image.identity(self._service.settings.cache)

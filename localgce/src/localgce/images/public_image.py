@@ -25,9 +25,9 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from localgce import builds
 from localgce.commands import run
 from localgce.guest import bootable
+from localgce.images import builds
 from localgce.machine import MachineError, PublicImage
 
 FAMILY = "debian-12"

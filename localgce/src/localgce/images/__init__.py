@@ -1,0 +1,1 @@
+"""Images, and the public one that is built here."""
