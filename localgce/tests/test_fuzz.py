@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from localgce.http import handlers
 from localgce.http.discovery import DOCUMENT, Discovery, Method
 from localgce.http.dispatcher import Dispatcher
-from localgce.instant import InstantHost
+from localgce.machines.instant.host import InstantHost
+from localgce.machines.instant.world import ServiceWorld
 from localgce.metadata.app import MetadataApp
 from localgce.operations import KINDS
 from localgce.service import Service, Settings
-from localgce.world import ServiceWorld
 
 from .gce import DEBIAN, ZONE, instance
 

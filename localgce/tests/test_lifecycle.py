@@ -12,11 +12,11 @@ from unittest.mock import AsyncMock
 import pytest
 
 from localgce.http.dispatcher import Dispatcher
-from localgce.instant import InstantHost, InstantMachine
 from localgce.machine import MachineError
+from localgce.machines.instant.host import InstantHost, InstantMachine
+from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings
 from localgce.state.store import Record
-from localgce.world import ServiceWorld
 
 from .gce import ZONE, instance
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from localgce.http.dispatcher import Dispatcher
-from localgce.instant import InstantHost
+from localgce.machines.instant.host import InstantHost
+from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings
-from localgce.world import ServiceWorld
 
 from .gce import ZONE, instance
 

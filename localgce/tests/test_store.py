@@ -11,10 +11,10 @@ import pytest
 
 from localgce.errors import ApiError
 from localgce.http.dispatcher import Dispatcher
-from localgce.instant import InstantHost
+from localgce.machines.instant.host import InstantHost
+from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings
 from localgce.state.store import Record, StateInUse, Store
-from localgce.world import ServiceWorld
 
 from .gce import ZONE, instance
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from localgce.instant import InstantHost
 from localgce.machine import Host, MachineError
+from localgce.machines.instant.host import InstantHost
 from localgce.service import Service, Settings
 
 

@@ -14,10 +14,10 @@ import uvicorn
 
 from localgce.clock import Clock, ManualClock, RealClock
 from localgce.http import app
-from localgce.instant import InstantHost, default_guest, load_guest
 from localgce.machine import Host
+from localgce.machines.instant.host import InstantHost, default_guest, load_guest
+from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings
-from localgce.world import ServiceWorld
 
 log = logging.getLogger("localgce")
 

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from localgce.instant_disks import TABLES, Content, InstantDisks
 from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
+from localgce.machines.instant.disks import TABLES, Content, InstantDisks
 
 log = logging.getLogger("localgce")
 RING = 1 << 20

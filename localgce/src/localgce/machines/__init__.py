@@ -1,0 +1,1 @@
+"""Machines without a process: a guest program in the server."""
