@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localgce import layers as layers_module
-from localgce import qcow2
-from localgce.layers import Layers
 from localgce.machine import MachineError
+from localgce.machines.qemu import layers as layers_module
+from localgce.machines.qemu import qcow2
+from localgce.machines.qemu.layers import Layers
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-io") is None, reason="qemu-utils is missing")
 

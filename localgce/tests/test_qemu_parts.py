@@ -16,12 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localgce import doctor, kvm, qemu_command, qemu_process, qemu_serial
+from localgce import doctor
 from localgce.commands import run
 from localgce.guest import bootable
 from localgce.machine import Attachment, MachineError, MachineSpec, Nic
-from localgce.qemu_files import MachineFiles, socket_path, sweep_links
-from localgce.qemu_names import Names, NameServer
+from localgce.machines.qemu import command as qemu_command
+from localgce.machines.qemu import kvm
+from localgce.machines.qemu import process as qemu_process
+from localgce.machines.qemu import serial as qemu_serial
+from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
+from localgce.machines.qemu.names import Names, NameServer
 
 SPEC = MachineSpec(
     machine_id="1",

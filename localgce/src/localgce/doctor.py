@@ -10,9 +10,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce import kvm, qemu_network
 from localgce.images import public_image
-from localgce.qemu_command import QEMU
+from localgce.machines.qemu import kvm
+from localgce.machines.qemu import network as qemu_network
+from localgce.machines.qemu.command import QEMU
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,6 @@ async def reset(state: Path, cache: Path) -> None:
 def _host(state: Path, cache: Path) -> Host:
     if (state / "disks" / "instant.sqlite").exists():
         return InstantHost(state)
-    from localgce.qemu import QemuHost  # imports what instant machines do not need
+    from localgce.machines.qemu.host import QemuHost  # imports what instant machines do not need
 
     return QemuHost(state, cache)

@@ -71,7 +71,7 @@ def _host(options: Options) -> Host:
     if options.machines == "instant":
         boot = load_guest(options.guest) if options.guest else default_guest
         return InstantHost(state, boot)
-    from localgce.qemu import QemuHost  # imports what instant machines do not need
+    from localgce.machines.qemu.host import QemuHost  # imports what instant machines do not need
 
     return QemuHost(state, options.settings.cache)
 

@@ -17,9 +17,9 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from localgce import qcow2
 from localgce.commands import run
 from localgce.machine import MachineError
+from localgce.machines.qemu import qcow2
 
 GIB = 1 << 30
 MAX_DEPTH = 8

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from localgce.images import public_image
-from localgce.qemu_command import QEMU
+from localgce.machines.qemu.command import QEMU
 
 DEADLINE = 20.0
 _REACHED = b"Unable to mount root fs"

@@ -14,14 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localgce import kvm, qemu_command, qemu_network, qemu_process, qemu_serial
 from localgce.commands import run
-from localgce.layers import Layers
 from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
-from localgce.qemu_files import MachineFiles, socket_path, sweep_links
-from localgce.qemu_names import Names, NameServer
-from localgce.qemu_process import Process
-from localgce.qemu_session import Session
+from localgce.machines.qemu import command as qemu_command
+from localgce.machines.qemu import kvm
+from localgce.machines.qemu import network as qemu_network
+from localgce.machines.qemu import process as qemu_process
+from localgce.machines.qemu import serial as qemu_serial
+from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
+from localgce.machines.qemu.layers import Layers
+from localgce.machines.qemu.names import Names, NameServer
+from localgce.machines.qemu.process import Process
+from localgce.machines.qemu.session import Session
 
 log = logging.getLogger("localgce")
 TRIM_SECONDS = 60.0

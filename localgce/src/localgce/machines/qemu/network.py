@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 from localgce.machine import MachineSpec
-from localgce.qemu_command import Lan
+from localgce.machines.qemu.command import Lan
 
 log = logging.getLogger("localgce")
 _GROUP = "230.0.0.1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localgce.machine import Attachment, MachineSpec
-from localgce.qemu_files import MachineFiles
+from localgce.machines.qemu.files import MachineFiles
 
 QEMU = "qemu-system-x86_64"
 SERIAL_PORTS = (1, 2, 3, 4)

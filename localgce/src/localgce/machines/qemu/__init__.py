@@ -1,0 +1,1 @@
+"""Machines with a QEMU process each."""
