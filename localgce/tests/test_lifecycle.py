@@ -12,7 +12,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from localgce.http.dispatcher import Dispatcher
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 from localgce.machines.instant.host import InstantHost, InstantMachine
 from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings

@@ -95,7 +95,7 @@ def image(
 
 
 def _run(work: object) -> None:
-    from localgce.machine import MachineError
+    from localgce.machines.contract import MachineError
     from localgce.state.store import StateInUse
 
     try:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 
 
 async def run(

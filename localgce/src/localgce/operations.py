@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.clock import stamp
 from localgce.control.faults import Rule
 from localgce.errors import ApiError, Json, OperationError
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 from localgce.resources import links
 from localgce.resources.ids import numeric_id, operation_name
 from localgce.state.store import Record

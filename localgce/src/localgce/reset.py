@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from localgce.machine import Host, MachineError
+from localgce.machines.contract import Host, MachineError
 from localgce.machines.instant.host import InstantHost
 from localgce.service import Service, Settings
 

@@ -14,7 +14,7 @@ import uvicorn
 
 from localgce.clock import Clock, ManualClock, RealClock
 from localgce.http import app
-from localgce.machine import Host
+from localgce.machines.contract import Host
 from localgce.machines.instant.host import InstantHost, default_guest, load_guest
 from localgce.machines.instant.world import ServiceWorld
 from localgce.service import Service, Settings

@@ -14,7 +14,7 @@ from localgce.images.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.instances.addresses import Allocator
 from localgce.instances.deadlines import Deadlines
 from localgce.instances.lifecycle import Lifecycle
-from localgce.machine import Host
+from localgce.machines.contract import Host
 from localgce.metadata.guest_attributes import GuestAttributes
 from localgce.metadata.servers import MetadataServer
 from localgce.metadata.service_accounts import service_account

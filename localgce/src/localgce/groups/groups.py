@@ -15,7 +15,7 @@ from localgce.groups import members as group_members
 from localgce.groups import plan as group_plan
 from localgce.groups import works as group_works
 from localgce.groups.plan import Action, Step
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 from localgce.state.store import Record
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from localgce.commands import run
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 
 ELSEWHERE = "elsewhere"
 

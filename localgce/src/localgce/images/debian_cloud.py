@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.images import builds
-from localgce.machine import MachineError, PublicImage
+from localgce.machines.contract import MachineError, PublicImage
 from localgce.resources import links
 from localgce.resources.catalog import fixed_id
 from localgce.resources.ids import fingerprint

@@ -28,7 +28,7 @@ from pathlib import Path
 from localgce.commands import run
 from localgce.guest import bootable
 from localgce.images import builds
-from localgce.machine import MachineError, PublicImage
+from localgce.machines.contract import MachineError, PublicImage
 
 FAMILY = "debian-12"
 SIZE_GB = 10  # what Google's image has; the root grows at boot where the disk is larger

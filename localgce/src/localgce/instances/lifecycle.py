@@ -14,7 +14,7 @@ from localgce.clock import stamp
 from localgce.errors import Json, OperationError
 from localgce.instances import deadlines
 from localgce.instances import works as instance_works
-from localgce.machine import Attachment, Machine, MachineSpec, Nic, StopReason
+from localgce.machines.contract import Attachment, Machine, MachineSpec, Nic, StopReason
 from localgce.resources import catalog, links
 from localgce.state.store import Record
 

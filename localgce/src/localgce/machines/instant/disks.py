@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Generator, Iterator, MutableMapping
 from pathlib import Path
 
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS contents (id TEXT PRIMARY KEY, size_gb INTEGER NOT NULL);

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
+from localgce.machines.contract import Attachment, MachineError, MachineSpec, StopReason
 from localgce.machines.instant.disks import TABLES, Content, InstantDisks
 
 log = logging.getLogger("localgce")

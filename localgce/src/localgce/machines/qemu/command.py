@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localgce.machine import Attachment, MachineSpec
+from localgce.machines.contract import Attachment, MachineSpec
 from localgce.machines.qemu.files import MachineFiles
 
 QEMU = "qemu-system-x86_64"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localgce.commands import run
-from localgce.machine import Attachment, MachineError, MachineSpec, StopReason
+from localgce.machines.contract import Attachment, MachineError, MachineSpec, StopReason
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import kvm
 from localgce.machines.qemu import network as qemu_network

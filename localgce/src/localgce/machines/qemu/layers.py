@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from localgce.commands import run
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 from localgce.machines.qemu import qcow2
 
 GIB = 1 << 30

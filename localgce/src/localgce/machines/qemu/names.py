@@ -14,7 +14,7 @@ import ipaddress
 import struct
 from pathlib import Path
 
-from localgce.machine import MachineSpec
+from localgce.machines.contract import MachineSpec
 
 _A, _PTR, _ANY = 1, 12, 255
 _NO_ERROR, _SERVER_FAILURE, _NAME_ERROR = 0, 2, 3

@@ -9,7 +9,7 @@ import socket
 import struct
 from pathlib import Path
 
-from localgce.machine import MachineSpec
+from localgce.machines.contract import MachineSpec
 from localgce.machines.qemu.command import Lan
 
 log = logging.getLogger("localgce")

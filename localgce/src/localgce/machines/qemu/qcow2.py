@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 
 _MAGIC = b"QFI\xfb"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
-from localgce.machine import MachineError
+from localgce.machines.contract import MachineError
 
 SECONDS = 20.0
 """Until QEMU must have answered."""
