@@ -8,7 +8,7 @@ from pathlib import Path
 from localgce.clock import Clock, RealClock, stamp
 from localgce.control.faults import Faults
 from localgce.errors import Json, not_found
-from localgce.groups.groups import Groups
+from localgce.groups.manager import Groups
 from localgce.http.discovery import Discovery
 from localgce.images.debian_cloud import PUBLIC_PROJECTS, PublicImages
 from localgce.instances.addresses import Allocator
