@@ -1,1 +1,1 @@
-"""Machines without a process: a guest program in the server."""
+"""What stands behind instances: one contract, two kinds."""
