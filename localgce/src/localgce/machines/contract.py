@@ -103,7 +103,7 @@ class Machine(Protocol):
 
 
 class Disks(Protocol):
-    """The contents of disks and images: `qemu/layers.py` for real, a dictionary for instant machines.
+    """The contents of disks and images: `qemu/layers.py` for real, else `instant/disks.py`.
 
     `layer` is the frozen content that an image stands for. Sizes are in GiB.
     Every method is safe to repeat after a crash in the middle of it.
