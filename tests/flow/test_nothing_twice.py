@@ -28,6 +28,7 @@ smoke: {{metadata: {{greeting: hello}}}}
 schedule: 0 3 * * *
 jitter: null
 """
+SLOWLY = {"page": "two at a time", "instant_install_seconds": "12"}
 ENDED = {"success", "failed"}
 
 
@@ -81,11 +82,11 @@ def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Tes
     takes the second's image."""
     body = {
         "dag_id": DAG,
-        "from_date": "2027-01-11T00:00:00Z",
-        "to_date": "2027-01-13T23:00:00Z",
+        "from_date": "2026-11-11T00:00:00Z",
+        "to_date": "2026-11-13T23:00:00Z",
         "max_active_runs": 2,
         "run_on_latest_version": True,
-        "dag_run_conf": {"vars": {"page": "two at a time", "instant_install_seconds": "12"}},
+        "dag_run_conf": {"git_ref": bed.head, "vars": SLOWLY},
     }
     bed.airflow.call("POST", "/backfills", json=body)
     found: dict[str, str] = {}

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
-from bakehouse.promote.promotion import promotion, wants_family, wants_state
+from bakehouse.promote.promotion import previous, promotion, wants_family, wants_state
 from bakehouse.reasons import Reason
 
 
 def test_a_run_promotes_into_the_family() -> None:
     wanted = promotion("web", history=False)
     assert (wanted.family, wanted.state, wanted.reason) == ("web", "promoted", Reason.PROMOTED)
+
+
+def test_4_the_familys_image_before_this_one_is_what_it_is_compared_with() -> None:
+    family = [
+        {"name": f"web-{day}", "creationTimestamp": f"2026-11-{day}T03:00:00.000-08:00"}
+        for day in (21, 23, 22)
+    ]
+    assert previous(family, "web-23") == "web-22"
+    assert previous(family, "web-21") is None
+    assert previous(family, "web-24") == "web-23", "a list that lacks it lags behind"
+    assert previous([], "web-21") is None
 
 
 def test_a_backfill_never_moves_a_family() -> None:

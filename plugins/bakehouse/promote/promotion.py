@@ -43,7 +43,8 @@ def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
 def previous(images: Iterable[Mapping[str, Any]], name: str) -> str | None:
     """The name of the family's image before this one, of all that are in the family."""
     known = {str(image["name"]): created_at(image) for image in images}
-    older = {other: made for other, made in known.items() if made < known[name]}
+    mine = known.pop(name, None)  # a list may lag behind
+    older = {other: made for other, made in known.items() if mine is None or made < mine}
     return max(older, key=lambda other: older[other], default=None)
 
 
