@@ -79,8 +79,10 @@ def _schedule(recipe: Recipe) -> Nightly | PartitionedAssetTimetable | None:
 DOCS: dict[TaskId, str] = {
     "resolve_commit": "Finds the newest commit of the form's ref as of the run's time.",
     "plan_bake": "Reads the recipe at that commit, resolves the base image, computes the content"
-    " key, and decides whether anything is to be baked. Makes nothing but names.",
-    "need_bake": "Ends the run, with the reason, when a promoted image has this content.",
+    " key, and decides whether anything is to be baked: an image of this content is looked through"
+    " for updates of its packages. Makes nothing but names.",
+    "need_bake": "Ends the run, with the reason, when a promoted image has this content, and waits"
+    " for another run that bakes it already.",
     "create_builder": "Makes the machine that installs. Each try goes to the next zone.",
     "wait_for_shutdown": "Streams the serial output of the builder into this log until it has"
     " powered off, and judges how. Clear this task and downstream to install once more.",
