@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from tests.history.test_sbom import BAKED, MANIFEST
+from typer.testing import CliRunner
 
+from bakehouse.cli import app
 from bakehouse.history.manifest import Package
 from bakehouse.history.manifests import write_manifest
 
-PROJECT = Path(__file__).resolve().parents[2]
 OLD, NEW = "web-20261122t0300-aaaaaaa-1111", BAKED.image
 
 
@@ -27,27 +28,31 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def diff(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_VAR")}
-    if home is not None:
-        env["AIRFLOW_HOME"] = str(home)
-    command = (sys.executable, "-m", "bakehouse.cli", "diff", *arguments)
-    return subprocess.run(
-        command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=50, check=False
-    )
+def diff(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["diff", *arguments])
 
 
 def test_4_as_text(ledger: str) -> None:
     done = diff(OLD, NEW, "--ledger", ledger)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"{OLD} -> {NEW}: 1 upgraded (libc6), 3 added (g++, libc6, nginx")
     assert "  libc6 2.36-9+deb12u9 -> 2.36-9+deb12u10 amd64" in lines
 
 
-def test_4_as_data(ledger: str) -> None:
-    done = diff(OLD, NEW, "--json", "--ledger", ledger)
-    assert done.returncode == 0, done.stderr
+def test_4_as_data_nothing_else_is_on_standard_output(ledger: str) -> None:
+    command = (
+        sys.executable,
+        "-m",
+        "bakehouse.cli",
+        "diff",
+        OLD,
+        NEW,
+        "--json",
+        "--ledger",
+        ledger,
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     form = json.loads(done.stdout)
     assert (form["old"], form["new"], form["same_packages"]) == (OLD, NEW, False)
     assert form["upgraded"] == [
@@ -60,24 +65,21 @@ def test_4_as_data(ledger: str) -> None:
     [
         ((OLD, "web-2"), "there is no manifest of web-2: "),
         (("../x", NEW), "'../x' is not the name of an image"),
+        ((OLD, NEW, "--ledger", "nosuch://x/ledger"), ""),
     ],
 )
-def test_4_what_is_not_known_is_one_line(ledger: str, arguments: tuple[str, str], why: str) -> None:
-    done = diff(*arguments, "--ledger", ledger)
-    assert (done.returncode, done.stdout) == (1, "")
+def test_4_what_is_not_known_is_one_line(ledger: str, arguments: tuple[str, ...], why: str) -> None:
+    done = diff("--ledger", ledger, *arguments)
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith(why)
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_4_a_ledger_of_no_known_kind_is_one_line() -> None:
-    done = diff(OLD, NEW, "--ledger", "nosuch://x/ledger")
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-
-
-def test_4_unless_told_it_is_airflows_own_ledger(ledger: str, tmp_path: Path) -> None:
-    home = Path(ledger.removeprefix("file://")).parent
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "airflow_settings.yaml").write_text("")
-    done = diff(OLD, NEW, "--project", str(project), home=home)
-    assert done.returncode == 0, done.stderr
+def test_4_unless_told_it_is_airflows_own_ledger(
+    ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(Path(ledger.removeprefix("file://")).parent))
+    monkeypatch.delenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", raising=False)
+    (tmp_path / "airflow_settings.yaml").write_text("")
+    done = diff(OLD, NEW, "--project", str(tmp_path))
+    assert done.exit_code == 0, done.stderr
