@@ -112,7 +112,7 @@ def test_2_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, ap
 
 
 def test_2_nobody_looks_where_the_answer_does_not_depend_on_it(compute: Compute, apt: Apt) -> None:
-    """Forced, packages as of a day, the past."""
+    """Forced, or the past."""
     nights = Nights(apt, "no look")
     nights.bake(nights.run())
     apt.files.clear()
@@ -123,11 +123,17 @@ def test_2_nobody_looks_where_the_answer_does_not_depend_on_it(compute: Compute,
     past = Walk("loaf", f"backfill__updates_{next(SERIAL)}", "backfill", vars=nights.vars)
     assert past.through("need_bake") is False
     past.tear_down()
-    for _ in range(2):
-        day = nights.run(snapshot_date="2026-11-20")
-        if day.handed["need_bake"]:
-            nights.bake(day)
+    assert apt.asked == []
+
+
+def test_2_packages_as_of_a_day_have_no_updates(compute: Compute, apt: Apt) -> None:
+    apt.files.clear()
+    nights = Nights(apt, "a day")
+    nights.bake(nights.run(snapshot_date="2026-11-20"))
+    day = nights.run(snapshot_date="2026-11-20")
     assert day.handed["need_bake"] is False
+    assert day.handed["plan_bake"]["updates"] is None
+    day.tear_down()
     assert apt.asked == []
 
 

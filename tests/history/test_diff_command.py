@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from tests.history.test_sbom import BAKED, MANIFEST
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from bakehouse.cli import app
 from bakehouse.history.manifest import Package
