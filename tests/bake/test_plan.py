@@ -7,6 +7,7 @@ import pytest
 
 from bakehouse.bake.plan import BakePlan, decide, newest_with
 from bakehouse.reasons import Reason
+from bakehouse.updates.compare import Updates
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -67,3 +68,43 @@ def test_the_history_serves_the_history_and_no_family() -> None:
 
 def test_a_plan_survives_being_handed_on(plan: BakePlan) -> None:
     assert BakePlan.model_validate(plan.model_dump(mode="json")) == plan
+
+
+@pytest.mark.parametrize(
+    ("rebake", "age", "unread", "expected", "looked"),
+    [
+        ("on_updates", 1, (), (False, Reason.SAME_CONTENT), True),
+        ("on_updates", 1, ("x: gone",), (True, Reason.UPDATES_UNKNOWN), True),
+        ("on_updates", 8, ("x: gone",), (True, Reason.IMAGE_TOO_OLD), False),
+        ("always", 1, ("x: gone",), (True, Reason.ALWAYS), False),
+        ("never", 1, ("x: gone",), (False, Reason.SAME_CONTENT), False),
+        ("never", 8, ("x: gone",), (False, Reason.SAME_CONTENT), False),
+    ],
+)
+@pytest.mark.parametrize("history", [False, True])
+def test_2_updates_count_where_the_recipe_says_so(
+    rebake: str,
+    age: int,
+    unread: tuple[str, ...],
+    expected: tuple[bool, Reason],
+    looked: bool,
+    history: bool,
+) -> None:
+    looks = []
+
+    def look() -> Updates:
+        looks.append(1)
+        return Updates(image="web-1", unread=unread)
+
+    found = decide(
+        image(age=timedelta(days=age)),
+        force=False,
+        rebake=rebake,
+        max_age=WEEK,
+        now=NOW,
+        history=history,
+        updates=look,
+    )
+    assert found[:2] == ((False, Reason.SAME_CONTENT) if history else expected)
+    assert bool(looks) is (looked and not history)
+    assert (found.updates is not None) is bool(looks)
