@@ -235,3 +235,22 @@ async def test_12_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed
     for task in waits.values():
         task.cancel()
     await asyncio.gather(*waits.values(), return_exceptions=True)
+
+
+async def test_6_a_log_goes_on_when_its_place_cannot_be_noted(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def refuse(*_: Any) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("the API server does not answer")
+
+    monkeypatch.setattr("bakehouse.comms.get_xcom", nothing)
+    monkeypatch.setattr("bakehouse.comms.set_xcom", refuse)
+    monkeypatch.setattr(ShutdownTrigger, "task_instance", object(), raising=False)
+    hook.text, hook.status = "one\n" + line(**OK) + line(result="ok"), "TERMINATED"
+    found = await facts_of()
+    assert found.last("result") == "ok"
+    assert "  │ one" in found.tail

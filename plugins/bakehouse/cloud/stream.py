@@ -47,10 +47,14 @@ class SerialStream:
                 await self._pump(last=False)
             await asyncio.sleep(interval)
 
-    async def stop(self, following: asyncio.Task[None]) -> None:
-        """Cancel `follow` between two batches, then show what is left, unfinished line included."""
+    async def halt(self, following: asyncio.Task[None]) -> None:
+        """Cancel `follow`, but not between showing and saving."""
         async with self._busy:
             following.cancel()
+
+    async def stop(self, following: asyncio.Task[None]) -> None:
+        """The same, then show what is left, unfinished line included."""
+        await self.halt(following)
         await self.catch_up(last=True)
 
     async def catch_up(self, *, last: bool) -> None:

@@ -134,7 +134,7 @@ class MachineTrigger(CloudTrigger):
         following = asyncio.create_task(stream.follow(cloud.interval * OF_A_TICK))
         try:
             facts = await self._watch(cloud, stream)
-            following.cancel()
+            await stream.halt(following)
             yield self.event(facts=facts.model_dump(mode="json"))
         finally:
             following.cancel()
@@ -219,8 +219,12 @@ class MachineTrigger(CloudTrigger):
             await asyncio.to_thread(self.log.info, "reading on from byte %d", offset)
 
         async def save(at: int) -> None:
-            if ti:
+            if ti is None:
+                return
+            try:
                 await comms.set_xcom(ti, OFFSET, at)
+            except Exception as error:  # the log goes on; after a restart it may repeat itself
+                await asyncio.to_thread(self.log.warning, "byte %d is not noted: %s", at, error)
 
         return SerialStream(
             read=lambda start: hook_of(self.conn_id).serial_output(self.zone, self.name, start),
