@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from bakehouse.project import everything_wrong, read_project
 from bakehouse.recipe.mistakes import told
-from bakehouse.schema import SCHEMAS, schema_of, text_of
+from bakehouse.schema import SCHEMAS, schema_of, text_of, with_tables
 
 PROJECT = Path(__file__).resolve().parents[1]
 BASE = "base: debian-cloud/debian-12\n"
@@ -107,6 +107,13 @@ def test_1_the_schema_is_the_models_own(kind: str) -> None:
         assert text.startswith("# yaml-language-server: $schema=./schema.json\n")
         assert list(validator.iter_errors(yaml.safe_load(text))) == []
         assert list(validator.iter_errors({**yaml.safe_load(text), "bsae": 1}))
+
+
+def test_1_the_guide_names_every_field_as_it_is() -> None:
+    text = (PROJECT / "docs" / "recipes.md").read_text()
+    assert text == with_tables(text, SCHEMAS["recipes"]), "run `make schema`"
+    for words in ("| `base` | **must be given** |", "| `deadline` | `10m` |", "`image.keep`:"):
+        assert words in text
 
 
 def test_1_every_field_of_the_schema_says_what_it_is() -> None:

@@ -47,6 +47,20 @@ def test_what_may_change_any_time(instant: Gce, name: str) -> None:
     instant.do("DELETE", path)
 
 
+def test_an_end_is_taken_away_by_a_null(instant: Gce, name: str) -> None:
+    ends = {"maxRunDuration": {"seconds": "600"}, "instanceTerminationAction": "DELETE"}
+    instant.create(name, scheduling=ends)
+    path = f"{VMS}/{name}"
+    instant.do("POST", f"{path}/setScheduling", {"automaticRestart": False})
+    assert instant.instance(name)["scheduling"]["maxRunDuration"] == {"seconds": "600"}
+    cleared = dict.fromkeys(ends)
+    instant.do("POST", f"{path}/setScheduling", {"automaticRestart": True, **cleared})
+    now = instant.instance(name)["scheduling"]
+    assert not now.keys() & ends.keys()
+    assert now["automaticRestart"] is True
+    instant.do("DELETE", path)
+
+
 def test_instances_are_made_from_templates(instant: Gce, name: str) -> None:
     properties = instance(name, labels={"of": "template"})
     del properties["name"]

@@ -176,10 +176,15 @@ def validate(project: ProjectOption = None) -> None:
 
 @app.command()
 def schema(project: ProjectOption = None) -> None:
-    """Write include/recipes/schema.json and include/fleets/schema.json, which editors read."""
-    from bakehouse.schema import write_schemas
+    """Write include/*/schema.json, which editors read, and the tables of docs/recipes.md."""
+    from bakehouse.recipe.model import Recipe
+    from bakehouse.schema import write_schemas, write_tables
 
-    for file in write_schemas(project_folder(project) / "include"):
+    folder, guide = project_folder(project), "docs/recipes.md"
+    files = write_schemas(folder / "include")
+    if (folder / guide).is_file():
+        files.append(write_tables(folder / guide, Recipe))
+    for file in files:
         typer.echo(str(file))
 
 

@@ -1,4 +1,7 @@
-"""The JSON schemas of recipe and fleet files, for editors; generated, and held true by a test."""
+"""The JSON schemas of recipe and fleet files, for editors, and the tables of the guide.
+
+Both are generated, and held true by a test.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.model import Recipe
 
 SCHEMAS: dict[str, type[BaseModel]] = {"recipes": Recipe, "fleets": Fleet}
+
+
+BEGIN, END = "<!-- tables: `make schema` -->", "<!-- end of tables -->"
 
 
 class _AsWritten(GenerateJsonSchema):
@@ -49,3 +55,56 @@ def write_schemas(include: Path) -> list[Path]:
         file.write_text(text_of(model), encoding="utf-8")
         files.append(file)
     return files
+
+
+def write_tables(guide: Path, model: type[BaseModel]) -> Path:
+    """Into the guide, between its marks."""
+    guide.write_text(with_tables(guide.read_text("utf-8"), model), encoding="utf-8")
+    return guide
+
+
+def tables_of(model: type[BaseModel]) -> str:
+    """Every field as Markdown, a table for each mapping: its name, its default, what it is."""
+    schema = schema_of(model)
+    parts = [_table("", schema)]
+    for name, field in schema["properties"].items():
+        if (below := _mapping(field, schema)) is not None:
+            parts.append(f"`{name}`:\n\n{_table(f'{name}.', below)}")
+            parts += [
+                f"`{name}.{inner}`:\n\n{_table(f'{name}.{inner}.', deeper)}"
+                for inner, more in below["properties"].items()
+                if (deeper := _mapping(more, schema)) is not None
+            ]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_tables(text: str, model: type[BaseModel]) -> str:
+    """A guide's text with the tables as they are now, between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{tables_of(model)}\n{END}{after}"
+
+
+def _table(prefix: str, schema: dict[str, Any]) -> str:
+    lines = ["| field | default | |", "| --- | --- | --- |"]
+    for name, field in schema["properties"].items():
+        if (prefix, name) == ("", "name"):
+            continue  # the file's own
+        said = str(field.get("description", "")).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_default(name, field, schema)} | {said} |")
+    return "\n".join(lines)
+
+
+def _default(name: str, field: dict[str, Any], schema: dict[str, Any]) -> str:
+    if name in schema.get("required", []):
+        return "**must be given**"
+    value = field.get("default")
+    if value in (None, "", [], {}) or isinstance(value, dict):
+        return ""
+    return f"`{json.dumps(value, ensure_ascii=False)}`".replace('"', "")
+
+
+def _mapping(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any] | None:
+    name = str(field.get("$ref", "")).removeprefix("#/$defs/")
+    found: dict[str, Any] | None = schema.get("$defs", {}).get(name)
+    return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from bakehouse.cloud.hook import ComputeHook
+    from bakehouse.cloud.made import Made
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -88,9 +89,15 @@ class Step(BaseOperator):
         self.pages["machine"] = self.compute.instance_page(zone, name)
         self.pages["serial"] = self.compute.serial_page(zone, name)
 
-    def shows_image(self, name: str, project: str | None = None) -> None:
+    def shows_image(self, name: str, project: str | None = None, kind: str = "") -> None:
         """Let the task's link lead to this image."""
-        self.pages["image"] = self.compute.image_page(name, project)
+        self.pages["image"] = self.compute.image_page(name, project, kind)
+
+    def made(self, kind: str) -> Made:
+        """The images of a recipe, by the kind that it makes."""
+        from bakehouse.cloud.made import made
+
+        return made(self.compute, kind)
 
     def execute(self, context: Context) -> Any:
         """`act`, waiting deferred as long as it is blocked."""

@@ -115,7 +115,7 @@ def serving(folder: Path) -> Generator[str]:
 
 
 def repository(folder: Path) -> Path:
-    """The recipes `loaf` and `bun`, whose vars say how machines behave; `slice` on `loaf`."""
+    """The recipes `loaf` and `bun`, whose vars say how machines behave; `slice`, `tray`."""
     shutil.copytree(PROJECT / "include", folder / "include")
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
     recipe = f"base: {DEBIAN}\nscripts: web\nvars:\n  page: hello\n{knobs}"
@@ -126,6 +126,7 @@ def repository(folder: Path) -> Path:
     (folder / "include/recipes/bun.yaml").write_text(recipe + locked + BUN)
     layer = recipe.replace(DEBIAN, "{recipe: loaf}")
     (folder / "include/recipes/slice.yaml").write_text(layer)
+    (folder / "include/recipes/tray.yaml").write_text(recipe + "image: {kind: machine_image}\n")
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
         subprocess.run([*git, *arguments], check=True)

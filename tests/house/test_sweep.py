@@ -74,7 +74,7 @@ def test_9_a_run_that_goes_on_may_be_late_but_not_for_ever() -> None:
 
 def test_9_only_the_run_of_the_label_counts() -> None:
     """Whatever a description says: one that names another run says nothing."""
-    lies = owned("instance", "x", description="web, made by bake__web manual__other")
+    lies = owned("instance", "bake-web-1", description="web, made by bake__web manual__other")
     assert owner_of(lies) is None
     facts = Facts(NOW, {Owner(dag_id=DAG, run_id="manual__other"): "failed"})
     assert verdict("instance", lies, facts) == (False, Reason.RUN_UNKNOWN)

@@ -172,7 +172,7 @@ def leak(compute: Compute) -> set[str]:
     machine(compute, "bake-web-kept", **of_run("builder", bakehouse_kept="until-it-expires"))
     machine(compute, "bake-web-alive", **of_run("builder", ALIVE))
     machine(compute, "somebodys")
-    body = {"name": "lost", "sizeGb": "1", **of_run("builder")}
+    body = {"name": "bake-web-lost", "sizeGb": "1", **of_run("builder")}
     compute.call("POST", f"zones/{ZONE}/disks", json=body)
     image(compute, "web-candidate", bakehouse_state="candidate")
     image(compute, "web-failed", bakehouse_state="failed")
@@ -227,7 +227,7 @@ def test_9_killed_in_the_middle_the_next_try_does_the_rest(
     compute.fault(kind="http", method="compute.disks.delete", status=400)
     with pytest.raises(TryAgain, match="1 were refused"):
         run.try_("sweep")
-    assert "lost" in standing(compute) or "bake-web-2" in standing(compute)
+    assert "bake-web-lost" in standing(compute) or "bake-web-2" in standing(compute)
     assert "web-candidate" not in standing(compute), "what is refused stops no other"
     swept = run.try_("sweep")
     assert standing(compute) == stay

@@ -103,7 +103,7 @@ class BuilderStep(SlotStep):
         mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
         for other in self.compute.instances_everywhere(mine):
             name, zone = str(other["name"]), zone_of(other)
-            if (name, zone) != (vm.name, vm.zone):
+            if labels.is_runs_own(other) and (name, zone) != (vm.name, vm.zone):
                 self.log.info("deleting %s in %s, of an earlier try", name, zone)
                 request = self.request_id(context, f"delete {name} in {zone}")
                 gone = self.compute.delete_instance(zone, name, request)
@@ -238,12 +238,12 @@ class DeleteBuilder(Step):
         kept = self._kept(context, plan)
         names: dict[str, list[str]] = {}
         for machine in self.compute.instances_everywhere(mine):
-            if not (kept and is_builder(machine)):
+            if labels.is_runs_own(machine) and not (kept and is_builder(machine)):
                 names.setdefault(zone_of(machine), []).append(str(machine["name"]))
         if names:
             self._delete_machines(context, names)
         for disk in self.compute.disks_everywhere(mine):
-            if not (kept and is_builder(disk)):
+            if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
                 self._delete_disk(context, zone_of(disk), str(disk["name"]))
         self.log.info("no machine and no disk of run %s is left%s", plan.run, _but(kept))
         self._let_go(context, plan)

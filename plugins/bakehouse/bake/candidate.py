@@ -10,10 +10,22 @@ from typing import Any
 from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.plan import BakePlan, Frozen
+from bakehouse.cloud.made import MACHINE_IMAGE
 from bakehouse.cloud.owner import is_owned
 from bakehouse.recipe.model import Recipe
 
 Resource = Mapping[str, Any]
+
+
+BETWEEN = frozenset({"PENDING", "DELETING", "CREATING", "UPLOADING"})
+# What a machine image must not have of the builder: see image_operators.
+BARE_METADATA: Resource = {"items": []}
+LASTING: Resource = {
+    "automaticRestart": True,
+    "onHostMaintenance": "MIGRATE",
+    "maxRunDuration": None,
+    "instanceTerminationAction": None,
+}
 
 
 class Built(Frozen):
@@ -47,44 +59,59 @@ class Do(StrEnum):
     NOT_OURS = "not_ours"
 
 
-def next_step(plan: BakePlan, image: Resource | None, disk: Resource | None) -> Do:
-    """From the image of the plan's name and the builder's disk, either of which may be missing."""
+def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -> Do:
+    """From the image of the plan's name and the builder's disk, either of which may be missing.
+
+    The source of a machine image is the builder itself.
+    """
     if image is None:
-        return Do.CREATE if disk is not None else Do.GIVE_UP
+        return Do.CREATE if source is not None else Do.GIVE_UP
     if not is_owned(image, {labels.RUN: plan.run}):
         return Do.NOT_OURS
-    if image.get("status") in {"PENDING", "DELETING"}:
+    if image.get("status") in BETWEEN:
         return Do.WAIT
-    if disk is None:
+    if source is None:
         return Do.ADOPT if image.get("status") == "READY" else Do.GIVE_UP
-    return Do.REPLACE if _outdated(image, disk) else Do.ADOPT
+    return Do.REPLACE if _outdated(image, source) else Do.ADOPT
 
 
-def _outdated(image: Resource, disk: Resource) -> bool:
+def _outdated(image: Resource, source: Resource) -> bool:
     """Broken, failed in its smoke test, or made of another disk; never one whose state is final."""
     state = (image.get("labels") or {}).get(labels.STATE)
     if image.get("status") != "READY":
         return True
     if state in labels.FINAL:
         return False
-    return state == labels.FAILED or str(image.get("sourceDiskId")) != str(disk.get("id"))
+    return state == labels.FAILED or not _is_made_of(image, source)
 
 
-def insert_body(plan: BakePlan, recipe: Recipe, disk: Resource, now: datetime) -> dict[str, Any]:
-    """The body of images.insert: no family, so it is newest of nothing until it is promoted."""
+def _is_made_of(image: Resource, source: Resource) -> bool:
+    """By the disk's id; of its machine an image knows the link, and no two tries share a name."""
+    if "sourceInstance" in image:
+        return str(image["sourceInstance"]).rsplit("/", 1)[-1] == str(source["name"])
+    return str(image.get("sourceDiskId")) == str(source.get("id"))
+
+
+def insert_body(plan: BakePlan, recipe: Recipe, source: Resource, now: datetime) -> dict[str, Any]:
+    """The body of images.insert: no family, so it is newest of nothing until it is promoted.
+
+    For a machine image that of machineImages.insert, of the builder as the source.
+    """
+    machine = plan.kind == MACHINE_IMAGE
     owned = labels.of(plan, labels.IMAGE, labels.CANDIDATE, expires=now + labels.CANDIDATE_LIVES)
     body: dict[str, Any] = {
         "name": plan.image_name,
         "description": labels.made_by(plan),
-        "sourceDisk": disk["selfLink"],
+        "sourceInstance" if machine else "sourceDisk": source["selfLink"],
         "labels": owned,
     }
     if recipe.image.storage_location:
         body["storageLocations"] = [recipe.image.storage_location]
-    if recipe.image.shielded:
+    if recipe.image.shielded and not machine:
         body["guestOsFeatures"] = [{"type": "UEFI_COMPATIBLE"}]
     if recipe.image.kms_key:
-        body["imageEncryptionKey"] = {"kmsKeyName": recipe.image.kms_key}
+        key = "machineImageEncryptionKey" if machine else "imageEncryptionKey"
+        body[key] = {"kmsKeyName": recipe.image.kms_key}
     return body
 
 
@@ -94,9 +121,14 @@ def candidate(image: Resource) -> Candidate:
         name=str(image["name"]),
         id=str(image["id"]),
         self_link=str(image["selfLink"]),
-        size_gb=int(image.get("diskSizeGb") or 0),
+        size_gb=int(image.get("diskSizeGb") or _boot_disk_gb(image)),
         git_sha=str((image.get("labels") or {}).get(labels.GIT_SHA, "")),
     )
+
+
+def _boot_disk_gb(machine_image: Resource) -> int:
+    disks = (machine_image.get("instanceProperties") or {}).get("disks") or [{}]
+    return int(disks[0].get("diskSizeGb") or 0)
 
 
 def facts_labels(built: Built) -> dict[str, str]:

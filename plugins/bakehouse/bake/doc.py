@@ -42,7 +42,10 @@ def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Flee
 
 
 def _facts(recipe: Recipe, recipes: Sequence[Recipe]) -> Iterator[tuple[str, str]]:
-    yield "image family", f"**{recipe.family}**"
+    if recipe.image.kind == "machine_image":
+        yield "makes", "machine images, which have no family"
+    else:
+        yield "image family", f"**{recipe.family}**"
     yield "built on", _bases(recipe, recipes)
     if above := children_of(recipe.name, recipes):
         yield "builds", f"{_dags(above)}: each new image of this recipe bakes them"

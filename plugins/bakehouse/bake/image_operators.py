@@ -10,6 +10,7 @@ from bakehouse.bake.candidate import Built, Do
 from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan
 from bakehouse.cloud.links import ImageLink
+from bakehouse.cloud.made import MACHINE_IMAGE
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.step import Step
 
@@ -27,38 +28,62 @@ class CreateImage(GitStep):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.shows_image(plan.image_name)
-        image = self.compute.image(plan.image_name)
-        disk = self.compute.disk(built.builder.zone, built.builder.name)
-        do = candidate.next_step(plan, image, disk)
+        self.shows_image(plan.image_name, kind=plan.kind)
+        image = self.made(plan.kind).get(plan.image_name)
+        source = self._source(plan, built)
+        do = candidate.next_step(plan, image, source)
         if do is Do.ADOPT and image is not None:
             return self._made(plan, built, context, image)
-        if do is Do.CREATE and disk is not None:
-            self._create(context, plan, built, disk)
+        if do is Do.CREATE and source is not None:
+            if plan.kind == MACHINE_IMAGE:
+                self._strip(context, built, source)
+            self._create(context, plan, built, source)
             return self.act(context)
         if do is Do.REPLACE:
             self._replace(context, plan)
             return self.act(context)
         raise _cannot(do, plan, built)
 
+    def _source(self, plan: BakePlan, built: Built) -> Mapping[str, Any] | None:
+        """The builder's disk, or for a machine image the builder."""
+        zone, name = built.builder.zone, built.builder.name
+        machine = plan.kind == MACHINE_IMAGE
+        return self.compute.instance(zone, name) if machine else self.compute.disk(zone, name)
+
+    def _strip(self, context: Context, built: Built, machine: Mapping[str, Any]) -> None:
+        """What every machine made of the image would have of the builder, and must not.
+
+        Its metadata (it would install again) and its end (it would be deleted within the hour).
+        """
+        zone, name = built.builder.zone, built.builder.name
+        if machine["metadata"].get("items"):
+            body = candidate.BARE_METADATA
+            operation = self.compute.set_metadata(zone, dict(machine), dict(body))
+            self.await_operation(operation, f"clear the metadata of {name}")
+        if "maxRunDuration" in machine["scheduling"]:
+            request = self.request_id(context, f"clear the end of {name}")
+            body = dict(candidate.LASTING)
+            operation = self.compute.set_scheduling(zone, name, body, request)
+            self.await_operation(operation, f"clear the end of {name}")
+
     def _create(
-        self, context: Context, plan: BakePlan, built: Built, disk: Mapping[str, Any]
+        self, context: Context, plan: BakePlan, built: Built, source: Mapping[str, Any]
     ) -> None:
         from bakehouse.bake.source import recipe_for
 
         body = candidate.insert_body(
-            plan, recipe_for(self.git_conn_id, plan), disk, datetime.now(UTC)
+            plan, recipe_for(self.git_conn_id, plan), source, datetime.now(UTC)
         )
         body["labels"] |= candidate.facts_labels(built)
-        self.log.info("creating image %s from disk %s", plan.image_name, disk["name"])
-        request = self.request_id(context, f"insert {plan.image_name} of {disk['id']}")
-        operation = self.compute.insert_image(body, request)
+        self.log.info("creating %s %s from %s", _words(plan), plan.image_name, source["name"])
+        request = self.request_id(context, f"insert {plan.image_name} of {source['id']}")
+        operation = self.made(plan.kind).insert(body, request)
         self.await_operation(operation, f"create image {plan.image_name}")
 
     def _replace(self, context: Context, plan: BakePlan) -> None:
         self.log.warning("deleting image %s: it is not from this disk", plan.image_name)
         request = self.request_id(context, f"delete {plan.image_name}")
-        operation = self.compute.delete_image(plan.image_name, request)
+        operation = self.made(plan.kind).delete(plan.image_name, request)
         self.await_operation(operation, f"delete image {plan.image_name}")
 
     def _made(
@@ -98,8 +123,8 @@ class LabelImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.shows_image(plan.image_name)
-        image = self.compute.image(plan.image_name)
+        self.shows_image(plan.image_name, kind=plan.kind)
+        image = self.made(plan.kind).get(plan.image_name)
         if image is None:
             raise StopEverything(f"{plan.image_name} is gone: clear create_image and downstream")
         made = candidate.candidate(image)
@@ -112,11 +137,15 @@ class LabelImage(Step):
         known = image.get("labels") or {}
         if any(known.get(key) != value for key, value in wanted.items()):
             self.await_operation(
-                self.compute.label_image(image, wanted), f"label image {made.name}"
+                self.made(plan.kind).label(image, wanted), f"label image {made.name}"
             )
         told = ", ".join(f"{key} {value}" for key, value in wanted.items())
         self.log.info("%s is of commit %s; %s", made.name, made.git_sha, told or "nothing to add")
         return made.model_dump(mode="json")
+
+
+def _words(plan: BakePlan) -> str:
+    return plan.kind.replace("_", " ")
 
 
 def _cannot(do: Do, plan: BakePlan, built: Built) -> StopEverything | TryAgain:
@@ -127,6 +156,6 @@ def _cannot(do: Do, plan: BakePlan, built: Built) -> StopEverything | TryAgain:
             f"an image {plan.image_name} is there that this run did not make: rename or delete it"
         )
     return StopEverything(
-        f"the disk of {built.builder.name} is gone and there is no image of it:"
+        f"{built.builder.name} is gone, or its disk, and there is no image of it:"
         " clear wait_for_shutdown and downstream"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud.owner import RUN as RUN
 
@@ -53,6 +54,15 @@ def of(plan: BakePlan, role: str, state: str, expires: datetime) -> dict[str, st
 def made_by(plan: BakePlan) -> str:
     """The description of what a run makes: its label is a hash, this says whose."""
     return f"{plan.recipe} at {plan.commit.sha}, made by {plan.dag_id} {plan.run_id}"
+
+
+def is_runs_own(resource: Mapping[str, Any]) -> bool:
+    """By its name a builder or smoke machine, or a disk of one.
+
+    Labels alone do not tell: an instance that somebody makes of a machine image has the builder's.
+    """
+    recipe = (resource.get("labels") or {}).get(RECIPE, "")
+    return str(resource["name"]).startswith((f"bake-{recipe}-", f"smoke-{recipe}-"))
 
 
 def value(text: str) -> str:

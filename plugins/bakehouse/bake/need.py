@@ -79,7 +79,8 @@ class NeedBake(Step, SkipMixin):
 
     def _baked_meanwhile(self, plan: BakePlan) -> str | None:
         """The image that another run has made of this content since the plan looked."""
-        images = self.compute.images(f"labels.{labels.CONTENT_KEY}={plan.content_key}")
+        wanted = f"labels.{labels.CONTENT_KEY}={plan.content_key}"
+        images = self.made(plan.kind).list(wanted)
         found = newest_with(plan.content_key, images, history=plan.history)
         name = str(found["name"]) if found else None
         return None if name == plan.existing_image else name

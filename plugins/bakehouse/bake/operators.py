@@ -11,6 +11,7 @@ from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan, BaseImage, decide, newest_with
 from bakehouse.bake.snapshot import snapshot_of
 from bakehouse.cloud.links import ImageLink
+from bakehouse.errors import StopEverything
 from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import image_name, run_label
@@ -95,7 +96,7 @@ class PlanBake(GitStep):
         snapshot: str | None,
     ) -> BakePlan:
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
-        images = self.compute.images(f"labels.{labels.CONTENT_KEY}={key}")
+        images = self.made(recipe.image.kind).list(f"labels.{labels.CONTENT_KEY}={key}")
         existing = newest_with(key, images, history=history)
         chosen = decide(
             existing,
@@ -114,13 +115,14 @@ class PlanBake(GitStep):
             run=run_label(ti.dag_id, ti.run_id),
             image_name=image_name(recipe.name, now, commit.sha, ti.run_id),
             family=recipe.family,
+            kind=recipe.image.kind,
             content_key=key,
             base_image=base,
             parent=parent_of(recipe),
             promoted=parent_image(context),
             vars=form.vars,
             zones=form.zones(recipe),
-            spot=form.wants_spot(recipe),
+            spot=_spot(recipe, form),
             snapshot=snapshot,
             install_deadline_minutes=recipe.builder.install_deadline_minutes,
             wait_for_slot=recipe.builder.wait_for_slot,
@@ -156,6 +158,13 @@ class PlanBake(GitStep):
         self.shows_image(base.name, base.project)
         told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
         return base
+
+
+def _spot(recipe: Recipe, form: Asked) -> bool:
+    wanted = form.wants_spot(recipe)
+    if wanted and recipe.image.kind == "machine_image":
+        raise StopEverything("no spot machine for a machine image: what is made of it were one too")
+    return wanted
 
 
 def time_of(context: Context) -> datetime:

@@ -45,6 +45,7 @@ class BakePlan(Frozen):
     run: str  # the label of everything that this run makes
     image_name: str
     family: str
+    kind: str = "custom_image"  # or machine_image, which has no family
     content_key: str
     base_image: BaseImage
     parent: str | None = None  # the recipe that the base image is of

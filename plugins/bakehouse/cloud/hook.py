@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from bakehouse.cloud import links
 from bakehouse.cloud.calls import PAGE, Calls, Missing, Resource, Taken, Unsure
+from bakehouse.cloud.made import MACHINE_IMAGE
 from bakehouse.cloud.request import request_id
 from bakehouse.errors import StopEverything
 
@@ -18,9 +19,10 @@ class ComputeHook(Calls):
 
     # -- pages ----------------------------------------------------------------------------------
 
-    def image_page(self, name: str, project: str | None = None) -> str:
+    def image_page(self, name: str, project: str | None = None, kind: str = "") -> str:
         """Where a person can look at the image."""
-        return links.image_page(project or self.project, name, self.endpoint)
+        page = links.machine_image_page if kind == MACHINE_IMAGE else links.image_page
+        return page(project or self.project, name, self.endpoint)
 
     def instance_page(self, zone: str, name: str) -> str:
         """Where a person can look at the machine."""
@@ -90,6 +92,38 @@ class ComputeHook(Calls):
         api = self._client.machineImages()
         return self._pages(api.list, api.list_next, "list machine images", filter=filter_ or None)
 
+    def machine_image(self, name: str) -> Resource | None:
+        """The machine image, or None."""
+        call = self._client.machineImages().get(project=self.project, machineImage=name)
+        return self._find(call, f"look at machine image {name}")
+
+    def insert_machine_image(self, body: Resource, request_id: str) -> Resource | None:
+        """Create one; the operation, or None when it turned out to stand already."""
+        name, run = body["name"], body["labels"]
+        call = self._client.machineImages().insert(
+            project=self.project, body=body, requestId=request_id
+        )
+        doing = f"create machine image {name}"
+        return self._create(call, doing, lambda: self.machine_image(name), run)
+
+    def label_machine_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
+        """Set labels of one just read (None removes one); TryAgain if it moved since."""
+        body = {
+            "labels": _changed(image, changes),
+            "labelFingerprint": image["labelFingerprint"],
+        }
+        call = self._client.machineImages().setLabels(
+            project=self.project, resource=image["name"], body=body
+        )
+        return self._repeat(call, f"label machine image {image['name']}")
+
+    def delete_machine_image(self, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.machineImages().delete(
+            project=self.project, machineImage=name, requestId=request_id
+        )
+        return self._remove(call, f"delete machine image {name}")
+
     # -- what makes instances -------------------------------------------------------------------
 
     def templates(self) -> list[Resource]:
@@ -153,6 +187,21 @@ class ComputeHook(Calls):
             project=self.project, zone=zone, instance=instance["name"], body=body
         )
         return self._repeat(call, f"label {instance['name']}")
+
+    def set_metadata(self, zone: str, instance: Resource, body: Resource) -> Resource:
+        """Replace all metadata of an instance just read; TryAgain if it moved since."""
+        body = {**body, "fingerprint": instance["metadata"]["fingerprint"]}
+        call = self._client.instances().setMetadata(
+            project=self.project, zone=zone, instance=instance["name"], body=body
+        )
+        return self._repeat(call, f"set the metadata of {instance['name']}")
+
+    def set_scheduling(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+        """Change what is given; None takes a value away."""
+        call = self._client.instances().setScheduling(
+            project=self.project, zone=zone, instance=name, body=body, requestId=request_id
+        )
+        return self._repeat(call, f"set the scheduling of {name}")
 
     def serial_output(self, zone: str, name: str, start: int) -> Resource:
         """`{contents, start, next}` of port 1 from byte `start`; negative counts from the end."""

@@ -66,5 +66,12 @@ def image_page(project: str, name: str, endpoint: str | None) -> str:
     return f"{CONSOLE}/imagesDetail/projects/{project}/global/images/{name}?project={project}"
 
 
+def machine_image_page(project: str, name: str, endpoint: str | None) -> str:
+    """The same of a machine image."""
+    if endpoint:
+        return f"{_api(endpoint)}/projects/{project}/global/machineImages/{name}"
+    return f"{CONSOLE}/machineImages/details/{name}?project={project}"
+
+
 def _api(endpoint: str) -> str:
     return f"{endpoint.rstrip('/')}/compute/v1"

@@ -22,3 +22,11 @@ def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> 
         problem = f"names the recipe {fleet.recipe}, which is not there"
         remedy = did_you_mean(fleet.recipe, sorted(known))
         yield Broken(fleet.name, ("recipe",), problem, remedy)
+    recipe = recipes.get(fleet.recipe)
+    if recipe and recipe.image.kind == "machine_image" and fleet.strategy == "swap":
+        problem = f"is the recipe {fleet.recipe}, which makes machine images"
+        remedy = (
+            "A boot disk is swapped for one of a custom image: leave out image.kind in"
+            f" {fleet.recipe}.yaml, or this fleet"
+        )
+        yield Broken(fleet.name, ("recipe",), problem, remedy)

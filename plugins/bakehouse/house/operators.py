@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bakehouse.cloud.made import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.house import sweep
 from bakehouse.house.drift import Drift, drift
 from bakehouse.house.step import Ask, HouseStep
 from bakehouse.house.stock import Stock, labels_of, look, look_at_ours
 from bakehouse.house.sweep import Found
-from bakehouse.promote import retire
+from bakehouse.promote import retire, retire_machine_images
 from bakehouse.promote.retire import Decision, Do
 from bakehouse.promote.uses import uses, with_rollouts
 from bakehouse.reasons import Reason
@@ -95,7 +96,8 @@ class Sweep(SweepStep):
         request = self.request_id(context, f"delete {found.kind} {found.id}")
         if found.kind == "disk":
             return partial(self.compute.delete_disk, found.zone, found.name, request)
-        return partial(self.compute.delete_image, found.name, request)
+        kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
+        return partial(self.made(kind).delete, found.name, request)
 
     def _delete_machines(self, context: Context, machines: Iterable[Found]) -> NoReturn:
         from bakehouse.cloud.triggers import GoneTrigger
@@ -115,7 +117,8 @@ class Sweep(SweepStep):
 
     def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
         stock = look_at_ours(self.compute)
-        standing = {str(r["id"]) for r in (*stock.instances, *stock.disks, *stock.images)}
+        every = (*stock.instances, *stock.disks, *stock.images, *stock.machine_images)
+        standing = {str(resource["id"]) for resource in every}
         gone = [found for found in planned if found.id not in standing]
         for found in gone:
             self.log.info("swept %s %s: %s", found.kind, found.name, found.reason.text)
@@ -142,6 +145,10 @@ class RetireStep(HouseStep):
             with_rollouts(uses(stock, self.recipes), stock.images, recipes),
             datetime.now(UTC),
             self.broken,
+        )
+        keeps = {recipe.name: recipe.image.keep for recipe in self.recipes}
+        found += retire_machine_images.plan(
+            stock.machine_images, keeps, datetime.now(UTC), self.broken
         )
         return [decision for decision in found if only in {"", decision.recipe}]
 
@@ -177,7 +184,8 @@ class Retire(RetireStep):
         return self._done(list(planned.values()))
 
     def _done(self, planned: list[Decision]) -> list[dict[str, Any]]:
-        standing = {str(image["id"]): image for image in look_at_ours(self.compute).images}
+        stock = look_at_ours(self.compute)
+        standing = {str(image["id"]): image for image in (*stock.images, *stock.machine_images)}
         done = [d for d in planned if retire.is_done(d, standing.get(d.id))]
         for decision in planned:
             if decision not in done:
@@ -188,7 +196,7 @@ class Retire(RetireStep):
     def _ask(self, context: Context, decision: Decision) -> Ask:
         request = self.request_id(context, f"{decision.do} {decision.id}")
         if decision.do is Do.DELETE:
-            return partial(self.compute.delete_image, decision.image, request)
+            return partial(self.made(decision.kind).delete, decision.image, request)
         return partial(self.compute.deprecate_image, decision.image, dict(decision.body), request)
 
     def _record_kept(self, context: Context, every: list[Decision]) -> None:
@@ -205,7 +213,8 @@ class ShowDrift(HouseStep):
     def act(self, context: Context) -> list[dict[str, Any]]:
         from bakehouse.house.record import record_drift
 
-        stock, only = look_at_ours(self.compute), self.only(context)
+        stock = look_at_ours(self.compute, machine_images=False)
+        only = self.only(context)
         found: list[Drift] = []
         for fleet in self.fleets:
             if only in {"", fleet.recipe}:

@@ -62,7 +62,7 @@ def record_swept(context: Context, found: Found) -> None:
         found.reason,
         subject=f"{found.kind} {found.zone} {found.name} {found.id}",
         recipe=found.recipe,
-        image=found.name if found.kind == "image" else "",
+        image=found.name if found.kind.endswith("image") else "",
         detail=found.model_dump(mode="json", exclude={"sweep", "reason", "recipe"}),
     )
 

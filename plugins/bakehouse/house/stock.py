@@ -42,14 +42,18 @@ def look(hook: ComputeHook) -> Stock:
     )
 
 
-def look_at_ours(hook: ComputeHook) -> Stock:
-    """What carries our labels, and every instance: enough to sweep, and to show drift."""
+def look_at_ours(hook: ComputeHook, *, machine_images: bool = True) -> Stock:
+    """What carries our labels, and every instance: enough to sweep, and to show drift.
+
+    No fleet runs a machine image, so drift does without them.
+    """
     ours = f"labels.{labels.RECIPE}:*"
     return Stock(
         project=hook.project,
         images=tuple(hook.images(ours)),
         instances=tuple(hook.instances_everywhere("")),
         disks=tuple(hook.disks_everywhere("")),
+        machine_images=tuple(hook.machine_images(ours)) if machine_images else (),
     )
 
 

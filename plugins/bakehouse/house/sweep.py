@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from bakehouse.bake import labels
+from bakehouse.bake.candidate import BETWEEN
 from bakehouse.bake.plan import Frozen
 from bakehouse.cloud.owner import zone_of
 from bakehouse.house.stock import Resource, Stock, labels_of, last, path_of
@@ -23,7 +24,7 @@ from bakehouse.recipe.names import run_label
 from bakehouse.rollout.plan import FLEET, MEMBER
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
-Kind = Literal["instance", "disk", "image"]
+Kind = Literal["instance", "disk", "image", "machine image"]
 
 MACHINE_ROLES = frozenset({labels.BUILDER, labels.SMOKE})
 MEMBER_ROLE = "member"  # of the boot disks that rollouts make
@@ -69,14 +70,15 @@ def plan(stock: Stock, facts: Facts) -> list[Found]:
     going = {path_of(i.get("selfLink")) for i, found in machines if found.sweep}
     by_name = {str(instance["name"]): instance for instance in stock.instances}
     disks = (_of_disk(disk, by_name, going, facts) for disk in stock.disks)
-    images = (_of_image(image, facts) for image in stock.images)
-    every = [*(found for _, found in machines), *disks, *images]
+    images = (_of_image("image", image, facts) for image in stock.images)
+    whole = (_of_image("machine image", image, facts) for image in stock.machine_images)
+    every = [*(found for _, found in machines), *disks, *images, *whole]
     return [found for found in every if found is not None]
 
 
 def owners(stock: Stock) -> set[Owner]:
     """The runs that Airflow has to be asked about."""
-    every = [*stock.instances, *stock.disks, *stock.images]
+    every = [*stock.instances, *stock.disks, *stock.images, *stock.machine_images]
     passing = (r for r in every if _is_passing(r))
     return {owner for r in passing if (owner := owner_of(r)) is not None}
 
@@ -104,7 +106,7 @@ def expires(resource: Resource) -> datetime | None:
 
 def _machines(instances: Iterable[Resource], facts: Facts) -> Iterator[tuple[Resource, Found]]:
     for instance in instances:
-        if _has_role(instance, MACHINE_ROLES):
+        if _has_role(instance, MACHINE_ROLES) and labels.is_runs_own(instance):
             sweep, reason, detail = _of_run(instance, facts)
             yield instance, _found("instance", instance, sweep, reason, detail)
 
@@ -114,7 +116,7 @@ def _of_disk(
 ) -> Found | None:
     if _has_role(disk, {MEMBER_ROLE}):
         return _of_member(disk, instances, facts)
-    if not _has_role(disk, MACHINE_ROLES):
+    if not (_has_role(disk, MACHINE_ROLES) and labels.is_runs_own(disk)):
         return None
     staying = [user for user in disk.get("users") or [] if path_of(user) not in going]
     if staying:
@@ -123,18 +125,18 @@ def _of_disk(
     return _found("disk", disk, *_of_run(disk, facts))
 
 
-def _of_image(image: Resource, facts: Facts) -> Found | None:
+def _of_image(kind: Kind, image: Resource, facts: Facts) -> Found | None:
     """A candidate or a failed one; images of any other state stay, and are retired elsewhere."""
     state = labels_of(image).get(labels.STATE)
     if not _has_role(image, {labels.IMAGE}) or state not in {labels.CANDIDATE, labels.FAILED}:
         return None
     if image.get("family"):
-        return _found("image", image, False, Reason.HALF_PROMOTED, str(image["family"]))
-    if image.get("status", "READY") in {"PENDING", "DELETING"}:
-        return _found("image", image, False, Reason.NOT_READY, "")
+        return _found(kind, image, False, Reason.HALF_PROMOTED, str(image["family"]))
+    if image.get("status", "READY") in BETWEEN:
+        return _found(kind, image, False, Reason.NOT_READY, "")
     if state == labels.FAILED:
-        return _found("image", image, *_when_expired(image, Reason.KEPT_FOR_A_LOOK, facts.now))
-    return _found("image", image, *_of_run(image, facts))
+        return _found(kind, image, *_when_expired(image, Reason.KEPT_FOR_A_LOOK, facts.now))
+    return _found(kind, image, *_of_run(image, facts))
 
 
 def _of_member(disk: Resource, instances: Mapping[str, Resource], facts: Facts) -> Found | None:

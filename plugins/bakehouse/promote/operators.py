@@ -11,11 +11,19 @@ from bakehouse.bake import labels
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.cloud.links import ImageLink
+from bakehouse.cloud.made import MACHINE_IMAGE
 from bakehouse.errors import StopEverything
 from bakehouse.house.stock import image_of
 from bakehouse.notify.model import Channel, Occasion
 from bakehouse.promote.asset import image_asset
-from bakehouse.promote.promotion import newest_two, previous, promotion, wants_family, wants_state
+from bakehouse.promote.promotion import (
+    Promotion,
+    newest_two,
+    previous,
+    promotion,
+    wants_family,
+    wants_state,
+)
 from bakehouse.promote.revoke import why_not
 from bakehouse.step import Step, is_backfill, rolls_out
 
@@ -35,9 +43,9 @@ class PromoteImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
-        wanted = promotion(plan.family, history=plan.history)
-        self.shows_image(tested.name)
-        image = self.compute.image(tested.name)
+        wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
+        self.shows_image(tested.name, kind=plan.kind)
+        image = self.made(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
         if (refused := why_not(image) or self._base_refused(plan)) is not None:
@@ -53,7 +61,7 @@ class PromoteImage(Step):
         if wants_state(image, wanted):
             changes = {labels.STATE: wanted.state, labels.EXPIRES: None}
             self.await_operation(
-                self.compute.label_image(image, changes), f"label {tested.name} {wanted.state}"
+                self.made(plan.kind).label(image, changes), f"label {tested.name} {wanted.state}"
             )
         return self._promoted(context, plan, tested)
 
@@ -69,10 +77,10 @@ class PromoteImage(Step):
         from bakehouse.bake.record import covers, record
         from bakehouse.notify.tell import tell_of
 
-        wanted = promotion(plan.family, history=plan.history)
-        where = f"the newest of family {wanted.family}" if wanted.family else "part of the history"
+        wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
+        where = _where(plan, wanted)
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
-        changes = self._changes(wanted.family, tested.name) if wanted.family else {}
+        changes = {} if plan.history else self._changes(plan, tested.name)
         record(
             context,
             plan,
@@ -84,21 +92,21 @@ class PromoteImage(Step):
         )
         if plan.history:
             covers(context, plan, tested.name)
-        if wanted.family:
+        if not plan.history:
             title = f"{tested.name} is promoted"
             text = f"{where}; commit {plan.commit.sha}"
             tell_of(context, self.notify, Occasion.PROMOTION, title, text)
         return tested.model_dump(mode="json")
 
-    def _changes(self, family: str, name: str) -> dict[str, str]:
-        """What the image has that the family's last one had not, in a few words."""
+    def _changes(self, plan: BakePlan, name: str) -> dict[str, str]:
+        """What the image has that the last one before it had not, in a few words."""
         from bakehouse.bake.record import ledger_base
         from bakehouse.history.diff import diff, in_words
         from bakehouse.history.manifests import NoManifest, read_manifest
 
-        before = previous(self.compute.images(f"family={family}"), name)
+        before = previous(self._promoted_ones(plan), name)
         if before is None:
-            self.log.info("it is the first image of its family")
+            self.log.info("it is the first promoted image of %s", plan.recipe)
             return {}
         try:
             old, new = (read_manifest(ledger_base(), image) for image in (before, name))
@@ -107,6 +115,13 @@ class PromoteImage(Step):
             words = f"unknown, {missing}"
         self.log.info("against %s: %s", before, words)
         return {"previous": before, "changes": words}
+
+    def _promoted_ones(self, plan: BakePlan) -> list[dict[str, Any]]:
+        """The family's images, or the recipe's promoted machine images."""
+        if plan.kind == MACHINE_IMAGE:
+            mine = f"labels.{labels.RECIPE}={plan.recipe} AND labels.{labels.STATE}"
+            return self.made(plan.kind).list(f"{mine}={labels.PROMOTED}")
+        return self.compute.images(f"family={plan.family}")
 
 
 class PublishImage(Step):
@@ -124,7 +139,7 @@ class PublishImage(Step):
     def act(self, context: Context) -> dict[str, Any]:
         plan = self.received(context, "plan_bake", BakePlan)
         image = self.received(context, "promote_image", Candidate)
-        self.shows_image(image.name)
+        self.shows_image(image.name, kind=plan.kind)
         if is_backfill(context):
             raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
         event: dict[str, Any] = {
@@ -148,7 +163,7 @@ class PublishImage(Step):
         Labels and ledger are the truth, and are what is written here, so a task that is cleared
         long after does not turn it back.
         """
-        found = newest_two(self.compute.images(f"labels.{labels.RECIPE}={plan.recipe}"))
+        found = newest_two(self.made(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}"))
         store = context["asset_state_store"][self.asset]
         for key, image in zip(("current_image", "previous_image"), found, strict=False):
             known = image["labels"]
@@ -161,3 +176,11 @@ class PublishImage(Step):
                     "created": image["creationTimestamp"],
                 },
             )
+
+
+def _where(plan: BakePlan, wanted: Promotion) -> str:
+    if plan.history:
+        return "part of the history"
+    if wanted.family is None:
+        return f"the newest machine image of {plan.recipe}"
+    return f"the newest of family {wanted.family}"

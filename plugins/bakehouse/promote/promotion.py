@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bakehouse.bake import labels
 from bakehouse.bake.plan import created_at
+from bakehouse.cloud.made import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.reasons import Reason
 
 
@@ -18,10 +19,15 @@ class Promotion(NamedTuple):
     reason: Reason
 
 
-def promotion(family: str, *, history: bool) -> Promotion:
-    """A backfill rebuilds the past: its images never become the newest of a family."""
+def promotion(family: str, *, history: bool, kind: str = CUSTOM_IMAGE) -> Promotion:
+    """A backfill rebuilds the past: its images never become the newest of a family.
+
+    A machine image has none: it is promoted by its label alone.
+    """
     if history:
         return Promotion(None, labels.HISTORY, Reason.KEPT_AS_HISTORY)
+    if kind == MACHINE_IMAGE:
+        return Promotion(None, labels.PROMOTED, Reason.PROMOTED)
     return Promotion(family, labels.PROMOTED, Reason.PROMOTED)
 
 

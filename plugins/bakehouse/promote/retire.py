@@ -16,6 +16,7 @@ from pydantic import Field
 
 from bakehouse.bake import labels
 from bakehouse.bake.plan import Frozen, created_at
+from bakehouse.cloud.made import CUSTOM_IMAGE
 from bakehouse.house.stock import Resource, labels_of
 from bakehouse.promote.uses import Use
 from bakehouse.reasons import Reason
@@ -39,6 +40,7 @@ class Decision(Frozen):
     image: str
     id: str
     recipe: str
+    kind: str = CUSTOM_IMAGE
     do: Do
     reason: Reason
     detail: str = ""

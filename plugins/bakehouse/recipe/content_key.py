@@ -16,6 +16,8 @@ def content_key(rendered: Rendered, builder: Builder, base_image_id: str) -> str
     network, deadlines and how long images are kept do not change what is in an image.
     """
     image = rendered.recipe.image.model_dump(mode="json", exclude={"keep"})
+    if image["kind"] == "custom_image":
+        del image["kind"]  # as before there was another, so that no image is baked anew for it
     material = {
         "format": 1,
         **rendered.key_material(),

@@ -197,7 +197,7 @@ def _one(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> 
     if error["type"] == "extra_forbidden":
         known = kind.fields_at(loc[:-1])
         return _mistake(path, root, loc, "is not a field", did_you_mean(loc[-1], known), False)
-    if error["loc"][-1] == "[key]":
+    if error["loc"] and error["loc"][-1] == "[key]":
         remedy = did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import croniter  # type: ignore[import-untyped]
@@ -24,6 +24,7 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -161,8 +162,14 @@ class Keep(Frozen):
 
 
 class Image(Frozen):
-    """The image that is made."""
+    """The image that is made: of the builder's disk, or of the whole machine.
 
+    A machine image has no family, and a fleet cannot be moved onto it.
+    """
+
+    kind: Literal["custom_image", "machine_image"] = Field(
+        default="custom_image", description="custom_image (a disk) or machine_image (a machine)"
+    )
     family: ResourceName | None = Field(default=None, description="a name; the recipe's by default")
     storage_location: str | None = Field(
         default=None, description="a region or multi-region, such as us"
@@ -174,6 +181,12 @@ class Image(Frozen):
     keep: Keep = Field(
         default=Keep(), description="how many to keep, how long: {last: 5, days: 30, failed: 14d}"
     )
+
+    @model_validator(mode="after")
+    def _machine_images_have_no_family(self) -> Self:
+        if self.kind == "machine_image" and self.family is not None:
+            raise PydanticCustomError("kind", "has a family, which a machine image cannot have")
+        return self
 
 
 class Smoke(Frozen):
@@ -235,6 +248,15 @@ class Recipe(Frozen):
     max_age: Duration = Field(
         default=timedelta(days=7), description="rebake anyway after, such as 7d"
     )
+
+    @model_validator(mode="after")
+    def _no_spot_machine_images(self) -> Self:
+        if self.image.kind == "machine_image" and self.builder.spot:
+            raise PydanticCustomError(
+                "kind",
+                "bakes a machine image on a spot machine: whatever is made of it were one too",
+            )
+        return self
 
     @property
     def family(self) -> str:

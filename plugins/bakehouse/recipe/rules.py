@@ -52,11 +52,16 @@ def between(recipes: Sequence[Recipe], unreadable: Sequence[str] = ()) -> list[B
 
 def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Broken]:
     known = sorted({*(recipe.name for recipe in recipes), *unreadable})
+    whole = {recipe.name for recipe in recipes if recipe.image.kind == "machine_image"}
     for recipe in recipes:
         parent = parent_of(recipe)
         if parent is None:
             continue
-        if parent not in known:
+        if parent in whole:
+            problem = f"is the recipe {parent}, which makes machine images"
+            remedy = "Build on one that makes custom images: a disk is made from those only"
+            yield Broken(recipe.name, ("base", "recipe"), problem, remedy)
+        elif parent not in known:
             others = [name for name in known if name != recipe.name]
             problem = f"names the recipe {parent}, which is not there"
             yield Broken(recipe.name, ("base", "recipe"), problem, did_you_mean(parent, others))
@@ -78,6 +83,8 @@ def _families(recipes: Sequence[Recipe]) -> Iterator[Broken]:
     """The recipe of the family's own name has it, else the first by name."""
     by_family: dict[str, list[str]] = {}
     for recipe in recipes:
+        if recipe.image.kind == "machine_image":
+            continue
         by_family.setdefault(recipe.family, []).append(recipe.name)
     for family, names in by_family.items():
         owner = family if family in names else min(names)

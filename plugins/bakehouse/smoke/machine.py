@@ -10,6 +10,7 @@ from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
+from bakehouse.cloud.made import MACHINE_IMAGE
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import smoke_name
 
@@ -34,6 +35,9 @@ def insert_body(
     lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
     owned = labels.of(plan, labels.SMOKE, labels.CANDIDATE, expires=now + lives)
     body = machine_body(recipe, vm, candidate.self_link, owned, labels.made_by(plan))
+    if plan.kind == MACHINE_IMAGE:
+        del body["disks"]  # they are the image's own
+        body["sourceMachineImage"] = candidate.self_link
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = {
         "automaticRestart": False,

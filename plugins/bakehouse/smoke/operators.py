@@ -41,7 +41,7 @@ class SmokeTest(SlotStep):
         vm = machine.smoke_vm(plan, context["ti"].try_number)
         nonce = labels.nonce(plan, vm.name)
         self.shows_machine(vm.zone, vm.name)
-        self.shows_image(candidate.name)
+        self.shows_image(candidate.name, kind=plan.kind)
         if self.compute.instance(vm.zone, vm.name) is None:
             self._delete_others(context, plan, vm)
             self.take_slot(context, plan)
@@ -118,7 +118,7 @@ class SmokeTest(SlotStep):
         One that was promoted before, and is only tested again, keeps its state: taking it out of
         use is a person's decision (the DAG `revoke`).
         """
-        image = self.compute.image(plan.image_name)
+        image = self.made(plan.kind).get(plan.image_name)
         state = ((image or {}).get("labels") or {}).get(labels.STATE)
         if state in labels.FINAL:
             said = f"{plan.image_name} is {state} and fails now: {verdict.message}"
@@ -126,7 +126,8 @@ class SmokeTest(SlotStep):
         if image is not None:
             until = datetime.now(UTC) + self.rendered(plan).recipe.image.keep.failed
             expires = str(int(until.timestamp()))
-            self.compute.label_image(image, {labels.STATE: labels.FAILED, labels.EXPIRES: expires})
+            changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
+            self.made(plan.kind).label(image, changes)
             self.log.info("%s stays for a look until %s", plan.image_name, clock(until))
         said = f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
         raise StopEverything(facts.with_tail(said))

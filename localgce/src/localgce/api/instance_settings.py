@@ -52,9 +52,9 @@ def set_tags(call: Call) -> Json:
 
 
 def set_scheduling(call: Call) -> Json:
-    """Replace what the given fields say; the model of provisioning stays."""
+    """Replace what the given fields say, clear those that are null; the model stays."""
     instance = call.record()
-    now = instance.body["scheduling"]
+    now = {k: v for k, v in instance.body["scheduling"].items() if k not in call.cleared}
     if call.body.get("provisioningModel", now["provisioningModel"]) != now["provisioningModel"]:
         text = "The provisioning model of an instance cannot be changed."
         raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")

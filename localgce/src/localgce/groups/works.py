@@ -135,7 +135,9 @@ def _call(service: Service, verb: str, where: Record, name: str, body: Json) -> 
     method = service.discovery.methods[f"compute.instances.{verb}"]
     path = {"project": where.project, "zone": links.last(where.scope), "instance": name}
     rules = service.faults.for_call(method.id, name)
-    call = Call(service, method, path, {}, body, [r for r in rules if r.kind not in CALL_KINDS])
+    call = Call(
+        service, method, path, {}, body, faults=[r for r in rules if r.kind not in CALL_KINDS]
+    )
     for rule in rules:
         if rule.kind == "http":
             raise rule.call_error()

@@ -25,6 +25,7 @@ class Call:
     path: dict[str, str]
     query: dict[str, Any]
     body: Json
+    cleared: frozenset[str] = frozenset()
     faults: list[Rule] = field(default_factory=list)
 
     @property

@@ -86,7 +86,8 @@ class Dispatcher:
             raise ApiError(501, "notImplemented", text)
         parsed, common = self._query(method, query)
         seen.update(query=parsed, resource=bound.get(method.subject or "", None))
-        call = Call(service, method, bound, parsed, self._body(method, body))
+        given = self._body(method, body)
+        call = Call(service, method, bound, parsed, given, _cleared(body, method))
         seen["resource"] = call.subject
         self._check_scope(call)
         mask = self._mask(method, common.get("fields"))
@@ -171,6 +172,12 @@ def _forbidden(call: Call) -> ApiError:
     where = "/".join(filter(None, (f"projects/{call.project}", call.scope)))
     text = f"Required '{permission}' permission for '{where}'"
     return ApiError(403, "forbidden", text)
+
+
+def _cleared(raw: bytes, method: Method) -> frozenset[str]:
+    """Fields that the body names with a null: how clients take a value away."""
+    body = _json(raw) if method.request and raw.strip() else {}
+    return frozenset(key for key, value in body.items() if value is None)
 
 
 def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
