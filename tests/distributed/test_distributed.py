@@ -9,7 +9,7 @@ import pytest
 from tests.distributed.killing import kill_triggerer_of, kill_worker_of
 from tests.flow.fleet import Members
 
-from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.airflow_api import TERMINAL_RUN, Run, wait_until
 from bakehouse.local.health import starts
 from bakehouse.local.testbed import Testbed
 from bakehouse.local.topology import WORKERS
@@ -19,6 +19,13 @@ ROLL_OUT = "roll_out__web"
 REPLACE = "replace_instances.replace_1"
 TRIGGERERS = ("triggerer", "triggerer-2")
 NAMES = ["web-1", "web-2", "web-3"]
+MANY, AT_A_TIME = 20, 3
+ONE_OF_MANY = """
+base: debian-cloud/debian-12
+scripts: web
+vars: {page: one of many, instant_install_seconds: '5'}
+smoke: {metadata: {greeting: hello}}
+"""
 
 
 @pytest.fixture
@@ -101,3 +108,35 @@ def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
     assert after.identity == before.identity  # id, address, metadata, data disks
     assert members.stops() == dict.fromkeys(NAMES, 1)
     assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
+
+
+def test_2_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
+    names = [f"many-{number:02}" for number in range(MANY)]
+    for name in names:
+        bed.write(f"include/recipes/{name}.yaml", ONE_OF_MANY)
+    bed.commit("Twenty recipes")
+    bed.see_changes(f"bake__{names[-1]}", 120)
+    variable = {"key": "bakehouse_builders", "value": str(AT_A_TIME)}
+    bed.airflow.call("POST", "/variables", json=variable)
+    runs = {f"bake__{name}": bed.airflow.trigger(f"bake__{name}") for name in names}
+    building: list[int] = []
+
+    def all_over() -> bool:
+        building.append(builders(bed))
+        ended = [bed.airflow.run(dag, run).state in TERMINAL_RUN for dag, run in runs.items()]
+        return all(ended)
+
+    wait_until(all_over, 800, "twenty bakes")
+    ended = [bed.airflow.run(dag, run) for dag, run in runs.items()]
+    failed = [bed.explain(run) for run in ended if run.state != "success"]
+    assert not failed, "\n\n".join(failed)
+    assert max(building) == AT_A_TIME  # never more, and not one after the other
+    assert bed.left() == []
+
+
+def builders(bed: Testbed) -> int:
+    """How many run now."""
+    return sum(
+        vm["status"] == "RUNNING" and vm["labels"].get("bakehouse-role") == "builder"
+        for vm in bed.compute.instances()
+    )
