@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local.environment import PRELOAD, Secrets, stack_environment
+from bakehouse.local.environment import Secrets, stack_environment
 from bakehouse.local.layout import Busy, Layout, Record, locked
 from bakehouse.local.supervise import programs, render
 
@@ -34,7 +34,7 @@ def test_what_the_caller_says_about_airflow_does_not_get_in(layout: Layout) -> N
     found = stack_environment(layout, RECORD, Secrets.of(layout), base)
     assert found["AIRFLOW__CORE__EXECUTOR"].endswith("LastWordExecutor")
     assert "AIRFLOW_CONN_X" not in found
-    assert found["PYTHONPATH"] == f"/a project/plugins:{PRELOAD}"
+    assert found["PYTHONPATH"] == "/a project/plugins"
     assert found["PATH"].endswith(":/bin")
     assert found["NO_PROXY"] == "example.com,127.0.0.1,localhost"
     assert found["HOME"] == "/h"

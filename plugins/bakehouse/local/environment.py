@@ -15,7 +15,6 @@ from bakehouse.local.layout import Layout, Record, write_private
 from bakehouse.local.processes import MARK, mark_of
 
 USER = "admin"
-PRELOAD = Path(__file__).with_name("preload")  # the folder of airflow_local_settings.py
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def _process_variables(layout: Layout, project: Path, base: Mapping[str, str]) -
     return {
         MARK: mark_of(layout.state),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base.get('PATH', os.defpath)}",
-        "PYTHONPATH": os.pathsep.join([str(project / "plugins"), str(PRELOAD)]),
+        "PYTHONPATH": str(project / "plugins"),
         "PYTHONUNBUFFERED": "1",
         # setproctitle would otherwise write over the environment that the mark is read from
         "SPT_NOENV": "1",
