@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bakehouse.cloud.made import CUSTOM_IMAGE, MACHINE_IMAGE
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.errors import NotNow, StopEverything, TryAgain
 from bakehouse.house import sweep
 from bakehouse.house.drift import Drift, drift
 from bakehouse.house.step import Ask, HouseStep
@@ -76,13 +76,10 @@ class Sweep(SweepStep):
         due = [f for f in self.look(context) if f.sweep and (f.kind, f.id) in keys]
         for found in due:
             record_swept(context, found)
-        machines = [found for found in due if found.kind == "instance"]
-        if machines:
-            self._delete_machines(context, machines)
+        refused = self._delete_machines(context, [f for f in due if f.kind == "instance"])
+        others = [f for f in due if f.kind != "instance" and not f.attached]
         self.carry_out(
-            (f"delete {f.kind} {f.name}", self._deletion(context, f))
-            for f in due
-            if f.kind != "instance"
+            ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others), refused
         )
         return self._gone(context, planned)
 
@@ -99,15 +96,28 @@ class Sweep(SweepStep):
         kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
         return partial(self.made(kind).delete, found.name, request)
 
-    def _delete_machines(self, context: Context, machines: Iterable[Found]) -> NoReturn:
-        from bakehouse.cloud.triggers import GoneTrigger
-
+    def _delete_machines(self, context: Context, machines: Iterable[Found]) -> list[str]:
+        """Defers until those that go are gone; what is said of those that are refused."""
         names: dict[str, list[str]] = {}
+        refused: list[str] = []
         for found in machines:
             self.log.info("deleting %s in %s: %s", found.name, found.zone, found.reason.text)
             request = self.request_id(context, f"delete {found.id}")
-            self.compute.delete_instance(found.zone, found.name, request)
-            names.setdefault(found.zone, []).append(found.name)
+            try:
+                self.compute.delete_instance(found.zone, found.name, request)
+            except NotNow:
+                raise
+            except (TryAgain, StopEverything) as error:
+                refused.append(str(error))
+            else:
+                names.setdefault(found.zone, []).append(found.name)
+        if names:
+            self._wait_until_gone(names)
+        return refused
+
+    def _wait_until_gone(self, names: dict[str, list[str]]) -> NoReturn:
+        from bakehouse.cloud.triggers import GoneTrigger
+
         trigger = GoneTrigger(
             conn_id=self.gcp_conn_id,
             machines=names,

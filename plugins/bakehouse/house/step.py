@@ -88,14 +88,14 @@ class HouseStep(Step):
         """Airflow's word on each run; None for one that it does not know."""
         return {owner: run_state(context, owner) for owner in owners}
 
-    def carry_out(self, asked: Iterable[tuple[str, Ask]]) -> None:
-        """Ask for all, then wait for each: what is refused stops no other.
+    def carry_out(self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()) -> None:
+        """Ask for all, then wait for each: what is refused (or was `before`) stops no other.
 
         `act` follows each wait, and asks again for what does not stand yet: with the requestId of
         this try, which Compute Engine answers with the operation that it has.
         """
         begun: list[tuple[str, Mapping[str, Any] | None]] = []
-        refused: list[str] = []
+        refused = list(before)
         for doing, ask in asked:
             try:
                 begun.append((doing, ask()))

@@ -48,6 +48,7 @@ class Found(Frozen):
     reason: Reason
     zone: str = ""
     detail: str = ""
+    attached: bool = False  # a disk of a machine that goes first, and takes it along or leaves it
 
     def __str__(self) -> str:
         what = "sweep" if self.sweep else "leave"
@@ -217,6 +218,7 @@ def _found(kind: Kind, resource: Resource, sweep: bool, reason: Reason, detail: 
         sweep=sweep,
         reason=reason,
         detail=detail,
+        attached=bool(resource.get("users")),
     )
 
 
