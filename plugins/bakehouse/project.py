@@ -57,7 +57,7 @@ def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
 
     texts = _texts(include / SCRIPTS)
     environment = script_environment(texts, f"include/{SCRIPTS}")
-    found = [m for folder in {r.scripts for r in recipes} for m in wrong_in(folder, texts)]
+    found = wrong_in({recipe.scripts for recipe in recipes}, texts)
     told = {mistake.file for mistake in found}
     for recipe in recipes:
         install = f"{recipe.scripts}/{INSTALL}"

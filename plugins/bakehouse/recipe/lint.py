@@ -42,10 +42,10 @@ def unquoted(text: str, file: str) -> list[Mistake]:
     environment = _environment()
     try:
         pieces = list(_pieces(environment.parse(text)))
-        sources = list(_sources(environment, text))
+        values = [piece for piece in pieces if not isinstance(piece, nodes.TemplateData)]
+        sources = list(_sources(environment, text)) if values else []
     except TemplateSyntaxError as broken:
         return [Mistake(file, broken.lineno, "", "", f"{broken.message}", "Mend it")]
-    values = [piece for piece in pieces if not isinstance(piece, nodes.TemplateData)]
     contexts = _contexts(pieces) if values else []
     return [
         mistake
@@ -72,6 +72,8 @@ def unquoted_of(texts: Mapping[str, str], folder: str) -> list[Mistake]:
 
 
 def _includes(text: str) -> list[str]:
+    if "include" not in text and "import" not in text and "extends" not in text:
+        return []  # most scripts: they need not be parsed twice
     try:
         referred = meta.find_referenced_templates(_environment().parse(text))
         return [name for name in referred if name]

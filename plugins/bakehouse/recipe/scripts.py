@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from jinja2 import Environment, TemplateError
@@ -23,9 +23,9 @@ COMMIT = Commit(
 )
 
 
-def wrong_in(folder: str, texts: Mapping[str, str]) -> list[Mistake]:
-    """Of one folder of scripts: values without quotes, templates that are none."""
-    own = {path: text for path, text in texts.items() if path.startswith(f"{folder}/")}
+def wrong_in(folders: Collection[str], texts: Mapping[str, str]) -> list[Mistake]:
+    """Of these folders of scripts: values without quotes, templates that are none."""
+    own = {path: text for path, text in texts.items() if path.partition("/")[0] in folders}
     return [*unquoted_of(own, SCRIPTS), *bad_templates(own, SCRIPTS)]
 
 
