@@ -414,6 +414,30 @@ def test_8_revoke_reaches_image_descendants_and_members(
     assert changes(compute) == []
 
 
+def test_8_11_a_machine_image_is_revoked_or_marked_by_its_labels(
+    compute: Compute, include: Path
+) -> None:
+    bad = image(compute, "web-1")
+    machine(compute, "source")
+    for name, base in (("whole-1", "7"), ("whole-2", bad["id"])):
+        told = of_run("image", bakehouse_state="promoted", base_image_id=base)
+        body = {"name": name, "sourceInstance": f"zones/{ZONE}/instances/source", **told}
+        compute.call("POST", "global/machineImages", json=body)
+
+    def labels(name: str) -> dict[str, str]:
+        found = compute.call("GET", f"global/machineImages/{name}")
+        return dict(found["labels"]) if found["status"] == "READY" else {}
+
+    wait_until(lambda: bool(labels("whole-1") and labels("whole-2")), 20, "the machine images")
+    walk(include, "manual", image="whole-1", why="a test").through(*REVOKE)
+    assert labels("whole-1")["bakehouse-state"] == "revoked"
+    walk(include, "manual", image="web-1", why="a test").through(*REVOKE)
+    assert labels("whole-2")["revoked-base"] == bad["id"]
+    assert labels("whole-2")["bakehouse-state"] == "promoted"
+    for name in ("whole-1", "whole-2"):
+        compute.call("DELETE", f"global/machineImages/{name}")
+
+
 def test_8_revoke_killed_after_each_call_is_right_when_it_is_done_again(
     compute: Compute, include: Path
 ) -> None:

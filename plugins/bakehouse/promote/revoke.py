@@ -7,6 +7,7 @@ from typing import Any
 
 from bakehouse.bake import labels
 from bakehouse.bake.plan import Frozen
+from bakehouse.cloud.made import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.reasons import Reason
 
 Resource = Mapping[str, Any]
@@ -20,6 +21,7 @@ class Bad(Frozen):
     id: str
     recipe: str
     git_sha: str = ""
+    kind: str = CUSTOM_IMAGE  # or MACHINE_IMAGE
 
 
 class Revocation(Frozen):
@@ -42,6 +44,7 @@ def bad(image: Resource) -> Bad:
         id=str(image["id"]),
         recipe=told.get(labels.RECIPE, ""),
         git_sha=told.get(labels.GIT_SHA, ""),
+        kind=MACHINE_IMAGE if image.get("kind") == "compute#machineImage" else CUSTOM_IMAGE,
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import labels
+from bakehouse.cloud.made import CUSTOM_IMAGE
 from bakehouse.errors import StopEverything
 from bakehouse.house.drift import Member, members
 from bakehouse.house.step import Ask, HouseStep
@@ -24,18 +25,40 @@ Resource = dict[str, Any]
 OURS = f"labels.{labels.RECIPE}:*"
 
 
-class FindImage(HouseStep):
+class RevokeStep(HouseStep):
+    """A step of a revocation. Machine images are labelled alike; they cannot be deprecated."""
+
+    def revocation(self, context: Context) -> Revocation:
+        """What `find_image` has handed on."""
+        return self.received(context, "find_image", Revocation)
+
+    def images(self) -> list[Resource]:
+        """All of ours, of both kinds."""
+        return [*self.compute.images(OURS), *self.compute.machine_images(OURS)]
+
+    def grace(self, recipe: str) -> timedelta:
+        """How long the image stays, obsolete, before it may be deleted."""
+        keeps = {known.name: known.image.keep for known in self.recipes}
+        return keeps.get(recipe, Keep()).grace
+
+    def deprecation(self, context: Context, image: Resource, body: dict[str, str]) -> Ask:
+        """The call that changes what an image is good for."""
+        request = self.request_id(context, f"{body['state']} {image['id']}")
+        return partial(self.compute.deprecate_image, str(image["name"]), body, request)
+
+
+class FindImage(RevokeStep):
     """The image that the form means, with all that is built upon it -> Revocation."""
 
     def act(self, context: Context) -> dict[str, Any]:
         wanted = str(context["params"]["image"]).strip()
-        image = self.compute.image(wanted)
+        image = self.compute.image(wanted) or self.compute.machine_image(wanted)
         if image is None:
             raise StopEverything(self._not_there(wanted))
         refused = revoke.refusal(image)
         if refused is not None:
             raise StopEverything(refused)
-        built = revoke.descendants(str(image["id"]), self.compute.images(OURS))
+        built = revoke.descendants(str(image["id"]), self.images())
         revoked = Revocation(
             image=bad(image),
             why=str(context["params"]["why"]).strip(),
@@ -49,28 +72,10 @@ class FindImage(HouseStep):
     def _not_there(self, wanted: str) -> str:
         from difflib import get_close_matches
 
-        known = [str(image["name"]) for image in self.compute.images(OURS)]
+        known = [str(image["name"]) for image in self.images()]
         near = get_close_matches(wanted, known, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"there is no image {wanted} in {self.compute.project}{hint}"
-
-
-class RevokeStep(HouseStep):
-    """A step of a revocation that was found to be right."""
-
-    def revocation(self, context: Context) -> Revocation:
-        """What `find_image` has handed on."""
-        return self.received(context, "find_image", Revocation)
-
-    def grace(self, recipe: str) -> timedelta:
-        """How long the image stays, obsolete, before it may be deleted."""
-        keeps = {known.name: known.image.keep for known in self.recipes}
-        return keeps.get(recipe, Keep()).grace
-
-    def deprecation(self, context: Context, image: Resource, body: dict[str, str]) -> Ask:
-        """The call that changes what an image is good for."""
-        request = self.request_id(context, f"{body['state']} {image['id']}")
-        return partial(self.compute.deprecate_image, str(image["name"]), body, request)
 
 
 class RevokeImage(RevokeStep):
@@ -78,17 +83,18 @@ class RevokeImage(RevokeStep):
 
     def act(self, context: Context) -> str:
         revoked = self.revocation(context)
-        self.resource_page = self.compute.image_page(revoked.image.name)
-        image = self.compute.image(revoked.image.name)
+        kind = revoked.image.kind
+        self.shows_image(revoked.image.name, kind=kind)
+        image = self.made(kind).get(revoked.image.name)
         if image is None or str(image["id"]) != revoked.image.id:
             raise StopEverything(f"{revoked.image.name} is not there any more: nothing to revoke")
         doing = f"revoke {revoked.image.name}"
         wanted = {labels.STATE: labels.REVOKED}
         if not wanted.items() <= labels_of(image).items():
             changes = {**wanted, labels.EXPIRES: None}
-            self.await_operation(self.compute.label_image(image, changes), doing)
+            self.await_operation(self.made(kind).label(image, changes), doing)
             return self.act(context)
-        if retire.state_of(image) not in {retire.OBSOLETE, "DELETED"}:
+        if kind == CUSTOM_IMAGE and retire.state_of(image) not in {retire.OBSOLETE, "DELETED"}:
             self.carry_out([(doing, self._obsolete(context, image))])
         self._record(context, revoked)
         return revoked.image.name
@@ -103,7 +109,7 @@ class RevokeImage(RevokeStep):
     def _record(self, context: Context, revoked: Revocation) -> None:
         from bakehouse.house.record import record
 
-        self.log.info("%s is revoked and OBSOLETE: %s", revoked.image.name, revoked.why)
+        self.log.info("%s is revoked: %s", revoked.image.name, revoked.why)
         record(
             context,
             "revoked",
@@ -128,15 +134,15 @@ class MarkDescendants(RevokeStep):
 
     def act(self, context: Context) -> dict[str, Any]:
         revoked = self.revocation(context)
-        images = self.compute.images(OURS)
+        images = self.images()
         found = revoke.descendants(revoked.image.id, images)
         mark = {labels.REVOKED_BASE: revoked.image.id}
         unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
         self.carry_out(
-            (f"mark {i['name']}", partial(self.compute.label_image, dict(i), mark))
+            (f"mark {i['name']}", partial(self.made(bad(i).kind).label, dict(i), mark))
             for i in unmarked
         )
-        current = self.compute.images(OURS) if unmarked else images
+        current = self.images() if unmarked else images
         self.carry_out(self._deprecations(context, revoked, current))
         for child in found:
             self._record(context, revoked, bad(child))
@@ -148,7 +154,7 @@ class MarkDescendants(RevokeStep):
     ) -> list[tuple[str, Ask]]:
         asked: list[tuple[str, Ask]] = []
         for child in revoke.descendants(revoked.image.id, images):
-            if retire.state_of(child) == retire.ACTIVE:
+            if bad(child).kind == CUSTOM_IMAGE and retire.state_of(child) == retire.ACTIVE:
                 newest = retire.newest_of(images, child.get("family"))
                 link = str(newest["selfLink"]) if newest else ""
                 grace = self.grace(labels_of(child).get(labels.RECIPE, ""))
