@@ -492,3 +492,41 @@ def test_8_the_schedule_acts_and_the_form_only_when_it_says_so(
     else:
         with pytest.raises(AirflowSkipException):
             run.try_("sweep")
+
+
+# -- 6.11: machine images -------------------------------------------------------------------------
+
+
+def test_11_machine_images_are_swept_and_retired_like_images(
+    compute: Compute, include: Path, tmp_path: Path
+) -> None:
+    machine(compute, "somebodys")
+    for name, state in (("candidate", "candidate"), ("old", "promoted"), ("new", "promoted")):
+        whole(compute, f"web-whole-{name}", state)
+    whole(compute, "not-ours", None)
+
+    def deleted_next() -> list[str]:
+        planned = walk(include, "manual").try_("plan_retire")
+        return [one["image"] for one in planned if one["do"] == "delete"]
+
+    wait_until(lambda: deleted_next() == ["web-whole-old"], 30, "both graces")
+    run = walk(include)
+    swept = run.through("plan_sweep", "sweep")
+    assert [(one["kind"], one["name"]) for one in swept] == [
+        ("machine image", "web-whole-candidate")
+    ]
+    done = run.through("plan_retire", "retire")
+    assert [one["image"] for one in done] == ["web-whole-old"]
+    left = {one["name"] for one in compute.listed("global/machineImages")}
+    assert left == {"web-whole-new", "not-ours"}
+    for name in left:
+        compute.call("DELETE", f"global/machineImages/{name}")
+
+
+def whole(compute: Compute, name: str, state: str | None) -> None:
+    owned = of_run("image", bakehouse_state=state) if state else {}
+    body = {"name": name, "sourceInstance": f"zones/{ZONE}/instances/somebodys", **owned}
+    compute.call("POST", "global/machineImages", json=body)
+    ready = [name, "READY"]
+    found = "global/machineImages"
+    wait_until(lambda: ready in [[i["name"], i["status"]] for i in compute.listed(found)], 20, name)
