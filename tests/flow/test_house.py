@@ -12,7 +12,7 @@ from bakehouse.local.airflow_api import AirflowError, Run, wait_until
 from bakehouse.local.testbed import Testbed
 from bakehouse.recipe.names import run_label
 
-pytestmark = pytest.mark.timeout(420)  # stack, a bake, two DAGs to be parsed, four short runs
+pytestmark = pytest.mark.timeout(600)  # stack, a bake, two DAGs to be parsed, four short runs
 
 ZONE = "us-central1-a"
 RECIPE = """\
