@@ -13,7 +13,7 @@ import httpx
 from bakehouse.local.ending import supervisor_of
 from bakehouse.local.layout import Layout, Record
 from bakehouse.local.supervise import GCE
-from bakehouse.local.topology import API
+from bakehouse.local.topology import API, EXECUTION
 
 LOOK_EVERY = 0.5
 STARTS = 3  # of one program, while the stack is starting: it will not come up
@@ -46,8 +46,17 @@ class Unhealthy(RuntimeError):
 
 def look(layout: Layout, record: Record) -> Health:
     with httpx.Client(timeout=5, trust_env=False) as client:
-        more = (_answers(client, name, url) for name, url in record.topology.answers.items())
+        more = (_answers(client, name, url) for name, url in _others(record).items())
         return Health((_gce(client, record), *_airflow(client, record), *more))
+
+
+def _others(record: Record) -> dict[str, str]:
+    """What answers besides. Airflow makes the routes of the Execution API when the first request
+    comes, and answers nobody meanwhile: 2 s, or 30 on a busy machine, which is more patience than
+    a first task has.
+    """
+    same_process = {EXECUTION: f"{record.airflow_url}/execution/health"}
+    return {**same_process, **record.topology.answers}
 
 
 def _gce(client: httpx.Client, record: Record) -> Check:
