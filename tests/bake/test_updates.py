@@ -70,8 +70,8 @@ def test_2_a_night_with_nothing_new_costs_nothing(
     assert not any(call.endswith("insert") for call in calls)
     plan = night.handed["plan_bake"]
     assert (plan["existing_image"], plan["updates"]["indexes"]) == (image, 1)
-    assert "no updates in 1 package indexes" in capsys.readouterr().out
-    assert events(night)["covers"]["detail"]["updates"] == "no updates in 1 package indexes"
+    assert "no updates in 1 index" in capsys.readouterr().out
+    assert events(night)["covers"]["detail"]["updates"] == "no updates in 1 index"
 
     apt.forget()
     nights.run().tear_down()
@@ -96,7 +96,7 @@ def test_2_updates_are_the_reason_of_the_rebake(
     assert second != first, "of the same commit, with a name of its own"
     told = events(night)
     assert told["bake"]["reason"] == "security_updates"
-    assert "1 security updates (bash)" in told["bake"]["detail"]["updates"]
+    assert "1 security update (bash)" in told["bake"]["detail"]["updates"]
 
 
 def test_2_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt: Apt) -> None:

@@ -88,13 +88,13 @@ def update(name: str, *, security: bool = False) -> Update:
 @pytest.mark.parametrize(
     ("found", "unread", "reason", "words"),
     [
-        ((), (), None, "no updates in 3 package indexes"),
-        ((update("a"),), (), Reason.PACKAGE_UPDATES, "1 other updates (a)"),
+        ((), (), None, "no updates in 3 indexes"),
+        ((update("a"),), (), Reason.PACKAGE_UPDATES, "1 other update (a)"),
         (
             (update("b", security=True), update("a")),
             ("x: gone",),
             Reason.SECURITY_UPDATES,
-            "1 security updates (b); 1 other updates (a); cannot read x: gone",
+            "1 security update (b); 1 other update (a); cannot read x: gone",
         ),
         ((), ("x: gone",), Reason.UPDATES_UNKNOWN, "cannot read x: gone"),
     ],

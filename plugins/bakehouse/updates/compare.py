@@ -68,12 +68,18 @@ class Updates(Frozen):
         security = [update.name for update in self.found if update.security]
         others = [update.name for update in self.found if not update.security]
         parts = [
-            f"{len(names)} {what} ({some(names)})"
-            for what, names in (("security updates", security), ("other updates", others))
+            f"{counted(len(names), what)} ({some(names)})"
+            for what, names in (("security update", security), ("other update", others))
             if names
         ]
         unread = [f"cannot read {cause}" for cause in self.unread]
-        return "; ".join([*parts, *unread]) or f"no updates in {self.indexes} package indexes"
+        return "; ".join([*parts, *unread]) or f"no updates in {counted(self.indexes, 'index')}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 index`, `2 indexes`."""
+    ending = "es" if what.endswith("x") else "s"
+    return f"{number} {what}{ending if number != 1 else ''}"
 
 
 def updates_in(manifest: Manifest, listings: Sequence[Listing]) -> tuple[Update, ...]:
