@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,14 +24,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vm: needs real machines, run only with --vm")
+    config.addinivalue_line("markers", "smoke: of those, what runs wherever there is a QEMU")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--vm"):
         return
+    can = all(map(shutil.which, ("qemu-system-x86_64", "qemu-img", "socat", "mmdebstrap")))
     skip = pytest.mark.skip(reason="real machines: only with --vm")
     for item in items:
-        if "vm" in item.keywords:
+        if "vm" in item.keywords and not (can and "smoke" in item.keywords):
             item.add_marker(skip)
 
 

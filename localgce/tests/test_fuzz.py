@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from localgce.service import Service, Settings
 
 from .gce import DEBIAN, ZONE, instance
 
+EXAMPLES = int(os.environ.get("LOCALGCE_TEST_EXAMPLES", "15"))  # of each method
 DISCOVERY = Discovery.load()
 SCHEMAS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["schemas"]
 METHODS = [m for name, m in DISCOVERY.methods.items() if handlers.handler(name)]
@@ -162,7 +164,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id.removeprefix("compute."))
 def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
     @settings(
-        max_examples=15,
+        max_examples=EXAMPLES,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
