@@ -298,3 +298,19 @@ def test_groups_that_make_no_sense_are_refused(
     instant.fails(400, "invalid", "POST", GROUPS, {"name": name, "targetSize": 1, "versions": two})
     instant.fails(404, "notFound", "GET", f"{GROUPS}/{name}")
     instant.fails(404, "notFound", "GET", f"zones/{ZONE}/instanceGroups/{name}")
+
+
+def test_a_group_is_whole_again_after_a_stop_of_the_server(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server()
+    gce = server.start()
+    group(gce, "again", 2)
+    names = {m["name"] for m in members(gce, "again")}
+    assert server.stop() == 0
+    gce = server.start()
+    gce.until(lambda: {vm["status"] for vm in gce.items(VMS)} == {"RUNNING"})
+    stable(gce, "again")
+    assert {m["name"] for m in members(gce, "again")} == names
+    assert {m["instanceStatus"] for m in members(gce, "again")} == {"RUNNING"}
+    assert server.stop() == 0

@@ -88,6 +88,10 @@ async def test_the_flavour_header_goes_both_ways(guest: httpx.AsyncClient) -> No
         (f"{V1}/instance/disks/0/device-name", "persistent-disk-0"),
         (f"{V1}/instance/scheduling/automatic-restart", "TRUE"),
         (f"{V1}/instance/preempted", "FALSE"),
+        (
+            f"{V1}/instance/image",
+            "projects/debian-cloud/global/images/debian-12-bookworm-v20261110",
+        ),
         (f"{V1}/instance/maintenance-event", "NONE"),
         (f"{V1}/instance/network-interfaces/", "0/\n"),
         (f"{V1}/instance/network-interfaces/0/mac", "42:01:0a:80:00:02"),

@@ -232,3 +232,16 @@ def test_quotas_hold_for_starts_and_growth_too(make_server: Callable[..., Server
         refused = gce.http.post("/_localgce/faults", json={"kind": "http", **nonsense})
         assert refused.status_code == 400, nonsense
     assert gce.control("GET", "faults")["faults"] == []
+
+
+def test_a_source_that_goes_before_it_is_used_fails_the_operation(instant: Gce, name: str) -> None:
+    instant.do("POST", "global/images", {"name": name, "sourceImage": DEBIAN})
+    instant.control("POST", "faults", {"kind": "stuck", "resource": f"{name}-d"})
+    source = {"name": f"{name}-d", "sourceImage": f"global/images/{name}"}
+    begun = instant.start("POST", DISKS, source)
+    instant.do("DELETE", f"global/images/{name}")
+    instant.control("DELETE", "faults")
+    failed = instant.finish(begun)
+    assert failed["error"]["errors"][0]["code"] == "RESOURCE_NOT_FOUND"
+    assert failed["httpErrorStatusCode"] == 404
+    instant.fails(404, "notFound", "GET", f"{DISKS}/{name}-d")
