@@ -7,7 +7,7 @@ import pytest
 from .gce import ZONE, Gce
 
 VMS = f"zones/{ZONE}/instances"
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)  # the public image may have to be built first
 
 
 @pytest.mark.smoke

@@ -17,7 +17,7 @@ from .gce import ZONE, Gce
 GCLOUD = shutil.which("gcloud")
 pytestmark = [
     pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),
 ]
 Gcloud = Callable[..., Any]
 BARE = ("--no-service-account", "--no-scopes")
