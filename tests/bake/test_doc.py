@@ -49,7 +49,7 @@ def test_13_a_recipe_in_words() -> None:
         "`0 3 * * *` (Europe/Berlin, ",
         "on each new image of [jre](/dags/bake__jre)",
         "older than 3d",
-        "a spot e2-medium with 20 GB of pd-balanced, without an external address",
+        "| spot e2-medium with 20 GB of pd-balanced, without an external address",
         "| services | `kafka` |",
         "healthy within **1m30s** of power on, all checks within 4m; given `broker-id`",
         "the newest 3 promoted and all younger than 30 days",

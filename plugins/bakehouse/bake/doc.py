@@ -88,7 +88,7 @@ def _builder(recipe: Recipe) -> str:
     account = f", as {builder.service_account}" if builder.service_account else ""
     way = "with an external address" if builder.external_ip else "without an external address"
     return (
-        f"a {kind}{builder.machine_type} with {builder.disk_gb} GB of {builder.disk_type}, {way}"
+        f"{kind}{builder.machine_type} with {builder.disk_gb} GB of {builder.disk_type}, {way}"
         f"{account}, in {' or '.join(builder.zones)}; at most"
         f" {builder.install_deadline_minutes} min to install"
     )
