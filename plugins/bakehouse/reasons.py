@@ -16,6 +16,7 @@ class Reason(StrEnum):
     FORCED = "forced"
     ALWAYS = "always"
     IMAGE_TOO_OLD = "image_too_old"
+    OTHER_CONTENT_IS_NEWER = "other_content_is_newer"
     SECURITY_UPDATES = "security_updates"
     PACKAGE_UPDATES = "package_updates"
     UPDATES_UNKNOWN = "updates_unknown"
@@ -110,6 +111,7 @@ _TEXT = {
     Reason.SECURITY_UPDATES: "packages of the promoted image have security updates",
     Reason.PACKAGE_UPDATES: "packages of the promoted image have updates",
     Reason.UPDATES_UNKNOWN: "it cannot be told whether the promoted image has updates",
+    Reason.OTHER_CONTENT_IS_NEWER: "the newest promoted image has other content than this commit",
     Reason.SAME_CONTENT: "a promoted image has exactly this content",
     Reason.NEWEST_BASE: "it is the newest now",
     Reason.BASE_OF_THAT_DATE: "it was the newest then",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.plan import BakePlan, decide, newest_with
+from bakehouse.bake.plan import BakePlan, decide, is_superseded, newest_with
 from bakehouse.reasons import Reason
 from bakehouse.updates.compare import Updates
 
@@ -43,6 +43,33 @@ def test_bake_or_not_and_why(
 def test_the_newest_image_counts() -> None:
     old, new = image("old", age=timedelta(days=3)), image("new", age=timedelta(days=1))
     assert newest_with("k", [new, old]) == new
+
+
+def test_2_content_that_came_back_is_baked_anew_so_that_it_is_the_newest_again() -> None:
+    other = {"content-key": "other", "bakehouse-state": "promoted"}
+    reverted, bad = image(age=timedelta(days=3)), image("bad", labels=other)
+    assert is_superseded(reverted, [bad, reverted])
+    decision = decide(reverted, force=False, rebake="never", max_age=WEEK, now=NOW, superseded=True)
+    assert decision[:2] == (True, Reason.OTHER_CONTENT_IS_NEWER)
+    again = image("again", age=timedelta(hours=1))
+    assert not is_superseded(again, [bad, reverted, again])
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        image("bad", labels={"content-key": "other", "bakehouse-state": "revoked"}),
+        image("bad", labels={"content-key": "other", "bakehouse-state": "history"}),
+        image(
+            "bad", labels={"content-key": "other", "bakehouse-state": "promoted"}, status="FAILED"
+        ),
+        image("bad", labels={"content-key": "k", "bakehouse-state": "promoted"}),
+    ],
+)
+def test_2_what_is_not_in_use_supersedes_nothing(newer: dict[str, Any]) -> None:
+    old = image(age=timedelta(days=3))
+    assert not is_superseded(old, [newer, old])
+    assert not is_superseded(None, [newer])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.bake import base_image, labels
 from bakehouse.bake.form import Asked, asked
 from bakehouse.bake.git_step import GitStep
-from bakehouse.bake.plan import BakePlan, BaseImage, decide, newest_with
+from bakehouse.bake.plan import BakePlan, BaseImage, decide, is_superseded, newest_with
 from bakehouse.bake.snapshot import snapshot_of
 from bakehouse.cloud.links import ImageLink
 from bakehouse.errors import StopEverything
@@ -96,7 +96,7 @@ class PlanBake(GitStep):
         snapshot: str | None,
     ) -> BakePlan:
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
-        images = self.made(recipe.image.kind).list(f"labels.{labels.CONTENT_KEY}={key}")
+        images = self.made(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
         existing = newest_with(key, images, history=history)
         chosen = decide(
             existing,
@@ -105,6 +105,7 @@ class PlanBake(GitStep):
             max_age=recipe.max_age,
             now=now,
             history=history,
+            superseded=is_superseded(existing, images),
             updates=self._updates(existing, now) if existing and not snapshot else None,
         )
         return BakePlan(

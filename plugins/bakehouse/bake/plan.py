@@ -91,11 +91,13 @@ def decide(
     max_age: timedelta,
     now: datetime,
     history: bool = False,
+    superseded: bool = False,
     updates: Callable[[], Updates] | None = None,
 ) -> Decision:
     """Whether an image with this content (as images.list gives it) makes a bake unnecessary.
 
     In the history one is enough: the past does not age, and rebuilding it twice changes nothing.
+    Elsewhere it must be the newest, or whoever takes the newest would go without a reverted commit.
     `updates` looks at the archives, and is called only when the answer depends on it.
     """
     if force:
@@ -104,6 +106,8 @@ def decide(
         return Decision(True, Reason.NO_IMAGE_WITH_THIS_CONTENT)
     if history:
         return Decision(False, Reason.SAME_CONTENT)
+    if superseded:
+        return Decision(True, Reason.OTHER_CONTENT_IS_NEWER)
     if rebake == "always":
         return Decision(True, Reason.ALWAYS)
     if rebake != "never" and now - created_at(existing) > max_age:
@@ -126,17 +130,30 @@ def newest_with(
     return max(kept, key=created_at, default=None)
 
 
+def is_superseded(existing: Mapping[str, Any] | None, images: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the newest promoted image of the recipe has other content than this one."""
+    used = [image for image in images if _is_in_use(image, {PROMOTED})]
+    newest = max(used, key=created_at, default=None)
+    return bool(existing and newest and not _has(newest, existing["labels"][CONTENT_KEY]))
+
+
 def created_at(resource: Mapping[str, Any]) -> datetime:
     """When Compute Engine made it (RFC 3339 with zone)."""
     return datetime.fromisoformat(str(resource["creationTimestamp"]))
 
 
 def _serves(image: Mapping[str, Any], content_key: str, states: set[str]) -> bool:
-    labels = image.get("labels") or {}
+    return _has(image, content_key) and _is_in_use(image, states)
+
+
+def _has(image: Mapping[str, Any], content_key: str) -> bool:
+    return bool((image.get("labels") or {}).get(CONTENT_KEY) == content_key)
+
+
+def _is_in_use(image: Mapping[str, Any], states: set[str]) -> bool:
     deprecated = (image.get("deprecated") or {}).get("state", "ACTIVE")
     return (
-        labels.get(CONTENT_KEY) == content_key
-        and labels.get(STATE) in states
+        (image.get("labels") or {}).get(STATE) in states
         and image.get("status", "READY") == "READY"
         and deprecated == "ACTIVE"
     )
