@@ -1,0 +1,111 @@
+"""Two runs of one content at a time, on a real scheduler: as with --max-active-runs 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bakehouse.history.coverage import dates_of
+from bakehouse.history.ledger import Event
+from bakehouse.local.airflow_api import AirflowError, wait_until
+from bakehouse.local.testbed import Testbed
+
+DAG = "bake__twins"
+RECIPE = """base: debian-cloud/debian-12
+scripts: web
+vars: {page: twins, instant_install_seconds: "0"}
+smoke: {metadata: {greeting: hello}}
+schedule: 0 3 * * *
+jitter: null
+"""
+SLOWLY = {"page": "two at a time", "instant_install_seconds": "12"}
+ENDED = {"success", "failed"}
+
+
+@pytest.fixture(scope="module")
+def twins(stack_of_session: Testbed) -> Testbed:
+    stack_of_session.add_recipe("twins", {"include/recipes/twins.yaml": RECIPE}, deadline=120)
+    return stack_of_session
+
+
+@pytest.fixture
+def bed(bed: Testbed, twins: Testbed) -> Testbed:
+    return bed
+
+
+def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testbed) -> None:
+    """Three nights of one content, two at a time: the first dies, the second bakes, the third
+    takes the second's image."""
+    body = {
+        "dag_id": DAG,
+        "from_date": "2026-11-11T00:00:00Z",
+        "to_date": "2026-11-13T23:00:00Z",
+        "max_active_runs": 2,
+        "run_on_latest_version": True,
+        "dag_run_conf": {"git_ref": bed.head, "vars": SLOWLY},
+    }
+    wait_until(lambda: begun(bed, body), 60, "Airflow to take the backfill", every=2.0)
+    found: dict[str, str] = {}
+
+    def one_waits() -> bool:
+        runs = [run["dag_run_id"] for run in nights(bed) if run["state"] == "running"]
+        states = {run: bed.airflow.states(DAG, run) for run in runs}
+        found["owner"] = next((r for r in runs if at_work(states[r])), "")
+        found["waits"] = next((r for r in runs if states[r].get("need_bake") == "deferred"), "")
+        return all(found.values())
+
+    wait_until(one_waits, 120, "one run to bake and the other to wait for it")
+    path = f"/dags/{DAG}/dagRuns/{found['owner']}"
+    bed.airflow.call("PATCH", path, json={"state": "failed"})
+    wait_until(lambda: ended(bed, 3), 240, "the three nights to end", every=1.0)
+
+    # Airflow skips what a run that is marked as failed had still to do, so its state may be green.
+    assert bed.airflow.states(DAG, found["owner"])["wait_for_shutdown"] == "failed"
+    states = {run["dag_run_id"]: run["state"] for run in nights(bed)}
+    states.pop(found["owner"])
+    assert set(states.values()) == {"success"}, states
+    plans = {run: bed.airflow.xcom(DAG, run, "plan_bake") for run in states}
+    (key,) = {plan["content_key"] for plan in plans.values()}
+    images = [i for i in bed.compute.images() if i.get("labels", {}).get("content-key") == key]
+    (image,) = [i for i in images if i["labels"]["bakehouse-state"] == "history"]
+    assert image["name"] == plans[found["waits"]]["image_name"], "who waited has baked"
+    (third,) = states.keys() - {found["waits"]}
+    assert bed.airflow.states(DAG, third)["create_builder"] == "skipped"
+    assert len(covered(bed, image["name"])) == 2
+    wait_until(lambda: bed.left() == [], 120, "the machine of the run that died to be gone")
+
+
+def at_work(states: dict[str, str | None]) -> bool:
+    return states.get("wait_for_shutdown") == "deferred"
+
+
+def begun(bed: Testbed, body: dict[str, Any]) -> bool:
+    """SQLite may be locked by the scheduler just then."""
+    known = bed.airflow.call("GET", "/backfills", params={"dag_id": DAG})["backfills"]
+    if known:
+        return True
+    try:
+        bed.airflow.call("POST", "/backfills", json=body)
+    except AirflowError as refused:
+        if "Database is locked" not in str(refused):
+            raise
+        return False
+    return True
+
+
+def nights(bed: Testbed) -> list[dict[str, Any]]:
+    """The runs of the backfill, by their nights."""
+    query = {"order_by": "logical_date", "limit": 50}
+    runs = bed.airflow.call("GET", f"/dags/{DAG}/dagRuns", params=query)["dag_runs"]
+    return [run for run in runs if run["run_type"] == "backfill"]
+
+
+def ended(bed: Testbed, count: int) -> bool:
+    return [run["state"] in ENDED for run in nights(bed)] == [True] * count
+
+
+def covered(bed: Testbed, image: str) -> list[Any]:
+    files = (bed.stack.layout.airflow_home / "ledger").rglob("*-covers-*.json")
+    events = [Event.model_validate_json(file.read_text()) for file in files]
+    return dates_of(events).get(image, [])
