@@ -11,14 +11,19 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import read
-from bakehouse.local.airflow_api import Run
+from bakehouse.local.airflow_api import Run, wait_until
 from bakehouse.local.testbed import Testbed
 
 
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
-    run = bed.bake("bake__web", deadline=1800, git_ref=bed.head)
+    run_id = bed.airflow.trigger("bake__web", {"git_ref": bed.head, "spot": "yes"})
+    first = the_first_builder_is_preempted_5(bed)
+    run = bed.airflow.wait("bake__web", run_id, deadline=1800)
 
     assert run.state == "success", bed.explain(run)
+    built = bed.airflow.xcom("bake__web", run_id, "wait_for_shutdown")["builder"]
+    assert built["zone"] != first["zone"].rsplit("/", 1)[-1], "another one, elsewhere"
+    assert "the spot machine was preempted" in bed.log(run, "wait_for_shutdown")
 
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"
@@ -28,6 +33,20 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
 
     the_sbom_is_true_4(bed, run, image)
     a_second_night_costs_nothing_2(bed, image)
+
+
+def the_first_builder_is_preempted_5(bed: Testbed) -> dict[str, Any]:
+    """The machine, as it was when it was taken away."""
+    found: list[dict[str, Any]] = []
+
+    def runs() -> bool:
+        found[:] = [vm for vm in bed.compute.instances() if vm["status"] == "RUNNING"]
+        return bool(found)
+
+    wait_until(runs, 300, "the builder to run")
+    assert found[0]["scheduling"]["provisioningModel"] == "SPOT"
+    bed.compute.fault(kind="preempt", instance=found[0]["name"])
+    return found[0]
 
 
 def the_sbom_is_true_4(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
