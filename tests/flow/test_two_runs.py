@@ -8,7 +8,7 @@ import pytest
 
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
-from bakehouse.local.airflow_api import AirflowError, wait_until
+from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.testbed import Testbed
 
 DAG = "bake__twins"
@@ -45,7 +45,7 @@ def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Tes
         "run_on_latest_version": True,
         "dag_run_conf": {"git_ref": bed.head, "vars": SLOWLY},
     }
-    wait_until(lambda: begun(bed, body), 60, "Airflow to take the backfill", every=2.0)
+    bed.airflow.call("POST", "/backfills", json=body)
     found: dict[str, str] = {}
 
     def one_waits() -> bool:
@@ -78,20 +78,6 @@ def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Tes
 
 def at_work(states: dict[str, str | None]) -> bool:
     return states.get("wait_for_shutdown") == "deferred"
-
-
-def begun(bed: Testbed, body: dict[str, Any]) -> bool:
-    """SQLite may be locked by the scheduler just then."""
-    known = bed.airflow.call("GET", "/backfills", params={"dag_id": DAG})["backfills"]
-    if known:
-        return True
-    try:
-        bed.airflow.call("POST", "/backfills", json=body)
-    except AirflowError as refused:
-        if "Database is locked" not in str(refused):
-            raise
-        return False
-    return True
 
 
 def nights(bed: Testbed) -> list[dict[str, Any]]:

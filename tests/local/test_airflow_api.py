@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from bakehouse.local import airflow_api
 from bakehouse.local.airflow_api import Airflow, AirflowError, Line, wait_until
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -37,6 +38,19 @@ def test_a_refusal_carries_the_words_of_airflow() -> None:
 
     with pytest.raises(AirflowError, match="GET /dags: 404 no such DAG"):
         airflow(answer).dags()
+
+
+def test_a_locked_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow_api, "LOCKED_PAUSE", 0.0)
+    locked = httpx.Response(503, json={"detail": "Database is locked"})
+    answers = iter([locked, locked, httpx.Response(200, json={"id": 1})])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/auth/token":
+            return httpx.Response(201, json={"access_token": "t"})
+        return next(answers)
+
+    assert airflow(answer).call("POST", "/backfills", json={}) == {"id": 1}
 
 
 def test_no_answer_is_an_error_of_the_same_kind() -> None:

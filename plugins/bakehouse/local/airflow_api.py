@@ -15,6 +15,8 @@ import httpx
 TERMINAL_RUN = frozenset({"success", "failed"})
 THROUGH = frozenset({"success", "skipped", "removed", "upstream_failed", None})
 PATIENCE = 120  # seconds for an answer: on a busy machine SQLite makes the API server wait, too
+# SQLite is another's just then, and nothing was done; seconds
+LOCKED_TRIES, LOCKED_PAUSE = 30, 2.0
 WAITING = frozenset({"running", "deferred", "queued", "scheduled", "awaiting_input"})
 
 
@@ -88,6 +90,11 @@ class Airflow:
         answer = self._send(method, f"{api}{path}", **arguments)
         if answer.status_code == 401:
             self._log_in()
+            answer = self._send(method, f"{api}{path}", **arguments)
+        for _ in range(LOCKED_TRIES):
+            if answer.status_code != 503 or "locked" not in answer.text:
+                break
+            threading.Event().wait(LOCKED_PAUSE)
             answer = self._send(method, f"{api}{path}", **arguments)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
