@@ -11,13 +11,13 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import read
-from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.airflow_api import Run
 from bakehouse.local.testbed import Testbed
 
 
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     run_id = bed.airflow.trigger("bake__web", {"git_ref": bed.head, "spot": "yes"})
-    first = the_first_builder_is_preempted_5(bed)
+    first = the_first_builder_is_preempted_5(bed, run_id)
     run = bed.airflow.wait("bake__web", run_id, deadline=1800)
 
     assert run.state == "success", bed.explain(run)
@@ -35,18 +35,13 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     a_second_night_costs_nothing_2(bed, image)
 
 
-def the_first_builder_is_preempted_5(bed: Testbed) -> dict[str, Any]:
-    """The machine, as it was when it was taken away."""
-    found: list[dict[str, Any]] = []
-
-    def runs() -> bool:
-        found[:] = [vm for vm in bed.compute.instances() if vm["status"] == "RUNNING"]
-        return bool(found)
-
-    wait_until(runs, 300, "the builder to run")
-    assert found[0]["scheduling"]["provisioningModel"] == "SPOT"
-    bed.compute.fault(kind="preempt", instance=found[0]["name"])
-    return found[0]
+def the_first_builder_is_preempted_5(bed: Testbed, run_id: str) -> dict[str, Any]:
+    """The machine, as it was when it was taken away, while it was waited for."""
+    bed.airflow.wait_for_task("bake__web", run_id, "wait_for_shutdown", ["deferred"], 300)
+    (found,) = bed.compute.instances()
+    assert found["scheduling"]["provisioningModel"] == "SPOT"
+    bed.compute.fault(kind="preempt", instance=found["name"])
+    return found
 
 
 def the_sbom_is_true_4(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
