@@ -58,7 +58,17 @@ async def test_lines_appear_once_while_the_machine_writes_them() -> None:
     machine.text += "o\nthree"
     await stream.stop(task)
     assert machine.log == ["  │ one", "  │ two", "  │ three"]
-    assert machine.saved == len(machine.text)
+
+
+async def test_6_an_offset_is_saved_once_its_lines_have_had_time_to_be_written() -> None:
+    machine = Machine()
+    machine.text = "one\ntwo\n"
+    stream = machine.stream()
+    await stream.catch_up(last=False)
+    assert (len(machine.log), machine.saved) == (2, 0), "a kill now shows them again"
+    machine.text += "three\n"
+    await stream.catch_up(last=False)
+    assert (len(machine.log), machine.saved) == (3, len("one\ntwo\n"))
 
 
 async def test_a_restarted_triggerer_goes_on_where_the_log_ended() -> None:
@@ -66,6 +76,9 @@ async def test_a_restarted_triggerer_goes_on_where_the_log_ended() -> None:
     machine.text = "one\ntwo\n"
     before = machine.stream()
     task = await followed(machine, before, 2)
+    async with asyncio.timeout(5):
+        while not machine.saved:
+            await asyncio.sleep(0.005)
     task.cancel()
     machine.text += "three\n"
     after = machine.stream(offset=machine.saved)

@@ -13,7 +13,7 @@ from bakehouse.cloud.facts import TAIL_LINES
 from bakehouse.errors import StopEverything, TryAgain
 
 LINES_A_TICK = 500
-PAUSE = 0.2  # seconds between two batches of one answer: no log writes faster than that
+PAUSE = 0.5  # seconds between two batches of one answer: no log writes faster than that
 TAIL_BYTES = 65_536
 
 Read = Callable[[int], dict[str, Any]]  # blocking: start -> {contents, start, next}
@@ -22,9 +22,11 @@ Save = Callable[[int], Awaitable[None]]
 
 
 class SerialStream:
-    """Reads from `offset` on, shows each line once, and saves the offset after each batch.
+    """Reads from `offset` on, shows each line once, and saves the offset of what was shown.
 
-    A kill between showing and saving repeats at most one batch; nothing else repeats or loses.
+    Not in one breath: Airflow reads lines and offset from two pipes, in no order, and a kill may
+    fall between. The offset of a batch is saved when the next one is due, so a kill repeats that
+    batch at the most, and loses nothing.
     `heard` is set when the guest has said something structured since it was last cleared.
     """
 
@@ -32,7 +34,8 @@ class SerialStream:
         self, read: Read, emit: Emit, save: Save, nonce: str, budget: ReadBudget, offset: int = 0
     ) -> None:
         self._read, self._emit, self._save = read, emit, save
-        self._nonce, self._budget, self.offset = nonce, budget, offset
+        self._nonce, self._budget = nonce, budget
+        self.offset = self._saved = offset
         self.said: list[dict[str, Any]] = []
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.heard = asyncio.Event()
@@ -79,6 +82,7 @@ class SerialStream:
 
     async def _pump(self, last: bool) -> None:
         """One answer, batch by batch."""
+        await self._save_shown()
         answer, known = await self._ask(self.offset), len(self.said)
         while answer:
             chunk = serial.split(answer, self.offset, LINES_A_TICK, last)
@@ -89,11 +93,16 @@ class SerialStream:
             if chunk.next == self.offset:
                 return
             self.offset = chunk.next
-            await self._save(self.offset)
             if "\n" not in chunk.rest and not (last and chunk.rest):
                 return
             answer = {**answer, "start": self.offset, "contents": chunk.rest}
             await asyncio.sleep(PAUSE)
+            await self._save_shown()
+
+    async def _save_shown(self) -> None:
+        if self._saved != self.offset:
+            await self._save(self.offset)
+            self._saved = self.offset
 
     async def _ask(self, start: int) -> dict[str, Any]:
         try:
