@@ -6,6 +6,8 @@ The Variable `bakehouse_ledger` is the base URL; without it the ledger is $AIRFL
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,35 @@ def ledger_base() -> str:
     """The URL below which everything is written."""
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     return str(Variable.get("bakehouse_ledger", default=f"file://{home}/ledger")).rstrip("/")
+
+
+def record_event(
+    context: Context,
+    kind: str,
+    reason: Reason,
+    *,
+    subject: str,
+    recipe: str = "",
+    image: str = "",
+    git_sha: str = "",
+    detail: Mapping[str, Any],
+) -> None:
+    """One event of this run; a retry writes the same object."""
+    ti, run = context["ti"], context["dag_run"]
+    event = Event(
+        kind=kind,
+        time=run.data_interval_end or run.run_after,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        recipe=recipe or None,
+        image=image or None,
+        git_sha=git_sha or None,
+        reason=reason.value,
+        subject=subject,
+        detail={**detail, "at": datetime.now(UTC).isoformat(timespec="seconds")},
+    )
+    Ledger(ledger_base()).write(event)
 
 
 def record(

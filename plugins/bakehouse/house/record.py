@@ -4,12 +4,10 @@ each recipe that says why its other images stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from bakehouse.bake.record import ledger_base
-from bakehouse.history.ledger import Event, Ledger
+from bakehouse.bake.record import record_event
 from bakehouse.house.drift import Drift
 from bakehouse.house.sweep import Found
 from bakehouse.promote.retire import Decision, Do
@@ -25,38 +23,9 @@ RETIRED = {
 }
 
 
-def record(
-    context: Context,
-    kind: str,
-    reason: Reason,
-    *,
-    subject: str,
-    recipe: str = "",
-    image: str = "",
-    git_sha: str = "",
-    detail: Mapping[str, Any],
-) -> None:
-    """One event of this run; a retry writes the same object."""
-    ti, run = context["ti"], context["dag_run"]
-    event = Event(
-        kind=kind,
-        time=run.data_interval_end or run.run_after,
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        recipe=recipe or None,
-        image=image or None,
-        git_sha=git_sha or None,
-        reason=reason.value,
-        subject=subject,
-        detail={**detail, "at": datetime.now(UTC).isoformat(timespec="seconds")},
-    )
-    Ledger(ledger_base()).write(event)
-
-
 def record_swept(context: Context, found: Found) -> None:
     """What goes now: written before the call, so that nothing is gone without a word."""
-    record(
+    record_event(
         context,
         "swept",
         found.reason,
@@ -69,7 +38,7 @@ def record_swept(context: Context, found: Found) -> None:
 
 def record_retired(context: Context, decision: Decision) -> None:
     """The same of an image's next stage."""
-    record(
+    record_event(
         context,
         RETIRED[decision.do],
         decision.reason,
@@ -85,13 +54,13 @@ def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None
     told = {d.image: f"{d.reason.value}: {d.detail}".rstrip(": ") for d in kept}
     if told:
         about = {"subject": recipe, "recipe": recipe}
-        record(context, "images_kept", Reason.WITHIN_KEEP, **about, detail={"kept": told})
+        record_event(context, "images_kept", Reason.WITHIN_KEEP, **about, detail={"kept": told})
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
     """A fleet that is not all on the newest image."""
     if drift.behind:
-        record(
+        record_event(
             context,
             "drift",
             Reason.BEHIND,

@@ -107,10 +107,10 @@ class RevokeImage(RevokeStep):
         return self.deprecation(context, image, retire.obsolete(image, when, grace, link))
 
     def _record(self, context: Context, revoked: Revocation) -> None:
-        from bakehouse.house.record import record
+        from bakehouse.bake.record import record_event
 
         self.log.info("%s is revoked: %s", revoked.image.name, revoked.why)
-        record(
+        record_event(
             context,
             "revoked",
             Reason.REVOKED,
@@ -164,10 +164,10 @@ class MarkDescendants(RevokeStep):
         return asked
 
     def _record(self, context: Context, revoked: Revocation, child: Bad) -> None:
-        from bakehouse.house.record import record
+        from bakehouse.bake.record import record_event
 
         self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
-        record(
+        record_event(
             context,
             "marked",
             Reason.REVOKED_BASE,
@@ -204,12 +204,12 @@ class NameMembers(RevokeStep):
     def _name(
         self, context: Context, revoked: Revocation, fleet: str, member: Member
     ) -> dict[str, Any]:
-        from bakehouse.house.record import record
+        from bakehouse.bake.record import record_event
 
         found = revoked.reaches(member.image_id) or revoked.image
         told = {"fleet": fleet, "member": member.name, "zone": member.zone, "image": found.name}
         self.log.warning("%(fleet)s: %(member)s in %(zone)s runs %(image)s", told)
-        record(
+        record_event(
             context,
             "runs_revoked",
             Reason.RUNS_REVOKED,

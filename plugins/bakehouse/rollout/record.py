@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.bake.record import ledger_base
-from bakehouse.history.ledger import Event, Ledger
+from bakehouse.bake.record import record_event
 from bakehouse.reasons import Reason
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.strategies.swap import Swap
@@ -48,18 +46,13 @@ def _write(
     subject: str,
     detail: dict[str, Any],
 ) -> None:
-    ti, run = context["ti"], context["dag_run"]
-    event = Event(
-        kind=kind,
-        time=run.data_interval_end or run.run_after,
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        recipe=image.recipe or None,
-        image=image.name,
-        git_sha=image.git_sha or None,
-        reason=reason.value,
+    record_event(
+        context,
+        kind,
+        reason,
         subject=subject,
-        detail={**detail, "at": datetime.now(UTC).isoformat(timespec="seconds")},
+        recipe=image.recipe,
+        image=image.name,
+        git_sha=image.git_sha,
+        detail=detail,
     )
-    Ledger(ledger_base()).write(event)
