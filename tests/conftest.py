@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import settings
+from tests.slate import Slate
+
+if TYPE_CHECKING:
+    from bakehouse.local.testbed import Testbed
 
 # How long one example takes says more of the machine than of the code; pytest's own limit stands.
 settings.register_profile("bakehouse", deadline=None)
 settings.load_profile("bakehouse")
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture
+def bed(stack_of_session: Testbed, request: pytest.FixtureRequest) -> Iterator[Testbed]:
+    """The stack of the folder's session. Faults that a test has set go with the test; what it has
+    made goes when it has failed."""
+    before = Slate.of(stack_of_session)
+    yield stack_of_session
+    stack_of_session.compute.forget()
+    if request.node.stash.get(FAILED, False):
+        before.restore(stack_of_session)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when in {"setup", "call"}:
+        item.stash[FAILED] = call.excinfo is not None and not report.skipped
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

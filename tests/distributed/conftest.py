@@ -38,10 +38,3 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     left += found.processes()
     assert left == [], "processes are left"
     assert not found.folder.exists()
-
-
-@pytest.fixture
-def bed(stack_of_session: Testbed) -> Iterator[Testbed]:
-    """The stack of the session; faults that a test has set go with the test."""
-    yield stack_of_session
-    stack_of_session.compute.forget()

@@ -24,10 +24,3 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     folder = tmp_path_factory.mktemp("flow")
     with testbed(HERE.parents[1], folder, "instant") as bed:
         yield bed
-
-
-@pytest.fixture
-def bed(stack_of_session: Testbed) -> Iterator[Testbed]:
-    """The stack of the session; faults that a test has set go with the test."""
-    yield stack_of_session
-    stack_of_session.compute.forget()

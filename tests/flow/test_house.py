@@ -33,8 +33,8 @@ def baked(bed: Testbed) -> Iterator[Run]:
     run = bed.bake("bake__house", 240)
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run
-    for name in ("house-1", "somebodys"):
-        bed.compute.call("DELETE", f"zones/{ZONE}/instances/{name}")
+    for instance in bed.compute.instances():
+        bed.compute.call("DELETE", f"zones/{ZONE}/instances/{instance['name']}")
     wait_until(lambda: not bed.compute.instances(), 30, "the machines to be gone")
 
 

@@ -27,7 +27,11 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> LastWordExecutor:
 
 
 def begin(executor: LastWordExecutor, *keys: TaskInstanceKey) -> None:
-    executor._process_workloads([SimpleNamespace(key=one) for one in keys])
+    executor._process_workloads([workload(one) for one in keys])
+
+
+def workload(of: TaskInstanceKey) -> Any:
+    return SimpleNamespace(key=of)
 
 
 def told(executor: LastWordExecutor) -> dict[Any, Any]:
@@ -42,6 +46,24 @@ def test_the_end_of_the_first_process_is_kept_while_the_second_goes_on(
     executor.change_state(key(), SUCCESS)
     assert told(executor) == {}
     executor.change_state(key(), FAILED)
+    assert told(executor) == {key(): FAILED}
+
+
+def test_it_is_kept_while_the_second_waits_for_a_slot(executor: LastWordExecutor) -> None:
+    begin(executor, key())
+    executor.running.add(key())
+    executor.queued_tasks[key()] = workload(key())
+    executor.change_state(key(), SUCCESS)
+    assert told(executor) == {}
+    assert executor.slots_available == 1, "its own slot is free for it, the other is taken"
+    begin(executor, executor.queued_tasks.pop(key()).key)
+    executor.change_state(key(), SUCCESS)
+    assert told(executor) == {key(): SUCCESS}
+
+
+def test_a_task_that_is_stuck_in_the_queue_can_be_failed(executor: LastWordExecutor) -> None:
+    executor.queued_tasks[key()] = workload(key())
+    executor.fail(key())
     assert told(executor) == {key(): FAILED}
 
 

@@ -28,10 +28,3 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     machines.make_public_image(print)
     with testbed(HERE.parents[1], tmp_path_factory.mktemp("vm"), "qemu") as bed:
         yield bed
-
-
-@pytest.fixture
-def bed(stack_of_session: Testbed) -> Iterator[Testbed]:
-    """The stack of the session; faults that a test has set go with the test."""
-    yield stack_of_session
-    stack_of_session.compute.forget()

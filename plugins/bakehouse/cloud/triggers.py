@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from bakehouse import comms
@@ -18,9 +19,9 @@ from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.stream import SerialStream
 from bakehouse.errors import StopEverything, TryAgain
 
-# A trigger that fires while the executor still reports the deferring process as done makes
-# Airflow 3.3 fail a healthy task; nothing we wait for ends sooner anyway.
-FIRST_LOOK = 1.5
+# Seconds. A trigger that fires while the executor still reports the deferring process as done makes
+# Airflow 3.3 fail a healthy task (docs/decisions/0035); nothing we wait for ends sooner anyway.
+FIRST_LOOK = conf.getfloat("bakehouse", "first_look", fallback=1.5)
 OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself
 

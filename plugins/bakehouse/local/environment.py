@@ -81,6 +81,7 @@ def _airflow_variables(
         "AIRFLOW__CORE__PLUGINS_FOLDER": project / "plugins",
         "AIRFLOW__CORE__LOAD_EXAMPLES": False,
         "AIRFLOW__CORE__EXECUTOR": "bakehouse.local.executor.LastWordExecutor",
+        "AIRFLOW__BAKEHOUSE__FIRST_LOOK": 0,  # that executor does not mind
         "AIRFLOW__CORE__PARALLELISM": 8,
         "AIRFLOW__CORE__FERNET_KEY": keys.fernet_key,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",

@@ -16,7 +16,7 @@ ENDED = frozenset({TaskInstanceState.SUCCESS, TaskInstanceState.FAILED})
 
 
 class LastWordExecutor(LocalExecutor):
-    """Tells the scheduler that a try's process has ended only when no other one of it goes on.
+    """Tells the scheduler that a try's process has ended only when no other one of it is to come.
 
     A deferred task is two processes of one try with one key. If the second is under way before the
     end of the first has been told, that end would be taken for the end of the try, and the task
@@ -35,10 +35,14 @@ class LastWordExecutor(LocalExecutor):
         self, key: Any, state: Any, info: Any = None, remove_running: bool = True
     ) -> None:
         """One process of this try has come to this state."""
-        if state in ENDED:
+        if state in ENDED and key in self._under_way:
             self._under_way[key] -= 1
             if self._under_way[key] > 0:
                 self.log.info("%s ended as %s, and goes on in another process", key, state)
                 return
             del self._under_way[key]
+            if key in self.queued_tasks:  # all slots were taken when its turn came
+                self.log.info("%s ended as %s, and waits for another process", key, state)
+                self.running.discard(key)
+                return
         super().change_state(key, state, info, remove_running)

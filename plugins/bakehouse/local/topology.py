@@ -55,6 +55,7 @@ def distributed(database: str, broker: str, execution_port: int) -> Topology:
         },
         settings={
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__BAKEHOUSE__FIRST_LOOK": "1.5",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": execution,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
             "AIRFLOW__CELERY__BROKER_URL": broker,

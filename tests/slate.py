@@ -1,0 +1,69 @@
+"""What a failed test of a stack has left is cleared away: the next one, and the next try, begin
+where it began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bakehouse.local.testbed import Testbed
+
+UNDER_WAY = {"running", "queued"}
+DEADLINE = 60  # seconds, for what was made to be gone
+
+
+@dataclass(frozen=True)
+class Slate:
+    """What stands in Airflow and in Compute Engine."""
+
+    runs: frozenset[tuple[str, str]]
+    resources: frozenset[str]  # paths below the project
+
+    @staticmethod
+    def of(bed: Testbed) -> Slate:
+        found = bed.airflow.call("GET", "/dags/~/dagRuns", params={"limit": 100})
+        total, runs = found["total_entries"], found["dag_runs"]
+        while len(runs) < total:
+            page = {"limit": 100, "offset": len(runs)}
+            more = bed.airflow.call("GET", "/dags/~/dagRuns", params=page)["dag_runs"]
+            if not more:
+                break
+            runs += more
+        compute = bed.compute
+        own = f"/projects/{compute.project}/"
+        resources = [*compute.instances(), *compute.disks(), *compute.images()]
+        return Slate(
+            frozenset((run["dag_id"], run["dag_run_id"]) for run in runs),
+            frozenset(str(one["selfLink"]).split(own, 1)[1] for one in resources),
+        )
+
+    def restore(self, bed: Testbed) -> None:
+        """End and delete the runs that have begun since, then delete what they have made."""
+        from bakehouse.local.airflow_api import wait_until
+
+        new = sorted(Slate.of(bed).runs - self.runs)
+        for dag, run in new:
+            if bed.airflow.run(dag, run).state in UNDER_WAY:
+                path = f"/dags/{dag}/dagRuns/{run}"
+                bed.airflow.call("PATCH", path, json={"state": "failed"})
+        wait_until(
+            lambda: not any(UNDER_WAY & set(bed.airflow.states(*run).values()) for run in new),
+            DEADLINE,
+            f"the tasks of {new} to end",
+        )
+        for dag, run in new:
+            bed.airflow.call("DELETE", f"/dags/{dag}/dagRuns/{run}")
+        bed.compute.forget()
+        for kind in ("instances/", "disks/", "images/"):
+            for resource in self._made(bed, kind):
+                bed.compute.call("DELETE", resource)
+            gone = partial(self._gone, bed, kind)
+            wait_until(gone, DEADLINE, f"the {kind} of a failed test to be gone")
+
+    def _made(self, bed: Testbed, kind: str) -> set[str]:
+        return {path for path in Slate.of(bed).resources - self.resources if kind in path}
+
+    def _gone(self, bed: Testbed, kind: str) -> bool:
+        return not self._made(bed, kind)
