@@ -20,6 +20,7 @@ printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # no service starts before
 chmod 755 /usr/sbin/policy-rc.d
 echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/install
 apt-get --quiet update
+apt-get --quiet upgrade --with-new-pkgs # as bake.sh does: both shall run the same packages
 apt-get --quiet install --no-install-recommends python3-jinja2
 (cd "$payload/recipe" && bash -Eeuo pipefail install.sh)
 

@@ -34,6 +34,7 @@ COMMIT = Commit(
     author_time=datetime(2026, 11, 23, tzinfo=UTC),
     author="A <a@example.org>",
 )
+POWER_OFF = "systemctl poweroff --force"
 STUBS = {
     "apt-get": 'case "$1" in indextargets) cat "$BAKEHOUSE_ROOT/sources"; esac',
     "apt-cache": 'cat "$BAKEHOUSE_ROOT/madison"',

@@ -11,10 +11,9 @@ import pytest
 
 from bakehouse.history import manifest
 
-from .conftest import NONCE, Machine, rendered_app
+from .conftest import NONCE, POWER_OFF, Machine, rendered_app
 
 INSTALL = 'echo installing\nmkdir -p "$BAKEHOUSE_ROOT/opt/app"\n'
-POWER_OFF = "systemctl poweroff --force"
 
 
 def test_it_installs_says_so_twice_and_powers_off(machine: Machine) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import COMMIT, NONCE, Machine, rendered_app
+from .conftest import COMMIT, NONCE, POWER_OFF, Machine, rendered_app
 
 FILES = {
     "install.sh.j2": "true\n",
@@ -120,6 +120,7 @@ def test_a_smoke_test_that_passes(image: Machine) -> None:
     image.boot()
     assert image.smoke(rendered).returncode == 0
     assert json.loads(image.guest_attributes["smoke"])["result"] == "ok"
+    assert image.calls == ["systemctl start app", POWER_OFF]
 
 
 def test_a_smoke_test_that_breaks_names_its_line(image: Machine) -> None:
@@ -145,4 +146,5 @@ def test_a_boot_that_never_reports_fails_the_smoke_test(image: Machine) -> None:
     (image.root / "proc/uptime").write_text("9999.00 0\n")
     image.become("smoke", greeting="hello")
     image.smoke(rendered_app(FILES))
+    assert image.calls == [POWER_OFF]
     assert "did not report" in json.loads(image.guest_attributes["smoke"])["error"]["message"]

@@ -82,7 +82,8 @@ async def baked(files: dict[str, str] = FILES, refuse: bool = False, **variables
 async def smoked(builder: FakeVm, **metadata: str) -> FakeVm:
     rendered = rendered_app(FILES, smoke={"metadata": metadata})
     vm = FakeVm(dict(builder.boot_disk), smoke_metadata(rendered, NONCE))
-    await boot(vm)
+    with pytest.raises(PoweredOff):
+        await boot(vm)
     return vm
 
 

@@ -236,17 +236,25 @@ class DeleteBuilder(Step):
         plan = self.received(context, "plan_bake", BakePlan)
         mine = of_run(plan.run)
         kept = self._kept(context, plan)
-        names: dict[str, list[str]] = {}
-        for machine in self.compute.instances_everywhere(mine):
-            if labels.is_runs_own(machine) and not (kept and is_builder(machine)):
-                names.setdefault(zone_of(machine), []).append(str(machine["name"]))
-        if names:
-            self._delete_machines(context, names)
+        machines = self._machines(mine, kept)
+        if machines:
+            self._delete_machines(context, machines)
+            machines = self._machines(mine, kept)  # those that are off may be gone by now
+        if machines:
+            self._wait_until_gone(machines)
         for disk in self.compute.disks_everywhere(mine):
             if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
                 self._delete_disk(context, zone_of(disk), str(disk["name"]))
         self.log.info("no machine and no disk of run %s is left%s", plan.run, _but(kept))
         self._let_go(context, plan)
+
+    def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:
+        """Those of the run that have to go, by zone."""
+        names: dict[str, list[str]] = {}
+        for machine in self.compute.instances_everywhere(mine):
+            if labels.is_runs_own(machine) and not (kept and is_builder(machine)):
+                names.setdefault(zone_of(machine), []).append(str(machine["name"]))
+        return names
 
     def _kept(self, context: Context, plan: BakePlan) -> bool:
         return plan.keep_builder and not context["ti"].xcom_pull(task_ids="wait_for_shutdown")
@@ -263,12 +271,14 @@ class DeleteBuilder(Step):
         self.act(context)
 
     def _delete_machines(self, context: Context, names: dict[str, list[str]]) -> None:
-        from bakehouse.cloud.triggers import GoneTrigger
-
         for zone, machines in names.items():
             for name in machines:
                 self.log.info("deleting %s in %s", name, zone)
                 self.compute.delete_instance(zone, name, self.request_id(context, f"delete {name}"))
+
+    def _wait_until_gone(self, names: dict[str, list[str]]) -> NoReturn:
+        from bakehouse.cloud.triggers import GoneTrigger
+
         deadline = datetime.now(UTC) + timedelta(minutes=10)
         trigger = GoneTrigger(
             conn_id=self.gcp_conn_id, machines=names, deadline=deadline.timestamp()

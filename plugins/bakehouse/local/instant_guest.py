@@ -173,7 +173,7 @@ async def finish(guest: Guest, result: str, **more: Any) -> None:
 
 
 async def start(guest: Guest) -> None:
-    """Member or smoke VM: render, report health, and for the smoke VM the checks."""
+    """Member or smoke VM: render, report health; the smoke VM proves itself, and powers off."""
     guest.facts = json.loads(guest.disk[FACTS])
     await guest.hang_at("start")
     ready = float(guest.knob("boot_seconds", "0.2"))
@@ -213,6 +213,7 @@ async def prove(guest: Guest, health: dict[str, Any]) -> None:
     }
     await guest.put("smoke", json.dumps(result))
     guest.say(**result)
+    await guest.vm.power_off()
 
 
 def render(guest: Guest) -> str:

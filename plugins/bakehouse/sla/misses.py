@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 SETTLED = frozenset({"success", "skipped", "removed"})
 LAST_FEW = 3  # tasks left: the run is about to end
-SOON = 1.0  # seconds between two looks then
+SOON = 0.5  # seconds between two looks then
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 
