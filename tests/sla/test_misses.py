@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.sla.misses import find_misses, seconds_to_next_look, task_state
+from bakehouse.sla.misses import SOON, find_misses, seconds_to_next_look, task_state
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 SLAS = {"create_image": 60.0, "smoke_test": 120.0}
@@ -60,7 +60,7 @@ def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
 def test_it_looks_again_soon_when_the_run_is_about_to_end() -> None:
     slas = dict.fromkeys(("a", "b", "c", "d", "e"), 600.0)
     ended: dict[str, str | None] = dict.fromkeys(("a", "b", "c", "d"), "success")
-    assert seconds_to_next_look(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == 1
+    assert seconds_to_next_look(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == SOON
     begun: dict[str, str | None] = {"a": "success"}
     assert seconds_to_next_look(slas, begun, START, at(9), set(), 5) == 5
 
