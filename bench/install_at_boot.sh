@@ -1,7 +1,8 @@
 #!/bin/bash
 # What a team does without images: at every first boot a plain Debian installs the recipe, renders
 # the same templates, starts the same services and reports the same health. Nothing that only an
-# image needs is done: no generalising, no manifest.
+# image needs is done: no generalising, no manifest; and nothing that only a builder may do, whose disk
+# is thrown away when it breaks off (dpkg's force-unsafe-io).
 set -Eeuo pipefail
 trap 'echo "INSTALL FAILED: line $LINENO: $BASH_COMMAND" >/dev/ttyS0' ERR
 library=/usr/lib/bakehouse
@@ -18,7 +19,6 @@ APT::Get::Assume-Yes "true";
 SETTINGS
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # no service starts before its config is there
 chmod 755 /usr/sbin/policy-rc.d
-echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/install
 apt-get --quiet update
 apt-get --quiet upgrade --with-new-pkgs # as bake.sh does: both shall run the same packages
 apt-get --quiet install --no-install-recommends python3-jinja2
