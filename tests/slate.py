@@ -33,7 +33,8 @@ class Slate:
             runs += more
         compute = bed.compute
         own = f"/projects/{compute.project}/"
-        resources = [*compute.instances(), *compute.disks(), *compute.images()]
+        whole = compute.listed("global/machineImages")
+        resources = [*compute.instances(), *compute.disks(), *compute.images(), *whole]
         return Slate(
             frozenset((run["dag_id"], run["dag_run_id"]) for run in runs),
             frozenset(str(one["selfLink"]).split(own, 1)[1] for one in resources),
@@ -56,7 +57,7 @@ class Slate:
         for dag, run in new:
             bed.airflow.call("DELETE", f"/dags/{dag}/dagRuns/{run}")
         bed.compute.forget()
-        for kind in ("instances/", "disks/", "images/"):
+        for kind in ("instances/", "disks/", "images/", "machineImages/"):
             for resource in self._made(bed, kind):
                 bed.compute.call("DELETE", resource)
             gone = partial(self._gone, bed, kind)

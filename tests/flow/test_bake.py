@@ -12,6 +12,13 @@ members: {instances: [shadow-1], zones: [us-central1-a]}
 rollout: follow
 """
 
+WHOLE = """
+base: debian-cloud/debian-12
+vars: {page: whole}
+smoke: {metadata: {greeting: hello}}
+image: {kind: machine_image}
+"""
+
 
 def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
     bed.write("include/fleets/shadow.yaml", FOLLOWER)
@@ -38,3 +45,15 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
         bed.airflow.xcom("roll_out__shadow", followed, "replace_instances.choose_image")["name"]
         == image["name"]
     )
+
+
+def test_11_a_machine_image_is_baked_and_proves_itself(bed: Testbed) -> None:
+    bed.add_web("whole", WHOLE)
+    run = bed.bake("bake__whole", deadline=240)
+    assert run.state == "success", bed.explain(run)
+    name = bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"]
+    image = bed.compute.call("GET", f"global/machineImages/{name}")
+    assert (image["status"], image["labels"]["bakehouse-state"]) == ("READY", "promoted")
+    assert "check passed" in bed.log(run, "smoke_test")
+    assert name not in {one["name"] for one in bed.compute.images()}
+    assert bed.left() == []
