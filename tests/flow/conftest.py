@@ -24,3 +24,8 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     folder = tmp_path_factory.mktemp("flow")
     with testbed(HERE.parents[1], folder, "instant") as bed:
         yield bed
+
+
+@pytest.fixture(autouse=True)
+def _slate(bed: Testbed) -> None:
+    """Also for tests that look at the stack by a fixture of their module."""

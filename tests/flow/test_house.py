@@ -30,6 +30,8 @@ def baked(bed: Testbed) -> Iterator[Run]:
     """A recipe with a fleet of its own, and the run that has baked its first image."""
     bed.write("include/fleets/house.yaml", FLEET)
     bed.add_web("house", RECIPE)
+    bed.airflow.reparse("keep_house")
+    wait_until(lambda: "house" in recipes_of_the_form(bed), 60, "the form to name the recipe")
     run = bed.bake("bake__house", 240)
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run
@@ -92,6 +94,11 @@ def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) ->
     assert rollout.state == "failed"
     lines = bed.airflow.log(rollout.dag_id, rollout.run_id, "replace_instances.choose_image")
     assert f"{first}: it is revoked" in str(lines)
+
+
+def recipes_of_the_form(bed: Testbed) -> list[str]:
+    params = bed.airflow.call("GET", "/dags/keep_house/details")["params"]
+    return list(params["recipe"]["schema"]["enum"])
 
 
 def copy(bed: Testbed, name: str, source: str, **owned: Any) -> None:

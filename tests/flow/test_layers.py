@@ -9,6 +9,8 @@ import pytest
 from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.testbed import Testbed
 
+from .backfill import backfill
+
 pytestmark = pytest.mark.timeout(600)  # two bakes, a skipped one and a night of the past
 
 DEADLINE = 240  # seconds, of a run
@@ -90,12 +92,7 @@ def is_whole(bed: Testbed, run_id: str) -> bool:
 
 def a_night_of_the_past_is_that_night(bed: Testbed) -> None:
     """Its nights are partitions; the copy of the tree has no commit that old, so it ends there."""
-    backfill = {
-        "dag_id": CHILD,
-        "from_date": "2026-11-11T00:00:00Z",
-        "to_date": "2026-11-11T23:00:00Z",
-    }
-    bed.airflow.call("POST", "/backfills", json=backfill)
+    backfill(bed.airflow, CHILD, "2026-11-11", "2026-11-11")
     wait_until(lambda: bool(runs(bed, "backfill")), 120, "the run of a night of the past")
     (past,) = runs(bed, "backfill")
     assert past["logical_date"] is None

@@ -15,7 +15,10 @@ from bakehouse.history.ledger import Event
 from bakehouse.local.airflow_api import Airflow, AirflowError, wait_until
 from bakehouse.local.testbed import Testbed
 
+from .backfill import backfill
+
 DAG = "bake__past"
+DAYS = ("2026-11-11", "2026-11-13")
 RECIPE = "include/recipes/past.yaml"
 TEXT = """base: debian-cloud/debian-12
 scripts: web
@@ -113,7 +116,8 @@ def test_a_bad_value_in_the_form_is_refused_before_there_is_a_run(
 def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
     """Three nights, two at a time: the first two have one commit, but each its own packages."""
     newest = {i["name"] for i in bed.compute.images() if "family" in i}
-    backfill(bed.airflow)
+    nights: dict[str, Any] = {"max_active_runs": 2, "dag_run_conf": {"git_ref": "past"}}
+    backfill(bed.airflow, DAG, *DAYS, **nights)
     runs = finished(bed.airflow, 3)
     assert {run["state"] for run in runs} == {"success"}, runs
     plans = [bed.airflow.xcom(DAG, run["dag_run_id"], "plan_bake") for run in runs]
@@ -133,7 +137,7 @@ def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
         "2026-11-13",
     ]
     bed.compute.forget()
-    backfill(bed.airflow, reprocess_behavior="completed")
+    backfill(bed.airflow, DAG, *DAYS, **nights, reprocess_behavior="completed")
     again = finished(bed.airflow, 3)
     assert {run["state"] for run in again} == {"success"}, again
     assert history(bed) == images, "twice changes nothing"
@@ -141,27 +145,6 @@ def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
     asked = told["requests"] if isinstance(told, dict) else told
     assert not [r["method"] for r in asked if r["method"].endswith(".insert")]
     assert bed.left() == []
-
-
-def backfill(airflow: Airflow, **more: Any) -> None:
-    """Of the nights of the 11th to the 13th, from the branch `past`."""
-    body = {
-        "dag_id": DAG,
-        "from_date": "2026-11-11T00:00:00Z",
-        "to_date": "2026-11-13T23:00:00Z",
-        "max_active_runs": 2,
-        "dag_run_conf": {"git_ref": "past"},
-    }
-    airflow.unpause(DAG)
-    earlier = airflow.call("GET", "/backfills", params={"dag_id": DAG})["backfills"]
-    wait_until(
-        lambda: all(completed(airflow, one["id"]) for one in earlier), 120, "the earlier backfill"
-    )
-    airflow.call("POST", "/backfills", json=body | more)
-
-
-def completed(airflow: Airflow, backfill_id: int) -> bool:
-    return bool(airflow.call("GET", f"/backfills/{backfill_id}")["completed_at"])
 
 
 def finished(airflow: Airflow, count: int) -> list[dict[str, Any]]:

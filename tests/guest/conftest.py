@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -129,8 +130,9 @@ class Machine:
         """A script as the guest agent runs it: a file, as root it thinks."""
         file = self.stubs.parent / "startup-script"
         file.write_text(script)
+        own = Path(sys.executable).parent  # its python3 has Jinja2, as a baked machine's has
         env = {
-            "PATH": f"{self.stubs}:{os.environ['PATH']}",
+            "PATH": f"{self.stubs}:{own}:{os.environ['PATH']}",
             "BAKEHOUSE_ROOT": str(self.root),
             "GCE_METADATA_HOST": self.host,
             "CALLS": str(self.stubs / "calls"),

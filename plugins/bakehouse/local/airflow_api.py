@@ -92,7 +92,7 @@ class Airflow:
             self._log_in()
             answer = self._send(method, f"{api}{path}", **arguments)
         for _ in range(LOCKED_TRIES):
-            if answer.status_code != 503 or "locked" not in answer.text:
+            if not _is_locked(answer):
                 break
             threading.Event().wait(LOCKED_PAUSE)
             answer = self._send(method, f"{api}{path}", **arguments)
@@ -278,6 +278,13 @@ def wait_until(true: Callable[[], bool], deadline: float, what: str, every: floa
         if time.monotonic() > end:
             raise AirflowError(f"waited {deadline:.0f} s in vain for {what}")
         clock.wait(every)
+
+
+def _is_locked(answer: httpx.Response) -> bool:
+    """SQLite has refused, before anything was done; Airflow has two ways to say so."""
+    told = answer.text
+    locked = answer.status_code == 503 and "locked" in told
+    return locked or (answer.status_code == 500 and "Database error" in told)
 
 
 def _line(entry: dict[str, Any] | str) -> Line:
