@@ -3,6 +3,7 @@ where it began."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Slate:
     def restore(self, bed: Testbed) -> None:
         """End and delete the runs that have begun since, then delete what they have made."""
         from bakehouse.local.airflow_api import wait_until
+        from bakehouse.local.gce_api import ComputeError
 
         new = sorted(Slate.of(bed).runs - self.runs)
         for dag, run in new:
@@ -59,7 +61,8 @@ class Slate:
         bed.compute.forget()
         for kind in ("instances/", "disks/", "images/", "machineImages/"):
             for resource in self._made(bed, kind):
-                bed.compute.call("DELETE", resource)
+                with suppress(ComputeError):  # it goes by itself; whether it has gone is seen below
+                    bed.compute.call("DELETE", resource)
             gone = partial(self._gone, bed, kind)
             wait_until(gone, DEADLINE, f"the {kind} of a failed test to be gone")
 
