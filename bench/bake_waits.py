@@ -26,9 +26,10 @@ from bake_real import CannotMeasure
 from waiting import ZONE, nonce_of
 
 from bakehouse.local.gce_api import Compute
+from bakehouse.local.serving import GCE_PROJECT, serving
 
 HERE = Path(__file__).parent
-PROJECT = "bakehouse-local"
+GUEST = HERE / "waiting_guest.py"
 TICK = 5.0  # seconds: the poll_interval of a connection that says nothing
 WARM_UP = 40.0
 WINDOW = 60.0
@@ -55,8 +56,8 @@ class Waits:
 def waits(number: int) -> Waits:
     """Measured over one minute once all wait; of a thousand, a hundred end afterwards."""
     finishing = FINISHING if number == 1000 else 0
-    with TemporaryDirectory(prefix="bench-waits-") as folder, serving(Path(folder)) as url:
-        compute = Compute(url, PROJECT)
+    with TemporaryDirectory(prefix="bench-waits-") as folder, serving(Path(folder), GUEST) as url:
+        compute = Compute(url, GCE_PROJECT)
         make(url, [f"bake-{n}" for n in range(finishing, number)], {})
         now = time.time()
         until = now + 15 + WARM_UP + WINDOW + FINISH_FROM
@@ -77,27 +78,11 @@ def waits(number: int) -> Waits:
     return Waits(reads, memory["mb"], memory["mb_before"], notice)
 
 
-@contextmanager
-def serving(folder: Path) -> Generator[str]:
-    """A localgce of its own."""
-    command = [sys.executable, "-m", "localgce", "serve", "--port", "0", "--machines", "instant"]
-    command += ["--state", str(folder / "state"), "--project", PROJECT]
-    command += ["--guest", str(HERE / "waiting_guest.py")]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().removeprefix("ready ").strip()
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-
-
 def make(url: str, names: list[str], metadata: dict[str, str]) -> None:
     """Builders of these names, some at a time."""
 
     def some(share: list[str]) -> None:
-        compute = Compute(url, PROJECT)
+        compute = Compute(url, GCE_PROJECT)
         for name in share:
             make_one(compute, name, metadata)
         compute.close()
@@ -123,7 +108,7 @@ def make_one(compute: Compute, name: str, metadata: dict[str, str]) -> None:
 @contextmanager
 def triggers(url: str, number: int, deadline: float) -> Generator[subprocess.Popen[str]]:
     """waiting.py, with a connection that says nothing but where."""
-    extra = {"is_anonymous": True, "project": PROJECT, "api_endpoint": url}
+    extra = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
     connection = {"conn_type": "google_cloud_platform", "extra": extra}
     plugins = str(HERE.parent / "plugins")
     environment = {**os.environ, "PYTHONPATH": plugins, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}

@@ -20,8 +20,8 @@ SETTINGS
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # no service starts before its config is there
 chmod 755 /usr/sbin/policy-rc.d
 apt-get --quiet update
-apt-get --quiet upgrade --with-new-pkgs # as bake.sh does: both shall run the same packages
-apt-get --quiet install --no-install-recommends python3-jinja2
+# as bake.sh does: both shall run the same packages
+apt-get --quiet upgrade --with-new-pkgs --no-install-recommends python3-jinja2
 (cd "$payload/recipe" && bash -Eeuo pipefail install.sh)
 
 mkdir -p "$library/templates" /etc/bakehouse
@@ -31,9 +31,9 @@ cp "$payload/guest/render.py" "$library/render.py"
 for name in health gate drain; do
   [[ ! -e $payload/recipe/$name ]] || install -m 755 "$payload/recipe/$name" "$library/$name"
 done
-cp -a "$payload/recipe/templates/." "$library/templates/"
-python3 -c 'import json; print(*json.load(open("/etc/bakehouse/image.json"))["services"], sep="\n")' \
-  >"$library/services"
+[[ ! -d $payload/recipe/templates ]] || cp -a "$payload/recipe/templates/." "$library/templates/"
+python3 -c 'import json
+for unit in json.load(open("/etc/bakehouse/image.json"))["services"]: print(unit)' >"$library/services"
 sed -i 's/^limit=.*/limit=3600/' "$library/boot" # it counts from power on
 chmod 755 "$library/boot"
 "$library/boot"

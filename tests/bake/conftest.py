@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from bakehouse.bake.plan import BakePlan, BaseImage
 from bakehouse.local.gce_api import Compute
+from bakehouse.local.serving import GCE_PROJECT, serving
 from bakehouse.reasons import Reason
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
@@ -75,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
     """A localgce with instant machines, and the connections that lead to it and to a repository."""
     folder = tmp_path_factory.mktemp("bake")
     with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
-        google = {"is_anonymous": True, "project": "bakehouse-local", "api_endpoint": url}
+        google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
         google |= {"poll_interval": 0.2, "reads_per_minute": 60000}
         connections = {
             "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
@@ -86,7 +85,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
         environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
         environment.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.3)
         environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
-        compute = Compute(url, "bakehouse-local")
+        compute = Compute(url, GCE_PROJECT)
         yield compute
         compute.close()
 
@@ -97,21 +96,6 @@ def compute(server: Compute) -> Iterator[Compute]:
     server.forget()
     yield server
     server.forget()
-
-
-@contextmanager
-def serving(folder: Path) -> Generator[str]:
-    command = [sys.executable, "-m", "localgce", "serve", "--port", "0", "--machines", "instant"]
-    command += ["--state", str(folder / "state"), "--project", "bakehouse-local"]
-    command += ["--guest", str(PROJECT / "plugins/bakehouse/local/instant_guest.py")]
-    with (folder / "localgce.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().removeprefix("ready ").strip()
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
 
 
 def repository(folder: Path) -> Path:

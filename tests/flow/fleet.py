@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 
 from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.gce_api import Compute
 from bakehouse.local.processes import marked
 from bakehouse.local.testbed import Testbed
 
@@ -77,7 +76,7 @@ class Members:
 
     def delete(self) -> None:
         """All of them, and every disk there is."""
-        delete_all(self._compute)
+        self._compute.delete_machines()
 
     def facts(self) -> Facts:
         instances = {name: self._compute.call("GET", self._of(name)) for name in self._names}
@@ -179,16 +178,6 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
-
-
-def delete_all(compute: Compute) -> None:
-    """Every instance and every disk: a rollout leaves disks for the next one on purpose."""
-    for instance in compute.instances():
-        compute.call("DELETE", f"{HERE}/instances/{instance['name']}")
-    wait_until(lambda: not compute.instances(), 30, "the fleet to be gone")
-    for disk in compute.disks():
-        compute.call("DELETE", f"{HERE}/disks/{disk['name']}")
-    wait_until(lambda: not compute.disks(), 30, "the disks to be gone")
 
 
 def kill_triggerer(state: Path) -> None:

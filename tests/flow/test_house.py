@@ -35,9 +35,7 @@ def baked(bed: Testbed) -> Iterator[Run]:
     run = bed.bake("bake__house", 240)
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run
-    for instance in bed.compute.instances():
-        bed.compute.call("DELETE", f"zones/{ZONE}/instances/{instance['name']}")
-    wait_until(lambda: not bed.compute.instances(), 30, "the machines to be gone")
+    bed.compute.delete_machines()
 
 
 def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> None:

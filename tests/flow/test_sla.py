@@ -16,7 +16,7 @@ from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.stack import free_port
 from bakehouse.local.testbed import Testbed
 
-from .fleet import delete_all, kill_triggerer
+from .fleet import kill_triggerer
 
 DAG = "bake__late"
 INSTALL_SECONDS = 45
@@ -207,4 +207,4 @@ def test_7_start_finish_halt_and_way_back_of_a_rollout_are_told(
             "[bakehouse] tellers: the rollout has halted",
         ]
     )
-    delete_all(late.compute)
+    late.compute.delete_machines()

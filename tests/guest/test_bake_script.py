@@ -106,8 +106,18 @@ def test_4_apt_itself_says_what_its_sources_are(machine: Machine) -> None:
 
 def test_2_a_bake_takes_the_updates_of_its_base(machine: Machine) -> None:
     """What a night finds an update for must not be the same the night after."""
+    upgrade = "apt-get --quiet upgrade --with-new-pkgs --no-install-recommends"
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
-    assert "apt-get --quiet upgrade --with-new-pkgs" in machine.calls
+    assert f"{upgrade} python3-jinja2" in machine.calls
+
+
+def test_a_layer_has_what_boot_renders_with_already(machine: Machine) -> None:
+    there = machine.root / "usr/lib/python3/dist-packages/jinja2/__init__.py"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    (upgrade,) = (call for call in machine.calls if "upgrade" in call)
+    assert "jinja2" not in upgrade
 
 
 @pytest.mark.parametrize(

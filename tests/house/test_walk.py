@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
-from tests.bake.conftest import serving
 
 from bakehouse.errors import StopEverything, TryAgain
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
 from bakehouse.local.airflow_api import wait_until
 from bakehouse.local.gce_api import Compute
+from bakehouse.local.serving import GCE_PROJECT, serving
 from bakehouse.notify import tell
 from bakehouse.recipe.names import run_label
 from bakehouse.rollout.members import choose
 
 from .walk import CONN, Walk
 
-PROJECT, ZONE = "bakehouse-local", "us-central1-a"
+ZONE = "us-central1-a"
 DAG, ENDED, ALIVE = "bake__web", "scheduled__ended", "manual__alive"
 STATES = {ENDED: "failed", ALIVE: "running"}
 RUNS = count(1)
@@ -35,7 +35,7 @@ CHANGES = (".insert", ".delete", ".patch", ".setLabels", ".deprecate")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Compute]]:
     with serving(tmp_path_factory.mktemp("house")) as url:
-        compute = Compute(url, PROJECT)
+        compute = Compute(url, GCE_PROJECT)
         yield url, compute
         compute.close()
 
@@ -46,7 +46,12 @@ def compute(
 ) -> Iterator[Compute]:
     """The server, empty but for a small image `seed`."""
     url, compute = server
-    google = {"is_anonymous": True, "project": PROJECT, "api_endpoint": url, "poll_interval": 0.1}
+    google = {
+        "is_anonymous": True,
+        "project": GCE_PROJECT,
+        "api_endpoint": url,
+        "poll_interval": 0.1,
+    }
     connection = {"conn_type": "google_cloud_platform", "extra": google}
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{tmp_path}/ledger")
@@ -80,16 +85,12 @@ def include(tmp_path: Path) -> Path:
 
 
 def empty(compute: Compute) -> None:
-    for instance in compute.instances():
-        compute.call("DELETE", f"zones/{ZONE}/instances/{instance['name']}")
-    wait_until(lambda: not compute.instances(), 20, "no instance")
-    for disk in compute.disks():
-        compute.call("DELETE", f"zones/{ZONE}/disks/{disk['name']}")
+    compute.delete_machines()
     for image in compute.images():
         compute.call("DELETE", f"global/images/{image['name']}")
     for template in compute.listed("global/instanceTemplates"):
         compute.call("DELETE", f"global/instanceTemplates/{template['name']}")
-    wait_until(lambda: not compute.disks() and not compute.images(), 20, "nothing")
+    wait_until(lambda: not compute.images(), 20, "no image")
 
 
 def ready(compute: Compute, name: str) -> dict[str, Any]:

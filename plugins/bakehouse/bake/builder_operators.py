@@ -237,11 +237,9 @@ class DeleteBuilder(Step):
         mine = of_run(plan.run)
         kept = self._kept(context, plan)
         machines = self._machines(mine, kept)
-        if machines:
-            self._delete_machines(context, machines)
-            machines = self._machines(mine, kept)  # those that are off may be gone by now
-        if machines:
-            self._wait_until_gone(machines)
+        self._delete_machines(context, machines)
+        if machines and (left := self._machines(mine, kept)):  # one that was off is gone by now
+            self._wait_until_gone(left)
         for disk in self.compute.disks_everywhere(mine):
             if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
                 self._delete_disk(context, zone_of(disk), str(disk["name"]))

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from bakehouse.local.airflow_api import wait_until
+
 Resource = dict[str, Any]
 
 
@@ -57,6 +59,18 @@ class Compute:
 
     def zones(self) -> list[str]:
         return [zone["name"] for zone in self.listed("zones")]
+
+    def delete_machines(self, deadline: float = 30) -> None:
+        """Every instance, then every disk: a rollout leaves some for the next one on purpose."""
+        self._delete("instances", self.instances())
+        wait_until(lambda: not self.instances(), deadline, "the instances to be gone")
+        self._delete("disks", self.disks())
+        wait_until(lambda: not self.disks(), deadline, "the disks to be gone")
+
+    def _delete(self, kind: str, items: list[Resource]) -> None:
+        for item in items:
+            zone = str(item["zone"]).rsplit("/", 1)[1]
+            self.call("DELETE", f"zones/{zone}/{kind}/{item['name']}")
 
     # localgce's own doors
 

@@ -18,11 +18,11 @@ from bakehouse.local.guardian import DONE
 from bakehouse.local.health import Check, Health, look, wait_until_healthy
 from bakehouse.local.layout import Layout, Machines, Record
 from bakehouse.local.processes import MARK
+from bakehouse.local.serving import GCE_PROJECT
 from bakehouse.local.settings import Settings, load_settings
 from bakehouse.local.supervise import TETHER, programs, render
 from bakehouse.local.topology import Topology
 
-GCE_PROJECT = "bakehouse-local"
 START_DEADLINE = 240.0  # seconds; 30 on two idle cores, the first start of all compiles Airflow
 PREFERRED_PORTS = {"airflow": 8080, "gce": 8790}
 

@@ -1,0 +1,1 @@
+apt-get install --no-install-recommends openjdk-17-jre-headless

@@ -1,0 +1,1 @@
+check "Java starts" "dpkg --status openjdk-17-jre-headless" java -version

@@ -1,0 +1,211 @@
+"""3, 5, 7: how real builders and a real candidate end that do not end well.
+
+`install.sh` does what the instance's metadata says under the key `end`, once it is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.shutdown import judge
+from bakehouse.bake.triggers import ShutdownTrigger
+from bakehouse.cloud.facts import Facts
+from bakehouse.local.airflow_api import Run, wait_until
+from bakehouse.local.testbed import Testbed
+from bakehouse.reasons import Reason
+
+RECIPE = """\
+base: debian-cloud/debian-12
+builder: {zones: [us-central1-a, us-central1-b]}
+image: {keep: {failed: 3d}}
+"""
+INSTALL = """\
+attribute=http://169.254.169.254/computeMetadata/v1/instance/attributes/end
+until end=$(curl --silent --fail --header 'Metadata-Flavor: Google' "$attribute"); do
+  sleep 1
+done
+case $end in
+  fail) echo "about to fail"
+    cp /etc/no-such-file /tmp ;;
+  hang) systemctl halt --force --force ;;
+esac
+"""
+FAILS = 'check "the earth is flat" "ask a sailor" false\n'
+SERIAL = {"port": 1}
+BOOTED = 180  # seconds until a builder's script has begun
+ENDED = 600
+
+Resource = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def hung(stack_of_session: Testbed) -> Iterator[Run]:
+    """A run whose builder hangs and has five minutes to live: they pass beside the other tests."""
+    bed = stack_of_session
+    patient = RECIPE.replace("builder: {", "builder: {max_run_minutes: 5, ")
+    add(bed, "hangs", patient + "retries: {wait_for_shutdown: 0}\n")
+    run = begun(bed, "hangs", roll_out=False)
+    tell(bed, builder(bed, run), "hang")
+    yield run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ends(stack_of_session: Testbed, hung: Run) -> str:
+    add(stack_of_session, "ends", RECIPE)
+    return "ends"
+
+
+def test_5_7_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
+    bed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(bed, "ends", keep_builder=True)
+    first = at_work(bed, run)
+    assert silent(bed, run, first, monkeypatch) is Reason.SILENT
+    bed.compute.call("DELETE", path(first))
+
+    second = at_work(bed, run, but=first)
+    assert second["zone"] != first["zone"]
+    tell(bed, second, "fail")
+    run = bed.airflow.wait(run.dag_id, run.run_id, ENDED)
+
+    assert run.state == "failed", bed.explain(run)
+    lost, failed = errors(bed, run, "wait_for_shutdown")
+    assert Reason.VANISHED.text in lost
+    assert "(delete by " in lost
+    told, *tail = failed.splitlines()
+    assert "install.sh line 7: `cp /etc/no-such-file /tmp` exited with 1: " in told
+    assert tail[0] == f"The last 50 lines of {second['name']}:"
+    assert len(tail) == 51
+    assert any(line.endswith("about to fail") for line in tail)
+    assert [name for name in names(bed) if name.startswith("bake-ends")] == [second["name"]]
+    kept = bed.compute.call("GET", path(second))["labels"]
+    assert kept["bakehouse-state"] == "failed"
+    assert datetime.fromtimestamp(int(kept["expires"]), UTC) > datetime.now(UTC)
+    bed.compute.call("DELETE", path(second))
+
+
+def test_7_one_that_somebody_stops_is_not_taken_for_one_that_has_finished(bed: Testbed) -> None:
+    run = begun(bed, "ends", keep_builder=True)
+    machine = at_work(bed, run)
+    bed.compute.call("POST", f"{path(machine)}/stop")
+    run = bed.airflow.wait(run.dag_id, run.run_id, ENDED)
+    assert run.state == "failed", bed.explain(run)
+    (error,) = errors(bed, run, "wait_for_shutdown")
+    assert Reason.STOPPED_BY_SOMEBODY.text in error
+    bed.compute.call("DELETE", path(machine))
+
+
+def test_3_a_candidate_that_fails_its_smoke_test_stays_as_failed(bed: Testbed) -> None:
+    run = begun(bed, "ends")
+    tell(bed, builder(bed, run), "well")
+    run = bed.airflow.wait(run.dag_id, run.run_id, ENDED)
+    assert run.state == "failed", bed.explain(run)
+    (error,) = errors(bed, run, "smoke_test")
+    assert "the earth is flat" in error
+    assert "FAILED  the earth is flat (hint: ask a sailor)" in bed.log(run, "smoke_test")
+    image = bed.compute.image(bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"])
+    assert image["labels"]["bakehouse-state"] == "failed"
+    assert "family" not in image
+    left = datetime.fromtimestamp(int(image["labels"]["expires"]), UTC) - datetime.now(UTC)
+    assert timedelta(days=2) < left < timedelta(days=4)
+    assert not [name for name in names(bed) if "ends" in name]
+
+
+def test_5_one_that_hangs_is_deleted_by_compute_engine_itself(bed: Testbed, hung: Run) -> None:
+    run = bed.airflow.wait(hung.dag_id, hung.run_id, ENDED)
+    assert run.state == "failed", bed.explain(run)
+    (error,) = errors(bed, run, "wait_for_shutdown")
+    assert Reason.RUN_TIME_OVER.text in error
+    assert bed.left() == []
+
+
+def add(bed: Testbed, name: str, recipe: str) -> None:
+    scripts = f"include/startup_scripts/{name}"
+    files = {f"include/recipes/{name}.yaml": recipe, f"{scripts}/install.sh": INSTALL}
+    bed.add_recipe(name, {**files, f"{scripts}/smoke_test.sh": FAILS}, 120)
+
+
+def begun(bed: Testbed, recipe: str, **conf: object) -> Run:
+    """A run whose builder is waited for."""
+    dag_id = f"bake__{recipe}"
+    run_id = bed.airflow.trigger(dag_id, {"force": True, **conf})
+    bed.airflow.wait_for_task(dag_id, run_id, "wait_for_shutdown", ["deferred"], BOOTED)
+    return bed.airflow.run(dag_id, run_id)
+
+
+def builder(bed: Testbed, run: Run) -> Resource:
+    made: dict[str, str] = bed.airflow.xcom(run.dag_id, run.run_id, "create_builder")
+    found: Resource = bed.compute.call("GET", f"zones/{made['zone']}/instances/{made['name']}")
+    return found
+
+
+def at_work(bed: Testbed, run: Run, but: Resource | None = None) -> Resource:
+    """The run's builder, another than that, once its script has begun."""
+    found: list[Resource] = []
+
+    def begins() -> bool:
+        recipe = run.dag_id.removeprefix("bake__")
+        others = [m for m in bed.compute.instances() if m["name"].startswith(f"bake-{recipe}-")]
+        found[:] = [m for m in others if but is None or m["id"] != but["id"]]
+        return bool(found) and '"stage": "boot"' in serial(bed, found[0])
+
+    wait_until(begins, BOOTED, f"a builder of {run.run_id} to be at work")
+    return found[0]
+
+
+def serial(bed: Testbed, machine: Resource) -> str:
+    return str(bed.compute.call("GET", f"{path(machine)}/serialPort", params=SERIAL)["contents"])
+
+
+def tell(bed: Testbed, machine: Resource, end: str) -> None:
+    """`install.sh` on the machine how to end."""
+    metadata = bed.compute.call("GET", path(machine))["metadata"]
+    items = [*metadata["items"], {"key": "end", "value": end}]
+    body = {"fingerprint": metadata["fingerprint"], "items": items}
+    bed.compute.call("POST", f"{path(machine)}/setMetadata", json=body)
+
+
+def silent(
+    bed: Testbed, run: Run, machine: Resource, monkeypatch: pytest.MonkeyPatch
+) -> Reason | None:
+    """The verdict over a machine that is at work, had its deadline passed."""
+    google = {"is_anonymous": True, "project": bed.compute.project}
+    google["api_endpoint"] = bed.stack.record.gce_url
+    connection = {"conn_type": "google_cloud_platform", "extra": google}
+    monkeypatch.setenv("AIRFLOW_CONN_ENDS", json.dumps(connection))
+    where = {"conn_id": "ends", "zone": path(machine).split("/")[1], "name": machine["name"]}
+    trigger = ShutdownTrigger(**where, nonce="of another", deadline=0.0)
+    verdict = judge(Facts.model_validate(asyncio.run(_first(trigger))["facts"]))
+    return verdict.reason if verdict else None
+
+
+async def _first(trigger: ShutdownTrigger) -> dict[str, Any]:
+    events: Any = trigger.run()
+    async with aclosing(events):
+        payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 60)).payload
+        return payload
+
+
+def errors(bed: Testbed, run: Run, task_id: str) -> list[str]:
+    """The exception that ended each try of a task."""
+    task = next(t for t in bed.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)
+    log = partial(bed.airflow.log, run.dag_id, run.run_id, task_id)
+    tries = [log(number) for number in range(1, task.try_number + 1)]
+    details = [[d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries]
+    return [str(detail[-1][0]["exc_value"]) for detail in details]
+
+
+def path(machine: Resource) -> str:
+    return str(machine["selfLink"]).partition("/projects/")[2].partition("/")[2]
+
+
+def names(bed: Testbed) -> list[str]:
+    return [machine["name"] for machine in bed.compute.instances()]
