@@ -87,21 +87,31 @@ class Seen:
     starts: list[Start]
 
 
-@cache
 def seen() -> Seen:
-    """One stack, one bake, then one instance of the image and one that installs at boot."""
+    """Measured once; raises CannotMeasure, each time."""
+    found = _seen()
+    if isinstance(found, CannotMeasure):
+        raise found
+    return found
+
+
+@cache
+def _seen() -> Seen | CannotMeasure:
+    """One stack; of each recipe a bake, then an instance of its image and one that installs."""
     able, words = machines.doctor()
     if not able:
-        raise CannotMeasure(f"no real machines here: {machines.reason(words)}")
+        return CannotMeasure(f"no real machines here: {machines.reason(words)}")
     with TemporaryDirectory(prefix="bench-bake-") as folder, redirect_stdout(sys.stderr):
         machines.make_public_image(print)
         with testbed(PROJECT, Path(folder), "qemu") as bed:
-            bake, tasks = watched_bake(bed)
-            print(json.dumps({"parts": bake.parts(), "ended": tasks}))
-            starts = [started(bed, "web")]
-            bake_jre(bed)
-            starts.append(started(bed, "jre"))
-    return Seen(bake, starts)
+            try:
+                bake, tasks = watched_bake(bed)
+                print(json.dumps({"parts": bake.parts(), "ended": tasks}))
+                starts = [started(bed, "web")]
+                bake_jre(bed)
+                return Seen(bake, [*starts, started(bed, "jre")])
+            except CannotMeasure as error:
+                return error
 
 
 def bake_jre(bed: Testbed) -> None:

@@ -1,6 +1,6 @@
 """3, 5, 7: how real builders and a real candidate end that do not end well.
 
-`install.sh` does what the instance's metadata says under the key `end`, once it is set.
+`install.sh.j2` does what the instance's metadata says under the key `end`, once it is set.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def test_5_one_that_hangs_is_deleted_by_compute_engine_itself(bed: Testbed, hung
 
 def add(bed: Testbed, name: str, recipe: str) -> None:
     scripts = f"include/startup_scripts/{name}"
-    files = {f"include/recipes/{name}.yaml": recipe, f"{scripts}/install.sh": INSTALL}
+    files = {f"include/recipes/{name}.yaml": recipe, f"{scripts}/install.sh.j2": INSTALL}
     bed.add_recipe(name, {**files, f"{scripts}/smoke_test.sh": FAILS}, 120)
 
 
