@@ -1,12 +1,15 @@
 """`make bench-bake`: each figure as one line of JSON, `{"name", "value", "unit", "goal"}` and more.
 
-On real machines (one stack, one bake of `web`, then two instances; bake_real.py):
-- `bake_overhead_ratio`: wall time of the run, from its trigger until Airflow has it ended,
-  over the machines' own time: the builder's from power on to power off, and the smoke machine's
-  from power on until it has said how it went. No rollout. The seconds of each part stand beside it.
+On real machines (one stack; bake_real.py):
+- `bake_overhead_ratio`, of the recipe `web`: wall time of the run, from its trigger until Airflow
+  has it ended, over the machines' own time: the builder's from power on to power off, and the smoke
+  machine's from power on until it has said how it went. No rollout. The seconds of each part stand
+  beside it.
 - `boot_install_over_baked`: an instance that installs the recipe at boot from a plain Debian, over
   one that boots the baked image, each from power on until it says that it is healthy: the same
   files, templates, services and check (install_at_boot.sh). One after the other, same machine type.
+  Of two recipes (`recipe`): `jre`, what a broker stands on, has the goal; `web` has none. It is one
+  small package, and half of its start is what every start costs here, firmware and kernel emulated.
 
 On instant machines, a real Airflow (one stack, two runs):
 - `api_calls_per_bake`: all calls of Compute Engine that a bake without a rollout makes, reads and
@@ -63,7 +66,8 @@ def boot_install_over_baked() -> Iterator[Line]:
     """What an image saves at each start."""
     for start in bake_real.seen().starts:
         parts = {"install_at_boot": round(start.at_boot, 1), "baked": round(start.baked, 1)}
-        yield line("ratio", start.at_boot / start.baked, ">= 5", recipe=start.recipe, seconds=parts)
+        goal = ">= 5" if start.recipe == "jre" else None
+        yield line("ratio", start.at_boot / start.baked, goal, recipe=start.recipe, seconds=parts)
 
 
 def api_calls_per_bake() -> Iterator[Line]:

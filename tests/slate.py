@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bakehouse.local.testbed import Testbed
 
-UNDER_WAY = {"running", "queued"}
+UNDER_WAY = {"running", "queued", "deferred"}
 DEADLINE = 60  # seconds, for what was made to be gone
 
 
@@ -52,9 +52,9 @@ class Slate:
                 path = f"/dags/{dag}/dagRuns/{run}"
                 bed.airflow.call("PATCH", path, json={"state": "failed"})
         wait_until(
-            lambda: not any(UNDER_WAY & set(bed.airflow.states(*run).values()) for run in new),
+            lambda: not any(_under_way(bed, *run) for run in new),
             DEADLINE,
-            f"the tasks of {new} to end",
+            f"the runs {new} and their tasks to end",
         )
         for dag, run in new:
             bed.airflow.call("DELETE", f"/dags/{dag}/dagRuns/{run}")
@@ -71,3 +71,9 @@ class Slate:
 
     def _gone(self, bed: Testbed, kind: str) -> bool:
         return not self._made(bed, kind)
+
+
+def _under_way(bed: Testbed, dag: str, run: str) -> bool:
+    """The teardown, which a run that was ended still does, has the run go on."""
+    states = {bed.airflow.run(dag, run).state, *bed.airflow.states(dag, run).values()}
+    return bool(UNDER_WAY & states)

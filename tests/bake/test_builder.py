@@ -21,7 +21,8 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
         ("2", "bake-web-01234567-2", "us-central1-b"),
         ("3", "bake-web-01234567-3", "us-central1-a"),
         ("w1", "bake-web-01234567-w1", "us-central1-b"),
-        ("w2", "bake-web-01234567-w2", "us-central1-a"),
+        ("w2", "bake-web-01234567-w2", "us-central1-b"),
+        ("w3", "bake-web-01234567-w3", "us-central1-a"),
     ],
 )
 def test_each_attempt_has_a_name_and_goes_to_the_next_zone(
@@ -164,6 +165,9 @@ def test_5_zones_are_tried_in_their_order_within_a_try_and_over_tries(plan: Bake
     three = plan.model_copy(update={"zones": zones})
     assert [builder_at(three, "1", tried).zone for tried in range(3)] == list(zones)
     assert [builder_at(three, attempt).zone for attempt in ("1", "2", "3")] == list(zones)
+    for given in zones:
+        later = [builder_at(three, attempt, given=given).zone for attempt in ("w2", "w3")]
+        assert {given, *later} == set(zones), "whatever zone create_builder came to"
 
 
 def test_a_missing_or_failed_builder_is_not_adopted() -> None:

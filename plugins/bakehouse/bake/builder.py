@@ -23,15 +23,21 @@ class BuilderVm(Frozen):
     created: str = ""  # RFC 3339
 
 
-def builder_at(plan: BakePlan, attempt: str, zones_tried: int = 0) -> BuilderVm:
+def builder_at(
+    plan: BakePlan, attempt: str, zones_tried: int = 0, given: str | None = None
+) -> BuilderVm:
     """The builder of an attempt: `1`, `2` of create_builder, `w1`, `w2` of wait_for_shutdown.
 
     Each attempt goes to the next of the recipe's zones, and within one attempt past those that had
-    nothing left.
+    nothing left. `given` is the zone of create_builder's, which the first `w` comes after: `w2`
+    when `w1` was a wait for that one.
     """
-    index = int(attempt[1:]) if attempt.startswith("w") else int(attempt) - 1
-    index += zones_tried
-    zone = plan.zones[index % len(plan.zones)]
+    if attempt.startswith("w"):
+        index = plan.zones.index(given) if given in plan.zones else 0
+        index += max(int(attempt[1:]) - 1, 1)
+    else:
+        index = int(attempt) - 1
+    zone = plan.zones[(index + zones_tried) % len(plan.zones)]
     return BuilderVm(name=builder_name(plan.recipe, plan.run, attempt), zone=zone)
 
 

@@ -40,9 +40,14 @@ class BuilderStep(SlotStep):
         super().__init__(**kwargs)
         self.zones_tried = 0  # of this try, those that had nothing left
 
-    def ensure_builder(self, context: Context, plan: BakePlan, attempt: str) -> BuilderVm:
-        """The builder of this attempt: the run's others are deleted, it is made if absent."""
-        vm = builder.builder_at(plan, attempt, self.zones_tried)
+    def ensure_builder(
+        self, context: Context, plan: BakePlan, attempt: str, given: str | None = None
+    ) -> BuilderVm:
+        """The builder of this attempt: the run's others are deleted, it is made if absent.
+
+        `given` is the zone of the one that create_builder has made.
+        """
+        vm = builder.builder_at(plan, attempt, self.zones_tried, given)
         self.shows_machine(vm.zone, vm.name)
         found = self.compute.instance(vm.zone, vm.name)
         if found is None:
@@ -164,13 +169,15 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
     def _builder(self, context: Context, plan: BakePlan) -> BuilderVm:
         ti = context["ti"]
         first = ti.try_number - (ti.max_tries - (self.retries or 0)) <= 1
-        given = context["ti"].xcom_pull(task_ids="create_builder")
-        if first and given is not None:
-            vm = BuilderVm.model_validate(given)
-            if builder.adopts(self.compute.instance(vm.zone, vm.name)):
-                return vm
-            self.log.warning("%s is not there any more, making another", vm.name)
-        return self.ensure_builder(context, plan, f"w{ti.try_number}")
+        told = context["ti"].xcom_pull(task_ids="create_builder")
+        given = BuilderVm.model_validate(told) if told else None
+        if first and given:
+            if builder.adopts(self.compute.instance(given.zone, given.name)):
+                return given
+            self.log.warning("%s is not there any more, making another", given.name)
+        return self.ensure_builder(
+            context, plan, f"w{ti.try_number}", given.zone if given else None
+        )
 
     def _give_up(
         self, context: Context, plan: BakePlan, vm: BuilderVm, verdict: Shutdown, facts: Facts

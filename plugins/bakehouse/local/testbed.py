@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakehouse.local.airflow_api import Airflow, Run, wait_until
+from bakehouse.local.airflow_api import Airflow, AirflowError, Run, wait_until
 from bakehouse.local.gce_api import Compute
 from bakehouse.local.layout import Machines
 from bakehouse.local.machines import GUEST
@@ -73,7 +73,10 @@ class Testbed:
         """Have the DAG files read again until the DAG is there."""
         known = [dag for dag in self.airflow.dags() if dag.startswith("bake__")]
         self.airflow.reparse(known[0])
-        wait_until(lambda: dag_id in self.airflow.dags(), deadline, f"{dag_id} to be parsed")
+        try:
+            wait_until(lambda: dag_id in self.airflow.dags(), deadline, f"{dag_id} to be parsed")
+        except AirflowError as error:
+            raise AirflowError("\n".join([str(error), *self.airflow.import_errors()])) from error
 
     def bake(self, dag_id: str, deadline: float, **conf: object) -> Run:
         """Trigger the DAG and wait until its run has ended, well or not."""
