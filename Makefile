@@ -32,7 +32,7 @@ validate: setup  ## check recipes, scripts, fleets and settings: every mistake w
 schema: setup  ## write the JSON schemas of recipes and fleets, which editors complete from
 	@.venv/bin/python -m bakehouse.cli schema
 
-test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, one bake on real machines
+test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, bakes on real machines
 	@scripts/test all
 
 test-distributed:  ## a bake and a rollout on Celery, Redis and PostgreSQL, with processes killed
