@@ -306,6 +306,7 @@ def test_guests_hear_of_changed_metadata(instant: Gce, name: str) -> None:
     instant.do("POST", f"{VMS}/{name}/setMetadata", body)
     path = f"{VMS}/{name}/serialPort"
     instant.until(lambda: "changed red" in instant.get(path)["contents"])
+    assert instant.instance(name)["metadata"]["items"] == items
     instant.do("DELETE", f"{VMS}/{name}")
 
 

@@ -35,6 +35,7 @@ def test_data_disks_keep_what_was_written(instant: Gce, name: str) -> None:
     instant.do("POST", VMS, body)
     path = f"{VMS}/{name}/serialPort"
     instant.until(lambda: "/topic: one" in instant.get(path)["contents"])
+    assert instant.instance(name)["disks"][1]["deviceName"] == "data"
     instant.do("DELETE", f"{VMS}/{name}")
 
 

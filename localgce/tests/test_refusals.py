@@ -129,6 +129,7 @@ def test_a_disk_has_one_writer_or_many_readers(instant: Gce, name: str) -> None:
     for each in ("1", "2"):
         instant.do("DELETE", f"{VMS}/{name}-{each}")
     instant.fails(400, "required", "POST", f"{DISKS}/{name}-d/resize", {})
+    assert not instant.get(f"{DISKS}/{name}-d").get("users"), "nobody has it any more"
     instant.do("DELETE", f"{DISKS}/{name}-d")
 
 
@@ -209,6 +210,7 @@ def test_a_family_view_of_any_zone_is_a_source(instant: Gce, name: str) -> None:
 @pytest.mark.parametrize("rules", [{}, {"allowed": [{}], "denied": [{}]}])
 def test_a_firewall_allows_or_denies(instant: Gce, name: str, rules: dict[str, Any]) -> None:
     instant.fails(400, "invalid", "POST", "global/firewalls", {"name": name, **rules})
+    assert name not in {made["name"] for made in instant.items("global/firewalls")}
 
 
 def test_quotas_hold_for_starts_and_growth_too(make_server: Callable[..., Server]) -> None:

@@ -131,6 +131,7 @@ def test_addresses_that_make_no_sense_are_refused(instant: Gce, name: str) -> No
     instant.fails(400, "invalid", "POST", ADDRESSES, {"name": name, "address": "8.8.8.8"})
     nic = {"accessConfigs": [{"natIP": "8.8.8.8"}]}
     instant.fails(400, "invalid", "POST", VMS, instance(name, networkInterfaces=[nic]))
+    assert name not in {made["name"] for path in (ADDRESSES, VMS) for made in instant.items(path)}
 
 
 @pytest.mark.parametrize("action", ["STOP", "DELETE"])
@@ -170,6 +171,7 @@ def test_a_guest_that_does_not_listen_has_its_grace(
 def test_an_end_needs_an_action(instant: Gce, name: str) -> None:
     end = {"maxRunDuration": {"seconds": "3600"}}
     instant.fails(400, "required", "POST", VMS, instance(name, scheduling=end))
+    assert name not in {made["name"] for made in instant.items(VMS)}
 
 
 def test_a_maintenance_is_announced(make_server: Callable[..., Server]) -> None:

@@ -61,12 +61,14 @@ async def test_12_a_verdict_goes_before_every_log_that_waits() -> None:
 
 
 async def test_who_gives_up_waiting_costs_no_moment() -> None:
-    budget = ReadBudget(per_minute=600, burst=0, clock=asyncio.get_running_loop().time)
+    clock = asyncio.get_running_loop().time
+    budget, began = ReadBudget(per_minute=600, burst=0, clock=clock), clock()
     gone = [asyncio.create_task(budget.turn()) for _ in range(100)]
     await asyncio.sleep(0)
     for task in gone:
         task.cancel()
     await asyncio.wait_for(budget.turn(), timeout=2)
+    assert clock() - began < 2, "a hundred turns would be ten seconds"
 
 
 async def test_12_list_calls_count_against_the_budget_of_their_project() -> None:

@@ -64,7 +64,7 @@ def test_5_7_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
 ) -> None:
     run = begun(bed, "ends", keep_builder=True)
     first = at_work(bed, run)
-    assert silent(bed, run, first, monkeypatch) is Reason.SILENT
+    assert silent(bed, first, monkeypatch) is Reason.SILENT
     bed.compute.call("DELETE", path(first))
 
     second = at_work(bed, run, but=first)
@@ -159,9 +159,7 @@ def tell(bed: Testbed, machine: Resource, end: str) -> None:
     bed.compute.call("POST", f"{path(machine)}/setMetadata", json=body)
 
 
-def silent(
-    bed: Testbed, run: Run, machine: Resource, monkeypatch: pytest.MonkeyPatch
-) -> Reason | None:
+def silent(bed: Testbed, machine: Resource, monkeypatch: pytest.MonkeyPatch) -> Reason | None:
     """The verdict over a machine that is at work, had its deadline passed."""
     google = {"is_anonymous": True, "project": bed.compute.project}
     google["api_endpoint"] = bed.stack.record.gce_url
