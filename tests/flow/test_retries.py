@@ -56,14 +56,6 @@ def ended(bed: Testbed, run: Run) -> Run:
     return bed.airflow.wait(run.dag_id, run.run_id, 240)
 
 
-def error_of(bed: Testbed, run: Run, task_id: str) -> str:
-    """The exception of a task's last try, as its log has it."""
-    lines = bed.airflow.log(run.dag_id, run.run_id, task_id)
-    details = [line.fields["error_detail"] for line in lines if "error_detail" in line.fields]
-    assert details, "the log has the exception"
-    return str(details[-1][0]["exc_value"])
-
-
 def again(bed: Testbed, run: Run, *task_ids: str, downstream: bool = False) -> Run:
     cleared = bed.airflow.clear(run.dag_id, run.run_id, task_ids, downstream=downstream)
     assert set(task_ids) <= set(cleared)
@@ -121,7 +113,7 @@ def test_a_failing_install_is_told_in_the_task_log_and_leaves_nothing(bed: Testb
     log = bed.log(run, "wait_for_shutdown")
     assert "install.sh line" in log
     assert "E: Unable to locate package nginks" in log
-    error = error_of(bed, run, "wait_for_shutdown")
+    (error,) = bed.errors(run, "wait_for_shutdown")
     assert "lines of bake-loaf-" in error, "the machine's last lines stand in the error itself"
     assert "guest says: stage install" in error
     states = bed.airflow.states(run.dag_id, run.run_id)

@@ -9,7 +9,6 @@ import asyncio
 import json
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -73,7 +72,7 @@ def test_5_7_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
     run = bed.airflow.wait(run.dag_id, run.run_id, ENDED)
 
     assert run.state == "failed", bed.explain(run)
-    lost, failed = errors(bed, run, "wait_for_shutdown")
+    lost, failed = bed.errors(run, "wait_for_shutdown")
     assert Reason.VANISHED.text in lost
     assert "(delete by " in lost
     told, last, tail = failed.partition(f"\nThe last 50 lines of {second['name']}:\n")
@@ -95,7 +94,7 @@ def test_7_one_that_somebody_stops_is_not_taken_for_one_that_has_finished(bed: T
     bed.compute.call("POST", f"{path(machine)}/stop")
     run = bed.airflow.wait(run.dag_id, run.run_id, ENDED)
     assert run.state == "failed", bed.explain(run)
-    (error,) = errors(bed, run, "wait_for_shutdown")
+    (error,) = bed.errors(run, "wait_for_shutdown")
     assert Reason.STOPPED_BY_SOMEBODY.text in error
     bed.compute.call("DELETE", path(machine))
 
@@ -105,10 +104,10 @@ def test_3_5_one_that_hangs_is_deleted_by_compute_engine_and_the_next_candidate_
 ) -> None:
     run = bed.airflow.wait(hung.dag_id, hung.run_id, ENDED)
     assert run.state == "failed", bed.explain(run)
-    (over,) = errors(bed, run, "wait_for_shutdown")
+    (over,) = bed.errors(run, "wait_for_shutdown")
     assert Reason.RUN_TIME_OVER.text in over
 
-    (failed,) = errors(bed, run, "smoke_test")
+    (failed,) = bed.errors(run, "smoke_test")
     assert "the earth is flat" in failed
     assert "FAILED  the earth is flat (hint: ask a sailor)" in bed.log(run, "smoke_test")
     image = bed.compute.image(bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"])
@@ -176,15 +175,6 @@ async def _first(trigger: ShutdownTrigger) -> dict[str, Any]:
     async with aclosing(events):
         payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 60)).payload
         return payload
-
-
-def errors(bed: Testbed, run: Run, task_id: str) -> list[str]:
-    """The exceptions that ended tries of a task."""
-    task = next(t for t in bed.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)
-    log = partial(bed.airflow.log, run.dag_id, run.run_id, task_id)
-    tries = [log(number) for number in range(1, task.try_number + 1)]
-    told = [[d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries]
-    return [str(details[-1][0]["exc_value"]) for details in told if details]
 
 
 def path(machine: Resource) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakehouse.local.airflow_api import Airflow, AirflowError, Run, wait_until
+from bakehouse.local.airflow_api import Airflow, AirflowError, Line, Run, wait_until
 from bakehouse.local.gce_api import Compute
 from bakehouse.local.layout import Machines
 from bakehouse.local.machines import GUEST
@@ -94,12 +94,20 @@ class Testbed:
 
     def log(self, run: Run, task_id: str) -> str:
         """The text of all tries of a task."""
+        return "\n".join(line.text for lines in self._tries(run, task_id) for line in lines)
+
+    def errors(self, run: Run, task_id: str) -> list[str]:
+        """The exceptions that ended tries of a task, as their logs have them."""
+        tries = self._tries(run, task_id)
+        told = [[d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries]
+        return [str(details[-1][0]["exc_value"]) for details in told if details]
+
+    def _tries(self, run: Run, task_id: str) -> list[list[Line]]:
         task = next(t for t in self.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)
-        return "\n".join(
-            line.text
+        return [
+            self.airflow.log(run.dag_id, run.run_id, task_id, number)
             for number in range(1, task.try_number + 1)
-            for line in self.airflow.log(run.dag_id, run.run_id, task_id, number)
-        )
+        ]
 
 
 @contextmanager
