@@ -17,8 +17,9 @@ DEADLINE = 60  # seconds, for what was made to be gone
 
 @dataclass(frozen=True)
 class Slate:
-    """What stands in Airflow and in Compute Engine."""
+    """What stands in the project, in Airflow and in Compute Engine."""
 
+    head: str
     runs: frozenset[tuple[str, str]]
     resources: frozenset[str]  # paths below the project
 
@@ -37,14 +38,17 @@ class Slate:
         whole = compute.listed("global/machineImages")
         resources = [*compute.instances(), *compute.disks(), *compute.images(), *whole]
         return Slate(
+            bed.head,
             frozenset((run["dag_id"], run["dag_run_id"]) for run in runs),
             frozenset(str(one["selfLink"]).split(own, 1)[1] for one in resources),
         )
 
     def restore(self, bed: Testbed) -> None:
-        """End and delete the runs that have begun since, then delete what they have made."""
+        """End and delete the runs that have begun since, then delete what they have made, and take
+        back what was committed."""
         from bakehouse.local.airflow_api import wait_until
         from bakehouse.local.gce_api import ComputeError
+        from bakehouse.local.testbed import git
 
         new = sorted(Slate.of(bed).runs - self.runs)
         for dag, run in new:
@@ -58,6 +62,7 @@ class Slate:
         )
         for dag, run in new:
             bed.airflow.call("DELETE", f"/dags/{dag}/dagRuns/{run}")
+        git(bed.project, "reset", "--quiet", "--hard", self.head)
         bed.compute.forget()
         for kind in ("instances/", "disks/", "images/", "machineImages/"):
             for resource in self._made(bed, kind):

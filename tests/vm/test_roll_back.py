@@ -23,10 +23,10 @@ def spoil(bed: Testbed) -> str:
 def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: Testbed) -> None:
     good = bed.bake(DAG, deadline=1800, git_ref=bed.head, roll_out=False)
     assert good.state == "success", bed.explain(good)
-    old = bed.compute.newest_of("web")
+    old = bed.compute.newest_of("web")  # of an earlier commit where that one's would be the same
     demo_fleet.create(bed.compute, old["name"], "qemu")
     before = demo_fleet.look(bed.compute, real=True)
-    assert {seen.page["git_sha"] for seen in before.values()} == {bed.head}
+    assert {seen.page["git_sha"] for seen in before.values()} == {old["labels"]["git-sha"]}
 
     sha = spoil(bed)
     run = bed.bake(DAG, deadline=2400, git_ref=sha)
