@@ -52,6 +52,9 @@ def test_1_every_mistake_of_every_file_at_once(include: Path) -> None:
     (sloppy / "templates").mkdir(parents=True)
     (sloppy / "install.sh.j2").write_text("true\necho {{ recipe.name }}\n")
     (sloppy / "templates" / "a.j2").write_text("{{ oops\n")
+    typo = include / "startup_scripts" / "typo"
+    typo.mkdir()
+    (typo / "install.sh.j2").write_text("echo {{ vars.page }}\n")  # its recipe is wrong as well
     found = [m for broken in everything_wrong(include) for m in broken.mistakes]
     assert [(m.file.removeprefix("include/"), m.line, m.where) for m in found] == [
         ("recipes/a.yaml", 1, "base.recipe"),
@@ -63,6 +66,7 @@ def test_1_every_mistake_of_every_file_at_once(include: Path) -> None:
         ("recipes/bare.yaml", 2, "scripts"),
         ("startup_scripts/sloppy/install.sh.j2", 2, "{{ recipe.name }}"),
         ("startup_scripts/sloppy/templates/a.j2", 1, ""),
+        ("startup_scripts/typo/install.sh.j2", 1, "{{ vars.page }}"),
         ("startup_scripts/web/install.sh.j2", 17, "the script"),
         ("fleets/far.yaml", 1, "recipe"),
     ]

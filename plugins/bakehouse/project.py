@@ -51,13 +51,16 @@ def read_project(include: Path) -> Project:
 
 
 def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
-    """What is wrong in the scripts of these recipes, one Mistakes for each file."""
+    """What is wrong in the scripts, one Mistakes for each file; rendered are those of `recipes`.
+
+    The other folders may be of recipes that are wrong themselves: what can be told of them, is.
+    """
     from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
     from bakehouse.recipe.templates import script_environment
 
     texts = _texts(include / SCRIPTS)
     environment = script_environment(texts, f"include/{SCRIPTS}")
-    found = wrong_in({recipe.scripts for recipe in recipes}, texts)
+    found = wrong_in(texts)
     told = {mistake.file for mistake in found}
     for recipe in recipes:
         install = f"{recipe.scripts}/{INSTALL}"

@@ -81,6 +81,28 @@ def test_all_mistakes_at_once_and_nothing_written(guest: Guest) -> None:
     assert not guest.root.exists()
 
 
+def test_every_undefined_name_of_a_file_at_once(guest: Guest) -> None:
+    guest.template(
+        "etc/a:b.conf.j2",
+        "{{ one }} {{ two.three['four'] }}\n{% for x in five %}{{ x }}{% endfor %}\n"
+        "{% if six %}{% endif %}{{ seven == 1 }}\n{{ eight + 1 }}{{ nine | length }}\n"
+        "{{ [ten, eleven] | tojson }}{{ vars.twelve }}{{ vars.page }}{{ one is defined }}\n",
+    )
+    done = guest.render()
+    assert done.returncode == 1
+    told = [line.split(":", 2) for line in done.stderr.splitlines()]
+    assert {file for file, *_ in told} == {"etc/a"}
+    names = {(rest.split(":")[0], rest.split("'")[-2]) for *_, rest in told}
+    assert names == {
+        *(("1", name) for name in ("one", "two")),
+        *(("2", name) for name in ("five",)),
+        *(("3", name) for name in ("six", "seven")),
+        *(("4", name) for name in ("eight", "nine")),
+        *(("5", name) for name in ("ten", "eleven", "twelve")),
+    }
+    assert not guest.root.exists()
+
+
 def test_an_error_in_an_included_template_names_that_one(guest: Guest) -> None:
     guest.template("main.conf.j2", "{% include 'part.conf.j2' %}")
     guest.template("part.conf.j2", "\n\n{{ nothing }}")

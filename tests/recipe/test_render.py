@@ -202,6 +202,22 @@ def test_a_render_mistake_names_file_and_line(files: dict[str, str], message: st
         made(files)
 
 
+def test_every_undefined_name_is_told_at_once() -> None:
+    script = (
+        "{{ vars.pge | sh }}\n{% for x in many %}{{ x | sh }}{% endfor %}\n"
+        "{{ (vars.a + 1) | sh }}\n{% if some == 1 %}{% endif %}{{ vars.page | sh }}\n"
+    )
+    with pytest.raises(RenderError) as wrong:
+        made({"app/install.sh.j2": script})
+    file = "include/startup_scripts/app/install.sh.j2"
+    assert str(wrong.value).splitlines() == [
+        f"{file}:1: 'dict object' has no attribute 'pge'",
+        f"{file}:2: 'many' is undefined",
+        f"{file}:3: 'dict object' has no attribute 'a'",
+        f"{file}:4: 'some' is undefined",
+    ]
+
+
 def test_bashs_own_braces_are_left_alone() -> None:
     script = 'a=(1 2)\necho "${#a[@]}" "${a[*]%2}" "${b:-{}}"\n'
     assert made({"app/install.sh.j2": script}).files["recipe/install.sh"].data == script.encode()

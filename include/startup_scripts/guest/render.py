@@ -13,12 +13,21 @@ import json
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import (
+    ChainableUndefined,
+    Environment,
+    FunctionLoader,
+    StrictUndefined,
+    TemplateError,
+    Undefined,
+)
 
 SUFFIX = ".j2"
+WRONG = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 MARKUP = (".html.j2", ".htm.j2", ".xml.j2", ".svg.j2")
 
 
@@ -28,6 +37,17 @@ class Entry(NamedTuple):
     path: str
     mode: int
     data: bytes
+
+
+class Fault(NamedTuple):
+    """`etc/app.conf.j2:3: 'port' is undefined`"""
+
+    file: str
+    line: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.problem}"
 
 
 def context(
@@ -60,17 +80,59 @@ def render(entries: list[Entry], names: dict[str, Any]) -> tuple[list[Entry], li
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _not_json}
-    done, wrong = [], []
+    done: list[Entry] = []
+    wrong: list[str] = []
     for entry in entries:
         try:
             done.append(_one(environment, entry, names))
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            wrong.append(explain(error, entry.path, set(sources)))
+        except WRONG as error:
+            faults = {where(error, entry.path, sources), *undefined(environment, entry, names)}
+            wrong += map(str, sorted(faults))
     return done, wrong
 
 
-def _not_json(value: object) -> None:
-    """What tojson cannot say: an undefined name raises, as text, with its name."""
+def undefined(environment: Environment, entry: Entry, names: dict[str, Any]) -> list[Fault]:
+    """Every undefined name of a file, not only the first: rendered again, it goes on."""
+    faults: list[Fault] = []
+    going_on = environment.overlay(undefined=noting(faults))
+    with suppress(*WRONG):  # told by the strict one, or a consequence of what was noted
+        _one(going_on, entry, names)
+    return faults
+
+
+def noting(faults: list[Fault]) -> type[Undefined]:
+    """An undefined name that notes where it is used, and goes on as itself or as nothing.
+
+    bakehouse/recipe/templates.py has its twin, for the scripts that Airflow renders.
+    """
+
+    def note(self: Undefined, *_arguments: object) -> Undefined:
+        frame = sys._getframe(1)
+        while "__jinja_template__" not in frame.f_globals and frame.f_back:
+            frame = frame.f_back
+        if template := frame.f_globals.get("__jinja_template__"):
+            line = template.get_corresponding_lineno(frame.f_lineno)
+            faults.append(Fault(frame.f_code.co_filename, line, self._undefined_message))
+        return self
+
+    def nothing(value: object) -> Any:
+        def method(self: Undefined, *_arguments: object) -> object:
+            note(self)
+            return value
+
+        return method
+
+    failing = Undefined._fail_with_undefined_error
+    operators = {name: note for name, method in vars(Undefined).items() if method is failing}
+    values = {"__str__": "", "__len__": 0, "__bool__": False, "__eq__": False, "__ne__": True}
+    ends = {name: nothing(value) for name, value in {**values, "__iter__": iter(())}.items()}
+    return type("Noting", (ChainableUndefined,), {**operators, **ends})
+
+
+def _not_json(value: object) -> str:
+    """What tojson cannot say: an undefined name as a text raises, and names itself."""
+    if isinstance(value, Undefined):
+        return str(value)
     raise TypeError(f"{value} is not JSON")
 
 
@@ -81,16 +143,16 @@ def _one(environment: Environment, entry: Entry, names: dict[str, Any]) -> Entry
     return Entry(entry.path[: -len(SUFFIX)], entry.mode, text.encode("utf-8"))
 
 
-def explain(error: Exception, path: str, known: Any) -> str:
-    """`etc/app.conf.j2:3: 'port' is undefined`; the line is the template's own."""
-    where, line = path, getattr(error, "lineno", None) or 0
-    where = getattr(error, "filename", None) or where
+def where(error: Exception, path: str, known: Any) -> Fault:
+    """The line is the template's own, and the file the one that it includes."""
+    file = getattr(error, "filename", None) or path
+    line = getattr(error, "lineno", None) or 0
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename in known:
-            where, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
-    return f"{where}:{line}: {getattr(error, 'message', None) or error}"
+    return Fault(file, line, str(getattr(error, "message", None) or error))
 
 
 def read_tree(folder: Path) -> list[Entry]:

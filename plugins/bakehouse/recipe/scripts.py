@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from jinja2 import Environment, TemplateError
+from jinja2 import Environment
 
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.source import SCRIPTS, Commit
-from bakehouse.recipe.templates import bad_templates, where
+from bakehouse.recipe.templates import Faults, bad_templates, render_script
 
 INSTALL = "install.sh.j2"
 COMMIT = Commit(
@@ -23,9 +23,9 @@ COMMIT = Commit(
 )
 
 
-def wrong_in(folders: Collection[str], texts: Mapping[str, str]) -> list[Mistake]:
-    """Of these folders of scripts: values without quotes, templates that are none."""
-    own = {path: text for path, text in texts.items() if path.partition("/")[0] in folders}
+def wrong_in(texts: Mapping[str, str]) -> list[Mistake]:
+    """Values without quotes, templates that are none, in the scripts of all recipes (by path)."""
+    own = {path: text for path, text in texts.items() if "/" in path}
     return [*unquoted_of(own, SCRIPTS), *bad_templates(own, SCRIPTS)]
 
 
@@ -33,9 +33,9 @@ def wrong_with(recipe: Recipe, environment: Environment) -> Iterator[Mistake]:
     """What goes wrong when install.sh.j2 is rendered with the recipe's own vars."""
     name = f"{recipe.scripts}/{INSTALL}"
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": COMMIT.sha, "commit": COMMIT}
+    remedy = f"Mend it, or name it in the vars of {recipe.name}.yaml"
     try:
-        environment.get_template(name).render(names)
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        file, line, problem = where(error, f"{SCRIPTS}/{name}")
-        remedy = f"Mend it, or name it in the vars of {recipe.name}.yaml"
-        yield Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)
+        render_script(environment, name, names)
+    except Faults as wrong:
+        for file, line, problem in wrong.faults:
+            yield Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)

@@ -6,18 +6,49 @@ Comments are `<# … #>`, since `{#` is bash's own in `${#array[@]}`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import (
+    ChainableUndefined,
+    Environment,
+    FunctionLoader,
+    StrictUndefined,
+    TemplateError,
+    Undefined,
+)
 
 from bakehouse.recipe.mistakes import Mistake
 
 TEMPLATES = "templates/"
 
 
+WRONG = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+class Fault(NamedTuple):
+    """What is wrong in a template, and where."""
+
+    file: str
+    line: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.problem}"
+
+
 class RenderError(ValueError):
     """A script or template that cannot be rendered; the message names file and line."""
+
+
+class Faults(RenderError):
+    """All that is wrong in a script, in the order of its lines."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(map(str, self.faults)))
 
 
 def sh(value: object) -> str:
@@ -49,12 +80,45 @@ def script_environment(sources: Mapping[str, str], folder: str) -> Environment:
 
 
 def render_script(environment: Environment, name: str, names: Mapping[str, Any]) -> str:
-    """Raises RenderError with the file and line of the template that is wrong."""
+    """Raises Faults with every name that is undefined, or what else ends the rendering."""
     try:
         return environment.get_template(name).render(names)
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        file, line, problem = where(error, name)
-        raise RenderError(f"{file}:{line}: {problem}") from error
+    except WRONG as error:
+        raise Faults([where(error, name), *_undefined(environment, name, names)]) from error
+
+
+def _undefined(environment: Environment, name: str, names: Mapping[str, Any]) -> list[Fault]:
+    """A strict rendering ends at the first undefined name; this one goes on as far as it can."""
+    faults = list[Fault]()
+    with suppress(*WRONG):  # told by the strict one, or a consequence of what was noted
+        environment.overlay(undefined=_noting(faults)).get_template(name).render(names)
+    return faults
+
+
+def _noting(faults: list[Fault]) -> type[Undefined]:
+    """An undefined name that notes where it is used, and goes on as itself or as nothing."""
+
+    def note(self: Undefined, *_arguments: object) -> Undefined:
+        frame = sys._getframe(1)
+        while "__jinja_template__" not in frame.f_globals and frame.f_back:
+            frame = frame.f_back
+        if template := frame.f_globals.get("__jinja_template__"):
+            line = template.get_corresponding_lineno(frame.f_lineno)
+            faults.append(Fault(frame.f_code.co_filename, line, self._undefined_message))
+        return self
+
+    def nothing(value: object) -> Callable[..., object]:
+        def method(self: Undefined, *_arguments: object) -> object:
+            note(self)
+            return value
+
+        return method
+
+    failing = Undefined._fail_with_undefined_error
+    operators = {name: note for name, method in vars(Undefined).items() if method is failing}
+    values = {"__str__": "", "__len__": 0, "__bool__": False, "__eq__": False, "__ne__": True}
+    ends = {name: nothing(value) for name, value in {**values, "__iter__": iter(())}.items()}
+    return type("Noting", (ChainableUndefined,), {**operators, **ends})
 
 
 def bad_templates(texts: Mapping[str, str], folder: str) -> list[Mistake]:
@@ -66,12 +130,12 @@ def bad_templates(texts: Mapping[str, str], folder: str) -> list[Mistake]:
             try:
                 plain.parse(text, name, f"{folder}/{name}")
             except TemplateError as error:
-                file, line, problem = where(error, f"{folder}/{name}")
-                wrong.append(Mistake(file, line, "", "", problem, "Mend it"))
+                fault = where(error, f"{folder}/{name}")
+                wrong.append(Mistake(fault.file, fault.line, "", "", fault.problem, "Mend it"))
     return wrong
 
 
-def where(error: Exception, name: str) -> tuple[str, int, str]:
+def where(error: Exception, name: str) -> Fault:
     """File and line of the template that is wrong, and what is."""
     file = getattr(error, "filename", None) or name
     line = getattr(error, "lineno", None) or 0
@@ -82,4 +146,4 @@ def where(error: Exception, name: str) -> tuple[str, int, str]:
             if not code_file.endswith(".py"):
                 file, line = code_file, trace.tb_lineno
         trace = trace.tb_next
-    return file, line, str(getattr(error, "message", None) or error)
+    return Fault(file, line, str(getattr(error, "message", None) or error).rstrip("."))
