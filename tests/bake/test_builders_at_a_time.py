@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -21,10 +22,12 @@ BAKES, LIMIT = 20, 3
 
 
 @pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No slot is held by a run of another test."""
     ask = AsyncMock(side_effect=lambda _, run_id: STATES.get(run_id, "running"))
     monkeypatch.setattr(comms, "dag_run_state", ask)
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_BUILDERS", str(LIMIT))
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{tmp_path}/ledger")
 
 
 def bake(run: Walk) -> None:

@@ -70,8 +70,9 @@ def test_11_what_is_made_of_it_has_nothing_of_the_builder_and_outlives_its_run(
     assert mine["labels"]["bakehouse-role"] == "builder", "they travel with a machine image"
     assert not is_runs_own(mine)
     run.tear_down()
-    left = [vm["name"] for vm in compute.instances() if vm["name"] != "mine-1"]
-    assert left == []
+    label = run.handed["plan_bake"]["run"]
+    found = [vm for vm in compute.instances() if vm.get("labels", {}).get("bakehouse-run") == label]
+    assert [vm["name"] for vm in found] == ["mine-1"]
     assert compute.call("GET", f"zones/{ZONE}/instances/mine-1")["name"] == "mine-1"
     compute.call("DELETE", f"zones/{ZONE}/instances/mine-1")
 

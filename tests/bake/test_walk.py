@@ -13,7 +13,7 @@ import pytest
 
 from bakehouse.bake.record import ledger_base
 from bakehouse.cloud.errors import Next
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.errors import StockOut, StopEverything, TryAgain
 from bakehouse.local.gce_api import Compute
 
 from .walk import Walk
@@ -274,12 +274,21 @@ def test_an_image_that_somebody_revoked_is_not_promoted_again(compute: Compute) 
     run.tear_down()
 
 
-def test_a_smoke_machine_that_is_lost_is_tried_again(compute: Compute) -> None:
+def test_5_a_smoke_machine_that_no_zone_has_room_for_is_tried_again(compute: Compute) -> None:
+    run = walk()
+    run.through("label_image")
+    compute.fault(kind="operation", method=DECLINED, code="STOCKOUT", times=3)
+    with pytest.raises(StockOut):
+        run.try_("smoke_test")
+    assert run.try_("smoke_test")["reason"] == "smoke_passed"
+    run.tear_down()
+    assert nothing_is_left(compute, run)
+
+
+def test_5_a_smoke_machine_goes_to_the_next_zone_within_the_same_try(compute: Compute) -> None:
     run = walk()
     run.through("label_image")
     compute.fault(kind="operation", method=DECLINED, code="STOCKOUT")
-    with pytest.raises(TryAgain):
-        run.try_("smoke_test")
     assert run.try_("smoke_test")["reason"] == "smoke_passed"
     run.tear_down()
     assert nothing_is_left(compute, run)

@@ -86,7 +86,7 @@ def test_kill_9_of_owner_and_supervisor_at_once_leaves_nothing(start: Start, sta
     owner.kill()
     owner.wait()
     wait_until(lambda: nothing_runs(state) and not guardians(state), 30, "all to end")
-    assert not supervisor.is_running()
+    assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
 
 
 def test_what_a_killed_guardian_and_owner_left_is_cleaned_at_the_next_start(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,7 +20,7 @@ from bakehouse.bake.snapshot import archive_url
 from bakehouse.cloud.facts import Facts
 from bakehouse.cloud.links import MachineLink, SerialLink
 from bakehouse.cloud.owner import of_run, zone_of
-from bakehouse.errors import Elsewhere, StockOut, StopEverything, TryAgain
+from bakehouse.errors import Elsewhere, StopEverything, TryAgain
 from bakehouse.lease import builders
 from bakehouse.step import Step, clock
 
@@ -34,11 +34,6 @@ class BuilderStep(SlotStep):
     """A step that may have to make a builder."""
 
     operator_extra_links = (MachineLink(), SerialLink())
-    keeps = (*SlotStep.keeps, "zones_tried")
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.zones_tried = 0  # of this try, those that had nothing left
 
     def ensure_builder(
         self, context: Context, plan: BakePlan, attempt: str, given: str | None = None
@@ -60,19 +55,6 @@ class BuilderStep(SlotStep):
         created = str(found["creationTimestamp"])
         self.log.info("builder %s (id %s) is %s", vm.name, found["id"], found["status"])
         return vm.model_copy(update={"id": str(found["id"]), "created": created})
-
-    def _unless_blocked(self, context: Context, work: Callable[[], Any]) -> Any:
-        """In the next zone, within the same try, when one has nothing left."""
-        try:
-            return super()._unless_blocked(context, work)
-        except StockOut as gone:
-            plan = self.received(context, "plan_bake", BakePlan)
-            self.zones_tried += 1
-            self.turn += 1  # the old requestId would be answered with the old failure
-            if self.zones_tried >= len(plan.zones):
-                raise
-            self.log.warning("%s; trying the next zone", gone)
-            return self._unless_blocked(context, lambda: self.act(context))
 
     def _insert(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         body = self._insert_body(plan, vm)

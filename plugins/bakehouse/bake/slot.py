@@ -1,13 +1,14 @@
-"""A step that runs a machine: only with one of the project's slots, waiting deferred for it."""
+"""A step that runs a machine: with one of the project's slots, in the first zone that has room."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bakehouse.bake.git_step import GitStep
 from bakehouse.bake.plan import BakePlan
-from bakehouse.errors import StopEverything
+from bakehouse.errors import StockOut, StopEverything
 from bakehouse.lease import builders
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 class SlotStep(GitStep):
     """`take_slot` before a machine is made; whoever deletes the run's machines lets go of it."""
+
+    keeps = (*GitStep.keeps, "zones_tried")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.zones_tried = 0  # of this try, those that had nothing left
 
     def take_slot(self, context: Context, plan: BakePlan) -> None:
         """Return with the slot, or defer until there is one and `act` again."""
@@ -47,3 +54,16 @@ class SlotStep(GitStep):
                 f" {event['why']}; raise the Variable {builders.VARIABLE}, or spread the schedules"
             )
         return self.act(context)
+
+    def _unless_blocked(self, context: Context, work: Callable[[], Any]) -> Any:
+        """In the next zone, within the same try, when one has nothing left."""
+        try:
+            return super()._unless_blocked(context, work)
+        except StockOut as gone:
+            plan = self.received(context, "plan_bake", BakePlan)
+            self.zones_tried += 1
+            self.turn += 1  # the old requestId would be answered with the old failure
+            if self.zones_tried >= len(plan.zones):
+                raise
+            self.log.warning("%s; trying the next zone", gone)
+            return self._unless_blocked(context, lambda: self.act(context))

@@ -17,9 +17,9 @@ from bakehouse.recipe.names import smoke_name
 AFTER_THE_DEADLINE = timedelta(minutes=10)
 
 
-def smoke_vm(plan: BakePlan, attempt: int) -> BuilderVm:
-    """The smoke machine of a try; each try goes to the next zone."""
-    zone = plan.zones[(attempt - 1) % len(plan.zones)]
+def smoke_vm(plan: BakePlan, attempt: int, zones_tried: int) -> BuilderVm:
+    """The smoke machine of a try, which goes to the next zone, past those that had nothing left."""
+    zone = plan.zones[(attempt - 1 + zones_tried) % len(plan.zones)]
     return BuilderVm(name=smoke_name(plan.recipe, plan.run, attempt), zone=zone)
 
 

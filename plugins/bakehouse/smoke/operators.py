@@ -38,7 +38,7 @@ class SmokeTest(SlotStep):
         plan = self.received(context, "plan_bake", BakePlan)
         candidate = self.received(context, "label_image", Candidate)
         rendered = self.rendered(plan)
-        vm = machine.smoke_vm(plan, context["ti"].try_number)
+        vm = machine.smoke_vm(plan, context["ti"].try_number, self.zones_tried)
         nonce = labels.nonce(plan, vm.name)
         self.shows_machine(vm.zone, vm.name)
         self.shows_image(candidate.name, kind=plan.kind)
@@ -93,8 +93,9 @@ class SmokeTest(SlotStep):
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
         for other in self.compute.instances_everywhere(mine):
-            if other["name"] != vm.name:
-                self._delete(context, BuilderVm(name=str(other["name"]), zone=zone_of(other)))
+            found = BuilderVm(name=str(other["name"]), zone=zone_of(other))
+            if found != vm:
+                self._delete(context, found)
 
     def _delete(self, context: Context, vm: BuilderVm) -> None:
         """Asked for here; delete_builder makes sure."""
