@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,13 +56,14 @@ async def guest(service: Service, tmp_path: Path) -> AsyncIterator[httpx.AsyncCl
     found = service.store.get("instances", "demo", f"zones/{ZONE}", "vm")
     assert found is not None
     await service.metadata_server.open(found.id)
-    path = tmp_path / "machines" / found.id / "metadata.sock"
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    folder = os.open(tmp_path / "machines" / found.id, os.O_PATH)  # its name may be too long
+    transport = httpx.AsyncHTTPTransport(uds=f"/proc/self/fd/{folder}/metadata.sock")
     headers = {"Metadata-Flavor": "Google"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://metadata", headers=headers
     ) as client:
         yield client
+    os.close(folder)
 
 
 async def test_the_flavour_header_goes_both_ways(guest: httpx.AsyncClient) -> None:
