@@ -17,22 +17,13 @@ from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
 from bakehouse.bake.operators import PlanBake, ResolveCommit
 from bakehouse.promote.operators import PromoteImage
+from bakehouse.recipe.tasks import TASK_IDS, TaskId
 from bakehouse.smoke.operators import SmokeTest
 
 RETRIES = 2
 PATIENCE = 30  # seconds for one trigger
 STATES: dict[str, str] = {}  # of the runs that have ended
-CHAIN = [
-    "resolve_commit",
-    "plan_bake",
-    "need_bake",
-    "create_builder",
-    "wait_for_shutdown",
-    "create_image",
-    "label_image",
-    "smoke_test",
-    "promote_image",
-]
+CHAIN = TASK_IDS[: TASK_IDS.index("promote_image") + 1]
 
 
 def steps(recipe: str) -> dict[str, BaseOperator]:
@@ -93,7 +84,7 @@ class Walk:
         self.handed[task_id] = value
         return value
 
-    def through(self, last: str, first: str = "resolve_commit") -> Any:
+    def through(self, last: TaskId, first: TaskId = "resolve_commit") -> Any:
         """The first try of each step from `first` to `last`."""
         value = None
         for task_id in CHAIN[CHAIN.index(first) : CHAIN.index(last) + 1]:

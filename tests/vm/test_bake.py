@@ -9,6 +9,7 @@ from typing import Any
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
+from bakehouse.cloud.owner import zone_of
 from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import read
 from bakehouse.local.airflow_api import Run
@@ -16,13 +17,16 @@ from bakehouse.local.testbed import Testbed
 
 
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
+    bed.compute.fault(kind="operation", method="compute.instances.insert", code="STOCKOUT")
     run_id = bed.airflow.trigger("bake__web", {"git_ref": bed.head, "spot": "yes"})
     first = the_first_builder_is_preempted_5(bed, run_id)
     run = bed.airflow.wait("bake__web", run_id, deadline=1800)
 
     assert run.state == "success", bed.explain(run)
+    assert zone_of(first) == "us-central1-b"
+    assert "trying the next zone" in bed.log(run, "create_builder")
     built = bed.airflow.xcom("bake__web", run_id, "wait_for_shutdown")["builder"]
-    assert built["zone"] != first["zone"].rsplit("/", 1)[-1], "another one, elsewhere"
+    assert built["zone"] != zone_of(first), "another one, elsewhere"
     assert "the spot machine was preempted" in bed.log(run, "wait_for_shutdown")
 
     image = bed.compute.newest_of("web")
