@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 class SlotStep(GitStep):
-    """`take_slot` before a machine is made; whoever deletes the run's machines lets go of it."""
+    """`take_slot` before a machine is made; whoever deletes the run's machines lets go of it.
+
+    A zone that has nothing left is passed by within the try: `zones_tried` counts them for `act`.
+    """
 
     keeps = (*GitStep.keeps, "zones_tried")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.zones_tried = 0  # of this try, those that had nothing left
+        self.zones_tried = 0
 
     def take_slot(self, context: Context, plan: BakePlan) -> None:
         """Return with the slot, or defer until there is one and `act` again."""
@@ -56,7 +59,7 @@ class SlotStep(GitStep):
         return self.act(context)
 
     def _unless_blocked(self, context: Context, work: Callable[[], Any]) -> Any:
-        """In the next zone, within the same try, when one has nothing left."""
+        """Act again, in the next zone, when one has nothing left."""
         try:
             return super()._unless_blocked(context, work)
         except StockOut as gone:

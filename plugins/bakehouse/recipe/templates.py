@@ -23,8 +23,6 @@ from jinja2 import (
 from bakehouse.recipe.mistakes import Mistake
 
 TEMPLATES = "templates/"
-
-
 WRONG = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
