@@ -12,16 +12,16 @@ setup:  ## make .venv, install what packages.txt names
 	@scripts/setup
 
 demo: setup  ## bake the recipe web on real machines, check it, leave nothing running (MACHINES=instant: without QEMU)
-	@.venv/bin/python -m bakehouse.cli demo $(if $(MACHINES),--machines $(MACHINES))
+	@.venv/bin/python -m devstack.cli demo $(if $(MACHINES),--machines $(MACHINES))
 
 up: setup  ## the same stack, to stay: Airflow on this machine, its address is printed
-	@.venv/bin/python -m bakehouse.cli up $(if $(MACHINES),--machines $(MACHINES))
+	@.venv/bin/python -m devstack.cli up $(if $(MACHINES),--machines $(MACHINES))
 
 down: setup  ## stop what `make up` started
-	@.venv/bin/python -m bakehouse.cli down
+	@.venv/bin/python -m devstack.cli down
 
 status: setup  ## what of it runs
-	@.venv/bin/python -m bakehouse.cli status
+	@.venv/bin/python -m devstack.cli status
 
 doctor: setup  ## what this machine can do, and what is missing
 	@.venv/bin/python -m bakehouse.cli doctor

@@ -46,7 +46,7 @@ import bake_real
 import bake_waits
 from bake_real import CannotMeasure
 
-from bakehouse.local.testbed import Testbed, testbed
+from devstack.testbed import Testbed, testbed
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUN_DEADLINE = 300.0  # seconds

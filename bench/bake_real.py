@@ -15,10 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bakehouse.local import machines
-from bakehouse.local.airflow_api import Run, wait_until
-from bakehouse.local.gce_api import Compute, ComputeError
-from bakehouse.local.testbed import Testbed, testbed
+from devstack import machines
+from devstack.airflow_api import Run, wait_until
+from devstack.gce_api import Compute, ComputeError
+from devstack.testbed import Testbed, testbed
 
 PROJECT = Path(__file__).resolve().parent.parent
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")

@@ -25,8 +25,8 @@ from typing import Any
 from bake_real import CannotMeasure
 from waiting import ZONE, nonce_of
 
-from bakehouse.local.gce_api import Compute
-from bakehouse.local.serving import GCE_PROJECT, serving
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
 
 HERE = Path(__file__).parent
 GUEST = HERE / "waiting_guest.py"

@@ -32,7 +32,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bakehouse.local.testbed import testbed
+from devstack.testbed import testbed
 
 PROJECT = Path(__file__).resolve().parent.parent
 PARSE = Path(__file__).parent / "parse.py"

@@ -7,13 +7,13 @@ from pathlib import Path
 from airflow.sdk import chain
 
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
-from bakehouse.bake.dag import dag_of, step
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
-from bakehouse.bake.operators import PlanBake, ResolveCommit
-from bakehouse.project import read_project
+from bakehouse.bake.plan_operators import PlanBake, ResolveCommit
+from bakehouse.config.project import read_project
+from bakehouse.dag_factory.bake import dag_of, step
+from bakehouse.dag_factory.rollout import with_bake
 from bakehouse.promote.operators import PromoteImage, PublishImage
-from bakehouse.rollout.group import with_bake
 from bakehouse.sla.operators import watch_slas
 from bakehouse.smoke.operators import SmokeTest
 

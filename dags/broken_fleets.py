@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.project import read_project
+from bakehouse.config.project import read_project
 from bakehouse.recipe.mistakes import told
 
 broken = read_project(Path(__file__).parent.parent / "include").broken_fleets

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.project import read_project, recipes_wrong
+from bakehouse.config.project import read_project, recipes_wrong
 from bakehouse.recipe.mistakes import told
 
 include = Path(__file__).parent.parent / "include"

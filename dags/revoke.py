@@ -6,9 +6,14 @@ from pathlib import Path
 
 from airflow.sdk import chain
 
-from bakehouse.house.dag import revoke_dag
-from bakehouse.house.tasks import channels, step
-from bakehouse.promote.revoke_operators import FindImage, MarkDescendants, NameMembers, RevokeImage
+from bakehouse.dag_factory.housekeeping import revoke_dag
+from bakehouse.dag_factory.housekeeping_tasks import channels, step
+from bakehouse.housekeeping.revoke_operators import (
+    FindImage,
+    MarkDescendants,
+    NameMembers,
+    RevokeImage,
+)
 from bakehouse.sla.operators import watch_slas
 
 # Ours to choose, yours to change. A revocation itself is told to the recipe's and fleets' own.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.project import read_project
-from bakehouse.rollout.group import roll_out_dag
+from bakehouse.config.project import read_project
+from bakehouse.dag_factory.rollout import roll_out_dag
 
 # A broken fleet has no DAG; dags/broken_fleets.py shows what is wrong with it.
 for fleet in read_project(Path(__file__).parent.parent / "include").fleets:

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
-from bakehouse.local import demo_fleet
-from bakehouse.local.testbed import Testbed, testbed
+from devstack import demo_fleet
+from devstack.testbed import Testbed, testbed
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).parent / "images"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 from bakehouse import preload
-from bakehouse.bake.timetable import Nightly, NightlyOrParent
-from bakehouse.cloud.links import LINKS
+from bakehouse.operators.links import LINKS
+from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 
 
 class BakehousePlugin(AirflowPlugin):

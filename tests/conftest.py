@@ -10,7 +10,7 @@ from hypothesis import settings
 from tests.slate import Slate
 
 if TYPE_CHECKING:
-    from bakehouse.local.testbed import Testbed
+    from devstack.testbed import Testbed
 
 # How long one example takes says more of the machine than of the code; pytest's own limit stands.
 settings.register_profile("bakehouse", deadline=None)

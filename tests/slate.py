@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bakehouse.local.testbed import Testbed
+    from devstack.testbed import Testbed
 
 UNDER_WAY = {"running", "queued", "deferred"}
 DEADLINE = 60  # seconds, for what was made to be gone
@@ -46,9 +46,9 @@ class Slate:
     def restore(self, bed: Testbed) -> None:
         """End and delete the runs that have begun since, then delete what they have made, and take
         back what was committed."""
-        from bakehouse.local.airflow_api import wait_until
-        from bakehouse.local.gce_api import ComputeError
-        from bakehouse.local.testbed import git
+        from devstack.airflow_api import wait_until
+        from devstack.gce_api import ComputeError
+        from devstack.testbed import git
 
         new = sorted(Slate.of(bed).runs - self.runs)
         for dag, run in new:

@@ -1,4 +1,4 @@
-"""Pins what `bakehouse.comms` uses of Airflow's task-execution interface, which is not public."""
+"""Pins what `supervisor_comms` uses of Airflow's task-execution interface, which is not public."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from bakehouse import comms
+from bakehouse.triggers import supervisor_comms as comms
 
 
 class Supervisor:

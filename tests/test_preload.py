@@ -11,7 +11,7 @@ sys.argv = ["airflow", *{arguments}]
 from bakehouse import preload
 preload.on_starting(component=None)
 import threading
-known = ("googleapiclient", "bakehouse.bake.operators", "bakehouse.rollout.group")
+known = ("googleapiclient", "bakehouse.bake.plan_operators", "bakehouse.dag_factory.rollout")
 print(*(name in sys.modules for name in known), threading.active_count())
 """
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from bakehouse.project import everything_wrong, read_project
+from bakehouse.config.project import everything_wrong, read_project
+from bakehouse.config.schema import SCHEMAS, schema_of, text_of, with_tables
 from bakehouse.recipe.mistakes import told
-from bakehouse.schema import SCHEMAS, schema_of, text_of, with_tables
 
 PROJECT = Path(__file__).resolve().parents[1]
 BASE = "base: debian-cloud/debian-12\n"

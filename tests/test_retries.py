@@ -11,9 +11,15 @@ from airflow.sdk import RetryDecision
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from bakehouse.cloud.errors import of_operation, of_status
-from bakehouse.errors import Elsewhere, NotNow, StockOut, StopEverything, TryAgain
+from bakehouse.core.errors import (
+    Blocked,
+    PermanentError,
+    TransientError,
+    ZoneExhausted,
+    ZoneUnavailable,
+)
+from bakehouse.operators.retries import BACK_OFF, ByError, Kind
 from bakehouse.recipe.tasks import KIND, TASK_IDS
-from bakehouse.retries import BACK_OFF, ByError, Kind
 
 
 def context(run: str = "r", task: str = "t") -> Any:
@@ -34,22 +40,22 @@ def seconds(error: BaseException, *args: Any, **kwargs: Any) -> float:
 
 
 def test_what_no_try_can_heal_fails_at_once() -> None:
-    assert decision(StopEverything("x")).action is RetryAction.FAIL
+    assert decision(PermanentError("x")).action is RetryAction.FAIL
 
 
 def test_what_another_zone_may_have_is_asked_for_soon() -> None:
-    assert seconds(StockOut("x"), kind=Kind.MACHINE) <= 5
-    assert seconds(Elsewhere("x"), kind=Kind.MACHINE) <= 5
-    assert seconds(Elsewhere("x"), tries=8, most=3, kind=Kind.MACHINE) > 60, "not for ever"
+    assert seconds(ZoneExhausted("x"), kind=Kind.MACHINE) <= 5
+    assert seconds(ZoneUnavailable("x"), kind=Kind.MACHINE) <= 5
+    assert seconds(ZoneUnavailable("x"), tries=8, most=3, kind=Kind.MACHINE) > 60, "not for ever"
 
 
 def test_what_is_blocked_waits_as_long_as_it_was_told() -> None:
-    assert 300 <= seconds(NotNow("quota", wait=300)) <= 400
+    assert 300 <= seconds(Blocked("quota", wait=300)) <= 400
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_anything_else_backs_off_by_the_kind_of_task(kind: Kind) -> None:
-    delays = [seconds(TryAgain("x"), tries, 20, kind) for tries in range(18, 31)]
+    delays = [seconds(TransientError("x"), tries, 20, kind) for tries in range(18, 31)]
     first, longest = BACK_OFF[kind].first, BACK_OFF[kind].longest
     assert first.total_seconds() * 2 / 3 - 1 <= delays[0] <= first.total_seconds()
     assert max(delays) <= longest.total_seconds()
@@ -61,13 +67,15 @@ def test_an_error_that_nobody_foresaw_is_tried_again() -> None:
 
 
 def test_after_a_clear_the_back_off_begins_anew() -> None:
-    assert seconds(TryAgain("x"), tries=5, most=7) <= 10, "the fifth try, the first of its round"
+    assert seconds(TransientError("x"), tries=5, most=7) <= 10, (
+        "the fifth try, the first of its round"
+    )
 
 
 def test_two_hundred_that_failed_together_do_not_come_back_together() -> None:
-    delays = {seconds(TryAgain("x"), run=f"run-{number}") for number in range(200)}
+    delays = {seconds(TransientError("x"), run=f"run-{number}") for number in range(200)}
     assert len(delays) > 20
-    assert seconds(TryAgain("x")) == seconds(TryAgain("x"))
+    assert seconds(TransientError("x")) == seconds(TransientError("x"))
 
 
 def test_every_task_has_a_kind_and_the_policy_survives_airflow() -> None:
@@ -79,16 +87,16 @@ def test_every_task_has_a_kind_and_the_policy_survives_airflow() -> None:
 @pytest.mark.parametrize(
     ("status", "reason", "error"),
     [
-        (400, "invalid", StopEverything),
-        (401, "authError", StopEverything),
-        (403, "forbidden", StopEverything),
-        (403, "quotaExceeded", NotNow),
-        (403, "rateLimitExceeded", NotNow),
-        (429, "", NotNow),
-        (404, "notFound", StopEverything),
-        (412, "conditionNotMet", TryAgain),
-        (500, "backendError", TryAgain),
-        (503, "", TryAgain),
+        (400, "invalid", PermanentError),
+        (401, "authError", PermanentError),
+        (403, "forbidden", PermanentError),
+        (403, "quotaExceeded", Blocked),
+        (403, "rateLimitExceeded", Blocked),
+        (429, "", Blocked),
+        (404, "notFound", PermanentError),
+        (412, "conditionNotMet", TransientError),
+        (500, "backendError", TransientError),
+        (503, "", TransientError),
     ],
 )
 def test_http_answers_by_what_they_mean(status: int, reason: str, error: type[Exception]) -> None:
@@ -99,7 +107,7 @@ def test_http_answers_by_what_they_mean(status: int, reason: str, error: type[Ex
 def test_a_stock_out_is_one(code: str) -> None:
     answer = of_operation({"error": {"errors": [{"code": code, "message": "m"}]}})
     assert answer is not None
-    assert type(answer.error("doing")) is StockOut
+    assert type(answer.error("doing")) is ZoneExhausted
 
 
 def test_a_quota_waits_longer_than_a_rate() -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from bakehouse.bake.plan import BakePlan, BaseImage
-from bakehouse.local.gce_api import Compute
-from bakehouse.local.serving import GCE_PROJECT, serving
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.source import Commit
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
 
 PROJECT = Path(__file__).resolve().parents[2]
 KNOBS = (

@@ -13,15 +13,15 @@ from unittest.mock import AsyncMock
 import pytest
 from airflow.sdk.api.datamodels._generated import DagRunType
 
-from bakehouse import comms
-from bakehouse.bake.form import Asked
-from bakehouse.bake.record import ledger_base
-from bakehouse.bake.snapshot import snapshot_of
-from bakehouse.errors import StopEverything
+from bakehouse.bake.package_snapshot import snapshot_of
+from bakehouse.core.errors import PermanentError
+from bakehouse.dag_factory.bake_form import BakeParams
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
-from bakehouse.local.gce_api import Compute
+from bakehouse.history.recording import ledger_base
 from bakehouse.recipe.model import Recipe
+from bakehouse.triggers import supervisor_comms as comms
+from devstack.gce_api import Compute
 
 from .walk import CHAIN, STATES, Walk
 
@@ -176,14 +176,14 @@ def test_whose_packages(
     recipe: Recipe, asks: str | None, form: str | None, past: bool, expected: str | None
 ) -> None:
     wanted = recipe.model_copy(update={"snapshot": asks})
-    answers = Asked.model_validate({"snapshot_date": form})
+    answers = BakeParams.model_validate({"snapshot_date": form})
     now = datetime(2026, 11, 23, 3, 17, tzinfo=UTC)
     assert snapshot_of(wanted, answers, now, history=past) == expected
 
 
 def test_packages_of_tomorrow_are_refused(recipe: Recipe) -> None:
-    answers = Asked.model_validate({"snapshot_date": "2026-11-24"})
-    with pytest.raises(StopEverything, match="later than this run"):
+    answers = BakeParams.model_validate({"snapshot_date": "2026-11-24"})
+    with pytest.raises(PermanentError, match="later than this run"):
         snapshot_of(recipe, answers, datetime(2026, 11, 23, 3, tzinfo=UTC), history=False)
 
 

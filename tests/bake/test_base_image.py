@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.bake.base_image import newest_then, of_recipe
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
 
 THEN = datetime(2026, 11, 15, 3, tzinfo=UTC)
 

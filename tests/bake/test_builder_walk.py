@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bakehouse.cloud.errors import Next
-from bakehouse.errors import Elsewhere, StockOut, StopEverything, TryAgain
-from bakehouse.local.gce_api import Compute
+from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted, ZoneUnavailable
+from devstack.gce_api import Compute
 
 from .test_walk import DECLINED, events, image_of, machines, nothing_is_left
 from .walk import Walk
@@ -46,7 +46,7 @@ def test_3_each_check_is_told_with_its_hint_and_ready_is_measured(
 ) -> None:
     run = walk(vars={"instant_fail_check": "the page is served"})
     run.through("label_image")
-    with pytest.raises(StopEverything, match=r"failed: the page is served\n"):
+    with pytest.raises(PermanentError, match=r"failed: the page is served\n"):
         run.try_("smoke_test")
     told = capsys.readouterr().out
     assert "check passed  the templates render" in told
@@ -92,7 +92,7 @@ def test_5_when_no_zone_has_any_the_next_try_begins_elsewhere(compute: Compute) 
     compute.fault(kind="operation", method=DECLINED, code="STOCKOUT", times=3)
     run = walk("bun")
     run.through("need_bake")
-    with pytest.raises(StockOut):
+    with pytest.raises(ZoneExhausted):
         run.try_("create_builder")
     assert run.try_("create_builder")["zone"] == "us-central1-b"
     run.tear_down()
@@ -102,12 +102,12 @@ def test_5_when_no_zone_has_any_the_next_try_begins_elsewhere(compute: Compute) 
 def test_5_a_quota_is_waited_for_until_a_deadline(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.step.BLOCKED_AT_MOST", timedelta(0))
+    monkeypatch.setattr("bakehouse.operators.base.BLOCKED_AT_MOST", timedelta(0))
     monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Next.NOT_NOW, 0.1)})
     compute.fault(kind="operation", method=DECLINED, code="QUOTA_EXCEEDED", times=1000)
     run = walk()
     run.through("need_bake")
-    with pytest.raises(TryAgain, match="blocked for"):
+    with pytest.raises(TransientError, match="blocked for"):
         run.try_("create_builder")
     run.tear_down()
     assert nothing_is_left(compute, run)
@@ -121,7 +121,7 @@ def test_5_a_preempted_spot_machine_is_no_failure_and_is_tried_elsewhere(
     first = run.handed["create_builder"]
     rule = {"kind": "preempt", "instance": first["name"]}
     threading.Timer(1.5, compute.fault, kwargs=rule).start()
-    with pytest.raises(Elsewhere, match="the spot machine was preempted"):
+    with pytest.raises(ZoneUnavailable, match="the spot machine was preempted"):
         run.try_("wait_for_shutdown")
     run.params["vars"] = {}
     run.through("need_bake")
@@ -134,7 +134,7 @@ def test_5_a_preempted_spot_machine_is_no_failure_and_is_tried_elsewhere(
 def test_5_a_failed_builder_is_kept_as_the_recipe_says_and_no_longer(compute: Compute) -> None:
     run = walk("bun", vars={"instant_fail_install": "E: broken"}, keep_builder=True)
     run.through("create_builder")
-    with pytest.raises(StopEverything, match="E: broken"):
+    with pytest.raises(PermanentError, match="E: broken"):
         run.try_("wait_for_shutdown")
     run.tear_down()
     kept = instance(compute, run)
@@ -152,7 +152,7 @@ def test_6_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
     lines = {"instant_install_lines": "80", "instant_fail_install": "E: no such package"}
     run = walk(vars=lines)
     run.through("create_builder")
-    with pytest.raises(StopEverything) as failure:
+    with pytest.raises(PermanentError) as failure:
         run.try_("wait_for_shutdown")
     first, heading, *tail = str(failure.value).split("\n")
     assert first == "the install script failed: install.sh line 1 exited with 1: E: no such package"

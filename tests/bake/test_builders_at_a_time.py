@@ -10,10 +10,10 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from bakehouse import comms
-from bakehouse.errors import StopEverything
-from bakehouse.local.gce_api import Compute
+from bakehouse.core.errors import PermanentError
 from bakehouse.recipe.names import run_label
+from bakehouse.triggers import supervisor_comms as comms
+from devstack.gce_api import Compute
 
 from . import walk as walking
 from .walk import STATES, Walk
@@ -71,7 +71,7 @@ def test_a_run_that_gets_no_turn_ends_and_says_for_whom(compute: Compute) -> Non
     late = Walk("loaf", "manual__late", force=True)
     late.through("need_bake")
     late.handed["plan_bake"]["wait_for_slot"] = timedelta(seconds=1)
-    with pytest.raises(StopEverything, match=r"no turn within .*manual__holds_0.*bakehouse_build"):
+    with pytest.raises(PermanentError, match=r"no turn within .*manual__holds_0.*bakehouse_build"):
         late.try_("create_builder")
     late.tear_down()
     STATES[holders[0].run_id] = "failed"  # before its teardown: taken all the same
@@ -100,7 +100,7 @@ def test_a_kept_builder_stands_after_the_teardown_with_an_expiry(compute: Comput
         vars={"instant_fail_install": "E: no such package"},
     )
     run.through("create_builder")
-    with pytest.raises(StopEverything, match="no such package"):
+    with pytest.raises(PermanentError, match="no such package"):
         run.try_("wait_for_shutdown")
     run.handed.pop("wait_for_shutdown", None)
     run.tear_down()

@@ -26,7 +26,7 @@ def image(state: str = "candidate", *, status: str = "READY", disk: str = "5") -
         (None, None, Do.GIVE_UP),
         (image(), DISK, Do.ADOPT),
         (image(), None, Do.ADOPT),
-        (image("failed"), None, Do.ADOPT),  # the smoke test will judge it again
+        (image("failed"), None, Do.ADOPT),  # the smoke test will classify_shutdown it again
         (image("failed"), DISK, Do.REPLACE),
         (image(disk="4"), DISK, Do.REPLACE),
         (image("promoted", disk="4"), DISK, Do.ADOPT),

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bakehouse.errors import StopEverything
-from bakehouse.local.gce_api import Compute
+from bakehouse.core.errors import PermanentError
+from devstack.gce_api import Compute
 
 from .walk import CHAIN, Walk
 
@@ -78,7 +78,7 @@ def test_a_run_that_failed_is_finished_from_where_it_stopped(compute: Compute) -
     run = Walk("loaf", f"manual__clear_{next(SERIAL)}", force=True)
     run.through("need_bake")
     compute.fault(kind="http", method="compute.instances.insert", status=403, reason="forbidden")
-    with pytest.raises(StopEverything, match="forbidden"):
+    with pytest.raises(PermanentError, match="forbidden"):
         run.try_("create_builder")
     run.tear_down()
     clear(run, *CHAIN[CHAIN.index("create_builder") :])
@@ -93,7 +93,7 @@ def test_a_smoke_test_that_was_unlucky_is_cleared_alone_with_what_follows(
     run.through("label_image")
     name = run.handed[SETUP]["image_name"]
     compute.fault(kind="http", method="compute.instances.insert", status=403, reason="forbidden")
-    with pytest.raises(StopEverything):
+    with pytest.raises(PermanentError):
         run.try_("smoke_test")
     run.tear_down()
     clear(run, "smoke_test", "promote_image")

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.labels import of, value
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.source import recipe_for, repository
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.images.labels import of, value
 from bakehouse.recipe.source import Commit
 
 from .conftest import NOW
@@ -107,7 +107,7 @@ def test_a_remote_by_http_with_the_connections_token(
         connect(url, login="robot", password="s3cret")
         assert resolve()["sha"] == work.head
         connect(url, login="robot", password="wrong")
-        with pytest.raises(TryAgain, match="cannot fetch"):
+        with pytest.raises(TransientError, match="cannot fetch"):
             resolve()
 
 
@@ -128,9 +128,9 @@ def test_a_remote_by_ssh_with_the_connections_key(
 @pytest.mark.parametrize(
     ("host", "error"),
     [
-        ("/nowhere", StopEverything),
-        ("https://127.0.0.1:1/x.git", TryAgain),
-        ("file:///nowhere", TryAgain),
+        ("/nowhere", PermanentError),
+        ("https://127.0.0.1:1/x.git", TransientError),
+        ("file:///nowhere", TransientError),
     ],
 )
 def test_a_missing_repository(connect: Connect, host: str, error: type[Exception]) -> None:
@@ -145,20 +145,20 @@ def test_a_commit_without_the_recipe_ends_the_run_at_its_first_task(
     work.git("rm", "--quiet", RECIPE)
     work.commit({})
     connect(str(work.folder))
-    with pytest.raises(StopEverything, match=r"has no include/recipes/web\.yaml"):
+    with pytest.raises(PermanentError, match=r"has no include/recipes/web\.yaml"):
         resolve()
 
 
 def test_a_recipe_that_is_broken_at_that_commit(work: Work, connect: Connect) -> None:
     work.commit({RECIPE: "base: 7\n"})
     connect(str(work.folder))
-    with pytest.raises(StopEverything, match=r"web\.yaml:1: base"):
+    with pytest.raises(PermanentError, match=r"web\.yaml:1: base"):
         resolve()
 
 
 def test_an_unknown_ref_ends_the_run_at_its_first_task(work: Work, connect: Connect) -> None:
     connect(str(work.folder))
-    with pytest.raises(StopEverything, match="no branch, tag or commit release-9"):
+    with pytest.raises(PermanentError, match="no branch, tag or commit release-9"):
         resolve(git_ref="release-9")
 
 
@@ -178,7 +178,7 @@ def test_a_planned_commit_that_was_forced_away(
 ) -> None:
     lost = work.force_push()
     connect(f"{scheme}{work.folder}")
-    with pytest.raises(StopEverything, match=r"force-push.*clear resolve_commit and downstream"):
+    with pytest.raises(PermanentError, match=r"force-push.*clear resolve_commit and downstream"):
         recipe_for("bakehouse_repo", at(plan, lost))
 
 
@@ -210,7 +210,7 @@ def test_a_shallow_clone(work: Work, connect: Connect, tmp_path: Path, plan: Bak
         lambda: resolve(git_ref="HEAD~1"),
         lambda: recipe_for("bakehouse_repo", at(plan, old)),
     ):
-        with pytest.raises(StopEverything, match="unshallow"):
+        with pytest.raises(PermanentError, match="unshallow"):
             ask()
 
 
@@ -228,7 +228,7 @@ def test_a_night_takes_the_newest_commit_of_its_time(work: Work, connect: Connec
     connect(str(work.folder))
     with repository("bakehouse_repo") as found:
         first: Commit = found.resolve("HEAD")
-    with pytest.raises(StopEverything, match="no commit as early as 2020-01-01"):
+    with pytest.raises(PermanentError, match="no commit as early as 2020-01-01"):
         Walk("web", "scheduled__1", "scheduled", night=datetime(2020, 1, 1, tzinfo=UTC)).try_(
             "resolve_commit"
         )

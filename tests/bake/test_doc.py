@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bakehouse.bake.doc import doc_of
+from bakehouse.dag_factory.bake_doc import doc_of
 from bakehouse.fleet.load import load_fleet
 from bakehouse.recipe.load import load_recipe
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.param import ParamsDict
 
-from bakehouse.bake.form import asked, form
+from bakehouse.dag_factory.bake_form import asked, form
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 

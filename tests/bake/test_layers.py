@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bakehouse.bake.base_image import resolve
-from bakehouse.bake.record import ledger_base
-from bakehouse.errors import StopEverything
+from bakehouse.core.errors import PermanentError
 from bakehouse.history.ancestry import bakes_of, chain, descendants, describe
 from bakehouse.history.ledger import Event
-from bakehouse.local.gce_api import Compute
+from bakehouse.history.recording import ledger_base
 from bakehouse.recipe.base import BaseRecipe
+from devstack.gce_api import Compute
 
 from .walk import Walk
 
@@ -50,7 +50,7 @@ def plan_of(partition: str) -> Walk:
 def test_10_a_parent_without_an_image_is_told_with_what_to_do() -> None:
     candidate = {"name": "jre-1", "labels": {"bakehouse-state": "candidate"}}
     hook: Any = SimpleNamespace(images=lambda wanted: [candidate])
-    with pytest.raises(StopEverything, match=r"jre has no promoted image .* with bake__jre"):
+    with pytest.raises(PermanentError, match=r"jre has no promoted image .* with bake__jre"):
         resolve(hook, BaseRecipe(recipe="jre"), None)
 
 
@@ -88,6 +88,6 @@ def test_10_a_newer_image_of_the_parent_serves_too_but_never_an_older_one(
     old, new = baked("loaf", force=True), baked("loaf", force=True)
     assert plan_of(image_of(old)).handed["plan_bake"]["base_image"]["name"] == image_of(new)
     compute.call("POST", f"global/images/{image_of(new)}/deprecate", json={"state": "OBSOLETE"})
-    with pytest.raises(StopEverything, match=rf"{image_of(new)}.* out of use .*{image_of(old)}"):
+    with pytest.raises(PermanentError, match=rf"{image_of(new)}.* out of use .*{image_of(old)}"):
         plan_of(image_of(new))
     assert plan_of(image_of(old)).handed["plan_bake"]["base_image"]["name"] == image_of(old)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.labels import is_runs_own
-from bakehouse.errors import StopEverything
+from bakehouse.core.errors import PermanentError
 from bakehouse.fleet import rules as fleet_rules
 from bakehouse.fleet.load import load_fleet
-from bakehouse.local.gce_api import Compute
+from bakehouse.images.labels import is_runs_own
 from bakehouse.recipe import rules
 from bakehouse.recipe.load import Mistakes, load_recipe
+from devstack.gce_api import Compute
 
 from .walk import Walk
 
@@ -80,7 +80,7 @@ def test_11_what_is_made_of_it_has_nothing_of_the_builder_and_outlives_its_run(
 def test_11_a_failed_one_is_marked_and_never_promoted(compute: Compute) -> None:
     run = walk(vars={"page": "bad", "instant_fail_check": "the page is served"})
     run.through("label_image")
-    with pytest.raises(StopEverything, match="not promoted"):
+    with pytest.raises(PermanentError, match="not promoted"):
         run.try_("smoke_test")
     assert machine_image(compute, run)["labels"]["bakehouse-state"] == "failed"
     run.tear_down()

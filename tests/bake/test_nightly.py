@@ -9,8 +9,8 @@ import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
-from bakehouse.bake.timetable import Nightly, NightlyOrParent, offset_of
-from bakehouse.promote.asset import image_asset
+from bakehouse.schedule.image_asset import image_asset
+from bakehouse.schedule.timetable import Nightly, NightlyOrParent, offset_of
 
 BERLIN = "Europe/Berlin"
 BEGINNING = pendulum.datetime(2020, 1, 1)
@@ -25,7 +25,7 @@ def nightly(offset: timedelta = OFFSET) -> Nightly:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr("bakehouse.bake.timetable.time_now", lambda _: pendulum.instance(now))
+    monkeypatch.setattr("bakehouse.schedule.timetable.time_now", lambda _: pendulum.instance(now))
 
 
 def following(last: datetime | None) -> DagRunInfo:

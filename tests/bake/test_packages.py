@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bakehouse.bake.packages import kernel_of, manifest_of
-from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.history.manifest import FileFacts, Manifest, Package, encode
 
 PACKAGES = (Package("bash", "5.2", "amd64"), Package("nginx", "1.22", "amd64"))
@@ -9,18 +9,21 @@ MANIFEST = Manifest(PACKAGES, sources=())
 
 
 def test_the_serial_line_is_enough() -> None:
-    assert manifest_of(Facts(name="b", said=({"manifest": encode(MANIFEST)},))) == MANIFEST
+    assert (
+        manifest_of(MachineObservation(name="b", said=({"manifest": encode(MANIFEST)},)))
+        == MANIFEST
+    )
 
 
 def test_the_guest_attribute_is_enough_and_survives_a_torn_line() -> None:
-    found = Facts(
+    found = MachineObservation(
         name="b", said=({"manifest": "H4sI torn"},), attributes={"manifest": encode(MANIFEST)}
     )
     assert manifest_of(found) == MANIFEST
 
 
 def test_no_manifest_is_not_an_empty_one() -> None:
-    assert manifest_of(Facts(name="b")) is None
+    assert manifest_of(MachineObservation(name="b")) is None
 
 
 def test_the_newest_kernel_counts_by_number() -> None:

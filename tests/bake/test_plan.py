@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bakehouse.bake.plan import BakePlan, decide, is_superseded, newest_with
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
 from bakehouse.updates.compare import Updates
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.updates.apt import Apt, serving
 
-from bakehouse.bake.record import ledger_base
 from bakehouse.history.manifests import read_manifest
-from bakehouse.local.gce_api import Compute
+from bakehouse.history.recording import ledger_base
+from devstack.gce_api import Compute
 
 from .test_walk import events
 from .walk import Walk

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.record import ledger_base
 from bakehouse.cloud.errors import Next
-from bakehouse.errors import StockOut, StopEverything, TryAgain
-from bakehouse.local.gce_api import Compute
+from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted
+from bakehouse.history.recording import ledger_base
+from devstack.gce_api import Compute
 
 from .walk import Walk
 
@@ -148,7 +148,7 @@ def test_a_builder_that_dies_is_replaced_by_the_next_try(compute: Compute) -> No
     run.through("create_builder")
     first = run.handed["create_builder"]
     compute.fault(kind="kill", instance=first["name"])
-    with pytest.raises(TryAgain, match="lost the machine's host"):
+    with pytest.raises(TransientError, match="lost the machine's host"):
         run.try_("wait_for_shutdown")
     run.params["vars"] = {}
     run.through("need_bake")  # the plan without the hang, as if the machine had only been unlucky
@@ -177,7 +177,7 @@ def test_a_failing_install_says_where_and_leaves_nothing(
 ) -> None:
     run = walk(vars={"instant_fail_install": "E: no such package"})
     run.through("create_builder")
-    with pytest.raises(StopEverything, match=r"install\.sh.*E: no such package"):
+    with pytest.raises(PermanentError, match=r"install\.sh.*E: no such package"):
         run.try_("wait_for_shutdown")
     assert "guest says: result failed" in capsys.readouterr().out
     run.tear_down()
@@ -188,7 +188,7 @@ def test_a_failing_install_says_where_and_leaves_nothing(
 def test_silence_is_not_success(compute: Compute) -> None:
     run = walk(vars={"instant_silent": "true"})
     run.through("create_builder")
-    with pytest.raises(TryAgain, match="without saying whether it succeeded"):
+    with pytest.raises(TransientError, match="without saying whether it succeeded"):
         run.try_("wait_for_shutdown")
     run.tear_down()
 
@@ -207,7 +207,7 @@ def test_create_image_alone_with_nothing_to_make_it_from_says_what_to_clear(
     run = walk()
     run.through("wait_for_shutdown")
     run.tear_down()
-    with pytest.raises(StopEverything, match="clear wait_for_shutdown and downstream"):
+    with pytest.raises(PermanentError, match="clear wait_for_shutdown and downstream"):
         run.try_("create_image")
 
 
@@ -233,7 +233,7 @@ def test_3_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
 ) -> None:
     run = walk(vars={knob: said})
     run.through("label_image")
-    with pytest.raises(StopEverything, match=said):
+    with pytest.raises(PermanentError, match=said):
         run.try_("smoke_test")
     run.tear_down()
     image = image_of(compute, run)
@@ -268,7 +268,7 @@ def test_an_image_that_somebody_revoked_is_not_promoted_again(compute: Compute) 
     compute.call("POST", f"global/images/{image['name']}/setLabels", json=body)
     run.clear("smoke_test", "promote_image")
     run.try_("smoke_test")
-    with pytest.raises(StopEverything, match="is revoked"):
+    with pytest.raises(PermanentError, match="is revoked"):
         run.try_("promote_image")
     assert image_of(compute, run)["labels"]["bakehouse-state"] == "revoked"
     run.tear_down()
@@ -278,7 +278,7 @@ def test_5_a_smoke_machine_that_no_zone_has_room_for_is_tried_again(compute: Com
     run = walk()
     run.through("label_image")
     compute.fault(kind="operation", method=DECLINED, code="STOCKOUT", times=3)
-    with pytest.raises(StockOut):
+    with pytest.raises(ZoneExhausted):
         run.try_("smoke_test")
     assert run.try_("smoke_test")["reason"] == "smoke_passed"
     run.tear_down()

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
-from bakehouse.bake.operators import PlanBake, ResolveCommit
+from bakehouse.bake.plan_operators import PlanBake, ResolveCommit
 from bakehouse.promote.operators import PromoteImage
 from bakehouse.recipe.tasks import TASK_IDS, TaskId
 from bakehouse.smoke.operators import SmokeTest

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bakehouse.cloud.errors import Next, of_body, of_operation, of_status
-from bakehouse.errors import NotNow, StockOut, StopEverything, TryAgain
+from bakehouse.core.errors import Blocked, PermanentError, TransientError, ZoneExhausted
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_body_of_any_shape_has_a_meaning(body: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason", "kind"),
-    [(403, "quotaExceeded", NotNow), (400, "invalid", StopEverything), (409, "x", TryAgain)],
+    [(403, "quotaExceeded", Blocked), (400, "invalid", PermanentError), (409, "x", TransientError)],
 )
 def test_the_error_names_what_was_being_done(
     status: int, reason: str, kind: type[Exception]
@@ -100,4 +100,4 @@ def test_the_error_names_what_was_being_done(
 def test_5_a_stock_out_that_is_answered_at_once_leads_to_the_next_zone(
     status: int, reason: str, message: str
 ) -> None:
-    assert type(of_status(status, reason, message).error("create web-1")) is StockOut
+    assert type(of_status(status, reason, message).error("create web-1")) is ZoneExhausted

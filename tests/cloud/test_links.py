@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from bakehouse.cloud.links import (
+from bakehouse.operators.links import (
     ImageLink,
     MachineLink,
     SerialLink,

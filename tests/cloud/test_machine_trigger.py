@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bakehouse.bake.packages import manifest_of
-from bakehouse.bake.shutdown import judge
+from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
-from bakehouse.cloud.facts import Facts
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.reasons import Reason
 from bakehouse.history.manifest import Manifest, Package, encode
-from bakehouse.reasons import Reason
 from bakehouse.smoke.triggers import SmokeTrigger
 
 NONCE = "f" * 32
@@ -79,17 +79,17 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     return found
 
 
-async def facts_of(deadline: float = 20, kind: type[Any] = ShutdownTrigger) -> Facts:
+async def facts_of(deadline: float = 20, kind: type[Any] = ShutdownTrigger) -> MachineObservation:
     trigger = kind(
         conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + deadline
     )
     async with asyncio.timeout(20):
         event = await anext(trigger.run())
-    return Facts.model_validate(event.payload["facts"])
+    return MachineObservation.model_validate(event.payload["facts"])
 
 
 async def reason_of(deadline: float = 20) -> Reason:
-    verdict = judge(await facts_of(deadline))
+    verdict = classify_shutdown(await facts_of(deadline))
     assert verdict is not None
     return verdict.reason
 
@@ -98,7 +98,7 @@ async def test_12_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) 
     hook.text = line(stage="install") + line(**OK) + line(result="ok")
     hook.status = "TERMINATED"
     found = await facts_of()
-    assert judge(found) is not None
+    assert classify_shutdown(found) is not None
     assert found.last("result") == "ok"
     assert hook.calls["serial_output"] <= 2, "the log's own, and the last one"
     assert not hook.calls.keys() & {"instance", "guest_attributes", "operations"}
@@ -113,7 +113,7 @@ async def test_3_packages_come_from_the_attribute_when_their_line_is_broken(hook
 
 
 async def test_3_running_machines_may_be_denied_their_attributes(hook: Hook) -> None:
-    hook.broken["guest_attributes"] = StopEverything("HTTP 403")
+    hook.broken["guest_attributes"] = PermanentError("HTTP 403")
     hook.text = line(result="ok", checks=[{"name": "page", "ok": True}])
     found = await facts_of(kind=SmokeTrigger)
     assert found.status == "RUNNING"
@@ -121,7 +121,7 @@ async def test_3_running_machines_may_be_denied_their_attributes(hook: Hook) -> 
 
 
 async def test_7_the_attribute_alone_does_where_the_serial_port_is_mute(hook: Hook) -> None:
-    hook.broken["serial_output"] = StopEverything("HTTP 403: the serial port is off")
+    hook.broken["serial_output"] = PermanentError("HTTP 403: the serial port is off")
     hook.attributes, hook.status = {"result": "ok"}, "TERMINATED"
     assert await reason_of() is Reason.FINISHED
 
@@ -143,7 +143,7 @@ async def test_7_a_machine_that_lost_its_label_is_not_gone(hook: Hook) -> None:
 
 
 async def test_7_what_happened_is_waited_for_while_operations_are_not_answered(hook: Hook) -> None:
-    hook.status, hook.broken["operations"] = None, TryAgain("HTTP 503")
+    hook.status, hook.broken["operations"] = None, TransientError("HTTP 503")
     waits = asyncio.create_task(reason_of())
     await asyncio.sleep(0.2)
     assert not waits.done()
@@ -160,13 +160,13 @@ async def test_7_what_happened_is_waited_for_while_operations_are_not_answered(h
 
 
 async def test_7_at_the_deadline_a_verdict_is_given_on_what_is_known(hook: Hook) -> None:
-    hook.status, hook.broken["operations"] = None, TryAgain("HTTP 503")
+    hook.status, hook.broken["operations"] = None, TransientError("HTTP 503")
     assert await reason_of(deadline=0.3) is Reason.VANISHED
 
 
 async def test_7_nothing_answers_until_the_deadline(hook: Hook) -> None:
     for name in ("instances", "instance", "operations", "serial_output", "guest_attributes"):
-        hook.broken[name] = TryAgain("HTTP 503")
+        hook.broken[name] = TransientError("HTTP 503")
     assert await reason_of(deadline=0.3) is Reason.SILENT
 
 
@@ -176,9 +176,9 @@ async def test_7_ok_and_still_on_is_waited_for_until_the_deadline(hook: Hook) ->
 
 
 async def test_7_what_was_said_by_attribute_counts_at_the_deadline(hook: Hook) -> None:
-    hook.broken["serial_output"] = TryAgain("HTTP 503")
+    hook.broken["serial_output"] = TransientError("HTTP 503")
     hook.attributes = {"stage": "generalise"}
-    verdict = judge(await facts_of(deadline=0.3))
+    verdict = classify_shutdown(await facts_of(deadline=0.3))
     assert verdict is not None
     assert "last stage: generalise" in verdict.message
 
@@ -247,8 +247,8 @@ async def test_6_a_log_goes_on_when_its_place_cannot_be_noted(
         await asyncio.sleep(0)
         raise RuntimeError("the API server does not answer")
 
-    monkeypatch.setattr("bakehouse.comms.get_xcom", nothing)
-    monkeypatch.setattr("bakehouse.comms.set_xcom", refuse)
+    monkeypatch.setattr("bakehouse.triggers.supervisor_comms.get_xcom", nothing)
+    monkeypatch.setattr("bakehouse.triggers.supervisor_comms.set_xcom", refuse)
     monkeypatch.setattr(ShutdownTrigger, "task_instance", object(), raising=False)
     hook.text, hook.status = "one\n" + line(**OK) + line(result="ok"), "TERMINATED"
     found = await facts_of()

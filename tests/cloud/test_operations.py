@@ -1,22 +1,22 @@
 from __future__ import annotations
 
-from bakehouse.cloud.operations import Ended, Happening, happenings, verdict, zone_of
+from bakehouse.cloud.operations import Ended, InstanceEvent, end_of, instance_events, zone_of
 
 DONE = {"name": "operation-1", "status": "DONE"}
 
 
 def test_a_running_operation_has_no_verdict() -> None:
-    assert verdict({"name": "operation-1", "status": "RUNNING"}) is None
+    assert end_of({"name": "operation-1", "status": "RUNNING"}) is None
 
 
 def test_a_finished_one_tells_its_warnings() -> None:
     warned = {**DONE, "warnings": [{"code": "DEPRECATED_RESOURCE_USED", "message": "old image"}]}
-    assert verdict(warned) == Ended("operation-1", None, ("old image",))
+    assert end_of(warned) == Ended("operation-1", None, ("old image",))
 
 
 def test_done_covers_failure_too() -> None:
     failed = {**DONE, "error": {"errors": [{"code": "STOCKOUT", "message": "none left"}]}}
-    ended = verdict(failed)
+    ended = end_of(failed)
     assert ended is not None
     assert ended.failure is not None
     assert ended.failure.elsewhere
@@ -34,4 +34,4 @@ def test_what_happened_to_another_machine_is_no_news() -> None:
         {**DONE, "operationType": "stop", "user": "jo@x.org", "targetLink": f"{base}/web-1"},
         {**DONE, "operationType": "delete", "targetLink": f"{base}/web-11"},
     ]
-    assert happenings(listed, "web-1") == (Happening("stop", "jo@x.org"),)
+    assert instance_events(listed, "web-1") == (InstanceEvent("stop", "jo@x.org"),)

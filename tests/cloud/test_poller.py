@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bakehouse.cloud.poller import Cloud, Poller, Tick
-from bakehouse.errors import StopEverything
+from bakehouse.core.errors import PermanentError
 
 
 class Server:
@@ -98,7 +98,7 @@ class Hooks:
         def instance_states(zone: str, filter_: str) -> list[dict[str, str]]:
             self.asked.append(f"{conn_id} {zone}")
             if conn_id in self.refused:
-                raise StopEverything("HTTP 403")
+                raise PermanentError("HTTP 403")
             return [{"name": "bake-1", "status": "RUNNING"}]
 
         known = {"project": "p", "endpoint": None, "poll_interval": 0.02, "reads_per_minute": 9000}
@@ -116,7 +116,7 @@ async def test_12_connections_of_one_project_share_one_list_call_a_zone(hooks: H
     clouds = [await Cloud.of(conn_id) for conn_id in ("one", "two", "three")]
     await asyncio.gather(*(c.instances(z).next() for c in clouds for z in ("a", "b")))
     assert sorted(hooks.asked) == ["one a", "one b"]
-    assert len({id(cloud.budget) for cloud in clouds}) == 1
+    assert len({id(cloud.rate_limiter) for cloud in clouds}) == 1
 
 
 async def test_12_a_connection_that_may_not_list_leaves_it_to_another(hooks: Hooks) -> None:
@@ -131,5 +131,5 @@ async def test_12_a_connection_that_may_not_list_leaves_it_to_another(hooks: Hoo
 async def test_alone_it_hears_that_it_may_not_list(hooks: Hooks) -> None:
     hooks.refused = {"one"}
     cloud = await Cloud.of("one")
-    assert isinstance((await cloud.instances("a").next()).error, StopEverything)
+    assert isinstance((await cloud.instances("a").next()).error, PermanentError)
     assert hooks.asked == ["one a"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bakehouse.cloud.calls import Calls
-from bakehouse.errors import TryAgain
+from bakehouse.core.errors import TransientError
 
 
 class Hook(Calls):
@@ -58,5 +58,5 @@ def test_every_zone_of_every_page() -> None:
     ],
 )
 def test_a_zone_that_is_down_is_not_taken_for_empty(page: dict[str, Any]) -> None:
-    with pytest.raises(TryAgain, match="zones/b cannot be reached"):
+    with pytest.raises(TransientError, match="zones/b cannot be reached"):
         listed(page)

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.cloud import serial
+from bakehouse.cloud import serial_output as serial
 
 NONCE = "0" * 32
 

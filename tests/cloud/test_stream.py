@@ -4,9 +4,9 @@ import asyncio
 import json
 from typing import Any
 
-from bakehouse.cloud.budget import ReadBudget
-from bakehouse.cloud.stream import SerialStream
-from bakehouse.errors import TryAgain
+from bakehouse.cloud.rate_limiter import RateLimiter
+from bakehouse.cloud.serial_stream import SerialStream
+from bakehouse.core.errors import TransientError
 
 NONCE = "f" * 32
 SAID = f"bakehouse {json.dumps({'nonce': NONCE, 'result': 'ok'})}"
@@ -25,7 +25,7 @@ class Machine:
     def read(self, start: int) -> dict[str, Any]:
         self.reads += 1
         if self.broken:
-            raise TryAgain("HTTP 503")
+            raise TransientError("HTTP 503")
         data = self.text.encode()
         start = max(0, len(data) + start) if start < 0 else start
         return {
@@ -38,7 +38,7 @@ class Machine:
         self.saved = at
 
     def stream(self, offset: int = 0) -> SerialStream:
-        budget = ReadBudget(60_000, burst=100, clock=asyncio.get_running_loop().time)
+        budget = RateLimiter(60_000, burst=100, clock=asyncio.get_running_loop().time)
         return SerialStream(self.read, self.log.append, self.save, NONCE, budget, offset)
 
 

@@ -42,7 +42,7 @@ def offenders(tasks: Tasks, rule: str) -> list[str]:
 
 def test_every_dag_loads(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
-    assert {"bake__web", "roll_out__web", "keep_house", "revoke"} <= bag["dags"].keys()
+    assert {"bake__web", "roll_out__web", "housekeeping", "revoke"} <= bag["dags"].keys()
     assert all(dag["serialised"] for dag in bag["dags"].values())
 
 
@@ -131,7 +131,7 @@ def test_the_form_of_a_bake(bag: dict[str, Any]) -> None:
 def test_8_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_otherwise(
     bag: dict[str, Any],
 ) -> None:
-    house = bag["dags"]["keep_house"]
+    house = bag["dags"]["housekeeping"]
     assert house["form"]["dry_run"] is True
     assert house["schedule"] == "0 6 * * *"
     steps = {"plan_sweep", "sweep", "plan_retire", "retire", "show_drift"}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.distributed.servers import missing, servers
 
-from bakehouse.local.processes import describe, marked
-from bakehouse.local.stack import free_port
-from bakehouse.local.testbed import Testbed, testbed
-from bakehouse.local.topology import distributed
+from devstack.processes import describe, marked
+from devstack.stack import free_port
+from devstack.testbed import Testbed, testbed
+from devstack.topology import distributed
 
 HERE = Path(__file__).parent
 SECONDS = 900  # of one test; the first one waits for the stack too

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.processes import PROGRAM, marked
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import wait_until
+from devstack.processes import PROGRAM, marked
+from devstack.testbed import Testbed
 
 DEADLINE = 120  # seconds until what is to be interrupted has begun
 

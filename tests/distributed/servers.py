@@ -22,9 +22,9 @@ import psutil
 import psycopg2  # type: ignore[import-untyped]
 import redis
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.stack import free_port
-from bakehouse.local.supervise import TETHER
+from devstack.airflow_api import wait_until
+from devstack.stack import free_port
+from devstack.supervise import PARENT_DEATH
 
 USER = "postgres"  # made by the package; PostgreSQL refuses to run as root
 START = 30  # seconds until a server has to answer
@@ -145,7 +145,15 @@ def _as_user(command: Sequence[str], at_parents_end: str = "keep") -> list[str]:
 @contextmanager
 def _process(command: Sequence[str], folder: Path, ending: str) -> Generator[None]:
     """It ends with this process, however that ends, and with the block."""
-    tether = [sys.executable, "-I", str(TETHER), "--parent", str(os.getpid()), "--signal", ending]
+    tether = [
+        sys.executable,
+        "-I",
+        str(PARENT_DEATH),
+        "--parent",
+        str(os.getpid()),
+        "--signal",
+        ending,
+    ]
     with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [*tether, "--", *command],

@@ -9,10 +9,10 @@ import pytest
 from tests.distributed.killing import kill_triggerer_of, kill_worker_of
 from tests.flow.fleet import Members
 
-from bakehouse.local.airflow_api import TERMINAL_RUN, Run, wait_until
-from bakehouse.local.health import starts
-from bakehouse.local.testbed import Testbed
-from bakehouse.local.topology import WORKERS
+from devstack.airflow_api import TERMINAL_RUN, Run, wait_until
+from devstack.health import starts
+from devstack.testbed import Testbed
+from devstack.topology import WORKERS
 
 BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bakehouse.local.airflow_api import Airflow, AirflowError, wait_until
+from devstack.airflow_api import Airflow, AirflowError, wait_until
 
 TRIES = 3
 

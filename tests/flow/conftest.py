@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local.testbed import Testbed, testbed
+from devstack.testbed import Testbed, testbed
 
 HERE = Path(__file__).parent
 SECONDS = 300  # of one test; the first one waits for the stack too

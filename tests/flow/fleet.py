@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.processes import marked
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import wait_until
+from devstack.processes import marked
+from devstack.testbed import Testbed
 
 ZONE = "us-central1-a"
 HERE = f"zones/{ZONE}"

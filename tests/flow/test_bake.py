@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.testbed import Testbed
 from bakehouse.recipe.tasks import TASK_IDS
+from devstack.airflow_api import wait_until
+from devstack.testbed import Testbed
 
 FOLLOWER = """
 recipe: web

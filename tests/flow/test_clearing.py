@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bakehouse.local.testbed import Testbed
+from devstack.testbed import Testbed
 
 DAG = "bake__web"
 # those that make a machine stand in test_retries.py

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bakehouse.local.airflow_api import AirflowError, Run, wait_until
-from bakehouse.local.testbed import Testbed
 from bakehouse.recipe.names import run_label
+from devstack.airflow_api import AirflowError, Run, wait_until
+from devstack.testbed import Testbed
 
 pytestmark = pytest.mark.timeout(600)  # stack, a bake, two DAGs to be parsed, four short runs
 
@@ -30,7 +30,7 @@ def baked(bed: Testbed) -> Iterator[Run]:
     """A recipe with a fleet of its own, and the run that has baked its first image."""
     bed.write("include/fleets/house.yaml", FLEET)
     bed.add_web("house", RECIPE)
-    bed.airflow.reparse("keep_house")
+    bed.airflow.reparse("housekeeping")
     wait_until(lambda: "house" in recipes_of_the_form(bed), 60, "the form to name the recipe")
     run = bed.bake("bake__house", 240)
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
@@ -48,7 +48,7 @@ def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) ->
     copy(bed, "house-left", first, **left_by(baked, "image"))
     before = standing(bed)
 
-    dry = bed.bake("keep_house", 90)
+    dry = bed.bake("housekeeping", 90)
     assert states(bed, dry) == {
         "plan_sweep": "success",
         "sweep": "skipped",
@@ -61,7 +61,7 @@ def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) ->
         dry, "plan_sweep"
     )
 
-    run = bed.bake("keep_house", 120, dry_run=False, recipe="house")
+    run = bed.bake("housekeeping", 120, dry_run=False, recipe="house")
     assert run.state == "success", states(bed, run)
     swept = {(found["kind"], found["name"]) for found in xcom(bed, run, "sweep")}
     left = "bake-house-left"
@@ -95,7 +95,7 @@ def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) ->
 
 
 def recipes_of_the_form(bed: Testbed) -> list[str]:
-    params = bed.airflow.call("GET", "/dags/keep_house/details")["params"]
+    params = bed.airflow.call("GET", "/dags/housekeeping/details")["params"]
     return list(params["recipe"]["schema"]["enum"])
 
 

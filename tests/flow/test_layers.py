@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import wait_until
+from devstack.testbed import Testbed
 
 from .backfill import backfill
 

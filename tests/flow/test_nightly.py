@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.timetable import offset_of
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
-from bakehouse.local.airflow_api import Airflow, AirflowError, wait_until
-from bakehouse.local.testbed import Testbed
+from bakehouse.schedule.timetable import offset_of
+from devstack.airflow_api import Airflow, AirflowError, wait_until
+from devstack.testbed import Testbed
 
 from .backfill import backfill
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.updates.apt import Apt, serving
 
-from bakehouse.local.testbed import Testbed
+from devstack.testbed import Testbed
 
 DAG = "bake__same"
 MOST_CALLS = 6  # to Compute Engine, of a run that bakes nothing

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bakehouse.cloud.stream import LINES_A_TICK
-from bakehouse.local.airflow_api import Run, wait_until
-from bakehouse.local.testbed import Testbed
+from bakehouse.cloud.serial_stream import LINES_A_TICK
+from devstack.airflow_api import Run, wait_until
+from devstack.testbed import Testbed
 
 from .fleet import kill_triggerer
 

@@ -12,8 +12,8 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 from tests.flow.fleet import Members
 
 from bakehouse.lease.lease import Lease, Owner
-from bakehouse.local.airflow_api import Run
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import Run
+from devstack.testbed import Testbed
 
 pytestmark = pytest.mark.timeout(600)  # the first one waits for the stack and two bakes
 
@@ -134,7 +134,7 @@ def test_3_a_later_stage_takes_those_before_back_too_in_reverse_order(
     run = roll(bed, new)
     assert run.state == "failed"
     found = states(bed, run)
-    assert (found["passed_1"], found["replace_2[1]"]) == ("success", "failed")
+    assert (found["verify_stage_1"], found["replace_2[1]"]) == ("success", "failed")
     after = members.facts()
     assert (after.images, after.identity) == (before.images, before.identity)
     back = [e for e in events(bed, run) if e["kind"].startswith("member_rolled_back")]

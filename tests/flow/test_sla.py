@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.stack import free_port
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import wait_until
+from devstack.stack import free_port
+from devstack.testbed import Testbed
 
 from .fleet import kill_triggerer
 

@@ -8,8 +8,8 @@ import pytest
 
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.testbed import Testbed
+from devstack.airflow_api import wait_until
+from devstack.testbed import Testbed
 
 from .backfill import backfill
 

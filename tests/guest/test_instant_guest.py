@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-import bakehouse.local
+import devstack
 from bakehouse.history import manifest
 from bakehouse.recipe.render import builder_metadata, smoke_metadata
 
 from .conftest import NONCE, facts, rendered_app
 
 # As localgce loads it: by path, without importing Bakehouse.
-FILE = Path(str(bakehouse.local.__file__)).with_name("instant_guest.py")
+FILE = Path(str(devstack.__file__)).with_name("instant_guest.py")
 boot = runpy.run_path(str(FILE))["boot"]
 FILES = {
     "install.sh.j2": "true\n",

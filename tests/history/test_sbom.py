@@ -135,7 +135,7 @@ def test_4_without_a_manifest_one_line_says_so(tmp_path: Path, image: str, why: 
 def test_4_no_dag_file_pays_for_the_library() -> None:
     """Who parses DAG files imports every operator."""
     program = (
-        "import sys, bakehouse.bake.builder_operators, bakehouse.bake.operators,"
+        "import sys, bakehouse.bake.builder_operators, bakehouse.bake.plan_operators,"
         " bakehouse.promote.operators, bakehouse.bake.need\n"
         "print([m for m in ('spdx_tools', 'packageurl', 'debian') if m in sys.modules])"
     )

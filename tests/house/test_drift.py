@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bakehouse.fleet.load import load_fleet
-from bakehouse.house.drift import Member, drift
-from bakehouse.house.stock import Stock
+from bakehouse.housekeeping.drift import Member, drift
+from bakehouse.inventory.inventory import Stock
 
 from .conftest import BASE, NOW, Resource, image
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from bakehouse.house.stock import Stock
-from bakehouse.house.sweep import Facts
-from bakehouse.house.sweep import plan as sweep
+from bakehouse.core.reasons import Reason
+from bakehouse.housekeeping.sweep import SweepFacts
+from bakehouse.housekeeping.sweep import plan as sweep
+from bakehouse.inventory.inventory import Stock
 from bakehouse.lease.lease import Owner
-from bakehouse.promote.retire_machine_images import plan
-from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Keep
+from bakehouse.retire.machine_images import plan
 
 from .conftest import DAG, NOW, RUN, Resource, image, owned
 
@@ -60,14 +60,14 @@ def test_11_young_pinned_and_foreign_ones_stay() -> None:
 def test_11_a_candidate_of_a_run_that_has_ended_is_swept() -> None:
     candidate = whole("web-1", 1, labels={"bakehouse-state": "candidate"})
     stock = Stock(project="p", machine_images=(candidate,))
-    facts = Facts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
+    facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
     (found,) = sweep(stock, facts)
     assert (found.kind, found.sweep, found.reason) == ("machine image", True, Reason.RUN_ENDED)
 
 
 def test_11_an_instance_that_somebody_made_of_one_is_never_swept() -> None:
     """It has the builder's labels: they travel with a machine image."""
-    facts = Facts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
+    facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
     mine, builder = owned("instance", "shop-1"), owned("instance", "bake-web-1")
     disk = owned("disk", "shop-1")
     found = sweep(Stock(project="p", instances=(mine, builder), disks=(disk,)), facts)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bakehouse.house.stock import Stock, image_of
-from bakehouse.promote.retire import Decision, Do, deprecated, is_done, obsolete, plan
-from bakehouse.promote.uses import Use, uses, with_rollouts
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
+from bakehouse.inventory.inventory import Stock, image_of
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Keep
+from bakehouse.retire.references import Use, uses, with_rollouts
+from bakehouse.retire.retirement import Decision, Do, deprecated, is_done, obsolete, plan
 from bakehouse.rollout.plan import BootDisk, remember
 
 from .conftest import BASE, NOW, Resource, image, owned

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakehouse.promote.retire import Decision, Do, plan, state_of
-from bakehouse.promote.uses import Use
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
 from bakehouse.recipe.model import Keep
+from bakehouse.retire.references import Use
+from bakehouse.retire.retirement import Decision, Do, plan, state_of
 
 from .conftest import NOW, Resource, image
 

@@ -6,7 +6,14 @@ import pytest
 
 from bakehouse.bake.base_image import of_recipe
 from bakehouse.bake.plan import newest_with
-from bakehouse.promote.revoke import Revocation, bad, descendants, recipes_to_bake, refusal, why_not
+from bakehouse.images.revocation import (
+    Revocation,
+    bad,
+    descendants,
+    recipes_to_bake,
+    refusal,
+    why_not,
+)
 
 from .conftest import NOW, Resource, image
 

@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakehouse.house.stock import Stock
-from bakehouse.house.sweep import Facts, Found, owner_of, owners, plan
+from bakehouse.core.reasons import Reason
+from bakehouse.housekeeping.sweep import Found, SweepFacts, owner_of, owners, plan
+from bakehouse.inventory.inventory import Stock
 from bakehouse.lease.lease import Owner
-from bakehouse.reasons import Reason
 
 from .conftest import BASE, DAG, NOW, RUN, Resource, ago, image, owned
 
 OWNER = Owner(dag_id=DAG, run_id=RUN)
-ENDED = Facts(NOW, {OWNER: "failed"})
-GOES_ON = Facts(NOW, {OWNER: "running"})
-UNKNOWN = Facts(NOW)
+ENDED = SweepFacts(NOW, {OWNER: "failed"})
+GOES_ON = SweepFacts(NOW, {OWNER: "running"})
+UNKNOWN = SweepFacts(NOW)
 
 
 def stock(**lists: list[Resource]) -> Stock:
     return Stock("p", **{kind: tuple(found) for kind, found in lists.items()})
 
 
-def one(kind: str, thing: Resource, facts: Facts) -> Found | None:
+def one(kind: str, thing: Resource, facts: SweepFacts) -> Found | None:
     found = plan(stock(**{f"{kind}s": [thing]}), facts)
     return found[0] if found else None
 
 
-def verdict(kind: str, thing: Resource, facts: Facts) -> tuple[bool, Reason]:
+def verdict(kind: str, thing: Resource, facts: SweepFacts) -> tuple[bool, Reason]:
     found = one(kind, thing, facts)
     assert found is not None
     return found.sweep, found.reason
@@ -76,7 +76,7 @@ def test_9_only_the_run_of_the_label_counts() -> None:
     """Whatever a description says: one that names another run says nothing."""
     lies = owned("instance", "bake-web-1", description="web, made by bake__web manual__other")
     assert owner_of(lies) is None
-    facts = Facts(NOW, {Owner(dag_id=DAG, run_id="manual__other"): "failed"})
+    facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id="manual__other"): "failed"})
     assert verdict("instance", lies, facts) == (False, Reason.RUN_UNKNOWN)
     assert owners(stock(instances=[lies, THINGS[0][1]], disks=[THINGS[2][1]])) == {OWNER}
 
@@ -160,7 +160,7 @@ def test_9_never_one_that_is_attached_and_nobody_needs_to_hear_of_it() -> None:
 
 
 def test_9_never_while_a_run_has_the_fleet_or_the_member_lacks_its_boot_disk() -> None:
-    assert verdict("disk", left(), Facts(NOW, busy_fleets={"web"})) == (
+    assert verdict("disk", left(), SweepFacts(NOW, busy_fleets={"web"})) == (
         False,
         Reason.ROLLOUT_GOING_ON,
     )
@@ -189,7 +189,7 @@ def test_9_without_our_labels_nothing_is_touched(
     thing = owned(kind, "anything")
     users = [f"{BASE}/zones/z/instances/somebodys"] if used else []
     thing |= {"labels": labels, "users": users, "description": f"made by {DAG} {RUN}"}
-    found = one(kind, thing, Facts(NOW, {OWNER: state}))
+    found = one(kind, thing, SweepFacts(NOW, {OWNER: state}))
     if found is not None:
         assert labels.keys() >= OURS
     if found is not None and found.sweep:

@@ -1,4 +1,4 @@
-"""The steps of `keep_house` and `revoke` against a real localgce: what they touch, and what not."""
+"""The tasks of `housekeeping` and `revoke` against a real localgce."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.gce_api import Compute
-from bakehouse.local.serving import GCE_PROJECT, serving
-from bakehouse.notify import tell
+from bakehouse.notify import send as tell
 from bakehouse.recipe.names import run_label
 from bakehouse.rollout.members import choose
+from devstack.airflow_api import wait_until
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
 
 from .walk import CONN, Walk
 
@@ -230,7 +230,7 @@ def test_9_what_is_refused_stops_no_other_and_the_next_try_does_the_rest(
     run = walk(include)
     run.try_("plan_sweep")
     compute.fault(kind="http", method=f"compute.{kind}.delete", status=400, resource=name, times=9)
-    with pytest.raises(TryAgain, match="1 were refused"):
+    with pytest.raises(TransientError, match="1 were refused"):
         run.try_("sweep")
     assert standing(compute) - stay == {name}
     compute.forget()
@@ -307,7 +307,7 @@ def test_8_retiring_killed_in_the_middle_is_right_when_it_is_done_again(
     compute.fault(
         kind="http", method="compute.images.deprecate", status=503, when="before", times=2
     )
-    with pytest.raises(TryAgain):
+    with pytest.raises(TransientError):
         run.try_("retire")
     done = run.try_("retire")
     assert sorted(decision["image"] for decision in done) == ["web-1", "web-2"]
@@ -326,7 +326,7 @@ def test_8_nothing_of_a_recipe_is_retired_while_a_rollout_of_it_goes_on(
 ) -> None:
     for name in ("web-1", "web-2"):
         image(compute, name)
-    from bakehouse.bake.record import ledger_base
+    from bakehouse.history.recording import ledger_base
 
     lease, now = lease_of(ledger_base(), lease_name("web")), datetime.now(UTC)
     owner = Owner(dag_id="roll_out__web", run_id=ALIVE)
@@ -402,10 +402,10 @@ def test_8_revoke_reaches_image_descendants_and_members(
     assert [e["detail"]["member"] for e in events(tmp_path, "runs_revoked")] == ["m-2", "m-1"]
     assert told == ["it holds a key. It is run by: app/m-2, web/m-1"]
 
-    from bakehouse.cloud.hook import hook_of
+    from bakehouse.cloud.compute_hook import hook_of
 
     for recipe_name, name in [("web", "web-2"), ("app", "app-2"), ("app", "app-3")]:
-        with pytest.raises(StopEverything, match="revoked"):
+        with pytest.raises(PermanentError, match="revoked"):
             choose(hook_of(CONN), recipe_name, name)
     assert choose(hook_of(CONN), "app", "").name == "app-1"
 
@@ -448,7 +448,7 @@ def test_8_revoke_killed_after_each_call_is_right_when_it_is_done_again(
     run.try_("find_image")
     compute.fault(kind="http", method="compute.images.deprecate", status=400)
     for task_id in ("revoke_image", "mark_descendants"):
-        with pytest.raises(TryAgain):
+        with pytest.raises(TransientError):
             run.try_(task_id)
         run.try_(task_id)
         compute.fault(kind="http", method="compute.images.deprecate", status=400)
@@ -469,7 +469,7 @@ def test_8_revoke_refuses_what_it_cannot_revoke(
     image(compute, "web-promoted")
     image(compute, "web-candidate", bakehouse_state="candidate")
     compute.forget()
-    with pytest.raises(StopEverything, match=said):
+    with pytest.raises(PermanentError, match=said):
         walk(include, "manual", image=wanted, why="a test").try_("find_image")
     assert changes(compute) == []
 

@@ -1,4 +1,4 @@
-"""Walks the steps of `keep_house` and `revoke` as Airflow would, against a real localgce."""
+"""Walks the steps of `housekeeping` and `revoke` as Airflow would, against a real localgce."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.bake.walk import _first_event
 
-from bakehouse.house.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
-from bakehouse.house.step import HouseStep
-from bakehouse.promote.revoke_operators import FindImage, MarkDescendants, NameMembers, RevokeImage
+from bakehouse.housekeeping.inventory_operator import InventoryOperator
+from bakehouse.housekeeping.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
+from bakehouse.housekeeping.revoke_operators import (
+    FindImage,
+    MarkDescendants,
+    NameMembers,
+    RevokeImage,
+)
 
 CONN = "house"
-STEPS: dict[str, type[HouseStep]] = {
+STEPS: dict[str, type[InventoryOperator]] = {
     "plan_sweep": PlanSweep,
     "sweep": Sweep,
     "plan_retire": PlanRetire,
@@ -71,7 +76,7 @@ class Walk:
         self.handed[task_id] = value
         return value
 
-    def _go_on(self, step: HouseStep, context: Any, waits: TaskDeferred) -> Any:
+    def _go_on(self, step: InventoryOperator, context: Any, waits: TaskDeferred) -> Any:
         while True:
             event = asyncio.run(_first_event(waits))
             kwargs = {**(waits.kwargs or {}), "event": event}
@@ -82,7 +87,7 @@ class Walk:
 
     def _context(self, task_id: str) -> Any:
         ti = SimpleNamespace(
-            dag_id="keep_house",
+            dag_id="housekeeping",
             run_id=self.run_id,
             task_id=task_id,
             try_number=self.tries[task_id],

@@ -9,8 +9,8 @@ from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from bakehouse.errors import TryAgain
-from bakehouse.lease.builders import run_state
+from bakehouse.core.errors import TransientError
+from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Owner
 
 OWNER = Owner(dag_id="bake__web", run_id="scheduled__1")
@@ -47,5 +47,5 @@ def test_a_run_that_airflow_does_not_know_has_no_state() -> None:
 
 
 def test_an_airflow_that_does_not_answer_is_no_ended_run() -> None:
-    with pytest.raises(TryAgain, match="bake__web scheduled__1"):
+    with pytest.raises(TransientError, match="bake__web scheduled__1"):
         told(refused(500))

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse import comms
-from bakehouse.errors import StopEverything
-from bakehouse.lease import builders, slots
+from bakehouse.core.errors import PermanentError
+from bakehouse.lease import builder_slots as builders
+from bakehouse.lease import semaphore as slots
 from bakehouse.lease.lease import Lease, Owner
 from bakehouse.lease.store import builder_slots
 from bakehouse.lease.triggers import SlotTrigger
+from bakehouse.triggers import supervisor_comms as comms
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -97,7 +98,7 @@ def test_never_more_holders_than_allowed(
 @pytest.mark.parametrize("told", ["0", "many", "-1", ""])
 def test_a_limit_that_is_none(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_BUILDERS", told)
-    with pytest.raises(StopEverything, match="bakehouse_builders"):
+    with pytest.raises(PermanentError, match="bakehouse_builders"):
         builders.limit()
 
 

@@ -11,11 +11,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from bakehouse.local import stack as module
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.layout import Layout, Machines, Record
-from bakehouse.local.signals import Ended, ending_raises
-from bakehouse.local.supervise import Program, programs
+import devstack.stack as module
+from devstack.airflow_api import wait_until
+from devstack.layout import Layout, Machines, Record
+from devstack.signals import Ended, ending_raises
+from devstack.supervise import Program, programs
 
 
 def sleepers(record: Record, layout: Layout, guest: Path | None) -> list[Program]:

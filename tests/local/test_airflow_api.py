@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from bakehouse.local import airflow_api
-from bakehouse.local.airflow_api import Airflow, AirflowError, Line, wait_until
+from devstack import airflow_api
+from devstack.airflow_api import Airflow, AirflowError, Line, wait_until
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

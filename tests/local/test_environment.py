@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local.environment import Secrets, stack_environment
-from bakehouse.local.layout import Busy, Layout, Record, locked
-from bakehouse.local.supervise import programs, render
+from devstack.environment import Secrets, stack_environment
+from devstack.layout import Busy, Layout, Record, locked
+from devstack.supervise import programs, render
 
 RECORD = Record("/a project", "instant", "p", 8080, 8790, None)
 

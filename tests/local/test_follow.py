@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from bakehouse.local.airflow_api import Airflow, Line, Task
-from bakehouse.local.follow import Follower, error_lines, is_interesting
-from bakehouse.local.report import Report
+from devstack.airflow_api import Airflow, Line, Task
+from devstack.follow import Follower, error_lines, is_interesting
+from devstack.report import Report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def line(text: str, level: str = "info", logger: str = "airflow", **fields: obje
     [
         (line("guest says: stage install"), True),
         (line("guest says: manifest H4sI"), False),
-        (line("  │ Unpacking nginx", logger="bakehouse.cloud.stream"), False),
+        (line("  │ Unpacking nginx", logger="bakehouse.cloud.serial_stream"), False),
         (line("no image has this key", logger="bakehouse.bake.plan"), True),
         (line("Pre task execution logs"), False),
         (line("something is odd", level="warning"), True),
@@ -36,9 +36,9 @@ def test_interesting_is_what_bakehouse_and_its_guests_say(said: Line, shown: boo
 
 
 def test_a_failure_is_told_by_its_exceptions() -> None:
-    detail = [{"exc_type": "StopEverything", "exc_value": "install.sh:3 failed"}]
+    detail = [{"exc_type": "PermanentError", "exc_value": "install.sh:3 failed"}]
     lines = [line("fine"), line("Task failed with exception", "error", error_detail=detail)]
-    assert error_lines(lines) == ["StopEverything: install.sh:3 failed"]
+    assert error_lines(lines) == ["PermanentError: install.sh:3 failed"]
 
 
 def test_without_an_error_the_last_lines_are_told() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bakehouse.local.machines import choose, doctor, reason
+from devstack.machines import choose, doctor, reason
 
 
 def test_real_machines_are_taken_where_they_can_be_had() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.local.settings import Settings, SettingsError, load_settings, parse_settings
+from devstack.settings import Settings, SettingsError, load_settings, parse_settings
 
 ROOT = Path(__file__).parents[2]
 

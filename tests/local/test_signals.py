@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from bakehouse.local.signals import ENDING, Ended, ending_raises
+from devstack.signals import ENDING, Ended, ending_raises
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.ending import end_stack
-from bakehouse.local.layout import Layout, Record
-from bakehouse.local.processes import marked
-from bakehouse.local.stack import Stack, free_port, port_is_free
+from devstack.airflow_api import wait_until
+from devstack.layout import Layout, Record
+from devstack.processes import marked
+from devstack.stack import Stack, free_port, port_is_free
+from devstack.teardown import end_stack
 
 ROOT = Path(__file__).parents[2]
 OWNER = Path(__file__).with_name("owner.py")
@@ -54,7 +54,7 @@ def guardians(state: Path) -> list[psutil.Process]:
     return [
         p
         for p in psutil.process_iter(["cmdline"])
-        if "bakehouse.local.guardian" in (p.info["cmdline"] or ())
+        if "devstack.reaper" in (p.info["cmdline"] or ())
         and str(state) in (p.info["cmdline"] or ())
     ]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bakehouse.local import tether
-from bakehouse.local.airflow_api import wait_until
-from bakehouse.local.processes import MARK, PROGRAM
+from devstack import parent_death as tether
+from devstack.airflow_api import wait_until
+from devstack.processes import MARK, PROGRAM
 
 TETHER = str(Path(tether.__file__))
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local.environment import Secrets, stack_environment
-from bakehouse.local.layout import Layout, Record
-from bakehouse.local.supervise import programs
-from bakehouse.local.topology import WORKERS, Topology, distributed
+from devstack.environment import Secrets, stack_environment
+from devstack.layout import Layout, Record
+from devstack.supervise import programs
+from devstack.topology import WORKERS, Topology, distributed
 
 DATABASE = "airflow:secret@127.0.0.1:5432/postgres"
 TOPOLOGY = distributed(DATABASE, "redis://:secret@127.0.0.1:6379/0", 9091)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local import watch
-from bakehouse.local.layout import Layout
-from bakehouse.local.watch import API, LOOKS, SILENCES, Beat, Watch, heartbeat_age, is_stale
+from devstack import liveness as watch
+from devstack.layout import Layout
+from devstack.liveness import API, LOOKS, SILENCES, Beat, Watch, heartbeat_age, is_stale
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

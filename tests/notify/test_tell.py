@@ -6,11 +6,11 @@ import pytest
 from airflow.sdk import BaseNotifier
 from pydantic import ValidationError
 
-from bakehouse.notify.model import Channel, News, Occasion
-from bakehouse.notify.tell import tell
+from bakehouse.notify.models import Channel, Notification, NotificationEvent
+from bakehouse.notify.send import notify
 
-NEWS = News(
-    occasion=Occasion.SLA_MISS,
+NEWS = Notification(
+    occasion=NotificationEvent.SLA_MISS,
     title="create_image of bake__web is late",
     text="should have succeeded within 60 s",
     dag_id="bake__web",
@@ -40,28 +40,28 @@ def channel(message: str, **more: Any) -> Channel:
 @pytest.fixture(autouse=True)
 def recorder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS", "on")
-    monkeypatch.setattr("bakehouse.notify.tell._notifier", lambda c: Recorder(**c.keywords))
+    monkeypatch.setattr("bakehouse.notify.send._notifier", lambda c: Recorder(**c.keywords))
     Recorder.told.clear()
 
 
 def test_the_notifier_renders_its_arguments_with_the_news() -> None:
-    assert len(tell([channel("late: {{ news.title }}")], NEWS)) == 1
+    assert len(notify([channel("late: {{ news.title }}")], NEWS)) == 1
     assert Recorder.told == ["late: create_image of bake__web is late"]
 
 
 def test_a_channel_hears_only_the_occasions_it_asked_for() -> None:
-    assert tell([channel("x", occasions=(Occasion.PROMOTION,))], NEWS) == []
+    assert notify([channel("x", occasions=(NotificationEvent.PROMOTION,))], NEWS) == []
     assert Recorder.told == []
 
 
 def test_off_unless_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS")
     monkeypatch.setattr("airflow.sdk.Variable.get", lambda key, default: default)
-    assert tell([channel("x")], NEWS) == []
+    assert notify([channel("x")], NEWS) == []
 
 
 def test_a_failing_notifier_neither_raises_nor_stops_the_others() -> None:
-    assert len(tell([channel("fail"), channel("second")], NEWS)) == 1
+    assert len(notify([channel("fail"), channel("second")], NEWS)) == 1
     assert Recorder.told == ["second"]
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from bakehouse.core.reasons import Reason
 from bakehouse.promote.promotion import previous, promotion, wants_family, wants_state
-from bakehouse.reasons import Reason
 
 
 def test_a_run_promotes_into_the_family() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bakehouse.rollout.plan import BootDisk, Target
-from bakehouse.rollout.states import Step
+from bakehouse.rollout.states import Action
 from bakehouse.rollout.strategies.swap import Swap, attachment, disk_body
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -94,13 +94,13 @@ class Cloud:
 
         return {"health": json.dumps(self.health)}
 
-    def perform(self, step: Step, swap: Swap) -> None:
+    def perform(self, step: Action, swap: Swap) -> None:
         {
-            Step.MAKE_DISK: self._make,
-            Step.STOP: self._stop,
-            Step.DETACH: self._detach,
-            Step.ATTACH: self._attach,
-            Step.START: self._start,
+            Action.MAKE_DISK: self._make,
+            Action.STOP: self._stop,
+            Action.DETACH: self._detach,
+            Action.ATTACH: self._attach,
+            Action.START: self._start,
         }[step](swap)
 
     def _later(self, change: Any) -> None:

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import pytest
 
-from bakehouse.rollout.ending import Ending, judge, stage_failed
 from bakehouse.rollout.gates import nobody_failed, others_are_up
+from bakehouse.rollout.outcome import Outcome, rollout_outcome, stage_failed
 
 GOOD: dict[str, str | None] = {
     "choose_image": "success",
-    "hold": "success",
+    "acquire_lease": "success",
     "plan": "success",
-    "pick_1": "success",
+    "select_members_1": "success",
     "replace_1_0": "success",
-    "passed_1": "success",
-    "pick_2": "success",
+    "verify_stage_1": "success",
+    "select_members_2": "success",
     "replace_2": "skipped",
-    "passed_2": "success",
-    "settle": "success",
-    "undo": "skipped",
+    "verify_stage_2": "success",
+    "plan_rollback": "success",
+    "roll_back": "skipped",
 }
-FAILED = GOOD | {"replace_1_0": "failed", "passed_1": "upstream_failed"}
+FAILED = GOOD | {"replace_1_0": "failed", "verify_stage_1": "upstream_failed"}
 
 
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
-        (GOOD, Ending.GOOD),
-        ({"choose_image": "skipped"}, Ending.NONE),
-        (GOOD | {"hold": "failed", "plan": "upstream_failed"}, Ending.FAILED),
-        (FAILED, Ending.FAILED),  # nobody went back
-        (FAILED | {"undo_0": "success", "undo": "success"}, Ending.ROLLED_BACK),
-        (FAILED | {"undo_0": "success", "undo_1": "failed"}, Ending.FAILED),
-        (GOOD | {"settle": "failed"}, Ending.FAILED),
+        (GOOD, Outcome.GOOD),
+        ({"choose_image": "skipped"}, Outcome.NONE),
+        (GOOD | {"acquire_lease": "failed", "plan": "upstream_failed"}, Outcome.FAILED),
+        (FAILED, Outcome.FAILED),  # nobody went back
+        (FAILED | {"roll_back_0": "success", "roll_back": "success"}, Outcome.ROLLED_BACK),
+        (FAILED | {"roll_back_0": "success", "roll_back_1": "failed"}, Outcome.FAILED),
+        (GOOD | {"plan_rollback": "failed"}, Outcome.FAILED),
     ],
 )
-def test_endings(states: dict[str, str | None], expected: Ending) -> None:
-    mapped = "undo_0" in states
-    found = {t: s for t, s in states.items() if not (mapped and t == "undo")}
-    assert judge(found) is expected
+def test_endings(states: dict[str, str | None], expected: Outcome) -> None:
+    mapped = "roll_back_0" in states
+    found = {t: s for t, s in states.items() if not (mapped and t == "roll_back")}
+    assert rollout_outcome(found) is expected
 
 
 def test_only_tasks_of_stages_fail_a_stage() -> None:
     assert not stage_failed(
-        {"replace_other_1": "failed", "smoke_test": "failed", "undo_0": "failed"}
+        {"replace_other_1": "failed", "smoke_test": "failed", "roll_back_0": "failed"}
     )
     assert stage_failed({"replace_12_3": "failed"})
 

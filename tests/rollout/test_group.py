@@ -19,7 +19,7 @@ max_unavailable: 2
 
 @pytest.fixture(scope="module")
 def dag() -> Any:
-    from bakehouse.rollout.group import roll_out_dag
+    from bakehouse.dag_factory.rollout import roll_out_dag
 
     return roll_out_dag(load_fleet(TEXT, "fleets/web.yaml"))
 
@@ -37,35 +37,35 @@ def test_the_verdict_is_a_leaf_or_a_failed_rollout_would_be_green(dag: Any) -> N
 
 
 def test_the_lease_is_let_go_when_either_setup_has_succeeded(dag: Any) -> None:
-    release = task(dag, "release")
+    release = task(dag, "release_lease")
     assert release.is_teardown
     assert release.on_failure_fail_dagrun
-    assert names(release.upstream_task_ids) == {"choose_image", "hold", "undo"}
+    assert names(release.upstream_task_ids) == {"choose_image", "acquire_lease", "roll_back"}
     assert task(dag, "choose_image").is_setup
-    assert task(dag, "hold").is_setup
+    assert task(dag, "acquire_lease").is_setup
 
 
 def test_settle_waits_for_every_task_of_every_stage(dag: Any) -> None:
-    stages = {f"{t}_{n}" for t in ("pick", "replace", "passed") for n in (1, 2, 3)}
-    assert names(task(dag, "settle").upstream_task_ids) == {*stages, "plan"}
-    assert task(dag, "settle").trigger_rule == "all_done"
+    stages = {f"{t}_{n}" for t in ("select_members", "replace", "verify_stage") for n in (1, 2, 3)}
+    assert names(task(dag, "plan_rollback").upstream_task_ids) == {*stages, "plan"}
+    assert task(dag, "plan_rollback").trigger_rule == "all_done"
 
 
 def test_members_down_at_a_time_are_bounded_and_go_back_one_by_one(dag: Any) -> None:
     assert task(dag, "replace_2").max_active_tis_per_dagrun == 2
-    assert task(dag, "undo").max_active_tis_per_dagrun == 1
+    assert task(dag, "roll_back").max_active_tis_per_dagrun == 1
 
 
 def test_an_empty_stage_lets_the_next_one_begin(dag: Any) -> None:
-    assert task(dag, "passed_1").trigger_rule == "none_failed"
-    assert task(dag, "pick_2").trigger_rule == "all_success"
-    assert names(task(dag, "pick_2").upstream_task_ids) == {"passed_1"}
+    assert task(dag, "verify_stage_1").trigger_rule == "none_failed"
+    assert task(dag, "select_members_2").trigger_rule == "all_success"
+    assert names(task(dag, "select_members_2").upstream_task_ids) == {"verify_stage_1"}
 
 
 def test_fleets_that_follow_a_bake_are_those_that_say_so() -> None:
     from airflow.sdk import DAG
 
-    from bakehouse.rollout.group import with_bake
+    from bakehouse.dag_factory.rollout import with_bake
 
     web = load_fleet(TEXT, "fleets/web.yaml")
     changes: list[dict[str, Any]] = [{}, {"rollout": "with_bake"}, {"recipe": "kafka"}]

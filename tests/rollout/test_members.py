@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from tests.rollout.fake import BASE, OLD_DISK
 
-from bakehouse.cloud.hook import ComputeHook
-from bakehouse.errors import StopEverything
+from bakehouse.cloud.compute_hook import ComputeHook
+from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.model import Members
 from bakehouse.rollout import members
 
@@ -92,14 +92,14 @@ def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
     ],
 )
 def test_what_was_never_promoted_is_refused(labels: dict[str, str], told: str) -> None:
-    with pytest.raises(StopEverything, match=told):
+    with pytest.raises(PermanentError, match=told):
         members.choose(hook(Hook(image("web-1", labels=labels))), "web", "web-1")
 
 
 def test_8_an_obsolete_image_is_refused_by_name_and_a_marked_one_is_not_the_newest() -> None:
     """Compute Engine would refuse the disk, with the members' line already begun."""
     obsolete = image("web-1", deprecated={"state": "OBSOLETE"})
-    with pytest.raises(StopEverything, match="web-1 is OBSOLETE"):
+    with pytest.raises(PermanentError, match="web-1 is OBSOLETE"):
         members.choose(hook(Hook(obsolete)), "web", "web-1")
     marked = image("web-2", labels={"revoked-base": "77"})
     chosen = members.choose(hook(Hook(image("web-1"), marked)), "web", "")
@@ -109,10 +109,10 @@ def test_8_an_obsolete_image_is_refused_by_name_and_a_marked_one_is_not_the_newe
 def test_8_a_rollout_that_goes_on_ends_when_its_image_is_revoked() -> None:
     pinned = members.target(image("web-1"))
     members.check(hook(Hook(image("web-1"))), pinned)
-    with pytest.raises(StopEverything, match="it is revoked"):
+    with pytest.raises(PermanentError, match="it is revoked"):
         members.check(hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned)
     for found in (Hook(), Hook(image("web-1", id="101"))):
-        with pytest.raises(StopEverything, match="not there any more"):
+        with pytest.raises(PermanentError, match="not there any more"):
             members.check(hook(found), pinned)
 
 
@@ -123,9 +123,9 @@ def test_8_no_member_goes_back_onto_another_disk_of_a_revoked_image() -> None:
 
 
 def test_no_image_at_all_says_what_to_do() -> None:
-    with pytest.raises(StopEverything, match="trigger bake__web"):
+    with pytest.raises(PermanentError, match="trigger bake__web"):
         members.choose(hook(Hook()), "web", "")
-    with pytest.raises(StopEverything, match="no image web-9"):
+    with pytest.raises(PermanentError, match="no image web-9"):
         members.choose(hook(Hook()), "web", "web-9")
 
 

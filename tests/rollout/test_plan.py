@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rollout.fake import NEW_IMAGE, NOW, OLD_DISK, Cloud
 
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
 from bakehouse.rollout.plan import MEMBER, BootDisk, Member, RolloutPlan, disk_name, plan, recall
 from bakehouse.rollout.strategies.swap import disk_body, forward, member_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.rollout.states import FINAL, MOVES, STEP, IllegalMove, State, Step, edges, move
+from bakehouse.rollout.states import ACTIONS, FINAL, MOVES, Action, IllegalMove, State, edges, move
 
 DRAWING = Path(__file__).parents[2] / "docs" / "rollout-states.md"
 
@@ -26,17 +26,19 @@ def test_the_drawing_shows_the_code() -> None:
     drawn = re.findall(r"^ {4}(\w+) --> (\w+)", DRAWING.read_text(), re.MULTILINE)
     assert [pair for pair in drawn if "lost" not in pair] == [(str(a), str(b)) for a, b in edges()]
     steps = dict(re.findall(r"^ {4}(\w+): \w+ \((\w+)\)", DRAWING.read_text(), re.MULTILINE))
-    assert steps == {str(s): str(STEP[s]) for s in State if STEP[s] not in {Step.WAIT, Step.END}}
+    assert steps == {
+        str(s): str(ACTIONS[s]) for s in State if ACTIONS[s] not in {Action.WAIT, Action.END}
+    }
 
 
 def test_every_state_has_a_step_and_every_way_ends() -> None:
-    assert STEP.keys() == MOVES.keys() == set(State)
+    assert ACTIONS.keys() == MOVES.keys() == set(State)
     assert all(reachable(state) & FINAL for state in set(State) - FINAL)
     assert all(not MOVES[state] for state in FINAL)
 
 
 def test_no_way_leads_back_to_a_second_stop() -> None:
-    stopping = {state for state in State if STEP[state] is Step.STOP}
+    stopping = {state for state in State if ACTIONS[state] is Action.STOP}
     assert stopping == {State.PREPARED}
     after: set[State] = set().union(*(reachable(state) for state in MOVES[State.PREPARED]))
     assert not after & stopping

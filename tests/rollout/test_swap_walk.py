@@ -11,8 +11,8 @@ from tests.rollout.fake import NEW_IMAGE, OLD_DISK, OLD_IMAGE, Cloud, Crash
 
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan
-from bakehouse.rollout.states import FINAL, STEP, State, Step, move, read
-from bakehouse.rollout.strategies.swap import Swap, back, facts, forward, is_touched
+from bakehouse.rollout.states import ACTIONS, FINAL, Action, State, move, read
+from bakehouse.rollout.strategies.swap import Swap, back, forward, is_touched, observe
 
 WITHIN = timedelta(seconds=120)
 CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)
@@ -33,12 +33,12 @@ class Walker:
         state: State | None = None
         for turn in range(400):
             state = move(state, self.look())
-            step = STEP[state]
+            step = ACTIONS[state]
             if state in FINAL:
                 return state
             if turn == crash_at and not lose:
                 raise Crash
-            if step is not Step.WAIT:
+            if step is not Action.WAIT:
                 self.cloud.perform(step, self.swap)
             if turn == crash_at:
                 raise Crash  # after the effect, before the answer
@@ -48,13 +48,13 @@ class Walker:
     def look(self) -> State:
         cloud = self.cloud
         disk = cloud.disk(self.swap.disk)
-        seen = facts(self.swap, cloud.instance(), disk, cloud.said())
+        seen = observe(self.swap, cloud.instance(), disk, cloud.said())
         return read(seen, self.swap.goal(WITHIN), cloud.now)
 
-    def wait(self, step: Step) -> None:
+    def wait(self, step: Action) -> None:
         """Until the operation of a step is done, as the trigger does; a plain wait is one tick."""
         self.cloud.tick()
-        while step is not Step.WAIT and self.cloud.pending and step is not Step.START:
+        while step is not Action.WAIT and self.cloud.pending and step is not Action.START:
             self.cloud.tick()
 
 

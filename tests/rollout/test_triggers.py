@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.rollout.fake import NEW_IMAGE, OLD_DISK, Cloud
 
-from bakehouse.cloud.hook import Unsure
-from bakehouse.errors import NotNow, StopEverything, TryAgain
+from bakehouse.cloud.calls import OutcomeUnknown
+from bakehouse.core.errors import Blocked, PermanentError, TransientError
 from bakehouse.rollout import triggers
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan
-from bakehouse.rollout.states import Step
+from bakehouse.rollout.states import Action
 from bakehouse.rollout.strategies.swap import Swap, forward
 
 CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)
@@ -29,9 +29,9 @@ class Hook:
 
     def __init__(self, cloud: Cloud, swap: Swap) -> None:
         self.cloud, self.swap = cloud, swap
-        self.refuse: dict[Step, list[Exception]] = {}
-        self.after: dict[Step, list[Exception]] = {}
-        self.asked: list[tuple[Step, str]] = []
+        self.refuse: dict[Action, list[Exception]] = {}
+        self.after: dict[Action, list[Exception]] = {}
+        self.asked: list[tuple[Action, str]] = []
 
     def instance(self, zone: str, name: str) -> dict[str, Any]:
         self.cloud.tick()
@@ -47,22 +47,22 @@ class Hook:
         return {"name": name, "status": "DONE"}
 
     def insert_disk(self, zone: str, body: Any, request_id: str) -> dict[str, Any]:
-        return self._do(Step.MAKE_DISK, request_id)
+        return self._do(Action.MAKE_DISK, request_id)
 
     def stop_instance(self, zone: str, name: str, request_id: str) -> dict[str, Any]:
-        return self._do(Step.STOP, request_id)
+        return self._do(Action.STOP, request_id)
 
     def detach_disk(self, zone: str, name: str, device: str, request_id: str) -> dict[str, Any]:
         assert device == "persistent-disk-0"
-        return self._do(Step.DETACH, request_id)
+        return self._do(Action.DETACH, request_id)
 
     def attach_disk(self, zone: str, name: str, body: Any, request_id: str) -> dict[str, Any]:
-        return self._do(Step.ATTACH, request_id)
+        return self._do(Action.ATTACH, request_id)
 
     def start_instance(self, zone: str, name: str, request_id: str) -> dict[str, Any]:
-        return self._do(Step.START, request_id)
+        return self._do(Action.START, request_id)
 
-    def _do(self, step: Step, request_id: str) -> dict[str, Any]:
+    def _do(self, step: Action, request_id: str) -> dict[str, Any]:
         self.asked.append((step, request_id))
         if self.refuse.get(step):
             raise self.refuse[step].pop(0)
@@ -71,7 +71,7 @@ class Hook:
             raise self.after[step].pop(0)
         return {"name": "op", "status": "RUNNING", "operationType": str(step)}
 
-    def ids_of(self, step: Step) -> list[str]:
+    def ids_of(self, step: Action) -> list[str]:
         return [request_id for asked, request_id in self.asked if asked is step]
 
 
@@ -117,7 +117,7 @@ async def test_a_member_is_walked_to_its_goal(hook: Hook, swap: Swap, cloud: Clo
     event = await fire(trigger(swap))
     assert (event["state"], event["why"]) == ("replaced", "healthy")
     steps = [step for step, _ in hook.asked]
-    assert steps == [Step.MAKE_DISK, Step.STOP, Step.DETACH, Step.ATTACH, Step.START]
+    assert steps == [Action.MAKE_DISK, Action.STOP, Action.DETACH, Action.ATTACH, Action.START]
     assert cloud.stops == 1
 
 
@@ -128,11 +128,11 @@ def test_it_is_stored_and_made_again_as_it_was(swap: Swap) -> None:
     assert triggers.SwapTrigger(**arguments).serialize() == (path, arguments)
 
 
-@pytest.mark.parametrize("step", [Step.STOP, Step.DETACH, Step.ATTACH, Step.START])
+@pytest.mark.parametrize("step", [Action.STOP, Action.DETACH, Action.ATTACH, Action.START])
 async def test_an_answer_that_got_lost_is_looked_after_not_repeated(
-    hook: Hook, swap: Swap, cloud: Cloud, step: Step
+    hook: Hook, swap: Swap, cloud: Cloud, step: Action
 ) -> None:
-    hook.after[step] = [Unsure("no answer")]
+    hook.after[step] = [OutcomeUnknown("no answer")]
     assert (await fire(trigger(swap)))["state"] == "replaced"
     assert len(hook.ids_of(step)) == 1
     assert cloud.stops == 1
@@ -141,40 +141,40 @@ async def test_an_answer_that_got_lost_is_looked_after_not_repeated(
 async def test_a_request_that_got_lost_is_sent_again_under_the_same_id(
     hook: Hook, swap: Swap
 ) -> None:
-    hook.refuse[Step.STOP] = [Unsure("no answer")]
+    hook.refuse[Action.STOP] = [OutcomeUnknown("no answer")]
     assert (await fire(trigger(swap)))["state"] == "replaced"
-    first, second = hook.ids_of(Step.STOP)
+    first, second = hook.ids_of(Action.STOP)
     assert first == second
 
 
 async def test_a_refused_step_is_asked_for_again_under_another_id(hook: Hook, swap: Swap) -> None:
-    hook.refuse[Step.ATTACH] = [NotNow("quota", wait=0.01), StopEverything("in use")]
+    hook.refuse[Action.ATTACH] = [Blocked("quota", wait=0.01), PermanentError("in use")]
     assert (await fire(trigger(swap)))["state"] == "replaced"
-    assert len(set(hook.ids_of(Step.ATTACH))) == 3
+    assert len(set(hook.ids_of(Action.ATTACH))) == 3
 
 
 async def test_a_restarted_trigger_sends_the_same_ids(hook: Hook, swap: Swap, cloud: Cloud) -> None:
     running = asyncio.create_task(fire(trigger(swap)))
-    while not hook.ids_of(Step.STOP):
+    while not hook.ids_of(Action.STOP):
         await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (await fire(trigger(swap)))["state"] == "replaced"
-    assert len(set(hook.ids_of(Step.STOP))) == 1
+    assert len(set(hook.ids_of(Action.STOP))) == 1
     assert cloud.stops == 1
 
 
 async def test_what_no_try_can_heal_ends_the_walk(hook: Hook, swap: Swap, cloud: Cloud) -> None:
-    hook.refuse[Step.STOP] = [StopEverything("forbidden")] * 5
+    hook.refuse[Action.STOP] = [PermanentError("forbidden")] * 5
     event = await fire(trigger(swap))
     assert (event["error"], event["why"]) == ("stop", "forbidden")
-    assert len(hook.ids_of(Step.STOP)) == 2
+    assert len(hook.ids_of(Action.STOP)) == 2
     assert cloud.stops == 0
 
 
 async def test_errors_that_stay_end_the_try(hook: Hook, swap: Swap) -> None:
-    hook.refuse[Step.MAKE_DISK] = [TryAgain("503")] * 50
+    hook.refuse[Action.MAKE_DISK] = [TransientError("503")] * 50
     event = await fire(trigger(swap))
     assert (event["error"], event["why"]) == ("try_again", "503")
     assert len(hook.asked) == triggers.ERRORS_IN_A_ROW

@@ -48,8 +48,8 @@ def test_a_mapped_task_is_late_while_one_of_its_instances_is() -> None:
 
 
 def test_a_task_whose_name_ends_in_a_number_is_not_taken_for_a_mapped_instance() -> None:
-    states = {"pick_1": "running"}
-    assert task_state("pick", states, {"pick", "pick_1"}) is None
+    states = {"select_members_1": "running"}
+    assert task_state("select_members", states, {"select_members", "select_members_1"}) is None
 
 
 def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:

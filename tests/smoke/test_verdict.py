@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.operations import Happening
-from bakehouse.reasons import Reason
-from bakehouse.smoke.verdict import Check, judge
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.cloud.operations import InstanceEvent
+from bakehouse.core.reasons import Reason
+from bakehouse.smoke.evaluation import Check, evaluate_smoke_test
 
 LIMIT = timedelta(seconds=60)
 GOOD = {"name": "page", "ok": True}
 BAD = {"name": "port 80", "ok": False, "hint": "does nginx run?", "detail": "refused"}
 
 
-def facts(status: str | None = "RUNNING", **known: Any) -> Facts:
-    return Facts(name="smoke-web-1", status=status, **known)
+def facts(status: str | None = "RUNNING", **known: Any) -> MachineObservation:
+    return MachineObservation(name="smoke-web-1", status=status, **known)
 
 
 def report(result: str, *checks: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -25,20 +25,22 @@ def report(result: str, *checks: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_every_check_passed() -> None:
-    verdict = judge(facts(said=(report("ok", GOOD),)), LIMIT)
+    verdict = evaluate_smoke_test(facts(said=(report("ok", GOOD),)), LIMIT)
     assert verdict is not None
     assert verdict.ok
     assert verdict.ready_seconds == pytest.approx(12.5)
 
 
 def test_the_guest_attribute_alone_is_enough() -> None:
-    verdict = judge(facts(attributes={"smoke": json.dumps(report("ok", GOOD))}), LIMIT)
+    verdict = evaluate_smoke_test(
+        facts(attributes={"smoke": json.dumps(report("ok", GOOD))}), LIMIT
+    )
     assert verdict is not None
     assert verdict.ok
 
 
 def test_a_failed_check_is_named_with_its_hint() -> None:
-    verdict = judge(facts(said=(report("failed", GOOD, BAD),)), LIMIT)
+    verdict = evaluate_smoke_test(facts(said=(report("failed", GOOD, BAD),)), LIMIT)
     assert verdict is not None
     assert verdict.reason is Reason.SMOKE_FAILED
     assert verdict.message == "failed: port 80"
@@ -46,27 +48,27 @@ def test_a_failed_check_is_named_with_its_hint() -> None:
 
 
 def test_ok_with_a_failed_check_is_not_ok() -> None:
-    verdict = judge(facts(said=(report("ok", BAD),)), LIMIT)
+    verdict = evaluate_smoke_test(facts(said=(report("ok", BAD),)), LIMIT)
     assert verdict is not None
     assert verdict.reason is Reason.SMOKE_FAILED
 
 
 def test_an_error_before_the_checks_is_told() -> None:
     error = {"script": "boot.sh", "message": "'greeting' is undefined"}
-    verdict = judge(facts(said=(report("failed", error=error),)), LIMIT)
+    verdict = evaluate_smoke_test(facts(said=(report("failed", error=error),)), LIMIT)
     assert verdict is not None
     assert "'greeting' is undefined" in verdict.message
 
 
 def test_ready_too_late() -> None:
-    verdict = judge(facts(said=(report("ok", GOOD, ready_seconds=61),)), LIMIT)
+    verdict = evaluate_smoke_test(facts(said=(report("ok", GOOD, ready_seconds=61),)), LIMIT)
     assert verdict is not None
     assert verdict.reason is Reason.BOOT_TOO_SLOW
 
 
 def test_a_hanging_image_has_failed_with_its_last_word() -> None:
     late = facts(late=True, attributes={"health": '{"state": "unhealthy"}'})
-    verdict = judge(late, LIMIT)
+    verdict = evaluate_smoke_test(late, LIMIT)
     assert verdict is not None
     assert (verdict.reason, verdict.says_nothing) == (Reason.SILENT, False)
     assert "unhealthy" in verdict.message
@@ -76,13 +78,13 @@ def test_a_hanging_image_has_failed_with_its_last_word() -> None:
     ("lost", "word"),
     [
         (facts(None), "deleted by somebody"),
-        (facts(None, happenings=(Happening("insert", "", "no capacity"),)), "no capacity"),
-        (facts(None, happenings=(Happening("delete", "jo"),)), "delete by jo"),
+        (facts(None, instance_events=(InstanceEvent("insert", "", "no capacity"),)), "no capacity"),
+        (facts(None, instance_events=(InstanceEvent("delete", "jo"),)), "delete by jo"),
         (facts("TERMINATED"), "TERMINATED"),
     ],
 )
-def test_a_lost_machine_says_nothing_about_the_image(lost: Facts, word: str) -> None:
-    verdict = judge(lost, LIMIT)
+def test_a_lost_machine_says_nothing_about_the_image(lost: MachineObservation, word: str) -> None:
+    verdict = evaluate_smoke_test(lost, LIMIT)
     assert verdict is not None
     assert verdict.says_nothing
     assert word in verdict.message
@@ -90,13 +92,13 @@ def test_a_lost_machine_says_nothing_about_the_image(lost: Facts, word: str) -> 
 
 @pytest.mark.parametrize("told", ["no json", "[]", '{"checks": 3}', '{"result": null}'])
 def test_a_report_that_makes_no_sense_is_a_failure(told: str) -> None:
-    verdict = judge(facts(attributes={"smoke": told}), LIMIT)
+    verdict = evaluate_smoke_test(facts(attributes={"smoke": told}), LIMIT)
     assert verdict is not None
     assert verdict.reason is Reason.SMOKE_FAILED
 
 
 def test_a_machine_that_still_checks_is_waited_for() -> None:
-    assert judge(facts(said=({"check": GOOD},)), LIMIT) is None
+    assert evaluate_smoke_test(facts(said=({"check": GOOD},)), LIMIT) is None
 
 
 def test_a_check_shows_its_description() -> None:

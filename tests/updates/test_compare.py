@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bakehouse.core.reasons import Reason
 from bakehouse.history.manifest import Manifest, Package, PassedOver, Source
-from bakehouse.reasons import Reason
 from bakehouse.updates.compare import Listing, Update, Updates, updates_in
 from bakehouse.updates.release import Taken
 

@@ -11,7 +11,7 @@ import pytest
 from tests.history.test_sbom import BAKED
 from tests.updates.apt import Apt, serving
 
-from bakehouse.errors import StopEverything
+from bakehouse.core.errors import PermanentError
 from bakehouse.history.manifest import Manifest, Package, Source
 from bakehouse.history.manifests import write_manifest
 from bakehouse.updates import archive
@@ -160,7 +160,7 @@ def test_2_the_archive_may_be_another_one(
 @pytest.mark.parametrize("text", ["http://x", "[]", '{"a": 1}'])
 def test_2_a_variable_that_is_no_map_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_APT_MIRRORS", text)
-    with pytest.raises(StopEverything, match=r"bakehouse_apt_mirrors is .*write JSON"):
+    with pytest.raises(PermanentError, match=r"bakehouse_apt_mirrors is .*write JSON"):
         mirrors()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.local import machines
-from bakehouse.local.testbed import Testbed, testbed
+from devstack import machines
+from devstack.testbed import Testbed, testbed
 
 HERE = Path(__file__).parent
 SECONDS = 2400  # of one test without KVM; the first one may have to build the public image

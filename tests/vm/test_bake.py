@@ -9,11 +9,11 @@ from typing import Any
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from bakehouse.cloud.owner import zone_of
 from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import read
-from bakehouse.local.airflow_api import Run
-from bakehouse.local.testbed import Testbed
+from bakehouse.images.ownership import zone_of
+from devstack.airflow_api import Run
+from devstack.testbed import Testbed
 
 
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:

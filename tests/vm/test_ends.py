@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.shutdown import judge
+from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
-from bakehouse.cloud.facts import Facts
-from bakehouse.local.airflow_api import Run, wait_until
-from bakehouse.local.testbed import Testbed
-from bakehouse.reasons import Reason
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.reasons import Reason
+from devstack.airflow_api import Run, wait_until
+from devstack.testbed import Testbed
 
 RECIPE = """\
 base: debian-cloud/debian-12
@@ -166,7 +166,9 @@ def silent(bed: Testbed, machine: Resource, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AIRFLOW_CONN_ENDS", json.dumps(connection))
     where = {"conn_id": "ends", "zone": path(machine).split("/")[1], "name": machine["name"]}
     trigger = ShutdownTrigger(**where, nonce="of another", deadline=0.0)
-    verdict = judge(Facts.model_validate(asyncio.run(_first(trigger))["facts"]))
+    verdict = classify_shutdown(
+        MachineObservation.model_validate(asyncio.run(_first(trigger))["facts"])
+    )
     return verdict.reason if verdict else None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bakehouse.local import demo_fleet
-from bakehouse.local.testbed import Testbed
+from devstack import demo_fleet
+from devstack.testbed import Testbed
 
 PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
 RECIPE = "include/recipes/web.yaml"

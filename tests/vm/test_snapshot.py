@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bakehouse.local.testbed import Testbed
+from devstack.testbed import Testbed
 
 GATEWAY = "169.254.0.1"  # a localgce machine finds the loopback of its host there
 VARIABLE = "bakehouse_snapshot_url"

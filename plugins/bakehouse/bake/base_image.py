@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bakehouse.bake import labels
 from bakehouse.bake.plan import BaseImage, created_at
-from bakehouse.errors import StopEverything
-from bakehouse.promote.revoke import why_not
-from bakehouse.reasons import Reason
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.images import labels
+from bakehouse.images.revocation import why_not
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.base import BaseImage as FixedImage
 from bakehouse.recipe.names import image_time
 
 if TYPE_CHECKING:
-    from bakehouse.cloud.hook import ComputeHook
+    from bakehouse.cloud.compute_hook import ComputeHook
 
 Resource = Mapping[str, Any]
 
@@ -34,16 +34,16 @@ def resolve(
     then: datetime | None,
     promoted: str | None = None,
 ) -> BaseImage:
-    """The image that `base` means, as of `then` when that is given. Raises StopEverything.
+    """The image that `base` means, as of `then` when that is given. Raises PermanentError.
 
     :param promoted: of the recipe that is built on, the image whose promotion asks for this bake:
         it is that one or a newer one.
     """
     chosen = _chosen(compute, base, then, promoted)
     if chosen is None:
-        raise StopEverything(_nothing(base))
+        raise PermanentError(_nothing(base))
     if (refused := why_not(chosen.image)) is not None:
-        raise StopEverything(f"base: {base} cannot be built upon: {refused}")
+        raise PermanentError(f"base: {base} cannot be built upon: {refused}")
     return BaseImage(
         self_link=str(chosen.image["selfLink"]),
         id=str(chosen.image["id"]),
@@ -111,14 +111,14 @@ def not_older(
     chosen: Chosen | None, promoted: str | None, images: Iterable[Resource]
 ) -> Chosen | None:
     """The choice, unless the image whose promotion asks for it is newer: then somebody has taken
-    that one out of use. Raises StopEverything."""
+    that one out of use. Raises PermanentError."""
     if promoted is None or chosen is None or chosen.image["name"] == promoted:
         return chosen
     asked = next((image for image in images if image["name"] == promoted), None)
     asked_at = created_at(asked) if asked else image_time(promoted)
     if asked_at is None or created_at(chosen.image) >= asked_at:
         return chosen
-    raise StopEverything(
+    raise PermanentError(
         f"the promotion of {promoted} asks for this bake, and that image has been taken out of use"
         f" since; {chosen.image['name']}, the newest one there is, is older. Trigger the bake by"
         " hand to build on that one all the same"

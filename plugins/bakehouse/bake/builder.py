@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from bakehouse.bake import labels
 from bakehouse.bake.plan import BakePlan, Frozen
+from bakehouse.images import labels
 from bakehouse.recipe.model import Builder, Image, Recipe
 from bakehouse.recipe.names import builder_name
 

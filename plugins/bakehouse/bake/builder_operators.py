@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
-from bakehouse.bake import builder, labels
+from bakehouse.bake import builder
 from bakehouse.bake.builder import BuilderVm
+from bakehouse.bake.builder_slot import BuilderSlotOperator
 from bakehouse.bake.candidate import Built
 from bakehouse.bake.need import content_lease
+from bakehouse.bake.package_snapshot import archive_url
 from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.shutdown import Shutdown, failed_builder, judge
-from bakehouse.bake.slot import SlotStep
-from bakehouse.bake.snapshot import archive_url
-from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.links import MachineLink, SerialLink
-from bakehouse.cloud.owner import of_run, zone_of
-from bakehouse.errors import Elsewhere, StopEverything, TryAgain
-from bakehouse.lease import builders
-from bakehouse.step import Step, clock
+from bakehouse.bake.shutdown import Shutdown, classify_shutdown, failed_builder
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
+from bakehouse.images import labels
+from bakehouse.images.ownership import of_run, zone_of
+from bakehouse.lease import builder_slots as builders
+from bakehouse.operators.base import BakehouseOperator, format_utc
+from bakehouse.operators.links import MachineLink, SerialLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
 
-class BuilderStep(SlotStep):
+class BuilderOperator(BuilderSlotOperator):
     """A step that may have to make a builder."""
 
     operator_extra_links = (MachineLink(), SerialLink())
@@ -51,7 +52,7 @@ class BuilderStep(SlotStep):
             self._insert(context, plan, vm)
             found = self.compute.instance(vm.zone, vm.name)
         if found is None:
-            raise TryAgain(f"{vm.name} was created and is gone again")
+            raise TransientError(f"{vm.name} was created and is gone again")
         created = str(found["creationTimestamp"])
         self.log.info("builder %s (id %s) is %s", vm.name, found["id"], found["status"])
         return vm.model_copy(update={"id": str(found["id"]), "created": created})
@@ -68,7 +69,7 @@ class BuilderStep(SlotStep):
         from bakehouse.recipe.render import builder_metadata
 
         rendered = self.rendered(plan)
-        facts = ImageFacts(
+        observed = ImageFacts(
             recipe=plan.recipe,
             image=plan.image_name,
             git_sha=plan.commit.sha,
@@ -80,9 +81,9 @@ class BuilderStep(SlotStep):
         )
         try:
             url = archive_url() if plan.snapshot else ""
-            metadata = builder_metadata(rendered, facts, labels.nonce(plan, vm.name), url)
+            metadata = builder_metadata(rendered, observed, labels.nonce(plan, vm.name), url)
         except ValueError as too_big:
-            raise StopEverything(str(too_big)) from too_big
+            raise PermanentError(str(too_big)) from too_big
         return builder.insert_body(plan, rendered.recipe, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
@@ -97,7 +98,7 @@ class BuilderStep(SlotStep):
                 self.await_operation(gone, f"delete {name} in {zone}")
 
 
-class CreateBuilder(BuilderStep):
+class CreateBuilder(BuilderOperator):
     """Makes the builder of this try -> BuilderVm."""
 
     def act(self, context: Context) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class CreateBuilder(BuilderStep):
         return vm.model_dump(mode="json")
 
 
-class WaitForShutdown(BuilderStep, BaseSensorOperator):
+class WaitForShutdown(BuilderOperator, BaseSensorOperator):
     """Senses that the builder has powered off, and judges how -> Built.
 
     At the first try since it was cleared it waits for the builder of create_builder, if that still
@@ -115,7 +116,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Not the sensor's poking: it waits in a trigger."""
-        return Step.execute(self, context)
+        return BakehouseOperator.execute(self, context)
 
     def act(self, context: Context) -> Any:
         from bakehouse.bake.triggers import ShutdownTrigger
@@ -123,7 +124,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         plan = self.received(context, "plan_bake", BakePlan)
         vm = self._builder(context, plan)
         until = datetime.fromisoformat(vm.created) + plan.patience
-        self.log.info("waiting until %s is off, at most until %s", vm.name, clock(until))
+        self.log.info("waiting until %s is off, at most until %s", vm.name, format_utc(until))
         trigger = ShutdownTrigger(
             conn_id=self.gcp_conn_id,
             zone=vm.zone,
@@ -139,14 +140,17 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
     ) -> dict[str, Any]:
         """The builder has come to rest: what its disk is worth."""
         plan = self.received(context, "plan_bake", BakePlan)
-        machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
+        machine, observed = (
+            BuilderVm.model_validate(vm),
+            MachineObservation.model_validate(event["facts"]),
+        )
         self.shows_machine(machine.zone, machine.name)
-        verdict = judge(facts)
+        verdict = classify_shutdown(observed)
         if verdict is None:
-            raise TryAgain(f"{machine.name} came to rest, and then it moved again")
+            raise TransientError(f"{machine.name} came to rest, and then it moved again")
         if not verdict.ok:
-            self._give_up(context, plan, machine, verdict, facts)
-        return self._built(plan, machine, facts).model_dump(mode="json")
+            self._give_up(context, plan, machine, verdict, observed)
+        return self._built(plan, machine, observed).model_dump(mode="json")
 
     def _builder(self, context: Context, plan: BakePlan) -> BuilderVm:
         ti = context["ti"]
@@ -162,25 +166,30 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         )
 
     def _give_up(
-        self, context: Context, plan: BakePlan, vm: BuilderVm, verdict: Shutdown, facts: Facts
+        self,
+        context: Context,
+        plan: BakePlan,
+        vm: BuilderVm,
+        verdict: Shutdown,
+        observed: MachineObservation,
     ) -> NoReturn:
         """The error says it all: why, where in which script, and the machine's last lines.
 
         The ledger has no such lines: nobody knows what an install script prints.
         """
-        from bakehouse.bake.record import record
+        from bakehouse.history.recording import record
 
         self.log.error("%s: %s", verdict.reason.text, verdict.message)
-        told = facts.with_tail(f"{verdict.reason.text}: {verdict.message}")
+        told = observed.with_tail(f"{verdict.reason.text}: {verdict.message}")
         record(context, plan, "builder_failed", verdict.reason, **failed_builder(vm, verdict))
-        if plan.keep_builder and facts.status is not None and not verdict.lost:
+        if plan.keep_builder and observed.status is not None and not verdict.lost:
             self._keep(plan, vm)
-            raise StopEverything(told)
+            raise PermanentError(told)
         self.log.info("deleting %s", vm.name)
         self.compute.delete_instance(
             vm.zone, vm.name, self.request_id(context, f"delete {vm.name}")
         )
-        raise (StopEverything if verdict.hopeless else _next_try(verdict))(told)
+        raise (PermanentError if verdict.hopeless else _next_try(verdict))(told)
 
     def _keep(self, plan: BakePlan, vm: BuilderVm) -> None:
         """Marked as failed, so that no later try adopts it."""
@@ -188,15 +197,15 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         if found is not None:
             self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
             until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
-            self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, clock(until))
+            self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, format_utc(until))
 
-    def _built(self, plan: BakePlan, vm: BuilderVm, facts: Facts) -> Built:
-        from bakehouse.bake.record import write_sbom
+    def _built(self, plan: BakePlan, vm: BuilderVm, observed: MachineObservation) -> Built:
         from bakehouse.history.manifest import digest
+        from bakehouse.history.recording import write_sbom
 
         seconds = round((datetime.now(UTC) - datetime.fromisoformat(vm.created)).total_seconds())
         self.log.info("%s installed and powered off, %d s after it was created", vm.name, seconds)
-        manifest = manifest_of(facts)
+        manifest = manifest_of(observed)
         if manifest is None:
             self.log.warning(
                 "its manifest could not be read: nobody will know what is in the image"
@@ -214,7 +223,7 @@ class WaitForShutdown(BuilderStep, BaseSensorOperator):
         )
 
 
-class DeleteBuilder(Step):
+class DeleteBuilder(BakehouseOperator):
     """The teardown: every machine and disk that carries the run's label, of whatever try; then
     the run's slot among the builders, and its hold on the content that it baked.
 
@@ -254,7 +263,7 @@ class DeleteBuilder(Step):
     def again(self, context: Context, event: dict[str, Any]) -> None:
         """After waiting: disks are left, or nothing."""
         if event["left"]:
-            raise TryAgain(f"still there: {', '.join(event['left'])}")
+            raise TransientError(f"still there: {', '.join(event['left'])}")
         self.act(context)
 
     def _delete_machines(self, context: Context, names: dict[str, list[str]]) -> None:
@@ -287,8 +296,8 @@ def _but(kept: bool) -> str:
     return ", but for the builder that is kept" if kept else ""
 
 
-def _next_try(verdict: Shutdown) -> type[TryAgain]:
-    return Elsewhere if verdict.lost else TryAgain
+def _next_try(verdict: Shutdown) -> type[TransientError]:
+    return ZoneUnavailable if verdict.lost else TransientError
 
 
 def _told(vm: BuilderVm, plan: BakePlan) -> tuple[str, str, str]:

@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.plan import BakePlan, Frozen
-from bakehouse.cloud.made import MACHINE_IMAGE
-from bakehouse.cloud.owner import is_owned
+from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.images import labels
+from bakehouse.images.ownership import is_owned
 from bakehouse.recipe.model import Recipe
 
 Resource = Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.plan import BakePlan
-from bakehouse.step import Step
+from bakehouse.operators.base import BakehouseOperator
 
 if TYPE_CHECKING:
     from bakehouse.recipe.render import Rendered
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 GIT = "bakehouse_repo"
 
 
-class GitStep(Step):
+class GitOperator(BakehouseOperator):
     """Through the connection `git_conn_id`, at the plan's commit."""
 
     def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
@@ -21,7 +21,7 @@ class GitStep(Step):
         self.git_conn_id = git_conn_id
 
     def rendered(self, plan: BakePlan) -> Rendered:
-        """Scripts of the plan's commit. Raises StopEverything, TryAgain."""
+        """Scripts of the plan's commit. Raises PermanentError, TransientError."""
         from bakehouse.bake.source import rendered_for
 
         return rendered_for(self.git_conn_id, plan)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import candidate
 from bakehouse.bake.candidate import Built, Do
-from bakehouse.bake.git_step import GitStep
+from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.links import ImageLink
-from bakehouse.cloud.made import MACHINE_IMAGE
-from bakehouse.errors import StopEverything, TryAgain
-from bakehouse.step import Step
+from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.links import ImageLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class CreateImage(GitStep):
+class CreateImage(GitOperator):
     """The stopped disk becomes a candidate image without a family -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
@@ -89,7 +89,7 @@ class CreateImage(GitStep):
     def _made(
         self, plan: BakePlan, built: Built, context: Context, image: Mapping[str, Any]
     ) -> dict[str, Any]:
-        from bakehouse.bake.record import record
+        from bakehouse.history.recording import record
 
         made = candidate.candidate(image)
         self.log.info("image %s is READY (id %s, %d GB)", made.name, made.id, made.size_gb)
@@ -115,7 +115,7 @@ class CreateImage(GitStep):
         return made.model_dump(mode="json")
 
 
-class LabelImage(Step):
+class LabelImage(BakehouseOperator):
     """Checks that the image is of the planned commit, adds the facts that it lacks -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
@@ -126,10 +126,10 @@ class LabelImage(Step):
         self.shows_image(plan.image_name, kind=plan.kind)
         image = self.made(plan.kind).get(plan.image_name)
         if image is None:
-            raise StopEverything(f"{plan.image_name} is gone: clear create_image and downstream")
+            raise PermanentError(f"{plan.image_name} is gone: clear create_image and downstream")
         made = candidate.candidate(image)
         if made.git_sha != plan.commit.sha:
-            raise StopEverything(
+            raise PermanentError(
                 f"{made.name} says git-sha {made.git_sha or 'nothing'}, planned was"
                 f" {plan.commit.sha}: delete it, and clear wait_for_shutdown and downstream"
             )
@@ -148,14 +148,14 @@ def _words(plan: BakePlan) -> str:
     return plan.kind.replace("_", " ")
 
 
-def _cannot(do: Do, plan: BakePlan, built: Built) -> StopEverything | TryAgain:
+def _cannot(do: Do, plan: BakePlan, built: Built) -> PermanentError | TransientError:
     if do is Do.WAIT:
-        return TryAgain(f"image {plan.image_name} is still being made, or deleted")
+        return TransientError(f"image {plan.image_name} is still being made, or deleted")
     if do is Do.NOT_OURS:
-        return StopEverything(
+        return PermanentError(
             f"an image {plan.image_name} is there that this run did not make: rename or delete it"
         )
-    return StopEverything(
+    return PermanentError(
         f"{built.builder.name} is gone, or its disk, and there is no image of it:"
         " clear wait_for_shutdown and downstream"
     )

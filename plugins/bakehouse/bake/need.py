@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 
-from bakehouse.bake import labels
 from bakehouse.bake.plan import BakePlan, newest_with
-from bakehouse.errors import StopEverything
-from bakehouse.lease.builders import HELD_FOR, owner_of, run_state
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.images import labels
+from bakehouse.lease.builder_slots import HELD_FOR, owner_of, run_state
 from bakehouse.lease.lease import Claim, Lease, acquire
-from bakehouse.reasons import Reason
-from bakehouse.step import Step
+from bakehouse.operators.base import BakehouseOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SAME_CONTENT_AT_MOST = timedelta(hours=6)
 
 
-class NeedBake(Step, SkipMixin):
+class NeedBake(BakehouseOperator, SkipMixin):
     """Ends the run, with the reason in the log, when an image has this content already.
 
     Skips only its direct followers: teardowns run whatever happens.
@@ -50,7 +50,7 @@ class NeedBake(Step, SkipMixin):
     def other_ended(self, context: Context, event: dict[str, Any]) -> bool:
         """After the wait for the other run."""
         if not event["free"]:
-            raise StopEverything(
+            raise PermanentError(
                 f"another run has been baking this very content for {SAME_CONTENT_AT_MOST}:"
                 f" {event['why']}; end it, and clear this task"
             )
@@ -64,7 +64,7 @@ class NeedBake(Step, SkipMixin):
             self._wait(context, plan, decision.why)
 
     def _wait(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
-        from bakehouse.bake.record import ledger_base
+        from bakehouse.history.recording import ledger_base
         from bakehouse.lease.store import content_lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
@@ -86,14 +86,14 @@ class NeedBake(Step, SkipMixin):
         return None if name == plan.existing_image else name
 
     def _tell_updates(self, context: Context, plan: BakePlan) -> None:
-        from bakehouse.bake.record import record
+        from bakehouse.history.recording import record
 
         if plan.updates is not None:
             found = plan.updates.model_dump(mode="json", exclude={"image"})
             record(context, plan, "updates", plan.reason, about=plan.updates.image, **found)
 
     def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> bool:
-        from bakehouse.bake.record import covers
+        from bakehouse.history.recording import covers
 
         self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
         if plan.updates is not None and not plan.bake:
@@ -106,7 +106,7 @@ class NeedBake(Step, SkipMixin):
 
 def content_lease(plan: BakePlan) -> Lease:
     """The lease of the content that a plan bakes; the teardown lets go of it."""
-    from bakehouse.bake.record import ledger_base
+    from bakehouse.history.recording import ledger_base
     from bakehouse.lease.store import content_lease_name, lease_of
 
     return lease_of(ledger_base(), content_lease_name(plan.recipe, plan.content_key))

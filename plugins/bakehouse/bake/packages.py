@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from bakehouse.cloud.facts import Facts
+from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.history.manifest import BadManifest, Manifest, Package, decode
 
 _KERNEL = re.compile(r"linux-image-(\d\S*)")
 
 
-def manifest_of(facts: Facts) -> Manifest | None:
+def manifest_of(observed: MachineObservation) -> Manifest | None:
     """Told by serial line or guest attribute; None when neither can be read."""
-    for told in (facts.last("manifest"), facts.attributes.get("manifest")):
+    for told in (observed.last("manifest"), observed.attributes.get("manifest")):
         if isinstance(told, str):
             try:
                 return decode(told)

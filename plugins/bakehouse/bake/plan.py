@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from bakehouse.bake.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
+from bakehouse.images.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
 from bakehouse.recipe.model import Scalar
 from bakehouse.recipe.source import Commit
 from bakehouse.updates.compare import Updates
@@ -97,7 +97,8 @@ def decide(
     """Whether an image with this content (as images.list gives it) makes a bake unnecessary.
 
     In the history one is enough: the past does not age, and rebuilding it twice changes nothing.
-    Elsewhere it must be the newest, or whoever takes the newest would go without a reverted commit.
+    Outside the history it must be the newest, or whoever takes the newest would miss a reverted
+    commit.
     `updates` looks at the archives, and is called only when the answer depends on it.
     """
     if force:

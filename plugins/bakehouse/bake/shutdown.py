@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bakehouse.bake.builder import BuilderVm
-from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.operations import Happening
-from bakehouse.reasons import Reason
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.cloud.operations import InstanceEvent
+from bakehouse.core.reasons import Reason
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
 _BY_COMPUTE_ENGINE = {
@@ -64,24 +64,24 @@ class Shutdown(BaseModel):
 
     @property
     def lost(self) -> bool:
-        """Taken away: another zone may leave it alone."""
+        """AlreadyExists away: another zone may leave it alone."""
         return self.reason in {Reason.PREEMPTED, Reason.HOST_LOST, Reason.VANISHED}
 
 
-def judge(facts: Facts) -> Shutdown | None:
+def classify_shutdown(observed: MachineObservation) -> Shutdown | None:
     """The verdict, or None while there is something to wait for."""
-    said = facts.result or facts.attributes.get("result")
+    said = observed.result or observed.attributes.get("result")
     if said == "failed":
-        taken = _taken_away(facts)
+        taken = _taken_away(observed)
         if taken is not None:
             return taken  # whatever broke, broke while the machine was being taken away
-        error = _error(facts)
+        error = _error(observed)
         return Shutdown(reason=Reason.INSTALL_FAILED, message=str(error), error=error)
-    if said == "ok" and facts.status in STOPPED:
-        return Shutdown(reason=Reason.FINISHED, message=f"{facts.name} said ok and powered off")
-    if facts.alive:
-        return _silent(facts, said) if facts.late else None
-    return _lost(facts)
+    if said == "ok" and observed.status in STOPPED:
+        return Shutdown(reason=Reason.FINISHED, message=f"{observed.name} said ok and powered off")
+    if observed.alive:
+        return _silent(observed, said) if observed.late else None
+    return _lost(observed)
 
 
 def failed_builder(vm: BuilderVm, verdict: Shutdown) -> dict[str, Any]:
@@ -90,49 +90,51 @@ def failed_builder(vm: BuilderVm, verdict: Shutdown) -> dict[str, Any]:
     return {"builder": vm.name, "zone": vm.zone, "message": verdict.message, "error": error}
 
 
-def _silent(facts: Facts, said: str | None) -> Shutdown:
-    stage = facts.last("stage") or facts.attributes.get("stage") or "none"
+def _silent(observed: MachineObservation, said: str | None) -> Shutdown:
+    stage = observed.last("stage") or observed.attributes.get("stage") or "none"
     what = "said ok but did not power off" if said else f"said no result (last stage: {stage})"
-    return Shutdown(reason=Reason.SILENT, message=f"{facts.name} {what} until its deadline")
+    return Shutdown(reason=Reason.SILENT, message=f"{observed.name} {what} until its deadline")
 
 
-def _lost(facts: Facts) -> Shutdown:
+def _lost(observed: MachineObservation) -> Shutdown:
     """Not running and no success said: who ended it?"""
-    taken = _taken_away(facts)
+    taken = _taken_away(observed)
     if taken is not None:
         return taken
-    gone = facts.status is None
-    for happening in facts.happenings:
-        if happening.kind in _BY_SOMEBODY:
+    gone = observed.status is None
+    for event in observed.instance_events:
+        if event.kind in _BY_SOMEBODY:
             mine = Reason.VANISHED if gone else Reason.STOPPED_BY_SOMEBODY
-            over = happening.by.split("@")[0] == _SYSTEM
-            return _ended(facts, Reason.RUN_TIME_OVER if over else mine, happening)
-    return _ended(facts, Reason.VANISHED if gone else Reason.STOPPED_SILENTLY)
+            over = event.by.split("@")[0] == _SYSTEM
+            return _ended(observed, Reason.RUN_TIME_OVER if over else mine, event)
+    return _ended(observed, Reason.VANISHED if gone else Reason.STOPPED_SILENTLY)
 
 
-def _taken_away(facts: Facts) -> Shutdown | None:
+def _taken_away(observed: MachineObservation) -> Shutdown | None:
     """By Compute Engine itself, whatever was done to the machine afterwards."""
-    for happening in facts.happenings:
-        if happening.kind in _BY_COMPUTE_ENGINE:
-            return _ended(facts, _BY_COMPUTE_ENGINE[happening.kind], happening)
+    for event in observed.instance_events:
+        if event.kind in _BY_COMPUTE_ENGINE:
+            return _ended(observed, _BY_COMPUTE_ENGINE[event.kind], event)
     return None
 
 
-def _ended(facts: Facts, reason: Reason, how: Happening | None = None) -> Shutdown:
-    ended = "is gone" if facts.status is None else f"is {facts.status}"
+def _ended(
+    observed: MachineObservation, reason: Reason, how: InstanceEvent | None = None
+) -> Shutdown:
+    ended = "is gone" if observed.status is None else f"is {observed.status}"
     by = f" by {how.by}" if how and how.by else ""
     told = f" ({how.kind}{by})" if how else ""
-    return Shutdown(reason=reason, message=f"{facts.name} {ended}{told}")
+    return Shutdown(reason=reason, message=f"{observed.name} {ended}{told}")
 
 
-def _error(facts: Facts) -> GuestError:
+def _error(observed: MachineObservation) -> GuestError:
     """The serial line's error, else the attribute's, else that nothing is known."""
-    told: Any = facts.last("error")
-    if told is None and "error" in facts.attributes:
+    told: Any = observed.last("error")
+    if told is None and "error" in observed.attributes:
         try:
-            told = json.loads(facts.attributes["error"])
+            told = json.loads(observed.attributes["error"])
         except ValueError:
-            told = {"message": facts.attributes["error"]}
+            told = {"message": observed.attributes["error"]}
     try:
         return GuestError.model_validate(told or {})
     except ValidationError:

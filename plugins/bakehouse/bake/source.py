@@ -14,7 +14,7 @@ from pathlib import Path
 from airflow.sdk import BaseHook
 
 from bakehouse.bake.plan import BakePlan
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.recipe.content_key import content_key
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.render import Rendered, render
@@ -27,8 +27,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[3]  # the folder that holds plug
 def repository(conn_id: str) -> Generator[Repository]:
     """The repository of a connection: its host is a URL, or a path relative to the project.
 
-    What is wrong with repository, commit or recipe leaves as StopEverything; a remote that does
-    not answer as TryAgain.
+    What is wrong with repository, commit or recipe leaves as PermanentError; a remote that does
+    not answer as TransientError.
     """
     host = BaseHook.get_connection(conn_id).host or "."
     remote = "://" in host or re.match(r"[^/]+:", host) is not None
@@ -40,9 +40,9 @@ def repository(conn_id: str) -> Generator[Repository]:
             with Repository(PROJECT_ROOT / host) as found:
                 yield found
     except RepositoryMissing as missing:
-        raise (TryAgain if remote else StopEverything)(str(missing)) from missing
+        raise (TransientError if remote else PermanentError)(str(missing)) from missing
     except ValueError as wrong:  # SourceError, Mistakes, RenderError, TooBig
-        raise StopEverything(str(wrong)) from wrong
+        raise PermanentError(str(wrong)) from wrong
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def rendered_for(conn_id: str, plan: BakePlan) -> Rendered:
         rendered = rendered_at(found, plan.recipe, plan.commit, plan.vars, plan.snapshot)
     key = content_key(rendered, rendered.recipe.builder, plan.base_image.id)
     if key != plan.content_key:
-        raise StopEverything(
+        raise PermanentError(
             f"commit {plan.short_sha} gives content key {key}, the plan says {plan.content_key}:"
             " this worker runs another version of Bakehouse; clear plan_bake and downstream"
         )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from bakehouse.bake.packages import manifest_of
-from bakehouse.bake.shutdown import judge
-from bakehouse.cloud.facts import Facts
+from bakehouse.bake.shutdown import classify_shutdown
+from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.cloud.triggers import MachineTrigger
 
 
 class ShutdownTrigger(MachineTrigger):
-    """Until the judge knows how the builder ended."""
+    """Until the classify_shutdown knows how the builder ended."""
 
-    def settled(self, facts: Facts) -> bool:
+    def settled(self, observed: MachineObservation) -> bool:
         """The verdict itself is given, and explained, by the task."""
-        return judge(facts) is not None
+        return classify_shutdown(observed) is not None
 
-    def told_all(self, facts: Facts) -> bool:
+    def told_all(self, observed: MachineObservation) -> bool:
         """A line that another process has written into cannot be read."""
-        return facts.result == "failed" or (facts.result == "ok" and manifest_of(facts) is not None)
+        return observed.result == "failed" or (
+            observed.result == "ok" and manifest_of(observed) is not None
+        )

@@ -1,7 +1,7 @@
 """How calls of Compute Engine are made: reads, changes, creations; what an error becomes.
 
 The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), `poll_interval` and
-`reads_per_minute`. Every error leaves as one of the three of `bakehouse.errors`.
+`reads_per_minute`. Every error leaves as one of the three of `bakehouse.core.errors`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from googleapiclient.errors import HttpError
 from httplib2.error import HttpLib2Error
 
 from bakehouse.cloud.errors import Answer, Next, of_body
-from bakehouse.cloud.owner import is_owned
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.images.ownership import is_owned
 
 Resource = dict[str, Any]
 
@@ -31,15 +31,15 @@ READ_RETRIES = 2  # of the client itself, for reads only
 LOST = (OSError, HTTPException, HttpLib2Error, GoogleAuthError)  # no answer came back
 
 
-class Missing(StopEverything):
+class NotFound(PermanentError):
     """What the call names is not there (404)."""
 
 
-class Taken(StopEverything):
+class AlreadyExists(PermanentError):
     """The name is in use (409)."""
 
 
-class Unsure(TryAgain):
+class OutcomeUnknown(TransientError):
     """No answer, or a 5xx: whether the change happened is unknown."""
 
 
@@ -117,7 +117,7 @@ class Calls(GoogleBaseHook):
         """A read of something that may be missing."""
         try:
             return self._read(call, doing)
-        except Missing:
+        except NotFound:
             return None
 
     def _read(self, call: Any, doing: str) -> Resource:
@@ -134,13 +134,13 @@ class Calls(GoogleBaseHook):
         except HttpError as error:
             raise _refused(error, doing) from error
         except LOST as error:
-            raise Unsure(f"{doing}: {type(error).__name__}: {error}") from error
+            raise OutcomeUnknown(f"{doing}: {type(error).__name__}: {error}") from error
 
     def _repeat(self, call: Any, doing: str) -> Resource:
         """A change that may be sent twice: once more after an answer that got lost."""
         try:
             return self._change(call, doing)
-        except Unsure as lost:
+        except OutcomeUnknown as lost:
             self.log.warning("%s; asking once more", lost)
             return self._settled(call, doing)
 
@@ -148,7 +148,7 @@ class Calls(GoogleBaseHook):
         """A deletion: what is missing is deleted."""
         try:
             return self._repeat(call, doing)
-        except Missing:
+        except NotFound:
             return None
 
     def _create(
@@ -156,16 +156,16 @@ class Calls(GoogleBaseHook):
     ) -> Resource | None:
         """A creation whose answer may get lost: look whether it stands before asking again.
 
-        None when it stands already and belongs to this run; StopEverything when it is another's.
+        None when it stands already and belongs to this run; PermanentError when it is another's.
         """
         try:
             return self._change(call, doing)
-        except Unsure as lost:
+        except OutcomeUnknown as lost:
             if self._stands(look, labels, doing):
                 self.log.warning("%s; it was made all the same", lost)
                 return None
             self.log.warning("%s; nothing was made, asking once more", lost)
-        except Taken:
+        except AlreadyExists:
             if self._stands(look, labels, doing):
                 return None
             raise
@@ -178,13 +178,15 @@ class Calls(GoogleBaseHook):
         if found is None:
             return False
         if not is_owned(found, labels):
-            raise Taken(f"{doing}: something of this name is there that this run did not make")
+            raise AlreadyExists(
+                f"{doing}: something of this name is there that this run did not make"
+            )
         return True
 
     def _settled(self, call: Any, doing: str) -> Resource:
         try:
             return self._change(call, doing)
-        except Unsure as lost:
+        except OutcomeUnknown as lost:
             raise Answer(Next.TRY_AGAIN, str(lost)).error(doing) from lost
 
 
@@ -197,7 +199,7 @@ def _refuse_partial(page: Resource, kind: str) -> None:
         if (scope.get("warning") or {}).get("code") == "UNREACHABLE"
     ]
     if unreachable:
-        raise TryAgain(f"list {kind} everywhere: {', '.join(unreachable)} cannot be reached")
+        raise TransientError(f"list {kind} everywhere: {', '.join(unreachable)} cannot be reached")
 
 
 def _refused(error: HttpError, doing: str) -> Exception:
@@ -208,9 +210,9 @@ def _refused(error: HttpError, doing: str) -> Exception:
     status = int(error.resp.status)
     answer = of_body(status, body if isinstance(body, dict) else {})
     if status == 404:
-        return Missing(f"{doing}: {answer.message}")
+        return NotFound(f"{doing}: {answer.message}")
     if answer.reason == "alreadyExists":
-        return Taken(f"{doing}: {answer.message}")
+        return AlreadyExists(f"{doing}: {answer.message}")
     if answer.next is Next.LOOK:
-        return Unsure(f"{doing}: {answer.message}")
+        return OutcomeUnknown(f"{doing}: {answer.message}")
     return answer.error(doing)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bakehouse import errors
+from bakehouse.core import errors
 
 
 class Next(StrEnum):
@@ -33,14 +33,14 @@ class Answer:
     elsewhere: bool = False  # another zone may have what this one lacks
     reason: str = ""  # Compute Engine's own word for it
 
-    def error(self, doing: str) -> errors.TryAgain | errors.StopEverything:
+    def error(self, doing: str) -> errors.TransientError | errors.PermanentError:
         """The exception to raise; `doing` names the call and its subject."""
         text = f"{doing}: {self.message}"
         if self.next is Next.NOT_NOW:
-            return errors.NotNow(text, wait=self.wait)
+            return errors.Blocked(text, wait=self.wait)
         if self.next is Next.STOP:
-            return errors.StopEverything(text)
-        return errors.StockOut(text) if self.elsewhere else errors.TryAgain(text)
+            return errors.PermanentError(text)
+        return errors.ZoneExhausted(text) if self.elsewhere else errors.TransientError(text)
 
 
 QUOTA_WAIT = 300.0

@@ -20,7 +20,7 @@ class Ended:
     warnings: tuple[str, ...] = ()
 
 
-def verdict(operation: Resource) -> Ended | None:
+def end_of(operation: Resource) -> Ended | None:
     """How it ended, or None while it runs."""
     if operation.get("status") != "DONE":
         return None
@@ -35,7 +35,7 @@ def zone_of(operation: Resource) -> str | None:
 
 
 @dataclass(frozen=True)
-class Happening:
+class InstanceEvent:
     """Something that was done to an instance, by somebody or by Compute Engine itself."""
 
     kind: str  # operationType: stop, delete, compute.instances.preempted, ...
@@ -43,16 +43,16 @@ class Happening:
     error: str = ""  # why it failed, when it did
 
 
-def happenings(operations: Iterable[Resource], instance: str) -> tuple[Happening, ...]:
+def instance_events(operations: Iterable[Resource], instance: str) -> tuple[InstanceEvent, ...]:
     """What was done to this instance, newest first as Compute Engine lists it."""
     tail = f"/instances/{instance}"
     return tuple(
-        Happening(str(op.get("operationType", "")), str(op.get("user", "")), _failure(op))
+        InstanceEvent(str(op.get("operationType", "")), str(op.get("user", "")), _failure(op))
         for op in operations
         if str(op.get("targetLink", "")).endswith(tail)
     )
 
 
 def _failure(operation: Resource) -> str:
-    ended = verdict(operation)
+    ended = end_of(operation)
     return ended.failure.message if ended and ended.failure else ""

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bakehouse.cloud.budget import ReadBudget
 from bakehouse.cloud.calls import PAGE
-from bakehouse.cloud.hook import hook_of
-from bakehouse.errors import StopEverything
+from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.rate_limiter import RateLimiter
+from bakehouse.core.errors import PermanentError
 
 Resource = Mapping[str, Any]
 Fetch = Callable[[], Iterable[Resource]]
@@ -49,9 +49,9 @@ class Cloud:
         return cls(conn_id, hook.project, hook.endpoint, hook.poll_interval, hook.reads_per_minute)
 
     @property
-    def budget(self) -> ReadBudget:
+    def rate_limiter(self) -> RateLimiter:
         """The project's, in this event loop; the first connection says how big it is."""
-        return ReadBudget.of(f"{self.endpoint or ''}/{self.project}", self.reads_per_minute)
+        return RateLimiter.of(f"{self.endpoint or ''}/{self.project}", self.reads_per_minute)
 
     def instances(self, zone: str) -> Poller:
         """Names and states of Bakehouse's instances of a zone."""
@@ -65,7 +65,7 @@ class Cloud:
 
     def _poller(self, kind: str, zone: str | None, fetch: Fetch) -> Poller:
         key = (kind, self.endpoint, self.project, zone)
-        poller = Poller.of(key, fetch, self.interval, self.budget.reserve)
+        poller = Poller.of(key, fetch, self.interval, self.rate_limiter.reserve)
         poller.ways.setdefault(self.conn_id, fetch)
         return poller
 
@@ -152,7 +152,7 @@ class Poller:
     async def _look(self) -> Tick:
         try:
             return await self._ask(self.fetch)
-        except StopEverything as refused:
+        except PermanentError as refused:
             return await self._another_way(refused)
         except Exception as error:  # whatever it is, every waiter hears of it and goes on waiting
             log.warning("poll failed: %s", error)

@@ -10,14 +10,14 @@ from typing import Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from bakehouse import comms
 from bakehouse.cloud import operations
-from bakehouse.cloud.facts import UNKNOWN, Facts
-from bakehouse.cloud.hook import hook_of
-from bakehouse.cloud.operations import Happening
+from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
+from bakehouse.cloud.operations import InstanceEvent
 from bakehouse.cloud.poller import Cloud, Tick
-from bakehouse.cloud.stream import SerialStream
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.cloud.serial_stream import SerialStream
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.triggers import supervisor_comms as comms
 
 # Seconds. A trigger that fires while the executor still reports the deferring process as done makes
 # Airflow 3.3 fail a healthy task (docs/decisions/0035); nothing we wait for ends sooner anyway.
@@ -69,14 +69,14 @@ class OperationTrigger(CloudTrigger):
             if tick.error is not None:
                 continue
             found = tick.items.get(self.name) or await self._alone(cloud)
-            if found is None or operations.verdict(found) is not None:
+            if found is None or operations.end_of(found) is not None:
                 yield self.event(operation=dict(found) if found else None)
                 return
         yield self.event(operation=None, late=True)
 
     async def _alone(self, cloud: Cloud) -> dict[str, Any] | None:
         """Older than the newest 500: asked for by name."""
-        await cloud.budget.turn(urgent=True)
+        await cloud.rate_limiter.acquire(urgent=True)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).operation(self.zone, self.name)
         )
@@ -108,7 +108,7 @@ class GoneTrigger(CloudTrigger):
 class MachineTrigger(CloudTrigger):
     """Waits for a machine to come to rest, with its serial output in the task log meanwhile.
 
-    A subclass says when it has (`settled`); the event is `{"facts": Facts as JSON}`.
+    A subclass says when it has (`settled`); the event is `{"facts": MachineObservation as JSON}`.
     """
 
     def __init__(
@@ -119,13 +119,13 @@ class MachineTrigger(CloudTrigger):
         self.conn_id, self.zone, self.name = conn_id, zone, name
         self.nonce, self.deadline = nonce, deadline
 
-    def settled(self, facts: Facts) -> bool:
+    def settled(self, observed: MachineObservation) -> bool:
         """Whether the wait is over."""
         raise TypeError(f"{type(self).__name__} does not say when it is over")
 
-    def told_all(self, facts: Facts) -> bool:
+    def told_all(self, observed: MachineObservation) -> bool:
         """Whether the serial port alone has said what the task needs: else attributes are read."""
-        return facts.result is not None
+        return observed.result is not None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -134,13 +134,13 @@ class MachineTrigger(CloudTrigger):
         stream = await self._stream(cloud)
         following = asyncio.create_task(stream.follow(cloud.interval * OF_A_TICK))
         try:
-            facts = await self._watch(cloud, stream)
+            observed = await self._watch(cloud, stream)
             await stream.halt(following)
-            yield self.event(facts=facts.model_dump(mode="json"))
+            yield self.event(facts=observed.model_dump(mode="json"))
         finally:
             following.cancel()
 
-    async def _watch(self, cloud: Cloud, stream: SerialStream) -> Facts:
+    async def _watch(self, cloud: Cloud, stream: SerialStream) -> MachineObservation:
         status: str | None = UNKNOWN
         while True:
             tick = await self._news(cloud, stream)
@@ -150,9 +150,9 @@ class MachineTrigger(CloudTrigger):
                 if seen != status:
                     await asyncio.to_thread(self.log.info, "%s is %s", self.name, seen or "gone")
                     status = seen
-            facts = self._facts(status, stream)
-            if self.settled(facts):
-                closer = await self._closer_look(cloud, stream, facts)
+            observed = self._facts(status, stream)
+            if self.settled(observed):
+                closer = await self._closer_look(cloud, stream, observed)
                 if closer is not None and self.settled(closer):
                     return closer
 
@@ -168,50 +168,58 @@ class MachineTrigger(CloudTrigger):
             tick.cancel()
             heard.cancel()
 
-    def _facts(self, status: str | None, stream: SerialStream) -> Facts:
+    def _facts(self, status: str | None, stream: SerialStream) -> MachineObservation:
         late = time.time() >= self.deadline
-        return Facts(name=self.name, status=status, said=tuple(stream.said), late=late)
+        return MachineObservation(name=self.name, status=status, said=tuple(stream.said), late=late)
 
-    async def _closer_look(self, cloud: Cloud, stream: SerialStream, facts: Facts) -> Facts | None:
+    async def _closer_look(
+        self, cloud: Cloud, stream: SerialStream, observed: MachineObservation
+    ) -> MachineObservation | None:
         """Everything there is to know, or None when Compute Engine does not answer in time.
 
         Past the deadline the verdict is given on what is known.
         """
         try:
-            known = facts.status not in {None, UNKNOWN}
-            status = facts.status if known else await self._status(cloud)
-            await stream.catch_up(last=facts.late or not facts.alive)
+            known = observed.status not in {None, UNKNOWN}
+            status = observed.status if known else await self._status(cloud)
+            await stream.catch_up(last=observed.late or not observed.alive)
             seen = self._facts(status, stream)
             attributes = await self._attributes(cloud, seen) if status else {}
-            happenings = () if seen.result == "ok" else await self._happenings(cloud)
-        except (TryAgain, StopEverything) as error:
+            instance_events = () if seen.result == "ok" else await self._happenings(cloud)
+        except (TransientError, PermanentError) as error:
             await asyncio.to_thread(self.log.warning, "%s", error)
-            return facts.model_copy(update={"tail": tuple(stream.tail)}) if facts.late else None
-        more = {"attributes": attributes, "happenings": happenings, "tail": tuple(stream.tail)}
+            return (
+                observed.model_copy(update={"tail": tuple(stream.tail)}) if observed.late else None
+            )
+        more = {
+            "attributes": attributes,
+            "instance_events": instance_events,
+            "tail": tuple(stream.tail),
+        }
         return seen.model_copy(update=more)
 
     async def _status(self, cloud: Cloud) -> str | None:
         """Not in the list: asked for by name, as a label may have been taken off."""
-        await cloud.budget.turn(urgent=True)
+        await cloud.rate_limiter.acquire(urgent=True)
         found = await asyncio.to_thread(
             lambda: hook_of(self.conn_id).instance(self.zone, self.name)
         )
         return str(found["status"]) if found else None
 
-    async def _attributes(self, cloud: Cloud, facts: Facts) -> dict[str, str]:
-        if self.told_all(facts):
+    async def _attributes(self, cloud: Cloud, observed: MachineObservation) -> dict[str, str]:
+        if self.told_all(observed):
             return {}
-        await cloud.budget.turn(urgent=True)
+        await cloud.rate_limiter.acquire(urgent=True)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
         )
 
-    async def _happenings(self, cloud: Cloud) -> tuple[Happening, ...]:
+    async def _happenings(self, cloud: Cloud) -> tuple[InstanceEvent, ...]:
         """From a list that all share which have lost a machine at this tick."""
         tick = await cloud.operations(self.zone).next()
         if tick.error is not None:
-            raise TryAgain(f"what happened to {self.name} is not known yet: {tick.error}")
-        return operations.happenings(tick.items.values(), self.name)
+            raise TransientError(f"what happened to {self.name} is not known yet: {tick.error}")
+        return operations.instance_events(tick.items.values(), self.name)
 
     async def _stream(self, cloud: Cloud) -> SerialStream:
         ti = self.task_instance  # None in dag.test(), where nothing outlives this trigger
@@ -232,6 +240,6 @@ class MachineTrigger(CloudTrigger):
             emit=self.log.info,
             save=save,
             nonce=self.nonce,
-            budget=cloud.budget,
+            rate_limiter=cloud.rate_limiter,
             offset=offset,
         )

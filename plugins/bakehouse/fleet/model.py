@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from bakehouse.fleet.stages import Stage, check_stages
 from bakehouse.fleet.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
-from bakehouse.notify.model import Channel
+from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import Frozen, RecipeName, ResourceName, ZoneName
 

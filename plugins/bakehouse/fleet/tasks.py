@@ -12,15 +12,15 @@ from typing import Literal, get_args
 
 TaskId = Literal[
     "choose_image",
-    "hold",
+    "acquire_lease",
     "plan",
-    "pick",
+    "select_members",
     "replace",
-    "passed",
-    "settle",
-    "undo",
+    "verify_stage",
+    "plan_rollback",
+    "roll_back",
     "verdict",
-    "release",
+    "release_lease",
 ]
 
 TASK_IDS: tuple[TaskId, ...] = get_args(TaskId)
@@ -28,27 +28,27 @@ TASK_IDS: tuple[TaskId, ...] = get_args(TaskId)
 # Counted from the run's start, so it never falls along the flow.
 DEFAULT_SLA: dict[TaskId, timedelta] = {
     "choose_image": timedelta(hours=2),
-    "hold": timedelta(hours=3),
+    "acquire_lease": timedelta(hours=3),
     "plan": timedelta(hours=3),
-    "pick": timedelta(hours=6),
+    "select_members": timedelta(hours=6),
     "replace": timedelta(hours=6),
-    "passed": timedelta(hours=6),
-    "settle": timedelta(hours=6),
-    "undo": timedelta(hours=7),
+    "verify_stage": timedelta(hours=6),
+    "plan_rollback": timedelta(hours=6),
+    "roll_back": timedelta(hours=7),
     "verdict": timedelta(hours=7),
-    "release": timedelta(hours=7),
+    "release_lease": timedelta(hours=7),
 }
 
 # A member is walked from what stands, so another try costs nothing but its wait.
 DEFAULT_RETRIES: dict[TaskId, int] = {
     "choose_image": 3,
-    "hold": 3,
+    "acquire_lease": 3,
     "plan": 3,
-    "pick": 3,
+    "select_members": 3,
     "replace": 3,
-    "passed": 3,
-    "settle": 4,
-    "undo": 5,
+    "verify_stage": 3,
+    "plan_rollback": 4,
+    "roll_back": 5,
     "verdict": 3,
-    "release": 6,
+    "release_lease": 6,
 }

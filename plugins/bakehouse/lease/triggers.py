@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import TriggerEvent
 
-from bakehouse import comms
 from bakehouse.cloud.triggers import CloudTrigger
-from bakehouse.lease import slots
+from bakehouse.lease import semaphore as slots
 from bakehouse.lease.lease import Claim, Lease, Owner, Record, decide
+from bakehouse.triggers import supervisor_comms as comms
 
 POLL_LEASE = 5.0  # seconds between two looks at who has it
 
@@ -77,7 +77,7 @@ class SlotTrigger(CloudTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         me, why = Owner.model_validate(self.owner), ""
-        turnstile = Turnstile.of(self.ledger, self.project)
+        turnstile = SlotSemaphore.of(self.ledger, self.project)
         while time.time() < self.deadline:
             await asyncio.sleep(POLL_LEASE)
             turn = await turnstile.enter(me, timedelta(seconds=self.held_for))
@@ -90,11 +90,11 @@ class SlotTrigger(CloudTrigger):
         yield self.event(slot=None, why=why)
 
 
-class Turnstile:
+class SlotSemaphore:
     """The slots of one project, looked at once a tick however many triggers wait for one."""
 
     _all: ClassVar[
-        WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Turnstile]]
+        WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], SlotSemaphore]]
     ] = WeakKeyDictionary()  # one for each event loop: its lock belongs to that
 
     def __init__(self, ledger: str, project: str) -> None:
@@ -105,7 +105,7 @@ class Turnstile:
         self._leases: dict[int, Lease] = {}
 
     @classmethod
-    def of(cls, ledger: str, project: str) -> Turnstile:
+    def of(cls, ledger: str, project: str) -> SlotSemaphore:
         """The one of this event loop."""
         mine = cls._all.setdefault(asyncio.get_running_loop(), {})
         return mine.setdefault((ledger, project), cls(ledger, project))
@@ -137,7 +137,7 @@ class Turnstile:
         return slots.view(records, states, limit, datetime.now(UTC))
 
     def _read(self) -> tuple[dict[int, Record | None], int]:
-        from bakehouse.lease.builders import limit
+        from bakehouse.lease.builder_slots import limit
         from bakehouse.lease.store import builder_slots
 
         allowed = limit()

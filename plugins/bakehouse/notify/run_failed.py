@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from bakehouse.notify.model import Channel, News, Occasion
-from bakehouse.notify.tell import tell
+from bakehouse.notify.models import Channel, Notification, NotificationEvent
+from bakehouse.notify.send import notify
 
 
 class RunFailed(BaseNotifier):
@@ -23,11 +23,11 @@ class RunFailed(BaseNotifier):
     def notify(self, context: Any) -> None:
         """Tell every channel that wants failures."""
         run = context["dag_run"]
-        news = News(
-            occasion=Occasion.FAILURE,
+        notification = Notification(
+            occasion=NotificationEvent.FAILURE,
             title=f"{run.dag_id} failed",
             text=str(context.get("reason") or "a task failed"),
             dag_id=run.dag_id,
             run_id=run.run_id,
         )
-        tell([Channel.model_validate(channel) for channel in self.channels], news)
+        notify([Channel.model_validate(channel) for channel in self.channels], notification)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.bake import labels
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.links import ImageLink
-from bakehouse.cloud.made import MACHINE_IMAGE
-from bakehouse.errors import StopEverything
-from bakehouse.house.stock import image_of
-from bakehouse.notify.model import Channel, Occasion
-from bakehouse.promote.asset import image_asset
+from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.core.errors import PermanentError
+from bakehouse.images import labels
+from bakehouse.images.revocation import why_not
+from bakehouse.inventory.inventory import image_of
+from bakehouse.notify.models import Channel, NotificationEvent
+from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
+from bakehouse.operators.links import ImageLink
 from bakehouse.promote.promotion import (
     Promotion,
     newest_two,
@@ -24,14 +25,13 @@ from bakehouse.promote.promotion import (
     wants_family,
     wants_state,
 )
-from bakehouse.promote.revoke import why_not
-from bakehouse.step import Step, is_backfill, rolls_out
+from bakehouse.schedule.image_asset import image_asset
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class PromoteImage(Step):
+class PromoteImage(BakehouseOperator):
     """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
@@ -47,9 +47,9 @@ class PromoteImage(Step):
         self.shows_image(tested.name, kind=plan.kind)
         image = self.made(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
-            raise StopEverything(f"{tested.name} is not there any more: nothing to promote")
+            raise PermanentError(f"{tested.name} is not there any more: nothing to promote")
         if (refused := why_not(image) or self._base_refused(plan)) is not None:
-            raise StopEverything(f"not promoted: {refused}; trigger another bake instead")
+            raise PermanentError(f"not promoted: {refused}; trigger another bake instead")
         if wants_family(image, wanted):
             self.log.info("%s joins family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
@@ -74,8 +74,8 @@ class PromoteImage(Step):
         return why_not(base) if base is not None else None
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
-        from bakehouse.bake.record import covers, record
-        from bakehouse.notify.tell import tell_of
+        from bakehouse.history.recording import covers, record
+        from bakehouse.notify.send import notify_from_task
 
         wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
         where = _where(plan, wanted)
@@ -95,14 +95,14 @@ class PromoteImage(Step):
         if not plan.history:
             title = f"{tested.name} is promoted"
             text = f"{where}; commit {plan.commit.sha}"
-            tell_of(context, self.notify, Occasion.PROMOTION, title, text)
+            notify_from_task(context, self.notify, NotificationEvent.PROMOTION, title, text)
         return tested.model_dump(mode="json")
 
     def _changes(self, plan: BakePlan, name: str) -> dict[str, str]:
         """What the image has that the last one before it had not, in a few words."""
-        from bakehouse.bake.record import ledger_base
         from bakehouse.history.diff import diff, in_words
         from bakehouse.history.manifests import NoManifest, read_manifest
+        from bakehouse.history.recording import ledger_base
 
         before = previous(self._promoted_ones(plan), name)
         if before is None:
@@ -124,7 +124,7 @@ class PromoteImage(Step):
         return self.compute.images(f"family={plan.family}")
 
 
-class PublishImage(Step):
+class PublishImage(BakehouseOperator):
     """Emits the asset event of the promoted image, one partition for each image.
 
     Skipped in a backfill: the past must not roll out.

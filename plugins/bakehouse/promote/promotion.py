@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from bakehouse.bake import labels
 from bakehouse.bake.plan import created_at
-from bakehouse.cloud.made import CUSTOM_IMAGE, MACHINE_IMAGE
-from bakehouse.reasons import Reason
+from bakehouse.cloud.image_client import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.core.reasons import Reason
+from bakehouse.images import labels
 
 
 class Promotion(NamedTuple):

@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bakehouse.notify.model import Channel
+from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId

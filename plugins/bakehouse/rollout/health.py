@@ -25,7 +25,7 @@ class Health:
     detail: str = ""
 
 
-class Verdict(StrEnum):
+class HealthAssessment(StrEnum):
     """What a report means for a member that is to run `image`."""
 
     HEALTHY = "healthy"
@@ -51,11 +51,11 @@ def parse(text: str | None) -> Health | None:
     )
 
 
-def judge(health: Health | None, image: str, before: str | None) -> Verdict:
+def assess_health(health: Health | None, image: str, before: str | None) -> HealthAssessment:
     """Believe a report of `image` from another boot than `before` (None: any boot)."""
     if health is None or health.image != image or health.boot_id == before:
-        return Verdict.SILENT
-    return Verdict.HEALTHY if health.state == HEALTHY else Verdict.UNHEALTHY
+        return HealthAssessment.SILENT
+    return HealthAssessment.HEALTHY if health.state == HEALTHY else HealthAssessment.UNHEALTHY
 
 
 def late(started: datetime | None, deadline: timedelta, now: datetime) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.request import request_id
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.cloud.request_id import request_id
+from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.fleet.model import Fleet, Members
-from bakehouse.promote.revoke import why_not
+from bakehouse.images.revocation import why_not
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import FLEET, BootDisk, Member, Target
 from bakehouse.rollout.strategies.swap import boot_of, last, member_of
 
 if TYPE_CHECKING:
-    from bakehouse.cloud.hook import ComputeHook  # costs a second of import, which every parse pays
+    from bakehouse.cloud.compute_hook import (
+        ComputeHook,  # costs a second of import, which every parse pays
+    )
 
 Resource = Mapping[str, Any]
 
@@ -63,29 +65,29 @@ def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
 
 
 def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
-    """The image named, by name or id, or the newest promoted one. Raises StopEverything."""
+    """The image named, by name or id, or the newest promoted one. Raises PermanentError."""
     image = _named(hook, wanted) if wanted else _newest(hook, recipe)
     labels = image.get("labels") or {}
     name, state = image["name"], labels.get("bakehouse-state", "none")
     if labels.get("bakehouse-recipe") != recipe:
         made_by = labels.get("bakehouse-recipe", "no recipe")
-        raise StopEverything(f"{name} is an image of {made_by}; this fleet runs {recipe}")
+        raise PermanentError(f"{name} is an image of {made_by}; this fleet runs {recipe}")
     if (refused := why_not(image)) is not None:
-        raise StopEverything(refused)
+        raise PermanentError(refused)
     if state not in ROLLED_OUT:
-        raise StopEverything(f"{name} is not promoted (its bakehouse-state is {state})")
+        raise PermanentError(f"{name} is not promoted (its bakehouse-state is {state})")
     if image.get("status", "READY") != "READY":
-        raise TryAgain(f"{name} is not ready yet: {image.get('status')}")
+        raise TransientError(f"{name} is not ready yet: {image.get('status')}")
     return target(image)
 
 
 def check(hook: ComputeHook, pinned: Target) -> None:
-    """Raises StopEverything when the image of a rollout may not be used any more."""
+    """Raises PermanentError when the image of a rollout may not be used any more."""
     image = hook.image(pinned.name)
     if image is None or str(image["id"]) != pinned.id:
-        raise StopEverything(f"{pinned.name} (id {pinned.id}) is not there any more")
+        raise PermanentError(f"{pinned.name} (id {pinned.id}) is not there any more")
     if (refused := why_not(image)) is not None:
-        raise StopEverything(refused)
+        raise PermanentError(refused)
 
 
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
@@ -137,7 +139,7 @@ def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:
 def _named(hook: ComputeHook, wanted: str) -> Resource:
     image = hook.image(last(wanted))
     if image is None:
-        raise StopEverything(f"there is no image {wanted} in {hook.project}")
+        raise PermanentError(f"there is no image {wanted} in {hook.project}")
     return image
 
 
@@ -145,7 +147,7 @@ def _newest(hook: ComputeHook, recipe: str) -> Resource:
     wanted = f"labels.bakehouse-recipe={recipe} AND labels.bakehouse-state={PROMOTED}"
     images = [i for i in hook.images(wanted) if not i.get("deprecated") and not why_not(i)]
     if not images:
-        raise StopEverything(f"{recipe} has no promoted image yet: trigger bake__{recipe}")
+        raise PermanentError(f"{recipe} has no promoted image yet: trigger bake__{recipe}")
     return max(images, key=lambda image: str(image["creationTimestamp"]))
 
 

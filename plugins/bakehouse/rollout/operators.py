@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.errors import StopEverything
-from bakehouse.lease.builders import run_state
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, acquire
-from bakehouse.notify.model import Occasion
-from bakehouse.reasons import Reason
+from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.rollout import members
-from bakehouse.rollout.ending import Ending, judge
+from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, FleetOperator, now
+from bakehouse.rollout.outcome import Outcome, rollout_outcome
 from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
-from bakehouse.rollout.step import LEASE_TIME, REPLACE, FleetStep, now
 from bakehouse.rollout.strategies.swap import forward
-from bakehouse.step import is_backfill, rolls_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOLD_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
 
 
-class ChooseImage(FleetStep):
+class ChooseImage(FleetOperator):
     """The image of this rollout, pinned by id -> Target; creates nothing.
 
     :param image: name or id; empty for the newest promoted one of the fleet's recipe.
@@ -48,7 +48,7 @@ class ChooseImage(FleetStep):
         return chosen.model_dump(mode="json")
 
 
-class Hold(FleetStep):
+class Hold(FleetOperator):
     """Takes the fleet's lease, or waits deferred for the run that has it."""
 
     def act(self, context: Context) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Hold(FleetStep):
     ) -> dict[str, Any]:
         """After the wait: take it, or wait again when another was quicker."""
         if not event["free"]:
-            raise StopEverything(f"{Reason.FLEET_BUSY.text}: {event['why']}")
+            raise PermanentError(f"{Reason.FLEET_BUSY.text}: {event['why']}")
         return self._hold(context, deadline)
 
     def _hold(self, context: Context, deadline: float) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Hold(FleetStep):
         return {"fleet": self.fleet.name, "why": decision.why}
 
     def _wait(self, me: Owner, why: str, deadline: float) -> None:
-        from bakehouse.bake.record import ledger_base
+        from bakehouse.history.recording import ledger_base
         from bakehouse.lease.store import lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
@@ -86,7 +86,7 @@ class Hold(FleetStep):
         self.wait_for(trigger, "looks_free", left + HOLD_BACKSTOP, deadline=deadline)
 
 
-class Release(FleetStep):
+class Release(FleetOperator):
     """The teardown: lets go of the fleet, if this run holds it."""
 
     def act(self, context: Context) -> None:
@@ -96,7 +96,7 @@ class Release(FleetStep):
             self.log.info("the fleet %s was not held by this run", self.fleet.name)
 
 
-class Plan(FleetStep):
+class Plan(FleetOperator):
     """Which member goes in which stage, and which is left alone, and why -> RolloutPlan."""
 
     def act(self, context: Context) -> dict[str, Any]:
@@ -122,13 +122,13 @@ class Plan(FleetStep):
         record_plan(context, made)
         if made.changes:
             names = ", ".join(change.name for change in made.changes)
-            self.tell(context, Occasion.ROLLOUT_START, f"moves to {image.name}", names)
+            self.tell(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
         return made.model_dump(mode="json")
 
     def _check(self, wanted: set[str], facts: list[Member]) -> None:
         unknown = sorted(wanted - {member.name for member in facts})
         if unknown:
-            raise StopEverything(f"not members of {self.fleet.name}: {', '.join(unknown)}")
+            raise PermanentError(f"not members of {self.fleet.name}: {', '.join(unknown)}")
 
     def _tell(self, made: RolloutPlan) -> None:
         for number, stage in enumerate(made.stages, start=1):
@@ -138,7 +138,7 @@ class Plan(FleetStep):
             self.log.info("left alone: %s, %s", skipped.name, skipped.reason.text)
 
 
-class Pick(FleetStep):
+class Pick(FleetOperator):
     """The members of one stage, each with what it last said of itself -> [Swap]; renews the lease.
 
     :param stage: counted from 1.
@@ -153,7 +153,7 @@ class Pick(FleetStep):
         decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
         if decision.claim is not Claim.RENEW:
             self.lease().release(me, now())
-            raise StopEverything(f"this run had lost the fleet: {decision.why}; clear hold")
+            raise PermanentError(f"this run had lost the fleet: {decision.why}; clear hold")
         changes = made.stages[self.stage - 1]
         swaps = [
             forward(made, change, members.health(self.compute, change.zone, change.name))
@@ -163,7 +163,7 @@ class Pick(FleetStep):
         return [swap.model_dump(mode="json") for swap in swaps]
 
 
-class Verdict(FleetStep):
+class Verdict(FleetOperator):
     """How the rollout ended: a line for each member, and the run fails with the reason.
 
     A roll-back that worked is not a green run. Boot disks that this run made and that nothing uses
@@ -174,11 +174,11 @@ class Verdict(FleetStep):
         from bakehouse.rollout.record import record_end
 
         states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
-        ending = judge({self._short(task): state for task, state in states.items()})
-        if ending is Ending.NONE:
+        ending = rollout_outcome({self._short(task): state for task, state in states.items()})
+        if ending is Outcome.NONE:
             raise AirflowSkipException("no rollout was asked for")
         if value is None:
-            raise StopEverything("nothing was touched: a step before the first member failed")
+            raise PermanentError("nothing was touched: a step before the first member failed")
         made = RolloutPlan.model_validate(value)
         outcomes = self._outcomes(context, made)
         for outcome in outcomes:
@@ -186,12 +186,12 @@ class Verdict(FleetStep):
         self._sweep(made)
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
         record_end(context, made, reason, outcomes=outcomes)
-        if ending is not Ending.GOOD:
-            raise StopEverything(f"{reason.text}. {_first_failure(outcomes)}")
+        if ending is not Outcome.GOOD:
+            raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
         counts = f"{len(made.changes)} replaced, {len(made.skipped)} left alone"
         self.log.info("%s", counts)
         if made.changes:
-            self.tell(context, Occasion.ROLLOUT_FINISH, f"runs {made.image.name}", counts)
+            self.tell(context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts)
         return {"image": made.image.name, "outcomes": outcomes}
 
     def _short(self, task_id: str) -> str:
@@ -199,7 +199,7 @@ class Verdict(FleetStep):
 
     def _outcomes(self, context: Context, made: RolloutPlan) -> list[dict[str, Any]]:
         """What each member's task has left, forward then back."""
-        names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["undo"]
+        names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["roll_back"]
         counts = [len(stage) for stage in made.stages] + [len(made.changes)]
         found: list[dict[str, Any]] = []
         for name, count in zip(names, counts, strict=True):
@@ -217,9 +217,9 @@ class Verdict(FleetStep):
 
 
 _REASONS = {
-    Ending.GOOD: Reason.NEW_IMAGE,
-    Ending.ROLLED_BACK: Reason.STAGE_FAILED,
-    Ending.FAILED: Reason.NOT_HEALTHY,
+    Outcome.GOOD: Reason.NEW_IMAGE,
+    Outcome.ROLLED_BACK: Reason.STAGE_FAILED,
+    Outcome.FAILED: Reason.NOT_HEALTHY,
 }
 
 

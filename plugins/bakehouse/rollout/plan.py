@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import Field
 
+from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
-from bakehouse.reasons import Reason
 from bakehouse.recipe.model import Frozen
 
 Resource = Mapping[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.bake.record import record_event
-from bakehouse.reasons import Reason
+from bakehouse.core.reasons import Reason
+from bakehouse.history.recording import record_event
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.strategies.swap import Swap
 

@@ -6,26 +6,26 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bakehouse.cloud.hook import ComputeHook
-from bakehouse.rollout.states import Facts, Step
-from bakehouse.rollout.strategies.swap import Swap, attachment, boot_of, disk_body, facts
+from bakehouse.cloud.compute_hook import ComputeHook
+from bakehouse.rollout.states import Action, MemberObservation
+from bakehouse.rollout.strategies.swap import Swap, attachment, boot_of, disk_body, observe
 
 Resource = dict[str, Any]
 
 
-def look(hook: ComputeHook, swap: Swap) -> Facts:
+def look(hook: ComputeHook, swap: Swap) -> MemberObservation:
     """What stands now. The guest is asked only when its word could count."""
     instance = hook.instance(swap.zone, swap.member)
     if instance is None:
-        return facts(swap, None, None, {})
+        return observe(swap, None, None, {})
     boot = boot_of(instance)
     on_the_goal = boot is not None and boot["name"] == swap.disk
     speaks = on_the_goal and instance["status"] == "RUNNING" and swap.speaks
     said = hook.guest_attributes(swap.zone, swap.member) if speaks else {}
-    return facts(swap, instance, hook.disk(swap.zone, swap.disk), said)
+    return observe(swap, instance, hook.disk(swap.zone, swap.disk), said)
 
 
-def perform(hook: ComputeHook, step: Step, swap: Swap, request_id: str) -> Resource | None:
+def perform(hook: ComputeHook, step: Action, swap: Swap, request_id: str) -> Resource | None:
     """Ask for the step; the operation to wait for, None when there is none."""
     return _CALLS[step](hook, swap, request_id)
 
@@ -54,10 +54,10 @@ def _start(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
     return hook.start_instance(swap.zone, swap.member, request_id)
 
 
-_CALLS: dict[Step, Callable[[ComputeHook, Swap, str], Resource | None]] = {
-    Step.MAKE_DISK: _make_disk,
-    Step.STOP: _stop,
-    Step.DETACH: _detach,
-    Step.ATTACH: _attach,
-    Step.START: _start,
+_CALLS: dict[Action, Callable[[ComputeHook, Swap, str], Resource | None]] = {
+    Action.MAKE_DISK: _make_disk,
+    Action.STOP: _stop,
+    Action.DETACH: _detach,
+    Action.ATTACH: _attach,
+    Action.START: _start,
 }

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.cloud.links import MachineLink, SerialLink
-from bakehouse.errors import StopEverything, TryAgain
-from bakehouse.notify.model import Occasion
-from bakehouse.reasons import Reason
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.rollout import members
-from bakehouse.rollout.ending import stage_failed
+from bakehouse.rollout.fleet_operator import FleetOperator, now, states_of
 from bakehouse.rollout.gates import nobody_failed, others_are_up
-from bakehouse.rollout.health import Verdict as Said
-from bakehouse.rollout.health import explain, judge
+from bakehouse.rollout.health import HealthAssessment, assess_health, explain
+from bakehouse.rollout.outcome import stage_failed
 from bakehouse.rollout.states import State
-from bakehouse.rollout.step import FleetStep, now, states_of
 from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_touched, last
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ BACKSTOP = timedelta(minutes=5)
 TAIL_BYTES, TAIL_LINES = 16_384, 40
 
 
-class ReplaceMember(FleetStep):
+class ReplaceMember(FleetOperator):
     """One member, one task: walks its swap to the end in the triggerer -> outcome.
 
     :param swap: a Swap as JSON, from `pick` or `settle`.
@@ -64,7 +63,7 @@ class ReplaceMember(FleetStep):
         """The walk has ended: write down how, and fail if it was not where it should."""
         swap = Swap.model_validate(self.swap)
         if event.get("error") == "try_again":
-            raise TryAgain(f"{swap.member}: {event['why']}")
+            raise TransientError(f"{swap.member}: {event['why']}")
         state = event.get("state", "stuck")
         outcome = {
             "member": swap.member,
@@ -78,7 +77,7 @@ class ReplaceMember(FleetStep):
         context["ti"].xcom_push("outcome", outcome)
         if state != State.REPLACED:
             self._show_serial(swap)
-            raise StopEverything(f"{swap.member} is {state}: {event['why']}")
+            raise PermanentError(f"{swap.member} is {state}: {event['why']}")
         self.log.info("%s runs %s: %s", swap.member, swap.image.name, event["why"])
         return outcome
 
@@ -97,8 +96,8 @@ class ReplaceMember(FleetStep):
         there = members.standing(self.compute, others)
         gate = others_are_up(swap.member, there, there, self.fleet.max_unavailable)
         if not gate.open:
-            # not NotNow: waiting here would keep the slot that the other's next try needs
-            raise TryAgain(f"{swap.member} is not touched: {gate.why}")
+            # not Blocked: waiting here would keep the slot that the other's next try needs
+            raise TransientError(f"{swap.member} is not touched: {gate.why}")
 
     def _write(self, context: Context, swap: Swap, state: str, event: dict[str, Any]) -> None:
         from bakehouse.rollout.record import record_member
@@ -115,14 +114,14 @@ class ReplaceMember(FleetStep):
     def _show_serial(self, swap: Swap) -> None:
         try:
             text = self.compute.serial_output(swap.zone, swap.member, -TAIL_BYTES)
-        except (TryAgain, StopEverything) as error:
+        except (TransientError, PermanentError) as error:
             self.log.warning("no serial output: %s", error)
             return
         for line in str(text.get("contents", "")).splitlines()[-TAIL_LINES:]:
             self.log.error("  │ %s", line)
 
 
-class Passed(FleetStep):
+class Passed(FleetOperator):
     """Watches a stage for the fleet's `soak`, then asks each member once more -> names.
 
     Only then the boot disks that its members had are deleted.
@@ -165,16 +164,16 @@ class Passed(FleetStep):
         instance = self.compute.instance(swap.zone, swap.member)
         boot = boot_of(instance or {})
         if instance is None or boot is None or boot["name"] != swap.disk:
-            raise StopEverything(f"{swap.member} does not run the disk {swap.disk}")
+            raise PermanentError(f"{swap.member} does not run the disk {swap.disk}")
         if instance["status"] != "RUNNING":
-            raise StopEverything(f"{swap.member} is {instance['status']} after its replacement")
+            raise PermanentError(f"{swap.member} is {instance['status']} after its replacement")
         health = members.health(self.compute, swap.zone, swap.member)
-        if judge(health, swap.image.name, swap.before) is not Said.HEALTHY:
+        if assess_health(health, swap.image.name, swap.before) is not HealthAssessment.HEALTHY:
             why = explain(health, swap.image.name, swap.before)
-            raise StopEverything(f"{swap.member} did not stay healthy: {why}")
+            raise PermanentError(f"{swap.member} did not stay healthy: {why}")
 
 
-class Settle(FleetStep):
+class Settle(FleetOperator):
     """All members of the stage have come to rest: who goes back, in reverse order -> [Swap]."""
 
     def act(self, context: Context) -> list[dict[str, Any]]:
@@ -186,7 +185,9 @@ class Settle(FleetStep):
             self.log.info("every stage has passed")
             return []
         failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
-        self.tell(context, Occasion.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}")
+        self.tell(
+            context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
+        )
         if self.fleet.on_failure == "halt":
             self.log.warning("a stage failed; the fleet stays as it is (on_failure: halt)")
             return []
@@ -197,7 +198,7 @@ class Settle(FleetStep):
         names = ", ".join(way.member for way in ways)
         self.log.info("going back: %s", names or "nobody")
         if ways:
-            self.tell(context, Occasion.ROLL_BACK, "goes back to the images it had", names)
+            self.tell(context, NotificationEvent.ROLL_BACK, "goes back to the images it had", names)
         return [way.model_dump(mode="json") for way in ways]
 
     def _way_back(self, swap: Swap) -> Swap | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bakehouse.rollout.health import Health, Verdict, judge, late
+from bakehouse.rollout.health import Health, HealthAssessment, assess_health, late
 
 
 class State(StrEnum):
@@ -35,7 +35,7 @@ class State(StrEnum):
     LOST = "lost"  # gone, another instance of that name, or in other hands
 
 
-class Step(StrEnum):
+class Action(StrEnum):
     """What to do next."""
 
     MAKE_DISK = "make_disk"
@@ -56,19 +56,19 @@ class Disk(StrEnum):
     TAKEN = "taken"  # made from another image, or attached to something else
 
 
-STEP: dict[State, Step] = {
-    State.PENDING: Step.MAKE_DISK,
-    State.PREPARING: Step.WAIT,
-    State.PREPARED: Step.STOP,
-    State.STOPPING: Step.WAIT,
-    State.STOPPED: Step.DETACH,
-    State.BARE: Step.ATTACH,
-    State.LOADED: Step.START,
-    State.STARTING: Step.WAIT,
-    State.BOOTING: Step.WAIT,
-    State.REPLACED: Step.END,
-    State.UNHEALTHY: Step.END,
-    State.LOST: Step.END,
+ACTIONS: dict[State, Action] = {
+    State.PENDING: Action.MAKE_DISK,
+    State.PREPARING: Action.WAIT,
+    State.PREPARED: Action.STOP,
+    State.STOPPING: Action.WAIT,
+    State.STOPPED: Action.DETACH,
+    State.BARE: Action.ATTACH,
+    State.LOADED: Action.START,
+    State.STARTING: Action.WAIT,
+    State.BOOTING: Action.WAIT,
+    State.REPLACED: Action.END,
+    State.UNHEALTHY: Action.END,
+    State.LOST: Action.END,
 }
 
 # A look may miss a state that passes quickly (STOPPING, STARTING), never one that waits for a step
@@ -89,7 +89,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.UNHEALTHY: frozenset(),
     State.LOST: frozenset(),
 }
-FINAL = frozenset(state for state, step in STEP.items() if step is Step.END)
+FINAL = frozenset(state for state, step in ACTIONS.items() if step is Action.END)
 
 OFF = frozenset({"TERMINATED", "STOPPED"})
 GOING_DOWN = frozenset({"STOPPING", "PENDING_STOP"})
@@ -115,7 +115,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MemberObservation:
     """What stands, as just read; `instance_id` is None when no instance has the name."""
 
     instance_id: str | None
@@ -126,43 +126,43 @@ class Facts:
     started: datetime | None = None
 
 
-def read(facts: Facts, goal: Goal, now: datetime) -> State:
+def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
     """The state that the facts are of."""
-    if facts.instance_id != goal.instance_id or facts.goal_disk is Disk.TAKEN:
+    if observed.instance_id != goal.instance_id or observed.goal_disk is Disk.TAKEN:
         return State.LOST
-    if facts.boot_disk == goal.disk:
-        return _on_the_goal(facts, goal, now)
-    if facts.goal_disk is Disk.ABSENT:
+    if observed.boot_disk == goal.disk:
+        return _on_the_goal(observed, goal, now)
+    if observed.goal_disk is Disk.ABSENT:
         return State.PENDING
-    if facts.goal_disk is Disk.CREATING:
+    if observed.goal_disk is Disk.CREATING:
         return State.PREPARING
-    return _on_another(facts)
+    return _on_another(observed)
 
 
-def _on_another(facts: Facts) -> State:
-    if facts.status in GOING_DOWN:
+def _on_another(observed: MemberObservation) -> State:
+    if observed.status in GOING_DOWN:
         return State.STOPPING
-    if facts.status in OFF:
-        return State.BARE if facts.boot_disk is None else State.STOPPED
+    if observed.status in OFF:
+        return State.BARE if observed.boot_disk is None else State.STOPPED
     # Running and on its way up are stopped alike: what comes up here is the image to be replaced.
-    return State.PREPARED if facts.status in {"RUNNING", *COMING_UP} else State.LOST
+    return State.PREPARED if observed.status in {"RUNNING", *COMING_UP} else State.LOST
 
 
-def _on_the_goal(facts: Facts, goal: Goal, now: datetime) -> State:
-    if facts.status in OFF:
+def _on_the_goal(observed: MemberObservation, goal: Goal, now: datetime) -> State:
+    if observed.status in OFF:
         return State.LOADED
-    if facts.status in GOING_DOWN:
+    if observed.status in GOING_DOWN:
         return State.STOPPING
-    if facts.status in COMING_UP:
+    if observed.status in COMING_UP:
         return State.STARTING
-    if facts.status != "RUNNING":
+    if observed.status != "RUNNING":
         return State.LOST
     if goal.image is None:
         return State.REPLACED
-    verdict = judge(facts.health, goal.image, goal.before)
-    if verdict is Verdict.HEALTHY:
+    verdict = assess_health(observed.health, goal.image, goal.before)
+    if verdict is HealthAssessment.HEALTHY:
         return State.REPLACED
-    if verdict is Verdict.UNHEALTHY or late(facts.started, goal.healthy_within, now):
+    if verdict is HealthAssessment.UNHEALTHY or late(observed.started, goal.healthy_within, now):
         return State.UNHEALTHY
     return State.BOOTING
 

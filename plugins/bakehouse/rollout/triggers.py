@@ -14,13 +14,23 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from bakehouse.cloud import operations
-from bakehouse.cloud.hook import hook_of, request_id
+from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
+from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.triggers import FIRST_LOOK, CloudTrigger
-from bakehouse.errors import NotNow, StopEverything, TryAgain
+from bakehouse.core.errors import Blocked, PermanentError, TransientError
 from bakehouse.rollout import replace
 from bakehouse.rollout.health import explain
-from bakehouse.rollout.states import FINAL, STEP, Facts, IllegalMove, State, Step, move, read
+from bakehouse.rollout.states import (
+    ACTIONS,
+    FINAL,
+    Action,
+    IllegalMove,
+    MemberObservation,
+    State,
+    move,
+    read,
+)
 from bakehouse.rollout.strategies.swap import Swap
 
 ERRORS_IN_A_ROW = 10
@@ -59,7 +69,7 @@ class SwapTrigger(CloudTrigger):
         self.goal = self.swap.goal(timedelta(seconds=healthy_within))
         self._state: State | None = None
         self._refused = 0  # a refused step is asked for again under another requestId
-        self._facts = Facts(instance_id=None)
+        self._observed = MemberObservation(instance_id=None)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -67,9 +77,9 @@ class SwapTrigger(CloudTrigger):
         begun = time.time()
         try:
             state = await self._walk()
-        except (IllegalMove, StopEverything) as error:
+        except (IllegalMove, PermanentError) as error:
             yield self.event(error="stop", why=str(error))
-        except TryAgain as error:
+        except TransientError as error:
             yield self.event(error="try_again", why=str(error))
         else:
             yield self.event(**self._result(state, time.time() - begun))
@@ -79,40 +89,42 @@ class SwapTrigger(CloudTrigger):
         errors = 0
         while time.time() < self.deadline:
             try:
-                await cloud.budget.turn(urgent=True)  # before any log: a member may be down
+                await cloud.rate_limiter.acquire(
+                    urgent=True
+                )  # before any log: a member may be down
                 if await self._turn(cloud):
                     errors = 0
-            except NotNow as blocked:
+            except Blocked as blocked:
                 await self._wait_out(blocked)
-            except (TryAgain, StopEverything) as error:
+            except (TransientError, PermanentError) as error:
                 errors += 1
                 await self._pause(error, errors, cloud.interval)
             if self._state in FINAL:
                 return self._state
-        raise TryAgain(f"{self.swap.member} is still {self._state} at the deadline")
+        raise TransientError(f"{self.swap.member} is still {self._state} at the deadline")
 
     async def _turn(self, cloud: Cloud) -> bool:
         """Look and do the one step that is due; True when the member has moved on."""
         moved = await self._look()
-        step = STEP[self._state] if self._state else Step.WAIT
-        if step is Step.WAIT:
+        step = ACTIONS[self._state] if self._state else Action.WAIT
+        if step is Action.WAIT:
             await asyncio.sleep(cloud.interval)
-        elif step is not Step.END:
+        elif step is not Action.END:
             await self._do(step, cloud)
         return moved
 
     async def _look(self) -> bool:
-        self._facts = await asyncio.to_thread(
+        self._observed = await asyncio.to_thread(
             lambda: replace.look(hook_of(self.conn_id), self.swap)
         )
-        state = move(self._state, read(self._facts, self.goal, datetime.now(UTC)))
+        state = move(self._state, read(self._observed, self.goal, datetime.now(UTC)))
         moved, self._state = state is not self._state, state
         if moved:
             self._refused = 0
             await self._tell("%s is %s", self.swap.member, state)
         return moved
 
-    async def _do(self, step: Step, cloud: Cloud) -> None:
+    async def _do(self, step: Action, cloud: Cloud) -> None:
         request_id = self._request_id(step)
         await self._tell("%s: %s", self.swap.member, step)
         operation = await asyncio.to_thread(
@@ -123,7 +135,7 @@ class SwapTrigger(CloudTrigger):
 
     async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
         zone, name = operations.zone_of(operation), str(operation["name"])
-        ended = operations.verdict(operation)
+        ended = operations.end_of(operation)
         for pause in AT_FIRST:
             if ended is not None:
                 break
@@ -133,25 +145,27 @@ class SwapTrigger(CloudTrigger):
             tick = await cloud.operations(zone).next()
             found = tick.items.get(name)
             if tick.error is None:
-                ended = operations.verdict(found) if found else await self._ended(zone, name)
+                ended = operations.end_of(found) if found else await self._ended(zone, name)
         if ended is not None and ended.failure is not None:
             self._refused += 1
             raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
 
     async def _ended(self, zone: str | None, name: str) -> operations.Ended | None:
-        """Asked by name; a forgotten operation has ended, what stands will say how."""
+        """BakeParams by name; a forgotten operation has ended, what stands will say how."""
         found = await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
-        return operations.verdict(found) if found else operations.Ended(name)
+        return operations.end_of(found) if found else operations.Ended(name)
 
-    async def _wait_out(self, blocked: NotNow) -> None:
+    async def _wait_out(self, blocked: Blocked) -> None:
         """Quota or rate limit: only the deadline ends this."""
         self._refused += 1
         await self._tell("not now: %s", blocked)
         await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
 
-    async def _pause(self, error: TryAgain | StopEverything, errors: int, interval: float) -> None:
+    async def _pause(
+        self, error: TransientError | PermanentError, errors: int, interval: float
+    ) -> None:
         """Whatever went wrong, the next look says what stands; an error that stays is the end."""
-        final = isinstance(error, StopEverything)
+        final = isinstance(error, PermanentError)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error
         if final:
@@ -159,16 +173,16 @@ class SwapTrigger(CloudTrigger):
         await self._tell("%s; looking again", error)
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
 
-    def _request_id(self, step: Step) -> str:
+    def _request_id(self, step: Action) -> str:
         subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
         return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
 
     def _result(self, state: State, seconds: float) -> dict[str, Any]:
         silent = state is State.LOST
-        why = explain(self._facts.health, self.swap.image.name, self.swap.before)
+        why = explain(self._observed.health, self.swap.image.name, self.swap.before)
         return {
             "state": str(state),
-            "why": _lost(self._facts) if silent else why,
+            "why": _lost(self._observed) if silent else why,
             "seconds": round(seconds, 1),
         }
 
@@ -176,7 +190,9 @@ class SwapTrigger(CloudTrigger):
         await asyncio.to_thread(self.log.info, text, *values)
 
 
-def _lost(facts: Facts) -> str:
-    if facts.instance_id is None:
+def _lost(observed: MemberObservation) -> str:
+    if observed.instance_id is None:
         return "the instance is not there"
-    return f"instance {facts.instance_id} is {facts.status}, its next disk {facts.goal_disk}"
+    return (
+        f"instance {observed.instance_id} is {observed.status}, its next disk {observed.goal_disk}"
+    )

@@ -13,8 +13,8 @@ from typing import Any
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from bakehouse.notify.model import Channel, News, Occasion
-from bakehouse.notify.tell import tell
+from bakehouse.notify.models import Channel, Notification, NotificationEvent
+from bakehouse.notify.send import notify
 
 NAME = "longest SLA of the run"
 
@@ -33,13 +33,13 @@ def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
 async def run_is_late(channels: list[dict[str, Any]], context: dict[str, Any]) -> str:
     """Called by the triggerer. Answers with text: a dict would end it for good (Airflow 3.3)."""
     run, deadline = context["dag_run"], context["deadline"]
-    news = News(
-        occasion=Occasion.SLA_MISS,
+    notification = Notification(
+        occasion=NotificationEvent.SLA_MISS,
         title=f"{run['dag_id']} is late",
         text=f"the run should have succeeded by {deadline['deadline_time']}",
         dag_id=run["dag_id"],
         run_id=run["dag_run_id"],
     )
     wanted = [Channel.model_validate(channel) for channel in channels]
-    told = await asyncio.to_thread(tell, wanted, news)
-    return f"{news.title}: {news.text}; told: {', '.join(told) or 'nobody'}"
+    told = await asyncio.to_thread(notify, wanted, notification)
+    return f"{notification.title}: {notification.text}; told: {', '.join(told) or 'nobody'}"

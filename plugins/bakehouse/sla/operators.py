@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
 
-from bakehouse.notify.model import Channel
+from bakehouse.notify.models import Channel
 from bakehouse.notify.run_failed import RunFailed
 from bakehouse.sla.backstop import backstop
 

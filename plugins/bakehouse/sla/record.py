@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bakehouse.bake.record import ledger_base
+from bakehouse.core.reasons import Reason
 from bakehouse.history.ledger import Event, Ledger
-from bakehouse.notify.model import Channel, News, Occasion
-from bakehouse.notify.tell import tell
-from bakehouse.reasons import Reason
+from bakehouse.history.recording import ledger_base
+from bakehouse.notify.models import Channel, Notification, NotificationEvent
+from bakehouse.notify.send import notify
 from bakehouse.sla.misses import Miss
 
 
@@ -31,12 +31,12 @@ def record_miss(ti: Any, subject: str, miss: Miss) -> None:
 
 def tell_miss(ti: Any, channels: Sequence[Channel], miss: Miss) -> None:
     """Hand the miss to the notifiers of the recipe or fleet."""
-    news = News(
-        occasion=Occasion.SLA_MISS,
+    notification = Notification(
+        occasion=NotificationEvent.SLA_MISS,
         title=f"{ti.dag_id}: {miss.task_id} is late",
         text=str(miss),
         dag_id=ti.dag_id,
         run_id=ti.run_id,
         task_id=miss.task_id,
     )
-    tell(channels, news)
+    notify(channels, notification)

@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from bakehouse import comms
-from bakehouse.notify.model import Channel
+from bakehouse.notify.models import Channel
 from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_look
+from bakehouse.triggers import supervisor_comms as comms
 
 REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 

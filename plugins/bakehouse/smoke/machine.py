@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.made import MACHINE_IMAGE
+from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.images import labels
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.names import smoke_name
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bakehouse.bake import labels
 from bakehouse.bake.builder import BuilderVm
+from bakehouse.bake.builder_slot import BuilderSlotOperator
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.slot import SlotStep
-from bakehouse.cloud.facts import Facts
-from bakehouse.cloud.links import ImageLink, MachineLink, SerialLink
-from bakehouse.cloud.owner import of_run, zone_of
-from bakehouse.errors import StopEverything, TryAgain
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.images import labels
+from bakehouse.images.ownership import of_run, zone_of
+from bakehouse.operators.base import format_utc
+from bakehouse.operators.links import ImageLink, MachineLink, SerialLink
 from bakehouse.smoke import machine
-from bakehouse.smoke.verdict import Smoke, judge
-from bakehouse.step import clock
+from bakehouse.smoke.evaluation import SmokeResult, evaluate_smoke_test
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
 
-class SmokeTest(SlotStep):
-    """Boots the candidate, reports each check, deletes the machine -> Smoke.
+class SmokeTest(BuilderSlotOperator):
+    """Boots the candidate, reports each check, deletes the machine -> SmokeResult.
 
     A failed candidate is labelled so and ends the run; only a lost machine is tried again.
     """
@@ -66,14 +66,17 @@ class SmokeTest(SlotStep):
     ) -> dict[str, Any]:
         """The machine has said what there is to say."""
         plan = self.received(context, "plan_bake", BakePlan)
-        smoke_machine, facts = BuilderVm.model_validate(vm), Facts.model_validate(event["facts"])
-        verdict = judge(facts, timedelta(seconds=boot_time_limit))
+        smoke_machine, observed = (
+            BuilderVm.model_validate(vm),
+            MachineObservation.model_validate(event["facts"]),
+        )
+        verdict = evaluate_smoke_test(observed, timedelta(seconds=boot_time_limit))
         self._delete(context, smoke_machine)
         if verdict is None or verdict.says_nothing:
-            raise TryAgain(verdict.message if verdict else f"{facts.name} said nothing")
+            raise TransientError(verdict.message if verdict else f"{observed.name} said nothing")
         self._report(context, plan, verdict)
         if not verdict.ok:
-            self._reject(context, plan, verdict, facts)
+            self._reject(context, plan, verdict, observed)
         return verdict.model_dump(mode="json")
 
     def _boot(
@@ -98,13 +101,13 @@ class SmokeTest(SlotStep):
                 self._delete(context, found)
 
     def _delete(self, context: Context, vm: BuilderVm) -> None:
-        """Asked for here; delete_builder makes sure."""
+        """BakeParams for here; delete_builder makes sure."""
         self.log.info("deleting %s in %s", vm.name, vm.zone)
         request = self.request_id(context, f"delete {vm.name}")
         self.compute.delete_instance(vm.zone, vm.name, request)
 
-    def _report(self, context: Context, plan: BakePlan, verdict: Smoke) -> None:
-        from bakehouse.bake.record import record
+    def _report(self, context: Context, plan: BakePlan, verdict: SmokeResult) -> None:
+        from bakehouse.history.recording import record
 
         for check in verdict.checks:
             (self.log.info if check.ok else self.log.error)("check %s", check)
@@ -113,7 +116,9 @@ class SmokeTest(SlotStep):
         told = verdict.model_dump(mode="json", exclude={"reason"})
         record(context, plan, "verdict", verdict.reason, **told)
 
-    def _reject(self, context: Context, plan: BakePlan, verdict: Smoke, facts: Facts) -> NoReturn:
+    def _reject(
+        self, context: Context, plan: BakePlan, verdict: SmokeResult, observed: MachineObservation
+    ) -> NoReturn:
         """The image stays for its keep time, marked: never promoted, never newest of a family.
 
         One that was promoted before, and is only tested again, keeps its state: taking it out of
@@ -123,12 +128,12 @@ class SmokeTest(SlotStep):
         state = ((image or {}).get("labels") or {}).get(labels.STATE)
         if state in labels.FINAL:
             said = f"{plan.image_name} is {state} and fails now: {verdict.message}"
-            raise StopEverything(facts.with_tail(said))
+            raise PermanentError(observed.with_tail(said))
         if image is not None:
             until = datetime.now(UTC) + self.rendered(plan).recipe.image.keep.failed
             expires = str(int(until.timestamp()))
             changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
             self.made(plan.kind).label(image, changes)
-            self.log.info("%s stays for a look until %s", plan.image_name, clock(until))
+            self.log.info("%s stays for a look until %s", plan.image_name, format_utc(until))
         said = f"{plan.image_name} is not promoted: {verdict.reason.text}: {verdict.message}"
-        raise StopEverything(facts.with_tail(said))
+        raise PermanentError(observed.with_tail(said))

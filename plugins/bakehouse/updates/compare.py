@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from bakehouse.core.reasons import Reason
 from bakehouse.history.diff import some
 from bakehouse.history.manifest import Manifest, Package, Source
 from bakehouse.history.versions import newer, newest
-from bakehouse.reasons import Reason
 from bakehouse.updates.index import Versions
 from bakehouse.updates.release import Taken
 

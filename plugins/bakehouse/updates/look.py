@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from bakehouse.errors import StopEverything
+from bakehouse.core.errors import PermanentError
 from bakehouse.history.manifest import Manifest, Source
 from bakehouse.history.manifests import NoManifest, read_manifest
 from bakehouse.updates.archive import Archives
@@ -32,7 +32,7 @@ def look(ledger: str, image: str, now: datetime) -> Updates:
 
 
 def mirrors() -> Mapping[str, str]:
-    """What the Variable says. Raises StopEverything for what is no such JSON."""
+    """What the Variable says. Raises PermanentError for what is no such JSON."""
     from airflow.sdk import Variable
 
     text = str(Variable.get(VARIABLE, default="{}"))
@@ -42,7 +42,7 @@ def mirrors() -> Mapping[str, str]:
         told = None
     if isinstance(told, dict) and all(isinstance(to, str) for to in told.values()):
         return told
-    raise StopEverything(
+    raise PermanentError(
         f"the Variable {VARIABLE} is {text!r}: write JSON of URL prefixes, such as"
         ' {"http://deb.debian.org/": "http://mirror.internal/"}'
     )

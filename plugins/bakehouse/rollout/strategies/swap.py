@@ -31,7 +31,7 @@ from bakehouse.rollout.plan import (
     foreign,
     remember,
 )
-from bakehouse.rollout.states import Disk, Facts, Goal
+from bakehouse.rollout.states import Disk, Goal, MemberObservation
 
 Resource = Mapping[str, Any]
 
@@ -102,14 +102,14 @@ def is_touched(instance: Resource, old: BootDisk) -> bool:
     return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
 
 
-def facts(
+def observe(
     swap: Swap, instance: Resource | None, disk: Resource | None, said: Mapping[str, str]
-) -> Facts:
+) -> MemberObservation:
     """What stands, from instances.get, disks.get of the goal's disk and the guest attributes."""
     if instance is None:
-        return Facts(instance_id=None)
+        return MemberObservation(instance_id=None)
     boot = boot_of(instance)
-    return Facts(
+    return MemberObservation(
         instance_id=str(instance["id"]),
         status=str(instance["status"]),
         boot_disk=boot["name"] if boot else None,

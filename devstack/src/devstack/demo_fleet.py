@@ -1,0 +1,222 @@
+"""The demo's fleet: made as its owner would, and looked at from outside, before and after."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+
+from devstack.airflow_api import wait_until
+from devstack.gce_api import Compute, ComputeError, Resource
+
+ZONE = "us-central1-a"
+MEMBERS = ("web-1", "web-2", "web-3")
+PORT = 8080
+HEALTHY_WITHIN = {"qemu": 420.0, "instant": 30.0}  # seconds
+
+# What a team's own Terraform would give its instances: a data disk, mounted where nginx serves it.
+# The file on it is made once, by the machine itself, and nobody outside knows what is in it.
+MOUNT_DATA = """#!/bin/bash
+set -Eeuo pipefail
+disk=/dev/disk/by-id/google-data
+blkid "$disk" >/dev/null || mkfs.ext4 -q "$disk"
+mkdir -p /srv/data
+mountpoint -q /srv/data || mount "$disk" /srv/data
+[ -e /srv/data/born ] || cat /proc/sys/kernel/random/uuid >/srv/data/born
+sync
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One member, as anybody may see it. `page` and `data` only where a machine serves them."""
+
+    name: str
+    instance_id: str
+    internal_ip: str
+    metadata: str
+    boot_image: str  # the image that the boot disk was made of
+    data_disk_id: str
+    healthy_image: str  # what the guest itself says that it runs
+    page: Mapping[str, str]
+    data: str
+
+
+def greeting(name: str) -> str:
+    """The runtime config of a member."""
+    return f"Hello from {name}"
+
+
+def create(compute: Compute, image: str, kind: str) -> None:
+    """All members at once, from one image; returns when each says that it is healthy."""
+    for name in MEMBERS:
+        compute.call("POST", f"zones/{ZONE}/instances", json=_body(image, name))
+    wait_until(
+        lambda: all(_health(compute, name).get("image") == image for name in MEMBERS),
+        HEALTHY_WITHIN[kind],
+        f"{', '.join(MEMBERS)} to get healthy",
+        every=1,
+    )
+
+
+def look(compute: Compute, real: bool) -> dict[str, Seen]:
+    """Every member as it is now; waits for what a real machine serves."""
+    disks = {disk["name"]: disk for disk in compute.disks()}
+    return {name: _seen(compute, name, disks, real) for name in MEMBERS}
+
+
+def leftovers(compute: Compute) -> list[str]:
+    """What stands and is not a member's: `kind name`."""
+    instances = {item["name"]: item for item in compute.instances()}
+    theirs = {_last(d["source"]) for name in MEMBERS for d in instances[name]["disks"]}
+    return [f"instance {name}" for name in instances if name not in MEMBERS] + [
+        f"disk {disk['name']}" for disk in compute.disks() if disk["name"] not in theirs
+    ]
+
+
+def changed(before: Seen, after: Seen, image: str, git_sha: str, real: bool) -> list[str]:
+    """What is not as a swap promises: the image is the new one, and nothing else has changed."""
+    same = ("instance_id", "internal_ip", "metadata", "data_disk_id", "data")
+    wrong = [
+        f"{field} was {getattr(before, field)!r} and is {getattr(after, field)!r}"
+        for field in same
+        if getattr(before, field) != getattr(after, field)
+    ]
+    told = {"boot disk": after.boot_image, "guest": after.healthy_image}
+    wrong += [f"its {who} says {it}, not {image}" for who, it in told.items() if it != image]
+    if before.boot_image == image:
+        wrong.append(f"it ran {image} before the rollout already")
+    if real:
+        wanted = {"image": image, "git_sha": git_sha, "greeting": greeting(after.name)}
+        wrong += [
+            f"its page says {key} {after.page.get(key)!r}, not {value!r}"
+            for key, value in wanted.items()
+            if after.page.get(key) != value
+        ]
+        if before.page.get("page") == after.page.get("page"):
+            wrong.append(f"its page is still {after.page.get('page')!r}")
+    return wrong
+
+
+class Watcher:
+    """Asks every member for its page all the time, so that what a rollout costs can be told."""
+
+    def __init__(self, compute: Compute) -> None:
+        self._urls = {name: _address(compute, name) for name in MEMBERS}
+        self._end = threading.Event()
+        self._pool = ThreadPoolExecutor(len(MEMBERS), thread_name_prefix="watch")
+        self.longest = dict.fromkeys(MEMBERS, 0.0)  # seconds without an answer
+
+    def start(self) -> None:
+        for name, url in self._urls.items():
+            self._pool.submit(self._watch, name, url)
+
+    def stop(self) -> dict[str, float]:
+        """The longest silence of each member."""
+        self._end.set()
+        self._pool.shutdown()
+        return self.longest
+
+    def _watch(self, name: str, url: str) -> None:
+        heard = time.monotonic()
+        while not self._end.wait(0.5):
+            if _get(f"{url}/bakehouse.json") is not None:
+                heard = time.monotonic()
+            self.longest[name] = max(self.longest[name], time.monotonic() - heard)
+
+
+def _body(image: str, name: str) -> Resource:
+    items = {
+        "enable-guest-attributes": "TRUE",
+        "bakehouse-role": "member",
+        "greeting": greeting(name),
+        "startup-script": MOUNT_DATA,
+    }
+    boot = {"diskName": name, "sourceImage": f"global/images/{image}"}
+    data = {"diskName": f"{name}-data", "diskSizeGb": "1"}
+    return {
+        "name": name,
+        "machineType": f"zones/{ZONE}/machineTypes/e2-small",
+        "labels": {"fleet": "web"},
+        "metadata": {"items": [{"key": key, "value": value} for key, value in items.items()]},
+        # an external address, which is what lets the demo look at the page
+        "networkInterfaces": [{"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}],
+        "disks": [
+            {"boot": True, "autoDelete": True, "initializeParams": boot},
+            {"deviceName": "data", "autoDelete": False, "initializeParams": data},
+        ],
+    }
+
+
+def _seen(compute: Compute, name: str, disks: Mapping[str, Resource], real: bool) -> Seen:
+    instance = _instance(compute, name)
+    attached = {bool(d.get("boot")): disks[_last(d["source"])] for d in instance["disks"]}
+    page, data = _served(compute, name) if real else ({}, "")
+    return Seen(
+        name=name,
+        instance_id=str(instance["id"]),
+        internal_ip=str(instance["networkInterfaces"][0]["networkIP"]),
+        metadata=json.dumps(sorted(i["key"] + "=" + i["value"] for i in _items(instance))),
+        boot_image=_last(attached[True]["sourceImage"]),
+        data_disk_id=str(attached[False]["id"]),
+        healthy_image=str(_health(compute, name).get("image")),
+        page=page,
+        data=data,
+    )
+
+
+def _served(compute: Compute, name: str) -> tuple[dict[str, str], str]:
+    """The page as JSON, and the file on the data disk, once the machine serves both."""
+    url = _address(compute, name)
+    found: dict[str, str] = {}
+
+    def there() -> bool:
+        answers = {path: _get(f"{url}/{path}") for path in ("bakehouse.json", "data/born")}
+        found.update({path: text for path, text in answers.items() if text})
+        return len(found) == len(answers)
+
+    wait_until(there, 120, f"the page and the data of {name} at {url}", every=1)
+    return json.loads(found["bakehouse.json"]), found["data/born"].strip()
+
+
+def _health(compute: Compute, name: str) -> dict[str, str]:
+    """What the guest says of itself when it says that it is healthy; else nothing."""
+    path = f"zones/{ZONE}/instances/{name}/getGuestAttributes"
+    try:
+        found = compute.call("GET", path, params={"queryPath": "bakehouse/health"})
+        said: dict[str, str] = json.loads(found["queryValue"]["items"][0]["value"])
+    except (ComputeError, KeyError, ValueError):
+        return {}  # it has said nothing yet
+    return said if said.get("state") == "healthy" else {}
+
+
+def _address(compute: Compute, name: str) -> str:
+    nic = _instance(compute, name)["networkInterfaces"][0]
+    return f"http://{nic['accessConfigs'][0]['natIP']}:{PORT}"
+
+
+def _get(url: str) -> str | None:
+    try:
+        answer = httpx.get(url, timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return answer.text if answer.is_success else None
+
+
+def _instance(compute: Compute, name: str) -> Resource:
+    found: Resource = compute.call("GET", f"zones/{ZONE}/instances/{name}")
+    return found
+
+
+def _items(instance: Resource) -> list[Resource]:
+    items: list[Resource] = instance["metadata"].get("items", [])
+    return items
+
+
+def _last(url: str) -> str:
+    return url.rsplit("/", 1)[-1]

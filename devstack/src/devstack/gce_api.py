@@ -1,0 +1,97 @@
+"""The Compute Engine API of a stack's localgce, as far as the demo and the tests look at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from devstack.airflow_api import wait_until
+
+Resource = dict[str, Any]
+
+
+class ComputeError(RuntimeError):
+    """The API refused; the message holds its own words."""
+
+
+class Compute:
+    """Reads one project, and reaches localgce's own doors for tests (`/_localgce/...`)."""
+
+    def __init__(self, url: str, project: str) -> None:
+        self.project = project
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """`path` below `/compute/v1/projects/PROJECT/`."""
+        return self._send(method, f"/compute/v1/projects/{self.project}/{path}", **arguments)
+
+    def listed(self, path: str) -> list[Resource]:
+        """Every page of a list."""
+        items: list[Resource] = []
+        token = None
+        while True:
+            page = self.call("GET", path, params={"pageToken": token} if token else {})
+            items += page.get("items", [])
+            token = page.get("nextPageToken")
+            if not token:
+                return items
+
+    def images(self) -> list[Resource]:
+        return self.listed("global/images")
+
+    def image(self, name: str) -> Resource:
+        found: Resource = self.call("GET", f"global/images/{name}")
+        return found
+
+    def newest_of(self, family: str) -> Resource:
+        found: Resource = self.call("GET", f"global/images/family/{family}")
+        return found
+
+    def instances(self) -> list[Resource]:
+        return [item for zone in self.zones() for item in self.listed(f"zones/{zone}/instances")]
+
+    def disks(self) -> list[Resource]:
+        return [item for zone in self.zones() for item in self.listed(f"zones/{zone}/disks")]
+
+    def zones(self) -> list[str]:
+        return [zone["name"] for zone in self.listed("zones")]
+
+    def delete_machines(self, deadline: float = 30) -> None:
+        """Every instance, then every disk: a rollout leaves some for the next one on purpose."""
+        self._delete("instances", self.instances())
+        wait_until(lambda: not self.instances(), deadline, "the instances to be gone")
+        self._delete("disks", self.disks())
+        wait_until(lambda: not self.disks(), deadline, "the disks to be gone")
+
+    def _delete(self, kind: str, items: list[Resource]) -> None:
+        for item in items:
+            zone = str(item["zone"]).rsplit("/", 1)[1]
+            self.call("DELETE", f"zones/{zone}/{kind}/{item['name']}")
+
+    # localgce's own doors
+
+    def fault(self, **rule: Any) -> Any:
+        """Let calls fail, be slow, or machines vanish, as the rule says."""
+        return self._send("POST", "/_localgce/faults", json=rule)
+
+    def requests(self) -> Any:
+        """What was asked since the last `forget`."""
+        return self._send("GET", "/_localgce/requests")
+
+    def forget(self) -> None:
+        """No faults any more, and an empty list of requests."""
+        self._send("DELETE", "/_localgce/faults")
+        self._send("DELETE", "/_localgce/requests")
+
+    def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise ComputeError(f"{method} {path}: no answer: {error}") from error
+        if answer.is_error:
+            raise ComputeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json() if answer.content else None

@@ -1,0 +1,92 @@
+"""The kind of machines that can be had here, by asking localgce."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.layout import Machines
+from devstack.supervise import PARENT_DEATH
+
+GUEST = Path(__file__).with_name("instant_guest.py")
+DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
+
+
+@dataclass(frozen=True)
+class Choice:
+    machines: Machines
+    why: str  # empty when it is what was asked for
+
+    @property
+    def guest(self) -> Path | None:
+        return GUEST if self.machines == "instant" else None
+
+
+def localgce(*arguments: str) -> list[str]:
+    return [sys.executable, str(Path(sys.executable).with_name("localgce")), *arguments]
+
+
+def doctor(run: Callable[[Sequence[str]], tuple[int, str]] | None = None) -> tuple[bool, str]:
+    """Whether real machines can be had, and all that `localgce doctor` says."""
+    code, words = (run or _run)(localgce("doctor"))
+    return code == 0, words
+
+
+def choose(wanted: Machines, ask: Callable[[], tuple[bool, str]] = doctor) -> Choice:
+    """What was wanted, or instant machines with the reason."""
+    if wanted == "instant":
+        return Choice("instant", "")
+    able, words = ask()
+    return Choice("qemu", "") if able else Choice("instant", reason(words))
+
+
+def reason(words: str) -> str:
+    """What the doctor found to be missing, on one line."""
+    lines = [" ".join(line.split()) for line in words.splitlines() if line.strip()]
+    failed = [line.removeprefix("FAIL ") for line in lines if line.startswith("FAIL ")]
+    return "; ".join(failed) or (lines or ["localgce doctor failed without a word"])[-1]
+
+
+def _run(command: Sequence[str]) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=DOCTOR_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"no answer from localgce doctor within {DOCTOR_SECONDS:.0f} s"
+    return done.returncode, done.stdout
+
+
+def make_public_image(progress: Callable[[str], None]) -> None:
+    """Have debian-12 built unless it is in the cache; raises RuntimeError with its last words."""
+    tether = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid())]
+    with subprocess.Popen(
+        # SIGINT lets it end the programs that it runs, and not itself alone
+        [*tether, "--signal", "SIGINT", "--", *localgce("image")],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so that Ctrl-C reaches it once, from here
+    ) as process:
+        last = ""
+        assert process.stdout is not None  # PIPE was asked for
+        try:
+            for line in process.stdout:
+                if line.strip():
+                    last = line.strip()
+                    progress(last)
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            raise
+    if process.returncode != 0:
+        raise RuntimeError(f"the public image could not be made: {last}")

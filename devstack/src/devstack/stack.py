@@ -1,0 +1,240 @@
+"""localgce and a whole Airflow on one machine: started, watched and stopped as one thing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from devstack.environment import USER, Secrets, stack_environment
+from devstack.health import Check, Health, look, wait_until_healthy
+from devstack.layout import Layout, Machines, Record
+from devstack.processes import MARK
+from devstack.reaper import DONE
+from devstack.serving import GCE_PROJECT
+from devstack.settings import Settings, load_settings
+from devstack.supervise import PARENT_DEATH, programs, render
+from devstack.teardown import end_stack, forget_machines, supervisor_of
+from devstack.topology import Topology
+
+START_DEADLINE = 240.0  # seconds; 30 on two idle cores, the first start of all compiles Airflow
+PREFERRED_PORTS = {"airflow": 8080, "gce": 8790}
+
+Progress = Callable[[str], None]
+
+
+class StackError(RuntimeError):
+    """The stack could not be started or stopped; the message says what to look at."""
+
+
+class Stack:
+    """One stack. `stays` lets it outlive this process (`make up`); otherwise it dies with it.
+
+    project: the folder with dags/, plugins/ and airflow_settings.yaml.
+    state: what the stack writes; it is emptied at the start unless the stack stays.
+    guest: the program that plays the guest on instant machines.
+    topology: the processes of Airflow; its database and broker run already, and are not stopped.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        state: Path,
+        machines: Machines = "qemu",
+        guest: Path | None = None,
+        *,
+        stays: bool = False,
+        topology: Topology | None = None,
+        progress: Progress = lambda line: None,
+    ) -> None:
+        self.project = project.resolve()
+        self.layout = Layout(state.resolve())
+        self.machines = machines
+        self.guest = guest
+        self.stays = stays
+        self.topology = topology or Topology()
+        self.progress = progress
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    @property
+    def record(self) -> Record:
+        record = Record.read(self.layout)
+        if record is None:
+            raise StackError(f"no stack was started in {self.layout.state}")
+        return record
+
+    @property
+    def user(self) -> str:
+        return USER
+
+    @property
+    def password(self) -> str:
+        return Secrets.of(self.layout).password
+
+    def start(self, deadline: float = START_DEADLINE) -> None:
+        """Returns when everything is healthy; on any failure nothing is left running.
+
+        Raises StackError, or SettingsError for airflow_settings.yaml.
+        """
+        began = time.monotonic()
+        settings = load_settings(self.project / "airflow_settings.yaml")
+        self.clean()
+        self.layout.make()
+        record = self._new_record()
+        record.write(self.layout)
+        try:
+            self._launch(record, settings)
+            wait_until_healthy(self.layout, record, deadline, self.progress)
+        except BaseException:
+            self.stop()
+            raise
+        self.progress(f"the stack is up after {time.monotonic() - began:.0f} s")
+
+    def clean(self) -> None:
+        """End what an earlier stack of this folder left; forget it, unless this one stays."""
+        if self.layout.state.exists():
+            left = end_stack(self.layout)
+            if left:
+                raise StackError(f"processes of an earlier stack do not end: {'; '.join(left)}")
+            if not self.stays:
+                forget_machines(self.layout)
+                shutil.rmtree(self.layout.state)
+
+    def stop(self) -> list[str]:
+        """Stop in order, then whatever is left; returns what would not end (nothing, normally)."""
+        left = end_stack(self.layout)
+        if not self.stays:
+            forget_machines(self.layout)
+        if self._supervisor is not None:
+            self._supervisor.wait(timeout=10)
+            self._supervisor = None
+        self._dismiss_guardian()
+        return left
+
+    def health(self) -> Health:
+        record = Record.read(self.layout)
+        if record is None or supervisor_of(self.layout) is None:
+            return Health((Check("stack", False, "is not running"),))
+        return look(self.layout, record)
+
+    def environment(self) -> dict[str, str]:
+        """Of the stack's processes; `airflow` commands run with it reach the stack's database."""
+        return stack_environment(self.layout, self.record, Secrets.of(self.layout), os.environ)
+
+    def _new_record(self) -> Record:
+        known = Record.read(self.layout)
+        return Record(
+            project=str(self.project),
+            machines=self.machines,
+            gce_project=GCE_PROJECT,
+            airflow_port=self._port("airflow", known.airflow_port if known else None),
+            gce_port=self._port("gce", known.gce_port if known else None),
+            owner_pid=None if self.stays else os.getpid(),
+            topology=self.topology,
+        )
+
+    def _port(self, kind: str, last: int | None) -> int:
+        """The last one or the usual one, for a stack that stays and where it is free."""
+        if self.stays:
+            for port in filter(None, (last, PREFERRED_PORTS[kind])):
+                if port_is_free(port):
+                    return port
+        return free_port()
+
+    def _launch(self, record: Record, settings: Settings) -> None:
+        environment = self.environment()
+        self.progress("making Airflow's database")
+        self._prepare(settings.with_endpoint(record.gce_url, record.gce_project), environment)
+        stack = programs(record, self.layout, self.guest)
+        self.layout.supervisor_conf.write_text(render(stack, self.layout), encoding="utf-8")
+        for note in self.layout.run.iterdir():
+            note.unlink()
+        if not self.stays:
+            self._call_guardian()
+        self.progress("starting localgce and Airflow")
+        self._supervise(environment)
+
+    def _prepare(self, settings: Settings, environment: dict[str, str]) -> None:
+        log = self.layout.logs / "prepare.log"
+        with log.open("w", encoding="utf-8") as out:
+            done = subprocess.run(
+                [sys.executable, "-m", "devstack.prepare"],
+                input=settings.as_json().encode(),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.layout.state,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise StackError(f"Airflow's database could not be made: {last_line(log)} (see {log})")
+
+    def _supervise(self, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c"]
+        command.append(str(self.layout.supervisor_conf))
+        if not self.stays:
+            self._only_from_main_thread()
+            tether = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid()), "--"]
+            command = [*tether, *command]
+        with (self.layout.logs / "supervisord.out").open("w", encoding="utf-8") as out:
+            self._supervisor = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.layout.state,
+                start_new_session=True,  # Ctrl-C is for its owner, which stops it in order
+            )
+
+    def _only_from_main_thread(self) -> None:
+        """The kernel counts the end of the starting *thread* as the end of the parent."""
+        if threading.current_thread() is not threading.main_thread():
+            raise StackError("a stack that does not stay must be started from the main thread")
+
+    def _call_guardian(self) -> None:
+        environment = {k: v for k, v in os.environ.items() if k != MARK}
+        self._guardian = subprocess.Popen(
+            [sys.executable, "-m", "devstack.reaper", str(self.layout.state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def _dismiss_guardian(self) -> None:
+        if self._guardian is not None:
+            self._guardian.communicate(DONE)
+            self._guardian = None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def last_line(log: Path) -> str:
+    lines = [
+        line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line
+    ]
+    return lines[-1].strip() if lines else "no words"

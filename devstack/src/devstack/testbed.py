@@ -1,0 +1,157 @@
+"""A stack on a throw-away copy of the project, in which tests may add, change and commit."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.airflow_api import Airflow, AirflowError, Line, Run, wait_until
+from devstack.gce_api import Compute
+from devstack.layout import Machines
+from devstack.machines import GUEST
+from devstack.stack import Stack
+from devstack.topology import Topology
+
+AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """The copy is a git repository of its own with one commit, the tree as it was."""
+
+    __test__ = False  # the name does not make it one of pytest's
+
+    project: Path
+    stack: Stack
+    airflow: Airflow
+    compute: Compute
+
+    @property
+    def head(self) -> str:
+        return git(self.project, "rev-parse", "HEAD").strip()
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        file = self.project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(mode)
+
+    def commit(self, why: str) -> str:
+        """All that was written; returns the new commit's hash."""
+        git(self.project, "add", "-A")
+        git(self.project, *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", why)
+        return self.head
+
+    def add_recipe(self, name: str, files: dict[str, str], deadline: float = 60) -> str:
+        """Commit the files (paths from the project's root) and wait for the DAG of the recipe.
+
+        Executable are those without an ending, and `.sh`. Returns the commit's hash.
+        """
+        for path, text in files.items():
+            executable = Path(path).suffix in {"", ".sh"}
+            self.write(path, text, 0o755 if executable else 0o644)
+        sha = self.commit(f"Add the recipe {name}")
+        self.see_changes(f"bake__{name}", deadline)
+        return sha
+
+    def add_web(self, name: str, recipe: str, deadline: float = 120) -> str:
+        """A recipe of this text with the scripts of `web`."""
+        folder = "include/startup_scripts"
+        scripts = self.project / folder / "web"
+        files = {
+            f"{folder}/{name}/{file.relative_to(scripts)}": file.read_text(encoding="utf-8")
+            for file in sorted(scripts.rglob("*"))
+            if file.is_file()
+        }
+        return self.add_recipe(name, {**files, f"include/recipes/{name}.yaml": recipe}, deadline)
+
+    def see_changes(self, dag_id: str, deadline: float = 60) -> None:
+        """Have the DAG files read again until the DAG is there."""
+        known = [dag for dag in self.airflow.dags() if dag.startswith("bake__")]
+        self.airflow.reparse(known[0])
+        try:
+            wait_until(lambda: dag_id in self.airflow.dags(), deadline, f"{dag_id} to be parsed")
+        except AirflowError as error:
+            raise AirflowError("\n".join([str(error), *self.airflow.import_errors()])) from error
+
+    def bake(self, dag_id: str, deadline: float, **conf: object) -> Run:
+        """Trigger the DAG and wait until its run has ended, well or not."""
+        return self.airflow.wait(dag_id, self.airflow.trigger(dag_id, conf), deadline)
+
+    def explain(self, run: Run) -> str:
+        """Why a run ended as it did, for the message of an assertion."""
+        return self.airflow.explain(run.dag_id, run.run_id)
+
+    def left(self) -> list[str]:
+        """Instances and disks that stand now, as `kind name`."""
+        return [f"instance {item['name']}" for item in self.compute.instances()] + [
+            f"disk {item['name']}" for item in self.compute.disks()
+        ]
+
+    def log(self, run: Run, task_id: str) -> str:
+        """The text of all tries of a task."""
+        return "\n".join(line.text for lines in self._tries(run, task_id) for line in lines)
+
+    def errors(self, run: Run, task_id: str) -> list[str]:
+        """The exceptions that ended tries of a task, as their logs have them."""
+        tries = self._tries(run, task_id)
+        told = [[d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries]
+        return [str(details[-1][0]["exc_value"]) for details in told if details]
+
+    def _tries(self, run: Run, task_id: str) -> list[list[Line]]:
+        task = next(t for t in self.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)
+        return [
+            self.airflow.log(run.dag_id, run.run_id, task_id, number)
+            for number in range(1, task.try_number + 1)
+        ]
+
+
+@contextmanager
+def testbed(
+    source: Path, folder: Path, machines: Machines, topology: Topology | None = None
+) -> Generator[Testbed]:
+    """A copy of the tree at `source` below `folder`, its stack started, and stopped at the end."""
+    project = folder / "project"
+    copy_tree(source, project)
+    guest = GUEST if machines == "instant" else None
+    stack = Stack(project, folder / "state", machines, guest, topology=topology, progress=print)
+    stack.start()
+    record = stack.record
+    airflow = Airflow(record.airflow_url, stack.user, stack.password)
+    compute = Compute(record.gce_url, record.gce_project)
+    try:
+        airflow.wait_for_dag("bake__web", deadline=90)
+        yield Testbed(project, stack, airflow, compute)
+    finally:
+        airflow.close()
+        compute.close()
+        left = stack.stop()
+        if left:
+            raise RuntimeError(f"the stack left processes: {'; '.join(left)}")
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """What git tracks or would add, as it is in the work tree now, as one commit."""
+    names = git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, names.split("\0")):
+        if (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+    git(target, "init", "--quiet", "--initial-branch", "main")
+    git(target, "add", "-A")
+    git(target, *AUTHOR, "commit", "--quiet", "-m", "The tree under test")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Raises subprocess.CalledProcessError."""
+    done = subprocess.run(
+        ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout

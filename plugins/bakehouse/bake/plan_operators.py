@@ -1,0 +1,188 @@
+"""From a commit to a plan: what a run bakes, or why it bakes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.bake import base_image
+from bakehouse.bake.git_step import GitOperator
+from bakehouse.bake.package_snapshot import snapshot_of
+from bakehouse.bake.plan import BakePlan, BaseImage, decide, is_superseded, newest_with
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.dag_factory.bake_form import BakeParams, asked
+from bakehouse.images import labels
+from bakehouse.operators.base import format_utc, is_backfill
+from bakehouse.operators.links import ImageLink
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.names import image_name, run_label
+from bakehouse.recipe.rules import parent_of
+from bakehouse.recipe.source import Commit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.sdk import Context
+
+    from bakehouse.updates.compare import Updates
+
+SHOWN = 5  # names of uncommitted files in the log
+
+
+class ResolveCommit(GitOperator):
+    """The commit to bake: the newest of the form's ref not later than the run's time -> Commit."""
+
+    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recipe = recipe
+
+    def act(self, context: Context) -> dict[str, Any]:
+        from bakehouse.bake.source import repository
+        from bakehouse.recipe.source import recipe_at
+
+        ref = asked(context["params"]).git_ref
+        until = time_of(context)
+        with repository(self.git_conn_id) as found:
+            commit = found.resolve(ref, until)
+            recipe_at(found, commit.sha, self.recipe)  # a commit without it ends the run here
+        self.log.info("%s is commit %s", ref, commit.sha)
+        self.log.info("“%s”, %s, %s", commit.subject, commit.author, format_utc(commit.author_time))
+        if commit.dirty:
+            self.log.warning(
+                "%d uncommitted changes are not baked: %s",
+                len(commit.dirty),
+                ", ".join(commit.dirty[:SHOWN]) + (", …" if len(commit.dirty) > SHOWN else ""),
+            )
+        return commit.model_dump(mode="json")
+
+
+class PlanBake(GitOperator):
+    """What this run makes, or why it makes nothing -> BakePlan. Creates nothing but names."""
+
+    operator_extra_links = (ImageLink(),)  # the base image
+
+    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recipe = recipe
+
+    def act(self, context: Context) -> dict[str, Any]:
+        from bakehouse.bake.source import rendered_at, repository
+        from bakehouse.recipe.content_key import content_key
+        from bakehouse.recipe.source import recipe_at
+
+        commit = self.received(context, "resolve_commit", Commit)
+        form, now, history = asked(context["params"]), time_of(context), is_backfill(context)
+        with repository(self.git_conn_id) as found:
+            at_commit = recipe_at(found, commit.sha, self.recipe)
+            snapshot = snapshot_of(at_commit, form, now, history=history)
+            rendered = rendered_at(found, self.recipe, commit, form.vars, snapshot)
+        promoted = parent_image(context)
+        base = self._base_image(rendered.recipe, now if history else None, promoted)
+        key = content_key(rendered, rendered.recipe.builder, base.id)
+        plan = self._plan(context, commit, rendered.recipe, base, key, form, snapshot)
+        self.log.info("content key %s", key)
+        if plan.bake:
+            self.log.info("will bake %s: %s", plan.image_name, plan.reason.text)
+        return plan.model_dump(mode="json")
+
+    def _plan(
+        self,
+        context: Context,
+        commit: Commit,
+        recipe: Recipe,
+        base: BaseImage,
+        key: str,
+        form: BakeParams,
+        snapshot: str | None,
+    ) -> BakePlan:
+        ti, now, history = context["ti"], time_of(context), is_backfill(context)
+        images = self.made(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
+        existing = newest_with(key, images, history=history)
+        chosen = decide(
+            existing,
+            force=form.force,
+            rebake=recipe.rebake,
+            max_age=recipe.max_age,
+            now=now,
+            history=history,
+            superseded=is_superseded(existing, images),
+            updates=self._updates(existing, now) if existing and not snapshot else None,
+        )
+        return BakePlan(
+            recipe=recipe.name,
+            commit=commit,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            run=run_label(ti.dag_id, ti.run_id),
+            image_name=image_name(recipe.name, now, commit.sha, ti.run_id),
+            family=recipe.family,
+            kind=recipe.image.kind,
+            content_key=key,
+            base_image=base,
+            parent=parent_of(recipe),
+            promoted=parent_image(context),
+            vars=form.vars,
+            zones=form.zones(recipe),
+            spot=_spot(recipe, form),
+            snapshot=snapshot,
+            install_deadline_minutes=recipe.builder.install_deadline_minutes,
+            wait_for_slot=recipe.builder.wait_for_slot,
+            keep_builder=form.keep_builder,
+            force=form.force,
+            history=history,
+            bake=chosen.bake,
+            reason=chosen.reason,
+            existing_image=str(existing["name"]) if existing else None,
+            updates=chosen.updates,
+            created=now,
+        )
+
+    def _updates(self, existing: Mapping[str, Any], now: datetime) -> Callable[[], Updates]:
+        def look_at_archives() -> Updates:
+            from bakehouse.history.recording import ledger_base
+            from bakehouse.updates.look import look
+
+            found = look(ledger_base(), str(existing["name"]), now)
+            self.log.info("%s: %s", found.image, found.in_words())
+            for update in found.found:
+                self.log.info("  %s", update)
+            return found
+
+        return look_at_archives
+
+    def _base_image(self, recipe: Recipe, then: datetime | None, promoted: str | None) -> BaseImage:
+        if promoted:
+            self.log.info("the promotion of %s asks for this bake", promoted)
+        base = base_image.resolve(self.compute, recipe.base, then, promoted)
+        gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
+        told = self.log.warning if gone else self.log.info
+        self.shows_image(base.name, base.project)
+        told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
+        return base
+
+
+def _spot(recipe: Recipe, form: BakeParams) -> bool:
+    wanted = form.wants_spot(recipe)
+    if wanted and recipe.image.kind == "machine_image":
+        raise PermanentError("no spot machine for a machine image: what is made of it were one too")
+    return wanted
+
+
+def time_of(context: Context) -> datetime:
+    """The run's own time: its night, else when it was asked for.
+
+    The night is the end of the data interval, or the date of the partition where nights are ones
+    (`NightlyOrParent`); an image's partition has no date that matters.
+    """
+    run = context["dag_run"]
+    night = None if parent_image(context) else run.partition_date
+    when: datetime = run.data_interval_end or night or run.run_after
+    return when
+
+
+def parent_image(context: Context) -> str | None:
+    """The image whose promotion has triggered this run, by name."""
+    run = context["dag_run"]
+    kind = getattr(run.run_type, "value", run.run_type)
+    return str(run.partition_key) if kind == "asset_triggered" and run.partition_key else None

@@ -1,0 +1,325 @@
+"""The few calls of Compute Engine that Bakehouse makes, by the discovery client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from bakehouse.cloud.calls import PAGE, Calls, Resource
+from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.core.errors import PermanentError
+from bakehouse.operators import links
+
+
+class ComputeHook(Calls):
+    """Compute Engine v1 of one connection."""
+
+    # -- pages ----------------------------------------------------------------------------------
+
+    def image_page(self, name: str, project: str | None = None, kind: str = "") -> str:
+        """Where a person can look at the image."""
+        page = links.machine_image_page if kind == MACHINE_IMAGE else links.image_page
+        return page(project or self.project, name, self.endpoint)
+
+    def instance_page(self, zone: str, name: str) -> str:
+        """Where a person can look at the machine."""
+        return links.instance_page(self.project, zone, name, self.endpoint)
+
+    def serial_page(self, zone: str, name: str) -> str:
+        """Where a person can read its serial output."""
+        return links.serial_page(self.project, zone, name, self.endpoint)
+
+    # -- images ---------------------------------------------------------------------------------
+
+    def image(self, name: str, project: str | None = None) -> Resource | None:
+        """The image, or None."""
+        call = self._client.images().get(project=project or self.project, image=name)
+        return self._find(call, f"look at image {name}")
+
+    def image_of_family(self, project: str, family: str) -> Resource | None:
+        """The newest image of a family that is not deprecated, or None."""
+        call = self._client.images().getFromFamily(project=project, family=family)
+        return self._find(call, f"look for the newest image of {project}/{family}")
+
+    def images(self, filter_: str, project: str | None = None) -> list[Resource]:
+        """The images of a project (ours) that match, deprecated ones too."""
+        api, where = self._client.images(), project or self.project
+        return self._pages(
+            api.list, api.list_next, f"list images of {where}", project=where, filter=filter_
+        )
+
+    def insert_image(self, body: Resource, request_id: str) -> Resource | None:
+        """Create an image; the operation, or None when it turned out to stand already."""
+        name, run = body["name"], body["labels"]
+        call = self._client.images().insert(project=self.project, body=body, requestId=request_id)
+        return self._create(call, f"create image {name}", lambda: self.image(name), run)
+
+    def patch_image(self, name: str, body: Resource, request_id: str) -> Resource:
+        """Change family or description."""
+        call = self._client.images().patch(
+            project=self.project, image=name, body=body, requestId=request_id
+        )
+        return self._repeat(call, f"change image {name}")
+
+    def label_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
+        """Set labels of an image just read (None removes one); TransientError if it moved since."""
+        body = {
+            "labels": _changed(image, changes),
+            "labelFingerprint": image["labelFingerprint"],
+        }
+        call = self._client.images().setLabels(
+            project=self.project, resource=image["name"], body=body
+        )
+        return self._repeat(call, f"label image {image['name']}")
+
+    def delete_image(self, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.images().delete(project=self.project, image=name, requestId=request_id)
+        return self._remove(call, f"delete image {name}")
+
+    def deprecate_image(self, name: str, body: Resource, request_id: str) -> Resource | None:
+        """Say that it is on its way out (a DeprecationStatus); None when it is not there."""
+        call = self._client.images().deprecate(
+            project=self.project, image=name, body=body, requestId=request_id
+        )
+        return self._remove(call, f"make image {name} {body['state']}")
+
+    def machine_images(self, filter_: str = "") -> list[Resource]:
+        """The project's machine images that match."""
+        api = self._client.machineImages()
+        return self._pages(api.list, api.list_next, "list machine images", filter=filter_ or None)
+
+    def machine_image(self, name: str) -> Resource | None:
+        """The machine image, or None."""
+        call = self._client.machineImages().get(project=self.project, machineImage=name)
+        return self._find(call, f"look at machine image {name}")
+
+    def insert_machine_image(self, body: Resource, request_id: str) -> Resource | None:
+        """Create one; the operation, or None when it turned out to stand already."""
+        name, run = body["name"], body["labels"]
+        call = self._client.machineImages().insert(
+            project=self.project, body=body, requestId=request_id
+        )
+        doing = f"create machine image {name}"
+        return self._create(call, doing, lambda: self.machine_image(name), run)
+
+    def label_machine_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
+        """Set labels of one just read (None removes one); TransientError if it moved since."""
+        body = {
+            "labels": _changed(image, changes),
+            "labelFingerprint": image["labelFingerprint"],
+        }
+        call = self._client.machineImages().setLabels(
+            project=self.project, resource=image["name"], body=body
+        )
+        return self._repeat(call, f"label machine image {image['name']}")
+
+    def delete_machine_image(self, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.machineImages().delete(
+            project=self.project, machineImage=name, requestId=request_id
+        )
+        return self._remove(call, f"delete machine image {name}")
+
+    # -- what makes instances -------------------------------------------------------------------
+
+    def templates(self) -> list[Resource]:
+        """All instance templates, global and regional, by one call."""
+        return self._scopes(self._client.instanceTemplates(), "instanceTemplates")
+
+    def groups(self) -> list[Resource]:
+        """All managed instance groups, by one call."""
+        return self._scopes(self._client.instanceGroupManagers(), "instanceGroupManagers")
+
+    # -- instances ------------------------------------------------------------------------------
+
+    def instance(self, zone: str, name: str) -> Resource | None:
+        """The instance, or None."""
+        call = self._client.instances().get(project=self.project, zone=zone, instance=name)
+        return self._find(call, f"look at {name}")
+
+    def instances(self, zone: str, filter_: str) -> list[Resource]:
+        """A zone's instances that match."""
+        api = self._client.instances()
+        return self._pages(
+            api.list, api.list_next, f"list machines in {zone}", zone=zone, filter=filter_
+        )
+
+    def instance_states(self, zone: str, filter_: str) -> list[Resource]:
+        """Names and states alone: a builder's metadata would be 100 kB each time."""
+        api, doing = self._client.instances(), f"look at all machines in {zone}"
+        only = "items(name,status),nextPageToken"
+        return self._pages(api.list, api.list_next, doing, zone=zone, filter=filter_, fields=only)
+
+    def instances_everywhere(self, filter_: str) -> list[Resource]:
+        """The same of all zones, by one call."""
+        return self._scopes(self._client.instances(), "instances", filter_)
+
+    def insert_instance(self, zone: str, body: Resource, request_id: str) -> Resource | None:
+        """Create an instance; the operation, or None when it turned out to stand already."""
+        name = body["name"]
+        call = self._client.instances().insert(
+            project=self.project, zone=zone, body=body, requestId=request_id
+        )
+        return self._create(
+            call, f"create {name} in {zone}", lambda: self.instance(zone, name), body["labels"]
+        )
+
+    def delete_instance(self, zone: str, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.instances().delete(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._remove(call, f"delete {name} in {zone}")
+
+    def label_instance(
+        self, zone: str, instance: Resource, changes: Mapping[str, str | None]
+    ) -> Resource:
+        """The same for an instance."""
+        body = {
+            "labels": _changed(instance, changes),
+            "labelFingerprint": instance["labelFingerprint"],
+        }
+        call = self._client.instances().setLabels(
+            project=self.project, zone=zone, instance=instance["name"], body=body
+        )
+        return self._repeat(call, f"label {instance['name']}")
+
+    def set_metadata(self, zone: str, instance: Resource, body: Resource) -> Resource:
+        """Replace all metadata of an instance just read; TransientError if it moved since."""
+        body = {**body, "fingerprint": instance["metadata"]["fingerprint"]}
+        call = self._client.instances().setMetadata(
+            project=self.project, zone=zone, instance=instance["name"], body=body
+        )
+        return self._repeat(call, f"set the metadata of {instance['name']}")
+
+    def set_scheduling(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+        """Change what is given; None takes a value away."""
+        call = self._client.instances().setScheduling(
+            project=self.project, zone=zone, instance=name, body=body, requestId=request_id
+        )
+        return self._repeat(call, f"set the scheduling of {name}")
+
+    def serial_output(self, zone: str, name: str, start: int) -> Resource:
+        """`{contents, start, next}` of port 1 from byte `start`; negative counts from the end."""
+        call = self._client.instances().getSerialPortOutput(
+            project=self.project, zone=zone, instance=name, port=1, start=start
+        )
+        return self._find(call, f"read the serial port of {name}") or {}
+
+    def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
+        """What the guest has written below `bakehouse/`; empty when nothing, or not to be had."""
+        call = self._client.instances().getGuestAttributes(
+            project=self.project, zone=zone, instance=name, queryPath="bakehouse/"
+        )
+        try:
+            found = self._find(call, f"read the guest attributes of {name}") or {}
+        except PermanentError as denied:
+            self.log.info("%s", denied)
+            return {}
+        items = (found.get("queryValue") or {}).get("items") or []
+        return {str(item["key"]): str(item.get("value", "")) for item in items}
+
+    # -- disks ----------------------------------------------------------------------------------
+
+    def disk(self, zone: str, name: str) -> Resource | None:
+        """The disk, or None."""
+        call = self._client.disks().get(project=self.project, zone=zone, disk=name)
+        return self._find(call, f"look at disk {name}")
+
+    def disks(self, zone: str, filter_: str) -> list[Resource]:
+        """A zone's disks that match."""
+        api = self._client.disks()
+        return self._pages(
+            api.list, api.list_next, f"list disks in {zone}", zone=zone, filter=filter_
+        )
+
+    def disks_everywhere(self, filter_: str) -> list[Resource]:
+        """The same of all zones, by one call."""
+        return self._scopes(self._client.disks(), "disks", filter_)
+
+    def delete_disk(self, zone: str, name: str, request_id: str) -> Resource | None:
+        """Delete; None when it is not there any more."""
+        call = self._client.disks().delete(
+            project=self.project, zone=zone, disk=name, requestId=request_id
+        )
+        return self._remove(call, f"delete disk {name} in {zone}")
+
+    def insert_disk(self, zone: str, body: Resource, request_id: str) -> Resource | None:
+        """Create a disk; the operation, or None when it turned out to stand already."""
+        name = body["name"]
+        call = self._client.disks().insert(
+            project=self.project, zone=zone, body=body, requestId=request_id
+        )
+        return self._create(
+            call, f"create disk {name}", lambda: self.disk(zone, name), body["labels"]
+        )
+
+    # -- the steps of a swap: asked for once; OutcomeUnknown: look before asking again
+
+    def stop_instance(self, zone: str, name: str, request_id: str) -> Resource:
+        """Press the power button."""
+        call = self._client.instances().stop(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._change(call, f"stop {name}")
+
+    def start_instance(self, zone: str, name: str, request_id: str) -> Resource:
+        """Switch on."""
+        call = self._client.instances().start(
+            project=self.project, zone=zone, instance=name, requestId=request_id
+        )
+        return self._change(call, f"start {name}")
+
+    def detach_disk(self, zone: str, name: str, device: str, request_id: str) -> Resource:
+        """Take out the disk of that device name; the boot disk of a stopped instance only."""
+        call = self._client.instances().detachDisk(
+            project=self.project, zone=zone, instance=name, deviceName=device, requestId=request_id
+        )
+        return self._change(call, f"detach {device} from {name}")
+
+    def attach_disk(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+        """Put in a disk; `body` is an AttachedDisk."""
+        call = self._client.instances().attachDisk(
+            project=self.project, zone=zone, instance=name, body=body, requestId=request_id
+        )
+        return self._change(call, f"attach a disk to {name}")
+
+    # -- operations -----------------------------------------------------------------------------
+
+    def operation(self, zone: str | None, name: str) -> Resource | None:
+        """One operation of a zone, or a global one; None when it is forgotten."""
+        if zone is None:
+            call = self._client.globalOperations().get(project=self.project, operation=name)
+        else:
+            call = self._client.zoneOperations().get(
+                project=self.project, zone=zone, operation=name
+            )
+        return self._find(call, f"look at operation {name}")
+
+    def operations(self, zone: str | None) -> list[Resource]:
+        """The newest 500 operations of a zone, or the newest global ones, newest first."""
+        newest = {"project": self.project, "maxResults": PAGE, "orderBy": "creationTimestamp desc"}
+        if zone is None:
+            call = self._client.globalOperations().list(**newest)
+        else:
+            call = self._client.zoneOperations().list(**newest, zone=zone)
+        return list(
+            self._read(call, f"list operations of {zone or 'the project'}").get("items", [])
+        )
+
+
+def _changed(resource: Resource, changes: Mapping[str, str | None]) -> dict[str, str]:
+    labels = {**resource.get("labels", {}), **changes}
+    return {key: value for key, value in labels.items() if value is not None}
+
+
+_hooks = threading.local()
+
+
+def hook_of(gcp_conn_id: str) -> ComputeHook:
+    """This thread's hook of a connection; blocking, for triggers' worker threads."""
+    known: dict[str, ComputeHook] = _hooks.__dict__.setdefault("known", {})
+    if gcp_conn_id not in known:
+        known[gcp_conn_id] = ComputeHook(gcp_conn_id=gcp_conn_id)
+    return known[gcp_conn_id]

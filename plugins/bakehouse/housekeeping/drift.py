@@ -1,0 +1,93 @@
+"""Which members of a fleet do not run the newest promoted image, from lists alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from bakehouse.bake.plan import Frozen, created_at
+from bakehouse.fleet.model import Fleet, Members
+from bakehouse.images import labels
+from bakehouse.inventory.inventory import Resource, Stock, labels_of, last, path_of
+from bakehouse.retire.retirement import ACTIVE, state_of
+from bakehouse.rollout.strategies.swap import boot_of
+
+
+class Member(Frozen):
+    """One member, and the image that its boot disk was made from."""
+
+    name: str
+    zone: str
+    image: str  # empty when it has no boot disk
+    image_id: str = ""
+    age_days: float | None = None  # of the image; None when it does not stand any more
+
+
+class Drift(Frozen):
+    """A fleet against the newest promoted image of its recipe (None: there is none)."""
+
+    fleet: str
+    newest: str | None
+    on_newest: int
+    behind: tuple[Member, ...] = ()
+
+
+def drift(fleet: Fleet, stock: Stock, now: datetime) -> Drift:
+    """Who is behind, in the order of their names."""
+    newest = newest_promoted(stock.images, fleet.recipe)
+    wanted = str(newest["id"]) if newest else None
+    found = sorted(members(fleet, stock, now), key=lambda member: member.name)
+    behind = tuple(member for member in found if member.image_id != wanted)
+    return Drift(
+        fleet=fleet.name,
+        newest=str(newest["name"]) if newest else None,
+        on_newest=len(found) - len(behind),
+        behind=behind,
+    )
+
+
+def members(fleet: Fleet, stock: Stock, now: datetime) -> Iterator[Member]:
+    """The fleet's instances, each with its image."""
+    disks = {path_of(disk.get("selfLink")): disk for disk in stock.disks}
+    images = {str(image["id"]): image for image in stock.images}
+    for instance in stock.instances:
+        if is_member(instance, fleet.members):
+            boot = boot_of(instance)
+            disk = disks.get(path_of(boot["source"])) if boot else None
+            yield _member(instance, disk or {}, images, now)
+
+
+def is_member(instance: Resource, wanted: Members) -> bool:
+    """Whether the fleet's file means this instance."""
+    if last(instance["zone"]) not in wanted.zones:
+        return False
+    if wanted.labels is not None:
+        return wanted.labels.items() <= labels_of(instance).items()
+    return instance["name"] in (wanted.instances or ())
+
+
+def newest_promoted(images: Iterable[Resource], recipe: str) -> Resource | None:
+    """The image that a rollout would take by itself."""
+    usable = [
+        image
+        for image in images
+        if labels_of(image).get(labels.RECIPE) == recipe
+        and labels_of(image).get(labels.STATE) == labels.PROMOTED
+        and state_of(image) == ACTIVE
+    ]
+    return max(usable, key=created_at, default=None)
+
+
+def _member(
+    instance: Resource, disk: Resource, images: Mapping[str, Resource], now: datetime
+) -> Member:
+    image_id = str(disk.get("sourceImageId", ""))
+    image = images.get(image_id)
+    age = round((now - created_at(image)).total_seconds() / 86_400, 1) if image else None
+    return Member(
+        name=str(instance["name"]),
+        zone=last(instance["zone"]),
+        image=last(disk.get("sourceImage", "")),
+        image_id=image_id,
+        age_days=age,
+    )

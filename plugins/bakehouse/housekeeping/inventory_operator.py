@@ -1,0 +1,149 @@
+"""What the tasks of `housekeeping` and `revoke` share.
+
+The files as they are deployed, dry runs, and many changes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.fleet.load import load_fleets
+from bakehouse.fleet.model import Fleet
+from bakehouse.lease.builder_slots import run_state
+from bakehouse.lease.lease import Claim, Owner, decide
+from bakehouse.lease.semaphore import NOBODY
+from bakehouse.notify.models import Channel, NotificationEvent
+from bakehouse.operators.base import BakehouseOperator
+from bakehouse.recipe.load import load_recipes
+from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Ask = Callable[[], Mapping[str, Any] | None]
+
+
+class InventoryOperator(BakehouseOperator):
+    """A step that looks at everything.
+
+    :param include: the deployed folder with `recipes/` and `fleets/`, read when the task runs.
+    """
+
+    def __init__(self, *, include: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.include = include
+
+    @cached_property
+    def fleets(self) -> list[Fleet]:
+        """Those whose file is right."""
+        fleets, broken = load_fleets(Path(self.include) / "fleets")
+        for mistakes in broken:
+            self.log.warning("a fleet is left out, its file has mistakes:\n%s", mistakes)
+        return fleets
+
+    @cached_property
+    def _recipes(self) -> tuple[list[Recipe], list[str]]:
+        recipes, broken = load_recipes(Path(self.include) / "recipes")
+        for mistakes in broken:
+            self.log.warning("a recipe's images are left alone:\n%s", mistakes)
+        return recipes, [Path(m.mistakes[0].file).stem for m in broken]
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Those whose file is right."""
+        return self._recipes[0]
+
+    @property
+    def broken(self) -> list[str]:
+        """The recipes whose file has mistakes."""
+        return self._recipes[1]
+
+    def only(self, context: Context) -> str:
+        """The recipe that the form asks for; empty for all."""
+        return str(context["params"].get("recipe") or "")
+
+    def rollouts_going_on(self, context: Context, fleets: Iterable[str]) -> dict[str, str]:
+        """Those of these fleets that a run holds that lives -> why they are taken."""
+        from bakehouse.history.recording import ledger_base
+        from bakehouse.lease.store import lease_name, lease_of
+
+        found: dict[str, str] = {}
+        for fleet in sorted(set(fleets)):
+            newest = lease_of(ledger_base(), lease_name(fleet)).newest()
+            if newest is None or newest.released:
+                continue
+            state = run_state(context, newest.owner)
+            decision = decide(newest, NOBODY, state, datetime.now(UTC))
+            if decision.claim is Claim.WAIT:
+                found[fleet] = decision.why
+        return found
+
+    def run_states(self, context: Context, owners: Iterable[Owner]) -> dict[Owner, str | None]:
+        """Airflow's word on each run; None for one that it does not know."""
+        return {owner: run_state(context, owner) for owner in owners}
+
+    def carry_out(self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()) -> None:
+        """Ask for all, then wait for each: what is refused (or was `before`) stops no other.
+
+        `act` follows each wait, and asks again for what does not stand yet: with the requestId of
+        this try, which Compute Engine answers with the operation that it has.
+        """
+        begun: list[tuple[str, Mapping[str, Any] | None]] = []
+        refused = list(before)
+        for doing, ask in asked:
+            try:
+                begun.append((doing, ask()))
+            except Blocked:
+                raise
+            except (TransientError, PermanentError) as error:
+                refused.append(str(error))
+        for doing, operation in begun:
+            try:
+                self.await_operation(operation, doing)
+            except Blocked:
+                raise
+            except (TransientError, PermanentError) as error:
+                refused.append(str(error))
+        if refused:
+            raise TransientError(f"{len(refused)} were refused: {'; '.join(refused)}")
+
+    def refuse_dry_run(self, context: Context) -> None:
+        """Ends a task that would touch something, in a run that shall not. Raises a skip."""
+        if is_dry_run(context):
+            raise AirflowSkipException(
+                "a dry run touches nothing: the task before this one says what it would have done"
+            )
+
+    def tell(
+        self,
+        context: Context,
+        channels: Iterable[Channel],
+        occasion: NotificationEvent,
+        title: str,
+        text: str,
+    ) -> None:
+        """Each channel once, whichever file names it."""
+        from bakehouse.notify.send import notify_from_task
+
+        told: list[Channel] = []
+        for channel in channels:
+            if channel not in told:
+                told.append(channel)
+        notify_from_task(context, told, occasion, title, text)
+
+
+def is_dry_run(context: Context) -> bool:
+    """The schedule acts; whoever presses the button gets a dry run unless the form says otherwise.
+
+    `run_type` is an enum whose `str()` is its name, not its value.
+    """
+    kind = context["dag_run"].run_type
+    scheduled = getattr(kind, "value", kind) == "scheduled"
+    return not scheduled and bool(context["params"].get("dry_run", True))

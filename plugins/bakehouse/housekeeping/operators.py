@@ -1,0 +1,251 @@
+"""Keeping house: sweep what runs left behind, retire images, show which fleets drift.
+
+Each is planned by one task and done by the next: the plan survives whatever happens to the doing,
+and a dry run is the plan alone. Whoever does it looks again first, and touches only what was
+planned and is still so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bakehouse.cloud.image_client import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.housekeeping import sweep
+from bakehouse.housekeeping.drift import Drift, drift
+from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
+from bakehouse.housekeeping.sweep import Found
+from bakehouse.inventory.inventory import Stock, labels_of, look, look_at_ours
+from bakehouse.retire import machine_images as retire_machine_images
+from bakehouse.retire import retirement as retire
+from bakehouse.retire.references import uses, with_rollouts
+from bakehouse.retire.retirement import Decision, Do
+from bakehouse.rollout.plan import FLEET
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+GONE_WITHIN = timedelta(minutes=10)
+PLAIN = frozenset({Reason.WITHIN_KEEP, Reason.FAMILYS_NEWEST})
+
+
+class SweepOperator(InventoryOperator):
+    """A step that looks for what was left behind."""
+
+    def look(self, context: Context) -> list[Found]:
+        """All of it now, each with its decision."""
+        return self.decide(context, look_at_ours(self.compute))
+
+    def decide(self, context: Context, stock: Stock) -> list[Found]:
+        """What becomes of each thing in these lists."""
+        fleets = {f for disk in stock.disks if (f := labels_of(disk).get(FLEET))}
+        facts = sweep.SweepFacts(
+            now=datetime.now(UTC),
+            states=self.run_states(context, sweep.owners(stock)),
+            busy_fleets=self.rollouts_going_on(context, fleets),
+        )
+        only = self.only(context)
+        return [found for found in sweep.plan(stock, facts) if only in {"", found.recipe}]
+
+
+class PlanSweep(SweepOperator):
+    """What no run owns any more, and what stays, each with its reason -> [Found]."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        every = self.look(context)
+        for found in every:
+            self.log.info("%s", found)
+        going = sum(found.sweep for found in every)
+        self.log.info("%d to be swept, %d stay", going, len(every) - going)
+        return [found.model_dump(mode="json") for found in every]
+
+
+class Sweep(SweepOperator):
+    """Deletes what was planned to be swept, if it still is -> what is gone, [Found]."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        from bakehouse.housekeeping.record import record_swept
+
+        self.refuse_dry_run(context)
+        planned = [f for f in received(context, "plan_sweep", Found) if f.sweep]
+        keys = {(f.kind, f.id) for f in planned}
+        due = [f for f in self.look(context) if f.sweep and (f.kind, f.id) in keys]
+        for found in due:
+            record_swept(context, found)
+        refused = self._delete_machines(context, [f for f in due if f.kind == "instance"])
+        others = [f for f in due if f.kind != "instance" and not f.attached]
+        self.carry_out(
+            ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others), refused
+        )
+        return self._gone(context, planned)
+
+    def again(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """After the machines: disks and images are left, or nothing."""
+        if event["left"]:
+            raise TransientError(f"still there: {', '.join(event['left'])}")
+        return self.act(context)
+
+    def _deletion(self, context: Context, found: Found) -> Ask:
+        request = self.request_id(context, f"delete {found.kind} {found.id}")
+        if found.kind == "disk":
+            return partial(self.compute.delete_disk, found.zone, found.name, request)
+        kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
+        return partial(self.made(kind).delete, found.name, request)
+
+    def _delete_machines(self, context: Context, machines: Iterable[Found]) -> list[str]:
+        """Defers until those that go are gone; what is said of those that are refused."""
+        names: dict[str, list[str]] = {}
+        refused: list[str] = []
+        for found in machines:
+            self.log.info("deleting %s in %s: %s", found.name, found.zone, found.reason.text)
+            request = self.request_id(context, f"delete {found.id}")
+            try:
+                self.compute.delete_instance(found.zone, found.name, request)
+            except Blocked:
+                raise
+            except (TransientError, PermanentError) as error:
+                refused.append(str(error))
+            else:
+                names.setdefault(found.zone, []).append(found.name)
+        if names:
+            self._wait_until_gone(names)
+        return refused
+
+    def _wait_until_gone(self, names: dict[str, list[str]]) -> NoReturn:
+        from bakehouse.cloud.triggers import GoneTrigger
+
+        trigger = GoneTrigger(
+            conn_id=self.gcp_conn_id,
+            machines=names,
+            deadline=time.time() + GONE_WITHIN.total_seconds(),
+        )
+        self.wait_for(trigger, "again", 2 * GONE_WITHIN)
+
+    def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
+        stock = look_at_ours(self.compute)
+        every = (*stock.instances, *stock.disks, *stock.images, *stock.machine_images)
+        standing = {str(resource["id"]) for resource in every}
+        gone = [found for found in planned if found.id not in standing]
+        for found in gone:
+            self.log.info("swept %s %s: %s", found.kind, found.name, found.reason.text)
+        for found in planned:
+            if found.id in standing:
+                self.log.info(
+                    "%s %s stays after all: something has changed", found.kind, found.name
+                )
+        self.log.info("%d swept", len(gone))
+        return [found.model_dump(mode="json") for found in gone]
+
+
+class RetireOperator(InventoryOperator):
+    """A step that looks at the images."""
+
+    def look(self, context: Context) -> list[Decision]:
+        """All that were promoted, each with its decision."""
+        stock, only = look(self.compute), self.only(context)
+        busy = self.rollouts_going_on(context, (fleet.name for fleet in self.fleets))
+        recipes = {f.recipe: busy[f.name] for f in self.fleets if f.name in busy}
+        found = retire.plan(
+            stock.images,
+            {recipe.name: recipe.image.keep for recipe in self.recipes},
+            with_rollouts(uses(stock, self.recipes), stock.images, recipes),
+            datetime.now(UTC),
+            self.broken,
+        )
+        keeps = {recipe.name: recipe.image.keep for recipe in self.recipes}
+        found += retire_machine_images.plan(
+            stock.machine_images, keeps, datetime.now(UTC), self.broken
+        )
+        return [decision for decision in found if only in {"", decision.recipe}]
+
+
+class PlanRetire(RetireOperator):
+    """Which image goes a stage further, and which stays, each with its reason -> [Decision]."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        every = self.look(context)
+        for decision in every:
+            self.log.info("%s", decision)
+        going = sum(decision.do is not Do.LEAVE for decision in every)
+        self.log.info("%d go a stage further, %d stay", going, len(every) - going)
+        return [decision.model_dump(mode="json") for decision in every]
+
+
+class Retire(RetireOperator):
+    """Does what was planned, if it is still so -> [Decision]: one stage for each image and run."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        from bakehouse.housekeeping.record import record_retired
+
+        self.refuse_dry_run(context)
+        every = received(context, "plan_retire", Decision)
+        planned = {(d.id, d.do): d for d in every if d.do is not Do.LEAVE}
+        now = {(decision.id, decision.do) for decision in self.look(context)}
+        due = [decision for key, decision in planned.items() if key in now]
+        for decision in due:
+            self.log.info("%s", decision)
+            record_retired(context, decision)
+        self.carry_out((f"{d.do} {d.image}", self._ask(context, d)) for d in due)
+        self._record_kept(context, every)
+        return self._done(list(planned.values()))
+
+    def _done(self, planned: list[Decision]) -> list[dict[str, Any]]:
+        stock = look_at_ours(self.compute)
+        standing = {str(image["id"]): image for image in (*stock.images, *stock.machine_images)}
+        done = [d for d in planned if retire.is_done(d, standing.get(d.id))]
+        for decision in planned:
+            if decision not in done:
+                self.log.info("%s stays after all: something has changed", decision.image)
+        self.log.info("%d went a stage further", len(done))
+        return [decision.model_dump(mode="json") for decision in done]
+
+    def _ask(self, context: Context, decision: Decision) -> Ask:
+        request = self.request_id(context, f"{decision.do} {decision.id}")
+        if decision.do is Do.DELETE:
+            return partial(self.made(decision.kind).delete, decision.image, request)
+        return partial(self.compute.deprecate_image, decision.image, dict(decision.body), request)
+
+    def _record_kept(self, context: Context, every: list[Decision]) -> None:
+        from bakehouse.housekeeping.record import record_kept
+
+        held = [d for d in every if d.do is Do.LEAVE and d.reason not in PLAIN]
+        for recipe in sorted({decision.recipe for decision in held}):
+            record_kept(context, recipe, [d for d in held if d.recipe == recipe])
+
+
+class ShowDrift(InventoryOperator):
+    """Which members do not run the newest promoted image, and how old theirs is -> [Drift]."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        from bakehouse.housekeeping.record import record_drift
+
+        stock = look_at_ours(self.compute, machine_images=False)
+        only = self.only(context)
+        found: list[Drift] = []
+        for fleet in self.fleets:
+            if only in {"", fleet.recipe}:
+                seen = drift(fleet, stock, datetime.now(UTC))
+                self._tell(seen)
+                record_drift(context, fleet.recipe, seen)
+                found.append(seen)
+        return [seen.model_dump(mode="json") for seen in found]
+
+    def _tell(self, seen: Drift) -> None:
+        count = f"{seen.on_newest} of {seen.on_newest + len(seen.behind)} members"
+        self.log.info("%s: %s on the newest image, %s", seen.fleet, count, seen.newest or "none")
+        for member in seen.behind:
+            age = "which is gone" if member.age_days is None else f"{member.age_days} days old"
+            self.log.warning("%s: %s runs %s, %s", seen.fleet, member.name, member.image, age)
+
+
+def received(context: Context, task_id: str, model: Callable[..., Any]) -> list[Any]:
+    """The list that the planning task has handed on. Raises PermanentError without one."""
+    told: list[Mapping[str, Any]] | None = context["ti"].xcom_pull(task_ids=task_id)
+    if told is None:
+        raise PermanentError(f"{task_id} has handed nothing on: clear {task_id} and downstream")
+    return [model(**item) for item in told]

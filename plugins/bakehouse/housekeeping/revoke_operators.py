@@ -1,0 +1,237 @@
+"""An image is taken out of use: first it, then what is built upon it, then who runs any of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.cloud.image_client import CUSTOM_IMAGE
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.housekeeping.drift import Member, members
+from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
+from bakehouse.images import labels
+from bakehouse.images import revocation as revoke
+from bakehouse.images.revocation import Bad, Revocation, bad
+from bakehouse.inventory.inventory import labels_of, look_at_ours
+from bakehouse.notify.models import Channel, NotificationEvent
+from bakehouse.recipe.model import Keep
+from bakehouse.retire import retirement as retire
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Resource = dict[str, Any]
+OURS = f"labels.{labels.RECIPE}:*"
+
+
+class RevokeOperator(InventoryOperator):
+    """A step of a revocation. Machine images are labelled alike; they cannot be deprecated."""
+
+    def revocation(self, context: Context) -> Revocation:
+        """What `find_image` has handed on."""
+        return self.received(context, "find_image", Revocation)
+
+    def images(self) -> list[Resource]:
+        """All of ours, of both kinds."""
+        return [*self.compute.images(OURS), *self.compute.machine_images(OURS)]
+
+    def grace(self, recipe: str) -> timedelta:
+        """How long the image stays, obsolete, before it may be deleted."""
+        keeps = {known.name: known.image.keep for known in self.recipes}
+        return keeps.get(recipe, Keep()).grace
+
+    def deprecation(self, context: Context, image: Resource, body: dict[str, str]) -> Ask:
+        """The call that changes what an image is good for."""
+        request = self.request_id(context, f"{body['state']} {image['id']}")
+        return partial(self.compute.deprecate_image, str(image["name"]), body, request)
+
+
+class FindImage(RevokeOperator):
+    """The image that the form means, with all that is built upon it -> Revocation."""
+
+    def act(self, context: Context) -> dict[str, Any]:
+        wanted = str(context["params"]["image"]).strip()
+        image = self.compute.image(wanted) or self.compute.machine_image(wanted)
+        if image is None:
+            raise PermanentError(self._not_there(wanted))
+        refused = revoke.refusal(image)
+        if refused is not None:
+            raise PermanentError(refused)
+        built = revoke.descendants(str(image["id"]), self.images())
+        revoked = Revocation(
+            image=bad(image),
+            why=str(context["params"]["why"]).strip(),
+            descendants=tuple(bad(child) for child in built),
+        )
+        self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
+        for child in revoked.descendants:
+            self.log.info("built upon it: %s of recipe %s", child.name, child.recipe)
+        return revoked.model_dump(mode="json")
+
+    def _not_there(self, wanted: str) -> str:
+        from difflib import get_close_matches
+
+        known = [str(image["name"]) for image in self.images()]
+        near = get_close_matches(wanted, known, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"there is no image {wanted} in {self.compute.project}{hint}"
+
+
+class RevokeImage(RevokeOperator):
+    """The label first, which stops our rollouts, then OBSOLETE, which stops everybody -> name."""
+
+    def act(self, context: Context) -> str:
+        revoked = self.revocation(context)
+        kind = revoked.image.kind
+        self.shows_image(revoked.image.name, kind=kind)
+        image = self.made(kind).get(revoked.image.name)
+        if image is None or str(image["id"]) != revoked.image.id:
+            raise PermanentError(f"{revoked.image.name} is not there any more: nothing to revoke")
+        doing = f"revoke {revoked.image.name}"
+        wanted = {labels.STATE: labels.REVOKED}
+        if not wanted.items() <= labels_of(image).items():
+            changes = {**wanted, labels.EXPIRES: None}
+            self.await_operation(self.made(kind).label(image, changes), doing)
+            return self.act(context)
+        if kind == CUSTOM_IMAGE and retire.state_of(image) not in {retire.OBSOLETE, "DELETED"}:
+            self.carry_out([(doing, self._obsolete(context, image))])
+        self._record(context, revoked)
+        return revoked.image.name
+
+    def _obsolete(self, context: Context, image: Resource) -> Ask:
+        newest = retire.newest_of(self.compute.images(OURS), image.get("family"))
+        link = str(newest["selfLink"]) if newest else ""
+        grace = self.grace(labels_of(image)[labels.RECIPE])
+        when = context["dag_run"].run_after
+        return self.deprecation(context, image, retire.obsolete(image, when, grace, link))
+
+    def _record(self, context: Context, revoked: Revocation) -> None:
+        from bakehouse.history.recording import record_event
+
+        self.log.info("%s is revoked: %s", revoked.image.name, revoked.why)
+        record_event(
+            context,
+            "revoked",
+            Reason.REVOKED,
+            subject=revoked.image.id,
+            recipe=revoked.image.recipe,
+            image=revoked.image.name,
+            git_sha=revoked.image.git_sha,
+            detail={
+                "why": revoked.why,
+                "image_id": revoked.image.id,
+                "descendants": [child.name for child in revoked.descendants],
+            },
+        )
+
+
+class MarkDescendants(RevokeOperator):
+    """Whatever is built upon it is labelled so, and deprecated: not the newest of any family.
+
+    Looked for again: a bake may have ended meanwhile. -> Revocation, with all of them.
+    """
+
+    def act(self, context: Context) -> dict[str, Any]:
+        revoked = self.revocation(context)
+        images = self.images()
+        found = revoke.descendants(revoked.image.id, images)
+        mark = {labels.REVOKED_BASE: revoked.image.id}
+        unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
+        self.carry_out(
+            (f"mark {i['name']}", partial(self.made(bad(i).kind).label, dict(i), mark))
+            for i in unmarked
+        )
+        current = self.images() if unmarked else images
+        self.carry_out(self._deprecations(context, revoked, current))
+        for child in found:
+            self._record(context, revoked, bad(child))
+        every = revoked.model_copy(update={"descendants": tuple(bad(i) for i in found)})
+        return every.model_dump(mode="json")
+
+    def _deprecations(
+        self, context: Context, revoked: Revocation, images: list[Resource]
+    ) -> list[tuple[str, Ask]]:
+        asked: list[tuple[str, Ask]] = []
+        for child in revoke.descendants(revoked.image.id, images):
+            if bad(child).kind == CUSTOM_IMAGE and retire.state_of(child) == retire.ACTIVE:
+                newest = retire.newest_of(images, child.get("family"))
+                link = str(newest["selfLink"]) if newest else ""
+                grace = self.grace(labels_of(child).get(labels.RECIPE, ""))
+                body = retire.deprecated(context["dag_run"].run_after, grace, link)
+                ask = self.deprecation(context, dict(child), body)
+                asked.append((f"deprecate {child['name']}", ask))
+        return asked
+
+    def _record(self, context: Context, revoked: Revocation, child: Bad) -> None:
+        from bakehouse.history.recording import record_event
+
+        self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
+        record_event(
+            context,
+            "marked",
+            Reason.REVOKED_BASE,
+            subject=child.id,
+            recipe=child.recipe,
+            image=child.name,
+            git_sha=child.git_sha,
+            detail={
+                "image_id": child.id,
+                "revoked": revoked.image.name,
+                "revoked_id": revoked.image.id,
+            },
+        )
+
+
+class NameMembers(RevokeOperator):
+    """The members of fleets that run any of them -> [{fleet, member, zone, image}]; none is
+    touched: what to move them to is a person's decision."""
+
+    def act(self, context: Context) -> list[dict[str, Any]]:
+        revoked = self.received(context, "mark_descendants", Revocation)
+        stock, now = look_at_ours(self.compute), datetime.now(UTC)
+        named: list[dict[str, Any]] = []
+        channels: list[Channel] = []
+        for fleet in self.fleets:
+            running = [m for m in members(fleet, stock, now) if revoked.reaches(m.image_id)]
+            named += [self._name(context, revoked, fleet.name, member) for member in running]
+            channels += fleet.notify if running else ()
+        bake = ", ".join(revoke.recipes_to_bake(revoked))
+        self.log.info("%d members run it; to bake anew: %s", len(named), bake)
+        self._tell(context, revoked, named, channels)
+        return named
+
+    def _name(
+        self, context: Context, revoked: Revocation, fleet: str, member: Member
+    ) -> dict[str, Any]:
+        from bakehouse.history.recording import record_event
+
+        found = revoked.reaches(member.image_id) or revoked.image
+        told = {"fleet": fleet, "member": member.name, "zone": member.zone, "image": found.name}
+        self.log.warning("%(fleet)s: %(member)s in %(zone)s runs %(image)s", told)
+        record_event(
+            context,
+            "runs_revoked",
+            Reason.RUNS_REVOKED,
+            subject=f"{fleet}/{member.zone}/{member.name}",
+            recipe=found.recipe,
+            image=found.name,
+            git_sha=found.git_sha,
+            detail={**told, "revoked": revoked.image.name},
+        )
+        return told
+
+    def _tell(
+        self,
+        context: Context,
+        revoked: Revocation,
+        named: list[dict[str, Any]],
+        channels: list[Channel],
+    ) -> None:
+        concerned = set(revoke.recipes_to_bake(revoked))
+        told = [c for r in self.recipes if r.name in concerned for c in r.notify]
+        who = ", ".join(f"{m['fleet']}/{m['member']}" for m in named) or "no member of a fleet"
+        title = f"{revoked.image.name} is revoked"
+        text = f"{revoked.why}. It is run by: {who}"
+        self.tell(context, [*told, *channels], NotificationEvent.REVOKE, title, text)

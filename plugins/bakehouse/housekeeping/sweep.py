@@ -1,0 +1,232 @@
+"""What was left behind, and whether it goes: machines, disks and images that no run owns any more.
+
+Pure. What does not carry all of our labels is not even looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bakehouse.bake.candidate import BETWEEN
+from bakehouse.bake.plan import Frozen
+from bakehouse.core.reasons import Reason
+from bakehouse.images import labels
+from bakehouse.images.ownership import zone_of
+from bakehouse.inventory.inventory import Resource, Stock, labels_of, last, path_of
+from bakehouse.lease.lease import Owner
+from bakehouse.recipe.names import run_label
+from bakehouse.rollout.plan import FLEET, MEMBER
+from bakehouse.rollout.strategies.swap import UNUSED_FOR
+
+Kind = Literal["instance", "disk", "image", "machine image"]
+
+MACHINE_ROLES = frozenset({labels.BUILDER, labels.SMOKE})
+MEMBER_ROLE = "member"  # of the boot disks that rollouts make
+OURS = frozenset({labels.RECIPE, labels.RUN, labels.ROLE})
+ENDED = frozenset({"success", "failed"})
+A_RUN_MAY_BE_LATE = timedelta(days=1)  # beyond `expires`, while Airflow says that it goes on
+
+_MADE_BY = re.compile(r"made by (\S+) (.+)$", re.DOTALL)
+
+
+class Found(Frozen):
+    """Something of ours, and what becomes of it."""
+
+    kind: Kind
+    name: str
+    id: str
+    role: str
+    recipe: str
+    run: str
+    sweep: bool
+    reason: Reason
+    zone: str = ""
+    detail: str = ""
+    attached: bool = False  # a disk of a machine that goes first, and takes it along or leaves it
+
+    def __str__(self) -> str:
+        what = "sweep" if self.sweep else "leave"
+        more = f" ({self.detail})" if self.detail else ""
+        return f"{self.kind} {self.name}: {what}, {self.reason.text}{more}"
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """What Airflow and the leases say. `states` is Airflow's word by run, None for unknown ones."""
+
+    now: datetime
+    states: Mapping[Owner, str | None] = field(default_factory=dict)
+    busy_fleets: Collection[str] = ()  # a run that lives holds them
+
+
+def plan(stock: Stock, facts: SweepFacts) -> list[Found]:
+    """Everything that a run made and that is no lasting image, each with its decision."""
+    machines = list(_machines(stock.instances, facts))
+    going = {path_of(i.get("selfLink")) for i, found in machines if found.sweep}
+    by_name = {str(instance["name"]): instance for instance in stock.instances}
+    disks = (_of_disk(disk, by_name, going, facts) for disk in stock.disks)
+    images = (_of_image("image", image, facts) for image in stock.images)
+    whole = (_of_image("machine image", image, facts) for image in stock.machine_images)
+    every = [*(found for _, found in machines), *disks, *images, *whole]
+    return [found for found in every if found is not None]
+
+
+def owners(stock: Stock) -> set[Owner]:
+    """The runs that Airflow has to be asked about."""
+    every = [*stock.instances, *stock.disks, *stock.images, *stock.machine_images]
+    passing = (r for r in every if _is_passing(r))
+    return {owner for r in passing if (owner := owner_of(r)) is not None}
+
+
+def owner_of(resource: Resource) -> Owner | None:
+    """The run that made it, by its description; None when that is not the run of its label."""
+    told = _MADE_BY.search(str(resource.get("description", "")))
+    if told is None:
+        return None
+    try:
+        owner = Owner(dag_id=told[1], run_id=told[2])
+    except ValidationError:
+        return None
+    mine = labels_of(resource).get(labels.RUN)
+    return owner if run_label(owner.dag_id, owner.run_id) == mine else None
+
+
+def expires(resource: Resource) -> datetime | None:
+    """When its label says that its time is over; None when it does not."""
+    told = labels_of(resource).get(labels.EXPIRES, "")
+    if not (told.isascii() and told.isdigit() and len(told) <= 11):
+        return None
+    return datetime.fromtimestamp(int(told), UTC)
+
+
+def _machines(instances: Iterable[Resource], facts: SweepFacts) -> Iterator[tuple[Resource, Found]]:
+    for instance in instances:
+        if _has_role(instance, MACHINE_ROLES) and labels.is_runs_own(instance):
+            sweep, reason, detail = _of_run(instance, facts)
+            yield instance, _found("instance", instance, sweep, reason, detail)
+
+
+def _of_disk(
+    disk: Resource, instances: Mapping[str, Resource], going: Collection[str], facts: SweepFacts
+) -> Found | None:
+    if _has_role(disk, {MEMBER_ROLE}):
+        return _of_member(disk, instances, facts)
+    if not (_has_role(disk, MACHINE_ROLES) and labels.is_runs_own(disk)):
+        return None
+    staying = [user for user in disk.get("users") or [] if path_of(user) not in going]
+    if staying:
+        who = ", ".join(map(last, staying))
+        return _found("disk", disk, False, Reason.ATTACHED, who)
+    return _found("disk", disk, *_of_run(disk, facts))
+
+
+def _of_image(kind: Kind, image: Resource, facts: SweepFacts) -> Found | None:
+    """A candidate or a failed one; images of any other state stay, and are retired elsewhere."""
+    state = labels_of(image).get(labels.STATE)
+    if not _has_role(image, {labels.IMAGE}) or state not in {labels.CANDIDATE, labels.FAILED}:
+        return None
+    if image.get("family"):
+        return _found(kind, image, False, Reason.HALF_PROMOTED, str(image["family"]))
+    if image.get("status", "READY") in BETWEEN:
+        return _found(kind, image, False, Reason.NOT_READY, "")
+    if state == labels.FAILED:
+        return _found(kind, image, *_when_expired(image, Reason.KEPT_FOR_A_LOOK, facts.now))
+    return _found(kind, image, *_of_run(image, facts))
+
+
+def _of_member(
+    disk: Resource, instances: Mapping[str, Resource], facts: SweepFacts
+) -> Found | None:
+    """A boot disk that a rollout made: new and left behind, or one that a member had before.
+
+    The next rollout may need it to mend a member that was left in the middle, so that it is taken
+    only when nothing has used it for a week, and never while a run has the fleet.
+    """
+    if disk.get("users"):
+        return None  # in use, as it should be
+    if labels.PIN in labels_of(disk):
+        return _found("disk", disk, False, Reason.PINNED, "")
+    fleet, member = labels_of(disk).get(FLEET, ""), labels_of(disk).get(MEMBER, "")
+    if fleet in facts.busy_fleets:
+        return _found("disk", disk, False, Reason.ROLLOUT_GOING_ON, fleet)
+    instance = instances.get(member)
+    if instance is not None and not any(d.get("boot") for d in instance.get("disks") or []):
+        return _found("disk", disk, False, Reason.MEMBER_NEEDS_IT, member)
+    until, detached = expires(disk), _time(disk.get("lastDetachTimestamp"))
+    if until is None:
+        return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, "it has no label expires")
+    until = max(until, detached + UNUSED_FOR) if detached else until
+    if facts.now < until:
+        return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, f"until {_day(until)}")
+    return _found("disk", disk, True, Reason.EXPIRED, f"unused by {member or 'any member'}")
+
+
+def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:
+    """By its run, and where that is not known by its time."""
+    if labels.PIN in labels_of(resource):
+        return False, Reason.PINNED, ""
+    if labels.KEPT in labels_of(resource):
+        return _when_expired(resource, Reason.KEPT_FOR_A_LOOK, facts.now)
+    owner, until = owner_of(resource), expires(resource)
+    state = facts.states.get(owner) if owner else None
+    who = str(owner) if owner else f"bakehouse-run={labels_of(resource)[labels.RUN]}"
+    if state in ENDED:
+        return True, Reason.RUN_ENDED, f"{who}: {state}"
+    late = A_RUN_MAY_BE_LATE if state else timedelta(0)
+    if until is not None and facts.now >= until + late:
+        return True, Reason.EXPIRED, f"on {_day(until)}, {who}"
+    told = f"until {_day(until)}, {who}" if until else f"it has no label expires, {who}"
+    return False, Reason.RUN_GOING_ON if state else Reason.RUN_UNKNOWN, told
+
+
+def _when_expired(resource: Resource, kept: Reason, now: datetime) -> tuple[bool, Reason, str]:
+    until = expires(resource)
+    if labels.PIN in labels_of(resource):
+        return False, Reason.PINNED, ""
+    if until is not None and now >= until:
+        return True, Reason.EXPIRED, f"on {_day(until)}"
+    return False, kept, f"until {_day(until)}" if until else "it has no label expires"
+
+
+def _is_passing(resource: Resource) -> bool:
+    """Of a kind whose run counts."""
+    state = labels_of(resource).get(labels.STATE)
+    return _has_role(resource, MACHINE_ROLES) or (
+        _has_role(resource, {labels.IMAGE}) and state == labels.CANDIDATE
+    )
+
+
+def _has_role(resource: Resource, roles: Collection[str]) -> bool:
+    told = labels_of(resource)
+    return told.keys() >= OURS and told[labels.ROLE] in roles
+
+
+def _found(kind: Kind, resource: Resource, sweep: bool, reason: Reason, detail: str) -> Found:
+    told = labels_of(resource)
+    return Found(
+        kind=kind,
+        name=str(resource["name"]),
+        id=str(resource["id"]),
+        zone=zone_of(resource) if "zone" in resource else "",
+        role=told[labels.ROLE],
+        recipe=told[labels.RECIPE],
+        run=told[labels.RUN],
+        sweep=sweep,
+        reason=reason,
+        detail=detail,
+        attached=bool(resource.get("users")),
+    )
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,110 @@
+"""How long a failed task waits for its next try: by the error, by the kind of task, with jitter.
+
+Airflow asks the policy in the worker. It cannot give more tries than the task's `retries`, and is
+not asked when a worker dies: then the task's own `retry_delay` counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import RetryDecision, RetryPolicy
+
+from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Kind(StrEnum):
+    """What a task does, which decides how patient it is."""
+
+    GIT = "git"  # reads a repository that may be far away
+    CALLS = "calls"  # a few calls of Compute Engine
+    MACHINE = "machine"  # a try costs a machine
+    TEARDOWN = "teardown"  # must succeed in the end, whatever it takes
+
+
+@dataclass(frozen=True)
+class BackOff:
+    """The first wait, doubled by each try up to the longest."""
+
+    first: timedelta
+    longest: timedelta
+
+    def delay(self, tries: int, jitter: float) -> timedelta:
+        """After that many failed tries; `jitter` from 0 to 1 takes away up to a third."""
+        grown = self.first.total_seconds() * 2.0 ** min(max(tries, 1) - 1, 20)
+        longest = self.longest.total_seconds()
+        return timedelta(seconds=round(min(grown, longest) * (1 - jitter / 3), 1))
+
+
+BACK_OFF = {
+    Kind.GIT: BackOff(timedelta(seconds=20), timedelta(minutes=10)),
+    Kind.CALLS: BackOff(timedelta(seconds=10), timedelta(minutes=10)),
+    Kind.MACHINE: BackOff(timedelta(seconds=30), timedelta(minutes=15)),
+    Kind.TEARDOWN: BackOff(timedelta(seconds=10), timedelta(minutes=20)),
+}
+ELSEWHERE = BackOff(timedelta(seconds=5), timedelta(minutes=15))
+
+
+class ByError(RetryPolicy):
+    """ZoneUnavailable soon, what is blocked when it says, anything else by the kind of task."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """`try_number` counts on after a clear; what counts here are the tries since then."""
+        if isinstance(exception, PermanentError):
+            return RetryDecision.fail(str(exception).partition("\n")[0])
+        task: Any = context["task"] if context else None
+        tries = try_number - max(0, max_tries - ((task and task.retries) or 0))
+        jitter = spread(context, try_number)
+        if isinstance(exception, ZoneUnavailable):
+            return RetryDecision.retry(ELSEWHERE.delay(tries, jitter), "another zone may have it")
+        told = exception.wait if isinstance(exception, TransientError) else None
+        if told:
+            wait = timedelta(seconds=round(told * (1 + jitter / 3), 1))
+            return RetryDecision.retry(wait, "blocked from outside")
+        wait = BACK_OFF[self.kind].delay(tries, jitter)
+        return RetryDecision.retry(
+            wait, f"{type(exception).__name__} of a task of kind {self.kind}"
+        )
+
+    def serialize(self) -> dict[str, Any]:
+        """What Airflow would keep of it."""
+        return {"kind": self.kind.value}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> ByError:
+        """The reverse."""
+        return cls(Kind(data["kind"]))
+
+
+def spread(context: Context | None, try_number: int) -> float:
+    """From 0 to 1, another for each run, task and try, so that not all come back at once."""
+    ti = context["ti"] if context else None
+    name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{try_number}" if ti else str(try_number)
+    return int(sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+
+
+def retry_arguments(kind: Kind) -> dict[str, Any]:
+    """The arguments of an operator that say how its tries are spaced."""
+    return {
+        "retry_policy": ByError(kind),
+        # for a try whose worker died, since then nobody asks the policy
+        "retry_delay": BACK_OFF[kind].first,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": BACK_OFF[kind].longest,
+    }

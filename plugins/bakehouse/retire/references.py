@@ -1,0 +1,121 @@
+"""Who uses an image: the reasons why it may not be retired. Pure.
+
+Disks name their image by id; whatever makes disks later (templates, recipes) names it by a link,
+full or partial, so it is the name in the right project that counts there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from bakehouse.core.reasons import Reason
+from bakehouse.images import labels
+from bakehouse.inventory.inventory import Resource, Stock, image_of, labels_of, last, path_of
+from bakehouse.recipe.base import BaseImage
+from bakehouse.recipe.model import Recipe
+from bakehouse.rollout.plan import MEMBER, recall
+
+BUILT_UPON = frozenset({labels.CANDIDATE, labels.PROMOTED, labels.HISTORY})
+
+
+class Use(NamedTuple):
+    """One user of an image: how, and who."""
+
+    reason: Reason
+    by: str
+
+
+def uses(stock: Stock, recipes: Iterable[Recipe] = ()) -> Mapping[str, list[Use]]:
+    """Id of an image -> whoever uses it; an image that nobody uses is not in it."""
+    ids = {str(image["name"]): str(image["id"]) for image in stock.images}
+    found: defaultdict[str, list[Use]] = defaultdict(list)
+    for image_id, use in _by_id(stock, ids):
+        found[image_id].append(use)
+    for link, use in _by_link(stock, recipes):
+        named = image_of(link, stock.project)
+        if named is not None and named[0] == stock.project and named[1] in ids:
+            found[ids[named[1]]].append(use)
+    return found
+
+
+def with_rollouts(
+    known: Mapping[str, list[Use]], images: Iterable[Resource], busy: Mapping[str, str]
+) -> Mapping[str, list[Use]]:
+    """The same, and all images of the recipes whose fleet a rollout has (`busy`: recipe -> who).
+
+    A rollout may be about to make a disk of any of them, forward or back; a night's delay costs
+    nothing.
+    """
+    found = {image_id: list(used) for image_id, used in known.items()}
+    for image in images:
+        who = busy.get(labels_of(image).get(labels.RECIPE, ""))
+        if who:
+            found.setdefault(str(image["id"]), []).append(Use(Reason.ROLLOUT_GOING_ON, who))
+    return found
+
+
+def _by_id(stock: Stock, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
+    for disk in stock.disks:
+        yield from _of_disk(disk, stock.project, ids)
+    for child in stock.images:
+        told = labels_of(child)
+        if told.get(labels.STATE) in BUILT_UPON and labels.BASE_IMAGE_ID in told:
+            yield told[labels.BASE_IMAGE_ID], Use(Reason.USED_BY_IMAGE, str(child["name"]))
+    for image in stock.machine_images:
+        base = labels_of(image).get(labels.BASE_IMAGE_ID)
+        if base:
+            yield base, Use(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
+
+
+def _of_disk(disk: Resource, project: str, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
+    users = [last(user) for user in disk.get("users") or []]
+    image = str(disk.get("sourceImageId") or "") or _named(disk.get("sourceImage"), project, ids)
+    if image:
+        by = Use(Reason.USED_BY_INSTANCE, ", ".join(users))
+        yield image, by if users else Use(Reason.USED_BY_DISK, str(disk["name"]))
+    before = recall(disk)
+    if before is not None and users:
+        member = labels_of(disk).get(MEMBER, ", ".join(users))
+        yield before.image_id, Use(Reason.WAY_BACK, member)
+
+
+def _named(link: object, project: str, ids: Mapping[str, str]) -> str:
+    """By its name, for a disk that does not tell its image's id."""
+    named = image_of(str(link), project) if link else None
+    return ids.get(named[1], "") if named and named[0] == project else ""
+
+
+def _by_link(stock: Stock, recipes: Iterable[Recipe]) -> Iterator[tuple[str, Use]]:
+    groups = _groups_of(stock.groups)
+    for template in stock.templates:
+        group = groups.get(path_of(template.get("selfLink")))
+        by = Use(Reason.USED_BY_GROUP, f"{group}, by the template {template['name']}")
+        use = by if group else Use(Reason.USED_BY_TEMPLATE, str(template["name"]))
+        for link in _sources(template.get("properties")):
+            yield link, use
+    for image in stock.machine_images:
+        for link in _sources(image.get("instanceProperties")):
+            yield link, Use(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
+    for recipe in recipes:
+        if isinstance(recipe.base, BaseImage):
+            link = f"projects/{recipe.base.project}/global/images/{recipe.base.image}"
+            yield link, Use(Reason.USED_BY_RECIPE, recipe.name)
+
+
+def _sources(properties: Mapping[str, Any] | None) -> Iterator[str]:
+    for disk in (properties or {}).get("disks") or []:
+        source = (disk.get("initializeParams") or {}).get("sourceImage")
+        if source:
+            yield str(source)
+
+
+def _groups_of(groups: Iterable[Resource]) -> Mapping[str, str]:
+    """Template -> the managed instance group that uses it, also beside another (a canary)."""
+    return {
+        path_of(version["instanceTemplate"]): str(group["name"])
+        for group in groups
+        for version in [group, *(group.get("versions") or [])]
+        if version.get("instanceTemplate")
+    }

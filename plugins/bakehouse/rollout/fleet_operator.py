@@ -1,0 +1,93 @@
+"""What every step of a rollout shares: its fleet, its neighbours, the run's hold on the fleet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.core.errors import PermanentError
+from bakehouse.fleet.model import Fleet
+from bakehouse.lease.lease import Lease, Owner
+from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators.base import BakehouseOperator
+from bakehouse.recipe.names import run_label
+from bakehouse.rollout.plan import RolloutPlan
+from bakehouse.rollout.strategies.swap import Swap
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
+PICK, REPLACE, PASSED = "select_members_{}", "replace_{}", "verify_stage_{}"
+
+
+class FleetOperator(BakehouseOperator):
+    """A step of a rollout of `fleet`; its neighbours are in the same task group."""
+
+    def __init__(self, *, fleet: Fleet, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.fleet = fleet
+
+    def near(self, task_id: str) -> str:
+        """The full id of a task of the same group."""
+        group, dot, _ = str(self.task_id).rpartition(".")
+        return f"{group}{dot}{task_id}"
+
+    def plan_of(self, context: Context) -> RolloutPlan:
+        """What `plan` has handed on."""
+        return self.received(context, self.near("plan"), RolloutPlan)
+
+    def picked(self, context: Context, stage: int) -> list[Swap]:
+        """What `pick_<stage>` has handed on; nothing when it has not run."""
+        found = context["ti"].xcom_pull(task_ids=self.near(PICK.format(stage))) or []
+        return [Swap.model_validate(swap) for swap in found]
+
+    def holder(self, context: Context) -> Owner:
+        """This run, as the holder of a lease."""
+        ti = context["ti"]
+        return Owner(dag_id=ti.dag_id, run_id=ti.run_id)
+
+    def run_of(self, context: Context) -> str:
+        """The label of what this rollout makes. Not the bake's own label, though it may be the same
+        run: the bake's teardown deletes all that carries that one."""
+        ti = context["ti"]
+        return run_label(f"{ti.dag_id}/rollout/{self.fleet.name}", ti.run_id)
+
+    def lease(self) -> Lease:
+        """The fleet's."""
+        from bakehouse.history.recording import ledger_base
+        from bakehouse.lease.store import lease_name, lease_of
+
+        return lease_of(ledger_base(), lease_name(self.fleet.name))
+
+    def check_hold(self, context: Context) -> None:
+        """Raises PermanentError when this run does not hold the fleet: nothing may be touched."""
+        if not self.lease().held_by(self.holder(context)):
+            hold = self.near("acquire_lease")
+            raise PermanentError(f"this run does not hold the fleet: clear {hold} and downstream")
+
+    def tell(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:
+        """The notifiers of the fleet's file."""
+        from bakehouse.notify.send import notify_from_task
+
+        notify_from_task(context, self.fleet.notify, occasion, f"{self.fleet.name}: {title}", text)
+
+    def states(self, context: Context) -> dict[str, str | None]:
+        """Airflow's states of this run's tasks; a mapped one is `<task id>_<map index>`."""
+        ti = context["ti"]
+        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
+        states: dict[str, str | None] = found.get(ti.run_id, {})
+        return states
+
+
+def states_of(states: dict[str, str | None], task_id: str) -> dict[str, str | None]:
+    """Those of one task, mapped or not."""
+    return {
+        name: state
+        for name, state in states.items()
+        if name == task_id or name.removeprefix(f"{task_id}_").isdigit()
+    }
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

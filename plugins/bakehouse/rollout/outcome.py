@@ -1,0 +1,39 @@
+"""How a rollout ended, from the states of its tasks; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+_STAGE_TASK = re.compile(r"(select_members|replace|verify_stage)_\d+(_\d+)?")
+_UNDO = re.compile(r"roll_back(_\d+)?")
+BAD = frozenset({"failed", "upstream_failed"})
+
+
+class Outcome(StrEnum):
+    """What the verdict says."""
+
+    NONE = "none"  # none was asked for
+    GOOD = "good"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+def rollout_outcome(states: Mapping[str, str | None]) -> Outcome:
+    """`states`: Airflow's, by task id within the group (`replace_1_0` for a mapped one)."""
+    if states.get("choose_image") == "skipped":
+        return Outcome.NONE
+    before = ("choose_image", "acquire_lease", "plan", "plan_rollback")
+    if any(states.get(task) in BAD for task in before) or states.get("plan") != "success":
+        return Outcome.FAILED
+    if not stage_failed(states):
+        return Outcome.GOOD
+    undone = {task: state for task, state in states.items() if _UNDO.fullmatch(task)}
+    went_back = bool(undone) and all(state == "success" for state in undone.values())
+    return Outcome.ROLLED_BACK if went_back else Outcome.FAILED
+
+
+def stage_failed(states: Mapping[str, str | None]) -> bool:
+    """Whether a task of a stage did not end well."""
+    return any(state in BAD for task, state in states.items() if _STAGE_TASK.fullmatch(task))
