@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from tests.slate import Slate
+from tests.support.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from devstack.testbed import Testbed
@@ -23,7 +23,7 @@ FAILED = pytest.StashKey[bool]()
 def bed(stack_of_session: Testbed, request: pytest.FixtureRequest) -> Iterator[Testbed]:
     """The stack of the folder's session. Faults that a test has set go with the test; what it has
     made goes when it has failed."""
-    before = Slate.of(stack_of_session)
+    before = Snapshot.of(stack_of_session)
     yield stack_of_session
     stack_of_session.compute.forget()
     if request.node.stash.get(FAILED, False):

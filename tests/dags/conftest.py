@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 DESCRIBE = Path(__file__).parent / "describe.py"
 
 

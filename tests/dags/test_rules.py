@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.paths import PROJECT
 
-from .conftest import PROJECT, describe
+from .conftest import describe
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -128,7 +129,7 @@ def test_the_form_of_a_bake(bag: dict[str, Any]) -> None:
     assert all({"git_ref", "force", "vars"} <= set(dag["params"]) for dag in bakes)
 
 
-def test_8_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_otherwise(
+def test_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_otherwise(
     bag: dict[str, Any],
 ) -> None:
     house = bag["dags"]["housekeeping"]
@@ -138,7 +139,7 @@ def test_8_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_o
     assert house["tasks"].keys() == steps | {"sla_watch"}
 
 
-def test_8_nothing_is_revoked_without_an_image_and_a_reason(bag: dict[str, Any]) -> None:
+def test_nothing_is_revoked_without_an_image_and_a_reason(bag: dict[str, Any]) -> None:
     revoke = bag["dags"]["revoke"]
     assert revoke["form"] == {}, "no answer stands there before somebody gives one"
     assert revoke["params"] == ["image", "why"]
@@ -160,7 +161,7 @@ def test_a_broken_recipe_breaks_only_its_own_dag(tmp_path: Path) -> None:
     assert "broken.yaml:2: builder.zonse" in told
 
 
-def test_1_import_errors_and_make_validate_tell_the_same(tmp_path: Path) -> None:
+def test_import_errors_and_make_validate_tell_the_same(tmp_path: Path) -> None:
     """Every recipe, fleet and script that is broken, and not one DAG less than need be."""
     shutil.copytree(PROJECT / "dags", tmp_path / "dags")
     include = Path(shutil.copytree(PROJECT / "include", tmp_path / "include"))

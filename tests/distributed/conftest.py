@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.distributed.servers import missing, servers
+from tests.support.paths import PROJECT
 
 from devstack.processes import describe, marked
 from devstack.stack import free_port
@@ -32,7 +33,7 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     folder = tmp_path_factory.mktemp("distributed")
     with servers() as found:
         topology = distributed(found.database, found.broker, free_port())
-        with testbed(HERE.parents[1], folder, "instant", topology) as bed:
+        with testbed(PROJECT, folder, "instant", topology) as bed:
             yield bed
         left = [describe(process) for process in marked(folder / "state")]
     left += found.processes()

@@ -1,4 +1,4 @@
-"""4.8: on Celery, with two of every process that may be doubled, two of which are killed."""
+"""On Celery, with two of every process that may be doubled, two of which are killed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def received(bed: Testbed, worker: str) -> int:
     return log.read_text(encoding="utf-8", errors="replace").count("received")
 
 
-def test_8_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(bed: Testbed) -> None:
+def test_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(bed: Testbed) -> None:
     wait_until(lambda: alive(bed, "SchedulerJob") == 2, 60, "two schedulers")
     wait_until(lambda: alive(bed, "TriggererJob") == 2, 60, "two triggerers")
     (execution,) = bed.stack.record.topology.answers.values()
@@ -66,7 +66,7 @@ def test_8_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(be
     assert httpx.get(other, trust_env=False).status_code == 404
 
 
-def test_8_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
+def test_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
     bed: Testbed, members: Members
 ) -> None:
     old = bed.bake(BAKE, 300, roll_out=False)
@@ -110,7 +110,7 @@ def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
     assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
 
 
-def test_2_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
+def test_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
     names = [f"many-{number:02}" for number in range(MANY)]
     for name in names:
         bed.write(f"include/recipes/{name}.yaml", ONE_OF_MANY)

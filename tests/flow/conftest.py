@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.paths import PROJECT
 
 from devstack.testbed import Testbed, testbed
 
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     folder = tmp_path_factory.mktemp("flow")
-    with testbed(HERE.parents[1], folder, "instant") as bed:
+    with testbed(PROJECT, folder, "instant") as bed:
         yield bed
 
 

@@ -47,7 +47,7 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
     )
 
 
-def test_11_a_machine_image_is_baked_and_proves_itself(bed: Testbed) -> None:
+def test_a_machine_image_is_baked_and_proves_itself(bed: Testbed) -> None:
     bed.add_web("whole", WHOLE)
     run = bed.bake("bake__whole", deadline=240)
     assert run.state == "success", bed.explain(run)

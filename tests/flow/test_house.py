@@ -1,4 +1,4 @@
-"""8, 9: the house is kept, and an image revoked, on a real scheduler and instant machines."""
+"""Housekeeping runs, and an image is revoked, on a real scheduler with instant machines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def baked(bed: Testbed) -> Iterator[Run]:
     bed.compute.delete_machines()
 
 
-def test_8_9_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> None:
+def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> None:
     first = xcom(bed, baked, "plan_bake")["image_name"]
     copy(bed, "house-2", first)
     copy(bed, "house-3", first)

@@ -1,4 +1,4 @@
-"""Item 10 on a real scheduler: a promotion bakes what is built on the image, once each."""
+"""A promotion, on a real scheduler, bakes what is built on the image, once each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def runs(bed: Testbed, kind: str = "asset_triggered") -> list[dict[str, Any]]:
     return [run for run in found if run["run_type"] == kind]
 
 
-def test_10_a_promotion_bakes_the_layers_above_once_for_each_image(
+def test_a_promotion_bakes_the_layers_above_once_for_each_image(
     layers: Testbed, bed: Testbed
 ) -> None:
     told = bed.airflow.call("GET", f"/dags/{CHILD}")
@@ -70,7 +70,7 @@ def test_10_a_promotion_bakes_the_layers_above_once_for_each_image(
     assert bed.left() == []
 
 
-def test_13_links_and_the_assets_page_lead_to_what_was_made(layers: Testbed) -> None:
+def test_links_and_the_assets_page_lead_to_what_was_made(layers: Testbed) -> None:
     (run_id,) = (r for r in layers.airflow.runs(PARENT) if is_whole(layers, r))
     image = layers.airflow.xcom(PARENT, run_id, "plan_bake")["image_name"]
     task = f"/dags/{PARENT}/dagRuns/{run_id}/taskInstances/smoke_test"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.updates.apt import Apt, serving
+from tests.support.apt import Apt, serving
 
 from devstack.testbed import Testbed
 
@@ -40,7 +40,7 @@ def bed(bed: Testbed, same: Testbed) -> Testbed:
     return bed
 
 
-def test_2_a_night_with_nothing_new_makes_six_calls_at_most_and_no_machine(
+def test_a_night_with_nothing_new_makes_six_calls_at_most_and_no_machine(
     bed: Testbed, apt: Apt
 ) -> None:
     baked = bed.bake(DAG, deadline=240)

@@ -148,7 +148,7 @@ def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     assert bed.left() == []
 
 
-def test_6_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
+def test_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
     bed: Testbed,
 ) -> None:
     """And 3: nobody gets at any machine's guest attributes, running or stopped."""

@@ -80,7 +80,7 @@ def events(bed: Testbed, run: Run) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_1_a_fleet_of_n_moves_onto_the_image(
+def test_a_fleet_of_n_moves_onto_the_image(
     bed: Testbed, members: Members, old: str, new: str, count: int
 ) -> None:
     names = [f"web-{n + 1}" for n in range(count)]
@@ -101,7 +101,7 @@ def test_1_a_fleet_of_n_moves_onto_the_image(
     assert members.stops() == dict.fromkeys(names, 1)  # everybody is on the image
 
 
-def test_3_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
+def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1", "web-2", "web-3"], plain="web-1")
@@ -126,7 +126,7 @@ def test_3_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     assert "color" in bed.log(run, f"{GROUP}.verdict")
 
 
-def test_3_a_later_stage_takes_those_before_back_too_in_reverse_order(
+def test_a_later_stage_takes_those_before_back_too_in_reverse_order(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1", "web-2", "web-3"], plain="web-3")
@@ -144,7 +144,7 @@ def test_3_a_later_stage_takes_those_before_back_too_in_reverse_order(
     assert after.boot["web-2"] == before.boot["web-2"]
 
 
-def test_4_of_two_runs_of_different_dags_one_waits(
+def test_of_two_runs_of_different_dags_one_waits(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1", "web-2"])
@@ -165,7 +165,7 @@ def test_4_of_two_runs_of_different_dags_one_waits(
     assert members.stops() == {"web-1": 2, "web-2": 2}
 
 
-def test_4_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
+def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
     bed: Testbed, members: Members, old: str
 ) -> None:
     members.create(old, [])
@@ -200,7 +200,7 @@ def _key(run: Run) -> tuple[str, str]:
     return run.dag_id, run.run_id
 
 
-def test_6_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
+def test_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1", "web-2"])

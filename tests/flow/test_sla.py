@@ -1,4 +1,4 @@
-"""Issue's items 6 and 7 of the nightly bake: SLAs noticed while it is late, and told by mail."""
+"""SLAs are noticed while it is late, and told by mail."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def recorded(bed: Testbed, run_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(420)
-def test_6_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_killed(
+def test_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_killed(
     late: Testbed, mailbox: Mailbox
 ) -> None:
     run_id = late.airflow.trigger(DAG, {"force": True})
@@ -120,7 +120,7 @@ def test_6_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_ki
     assert set(shown) == {"wait_for_shutdown", "smoke_test"}
     assert "SLA missed: wait_for_shutdown" in late.log(run, "sla_watch")
 
-    # 7: who asked was told, once of each, and of the promotion that came at last
+    # who asked was told, once of each, and of the promotion that came at last
     image = late.airflow.xcom(DAG, run_id, "plan_bake")["image_name"]
     assert mailbox.subjects == sorted(
         [
@@ -131,7 +131,7 @@ def test_6_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_ki
     )
 
 
-def test_7_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
+def test_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
     mailbox.mails.clear()
     fast = {"instant_install_seconds": "0", "instant_fail_install": "E: no such package"}
     run = late.bake(DAG, 120, force=True, vars=fast)
@@ -139,7 +139,7 @@ def test_7_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
     wanted = f"[bakehouse] {DAG} failed"
     wait_until(lambda: wanted in mailbox.subjects, 60, "the mail about the failure")
     assert mailbox.subjects.count(wanted) == 1
-    # 6: the run's own deadline stands behind the watcher; Airflow forgets it when a run succeeds
+    # the run's own deadline stands behind the watcher; Airflow forgets it when a run succeeds
     path = f"/dags/{DAG}/dagRuns/{run.run_id}/deadlines"
     (row,) = late.airflow.call("GET", path, api="/ui")["deadlines"]
     assert (row["alert_name"], row["missed"]) == ("longest SLA of the run", False)
@@ -177,7 +177,7 @@ def make_sick(bed: Testbed) -> None:
 
 
 @pytest.mark.timeout(420)
-def test_7_start_finish_halt_and_way_back_of_a_rollout_are_told(
+def test_start_finish_halt_and_way_back_of_a_rollout_are_told(
     late: Testbed, mailbox: Mailbox
 ) -> None:
     late.write("include/fleets/tellers.yaml", FLEET)

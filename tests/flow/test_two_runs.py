@@ -36,7 +36,7 @@ def bed(bed: Testbed, twins: Testbed) -> Testbed:
     return bed
 
 
-def test_2_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testbed) -> None:
+def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testbed) -> None:
     """Two nights of one content, both at once: the first dies, the second bakes; a third night
     takes the second's image."""
     asked = {"run_on_latest_version": True, "dag_run_conf": {"git_ref": bed.head, "vars": SLOWLY}}

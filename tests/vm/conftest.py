@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.paths import PROJECT
 
 from devstack import machines
 from devstack.testbed import Testbed, testbed
@@ -26,5 +27,5 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     if not able:
         pytest.skip(f"no real machines here: {machines.reason(words)}")
     machines.make_public_image(print)
-    with testbed(HERE.parents[1], tmp_path_factory.mktemp("vm"), "qemu") as bed:
+    with testbed(PROJECT, tmp_path_factory.mktemp("vm"), "qemu") as bed:
         yield bed

@@ -1,4 +1,4 @@
-"""3, 5, 7: how real builders and a real candidate end that do not end well.
+"""How real builders and a real candidate end that do not end well.
 
 The recipe `ends` does what its instance's metadata says under the key `end`, once it is set.
 """
@@ -58,7 +58,7 @@ def ends(stack_of_session: Testbed, hung: Run) -> None:
     add(stack_of_session, "ends", RECIPE, INSTALL)
 
 
-def test_5_7_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
+def test_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
     bed: Testbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begun(bed, "ends", keep_builder=True)
@@ -88,7 +88,7 @@ def test_5_7_one_that_is_deleted_is_made_elsewhere_and_one_that_failed_is_kept(
     bed.compute.call("DELETE", path(second))
 
 
-def test_7_one_that_somebody_stops_is_not_taken_for_one_that_has_finished(bed: Testbed) -> None:
+def test_one_that_somebody_stops_is_not_taken_for_one_that_has_finished(bed: Testbed) -> None:
     run = begun(bed, "ends", keep_builder=True)
     machine = at_work(bed, run)
     bed.compute.call("POST", f"{path(machine)}/stop")
@@ -99,7 +99,7 @@ def test_7_one_that_somebody_stops_is_not_taken_for_one_that_has_finished(bed: T
     bed.compute.call("DELETE", path(machine))
 
 
-def test_3_5_one_that_hangs_is_deleted_by_compute_engine_and_the_next_candidate_fails(
+def test_one_that_hangs_is_deleted_by_compute_engine_and_the_next_candidate_fails(
     bed: Testbed, hung: Run
 ) -> None:
     run = bed.airflow.wait(hung.dag_id, hung.run_id, ENDED)

@@ -1,7 +1,8 @@
 """What a trigger asks Airflow about its run.
 
 The one place that speaks `airflow.sdk.execution_time.comms`, which Airflow does not call public:
-tests/test_comms.py pins what is used here, so that an upgrade that moves it fails there first.
+tests/integration/triggers/test_supervisor_comms.py pins what is used here, so that an upgrade
+that moves it fails there first.
 """
 
 from __future__ import annotations

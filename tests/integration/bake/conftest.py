@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.paths import PROJECT
+from tests.support.plans import PLAN
+
+from bakehouse.bake.plan import BakePlan
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
+
+KNOBS = (
+    "fail_install",
+    "silent",
+    "fail_check",
+    "unhealthy",
+    "hang",
+    "install_lines",
+    "packages",
+    "sources",
+)
+BUN = """
+builder:
+  zones: [us-central1-a, us-central1-b, us-central1-c]
+  spot: true
+  service_account: baker@bakehouse-local.iam.gserviceaccount.com
+  scopes: [https://www.googleapis.com/auth/devstorage.read_only]
+  tags: [builders]
+  max_run_minutes: 75
+  keep_builder_on_failure: 8h
+"""  # everything that a builder can be asked to be
+KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+DEBIAN = "debian-cloud/debian-12"
+
+
+@pytest.fixture
+def plan() -> BakePlan:
+    return PLAN
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+    """A localgce with instant machines, and the connections that lead to it and to a repository."""
+    folder = tmp_path_factory.mktemp("bake")
+    with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
+        google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
+        google |= {"poll_interval": 0.2, "reads_per_minute": 60000}
+        connections = {
+            "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
+            "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(repository(folder / "repository"))},
+        }
+        for name, connection in connections.items():
+            environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+        environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
+        environment.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.3)
+        environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
+        compute = Compute(url, GCE_PROJECT)
+        yield compute
+        compute.close()
+
+
+@pytest.fixture
+def compute(server: Compute) -> Iterator[Compute]:
+    """The server without faults, and nothing asked yet."""
+    server.forget()
+    yield server
+    server.forget()
+
+
+def repository(folder: Path) -> Path:
+    """The recipes `loaf` and `bun`, whose vars say how machines behave; `slice`, `tray`."""
+    shutil.copytree(PROJECT / "include", folder / "include")
+    knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
+    recipe = f"base: {DEBIAN}\nscripts: web\nvars:\n  page: hello\n{knobs}"
+    recipe += "smoke: {metadata: {greeting: hi}, deadline: 20s}\n"
+    image = "image: {keep: {failed: 3d}}\n"
+    locked = f"image: {{shielded: true, kms_key: {KEY}}}\n"
+    (folder / "include/recipes/loaf.yaml").write_text(recipe + image)
+    (folder / "include/recipes/bun.yaml").write_text(recipe + locked + BUN)
+    layer = recipe.replace(DEBIAN, "{recipe: loaf}")
+    (folder / "include/recipes/slice.yaml").write_text(layer)
+    (folder / "include/recipes/tray.yaml").write_text(recipe + "image: {kind: machine_image}\n")
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
+        subprocess.run([*git, *arguments], check=True)
+    return folder

@@ -1,0 +1,256 @@
+"""Waiting for a machine, with whatever Compute Engine leaves unanswered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.packages import manifest_of
+from bakehouse.bake.shutdown import classify_shutdown
+from bakehouse.bake.triggers import ShutdownTrigger
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.history.manifest import Manifest, Package, encode
+from bakehouse.smoke.triggers import SmokeTrigger
+
+NONCE = "f" * 32
+OK: dict[str, Any] = {"manifest": encode(Manifest((Package("bash", "5.2.15", "amd64"),)))}
+
+
+def line(nonce: str = NONCE, **members: Any) -> str:
+    return f"bakehouse {json.dumps({'nonce': nonce, **members})}\n"
+
+
+class Hook:
+    """One builder as Compute Engine shows it; each call is counted, `broken` ones fail."""
+
+    project, endpoint, poll_interval, reads_per_minute = "p", None, 0.02, 60_000.0
+
+    def __init__(self) -> None:
+        self.status: str | None = "RUNNING"
+        self.text = ""
+        self.attributes: dict[str, str] = {}
+        self.done: list[dict[str, Any]] = []
+        self.listed = True
+        self.broken: dict[str, Exception] = {}
+        self.calls: Counter[str] = Counter()
+
+    def _called(self, name: str) -> None:
+        self.calls[name] += 1
+        if name in self.broken:
+            raise self.broken[name]
+
+    def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self._called("instances")
+        there = self.status is not None and self.listed
+        return [{"name": "bake-1", "status": self.status}] if there else []
+
+    def instance(self, zone: str, name: str) -> dict[str, Any] | None:
+        self._called("instance")
+        return {"status": self.status} if self.status else None
+
+    def serial_output(self, zone: str, name: str, start: int) -> dict[str, Any]:
+        self._called("serial_output")
+        data = self.text.encode()
+        start = max(0, len(data) + start) if start < 0 else start
+        return {"contents": data[start:].decode(), "start": start, "next": max(start, len(data))}
+
+    def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
+        self._called("guest_attributes")
+        return self.attributes
+
+    def operations(self, zone: str) -> list[dict[str, Any]]:
+        self._called("operations")
+        return self.done
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    found = Hook()
+    for module in ("poller", "triggers"):
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: found)
+    monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
+    return found
+
+
+async def facts_of(deadline: float = 20, kind: type[Any] = ShutdownTrigger) -> MachineObservation:
+    trigger = kind(
+        conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + deadline
+    )
+    async with asyncio.timeout(20):
+        event = await anext(trigger.run())
+    return MachineObservation.model_validate(event.payload["facts"])
+
+
+async def reason_of(deadline: float = 20) -> Reason:
+    verdict = classify_shutdown(await facts_of(deadline))
+    assert verdict is not None
+    return verdict.reason
+
+
+async def test_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) -> None:
+    hook.text = line(stage="install") + line(**OK) + line(result="ok")
+    hook.status = "TERMINATED"
+    found = await facts_of()
+    assert classify_shutdown(found) is not None
+    assert found.last("result") == "ok"
+    assert hook.calls["serial_output"] <= 2, "the log's own, and the last one"
+    assert not hook.calls.keys() & {"instance", "guest_attributes", "operations"}
+
+
+async def test_packages_come_from_the_attribute_when_their_line_is_broken(hook: Hook) -> None:
+    hook.text = line(manifest="H4sIA[ 12.1] systemd: noise") + line(result="ok")
+    hook.attributes, hook.status = OK, "TERMINATED"
+    found = await facts_of()
+    assert manifest_of(found) is not None
+    assert hook.calls["guest_attributes"] == 1
+
+
+async def test_running_machines_may_be_denied_their_attributes(hook: Hook) -> None:
+    hook.broken["guest_attributes"] = PermanentError("HTTP 403")
+    hook.text = line(result="ok", checks=[{"name": "page", "ok": True}])
+    found = await facts_of(kind=SmokeTrigger)
+    assert found.status == "RUNNING"
+    assert found.last("result") == "ok"
+
+
+async def test_the_attribute_alone_does_where_the_serial_port_is_mute(hook: Hook) -> None:
+    hook.broken["serial_output"] = PermanentError("HTTP 403: the serial port is off")
+    hook.attributes, hook.status = {"result": "ok"}, "TERMINATED"
+    assert await reason_of() is Reason.FINISHED
+
+
+async def test_the_nonce_of_another_run_is_noise(hook: Hook) -> None:
+    hook.text = line("0" * 32, result="ok")
+    hook.status = "TERMINATED"
+    assert await reason_of() is Reason.STOPPED_SILENTLY
+
+
+async def test_a_machine_that_lost_its_label_is_not_gone(hook: Hook) -> None:
+    hook.text, hook.listed = line(**OK) + line(result="ok"), False
+    waits = asyncio.create_task(facts_of())
+    await asyncio.sleep(0.3)
+    assert not waits.done()
+    hook.status = "TERMINATED"
+    found = await waits
+    assert (found.status, hook.calls["instance"] > 1) == ("TERMINATED", True)
+
+
+async def test_what_happened_is_waited_for_while_operations_are_not_answered(hook: Hook) -> None:
+    hook.status, hook.broken["operations"] = None, TransientError("HTTP 503")
+    waits = asyncio.create_task(reason_of())
+    await asyncio.sleep(0.2)
+    assert not waits.done()
+    del hook.broken["operations"]
+    hook.done = [
+        {
+            "name": "op-1",
+            "status": "DONE",
+            "operationType": "compute.instances.preempted",
+            "targetLink": "https://x/instances/bake-1",
+        }
+    ]
+    assert await waits is Reason.PREEMPTED
+
+
+async def test_at_the_deadline_a_verdict_is_given_on_what_is_known(hook: Hook) -> None:
+    hook.status, hook.broken["operations"] = None, TransientError("HTTP 503")
+    assert await reason_of(deadline=0.3) is Reason.VANISHED
+
+
+async def test_nothing_answers_until_the_deadline(hook: Hook) -> None:
+    for name in ("instances", "instance", "operations", "serial_output", "guest_attributes"):
+        hook.broken[name] = TransientError("HTTP 503")
+    assert await reason_of(deadline=0.3) is Reason.SILENT
+
+
+async def test_ok_and_still_on_is_waited_for_until_the_deadline(hook: Hook) -> None:
+    hook.text = line(**OK) + line(result="ok")
+    assert await reason_of(deadline=0.4) is Reason.SILENT
+
+
+async def test_what_was_said_by_attribute_counts_at_the_deadline(hook: Hook) -> None:
+    hook.broken["serial_output"] = TransientError("HTTP 503")
+    hook.attributes = {"stage": "generalise"}
+    verdict = classify_shutdown(await facts_of(deadline=0.3))
+    assert verdict is not None
+    assert "last stage: generalise" in verdict.message
+
+
+class Crowd(Hook):
+    """A thousand builders, all at work but for those in `off`."""
+
+    poll_interval, reads_per_minute = 0.2, 600.0
+    names = tuple(f"bake-{n}" for n in range(1000))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.off: set[str] = set()
+
+    def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self._called("instances")
+        return [
+            {"name": name, "status": "TERMINATED" if name in self.off else "RUNNING"}
+            for name in self.names
+        ]
+
+    def serial_output(self, zone: str, name: str, start: int) -> dict[str, Any]:
+        self.text = line(**OK) + line(result="ok") if name in self.off else ""
+        return super().serial_output(zone, name, start)
+
+
+async def test_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd()
+    for module in ("poller", "triggers"):
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: crowd)
+    monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
+    deadline, fired = time.time() + 600, {}
+
+    async def wait_for(name: str) -> None:
+        known: dict[str, Any] = {"conn_id": "gcp", "zone": "z", "name": name, "nonce": NONCE}
+        trigger = ShutdownTrigger(**known, deadline=deadline)
+        event = await anext(trigger.run())
+        fired[name] = event.payload["facts"]
+
+    waits = {name: asyncio.create_task(wait_for(name)) for name in crowd.names}
+    begun = time.monotonic()
+    async with asyncio.timeout(25):
+        while crowd.calls["instances"] < 6 or crowd.calls["serial_output"] < 20:
+            await asyncio.sleep(0.1)
+    allowed = (time.monotonic() - begun + 1) * crowd.reads_per_minute / 60 + 6
+    assert crowd.calls.total() <= allowed, "list calls and logs together"
+    crowd.off.add("bake-999")
+    async with asyncio.timeout(25):  # behind all logs it would be after more than a minute
+        await waits["bake-999"]
+    assert set(fired) == {"bake-999"}
+    assert fired["bake-999"]["said"][-1]["result"] == "ok"
+    for task in waits.values():
+        task.cancel()
+    await asyncio.gather(*waits.values(), return_exceptions=True)
+
+
+async def test_a_log_goes_on_when_its_place_cannot_be_noted(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def refuse(*_: Any) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("the API server does not answer")
+
+    monkeypatch.setattr("bakehouse.triggers.supervisor_comms.get_xcom", nothing)
+    monkeypatch.setattr("bakehouse.triggers.supervisor_comms.set_xcom", refuse)
+    monkeypatch.setattr(ShutdownTrigger, "task_instance", object(), raising=False)
+    hook.text, hook.status = "one\n" + line(**OK) + line(result="ok"), "TERMINATED"
+    found = await facts_of()
+    assert found.last("result") == "ok"
+    assert "  │ one" in found.tail

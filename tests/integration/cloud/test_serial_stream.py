@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from bakehouse.cloud.rate_limiter import RateLimiter
+from bakehouse.cloud.serial_stream import SerialStream
+from bakehouse.core.errors import TransientError
+
+NONCE = "f" * 32
+SAID = f"bakehouse {json.dumps({'nonce': NONCE, 'result': 'ok'})}"
+
+
+class Machine:
+    """Serial port 1 of a machine, and the log that its lines end up in."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.reads = 0
+        self.log: list[str] = []
+        self.saved = 0
+        self.broken = False
+
+    def read(self, start: int) -> dict[str, Any]:
+        self.reads += 1
+        if self.broken:
+            raise TransientError("HTTP 503")
+        data = self.text.encode()
+        start = max(0, len(data) + start) if start < 0 else start
+        return {
+            "contents": data[start:].decode(),
+            "start": str(start),
+            "next": str(max(start, len(data))),
+        }
+
+    async def save(self, at: int) -> None:
+        self.saved = at
+
+    def stream(self, offset: int = 0) -> SerialStream:
+        budget = RateLimiter(60_000, burst=100, clock=asyncio.get_running_loop().time)
+        return SerialStream(self.read, self.log.append, self.save, NONCE, budget, offset)
+
+
+async def followed(machine: Machine, stream: SerialStream, until: int) -> asyncio.Task[None]:
+    task = asyncio.create_task(stream.follow(0.005))
+    async with asyncio.timeout(5):
+        while len(machine.log) < until:
+            await asyncio.sleep(0.005)
+    return task
+
+
+async def test_lines_appear_once_while_the_machine_writes_them() -> None:
+    machine = Machine()
+    stream = machine.stream()
+    machine.text = "one\ntw"
+    task = await followed(machine, stream, 1)
+    machine.text += "o\nthree"
+    await stream.stop(task)
+    assert machine.log == ["  │ one", "  │ two", "  │ three"]
+
+
+async def test_an_offset_is_saved_once_its_lines_have_had_time_to_be_written() -> None:
+    machine = Machine()
+    machine.text = "one\ntwo\n"
+    stream = machine.stream()
+    await stream.catch_up(last=False)
+    assert (len(machine.log), machine.saved) == (2, 0), "a kill now shows them again"
+    machine.text += "three\n"
+    await stream.catch_up(last=False)
+    assert (len(machine.log), machine.saved) == (3, len("one\ntwo\n"))
+
+
+async def test_a_restarted_triggerer_goes_on_where_the_log_ended() -> None:
+    machine = Machine()
+    machine.text = "one\ntwo\n"
+    before = machine.stream()
+    task = await followed(machine, before, 2)
+    async with asyncio.timeout(5):
+        while not machine.saved:
+            await asyncio.sleep(0.005)
+    task.cancel()
+    machine.text += "three\n"
+    after = machine.stream(offset=machine.saved)
+    await after.stop(asyncio.create_task(after.follow(9)))
+    assert machine.log == ["  │ one", "  │ two", "  │ three"]
+
+
+async def test_what_was_said_before_the_restart_is_remembered() -> None:
+    machine = Machine()
+    machine.text = f"{SAID}\nlast words\n"
+    after = machine.stream(offset=len(machine.text))
+    await after.recall()
+    assert [line["result"] for line in after.said] == ["ok"]
+    assert list(after.tail) == ["guest says: result ok", "  │ last words"]
+    assert machine.log == []
+
+
+async def test_recall_does_not_say_twice_what_was_heard() -> None:
+    machine = Machine()
+    machine.text = f"{SAID}\n"
+    stream = machine.stream()
+    task = await followed(machine, stream, 1)
+    await stream.recall()
+    await stream.stop(task)
+    assert len(stream.said) == 1
+
+
+async def test_a_burst_of_lines_is_bounded_and_complete() -> None:
+    machine = Machine()
+    machine.text = "".join(f"{n}\n" for n in range(1800))
+    stream = machine.stream()
+    await stream.stop(asyncio.create_task(stream.follow(9)))
+    assert machine.log == [f"  │ {n}" for n in range(1800)]
+    assert len(stream.tail) == 50
+    assert machine.reads == 1, "one answer, four batches"
+
+
+async def test_a_port_that_does_not_answer_stops_nothing() -> None:
+    machine = Machine()
+    machine.text = "one\n"
+    machine.broken = True
+    stream = machine.stream()
+    task = asyncio.create_task(stream.follow(0.005))
+    await asyncio.sleep(0.05)
+    machine.broken = False
+    async with asyncio.timeout(5):
+        while not machine.log:
+            await asyncio.sleep(0.005)
+    await stream.stop(task)
+    assert machine.log == ["  │ one"]

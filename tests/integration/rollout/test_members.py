@@ -1,0 +1,184 @@
+"""What is read of Compute Engine about a fleet and its images."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import pytest
+from tests.support.fake_compute import BASE, OLD_DISK
+
+from bakehouse.cloud.compute_hook import ComputeHook
+from bakehouse.core.errors import PermanentError
+from bakehouse.fleet.model import Members
+from bakehouse.rollout import members
+
+
+def image(name: str, **more: Any) -> dict[str, Any]:
+    labels = {"bakehouse-recipe": "web", "bakehouse-state": "promoted", "git-sha": "a" * 40}
+    return {
+        "name": name,
+        "id": "100",
+        "selfLink": f"{BASE}/global/images/{name}",
+        "status": "READY",
+        "diskSizeGb": "10",
+        "creationTimestamp": "2026-11-20T00:00:00.000-08:00",
+        "labels": labels | more.pop("labels", {}),
+        **more,
+    }
+
+
+class Hook:
+    """Answers from dictionaries."""
+
+    project = "p"
+
+    def __init__(self, *images: dict[str, Any], **instances: str) -> None:
+        self._images = {i["name"]: i for i in images}
+        self._instances = instances  # name -> zone
+        self.deleted: list[str] = []
+        self.lists = 0
+        self.disk_found: dict[str, Any] | None = None
+
+    def image(self, name: str, project: str | None = None) -> dict[str, Any] | None:
+        return self._images.get(name) if project in {None, "p"} else None
+
+    def images(self, filter_: str) -> list[dict[str, Any]]:
+        assert filter_ == "labels.bakehouse-recipe=web AND labels.bakehouse-state=promoted"
+        return list(self._images.values())
+
+    def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self.lists += 1
+        here = [name for name, where in self._instances.items() if where == zone]
+        if filter_.startswith("name eq "):
+            wanted = re.compile(filter_.removeprefix("name eq ").strip("'"))
+            here = [name for name in here if wanted.fullmatch(name)]
+        else:
+            assert filter_ == "labels.fleet=web AND labels.tier=front"
+        return [{"name": name} for name in here]
+
+    def disk(self, zone: str, name: str) -> dict[str, Any] | None:
+        return self.disk_found
+
+    def delete_disk(self, zone: str, name: str, request_id: str) -> None:
+        self.deleted.append(name)
+
+
+def hook(found: Hook) -> ComputeHook:
+    return cast(ComputeHook, found)
+
+
+def test_without_a_name_the_newest_promoted_image_is_chosen() -> None:
+    older = image("web-1")
+    newer = image("web-2", creationTimestamp="2026-11-21T00:00:00.000-08:00")
+    gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated={"x": 1})
+    assert members.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
+
+
+def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
+    old = image("web-1", labels={"bakehouse-state": "history"})
+    chosen = members.choose(hook(Hook(old)), "web", "web-1")
+    assert (chosen.id, chosen.git_sha, chosen.disk_gb) == ("100", "a" * 40, 10)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"bakehouse-recipe": "kafka"}, "is an image of kafka; this fleet runs web"),
+        ({"bakehouse-state": "candidate"}, "is not promoted"),
+        ({"bakehouse-state": "failed"}, "is not promoted"),
+        ({"bakehouse-state": "revoked"}, "it is revoked"),
+        ({"revoked-base": "77"}, "is built upon a revoked image .id 77.; bake web anew"),
+    ],
+)
+def test_what_was_never_promoted_is_refused(labels: dict[str, str], told: str) -> None:
+    with pytest.raises(PermanentError, match=told):
+        members.choose(hook(Hook(image("web-1", labels=labels))), "web", "web-1")
+
+
+def test_an_obsolete_image_is_refused_by_name_and_a_marked_one_is_not_the_newest() -> None:
+    """Compute Engine would refuse the disk, with the members' line already begun."""
+    obsolete = image("web-1", deprecated={"state": "OBSOLETE"})
+    with pytest.raises(PermanentError, match="web-1 is OBSOLETE"):
+        members.choose(hook(Hook(obsolete)), "web", "web-1")
+    marked = image("web-2", labels={"revoked-base": "77"})
+    chosen = members.choose(hook(Hook(image("web-1"), marked)), "web", "")
+    assert chosen.name == "web-1"
+
+
+def test_a_rollout_that_goes_on_ends_when_its_image_is_revoked() -> None:
+    pinned = members.target(image("web-1"))
+    members.check(hook(Hook(image("web-1"))), pinned)
+    with pytest.raises(PermanentError, match="it is revoked"):
+        members.check(hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned)
+    for found in (Hook(), Hook(image("web-1", id="101"))):
+        with pytest.raises(PermanentError, match="not there any more"):
+            members.check(hook(found), pinned)
+
+
+def test_no_member_goes_back_onto_another_disk_of_a_revoked_image() -> None:
+    """Its kept disk is another matter: nothing is made of the image then."""
+    revoked = image("web-old", labels={"bakehouse-state": "revoked"})
+    assert members.previous(hook(Hook(revoked)), OLD_DISK, "web") is None
+
+
+def test_no_image_at_all_says_what_to_do() -> None:
+    with pytest.raises(PermanentError, match="trigger bake__web"):
+        members.choose(hook(Hook()), "web", "")
+    with pytest.raises(PermanentError, match="no image web-9"):
+        members.choose(hook(Hook()), "web", "web-9")
+
+
+def test_the_image_a_member_had_is_found_by_id_and_a_reused_name_is_not_taken_for_it() -> None:
+    same = members.previous(hook(Hook(image("web-old"))), OLD_DISK, "web")
+    assert same is not None
+    assert same.id == OLD_DISK.image_id
+    assert members.previous(hook(Hook(image("web-old", id="101"))), OLD_DISK, "web") is None
+    assert members.previous(hook(Hook()), OLD_DISK, "web") is None
+
+
+def test_named_members_keep_their_order_and_the_missing_are_told() -> None:
+    wanted = Members(
+        instances=("web-2", "web-9", "web-1"), zones=("us-central1-a", "us-central1-b")
+    )
+    found = Hook(**{"web-1": "us-central1-a", "web-2": "us-central1-b"})
+    there, missing = members.instances(hook(found), wanted)
+    assert ([i["name"] for i in there], missing) == (["web-2", "web-1"], ["web-9"])
+
+
+def test_of_two_zones_with_one_name_the_first_counts() -> None:
+    class Twice(Hook):
+        def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+            return [{"name": "web-1", "zone": zone}]
+
+    zones = ("us-central1-a", "us-central1-b")
+    there, missing = members.instances(hook(Twice()), Members(instances=("web-1",), zones=zones))
+    assert (there, missing) == ([{"name": "web-1", "zone": "us-central1-a"}], [])
+
+
+def test_how_the_others_stand_costs_a_call_for_each_hundred_of_a_zone() -> None:
+    names = {f"web-{number}": f"us-central1-{'ab'[number % 2]}" for number in range(300)}
+    found = Hook(**names)
+    assert set(members.standing(hook(found), {**names, "web-300": "us-central1-a"})) == set(names)
+    assert found.lists == 4
+
+
+def test_labelled_members_come_from_every_zone_by_name() -> None:
+    wanted = Members(
+        labels={"fleet": "web", "tier": "front"}, zones=("us-central1-a", "us-central1-b")
+    )
+    found = Hook(**{"web-2": "us-central1-a", "web-1": "us-central1-b"})
+    there, missing = members.instances(hook(found), wanted)
+    assert ([i["name"] for i in there], missing) == (["web-1", "web-2"], [])
+
+
+@pytest.mark.parametrize(
+    ("disk", "deleted"), [(None, []), ({"id": "5", "users": ["x"]}, []), ({"id": "5"}, ["d"])]
+)
+def test_only_a_disk_that_nothing_uses_is_deleted(
+    disk: dict[str, Any] | None, deleted: list[str]
+) -> None:
+    found = Hook()
+    found.disk_found = disk
+    assert members.delete_unused(hook(found), "z", "d", "run") == bool(deleted)
+    assert found.deleted == deleted

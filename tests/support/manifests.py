@@ -1,0 +1,41 @@
+"""What an image holds, for tests of whatever reads it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bakehouse.history.manifest import FileFacts, Manifest, Package, PassedOver, Source
+from bakehouse.history.sbom import Baked
+
+BAKED = Baked(
+    image="web-20261123t0300-aaaaaaa-1234",
+    project="bakehouse-local",
+    recipe="web",
+    family="web",
+    git_sha="a" * 40,
+    git_ref="HEAD",
+    content_key="c" * 40,
+    base_image="debian-12-bookworm-v20261110",
+    base_image_id="77",
+    created=datetime(2026, 11, 23, 3, 0, 0, 123, tzinfo=UTC),
+    dag_id="bake__web",
+    run_id="manual__1",
+)
+MANIFEST = Manifest(
+    packages=(
+        Package("g++", "4:12.2.0-3", "amd64"),
+        Package("libc6", "2.36-9+deb12u10", "amd64"),
+        Package("libc6", "2.36-9+deb12u10", "i386"),
+        Package("nginx-common", "1.22.1-9+deb12u3", "all"),
+    ),
+    sources=(Source("http://deb.debian.org/debian", "bookworm", "main"),),
+    passed_over=(PassedOver("libc6", "2.36-9"),),
+    files=FileFacts(
+        os=("debian", "12"),
+        kernel="6.1.0-41-cloud-amd64",
+        used_bytes=1_200_000_000,
+        size_bytes=10_000_000_000,
+        enabled=("ssh.service",),
+        started=("nginx",),
+    ),
+)

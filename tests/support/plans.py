@@ -1,0 +1,28 @@
+"""The plan of a bake, for tests of whatever reads one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bakehouse.bake.plan import BakePlan, BaseImage
+from bakehouse.core.reasons import Reason
+from bakehouse.recipe.source import Commit
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+PLAN = BakePlan(
+    recipe="web",
+    commit=Commit(
+        sha="a" * 40, ref="HEAD", subject="Serve a page", author_time=NOW, author="Jo <j@x.org>"
+    ),
+    dag_id="bake__web",
+    run_id="manual__1",
+    run="0123456789ab",
+    image_name="web-20261123t0300-aaaaaaa-1234",
+    family="web",
+    content_key="c" * 40,
+    base_image=BaseImage(self_link="https://x/images/d", id="77", name="debian-12"),
+    zones=("us-central1-a", "us-central1-b"),
+    bake=True,
+    reason=Reason.NO_IMAGE_WITH_THIS_CONTENT,
+    created=NOW,
+)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bakehouse.bake.plan import BakePlan, decide, is_superseded, newest_with
+from bakehouse.core.reasons import Reason
+from bakehouse.updates.compare import Updates
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def image(
+    name: str = "web-1", *, age: timedelta = timedelta(days=1), **other: Any
+) -> dict[str, Any]:
+    labels = {"content-key": "k", "bakehouse-state": "promoted"}
+    made = (NOW - age).isoformat()
+    return {"name": name, "labels": labels, "creationTimestamp": made, "status": "READY", **other}
+
+
+@pytest.mark.parametrize(
+    ("existing", "force", "rebake", "expected"),
+    [
+        (None, False, "on_updates", (True, Reason.NO_IMAGE_WITH_THIS_CONTENT)),
+        (None, False, "never", (True, Reason.NO_IMAGE_WITH_THIS_CONTENT)),
+        (image(), False, "on_updates", (False, Reason.SAME_CONTENT)),
+        (image(), True, "never", (True, Reason.FORCED)),
+        (image(), False, "always", (True, Reason.ALWAYS)),
+        (image(age=8 * WEEK), False, "on_updates", (True, Reason.IMAGE_TOO_OLD)),
+        (image(age=8 * WEEK), False, "never", (False, Reason.SAME_CONTENT)),
+    ],
+)
+def test_bake_or_not_and_why(
+    existing: dict[str, Any] | None, force: bool, rebake: str, expected: tuple[bool, Reason]
+) -> None:
+    decision = decide(existing, force=force, rebake=rebake, max_age=WEEK, now=NOW)
+    assert decision[:2] == expected
+
+
+def test_the_newest_image_counts() -> None:
+    old, new = image("old", age=timedelta(days=3)), image("new", age=timedelta(days=1))
+    assert newest_with("k", [new, old]) == new
+
+
+def test_content_that_came_back_is_baked_anew_so_that_it_is_the_newest_again() -> None:
+    other = {"content-key": "other", "bakehouse-state": "promoted"}
+    reverted, bad = image(age=timedelta(days=3)), image("bad", labels=other)
+    assert is_superseded(reverted, [bad, reverted])
+    decision = decide(reverted, force=False, rebake="never", max_age=WEEK, now=NOW, superseded=True)
+    assert decision[:2] == (True, Reason.OTHER_CONTENT_IS_NEWER)
+    again = image("again", age=timedelta(hours=1))
+    assert not is_superseded(again, [bad, reverted, again])
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        image("bad", labels={"content-key": "other", "bakehouse-state": "revoked"}),
+        image("bad", labels={"content-key": "other", "bakehouse-state": "history"}),
+        image(
+            "bad", labels={"content-key": "other", "bakehouse-state": "promoted"}, status="FAILED"
+        ),
+        image("bad", labels={"content-key": "k", "bakehouse-state": "promoted"}),
+    ],
+)
+def test_what_is_not_in_use_supersedes_nothing(newer: dict[str, Any]) -> None:
+    old = image(age=timedelta(days=3))
+    assert not is_superseded(old, [newer, old])
+    assert not is_superseded(None, [newer])
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        image(labels={"content-key": "other", "bakehouse-state": "promoted"}),
+        image(labels={"content-key": "k", "bakehouse-state": "candidate"}),
+        image(labels={"content-key": "k", "bakehouse-state": "failed"}),
+        image(labels={}),
+        image(status="PENDING"),
+        image(deprecated={"state": "OBSOLETE"}),
+    ],
+)
+def test_only_a_good_promoted_image_saves_a_bake(spoiled: dict[str, Any]) -> None:
+    assert newest_with("k", [spoiled]) is None
+
+
+def test_the_history_serves_the_history_and_no_family() -> None:
+    kept = image(labels={"content-key": "k", "bakehouse-state": "history"})
+    assert newest_with("k", [kept], history=True) == kept
+    assert newest_with("k", [kept]) is None
+
+
+def test_a_plan_survives_being_handed_on(plan: BakePlan) -> None:
+    assert BakePlan.model_validate(plan.model_dump(mode="json")) == plan
+
+
+@pytest.mark.parametrize(
+    ("rebake", "age", "unread", "expected", "looked"),
+    [
+        ("on_updates", 1, (), (False, Reason.SAME_CONTENT), True),
+        ("on_updates", 1, ("x: gone",), (True, Reason.UPDATES_UNKNOWN), True),
+        ("on_updates", 8, ("x: gone",), (True, Reason.IMAGE_TOO_OLD), False),
+        ("always", 1, ("x: gone",), (True, Reason.ALWAYS), False),
+        ("never", 1, ("x: gone",), (False, Reason.SAME_CONTENT), False),
+        ("never", 8, ("x: gone",), (False, Reason.SAME_CONTENT), False),
+    ],
+)
+@pytest.mark.parametrize("history", [False, True])
+def test_updates_count_where_the_recipe_says_so(
+    rebake: str,
+    age: int,
+    unread: tuple[str, ...],
+    expected: tuple[bool, Reason],
+    looked: bool,
+    history: bool,
+) -> None:
+    looks = []
+
+    def look() -> Updates:
+        looks.append(1)
+        return Updates(image="web-1", unread=unread)
+
+    found = decide(
+        image(age=timedelta(days=age)),
+        force=False,
+        rebake=rebake,
+        max_age=WEEK,
+        now=NOW,
+        history=history,
+        updates=look,
+    )
+    assert found[:2] == ((False, Reason.SAME_CONTENT) if history else expected)
+    assert bool(looks) is (looked and not history)
+    assert (found.updates is not None) is bool(looks)

@@ -1,0 +1,236 @@
+"""A machine without a machine: the real scripts over a folder that stands for /.
+
+The metadata server is a real HTTP server; only what would touch the host (apt-get, systemctl,
+dpkg-query, journalctl, sync, sleep) is a stub on PATH that writes down how it was called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from tests.support.paths import PROJECT
+
+from bakehouse.recipe.facts import BaseFacts, ImageFacts
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
+from bakehouse.recipe.source import Commit, GitFile
+
+SCRIPTS = PROJECT / "include/startup_scripts"
+NONCE = "0123456789abcdef" * 2
+COMMIT = Commit(
+    sha="c0ffee" * 6 + "c0ff",
+    ref="main",
+    subject="Bake",
+    author_time=datetime(2026, 11, 23, tzinfo=UTC),
+    author="A <a@example.org>",
+)
+POWER_OFF = "systemctl poweroff --force"
+STUBS = {
+    "apt-get": 'case "$1" in indextargets) cat "$BAKEHOUSE_ROOT/sources"; esac',
+    "apt-cache": 'cat "$BAKEHOUSE_ROOT/madison"',
+    "sync": "",
+    "sleep": "",
+    "journalctl": "",
+    "systemctl": """case "$*" in
+*missing*) echo "Unit missing does not exist" >&2; exit 1 ;;
+*list-unit-files*) echo "ssh.service enabled enabled" ;;
+esac""",
+    "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
+}
+DEBIAN = {
+    "etc/os-release": 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n',
+    # what apt-get indextargets and apt-cache madison say
+    "sources": "source\thttp://deb.debian.org/debian\tbookworm\tmain\n" * 2
+    + "source\thttp://flat.example/x\t./\t$(COMPONENT)\n",
+    "madison": "     nginx | 1.22.1 | http://deb.debian.org/debian bookworm/main amd64 Packages\n"
+    "     nginx | 1.22.0-1 | http://deb.debian.org/debian bookworm/main amd64 Packages\n",
+}
+
+
+def own_scripts() -> dict[str, GitFile]:
+    """Bakehouse's half of include/startup_scripts, as scripts_at() gives it."""
+    found = [*SCRIPTS.glob("*.j2"), *SCRIPTS.glob("guest/*")]
+    return {
+        path.relative_to(SCRIPTS).as_posix(): GitFile(0o100644, path.read_bytes())
+        for path in found
+        if path.is_file()
+    }
+
+
+def recipe_files(name: str, files: dict[str, str]) -> dict[str, GitFile]:
+    """A recipe's folder beside our own; scripts without a suffix are executable."""
+    own = {
+        f"{name}/{path}": GitFile(0o100644 if "." in path else 0o100755, text.encode())
+        for path, text in files.items()
+    }
+    return {**own_scripts(), **own}
+
+
+def facts(rendered: Rendered) -> ImageFacts:
+    return ImageFacts(
+        recipe=rendered.recipe.name,
+        image="app-20261123t0300-c0ffeec-1234",
+        git_sha=rendered.commit.sha,
+        content_key="k" * 40,
+        base_image=BaseFacts(name="debian-12-bookworm-v20261110", id="42"),
+        vars=rendered.recipe.vars,
+        services=rendered.recipe.services,
+        run="0011223344556677",
+    )
+
+
+@dataclass
+class Machine:
+    """One machine's folder, metadata and what it has said."""
+
+    root: Path
+    stubs: Path
+    host: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+    project: dict[str, str] = field(default_factory=dict)
+    written: list[tuple[str, str]] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)  # of each write
+    refuse_writes: bool = False
+
+    @property
+    def guest_attributes(self) -> dict[str, str]:
+        return dict(self.written)
+
+    @property
+    def calls(self) -> list[str]:
+        log = self.stubs / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """The structured lines of the serial port."""
+        lines = (self.root / "dev/ttyS0").read_text().splitlines()
+        return [json.loads(x.removeprefix("bakehouse ")) for x in lines if x.startswith("bakeh")]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return next(line for line in self.said if "result" in line)
+
+    def instance(self) -> dict[str, Any]:
+        zone = "projects/1/zones/us-central1-a"
+        return {"name": "app-1", "id": 7, "zone": zone, "attributes": self.attributes}
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A script as the guest agent runs it: a file, as root it thinks."""
+        file = self.stubs.parent / "startup-script"
+        file.write_text(script)
+        own = Path(sys.executable).parent  # its python3 has Jinja2, as a baked machine's has
+        env = {
+            "PATH": f"{self.stubs}:{own}:{os.environ['PATH']}",
+            "BAKEHOUSE_ROOT": str(self.root),
+            "GCE_METADATA_HOST": self.host,
+            "CALLS": str(self.stubs / "calls"),
+        }
+        command = ("bash", str(file))
+        return subprocess.run(
+            command,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=50,
+            check=False,
+        )
+
+    def bake(self, rendered: Rendered) -> subprocess.CompletedProcess[str]:
+        self.attributes.update(builder_metadata(rendered, facts(rendered), NONCE))
+        return self.run(rendered.bake_script)
+
+    def boot(self) -> subprocess.CompletedProcess[str]:
+        return self.run((self.root / "usr/lib/bakehouse/boot").read_text())
+
+    def become(self, role: str, **attributes: str) -> None:
+        """The machine that boots from the image: other metadata, empty /run."""
+        names = {name.replace("_", "-"): value for name, value in attributes.items()}
+        self.attributes = {"bakehouse-role": role, "bakehouse-nonce": NONCE, **names}
+        self.written.clear()
+        (self.root / "dev/ttyS0").unlink(missing_ok=True)
+        subprocess.run(("rm", "-rf", str(self.root / "run")), check=True)
+
+    def smoke(self, rendered: Rendered) -> subprocess.CompletedProcess[str]:
+        self.attributes.update(smoke_metadata(rendered, NONCE))
+        return self.run(rendered.smoke_script)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "root", tmp_path / "stubs")
+    for folder in ("dev", "etc", "proc/sys/kernel/random", "proc/1", "var/log", "tmp"):
+        (machine.root / folder).mkdir(parents=True)
+    (machine.root / "proc/uptime").write_text("12.34 20.00\n")
+    (machine.root / "proc/1/comm").write_text("systemd\n")
+    (machine.root / "proc/sys/kernel/random/boot_id").write_text("b001-1d\n")
+    for path, text in DEBIAN.items():
+        (machine.root / path).write_text(text)
+    machine.stubs.mkdir()
+    for name, body in STUBS.items():
+        stub = machine.stubs / name
+        stub.write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n{body}\n')
+        stub.chmod(0o755)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(machine))
+    machine.host = f"127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield machine
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.removeprefix("/computeMetadata/v1/").partition("?")[0]
+            key = path.removeprefix("instance/attributes/")
+            if path == "instance/":
+                self.answer(json.dumps(machine.instance()))
+            elif path == "project/attributes/":
+                self.answer(json.dumps(machine.project))
+            elif key in machine.attributes:
+                self.answer(machine.attributes[key])
+            else:
+                self.send_error(404)
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if machine.refuse_writes or self.headers["Metadata-Flavor"] != "Google":
+                self.send_error(403)
+                return
+            machine.moments.append(time.monotonic())
+            machine.written.append((self.path.rpartition("/guest-attributes/bakehouse/")[2], body))
+            self.answer("")
+
+        def answer(self, text: str) -> None:
+            data = text.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+def rendered_app(files: dict[str, str], **fields: Any) -> Rendered:
+    """A recipe `app` with these files, rendered at COMMIT."""
+    recipe = Recipe.model_validate({"name": "app", "base": "debian-cloud/debian-12", **fields})
+    return render(recipe, COMMIT, recipe_files("app", files))

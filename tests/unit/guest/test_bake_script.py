@@ -1,0 +1,294 @@
+"""bake.sh: says how it went, twice, and powers off, whatever happened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bakehouse.history import manifest
+
+from .conftest import NONCE, POWER_OFF, Machine, rendered_app
+
+INSTALL = 'echo installing\nmkdir -p "$BAKEHOUSE_ROOT/opt/app"\n'
+
+
+def test_it_installs_says_so_twice_and_powers_off(machine: Machine) -> None:
+    rendered = rendered_app(
+        {"install.sh.j2": INSTALL, "templates/etc/app.conf.j2": "a={{ a }}\n", "health": "true"},
+        services=["app"],
+    )
+    done = machine.bake(rendered)
+    assert done.returncode == 0, done.stderr
+    assert "installing" in done.stdout
+    assert [line["stage"] for line in machine.said if "stage" in line] == [
+        "boot",
+        "install",
+        "generalise",
+    ]
+    assert machine.result == {"nonce": NONCE, "result": "ok"}
+    assert machine.guest_attributes["result"] == "ok"
+    assert machine.calls[-1] == POWER_OFF
+    assert "systemctl disable --no-reload --now app" in machine.calls
+    assert "systemctl enable --quiet --no-reload bakehouse-boot.service" in machine.calls
+    library = machine.root / "usr/lib/bakehouse"
+    assert (library / "templates/etc/app.conf.j2").read_text() == "a={{ a }}\n"
+    assert (library / "services").read_text() == "app\n"
+    assert (library / "health").stat().st_mode & 0o111
+    assert json.loads((machine.root / "etc/bakehouse/image.json").read_text())["recipe"] == "app"
+
+
+def test_the_manifest_is_told_both_ways(machine: Machine) -> None:
+    for kernel in ("6.1.0-9-cloud-amd64", "6.1.0-41-cloud-amd64"):
+        (machine.root / "boot").mkdir(exist_ok=True)
+        (machine.root / f"boot/vmlinuz-{kernel}").touch()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["app"]))
+    text = machine.guest_attributes["manifest"]
+    told = manifest.decode(text)
+    assert told.packages == (manifest.Package("nginx", "1.22.1", "amd64"),)
+    assert told.passed_over == (manifest.PassedOver("nginx", "1.22.0-1"),)
+    assert told.sources == (
+        manifest.Source("http://deb.debian.org/debian", "bookworm", "main"),
+        manifest.Source("http://flat.example/x", "./", ""),
+    )
+    assert (told.files.os, told.files.kernel) == (("debian", "12"), "6.1.0-41-cloud-amd64")
+    assert (told.files.enabled, told.files.started) == (("ssh.service",), ("app",))
+    assert told.files.used_bytes is not None
+    assert told.files.size_bytes is not None
+    assert 0 < told.files.used_bytes < told.files.size_bytes
+    assert {"nonce": NONCE, "manifest": text} in machine.said
+
+
+def test_an_image_without_kernel_or_sources_tells_the_rest(machine: Machine) -> None:
+    (machine.root / "sources").write_text("")
+    (machine.root / "madison").write_text("")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert (told.sources, told.files.kernel, told.passed_over) == ((), None, ())
+    assert len(told.packages) == 1
+
+
+def test_apt_itself_says_what_its_sources_are(machine: Machine) -> None:
+    """Lists of one line, deb822 files, disabled ones; a password never leaves the machine."""
+    folder = machine.root / "etc/apt/sources.list.d"
+    folder.mkdir(parents=True)
+    (folder / "one.list").write_text(
+        "deb [arch=amd64] https://jo:secret@apt.example/debian trixie main contrib\n"
+        "# deb http://commented.example x y\ndeb-src http://source.example x y\n"
+        "deb http://flat.example/x ./\n"
+    )
+    (folder / "two.sources").write_text(
+        "Types: deb\nURIs: http://deb.example/a http://deb.example/b\nSuites: s s-updates\n"
+        "Components: main\n\nTypes: deb\nURIs: http://off.example\nSuites: s\n"
+        "Components: main\nEnabled: no\n"
+    )
+    real, nothing = shutil.which("apt-get"), machine.root / "nothing"
+    (machine.stubs / "apt-get").write_text(
+        f"""#!/bin/bash
+[[ $1 != indextargets ]] || {real} -o Dir::Etc::sourcelist={nothing} \\
+  -o Dir::Etc::sourceparts={folder} "$@"\n"""
+    )
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    text = machine.guest_attributes["manifest"]
+    assert manifest.decode(text).sources == (
+        ("http://deb.example/a", "s", "main"),
+        ("http://deb.example/a", "s-updates", "main"),
+        ("http://deb.example/b", "s", "main"),
+        ("http://deb.example/b", "s-updates", "main"),
+        ("http://flat.example/x", "./", ""),
+        ("https://apt.example/debian", "trixie", "contrib"),
+        ("https://apt.example/debian", "trixie", "main"),
+    )
+
+
+def test_a_bake_takes_the_updates_of_its_base(machine: Machine) -> None:
+    """What a night finds an update for must not be the same the night after."""
+    upgrade = "apt-get --quiet upgrade --with-new-pkgs --no-install-recommends"
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert f"{upgrade} python3-jinja2" in machine.calls
+
+
+def test_a_layer_has_what_boot_renders_with_already(machine: Machine) -> None:
+    there = machine.root / "usr/lib/python3/dist-packages/jinja2/__init__.py"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    (upgrade,) = (call for call in machine.calls if "upgrade" in call)
+    assert "jinja2" not in upgrade
+
+
+@pytest.mark.parametrize(
+    ("install", "line", "command", "code", "message"),
+    [
+        ("true\n\nfalse\n", 3, "false", 1, ""),
+        ("echo lost >&2\nexit 7\n", 2, "exit 7", 7, "lost"),
+        ("cat /nowhere |\n  cat\n", 2, "cat", 1, "No such file"),
+        ("f() {\n  ls /nowhere\n}\necho\nf\n", 2, "ls /nowhere", 2, "cannot access"),
+        ("true\n(\n  true\n  false\n)\n", 4, "false", 1, ""),
+        ("x=$(false) || true\nfalse || true\nset +e\nfalse\nset -e\nexit 3\n", 6, "exit 3", 3, ""),
+        ("true\necho $nothing\n", 2, "nothing: unbound variable", 1, "unbound variable"),
+        ("true\nif then\n", 0, "", 2, "syntax error"),
+        ("no-such-command --flag\n", 1, "no-such-command --flag", 127, "command not found"),
+        ('false "it is \\"quoted\\""\n', 1, 'false "it is \\"quoted\\""', 1, ""),
+    ],
+)
+def test_a_failing_install_names_its_own_line(
+    machine: Machine, install: str, line: int, command: str, code: int, message: str
+) -> None:
+    machine.bake(rendered_app({"install.sh.j2": install}))
+    error = machine.result["error"]
+    assert machine.result["result"] == "failed"
+    assert (error["script"], error["line"], error["command"]) == ("install.sh", line, command)
+    assert error["exit_code"] == code
+    assert message in error["message"]
+    assert machine.guest_attributes["result"] == "failed"
+    assert json.loads(machine.guest_attributes["error"]) == error
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_the_message_is_the_end_of_the_output_and_always_text(machine: Machine) -> None:
+    noise = "printf 'x%.0s' {1..3000}; printf '\\xff\\x1b[31m the \\\\end \xe4 \\t'; exit 1\n"
+    machine.bake(rendered_app({"install.sh.j2": noise}))
+    message = machine.result["error"]["message"]
+    assert len(message) <= 1200
+    assert message.endswith("[31m the \\end \xe4 \t")
+    assert json.loads(machine.guest_attributes["error"])["message"] == message
+
+
+def test_installing_that_does_not_end_is_told(machine: Machine) -> None:
+    """`timeout` is told the recipe's deadline; a stub of it has waited long enough."""
+    stub = machine.stubs / "timeout"
+    stub.write_text('#!/bin/bash\necho "timeout $*" >>"$CALLS"\nexit 124\n')
+    stub.chmod(0o755)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, builder={"install_deadline_minutes": 7}))
+    assert machine.result["error"]["message"] == "did not end within 7m"
+    assert "timeout --kill-after=10 7m bash install.sh" in machine.calls
+
+
+def test_a_script_that_install_calls_is_named(machine: Machine) -> None:
+    files = {"install.sh.j2": "true\n. ./part.sh\n", "part.sh": "true\ntrue\nfalse\n"}
+    machine.bake(rendered_app(files))
+    error = machine.result["error"]
+    assert (error["script"], error["line"]) == ("part.sh", 3)
+
+
+def test_other_bash_scripts_are_left_as_they_are(machine: Machine) -> None:
+    """Maintainer scripts of packages are bash too, and not written to be strict."""
+    done = machine.bake(rendered_app({"install.sh.j2": "bash -c 'false; echo lenient $unset'\n"}))
+    assert "lenient" in done.stdout
+    assert machine.result["result"] == "ok"
+
+
+def test_a_daemon_left_behind_does_not_hold_the_bake(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": "command -p sleep 3 &\necho started\n"}))
+    assert machine.result["result"] == "ok"
+
+
+def test_an_error_of_the_bake_script_itself_is_told(machine: Machine) -> None:
+    (machine.stubs / "dpkg-query").write_text("#!/bin/bash\nexit 9\n")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    error = machine.result["error"]
+    assert (error["script"], error["exit_code"]) == ("bake.sh", 9)
+    assert error["line"] > 0
+    assert "dpkg-query" in error["command"]
+    assert machine.calls[-1] == POWER_OFF
+    assert sum("result" in line for line in machine.said) == 1
+
+
+def test_no_more_than_three_guest_attributes_a_second(machine: Machine) -> None:
+    (machine.stubs / "sleep").unlink()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    moments = machine.moments
+    assert len(moments) == 5
+    assert all(after - before > 0.33 for before, after in pairwise(moments))
+
+
+def test_a_service_that_install_did_not_install(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["missing"]))
+    assert "did not install the service missing" in machine.result["error"]["message"]
+
+
+def test_without_guest_attributes_the_serial_line_stands(machine: Machine) -> None:
+    machine.refuse_writes = True
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert machine.written == []
+    assert machine.result == {"nonce": NONCE, "result": "ok"}
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_it_does_not_install_twice(machine: Machine) -> None:
+    rendered = rendered_app({"install.sh.j2": 'echo x >>"$BAKEHOUSE_ROOT/count"\n'})
+    machine.bake(rendered)
+    machine.written.clear()
+    machine.bake(rendered)
+    assert (machine.root / "count").read_text() == "x\n"
+    assert machine.written == [("result", "ok")]
+    assert machine.calls[-1] == POWER_OFF
+
+
+def test_a_restart_in_the_middle_is_a_failure(machine: Machine) -> None:
+    rendered = rendered_app(
+        {"install.sh.j2": "kill -9 $PPID $(cat /proc/$PPID/stat | cut -d' ' -f4)\n"}
+    )
+    machine.bake(rendered)
+    assert not [line for line in machine.said if "result" in line]
+    machine.bake(rendered)
+    assert machine.result["result"] == "failed"
+    assert "restarted" in machine.result["error"]["message"]
+
+
+def test_a_child_recipe_bakes_on_a_parent_image(machine: Machine) -> None:
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["parent"]))
+    machine.written.clear()
+    (machine.root / "var/lib/bakehouse/result").write_text("another-nonce\nok\n")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["child"]))
+    assert machine.guest_attributes["result"] == "ok"
+    assert (machine.root / "usr/lib/bakehouse/services").read_text() == "parent\nchild\n"
+
+
+def test_what_tells_machines_apart_is_gone(machine: Machine) -> None:
+    traces = [
+        "etc/ssh/ssh_host_rsa_key",
+        "var/lib/systemd/random-seed",
+        "var/lib/dhcp/dhclient.enp0s2.leases",
+        "var/lib/apt/lists/deb.debian.org_Packages",
+        "var/log/apt/history.log.1.gz",
+        "var/log/journal/abc/system.journal",
+        "tmp/leftover",
+        "etc/apt/apt.conf.d/99bakehouse",
+        "etc/dpkg/dpkg.cfg.d/bakehouse",
+        "usr/sbin/policy-rc.d",
+    ]
+    emptied = ["etc/machine-id", "var/log/dpkg.log"]
+    for path in traces + emptied:
+        _write(machine.root / path)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert "journalctl --relinquish-var" in machine.calls
+    assert [path for path in traces if (machine.root / path).exists()] == []
+    assert [(machine.root / path).read_text() for path in emptied] == ["", ""]
+
+
+def test_services_do_not_start_while_installing(machine: Machine) -> None:
+    install = '"$BAKEHOUSE_ROOT/usr/sbin/policy-rc.d" || echo "policy $?"\n'
+    done = machine.bake(rendered_app({"install.sh.j2": install}))
+    assert "policy 101" in done.stdout
+
+
+def test_it_waits_for_another_apt(machine: Machine) -> None:
+    """Another apt-get runs at first; the stub of `sleep` lets it end."""
+    _write(machine.root / "proc/77/comm", "apt-get\n")
+    sleep = machine.stubs / "sleep"
+    sleep.write_text(
+        f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\nrm -f {machine.root}/proc/77/comm\n'
+    )
+    sleep.chmod(0o755)
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    assert machine.calls.index("sleep 2") < machine.calls.index("apt-get --quiet update")
+
+
+def _write(path: Path, text: str = "old") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

@@ -1,0 +1,64 @@
+"""Which members do not run the newest promoted image, from lists alone."""
+
+from __future__ import annotations
+
+from tests.support.resources import BASE, NOW, Resource, image
+
+from bakehouse.fleet.load import load_fleet
+from bakehouse.housekeeping.drift import Member, drift
+from bakehouse.inventory.inventory import Stock
+
+ZONE = "us-central1-a"
+NEW, OLD = image("web-new", 1), image("web-old", 30)
+BY_NAME = load_fleet(
+    f"recipe: web\nmembers: {{instances: [web-1, web-2, web-9], zones: [{ZONE}]}}\n", "web.yaml"
+)
+BY_LABEL = load_fleet(f"recipe: web\nmembers: {{labels: {{a: b}}, zones: [{ZONE}]}}\n", "web.yaml")
+
+
+def instance(name: str, zone: str = ZONE, boots: bool = True, **labels: str) -> Resource:
+    disk = f"https://compute.googleapis.com/compute/v1/projects/p/zones/{zone}/disks/{name}"
+    disks = [{"source": f"{disk}-data"}, *([{"boot": True, "source": disk}] if boots else [])]
+    return {"name": name, "zone": f"{BASE}/zones/{zone}", "labels": labels, "disks": disks}
+
+
+def disk(name: str, of: Resource, zone: str = ZONE) -> Resource:
+    link = f"{BASE}/zones/{zone}/disks/{name}"
+    return {"selfLink": link, "sourceImageId": of["id"], "sourceImage": of["selfLink"]}
+
+
+def test_drift_names_who_is_behind_and_how_old_its_image_is() -> None:
+    gone = image("web-gone", 99)
+    stock = Stock(
+        "p",
+        images=(OLD, NEW, image("web-bad", labels={"bakehouse-state": "revoked"})),
+        instances=(instance("web-2"), instance("web-1"), instance("web-9"), instance("db-1")),
+        disks=(disk("web-1", NEW), disk("web-2", OLD), disk("web-9", gone)),
+    )
+    found = drift(BY_NAME, stock, NOW)
+    assert (found.newest, found.on_newest) == ("web-new", 1)
+    old = Member(name="web-2", zone=ZONE, image="web-old", image_id=OLD["id"], age_days=30.0)
+    assert found.behind[0] == old
+    assert (found.behind[1].image, found.behind[1].age_days) == ("web-gone", None)
+
+
+def test_drift_of_a_fleet_by_label_in_its_zones_only() -> None:
+    stock = Stock(
+        "p",
+        images=(NEW,),
+        instances=(
+            instance("x-1", a="b", c="d"),
+            instance("x-2", a="c"),
+            instance("x-3", zone="us-central1-b", a="b"),
+            instance("x-4", boots=False, a="b"),
+        ),
+        disks=(disk("x-1", NEW),),
+    )
+    found = drift(BY_LABEL, stock, NOW)
+    assert (found.on_newest, [m.name for m in found.behind]) == (1, ["x-4"])
+
+
+def test_drift_of_a_recipe_without_an_image() -> None:
+    stock = Stock("p", instances=(instance("web-1"),), disks=(disk("web-1", OLD),))
+    found = drift(BY_NAME, stock, NOW)
+    assert (found.newest, found.on_newest, len(found.behind)) == (None, 0, 1)

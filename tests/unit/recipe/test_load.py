@@ -1,0 +1,147 @@
+"""Mistakes in recipe files: all at once, with file, line, value and remedy."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakehouse.recipe.load import Mistake, Mistakes, load_recipe, load_recipes
+
+PATH = "include/recipes/web.yaml"
+GOOD = "base: debian-cloud/debian-12\nservices: [nginx]\nvars: {page: hi}\n"
+
+
+def mistakes(text: str) -> tuple[Mistake, ...]:
+    with pytest.raises(Mistakes) as caught:
+        load_recipe(text, PATH)
+    return caught.value.mistakes
+
+
+def only(text: str) -> Mistake:
+    (one,) = mistakes(text)
+    return one
+
+
+def test_a_good_file_has_the_name_of_its_stem() -> None:
+    recipe = load_recipe(GOOD, PATH)
+    assert (recipe.name, recipe.services) == ("web", ("nginx",))
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
+    found = mistakes(
+        "base: debian\n"
+        "discription: x\n"
+        "vars:\n"
+        "  a: [1]\n"
+        "  a: 2\n"
+        "builder:\n"
+        "  zones: [us-central1-a, nowhere]\n"
+        "  diskgb: 5\n"
+        "sla: {smoke_tst: 5m, smoke_test: soon}\n"
+        "rebake: allways\n"
+    )
+    assert [(m.line, m.where) for m in found] == [
+        (1, "base"),
+        (2, "discription"),
+        (5, "vars.a"),
+        (7, "builder.zones[1]"),
+        (8, "builder.diskgb"),
+        (9, "sla.smoke_test"),
+        (9, "sla.smoke_tst"),
+        (10, "rebake"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("discription: x", "Did you mean description?"),
+        ("xyz: x", "Choose one of: description, base,"),
+        ("builder: {diskgb: 5}", "Did you mean disk_gb?"),
+        ("image: {keep: {lst: 5}}", "Did you mean last?"),
+        ("sla: {smoke_tst: 5m}", "Did you mean smoke_test?"),
+        ("retries: {plan_bak: 5}", "Did you mean plan_bake?"),
+        ("rebake: allways", "Did you mean always?"),
+        ("schedule: nightly", "0 3 * * *"),
+        ("timezone: Europe/Berln", "Europe/Berlin"),
+        ("boot_time_limit: 5", "90s"),
+        ("name: other", "rename the file to other.yaml"),
+        ("services: nginx", "[nginx]"),
+        ("smoke: {metadata: {bakehouse-role: x}}", "instance attributes"),
+        ("vars: {a-b: 1}", "names and values"),
+        ("scripts: guest", "a folder below include/startup_scripts"),
+    ],
+)
+def test_each_mistake_has_its_remedy(line: str, remedy: str) -> None:
+    mistake = only(f"base: a/b\n{line}\n")
+    assert mistake.line == 2
+    assert remedy in mistake.remedy
+    assert str(mistake).startswith(f"{PATH}:2: {mistake.where} ")
+
+
+def test_a_missing_field_says_what_to_write() -> None:
+    mistake = only("description: x\n")
+    assert (mistake.where, mistake.problem) == ("base", "is missing")
+    assert "debian-cloud/debian-12" in mistake.remedy
+
+
+def test_a_key_given_twice_names_the_other_line() -> None:
+    mistake = only(f"{GOOD}\nbase: debian-cloud/debian-11\n")
+    assert (mistake.line, mistake.where) == (5, "base")
+    assert "line 1" in mistake.remedy
+
+
+def test_a_name_that_no_recipe_can_have() -> None:
+    with pytest.raises(Mistakes, match="Rename the file"):
+        load_recipe(GOOD, f"include/recipes/{'x' * 36}.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "a: b: c", "base: *x", "\x00", "a: !!py y", ""])
+def test_what_is_no_recipe_at_all(text: str) -> None:
+    assert mistakes(text)[0].file == PATH
+
+
+@pytest.mark.parametrize("text", ["base: &a [*a]", "base: &a {x: *a}", "vars: &v {a: &b [*b, *v]}"])
+def test_a_file_that_contains_itself(text: str) -> None:
+    assert mistakes(text)
+
+
+@given(st.text())
+def test_no_text_breaks_the_loader(text: str) -> None:
+    try:
+        load_recipe(text, PATH)
+    except Mistakes as found:
+        assert all(m.line >= 1 and m.problem for m in found.mistakes)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_no_value_breaks_the_loader(value: object) -> None:
+    for field in ("base", "vars", "builder", "sla", "image", "smoke", "schedule", "scripts"):
+        try:
+            load_recipe(f"{field}: {value!r}\n", PATH)
+        except Mistakes as found:
+            assert found.mistakes
+
+
+def test_a_broken_file_breaks_no_other(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "broken.yaml").write_text("base: 5\n")
+    (tmp_path / "latin.yaml").write_bytes(b"description: \xe4\n")
+    (tmp_path / "other.yml").write_text(GOOD)
+    recipes, broken = load_recipes(tmp_path)
+    assert [recipe.name for recipe in recipes] == ["good"]
+    told = [Path(b.mistakes[0].file).name for b in broken]
+    assert told == ["broken.yaml", "latin.yaml", "other.yml"]
+
+
+def test_recipes_in_well_under_3_seconds(tmp_path: Path) -> None:
+    for number in range(500):
+        (tmp_path / f"web{number}.yaml").write_text(GOOD)
+    began = time.perf_counter()
+    recipes, broken = load_recipes(tmp_path)
+    assert (len(recipes), broken) == (500, [])
+    assert time.perf_counter() - began < 1.5

@@ -1,0 +1,280 @@
+"""Rendering and the content key: what matters changes the key, and nothing else does."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shlex
+import subprocess
+import tarfile
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.paths import PROJECT
+
+from bakehouse.recipe import payload
+from bakehouse.recipe.content_key import content_key
+from bakehouse.recipe.facts import BaseFacts, ImageFacts
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.render import (
+    Rendered,
+    RenderError,
+    builder_metadata,
+    render,
+    smoke_metadata,
+)
+from bakehouse.recipe.source import Commit, GitFile
+from bakehouse.recipe.templates import sh
+
+ROOT = PROJECT / "include/startup_scripts"
+OURS = {
+    path.relative_to(ROOT).as_posix(): GitFile(0o100644, path.read_bytes())
+    for path in (*ROOT.glob("*.j2"), *ROOT.glob("guest/*.*"))
+}
+FILES = {
+    "app/install.sh.j2": "echo {{ vars.page | sh }}\n",
+    "app/smoke_test.sh": "check a b true\n",
+    "app/templates/etc/app.conf.j2": "a={{ greeting }}\n",
+    "app/health": "#!/bin/bash\n",
+}
+COMMIT = Commit(
+    sha="c0ffee" * 6 + "c0ff",
+    ref="main",
+    subject="s",
+    author_time=datetime(2026, 1, 1, tzinfo=UTC),
+    author="a",
+)
+FACTS = ImageFacts(
+    recipe="app",
+    image="app-1",
+    git_sha=COMMIT.sha,
+    content_key="k",
+    base_image=BaseFacts(name="debian-12", id="42"),
+    vars={},
+    services=(),
+    run="r",
+)
+
+
+def made(files: dict[str, str] | None = None, **fields: Any) -> Rendered:
+    form = {"name": "app", "base": "debian-cloud/debian-12", "vars": {"page": "Hi"}, **fields}
+    texts = FILES if files is None else {**FILES, **files}
+    theirs = {path: GitFile(0o100644, text.encode()) for path, text in texts.items()}
+    return render(Recipe.model_validate(form), COMMIT, {**OURS, **theirs})
+
+
+def key(rendered: Rendered, base: str = "42") -> str:
+    return content_key(rendered, rendered.recipe.builder, base)
+
+
+KEY = key(made())
+
+
+@settings(deadline=None)
+@given(st.permutations(sorted({**OURS, **FILES})), st.permutations(["page", "b", "c"]))
+def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None:
+    everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
+    form = {"name": "app", "base": "debian-cloud/debian-12"}
+    shuffled = Recipe.model_validate({**form, "vars": dict.fromkeys(names, "x")})
+    plain = Recipe.model_validate({**form, "vars": dict.fromkeys(["page", "b", "c"], "x")})
+    one = render(shuffled, COMMIT, {path: everything[path] for path in paths})
+    assert key(one) == key(render(plain, COMMIT, everything))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted([*OURS, *FILES])), st.data())
+def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.DataObject) -> None:
+    everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
+    text = everything[path].data
+    # An added comment line, wherever it lands between two lines of a script, is a change.
+    at = data.draw(st.sampled_from([0, len(text)]))
+    changed = GitFile(0o100644, text[:at] + b"# changed\n" + text[at:])
+    recipe = made().recipe
+    assert key(render(recipe, COMMIT, {**everything, path: changed})) != KEY
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"vars": {"page": "Other"}},
+        {"vars": {"page": "Hi", "more": 1}},
+        {"services": ["nginx"]},
+        {"builder": {"machine_type": "e2-medium"}},
+        {"builder": {"disk_gb": 11}},
+        {"image": {"family": "other"}},
+        {"image": {"storage_location": "eu"}},
+        {"image": {"shielded": True}},
+        {"image": {"kind": "machine_image"}},
+        {"smoke": {"metadata": {"greeting": "x"}}},
+        {"boot_time_limit": "1m"},
+    ],
+)
+def test_what_makes_another_image_has_another_key(fields: dict[str, Any]) -> None:
+    assert key(made(**fields)) != KEY
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"builder": {"zones": ["europe-west1-b"], "spot": True, "max_run_minutes": 90}},
+        {"builder": {"network": "other", "external_ip": True, "tags": ["a"]}},
+        {"image": {"keep": {"last": 9}}},
+        {"image": {"family": "app"}},
+        {"image": {"kind": "custom_image"}},
+        {"schedule": "0 3 * * *", "owner": "me", "sla": {"smoke_test": "1h"}},
+        {"rebake": "never", "max_age": "1d", "description": "x"},
+    ],
+)
+def test_what_makes_the_same_image_has_the_same_key(fields: dict[str, Any]) -> None:
+    assert key(made(**fields)) == KEY
+
+
+def test_the_type_of_a_var_matters() -> None:
+    one, text, yes = (key(made(vars={"page": value})) for value in (1, "1", True))
+    assert len({one, text, yes}) == 3
+
+
+def test_base_image_and_mode_matter_and_the_commit_does_not() -> None:
+    assert key(made(), "43") != KEY
+    files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
+    executable = {**files, "app/health": GitFile(0o100755, files["app/health"].data)}
+    assert key(render(made().recipe, COMMIT, executable)) != KEY
+    other = COMMIT.model_copy(update={"sha": "0" * 40, "subject": "docs"})
+    assert key(render(made().recipe, other, files)) == KEY
+
+
+def test_a_script_that_uses_the_commit_has_a_key_for_each() -> None:
+    texts = {**FILES, "app/install.sh.j2": "echo {{ git_sha | sh }}\n"}
+    files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in texts.items()}}
+    other = COMMIT.model_copy(update={"sha": "0" * 40})
+    recipe = made().recipe
+    assert key(render(recipe, COMMIT, files)) != key(render(recipe, other, files))
+
+
+def test_notes_for_people_do_not_reach_the_image() -> None:
+    assert key(made({"app/README.md": "x"})) == KEY
+
+
+def test_the_key_fits_a_label() -> None:
+    assert len(KEY) == 40
+    assert set(KEY) <= set("0123456789abcdef")
+
+
+@given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])))
+def test_sh_is_one_word_for_a_real_shell(text: str) -> None:
+    assert shlex.split(sh(text)) == [text]
+
+
+def test_sh_for_a_shell() -> None:
+    words = sh(["a b", "$HOME", "it's", True, 5])
+    done = subprocess.run(
+        ("bash", "-c", f"printf '%s|' {words}"), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "a b|$HOME|it's|true|5|"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"app/install.sh.j2": "true\necho {{ vars.pge | sh }}\n"},
+            r"include/startup_scripts/app/install\.sh\.j2:2: .*has no attribute 'pge'",
+        ),
+        (
+            {"app/install.sh.j2": "\n\n{{ nothing | sh }}"},
+            r"install\.sh\.j2:3: 'nothing' is undefined",
+        ),
+        ({"app/install.sh.j2": "true\n{% if %}\n"}, r"install\.sh\.j2:2: Expected an expression"),
+        (
+            {"app/templates/etc/a.j2": "x\n{{ oops\n"},
+            r"include/startup_scripts/app/templates/etc/a\.j2:\d: ",
+        ),
+        ({"app/install.sh.j2": "{% include 'none.sh' %}"}, r"install\.sh\.j2:1: none\.sh"),
+    ],
+)
+def test_a_render_mistake_names_file_and_line(files: dict[str, str], message: str) -> None:
+    with pytest.raises(RenderError, match=message):
+        made(files)
+
+
+def test_every_undefined_name_is_told_at_once() -> None:
+    script = (
+        "{{ vars.pge | sh }}\n{% for x in many %}{{ x | sh }}{% endfor %}\n"
+        "{{ (vars.a + 1) | sh }}\n{% if some == 1 %}{% endif %}{{ vars.page | sh }}\n"
+    )
+    with pytest.raises(RenderError) as wrong:
+        made({"app/install.sh.j2": script})
+    file = "include/startup_scripts/app/install.sh.j2"
+    assert str(wrong.value).splitlines() == [
+        f"{file}:1: 'dict object' has no attribute 'pge'",
+        f"{file}:2: 'many' is undefined",
+        f"{file}:3: 'dict object' has no attribute 'a'",
+        f"{file}:4: 'some' is undefined",
+    ]
+
+
+def test_bashs_own_braces_are_left_alone() -> None:
+    script = 'a=(1 2)\necho "${#a[@]}" "${a[*]%2}" "${b:-{}}"\n'
+    assert made({"app/install.sh.j2": script}).files["recipe/install.sh"].data == script.encode()
+
+
+def test_a_recipe_without_install_script() -> None:
+    files = {**OURS, "app/health": GitFile(0o100755, b"")}
+    with pytest.raises(RenderError, match=r"lacks include/startup_scripts/app/install\.sh\.j2"):
+        render(made().recipe, COMMIT, files)
+
+
+def test_vars_of_the_run_win_and_must_be_known() -> None:
+    recipe = made().recipe
+    files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
+    rendered = render(recipe, COMMIT, files, {"page": "it's"})
+    assert rendered.recipe.vars == {"page": "it's"}
+    assert b"echo 'it'\"'\"'s'" in rendered.files["recipe/install.sh"].data
+    with pytest.raises(RenderError, match="no vars pag; it has page"):
+        render(recipe, COMMIT, files, {"pag": "x"})
+
+
+def test_the_payload_is_the_same_bytes_and_what_the_contract_says() -> None:
+    metadata = builder_metadata(made(), FACTS, "0" * 32)
+    assert metadata == builder_metadata(made(), FACTS, "0" * 32)
+    data = b64decode(metadata["bakehouse-payload"])
+    assert gzip.decompress(data)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        facts = tar.extractfile("image.json")
+        assert facts is not None
+        assert json.load(facts)["base_image"] == {"id": "42", "name": "debian-12"}
+        assert tar.getnames() == [
+            "guest/bakehouse-boot.service",
+            "guest/boot.sh",
+            "guest/render.py",
+            "image.json",
+            "recipe/health",
+            "recipe/install.sh",
+            "recipe/templates/etc/app.conf.j2",
+        ]
+
+
+def test_a_payload_that_is_too_big_names_the_biggest_files() -> None:
+    noise = "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(200_000))
+    with pytest.raises(payload.TooBig, match=r"biggest are recipe/templates/big \("):
+        builder_metadata(made({"app/templates/big": noise}), FACTS, "0" * 32)
+
+
+def test_the_smoke_machine_gets_the_recipes_config_and_not_our_names() -> None:
+    metadata = smoke_metadata(made(smoke={"metadata": {"greeting": "hello"}}), "f" * 32)
+    assert metadata["greeting"] == "hello"
+    assert (metadata["bakehouse-role"], metadata["bakehouse-nonce"]) == ("smoke", "f" * 32)
+    assert metadata["enable-guest-attributes"] == "TRUE"
+    assert "check a b true" in metadata["startup-script"]
+
+
+def test_nothing_of_a_run_is_in_the_scripts() -> None:
+    rendered = made()
+    everything = rendered.bake_script + rendered.smoke_script + str(rendered.files)
+    assert FACTS.image not in everything
+    assert COMMIT.sha not in everything

@@ -1,0 +1,58 @@
+"""What must hold between recipes."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakehouse.recipe.load import load_recipe
+from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.rules import ancestors_of, between, children_of
+
+DEBIAN = "debian-cloud/debian-12"
+
+
+def recipes(**bases: str) -> list[Recipe]:
+    """By name: the parent's name, or a family of somebody else's."""
+    return [
+        load_recipe(f"base: {base if '/' in base else f'{{recipe: {base}}}'}\n", f"{name}.yaml")
+        for name, base in bases.items()
+    ]
+
+
+def test_a_chain_has_ancestors_and_children() -> None:
+    found = recipes(jre=DEBIAN, kafka="jre", connect="kafka", zoo="jre")
+    assert between(found) == []
+    assert ancestors_of(found[2], found) == ["kafka", "jre"]
+    assert children_of("jre", found) == ["kafka", "zoo"]
+
+
+def test_a_circle_is_refused_in_each_of_its_files_and_named_whole() -> None:
+    found = between(recipes(a="b", b="c", c="a", above="a", apart=DEBIAN))
+    assert [one.recipe for one in found] == ["a", "b", "c"], "what stands on a circle is not in it"
+    assert {one.loc for one in found} == {("base", "recipe")}
+    assert found[1].problem == "goes round in a circle: b -> c -> a -> b"
+    assert "Give a.yaml or b.yaml or c.yaml a base that is a family" in found[1].remedy
+
+
+def test_a_recipe_on_itself() -> None:
+    (one,) = between(recipes(a="a"))
+    assert one.problem == "is the recipe itself"
+
+
+def test_an_unknown_parent_is_refused_with_the_nearest_name() -> None:
+    (one,) = between(recipes(jre=DEBIAN, kafka="jer"))
+    assert (one.recipe, one.problem) == ("kafka", "names the recipe jer, which is not there")
+    assert one.remedy == "Did you mean jre?"
+
+
+def test_a_parent_whose_file_is_broken_keeps_its_children() -> None:
+    assert between(recipes(kafka="jre"), unreadable=["jre"]) == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_recipes_of_one_family(order: int) -> None:
+    one = load_recipe(f"base: {DEBIAN}\n", "web.yaml")
+    other = load_recipe(f"base: {DEBIAN}\nimage: {{family: web}}\n", "api.yaml")
+    (told,) = between([one, other][::order])
+    assert (told.recipe, told.loc) == ("api", ("image", "family"))
+    assert told.problem == "is the family of the recipe web too"

@@ -1,0 +1,131 @@
+"""Which member goes in which stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.fake_compute import NEW_IMAGE, NOW, OLD_DISK, Cloud
+
+from bakehouse.core.reasons import Reason
+from bakehouse.rollout.plan import MEMBER, BootDisk, Member, RolloutPlan, disk_name, plan, recall
+from bakehouse.rollout.strategies.swap import disk_body, forward, member_of
+
+RUN = "0123456789ab"
+STAGES = (1, "50%", "100%")
+
+
+def member(name: str, *, image: str = "100", status: str = "RUNNING", boot: bool = True) -> Member:
+    disk = OLD_DISK.model_copy(update={"name": name, "image_id": image})
+    return Member(name=name, zone="z", id=f"id-{name}", status=status, boot=disk if boot else None)
+
+
+def planned(members: list[Member], made: dict[str, Any] | None = None) -> RolloutPlan:
+    return plan("web", RUN, NEW_IMAGE, STAGES, members, made or {})
+
+
+def names(found: RolloutPlan) -> list[list[str]]:
+    return [[change.name for change in stage] for stage in found.stages]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, [[], [], []]),
+        (1, [["m0"], [], []]),
+        (2, [["m0"], [], ["m1"]]),
+        (3, [["m0"], ["m1"], ["m2"]]),
+    ],
+)
+def test_fleets_of_0_to_3(count: int, expected: list[list[str]]) -> None:
+    assert names(planned([member(f"m{i}") for i in range(count)])) == expected
+
+
+def test_who_is_on_the_image_is_left_alone_with_a_reason() -> None:
+    found = planned([member("a", image="200"), member("b")])
+    assert names(found) == [["b"], [], []]
+    assert [(s.name, s.reason) for s in found.skipped] == [("a", Reason.ALREADY_ON_IMAGE)]
+
+
+def test_who_was_stopped_by_somebody_stays_stopped() -> None:
+    found = planned([member("a", status="TERMINATED"), member("b", status="SUSPENDED")])
+    assert [s.reason for s in found.skipped] == [Reason.MEMBER_NOT_RUNNING] * 2
+
+
+def test_a_name_without_an_instance_is_told() -> None:
+    found = plan("web", RUN, NEW_IMAGE, STAGES, [], {}, missing=["web-9"])
+    assert [(s.name, s.reason) for s in found.skipped] == [("web-9", Reason.MEMBER_MISSING)]
+
+
+def test_the_way_back_is_in_the_plan() -> None:
+    change = planned([member("a")]).changes[0]
+    assert (change.old.name, change.old.image_id) == ("a", "100")
+    assert RolloutPlan.model_validate(planned([member("a")]).model_dump(mode="json")) == planned(
+        [member("a")]
+    )
+
+
+def made_disk(found: RolloutPlan, name: str, users: bool = True) -> dict[str, Any]:
+    change = next(c for c in found.changes if c.name == name)
+    body = disk_body(forward(found, change, None), NOW)
+    return {**body, "creationTimestamp": "2026-11-23", "users": ["x"] if users else []}
+
+
+def test_a_run_that_plans_again_keeps_what_it_has_changed_first_and_with_what_it_had() -> None:
+    first = planned([member("a"), member("b"), member("c")])
+    disk = made_disk(first, "b")
+    on_new = member("b", image="200")
+    assert on_new.boot is not None
+    swapped = on_new.model_copy(
+        update={"boot": on_new.boot.model_copy(update={"name": disk["name"]})}
+    )
+    again = planned([member("a"), swapped, member("c")], {disk["name"]: disk})
+    assert names(again) == [["b"], ["a"], ["c"]]
+    assert again.changes[0].old == next(c.old for c in first.changes if c.name == "b")
+
+
+def test_a_member_left_without_its_boot_disk_is_taken_up_by_another_run() -> None:
+    disk = made_disk(planned([member("a")]), "a", users=False)
+    bare = member("a", status="TERMINATED", boot=False)
+    found = plan("web", "another-run", NEW_IMAGE, STAGES, [bare], {disk["name"]: disk})
+    assert [c.old.name for c in found.changes] == ["a"]
+    lost = plan("web", "another-run", NEW_IMAGE, STAGES, [bare], {})
+    assert [s.reason for s in lost.skipped] == [Reason.MEMBER_WITHOUT_DISK]
+
+
+def test_a_member_left_stopped_is_taken_up_by_another_run() -> None:
+    disk = made_disk(planned([member("a")]), "a", users=False)
+    stopped = member("a", status="TERMINATED")
+    found = plan("web", "another-run", NEW_IMAGE, STAGES, [stopped], {disk["name"]: disk})
+    assert names(found) == [["a"], [], []]
+
+
+def test_a_disk_without_our_description_says_nothing() -> None:
+    assert recall({"description": "made by hand", "labels": {MEMBER: "a"}}) is None
+    assert recall({}) is None
+
+
+def test_the_facts_of_a_member_come_from_instance_and_disk() -> None:
+    cloud = Cloud()
+    disk = {
+        "name": "web-1",
+        "sourceImageId": "100",
+        "sourceImage": OLD_DISK.image,
+        "type": OLD_DISK.type,
+        "sizeGb": "10",
+        "labels": {"team": "web", "git-sha": "b" * 40, "bakehouse-run": "x"},
+    }
+    found = member_of(cloud.instance(), disk)
+    assert found == Member(name="web-1", zone="z", id="7", status="RUNNING", boot=OLD_DISK)
+    assert isinstance(found.boot, BootDisk)
+
+
+@given(st.from_regex(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True), st.text(max_size=12))
+def test_disk_names_are_legal_and_tell_images_apart(instance: str, run: str) -> None:
+    name = disk_name(instance, run, "100")
+    assert len(name) <= 63
+    assert name != disk_name(instance, run, "200")
+    assert name[0].isalpha()
+    assert not name.endswith("-")
