@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.recipe.names import run_label
+from bakehouse.images.names import run_label
 from devstack.airflow_api import AirflowError, Run, wait_until
 from devstack.testbed import Testbed
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from bakehouse.recipe.names import run_label
+from bakehouse.images.names import run_label
 
 NOW = datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
 BASE = "https://www.googleapis.com/compute/v1/projects/p"

@@ -11,7 +11,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import read
-from bakehouse.images.ownership import zone_of
+from bakehouse.images.links import zone_of
 from devstack.airflow_api import Run
 from devstack.testbed import Testbed
 

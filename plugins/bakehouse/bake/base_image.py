@@ -10,10 +10,10 @@ from bakehouse.bake.plan import BaseImage, created_at
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
+from bakehouse.images.names import image_time
 from bakehouse.images.revocation import why_not
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.base import BaseImage as FixedImage
-from bakehouse.recipe.names import image_time
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from bakehouse.bake.plan import BakePlan, Frozen
+from bakehouse.bake.plan import BakePlan
+from bakehouse.core.models import Frozen
 from bakehouse.images import labels
+from bakehouse.images.links import labels_of
+from bakehouse.images.names import builder_name
 from bakehouse.recipe.model import Builder, Image, Recipe
-from bakehouse.recipe.names import builder_name
 
 SHIELDED = {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True}
 
@@ -45,7 +47,7 @@ def adopts(instance: Mapping[str, Any] | None) -> bool:
     """Whether a wait may go on with a builder that an earlier task made."""
     if instance is None:
         return False
-    state = (instance.get("labels") or {}).get(labels.STATE)
+    state = labels_of(instance).get(labels.STATE)
     return state != labels.FAILED
 
 
@@ -62,10 +64,10 @@ def insert_body(
     if plan.keep_builder:
         kept = recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
         lives = max(lives, kept)
-    owned = labels.of(plan, labels.BUILDER, labels.CANDIDATE, expires=now + lives)
+    owned = labels.run_labels(plan.provenance, labels.BUILDER, labels.CANDIDATE, now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
-    body = machine_body(recipe, vm, plan.base_image.self_link, owned, labels.made_by(plan))
+    body = machine_body(recipe, vm, plan.base_image.self_link, owned, plan.provenance.made_by)
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = scheduling(recipe.builder, plan.spot)
     return body

@@ -20,7 +20,8 @@ from bakehouse.bake.shutdown import Shutdown, classify_shutdown, failed_builder
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.images import labels
-from bakehouse.images.ownership import of_run, zone_of
+from bakehouse.images.labels import run_filter
+from bakehouse.images.links import zone_of
 from bakehouse.lease import builder_slots as builders
 from bakehouse.operators.base import BakehouseOperator, format_utc
 from bakehouse.operators.links import MachineLink, SerialLink
@@ -81,14 +82,14 @@ class BuilderOperator(BuilderSlotOperator):
         )
         try:
             url = archive_url() if plan.snapshot else ""
-            metadata = builder_metadata(rendered, observed, labels.nonce(plan, vm.name), url)
+            metadata = builder_metadata(rendered, observed, plan.provenance.nonce(vm.name), url)
         except ValueError as too_big:
             raise PermanentError(str(too_big)) from too_big
         return builder.insert_body(plan, rendered.recipe, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         """A dead builder must neither be waited for, nor become an image, nor run beside this."""
-        mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
+        mine = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
         for other in self.compute.instances_everywhere(mine):
             name, zone = str(other["name"]), zone_of(other)
             if labels.is_runs_own(other) and (name, zone) != (vm.name, vm.zone):
@@ -129,7 +130,7 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
             conn_id=self.gcp_conn_id,
             zone=vm.zone,
             name=vm.name,
-            nonce=labels.nonce(plan, vm.name),
+            nonce=plan.provenance.nonce(vm.name),
             deadline=until.timestamp(),
         )
         backstop = plan.patience + AFTER_THE_DEADLINE
@@ -232,7 +233,7 @@ class DeleteBuilder(BakehouseOperator):
 
     def act(self, context: Context) -> None:
         plan = self.received(context, "plan_bake", BakePlan)
-        mine = of_run(plan.run)
+        mine = run_filter(plan.run)
         kept = self._kept(context, plan)
         machines = self._machines(mine, kept)
         self._delete_machines(context, machines)

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from bakehouse.bake.builder import BuilderVm
-from bakehouse.bake.plan import BakePlan, Frozen
-from bakehouse.cloud.image_client import MACHINE_IMAGE
+from bakehouse.bake.plan import BakePlan
+from bakehouse.core.models import Frozen
 from bakehouse.images import labels
-from bakehouse.images.ownership import is_owned
+from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.links import labels_of, resource_name
 from bakehouse.recipe.model import Recipe
 
 Resource = Mapping[str, Any]
@@ -66,7 +67,7 @@ def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -
     """
     if image is None:
         return Do.CREATE if source is not None else Do.GIVE_UP
-    if not is_owned(image, {labels.RUN: plan.run}):
+    if not labels.is_of_run(image, {labels.RUN: plan.run}):
         return Do.NOT_OURS
     if image.get("status") in BETWEEN:
         return Do.WAIT
@@ -77,7 +78,7 @@ def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -
 
 def _outdated(image: Resource, source: Resource) -> bool:
     """Broken, failed in its smoke test, or made of another disk; never one whose state is final."""
-    state = (image.get("labels") or {}).get(labels.STATE)
+    state = labels_of(image).get(labels.STATE)
     if image.get("status") != "READY":
         return True
     if state in labels.FINAL:
@@ -88,7 +89,7 @@ def _outdated(image: Resource, source: Resource) -> bool:
 def _is_made_of(image: Resource, source: Resource) -> bool:
     """By the disk's id; of its machine an image knows the link, and no two tries share a name."""
     if "sourceInstance" in image:
-        return str(image["sourceInstance"]).rsplit("/", 1)[-1] == str(source["name"])
+        return resource_name(image["sourceInstance"]) == str(source["name"])
     return str(image.get("sourceDiskId")) == str(source.get("id"))
 
 
@@ -98,10 +99,11 @@ def insert_body(plan: BakePlan, recipe: Recipe, source: Resource, now: datetime)
     For a machine image that of machineImages.insert, of the builder as the source.
     """
     machine = plan.kind == MACHINE_IMAGE
-    owned = labels.of(plan, labels.IMAGE, labels.CANDIDATE, expires=now + labels.CANDIDATE_LIVES)
+    expires = now + labels.CANDIDATE_LIVES
+    owned = labels.run_labels(plan.provenance, labels.IMAGE, labels.CANDIDATE, expires)
     body: dict[str, Any] = {
         "name": plan.image_name,
-        "description": labels.made_by(plan),
+        "description": plan.provenance.made_by,
         "sourceInstance" if machine else "sourceDisk": source["selfLink"],
         "labels": owned,
     }
@@ -122,7 +124,7 @@ def candidate(image: Resource) -> Candidate:
         id=str(image["id"]),
         self_link=str(image["selfLink"]),
         size_gb=int(image.get("diskSizeGb") or _boot_disk_gb(image)),
-        git_sha=str((image.get("labels") or {}).get(labels.GIT_SHA, "")),
+        git_sha=str(labels_of(image).get(labels.GIT_SHA, "")),
     )
 
 
@@ -138,4 +140,4 @@ def facts_labels(built: Built) -> dict[str, str]:
         "packages": None if built.packages is None else str(built.packages),
         "kernel": built.kernel,
     }
-    return {key: labels.value(text) for key, text in known.items() if text}
+    return {key: labels.label_value(text) for key, text in known.items() if text}

@@ -9,8 +9,8 @@ from bakehouse.bake import candidate
 from bakehouse.bake.candidate import Built, Do
 from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.image_client import MACHINE_IMAGE
 from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import ImageLink
 

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, Field
 
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
+from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
+from bakehouse.images.links import project_of
+from bakehouse.images.provenance import Provenance
 from bakehouse.recipe.model import Scalar
 from bakehouse.recipe.source import Commit
 from bakehouse.updates.compare import Updates
 
 BOOTING = timedelta(minutes=10)
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BaseImage(Frozen):
@@ -32,7 +32,7 @@ class BaseImage(Frozen):
     @property
     def project(self) -> str | None:
         """Whose it is, which need not be us."""
-        return self.self_link.partition("/projects/")[2].partition("/")[0] or None
+        return project_of(self.self_link)
 
 
 class BakePlan(Frozen):
@@ -45,12 +45,12 @@ class BakePlan(Frozen):
     run: str  # the label of everything that this run makes
     image_name: str
     family: str
-    kind: str = "custom_image"  # or machine_image, which has no family
+    kind: str = CUSTOM_IMAGE.value  # or machine_image, which has no family
     content_key: str
     base_image: BaseImage
     parent: str | None = None  # the recipe that the base image is of
     promoted: str | None = None  # its image whose promotion has asked for this run
-    vars: dict[str, Scalar] = {}  # over those of the recipe
+    vars: dict[str, Scalar] = Field(default={})  # over those of the recipe
     zones: tuple[str, ...]  # in the order they are tried
     spot: bool = False
     snapshot: str | None = None  # the day whose packages are installed, as 20261120T000000Z
@@ -69,6 +69,20 @@ class BakePlan(Frozen):
     def patience(self) -> timedelta:
         """From the builder's creation until it must have powered off: booting needs time too."""
         return timedelta(minutes=self.install_deadline_minutes) + BOOTING
+
+    @property
+    def provenance(self) -> Provenance:
+        """What labels and descriptions of everything that this run makes say."""
+        return Provenance(
+            recipe=self.recipe,
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            run=self.run,
+            git_sha=self.commit.sha,
+            git_ref=self.commit.ref,
+            content_key=self.content_key,
+            base_image_id=self.base_image.id,
+        )
 
     @property
     def short_sha(self) -> str:

@@ -13,10 +13,10 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.dag_factory.bake_form import BakeParams, asked
 from bakehouse.images import labels
+from bakehouse.images.names import image_name, run_label
 from bakehouse.operators.base import format_utc, is_backfill
 from bakehouse.operators.links import ImageLink
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.names import image_name, run_label
 from bakehouse.recipe.rules import parent_of
 from bakehouse.recipe.source import Commit
 

@@ -21,7 +21,7 @@ from httplib2.error import HttpLib2Error
 
 from bakehouse.cloud.errors import Answer, Next, of_body
 from bakehouse.core.errors import PermanentError, TransientError
-from bakehouse.images.ownership import is_owned
+from bakehouse.images.labels import is_of_run
 
 Resource = dict[str, Any]
 
@@ -177,7 +177,7 @@ class Calls(GoogleBaseHook):
         found = look()
         if found is None:
             return False
-        if not is_owned(found, labels):
+        if not is_of_run(found, labels):
             raise AlreadyExists(
                 f"{doing}: something of this name is there that this run did not make"
             )

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 
 from bakehouse.cloud.calls import PAGE, Calls, Resource
-from bakehouse.cloud.image_client import MACHINE_IMAGE
 from bakehouse.core.errors import PermanentError
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.operators import links
 
 

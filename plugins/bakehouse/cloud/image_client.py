@@ -1,43 +1,38 @@
-"""What a bake can make of a stopped builder: a custom image, or a machine image. One way of asking.
-
-A machine image has no family and is never deprecated; labels it has like any other.
-"""
+"""Custom images and machine images by the same calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bakehouse.images.image_kinds import MACHINE_IMAGE
+
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
 
 Resource = dict[str, Any]
 
-CUSTOM_IMAGE, MACHINE_IMAGE = "custom_image", "machine_image"
 
-
-class Made(Protocol):
-    """The calls that both kinds have."""
+class ImageClient(Protocol):
+    """The calls that both kinds have. Each raises as `ComputeHook` does."""
 
     def get(self, name: str) -> Resource | None:
         """The image, or None."""
 
     def list(self, filter_: str) -> list[Resource]:
-        """Those of our project that match."""
+        """The images of the connection's project that match."""
 
     def insert(self, body: Resource, request_id: str) -> Resource | None:
-        """Create; the operation, or None when it stands already."""
+        """Create; the operation, or None when the image exists already."""
 
     def label(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
-        """Set labels of one just read (None removes one)."""
+        """Set labels of an image just read (None removes one); the operation."""
 
     def delete(self, name: str, request_id: str) -> Resource | None:
-        """Delete; None when it is not there any more."""
+        """Delete; the operation, or None when the image does not exist any more."""
 
 
-class CustomImages:
-    """One disk: what fleets are rolled out from."""
-
+class _CustomImageClient:
     def __init__(self, compute: ComputeHook) -> None:
         self.get = compute.image
         self.list = compute.images
@@ -46,9 +41,7 @@ class CustomImages:
         self.delete = compute.delete_image
 
 
-class MachineImages:
-    """A whole machine: its disks, and what it was set to."""
-
+class _MachineImageClient:
     def __init__(self, compute: ComputeHook) -> None:
         self.get = compute.machine_image
         self.list = compute.machine_images
@@ -57,6 +50,11 @@ class MachineImages:
         self.delete = compute.delete_machine_image
 
 
-def made(compute: ComputeHook, kind: str) -> Made:
-    """By the `kind` of the recipe's image."""
-    return MachineImages(compute) if kind == MACHINE_IMAGE else CustomImages(compute)
+def image_client(compute: ComputeHook, kind: str) -> ImageClient:
+    """The client of a kind of image.
+
+    Args:
+        compute: the hook whose connection and project are used.
+        kind: an `ImageKind`, such as a recipe's `image.kind`.
+    """
+    return _MachineImageClient(compute) if kind == MACHINE_IMAGE else _CustomImageClient(compute)

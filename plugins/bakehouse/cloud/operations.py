@@ -28,12 +28,6 @@ def end_of(operation: Resource) -> Ended | None:
     return Ended(str(operation["name"]), of_operation(operation), warnings)
 
 
-def zone_of(operation: Resource) -> str | None:
-    """The zone's name, or None for a global operation."""
-    zone = operation.get("zone")
-    return str(zone).rsplit("/", 1)[-1] if zone else None
-
-
 @dataclass(frozen=True)
 class InstanceEvent:
     """Something that was done to an instance, by somebody or by Compute Engine itself."""

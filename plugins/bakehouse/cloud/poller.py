@@ -14,6 +14,7 @@ from bakehouse.cloud.calls import PAGE
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.rate_limiter import RateLimiter
 from bakehouse.core.errors import PermanentError
+from bakehouse.images.labels import RUN
 
 Resource = Mapping[str, Any]
 Fetch = Callable[[], Iterable[Resource]]
@@ -21,7 +22,7 @@ Fetch = Callable[[], Iterable[Resource]]
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0  # seconds between ticks after repeated errors
-OURS = "labels.bakehouse-run:*"
+OURS = f"labels.{RUN}:*"
 
 # Not the loop's default pool: its few threads belong to all triggers. One for all pollers, as a
 # thread has a client of its own, and making one takes half a second.

@@ -11,11 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from bakehouse.core.models import Frozen
 from bakehouse.fleet.stages import Stage, check_stages
 from bakehouse.fleet.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
-from bakehouse.recipe.model import Frozen, RecipeName, ResourceName, ZoneName
+from bakehouse.recipe.model import RecipeName, ResourceName, ZoneName
 
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]

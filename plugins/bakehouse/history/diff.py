@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import computed_field
 
+from bakehouse.core.models import Frozen
 from bakehouse.history.manifest import FileFacts, Manifest, Package
 from bakehouse.history.versions import newer
 
 NAMED = 8  # of each kind, where a few words must do
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Versioned(Frozen):

@@ -13,8 +13,9 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
+from bakehouse.core.models import Frozen
 from bakehouse.history.manifest import (
     BadManifest,
     FileFacts,
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 IMAGE, BASE, DOCUMENT = "SPDXRef-Image", "SPDXRef-BaseImage", "SPDXRef-DOCUMENT"
 TOOL = "bakehouse"
 UNKNOWN_OS = "debian"
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Baked(Frozen):

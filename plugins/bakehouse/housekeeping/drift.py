@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from bakehouse.bake.plan import Frozen, created_at
+from bakehouse.bake.plan import created_at
+from bakehouse.core.models import Frozen
 from bakehouse.fleet.model import Fleet, Members
 from bakehouse.images import labels
-from bakehouse.inventory.inventory import Resource, Stock, labels_of, last, path_of
+from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
+from bakehouse.inventory.inventory import Stock
 from bakehouse.retire.retirement import ACTIVE, state_of
 from bakehouse.rollout.strategies.swap import boot_of
 
@@ -59,7 +61,7 @@ def members(fleet: Fleet, stock: Stock, now: datetime) -> Iterator[Member]:
 
 def is_member(instance: Resource, wanted: Members) -> bool:
     """Whether the fleet's file means this instance."""
-    if last(instance["zone"]) not in wanted.zones:
+    if zone_of(instance) not in wanted.zones:
         return False
     if wanted.labels is not None:
         return wanted.labels.items() <= labels_of(instance).items()
@@ -86,8 +88,8 @@ def _member(
     age = round((now - created_at(image)).total_seconds() / 86_400, 1) if image else None
     return Member(
         name=str(instance["name"]),
-        zone=last(instance["zone"]),
-        image=last(disk.get("sourceImage", "")),
+        zone=zone_of(instance),
+        image=resource_name(disk.get("sourceImage", "")),
         image_id=image_id,
         age_days=age,
     )

@@ -13,19 +13,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bakehouse.cloud.image_client import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.core.errors import Blocked, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping import sweep
 from bakehouse.housekeeping.drift import Drift, drift
 from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.housekeeping.sweep import Found
-from bakehouse.inventory.inventory import Stock, labels_of, look, look_at_ours
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.images.labels import FLEET
+from bakehouse.images.links import labels_of
+from bakehouse.inventory.inventory import Stock, look, look_at_ours
 from bakehouse.retire import machine_images as retire_machine_images
 from bakehouse.retire import retirement as retire
 from bakehouse.retire.references import uses, with_rollouts
 from bakehouse.retire.retirement import Decision, Do
-from bakehouse.rollout.plan import FLEET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

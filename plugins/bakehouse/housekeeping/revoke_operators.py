@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.image_client import CUSTOM_IMAGE
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.drift import Member, members
 from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.images import labels
 from bakehouse.images import revocation as revoke
+from bakehouse.images.image_kinds import CUSTOM_IMAGE
+from bakehouse.images.links import labels_of
 from bakehouse.images.revocation import Bad, Revocation, bad
-from bakehouse.inventory.inventory import labels_of, look_at_ours
+from bakehouse.inventory.inventory import look_at_ours
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.recipe.model import Keep
 from bakehouse.retire import retirement as retire

@@ -5,34 +5,27 @@ Pure. What does not carry all of our labels is not even looked at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import ValidationError
-
 from bakehouse.bake.candidate import BETWEEN
-from bakehouse.bake.plan import Frozen
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.images.ownership import zone_of
-from bakehouse.inventory.inventory import Resource, Stock, labels_of, last, path_of
+from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
+from bakehouse.images.provenance import run_that_made
+from bakehouse.inventory.inventory import Stock
 from bakehouse.lease.lease import Owner
-from bakehouse.recipe.names import run_label
-from bakehouse.rollout.plan import FLEET, MEMBER
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
 Kind = Literal["instance", "disk", "image", "machine image"]
 
 MACHINE_ROLES = frozenset({labels.BUILDER, labels.SMOKE})
-MEMBER_ROLE = "member"  # of the boot disks that rollouts make
 OURS = frozenset({labels.RECIPE, labels.RUN, labels.ROLE})
 ENDED = frozenset({"success", "failed"})
 A_RUN_MAY_BE_LATE = timedelta(days=1)  # beyond `expires`, while Airflow says that it goes on
-
-_MADE_BY = re.compile(r"made by (\S+) (.+)$", re.DOTALL)
 
 
 class Found(Frozen):
@@ -86,15 +79,8 @@ def owners(stock: Stock) -> set[Owner]:
 
 def owner_of(resource: Resource) -> Owner | None:
     """The run that made it, by its description; None when that is not the run of its label."""
-    told = _MADE_BY.search(str(resource.get("description", "")))
-    if told is None:
-        return None
-    try:
-        owner = Owner(dag_id=told[1], run_id=told[2])
-    except ValidationError:
-        return None
-    mine = labels_of(resource).get(labels.RUN)
-    return owner if run_label(owner.dag_id, owner.run_id) == mine else None
+    run = run_that_made(resource)
+    return Owner(dag_id=run.dag_id, run_id=run.run_id) if run else None
 
 
 def expires(resource: Resource) -> datetime | None:
@@ -115,13 +101,13 @@ def _machines(instances: Iterable[Resource], facts: SweepFacts) -> Iterator[tupl
 def _of_disk(
     disk: Resource, instances: Mapping[str, Resource], going: Collection[str], facts: SweepFacts
 ) -> Found | None:
-    if _has_role(disk, {MEMBER_ROLE}):
+    if _has_role(disk, {labels.MEMBER_DISK}):
         return _of_member(disk, instances, facts)
     if not (_has_role(disk, MACHINE_ROLES) and labels.is_runs_own(disk)):
         return None
     staying = [user for user in disk.get("users") or [] if path_of(user) not in going]
     if staying:
-        who = ", ".join(map(last, staying))
+        who = ", ".join(map(resource_name, staying))
         return _found("disk", disk, False, Reason.ATTACHED, who)
     return _found("disk", disk, *_of_run(disk, facts))
 
@@ -152,7 +138,7 @@ def _of_member(
         return None  # in use, as it should be
     if labels.PIN in labels_of(disk):
         return _found("disk", disk, False, Reason.PINNED, "")
-    fleet, member = labels_of(disk).get(FLEET, ""), labels_of(disk).get(MEMBER, "")
+    fleet, member = labels_of(disk).get(labels.FLEET, ""), labels_of(disk).get(labels.MEMBER, "")
     if fleet in facts.busy_fleets:
         return _found("disk", disk, False, Reason.ROLLOUT_GOING_ON, fleet)
     instance = instances.get(member)
@@ -213,7 +199,7 @@ def _found(kind: Kind, resource: Resource, sweep: bool, reason: Reason, detail: 
         kind=kind,
         name=str(resource["name"]),
         id=str(resource["id"]),
-        zone=zone_of(resource) if "zone" in resource else "",
+        zone=zone_of(resource),
         role=told[labels.ROLE],
         recipe=told[labels.RECIPE],
         run=told[labels.RUN],

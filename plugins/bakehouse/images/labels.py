@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bakehouse.images.ownership import RUN as RUN
+from bakehouse.images.links import Resource, labels_of
 
 if TYPE_CHECKING:
-    from bakehouse.bake.plan import BakePlan
+    from bakehouse.images.provenance import Provenance
 
+# names
 RECIPE = "bakehouse-recipe"
+RUN = "bakehouse-run"
 STATE = "bakehouse-state"
 ROLE = "bakehouse-role"
 GIT_SHA = "git-sha"
@@ -22,54 +23,87 @@ CONTENT_KEY = "content-key"
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
 KEPT = "bakehouse-kept"  # stays until it expires, though its run has ended
-PIN = "bakehouse-pin"  # a person's, with any value: the house leaves alone what carries it
+PIN = "bakehouse-pin"  # a person's, with any value: housekeeping leaves alone what carries it
 REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built upon
+# names on the boot disks that rollouts make
+FLEET = "bakehouse-fleet"
+MEMBER = "bakehouse-member"
+REPLACES = "bakehouse-replaces"  # a key of their description, no label
 
+# values of STATE
 CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "history"
 REVOKED = "revoked"
 # a person's decision, or the test's: no later step of the bake takes it back
 FINAL = frozenset({PROMOTED, HISTORY, REVOKED})
+
+# values of ROLE
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
+MEMBER_DISK = "member"
 
 CANDIDATE_LIVES = timedelta(days=14)
 KEPT_BUILDER_LIVES = timedelta(hours=24)
 AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to clean up by itself
 
+OURS = f"labels.{RECIPE}:*"
+"""The filter of everything that Bakehouse made, for any list call."""
 
-def of(plan: BakePlan, role: str, state: str, expires: datetime) -> dict[str, str]:
-    """All of them for a machine, disk or image of this run."""
+_OWN_PREFIX = "bakehouse-"
+_OWN = frozenset({EXPIRES, GIT_SHA, BASE_IMAGE_ID, CONTENT_KEY})
+
+
+def run_labels(provenance: Provenance, role: str, state: str, expires: datetime) -> dict[str, str]:
+    """All labels of a machine, disk or image that a run makes.
+
+    Args:
+        provenance: of the run.
+        role: BUILDER, SMOKE or IMAGE.
+        state: a value of STATE.
+        expires: when the sweep may take it, whatever Airflow says of the run.
+    """
     return {
-        RECIPE: plan.recipe,
-        RUN: plan.run,
+        RECIPE: provenance.recipe,
+        RUN: provenance.run,
         STATE: state,
         ROLE: role,
-        GIT_SHA: plan.commit.sha,
-        GIT_REF: value(plan.commit.ref),
-        CONTENT_KEY: plan.content_key,
-        BASE_IMAGE_ID: plan.base_image.id,
+        GIT_SHA: provenance.git_sha,
+        GIT_REF: label_value(provenance.git_ref),
+        CONTENT_KEY: provenance.content_key,
+        BASE_IMAGE_ID: provenance.base_image_id,
         EXPIRES: str(int(expires.timestamp())),
     }
 
 
-def made_by(plan: BakePlan) -> str:
-    """The description of what a run makes: its label is a hash, this says whose."""
-    return f"{plan.recipe} at {plan.commit.sha}, made by {plan.dag_id} {plan.run_id}"
+def label_value(text: str) -> str:
+    """Any text as the value of a label: lower case, at most 63 of a-z, 0-9, _ and -.
+
+    Source: Compute Engine, "Requirements for labels", without its international characters.
+    """
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
 
 
-def is_runs_own(resource: Mapping[str, Any]) -> bool:
+def users_own(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that are not of Bakehouse: a member's next boot disk gets them too."""
+    return {k: v for k, v in labels.items() if not k.startswith(_OWN_PREFIX) and k not in _OWN}
+
+
+def run_filter(run: str) -> str:
+    """The filter of everything that a run made, for any list call; `run` is the label's value."""
+    return f"labels.{RUN}={run}"
+
+
+def is_of_run(resource: Resource, labels: Mapping[str, str]) -> bool:
+    """Whether the resource carries the run label of `labels`, those of an insert body.
+
+    False when `labels` holds none: what belongs to no run is not taken for one's own.
+    """
+    own = labels.get(RUN)
+    return own is not None and labels_of(resource).get(RUN) == own
+
+
+def is_runs_own(resource: Resource) -> bool:
     """By its name a builder or smoke machine, or a disk of one.
 
     Labels alone do not tell: an instance that somebody makes of a machine image has the builder's.
     """
-    recipe = (resource.get("labels") or {}).get(RECIPE, "")
+    recipe = labels_of(resource).get(RECIPE, "")
     return str(resource["name"]).startswith((f"bake-{recipe}-", f"smoke-{recipe}-"))
-
-
-def value(text: str) -> str:
-    """Any text as the value of a label: lower case, at most 63 of a-z, 0-9, _ and -."""
-    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
-
-
-def nonce(plan: BakePlan, machine: str) -> str:
-    """32 hex characters that only this machine of this run is told; the same in every try."""
-    return uuid.uuid5(uuid.NAMESPACE_URL, f"bakehouse:{plan.dag_id}/{plan.run_id}/{machine}").hex

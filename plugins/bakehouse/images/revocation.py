@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bakehouse.bake.plan import Frozen
-from bakehouse.cloud.image_client import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 
 Resource = Mapping[str, Any]
 REVOCABLE = frozenset({labels.PROMOTED, labels.HISTORY, labels.REVOKED})

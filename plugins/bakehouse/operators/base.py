@@ -11,16 +11,17 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
 from pydantic import BaseModel
 
-from bakehouse.cloud.operations import end_of, zone_of
+from bakehouse.cloud.operations import end_of
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.images.links import zone_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
     from bakehouse.cloud.compute_hook import ComputeHook
-    from bakehouse.cloud.image_client import Made
+    from bakehouse.cloud.image_client import ImageClient
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -93,11 +94,11 @@ class BakehouseOperator(BaseOperator):
         """Let the task's link lead to this image."""
         self.pages["image"] = self.compute.image_page(name, project, kind)
 
-    def made(self, kind: str) -> Made:
+    def made(self, kind: str) -> ImageClient:
         """The images of a recipe, by the kind that it makes."""
-        from bakehouse.cloud.image_client import made
+        from bakehouse.cloud.image_client import image_client
 
-        return made(self.compute, kind)
+        return image_client(self.compute, kind)
 
     def execute(self, context: Context) -> Any:
         """`act`, waiting deferred as long as it is blocked."""
@@ -138,7 +139,7 @@ class BakehouseOperator(BaseOperator):
         """
         if operation is None:
             return
-        zone, name = zone_of(operation), str(operation["name"])
+        zone, name = zone_of(operation) or None, str(operation["name"])
         now = operation if end_of(operation) else self.compute.operation(zone, name)
         if now is None or self._succeeded(now, doing):
             return

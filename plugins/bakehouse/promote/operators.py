@@ -9,11 +9,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.image_client import MACHINE_IMAGE
 from bakehouse.core.errors import PermanentError
 from bakehouse.images import labels
+from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.links import image_of
 from bakehouse.images.revocation import why_not
-from bakehouse.inventory.inventory import image_of
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
 from bakehouse.operators.links import ImageLink
@@ -68,9 +68,9 @@ class PromoteImage(BakehouseOperator):
     def _base_refused(self, plan: BakePlan) -> str | None:
         """Somebody may have revoked the base while this run was baking upon it."""
         named = image_of(plan.base_image.self_link, self.compute.project)
-        if named is None or named[0] != self.compute.project:
+        if named is None or named.project != self.compute.project:
             return None  # another project's: not ours to revoke
-        base = self.compute.image(named[1])
+        base = self.compute.image(named.name)
         return why_not(base) if base is not None else None
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bakehouse.bake.plan import created_at
-from bakehouse.cloud.image_client import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 
 
 class Promotion(NamedTuple):

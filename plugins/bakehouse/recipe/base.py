@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from bakehouse.core.models import Frozen
 
 RECIPE_NAME = r"^[a-z](?:[-a-z0-9]{0,33}[a-z0-9])?$"  # 35 characters: see names.image_name
 RESOURCE_NAME = r"^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$"  # RFC 1035, as Compute Engine wants it
@@ -23,11 +25,7 @@ _IMAGE = re.compile(
 )
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BaseFamily(_Frozen):
+class BaseFamily(Frozen):
     """`debian-cloud/debian-12`: the newest image of a family at the time of the bake."""
 
     project: str
@@ -37,7 +35,7 @@ class BaseFamily(_Frozen):
         return f"{self.project}/{self.family}"
 
 
-class BaseImage(_Frozen):
+class BaseImage(Frozen):
     """`debian-cloud/images/debian-12-bookworm-v20261110`: this image and no other."""
 
     project: str
@@ -47,7 +45,7 @@ class BaseImage(_Frozen):
         return f"{self.project}/images/{self.image}"
 
 
-class BaseRecipe(_Frozen):
+class BaseRecipe(Frozen):
     """`{recipe: jre}`: the newest promoted image of another recipe."""
 
     recipe: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from bakehouse.recipe.model import Frozen, Scalar
+from bakehouse.core.models import Frozen
+from bakehouse.recipe.model import Scalar
 
 
 class BaseFacts(Frozen):

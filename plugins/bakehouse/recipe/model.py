@@ -18,9 +18,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     WithJsonSchema,
@@ -28,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bakehouse.core.models import Frozen
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
@@ -93,10 +92,6 @@ MetadataKey = Annotated[
 ]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Builder(Frozen):

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bakehouse.bake.plan import created_at
-from bakehouse.cloud.image_client import MACHINE_IMAGE
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.inventory.inventory import Resource, labels_of
+from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.links import Resource, labels_of
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.retirement import Decision, Do
 

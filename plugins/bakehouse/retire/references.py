@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.inventory.inventory import Resource, Stock, image_of, labels_of, last, path_of
+from bakehouse.images.links import Resource, image_of, labels_of, path_of, resource_name
+from bakehouse.inventory.inventory import Stock
 from bakehouse.recipe.base import BaseImage
 from bakehouse.recipe.model import Recipe
-from bakehouse.rollout.plan import MEMBER, recall
+from bakehouse.rollout.plan import recall
 
 BUILT_UPON = frozenset({labels.CANDIDATE, labels.PROMOTED, labels.HISTORY})
 
@@ -35,8 +36,8 @@ def uses(stock: Stock, recipes: Iterable[Recipe] = ()) -> Mapping[str, list[Use]
         found[image_id].append(use)
     for link, use in _by_link(stock, recipes):
         named = image_of(link, stock.project)
-        if named is not None and named[0] == stock.project and named[1] in ids:
-            found[ids[named[1]]].append(use)
+        if named is not None and named.project == stock.project and named.name in ids:
+            found[ids[named.name]].append(use)
     return found
 
 
@@ -70,21 +71,21 @@ def _by_id(stock: Stock, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
 
 
 def _of_disk(disk: Resource, project: str, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
-    users = [last(user) for user in disk.get("users") or []]
+    users = [resource_name(user) for user in disk.get("users") or []]
     image = str(disk.get("sourceImageId") or "") or _named(disk.get("sourceImage"), project, ids)
     if image:
         by = Use(Reason.USED_BY_INSTANCE, ", ".join(users))
         yield image, by if users else Use(Reason.USED_BY_DISK, str(disk["name"]))
     before = recall(disk)
     if before is not None and users:
-        member = labels_of(disk).get(MEMBER, ", ".join(users))
+        member = labels_of(disk).get(labels.MEMBER, ", ".join(users))
         yield before.image_id, Use(Reason.WAY_BACK, member)
 
 
 def _named(link: object, project: str, ids: Mapping[str, str]) -> str:
     """By its name, for a disk that does not tell its image's id."""
     named = image_of(str(link), project) if link else None
-    return ids.get(named[1], "") if named and named[0] == project else ""
+    return ids.get(named.name, "") if named and named.project == project else ""
 
 
 def _by_link(stock: Stock, recipes: Iterable[Recipe]) -> Iterator[tuple[str, Use]]:

@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import Field
 
-from bakehouse.bake.plan import Frozen, created_at
-from bakehouse.cloud.image_client import CUSTOM_IMAGE
+from bakehouse.bake.plan import created_at
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.inventory.inventory import Resource, labels_of
+from bakehouse.images.image_kinds import CUSTOM_IMAGE
+from bakehouse.images.links import Resource, labels_of
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.references import Use
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.model import Fleet
+from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import BakehouseOperator
-from bakehouse.recipe.names import run_label
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.fleet.model import Fleet, Members
+from bakehouse.images import labels
+from bakehouse.images.links import Resource, resource_name, zone_of
 from bakehouse.images.revocation import why_not
 from bakehouse.rollout.health import Health, parse
-from bakehouse.rollout.plan import FLEET, BootDisk, Member, Target
-from bakehouse.rollout.strategies.swap import boot_of, last, member_of
+from bakehouse.rollout.plan import BootDisk, Member, Target
+from bakehouse.rollout.strategies.swap import boot_of, member_of
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import (
         ComputeHook,  # costs a second of import, which every parse pays
     )
-
-Resource = Mapping[str, Any]
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
 PROMOTED, HISTORY = "promoted", "history"
@@ -55,7 +55,7 @@ def facts(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
 
 def made(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
     """Every boot disk that rollouts of this fleet have made and that is still there, by name."""
-    wanted = f"labels.{FLEET}={fleet.name}"
+    wanted = f"labels.{labels.FLEET}={fleet.name}"
     return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}
 
 
@@ -94,7 +94,7 @@ def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
     """The image that a disk was made from; None when no other disk can be made from it: it is gone
     (its name may be used again), revoked or obsolete."""
     project = _project(old.image) or hook.project
-    image = hook.image(last(old.image), project) or hook.image(old.image_id, project)
+    image = hook.image(resource_name(old.image), project) or hook.image(old.image_id, project)
     if image is None or str(image["id"]) != old.image_id or why_not(image) is not None:
         return None
     return target(image, recipe)
@@ -133,11 +133,11 @@ def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, R
 
 def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:
     boot = boot_of(instance)
-    return hook.disk(last(instance["zone"]), boot["name"]) if boot else None
+    return hook.disk(zone_of(instance), boot["name"]) if boot else None
 
 
 def _named(hook: ComputeHook, wanted: str) -> Resource:
-    image = hook.image(last(wanted))
+    image = hook.image(resource_name(wanted))
     if image is None:
         raise PermanentError(f"there is no image {wanted} in {hook.project}")
     return image

@@ -9,19 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from pydantic import Field
 
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
-from bakehouse.recipe.model import Frozen
+from bakehouse.images.labels import MEMBER, REPLACES, users_own
+from bakehouse.images.links import Resource, labels_of
 
-Resource = Mapping[str, Any]
-
-FLEET, MEMBER = "bakehouse-fleet", "bakehouse-member"  # labels of the boot disks we make
-REPLACES = "bakehouse-replaces"
-OWN = frozenset({"expires", "git-sha", "base-image-id", "content-key"})
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
 
 
@@ -161,7 +157,7 @@ def _old_disk(member: Member, disk: str, made: Mapping[str, Resource]) -> BootDi
 
 
 def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:
-    return [d for d in made.values() if (d.get("labels") or {}).get(MEMBER) == member]
+    return [d for d in made.values() if labels_of(d).get(MEMBER) == member]
 
 
 def remember(old: BootDisk) -> str:
@@ -173,14 +169,9 @@ def recall(disk: Resource) -> BootDisk | None:
     """The disk that `disk` was made to replace; None when it does not say."""
     try:
         old = json.loads(str(disk.get("description", "")))[REPLACES]
-        return BootDisk.model_validate(old | {"labels": foreign(disk.get("labels") or {})})
+        return BootDisk.model_validate(old | {"labels": users_own(labels_of(disk))})
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def foreign(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels that are the users' own: they go on to the next boot disk."""
-    return {k: v for k, v in labels.items() if not k.startswith("bakehouse-") and k not in OWN}
 
 
 def _divide(changes: Sequence[Change], counts: Sequence[int]) -> Iterable[tuple[Change, ...]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.reasons import Reason
 from bakehouse.history.recording import record_event
+from bakehouse.images.links import resource_name
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.strategies.swap import Swap
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def record_member(context: Context, kind: str, reason: Reason, swap: Swap, **detail: Any) -> None:
     """What happened to one member, with the image it had and the one it was to have."""
     found = {"member": swap.member, "zone": swap.zone, "instance_id": swap.id, "disk": swap.disk}
-    images = {"old_image_id": swap.old.image_id, "old_image": swap.old.image.rsplit("/", 1)[-1]}
+    images = {"old_image_id": swap.old.image_id, "old_image": resource_name(swap.old.image)}
     fleet = {"fleet": swap.fleet, "image_id": swap.image.id}
     _write(context, kind, reason, swap.image, swap.member, fleet | found | images | detail)
 

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
+from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.rollout import members
@@ -18,7 +19,7 @@ from bakehouse.rollout.gates import nobody_failed, others_are_up
 from bakehouse.rollout.health import HealthAssessment, assess_health, explain
 from bakehouse.rollout.outcome import stage_failed
 from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_touched, last
+from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_touched
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -212,7 +213,8 @@ class Settle(FleetOperator):
         image = members.previous(self.compute, swap.old, swap.image.recipe)
         kept = self._is_kept(swap)
         if image is None and not kept:
-            gone = f"its image {last(swap.old.image)} (id {swap.old.image_id}) is gone or revoked"
+            old = resource_name(swap.old.image)
+            gone = f"its image {old} (id {swap.old.image_id}) is gone or revoked"
             self.log.error("%s cannot go back: %s, and its disk is gone", swap.member, gone)
             return None
         health = members.health(self.compute, swap.zone, swap.member)

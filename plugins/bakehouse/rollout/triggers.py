@@ -19,6 +19,7 @@ from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.triggers import FIRST_LOOK, CloudTrigger
 from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.images.links import zone_of
 from bakehouse.rollout import replace
 from bakehouse.rollout.health import explain
 from bakehouse.rollout.states import (
@@ -134,7 +135,7 @@ class SwapTrigger(CloudTrigger):
             await self._wait_for(operation, cloud)
 
     async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
-        zone, name = operations.zone_of(operation), str(operation["name"])
+        zone, name = zone_of(operation) or None, str(operation["name"])
         ended = operations.end_of(operation)
         for pause in AT_FIRST:
             if ended is not None:

@@ -9,10 +9,10 @@ from typing import Any
 from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
-from bakehouse.cloud.image_client import MACHINE_IMAGE
 from bakehouse.images import labels
+from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.names import smoke_name
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.names import smoke_name
 
 AFTER_THE_DEADLINE = timedelta(minutes=10)
 
@@ -33,8 +33,8 @@ def insert_body(
 ) -> dict[str, Any]:
     """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
     lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
-    owned = labels.of(plan, labels.SMOKE, labels.CANDIDATE, expires=now + lives)
-    body = machine_body(recipe, vm, candidate.self_link, owned, labels.made_by(plan))
+    owned = labels.run_labels(plan.provenance, labels.SMOKE, labels.CANDIDATE, now + lives)
+    body = machine_body(recipe, vm, candidate.self_link, owned, plan.provenance.made_by)
     if plan.kind == MACHINE_IMAGE:
         del body["disks"]  # they are the image's own
         body["sourceMachineImage"] = candidate.self_link

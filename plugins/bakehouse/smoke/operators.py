@@ -12,7 +12,8 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images import labels
-from bakehouse.images.ownership import of_run, zone_of
+from bakehouse.images.labels import run_filter
+from bakehouse.images.links import zone_of
 from bakehouse.operators.base import format_utc
 from bakehouse.operators.links import ImageLink, MachineLink, SerialLink
 from bakehouse.smoke import machine
@@ -39,7 +40,7 @@ class SmokeTest(BuilderSlotOperator):
         candidate = self.received(context, "label_image", Candidate)
         rendered = self.rendered(plan)
         vm = machine.smoke_vm(plan, context["ti"].try_number, self.zones_tried)
-        nonce = labels.nonce(plan, vm.name)
+        nonce = plan.provenance.nonce(vm.name)
         self.shows_machine(vm.zone, vm.name)
         self.shows_image(candidate.name, kind=plan.kind)
         if self.compute.instance(vm.zone, vm.name) is None:
@@ -94,7 +95,7 @@ class SmokeTest(BuilderSlotOperator):
         self.await_operation(operation, f"create {vm.name} in {vm.zone}")
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
-        mine = f"{of_run(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
+        mine = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
         for other in self.compute.instances_everywhere(mine):
             found = BuilderVm(name=str(other["name"]), zone=zone_of(other))
             if found != vm:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
+from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.history.diff import some
 from bakehouse.history.manifest import Manifest, Package, Source
@@ -25,10 +24,6 @@ class Listing(NamedTuple):
     security: bool
     taken: Taken
     versions: Versions
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Update(Frozen):

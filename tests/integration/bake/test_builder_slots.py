@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.recipe.names import run_label
+from bakehouse.images.names import run_label
 from bakehouse.triggers import supervisor_comms as comms
 from devstack.gce_api import Compute
 

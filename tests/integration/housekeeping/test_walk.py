@@ -14,10 +14,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
 from bakehouse.notify import send as tell
-from bakehouse.recipe.names import run_label
 from bakehouse.rollout.members import choose
 from devstack.airflow_api import wait_until
 from devstack.gce_api import Compute

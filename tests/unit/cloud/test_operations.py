@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from bakehouse.cloud.operations import Ended, InstanceEvent, end_of, instance_events, zone_of
+from bakehouse.cloud.operations import Ended, InstanceEvent, end_of, instance_events
+from bakehouse.images.links import zone_of
 
 DONE = {"name": "operation-1", "status": "DONE"}
 
@@ -25,7 +26,7 @@ def test_done_covers_failure_too() -> None:
 def test_the_zone_is_a_name_and_global_operations_have_none() -> None:
     link = "https://www.googleapis.com/compute/v1/projects/p/zones/us-central1-a"
     assert zone_of({"zone": link}) == "us-central1-a"
-    assert zone_of(DONE) is None
+    assert zone_of(DONE) == ""
 
 
 def test_what_happened_to_another_machine_is_no_news() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bakehouse.recipe import names
+from bakehouse.images import names
 from bakehouse.recipe.base import RECIPE_NAME, BaseFamily, BaseImage, BaseRecipe, parse_base
 from bakehouse.recipe.duration import format_duration, parse_duration
 from bakehouse.recipe.model import Recipe

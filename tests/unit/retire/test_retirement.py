@@ -9,7 +9,8 @@ import pytest
 from tests.support.resources import BASE, NOW, Resource, image, owned
 
 from bakehouse.core.reasons import Reason
-from bakehouse.inventory.inventory import Stock, image_of
+from bakehouse.images.links import image_of
+from bakehouse.inventory.inventory import Stock
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.references import Use, uses, with_rollouts

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.support.fake_compute import NEW_IMAGE, NOW, OLD_DISK, Cloud
 
 from bakehouse.core.reasons import Reason
-from bakehouse.rollout.plan import MEMBER, BootDisk, Member, RolloutPlan, disk_name, plan, recall
+from bakehouse.images.labels import MEMBER
+from bakehouse.rollout.plan import BootDisk, Member, RolloutPlan, disk_name, plan, recall
 from bakehouse.rollout.strategies.swap import disk_body, forward, member_of
 
 RUN = "0123456789ab"

@@ -17,23 +17,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bakehouse.recipe.model import Frozen
+from bakehouse.core.models import Frozen
+from bakehouse.images import labels
+from bakehouse.images.links import Resource, labels_of, resource_name, zone_of
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import (
-    FLEET,
-    MEMBER,
     BootDisk,
     Change,
     Member,
     RolloutPlan,
     Target,
     disk_name,
-    foreign,
     remember,
 )
 from bakehouse.rollout.states import Disk, Goal, MemberObservation
-
-Resource = Mapping[str, Any]
 
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
@@ -83,7 +80,10 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
     """The way back of `done` to the image it had; `image` is None when only its disk is left."""
     old = done.old
     image = image or Target(
-        id=old.image_id, name=last(old.image), self_link=old.image, recipe=done.image.recipe
+        id=old.image_id,
+        name=resource_name(old.image),
+        self_link=old.image,
+        recipe=done.image.recipe,
     )
     changes = {
         "way": "back",
@@ -123,7 +123,7 @@ def boot_of(instance: Resource) -> dict[str, Any] | None:
     """The attached boot disk as `instance` shows it, with its disk's `name`."""
     for disk in instance.get("disks") or []:
         if disk.get("boot"):
-            return {**disk, "name": last(disk["source"])}
+            return {**disk, "name": resource_name(disk["source"])}
     return None
 
 
@@ -132,7 +132,7 @@ def member_of(instance: Resource, disk: Resource | None) -> Member:
     boot = boot_of(instance)
     return Member(
         name=str(instance["name"]),
-        zone=last(instance["zone"]),
+        zone=zone_of(instance),
         id=str(instance["id"]),
         status=str(instance["status"]),
         boot=_boot_disk(boot, disk) if boot and disk else None,
@@ -168,23 +168,18 @@ def attachment(swap: Swap, disk_url: str) -> dict[str, Any]:
     }
 
 
-def last(url: object) -> str:
-    """The name at the end of a resource's URL."""
-    return str(url).rsplit("/", 1)[-1]
-
-
 def _labels(swap: Swap, now: datetime) -> dict[str, str]:
     expires = int((now + UNUSED_FOR).timestamp())
-    labels = {
-        "bakehouse-recipe": swap.image.recipe,
-        "bakehouse-run": swap.run,
-        "bakehouse-role": "member",
-        FLEET: swap.fleet,
-        MEMBER: swap.member,
-        "git-sha": swap.image.git_sha,
-        "expires": str(expires),
+    told = {
+        labels.RECIPE: swap.image.recipe,
+        labels.RUN: swap.run,
+        labels.ROLE: labels.MEMBER_DISK,
+        labels.FLEET: swap.fleet,
+        labels.MEMBER: swap.member,
+        labels.GIT_SHA: swap.image.git_sha,
+        labels.EXPIRES: str(expires),
     }
-    return {key: value for key, value in labels.items() if value}
+    return {key: value for key, value in told.items() if value}
 
 
 def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
@@ -192,7 +187,7 @@ def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
         return Disk.TAKEN if swap.kept else Disk.ABSENT
     if str(disk.get("sourceImageId", "")) != swap.image.id:
         return Disk.TAKEN
-    if any(last(user) != last(instance) for user in disk.get("users") or []):
+    if any(resource_name(user) != resource_name(instance) for user in disk.get("users") or []):
         return Disk.TAKEN
     return Disk.READY if disk.get("status") == "READY" else Disk.CREATING
 
@@ -206,7 +201,7 @@ def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
         auto_delete=bool(attached.get("autoDelete", False)),
         type=str(disk["type"]),
         size_gb=int(disk["sizeGb"]),
-        labels=foreign(disk.get("labels") or {}),
+        labels=labels.users_own(labels_of(disk)),
         policies=tuple(disk.get("resourcePolicies") or ()),
         kms_key=(disk.get("diskEncryptionKey") or {}).get("kmsKeyName"),
     )
