@@ -1,16 +1,12 @@
 """Shows every mistake of every broken fleet as an import error of Airflow; defines no DAG.
 
-A file of its own: an import error takes all DAGs of its file with it, and the other fleets
-must go on.
+A file of its own: an import error removes all DAGs of its file.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.config.project import read_project
-from bakehouse.recipe.mistakes import told
+from bakehouse.dag_factory import raise_for_broken_files
 
-broken = read_project(Path(__file__).parent.parent / "include").broken_fleets
-if broken:
-    raise ValueError("\n" + told(broken))
+raise_for_broken_files(Path(__file__).parent.parent / "include", folders=["fleets"])

@@ -1,31 +1,20 @@
-"""One Airflow DAG that keeps house: sweeps what was left behind, retires images, shows drift."""
+"""One Airflow DAG that sweeps what runs left behind, retires images and shows drift.
+
+plugins/bakehouse/dag_factory/housekeeping.py names the tasks and their order.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from airflow.sdk import chain
+from bakehouse.dag_factory import register_dags
 
-from bakehouse.dag_factory.housekeeping import housekeeping_dag
-from bakehouse.dag_factory.housekeeping_tasks import channels, step
-from bakehouse.housekeeping.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
-from bakehouse.sla.operators import watch_slas
-
-# Ours to choose, yours to change.
-SCHEDULE, TIMEZONE, OWNER = "0 6 * * *", "UTC", "bakehouse"
-NOTIFY: list[dict[str, object]] = []  # as in a recipe: [{"notifier": "smtp", "arguments": …}]
-
-include = Path(__file__).parent.parent / "include"
-
-with housekeeping_dag(include, SCHEDULE, TIMEZONE, OWNER) as dag:
-    files = str(include)
-    plan_sweep = PlanSweep(**step("plan_sweep", files))
-    sweep = Sweep(**step("sweep", files))
-    plan_retire = PlanRetire(**step("plan_retire", files))
-    retire = Retire(**step("retire", files))
-    show_drift = ShowDrift(**step("show_drift", files))
-
-    # beside each other: what one cannot do stops none of the others
-    chain(plan_sweep, sweep)
-    chain(plan_retire, retire)
-    watch_slas(dag, "housekeeping", channels(NOTIFY))
+register_dags(
+    globals(),
+    Path(__file__).parent.parent / "include",
+    flows=["housekeeping"],
+    schedule="0 6 * * *",
+    timezone="UTC",
+    owner="bakehouse",
+    notify=[],  # of a run that is late or fails, as in a recipe: [{"notifier": "smtp", ...}]
+)

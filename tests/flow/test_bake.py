@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bakehouse.recipe.tasks import TASK_IDS
+from bakehouse.core.tasks import Flow, task_ids
 from devstack.airflow_api import wait_until
 from devstack.testbed import Testbed
 
@@ -29,7 +29,8 @@ def test_a_bake_promotes_its_image_and_leaves_nothing(bed: Testbed) -> None:
 
     states = bed.airflow.states(run.dag_id, run.run_id)
     assert run.state == "success", bed.explain(run)
-    assert {step: states.get(step) for step in TASK_IDS} == dict.fromkeys(TASK_IDS, "success")
+    steps = task_ids(Flow.BAKE)
+    assert {step: states.get(step) for step in steps} == dict.fromkeys(steps, "success")
 
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bakehouse.core.errors import PermanentError
 
 if TYPE_CHECKING:
-    from bakehouse.dag_factory.bake_form import BakeParams
+    from bakehouse.bake.params import BakeParams
     from bakehouse.recipe.model import Recipe
 
 VARIABLE = "bakehouse_snapshot_url"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.bake import base_image
 from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.package_snapshot import snapshot_of
+from bakehouse.bake.params import BakeParams
 from bakehouse.bake.plan import BakePlan, BaseImage, decide, is_superseded, newest_with
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
-from bakehouse.dag_factory.bake_form import BakeParams, asked
 from bakehouse.images import labels
 from bakehouse.images.names import image_name, run_label
 from bakehouse.operators.base import format_utc, is_backfill
@@ -41,7 +41,7 @@ class ResolveCommit(GitOperator):
         from bakehouse.bake.source import repository
         from bakehouse.recipe.source import recipe_at
 
-        ref = asked(context["params"]).git_ref
+        ref = BakeParams.of_run(context["params"]).git_ref
         until = time_of(context)
         with repository(self.git_conn_id) as found:
             commit = found.resolve(ref, until)
@@ -72,7 +72,8 @@ class PlanBake(GitOperator):
         from bakehouse.recipe.source import recipe_at
 
         commit = self.received(context, "resolve_commit", Commit)
-        form, now, history = asked(context["params"]), time_of(context), is_backfill(context)
+        form = BakeParams.of_run(context["params"])
+        now, history = time_of(context), is_backfill(context)
         with repository(self.git_conn_id) as found:
             at_commit = recipe_at(found, commit.sha, self.recipe)
             snapshot = snapshot_of(at_commit, form, now, history=history)

@@ -1,54 +1,17 @@
-"""What may be asked for when a bake is triggered by hand, and what the answers mean.
+"""The trigger form of a bake; `bakehouse.bake.params` is the model of its answers.
 
 A bad value is refused by Airflow before there is a run: 400 from the API, a message in the dialog.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Any
-
 from airflow.sdk import Param
-from pydantic import BaseModel, ConfigDict
 
-from bakehouse.recipe.model import Recipe, Scalar
+from bakehouse.bake.params import AS_THE_RECIPE, AUTOMATIC, SPOT
+from bakehouse.recipe.model import Recipe
 
-AUTOMATIC = "automatic"
-AS_THE_RECIPE = "recipe"
 # as recipe/source.py has it, said in the JSON schema's regular expressions
 GIT_REF = r"^(?!-)[^\s:?*\[\\]+$"
-_SPOT: Mapping[str, bool | None] = {AS_THE_RECIPE: None, "yes": True, "no": False}
-
-
-class BakeParams(BaseModel):
-    """The form's answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    git_ref: str = "HEAD"
-    force: bool = False
-    vars: dict[str, Scalar] = {}
-    zone: str = AUTOMATIC
-    spot: str = AS_THE_RECIPE
-    roll_out: bool = True
-    keep_builder: bool = False
-    snapshot_date: date | None = None
-
-    def zones(self, recipe: Recipe) -> tuple[str, ...]:
-        """The zones to try, in order."""
-        return recipe.builder.zones if self.zone == AUTOMATIC else (self.zone,)
-
-    def wants_spot(self, recipe: Recipe) -> bool:
-        """Whether the builder is a spot machine."""
-        asked = _SPOT[self.spot]
-        return recipe.builder.spot if asked is None else asked
-
-
-def asked(params: Mapping[str, Any]) -> BakeParams:
-    """The answers among a run's params; a run of an older form lacks some."""
-    known = {name: params[name] for name in BakeParams.model_fields if name in params}
-    return BakeParams.model_validate({name: v for name, v in known.items() if v is not None})
 
 
 def form(recipe: Recipe) -> dict[str, Param]:
@@ -120,7 +83,7 @@ def _machine(recipe: Recipe) -> dict[str, Param]:
             type="string",
             title="Spot machine",
             description="Cheaper, and may be taken away; then another one is tried.",
-            enum=list(_SPOT),
+            enum=list(SPOT),
             values_display={
                 AS_THE_RECIPE: f"as the recipe says: {usual}",
                 "yes": "yes",

@@ -1,23 +1,28 @@
-"""The DAGs `housekeeping` and `revoke`: settings, forms, documentation; `dags/` names the steps."""
+"""`housekeeping`: sweeps what runs left behind, retires images, shows drift."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, chain
 from airflow.sdk.definitions.param import ParamsDict
 
+from bakehouse.core.tasks import Flow
+from bakehouse.dag_factory.tasks import make_task
+from bakehouse.notify.models import Channel
 from bakehouse.schedule.timetable import Nightly
+from bakehouse.sla.operators import watch_slas
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@contextmanager
-def housekeeping_dag(include: Path, schedule: str, timezone: str, owner: str) -> Generator[DAG]:
-    """Every day; its steps are named inside."""
+def housekeeping_dag(
+    include: Path, schedule: str, timezone: str, owner: str, channels: Sequence[Channel] = ()
+) -> DAG:
+    """The DAG of a project; `channels` are told of a run that is late or fails."""
     with DAG(
         dag_id="housekeeping",
         description="Sweeps what runs left behind, retires images, shows which fleets drift",
@@ -27,89 +32,61 @@ def housekeeping_dag(include: Path, schedule: str, timezone: str, owner: str) ->
         max_active_runs=1,
         tags=["bakehouse", "house"],
         default_args={"owner": owner},
-        doc_md=KEEP_HOUSE,
+        doc_md=DOC,
         is_paused_upon_creation=False,
     ) as dag:
-        yield dag
-    dag.params = ParamsDict(
-        {
-            "dry_run": Param(
-                True,
-                type="boolean",
-                title="Dry run",
-                description="Say what would be done, and touch nothing. Scheduled runs act.",
-            ),
-            "recipe": Param(
-                "",
-                type="string",
-                title="Recipe",
-                description="Only what belongs to this recipe; empty for all.",
-                enum=["", *names(include)],
-            ),
-        }
-    )
+        housekeeping_flow(include)
+        watch_slas(dag, "housekeeping", channels)
+    dag.params = ParamsDict(_form(include))  # last, as bakehouse.dag_factory.bake says
+    return dag
 
 
-@contextmanager
-def revoke_dag(owner: str) -> Generator[DAG]:
-    """By hand only, and not without an image and a reason."""
-    with DAG(
-        dag_id="revoke",
-        description="Takes an image, and what is built upon it, out of use",
-        schedule=None,
-        start_date=BEGINNING,
-        catchup=False,
-        tags=["bakehouse", "house"],
-        default_args={"owner": owner},
-        doc_md=REVOKE,
-        is_paused_upon_creation=False,
-    ) as dag:
-        yield dag
-    dag.params = ParamsDict(
-        {
-            "image": Param(
-                type="string",
-                title="Image",
-                description="Name or id of a promoted image, also an old one.",
-                minLength=1,
-                maxLength=63,
-                pattern=r"^([a-z]([-a-z0-9]{0,61}[a-z0-9])?|[0-9]{1,20})$",
-            ),
-            "why": Param(
-                type="string",
-                title="Why",
-                description="For the ledger, and for whoever is told; no secrets.",
-                minLength=3,
-                maxLength=500,
-            ),
-        }
-    )
+def housekeeping_flow(include: Path) -> None:
+    """The tasks and their order, inside the current DAG."""
+    task = partial(make_task, Flow.HOUSEKEEPING, include=str(include))
+
+    plan_sweep = task("plan_sweep")
+    sweep = task("sweep")
+    plan_retire = task("plan_retire")
+    retire = task("retire")
+    task("show_drift")
+
+    # beside each other: a failure of one stops none of the others
+    chain(plan_sweep, sweep)
+    chain(plan_retire, retire)
 
 
-def names(include: Path) -> list[str]:
-    """The recipes, by their files' names: reading them all would double what parsing costs."""
+def _form(include: Path) -> dict[str, Param]:
+    return {
+        "dry_run": Param(
+            True,
+            type="boolean",
+            title="Dry run",
+            description="Say what would be done, and change nothing. Scheduled runs act.",
+        ),
+        "recipe": Param(
+            "",
+            type="string",
+            title="Recipe",
+            description="Only what belongs to this recipe; empty for all.",
+            enum=["", *_recipe_names(include)],
+        ),
+    }
+
+
+def _recipe_names(include: Path) -> list[str]:
+    """By the files' names: reading them all would double what parsing costs."""
     return sorted(file.stem for file in (include / "recipes").glob("*.yaml"))
 
 
-KEEP_HOUSE = """\
-# Keep house
+DOC = """\
+# Housekeeping
 
-**Sweeps** machines, disks and candidates whose run has ended or whose time is over, **retires**
+**Sweeps** VMs, disks and candidates whose run has ended or whose expiry has passed, **retires**
 images by each recipe's `image.keep` (deprecated, then obsolete, then deleted), and **shows** which
-members do not run the newest image. Every decision stands in the logs with its reason.
+members do not run the newest image. The logs hold every decision with its reason.
 
-The schedule acts. The form says what would be done, unless its *Dry run* is switched off.
+Scheduled runs act. A run from the form only says what it would do, unless *Dry run* is off.
 
 Guide: `docs/operating.md`, *Keep house*.
-"""
-
-REVOKE = """\
-# Revoke an image
-
-Makes it OBSOLETE and labels it as revoked: no rollout goes to it any more, no disk is made of it,
-and the next bake of the same content bakes anew. Images built upon it are marked, deprecated and
-refused as well. The members that run any of them are named; **they are not touched**: roll them out
-onto another image.
-
-Guide: `docs/operating.md`, *Revoke an image*.
 """

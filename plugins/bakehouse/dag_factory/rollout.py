@@ -1,55 +1,52 @@
 """The task group `replace_instances` and the DAG around it for one fleet.
 
 Each shape has a reason. A setup that raises after its effect would skip its teardown, so the
-teardown hangs on `choose_image` too, which has no effect. `settle` waits for every member, since a
-failed one says nothing of its siblings that are still down. An empty stage skips its `replace`, and
-`passed` lets the next one begin (none_failed).
+teardown also belongs to `choose_image`, which has no effect. `plan_rollback` waits for every
+member, since a failed one says nothing of its siblings that are still down. An empty stage skips
+its `replace`, and `verify_stage` lets the next one begin (none_failed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
 from airflow.sdk.definitions.param import ParamsDict
 
+from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.dag_factory.tasks import make_task, operator_of, task_arguments
 from bakehouse.fleet.model import Fleet
-from bakehouse.fleet.tasks import TaskId
-from bakehouse.operators.retries import Kind, retry_arguments
-from bakehouse.rollout.operators import ChooseImage, Hold, Pick, Plan, Release, Verdict
-from bakehouse.rollout.stage_operators import Passed, ReplaceMember, Settle
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
-
-EXECUTION_TIMEOUT = timedelta(minutes=15)  # of a worker at a time; a wait has its own deadline
 
 
 def replace_instances(
     fleet: Fleet, image: str = "", group_id: str = "replace_instances"
 ) -> TaskGroup:
     """The tasks that move `fleet` onto `image` (a template; empty: the newest promoted one)."""
+    task = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet)
     with TaskGroup(group_id) as group:
-        choose_image = ChooseImage(image=image, **_step(fleet, "choose_image"))
-        hold = Hold(**_step(fleet, "acquire_lease"))
-        plan = Plan(**_step(fleet, "plan"))
-        settle = Settle(trigger_rule=TriggerRule.ALL_DONE, **_step(fleet, "plan_rollback"))
-        undo = ReplaceMember.partial(
-            max_active_tis_per_dagrun=1, **_mapped(fleet, "roll_back")
-        ).expand(swap=settle.output)
-        verdict = Verdict(trigger_rule=TriggerRule.ALL_DONE, **_step(fleet, "verdict"))
-        release = Release(**_step(fleet, "release_lease"))
+        choose_image = task("choose_image", image=image)
+        acquire_lease = task("acquire_lease")
+        plan = task("plan")
+        plan_rollback = task("plan_rollback", trigger_rule=TriggerRule.ALL_DONE)
+        roll_back = _mapped(fleet, "roll_back", plan_rollback, max_active_tis_per_dagrun=1)
+        verdict = task("verdict", trigger_rule=TriggerRule.ALL_DONE)
+        release_lease = task("release_lease")
 
-        chain(choose_image, hold, plan)
+        chain(choose_image, acquire_lease, plan)
         before: Any = plan
         for stage in range(1, len(fleet.stages) + 1):
-            before = _stage(fleet, stage, before, settle)
-        chain(plan, settle, undo, verdict)
-        settle >> verdict
+            before = _stage(fleet, stage, before, plan_rollback)
+        chain(plan, plan_rollback, roll_back, verdict)
+        plan_rollback >> verdict
         # beside the verdict, not behind it: a run's state is that of its leaves, and a teardown
         # that may fail the run would be the only leaf, green after a red verdict
-        undo >> release.as_teardown(setups=[choose_image, hold], on_failure_fail_dagrun=True)
+        setups = [choose_image, acquire_lease]
+        roll_back >> release_lease.as_teardown(setups=setups, on_failure_fail_dagrun=True)
     return group
 
 
@@ -86,38 +83,38 @@ def roll_out_dag(fleet: Fleet) -> DAG:
     return dag
 
 
-def _stage(fleet: Fleet, stage: int, before: Any, settle: Settle) -> Any:
-    pick = Pick(stage=stage, **_step(fleet, "select_members", stage))
-    replace = ReplaceMember.partial(
-        max_active_tis_per_dagrun=fleet.max_unavailable, **_mapped(fleet, "replace", stage)
-    ).expand(swap=pick.output)
-    passed = Passed(
-        stage=stage, trigger_rule=TriggerRule.NONE_FAILED, **_step(fleet, "verify_stage", stage)
+def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
+    numbered = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet, number=stage)
+    select_members = numbered("select_members", stage=stage)
+    replace = _mapped(
+        fleet,
+        "replace",
+        select_members,
+        number=stage,
+        max_active_tis_per_dagrun=fleet.max_unavailable,
     )
-    chain(before, pick, replace, passed)
-    [pick, replace, passed] >> settle  # all three: a failed sibling is not the end of the others
-    return passed
+    verify_stage = numbered("verify_stage", stage=stage, trigger_rule=TriggerRule.NONE_FAILED)
+    chain(before, select_members, replace, verify_stage)
+    # all three: a failed sibling is not the end of the others
+    [select_members, replace, verify_stage] >> plan_rollback
+    return verify_stage
 
 
-def _step(fleet: Fleet, task_id: TaskId, stage: int | None = None) -> dict[str, Any]:
-    """What every task has: retries with back-off, a time limit, an SLA and its documentation."""
-    kind = Kind.TEARDOWN if task_id == "release_lease" else Kind.CALLS
-    return {
-        "task_id": f"{task_id}_{stage}" if stage else task_id,
-        "fleet": fleet,
-        "retries": fleet.retries_of(task_id),
-        **retry_arguments(kind),
-        "execution_timeout": EXECUTION_TIMEOUT,
-        "sla": fleet.sla_of(task_id),
-        "doc_md": DOCS[task_id],
-    }
-
-
-def _mapped(fleet: Fleet, task_id: TaskId, stage: int | None = None) -> dict[str, Any]:
-    return {
-        **_step(fleet, task_id, stage),
-        "map_index_template": "{{ task.swap['member'] }}",
-    }
+def _mapped(
+    fleet: Fleet, task_id: str, members: Any, *, number: int | None = None, **arguments: Any
+) -> Any:
+    """One task for each member that `members` returns."""
+    spec = task_spec(Flow.ROLLOUT, task_id)
+    return (
+        operator_of(spec)
+        .partial(
+            fleet=fleet,
+            map_index_template="{{ task.swap['member'] }}",
+            **task_arguments(spec, fleet, number=number),
+            **arguments,
+        )
+        .expand(swap=members.output)
+    )
 
 
 def _schedule(fleet: Fleet) -> PartitionedAssetTimetable | None:
@@ -155,17 +152,3 @@ def _doc(fleet: Fleet) -> str:
         f" **{fleet.recipe}**. Stages: {stages}; at most {fleet.max_unavailable} down at a time;"
         f" on failure: {fleet.on_failure}.\n\nFile: `include/fleets/{fleet.name}.yaml`."
     )
-
-
-DOCS: dict[TaskId, str] = {
-    "choose_image": "Pins the image by its id, and refuses one that was never promoted.",
-    "acquire_lease": "Takes the fleet for this run, or waits for the run that has it.",
-    "plan": "Looks at every member and says which stage it goes in, or why it is left alone.",
-    "select_members": "The members of this stage, with what each last said of itself.",
-    "replace": "One member: disk from the image, stop, detach, attach, start, healthy.",
-    "verify_stage": "Watches the stage for the fleet's soak, then deletes the disks it had before.",
-    "plan_rollback": "Waits until every member has come to rest, and says who goes back.",
-    "roll_back": "One member back to the image it had, in reverse order, one at a time.",
-    "verdict": "How it ended, member by member; a rollout that went back fails here.",
-    "release_lease": "Lets go of the fleet.",
-}

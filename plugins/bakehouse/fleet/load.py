@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.fleet.model import Fleet
-from bakehouse.fleet.tasks import TASK_IDS
 from bakehouse.recipe.load import Kind, Mistakes, load_folder, load_text
 
-FLEETS = Kind(Fleet, TASK_IDS, begin="recipe: web")
+FLEETS = Kind(Fleet, task_ids(Flow.ROLLOUT), begin="recipe: web")
 
 
 def load_fleet(text: str, path: str) -> Fleet:

@@ -12,14 +12,16 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.task_id import TaskOf
+from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.fleet.stages import Stage, check_stages
-from bakehouse.fleet.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import RecipeName, ResourceName, ZoneName
 
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]
+RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
 
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,8 +86,10 @@ class Fleet(Frozen):
         default="roll_back", description="roll_back or halt"
     )
     owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
-    sla: dict[TaskId, Duration] = Field(default={}, description="for a task, such as {replace: 3h}")
-    retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
+    sla: dict[RolloutTask, Duration] = Field(
+        default={}, description="for a task, such as {replace: 3h}"
+    )
+    retries: dict[RolloutTask, Annotated[int, Field(ge=1, le=20)]] = Field(
         default={}, description="for a task, such as {replace: 5}"
     )
 
@@ -93,8 +97,10 @@ class Fleet(Frozen):
         default=(), description="who is told, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
 
-    def sla_of(self, task_id: TaskId) -> timedelta:
-        return self.sla.get(task_id, DEFAULT_SLA[task_id])
+    def sla_of(self, task_id: str) -> timedelta:
+        """Time from the run's start within which a task of the rollout should have succeeded."""
+        return self.sla.get(task_id, task_spec(Flow.ROLLOUT, task_id).sla)
 
-    def retries_of(self, task_id: TaskId) -> int:
-        return self.retries.get(task_id, DEFAULT_RETRIES[task_id])
+    def retries_of(self, task_id: str) -> int:
+        """How often Airflow retries a task of the rollout."""
+        return self.retries.get(task_id, task_spec(Flow.ROLLOUT, task_id).retries)

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
+from bakehouse.core.tasks import TaskKind
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-class Kind(StrEnum):
-    """What a task does, which decides how patient it is."""
-
-    GIT = "git"  # reads a repository that may be far away
-    CALLS = "calls"  # a few calls of Compute Engine
-    MACHINE = "machine"  # a try costs a machine
-    TEARDOWN = "teardown"  # must succeed in the end, whatever it takes
 
 
 @dataclass(frozen=True)
@@ -44,10 +35,10 @@ class BackOff:
 
 
 BACK_OFF = {
-    Kind.GIT: BackOff(timedelta(seconds=20), timedelta(minutes=10)),
-    Kind.CALLS: BackOff(timedelta(seconds=10), timedelta(minutes=10)),
-    Kind.MACHINE: BackOff(timedelta(seconds=30), timedelta(minutes=15)),
-    Kind.TEARDOWN: BackOff(timedelta(seconds=10), timedelta(minutes=20)),
+    TaskKind.GIT: BackOff(timedelta(seconds=20), timedelta(minutes=10)),
+    TaskKind.CALLS: BackOff(timedelta(seconds=10), timedelta(minutes=10)),
+    TaskKind.MACHINE: BackOff(timedelta(seconds=30), timedelta(minutes=15)),
+    TaskKind.TEARDOWN: BackOff(timedelta(seconds=10), timedelta(minutes=20)),
 }
 ELSEWHERE = BackOff(timedelta(seconds=5), timedelta(minutes=15))
 
@@ -55,7 +46,7 @@ ELSEWHERE = BackOff(timedelta(seconds=5), timedelta(minutes=15))
 class ByError(RetryPolicy):
     """ZoneUnavailable soon, what is blocked when it says, anything else by the kind of task."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: TaskKind) -> None:
         self.kind = kind
 
     def evaluate(
@@ -89,7 +80,7 @@ class ByError(RetryPolicy):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> ByError:
         """The reverse."""
-        return cls(Kind(data["kind"]))
+        return cls(TaskKind(data["kind"]))
 
 
 def spread(context: Context | None, try_number: int) -> float:
@@ -99,7 +90,7 @@ def spread(context: Context | None, try_number: int) -> float:
     return int(sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
-def retry_arguments(kind: Kind) -> dict[str, Any]:
+def retry_arguments(kind: TaskKind) -> dict[str, Any]:
     """The arguments of an operator that say how its tries are spaced."""
     return {
         "retry_policy": ByError(kind),

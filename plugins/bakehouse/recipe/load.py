@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.recipe.mistakes import Mistake, Mistakes, did_you_mean
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.tasks import TASK_IDS
 
 try:
     from yaml import CSafeLoader as Loader
@@ -66,7 +66,7 @@ class Kind(Generic[Model]):
         return model
 
 
-RECIPES = Kind(Recipe, TASK_IDS, begin="base: debian-cloud/debian-12")
+RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12")
 
 
 def load_recipe(text: str, path: str) -> Recipe:

@@ -27,10 +27,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.task_id import TaskOf
+from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
-from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TaskId
 
 RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
 
@@ -92,6 +93,7 @@ MetadataKey = Annotated[
 ]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+BakeTask = Annotated[str, TaskOf(Flow.BAKE)]
 
 
 class Builder(Frozen):
@@ -228,10 +230,10 @@ class Recipe(Frozen):
         default=None, description="debian: a backfill installs the packages of its date"
     )
     owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
-    sla: dict[TaskId, Duration] = Field(
+    sla: dict[BakeTask, Duration] = Field(
         default={}, description="for a task, such as {smoke_test: 40m}"
     )
-    retries: dict[TaskId, Annotated[int, Field(ge=1, le=20)]] = Field(
+    retries: dict[BakeTask, Annotated[int, Field(ge=1, le=20)]] = Field(
         default={}, description="for a task, such as {create_builder: 5}"
     )
     notify: tuple[Channel, ...] = Field(
@@ -258,8 +260,10 @@ class Recipe(Frozen):
         """The family that its promoted images carry."""
         return self.image.family or self.name
 
-    def sla_of(self, task_id: TaskId) -> timedelta:
-        return self.sla.get(task_id, DEFAULT_SLA[task_id])
+    def sla_of(self, task_id: str) -> timedelta:
+        """Time from the run's start within which a task of the bake should have succeeded."""
+        return self.sla.get(task_id, task_spec(Flow.BAKE, task_id).sla)
 
-    def retries_of(self, task_id: TaskId) -> int:
-        return self.retries.get(task_id, DEFAULT_RETRIES[task_id])
+    def retries_of(self, task_id: str) -> int:
+        """How often Airflow retries a task of the bake."""
+        return self.retries.get(task_id, task_spec(Flow.BAKE, task_id).retries)

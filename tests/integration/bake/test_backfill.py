@@ -14,8 +14,8 @@ import pytest
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from bakehouse.bake.package_snapshot import snapshot_of
+from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
-from bakehouse.dag_factory.bake_form import BakeParams
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
 from bakehouse.history.recording import ledger_base

@@ -16,13 +16,14 @@ from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitF
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
 from bakehouse.bake.plan_operators import PlanBake, ResolveCommit
+from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.promote.operators import PromoteImage
-from bakehouse.recipe.tasks import TASK_IDS, TaskId
 from bakehouse.smoke.operators import SmokeTest
 
 RETRIES = 2
 PATIENCE = 30  # seconds for one trigger
 STATES: dict[str, str] = {}  # of the runs that have ended
+TASK_IDS = task_ids(Flow.BAKE)
 CHAIN = TASK_IDS[: TASK_IDS.index("promote_image") + 1]
 
 
@@ -84,7 +85,7 @@ class Walk:
         self.handed[task_id] = value
         return value
 
-    def through(self, last: TaskId, first: TaskId = "resolve_commit") -> Any:
+    def through(self, last: str, first: str = "resolve_commit") -> Any:
         """The first try of each step from `first` to `last`."""
         value = None
         for task_id in CHAIN[CHAIN.index(first) : CHAIN.index(last) + 1]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.param import ParamsDict
 
-from bakehouse.dag_factory.bake_form import asked, form
+from bakehouse.bake.params import BakeParams
+from bakehouse.dag_factory.bake_form import form
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 
@@ -38,7 +39,7 @@ def test_every_field_has_a_title_and_help(recipe: Recipe) -> None:
 
 
 def test_untouched_it_asks_for_nothing_special(recipe: Recipe) -> None:
-    answers = asked(filled(recipe))
+    answers = BakeParams.of_run(filled(recipe))
     assert answers.git_ref == "HEAD"
     assert answers.zones(recipe) == recipe.builder.zones
     assert answers.wants_spot(recipe) is recipe.builder.spot
@@ -76,11 +77,11 @@ def test_a_bad_answer_is_refused(recipe: Recipe, answers: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("ref", ["main", "feature/x-1", "v1.2", "HEAD~3", "a" * 40, "HEAD^2"])
 def test_what_git_calls_a_ref_is_taken(recipe: Recipe, ref: str) -> None:
-    assert asked(filled(recipe, git_ref=ref)).git_ref == ref
+    assert BakeParams.of_run(filled(recipe, git_ref=ref)).git_ref == ref
 
 
 def test_the_answers_mean(recipe: Recipe) -> None:
-    answers = asked(
+    answers = BakeParams.of_run(
         filled(recipe, zone="us-central1-b", spot="yes", snapshot_date="2026-11-20", force=True)
     )
     assert answers.zones(recipe) == ("us-central1-b",)
@@ -89,14 +90,14 @@ def test_the_answers_mean(recipe: Recipe) -> None:
 
 
 def test_a_run_of_an_older_form_is_understood() -> None:
-    assert asked({"git_ref": "main", "vars": None}).git_ref == "main"
+    assert BakeParams.of_run({"git_ref": "main", "vars": None}).git_ref == "main"
 
 
 def test_the_builders_settings_are_those_of_the_recipe_until_somebody_says_otherwise() -> None:
     text = "base: debian-cloud/debian-12\nbuilder: {spot: true, keep_builder_on_failure: 8h}\n"
     keeping = load_recipe(text, "web.yaml")
-    untouched = asked(filled(keeping))
+    untouched = BakeParams.of_run(filled(keeping))
     assert (untouched.keep_builder, untouched.wants_spot(keeping)) == (True, True)
-    other = asked(filled(keeping, keep_builder=False, spot="no", zone="us-central1-c"))
+    other = BakeParams.of_run(filled(keeping, keep_builder=False, spot="no", zone="us-central1-c"))
     assert (other.keep_builder, other.wants_spot(keeping)) == (False, False)
     assert other.zones(keeping) == ("us-central1-c",)

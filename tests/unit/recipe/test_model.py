@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.images import names
 from bakehouse.recipe.base import RECIPE_NAME, BaseFamily, BaseImage, BaseRecipe, parse_base
 from bakehouse.recipe.duration import format_duration, parse_duration
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.tasks import DEFAULT_RETRIES, DEFAULT_SLA, TASK_IDS
 
 RFC1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 recipe_names = st.from_regex(RECIPE_NAME, fullmatch=True)
@@ -114,14 +114,8 @@ def test_defaults_stand_where_nothing_is_told() -> None:
     recipe = Recipe.model_validate({"name": "web", "base": "a/b", "sla": {"smoke_test": "1m"}})
     assert (recipe.scripts, recipe.family) == ("web", "web")
     assert recipe.sla_of("smoke_test") == timedelta(minutes=1)
-    assert recipe.sla_of("plan_bake") == DEFAULT_SLA["plan_bake"]
-    assert recipe.retries_of("plan_bake") == DEFAULT_RETRIES["plan_bake"]
-
-
-def test_every_task_has_a_default_that_grows_along_the_flow() -> None:
-    slas = [DEFAULT_SLA[task] for task in TASK_IDS]
-    assert slas == sorted(slas)
-    assert set(DEFAULT_RETRIES) == set(TASK_IDS)
+    assert recipe.sla_of("plan_bake") == task_spec(Flow.BAKE, "plan_bake").sla
+    assert recipe.retries_of("plan_bake") == task_spec(Flow.BAKE, "plan_bake").retries
 
 
 @pytest.mark.parametrize("key", ["startup-script", "bakehouse-role", "a b", ""])

@@ -1,0 +1,352 @@
+"""The table of tasks: every task of every flow, in the order of the flow. Pure.
+
+`bakehouse.dag_factory` builds the DAGs from it. Recipe and fleet files may override `sla` and
+`retries` of a task by its id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Flow(StrEnum):
+    """What a task is part of."""
+
+    BAKE = "bake"  # the DAGs bake__<recipe>
+    ROLLOUT = "rollout"  # the task group that moves a fleet onto an image
+    HOUSEKEEPING = "housekeeping"
+    REVOKE = "revoke"
+
+
+class TaskKind(StrEnum):
+    """What a task does, which decides how long it waits between two tries."""
+
+    GIT = "git"  # reads a repository that may be far away
+    CALLS = "calls"  # a few calls of Compute Engine
+    MACHINE = "machine"  # a try costs a machine
+    TEARDOWN = "teardown"  # must succeed in the end, whatever it takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """One task."""
+
+    id: str  # in a rollout the tasks of a stage carry its number behind the id: replace_1
+    flow: Flow
+    kind: TaskKind
+    retries: int
+    sla: timedelta  # from the run's start, so it never falls along the flow
+    docs: str  # Markdown, shown by Airflow beside the task
+    operator: str  # `module:Class`, imported when a DAG is built
+
+
+# A bake costs a machine, so its machines are not retried many times; a call costs nothing.
+_BAKE = (
+    TaskSpec(
+        id="resolve_commit",
+        flow=Flow.BAKE,
+        kind=TaskKind.GIT,
+        retries=3,
+        sla=timedelta(minutes=10),
+        operator="bakehouse.bake.plan_operators:ResolveCommit",
+        docs="Finds the newest commit of the form's ref as of the run's time.",
+    ),
+    TaskSpec(
+        id="plan_bake",
+        flow=Flow.BAKE,
+        kind=TaskKind.GIT,
+        retries=3,
+        sla=timedelta(minutes=15),
+        operator="bakehouse.bake.plan_operators:PlanBake",
+        docs="Reads the recipe at that commit, resolves the base image, computes the content key"
+        " and decides whether to bake: of an image with this content it looks for updates of the"
+        " packages. Creates no resource.",
+    ),
+    TaskSpec(
+        id="need_bake",
+        flow=Flow.BAKE,
+        kind=TaskKind.CALLS,
+        retries=2,
+        sla=timedelta(minutes=15),
+        operator="bakehouse.bake.need:NeedBake",
+        docs="Ends the run, with the reason, when a promoted image has this content. Waits for"
+        " another run that already bakes it.",
+    ),
+    TaskSpec(
+        id="create_builder",
+        flow=Flow.BAKE,
+        kind=TaskKind.MACHINE,
+        retries=3,
+        sla=timedelta(minutes=25),
+        operator="bakehouse.bake.builder_operators:CreateBuilder",
+        docs="Creates the VM that installs. Each try uses the next zone.",
+    ),
+    TaskSpec(
+        id="wait_for_shutdown",
+        flow=Flow.BAKE,
+        kind=TaskKind.MACHINE,
+        retries=2,
+        sla=timedelta(minutes=75),
+        operator="bakehouse.bake.builder_operators:WaitForShutdown",
+        docs="Streams the serial output of the builder into this log until the builder has powered"
+        " off, then says whether the installation succeeded. To install once more, clear this task"
+        " and downstream.",
+    ),
+    TaskSpec(
+        id="create_image",
+        flow=Flow.BAKE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(minutes=90),
+        operator="bakehouse.bake.image_operators:CreateImage",
+        docs="Creates a candidate image, without a family, from the stopped disk.",
+    ),
+    TaskSpec(
+        id="label_image",
+        flow=Flow.BAKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=90),
+        operator="bakehouse.bake.image_operators:LabelImage",
+        docs="Checks the image's git hash, adds the number of packages, the manifest's digest and"
+        " the kernel.",
+    ),
+    TaskSpec(
+        id="smoke_test",
+        flow=Flow.BAKE,
+        kind=TaskKind.MACHINE,
+        retries=2,
+        sla=timedelta(minutes=105),
+        operator="bakehouse.smoke.operators:SmokeTest",
+        docs="Boots a VM of its own from the candidate and reports each check.",
+    ),
+    TaskSpec(
+        id="promote_image",
+        flow=Flow.BAKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=110),
+        operator="bakehouse.promote.operators:PromoteImage",
+        docs="Puts the tested image into its family.",
+    ),
+    TaskSpec(
+        id="publish_image",
+        flow=Flow.BAKE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(minutes=110),
+        operator="bakehouse.promote.operators:PublishImage",
+        docs="Emits the asset event that rollouts and child recipes listen to. Skipped in a"
+        " backfill.",
+    ),
+    TaskSpec(
+        id="delete_builder",
+        flow=Flow.BAKE,
+        kind=TaskKind.TEARDOWN,
+        retries=6,
+        sla=timedelta(minutes=120),
+        operator="bakehouse.bake.builder_operators:DeleteBuilder",
+        docs="Deletes every VM and disk of this run, and fails the run if it cannot.",
+    ),
+)
+
+# In a rollout that ends a bake the run starts with the bake: a fleet's own `sla` should allow for
+# it. A member's replacement continues from its present state, so another try costs only its wait.
+_ROLLOUT = (
+    TaskSpec(
+        id="choose_image",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=2),
+        operator="bakehouse.rollout.operators:ChooseImage",
+        docs="Pins the image by its id, and refuses one that was never promoted.",
+    ),
+    TaskSpec(
+        id="acquire_lease",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=3),
+        operator="bakehouse.rollout.operators:Hold",
+        docs="Takes the fleet's lease for this run, or waits for the run that holds it.",
+    ),
+    TaskSpec(
+        id="plan",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=3),
+        operator="bakehouse.rollout.operators:Plan",
+        docs="Looks at every member and says in which stage it is replaced, or why it is not.",
+    ),
+    TaskSpec(
+        id="select_members",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=6),
+        operator="bakehouse.rollout.operators:Pick",
+        docs="The members of this stage, with the last health report of each.",
+    ),
+    TaskSpec(
+        id="replace",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=6),
+        operator="bakehouse.rollout.stage_operators:ReplaceMember",
+        docs="One member: disk from the image, stop, detach, attach, start, healthy.",
+    ),
+    TaskSpec(
+        id="verify_stage",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=6),
+        operator="bakehouse.rollout.stage_operators:Passed",
+        docs="Watches the stage for the fleet's soak time, then deletes the members' old disks.",
+    ),
+    TaskSpec(
+        id="plan_rollback",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(hours=6),
+        operator="bakehouse.rollout.stage_operators:Settle",
+        docs="Waits until no member is being replaced any more, and says who goes back.",
+    ),
+    TaskSpec(
+        id="roll_back",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=5,
+        sla=timedelta(hours=7),
+        operator="bakehouse.rollout.stage_operators:ReplaceMember",
+        docs="One member back to its previous image, in reverse order, one at a time.",
+    ),
+    TaskSpec(
+        id="verdict",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=7),
+        operator="bakehouse.rollout.operators:Verdict",
+        docs="The outcome, member by member; a rollout that was rolled back fails here.",
+    ),
+    TaskSpec(
+        id="release_lease",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.TEARDOWN,
+        retries=6,
+        sla=timedelta(hours=7),
+        operator="bakehouse.rollout.operators:Release",
+        docs="Releases the fleet's lease.",
+    ),
+)
+
+# Sweeping, retiring and drift run beside each other, so their SLAs do not depend on one another.
+_HOUSEKEEPING = (
+    TaskSpec(
+        id="plan_sweep",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=15),
+        operator="bakehouse.housekeeping.operators:PlanSweep",
+        docs="Finds VMs, disks and candidates that no run owns any more.",
+    ),
+    TaskSpec(
+        id="sweep",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=45),
+        operator="bakehouse.housekeeping.operators:Sweep",
+        docs="Deletes what was planned and still has no owner. Skipped in a dry run.",
+    ),
+    TaskSpec(
+        id="plan_retire",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=15),
+        operator="bakehouse.housekeeping.operators:PlanRetire",
+        docs="Says of each promoted image whether it stays, and why.",
+    ),
+    TaskSpec(
+        id="retire",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=45),
+        operator="bakehouse.housekeeping.operators:Retire",
+        docs="Deprecates an image, makes it obsolete or deletes it, one step a run. Skipped in a"
+        " dry run.",
+    ),
+    TaskSpec(
+        id="show_drift",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=30),
+        operator="bakehouse.housekeeping.operators:ShowDrift",
+        docs="Lists the members that do not run the newest promoted image.",
+    ),
+)
+
+_REVOKE = (
+    TaskSpec(
+        id="find_image",
+        flow=Flow.REVOKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=5),
+        operator="bakehouse.housekeeping.revoke_operators:FindImage",
+        docs="Refuses an image that Bakehouse did not make; lists the images that are built on it.",
+    ),
+    TaskSpec(
+        id="revoke_image",
+        flow=Flow.REVOKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=10),
+        operator="bakehouse.housekeeping.revoke_operators:RevokeImage",
+        docs="Labels the image as revoked and makes it OBSOLETE.",
+    ),
+    TaskSpec(
+        id="mark_descendants",
+        flow=Flow.REVOKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=15),
+        operator="bakehouse.housekeeping.revoke_operators:MarkDescendants",
+        docs="Labels and deprecates every image that is built on it.",
+    ),
+    TaskSpec(
+        id="name_members",
+        flow=Flow.REVOKE,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=20),
+        operator="bakehouse.housekeeping.revoke_operators:NameMembers",
+        docs="Names the members that run any of these images, and notifies the channels of their"
+        " recipes and fleets.",
+    ),
+)
+
+TASKS: tuple[TaskSpec, ...] = (*_BAKE, *_ROLLOUT, *_HOUSEKEEPING, *_REVOKE)
+
+_BY_ID = {(spec.flow, spec.id): spec for spec in TASKS}
+
+
+def task_spec(flow: Flow, task_id: str) -> TaskSpec:
+    """The row of a task; KeyError when the flow has no such task."""
+    return _BY_ID[flow, task_id]
+
+
+def task_ids(flow: Flow) -> tuple[str, ...]:
+    """The ids of a flow's tasks, in its order."""
+    return tuple(spec.id for spec in TASKS if spec.flow is flow)

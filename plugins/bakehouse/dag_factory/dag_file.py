@@ -1,0 +1,51 @@
+"""What a DAG file calls. Cheap to import: all else is imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+FLOWS = ("bake", "rollout", "housekeeping", "revoke")
+FOLDERS = ("recipes", "fleets")
+
+
+def register_dags(
+    namespace: dict[str, object],
+    include: Path | str,
+    *,
+    flows: Collection[str] = FLOWS,
+    schedule: str = "0 6 * * *",
+    timezone: str = "UTC",
+    owner: str = "bakehouse",
+    notify: Collection[Mapping[str, object]] = (),
+) -> None:
+    """Put a project's DAGs into `namespace`, which is a DAG file's `globals()`.
+
+    :param include: the folder with recipes/, fleets/ and startup_scripts/.
+    :param flows: which DAGs: `bake` (`bake__<recipe>`), `rollout` (`roll_out__<fleet>`),
+        `housekeeping`, `revoke`.
+    :param schedule: of `housekeeping`, as a cron expression.
+    :param timezone: of that schedule.
+    :param owner: of `housekeeping` and `revoke`.
+    :param notify: who is told when a run of these two is late or fails, as `notify` of a recipe:
+        `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
+    """
+    from bakehouse.dag_factory.register import make_dags
+
+    for dag in make_dags(Path(include), flows, schedule, timezone, owner, notify):
+        namespace[dag.dag_id] = dag
+
+
+def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FOLDERS) -> None:
+    """Raise one ValueError that names every mistake in a project's files; none, return.
+
+    :param folders: `recipes` (with their scripts), `fleets`, or both.
+    """
+    from bakehouse.config.project import read_project, recipes_wrong
+    from bakehouse.recipe.mistakes import told
+
+    project = read_project(Path(include))
+    broken = recipes_wrong(Path(include), project) if "recipes" in folders else []
+    broken += project.broken_fleets if "fleets" in folders else []
+    if broken:
+        raise ValueError("\n" + told(broken))

@@ -1,0 +1,61 @@
+"""Which DAGs a project has. Each is made only when it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context
+
+from bakehouse.core.tasks import Flow
+from bakehouse.notify.models import Channel
+
+
+def make_dags(
+    include: Path,
+    flows: Collection[str],
+    schedule: str,
+    timezone: str,
+    owner: str,
+    notify: Collection[Mapping[str, object]],
+) -> Iterator[DAG]:
+    """The DAGs of the flows. A worker that is about to run a task gets that task's DAG only."""
+    if unknown := set(flows) - set(Flow):
+        raise ValueError(f"no such flow: {', '.join(sorted(unknown))}; there are {', '.join(Flow)}")
+    channels = [Channel.model_validate(channel) for channel in notify]
+    wanted = get_parsing_context().dag_id
+    makers = dict(_of_files(include, flows))
+    if Flow.HOUSEKEEPING in flows:
+        from bakehouse.dag_factory.housekeeping import housekeeping_dag
+
+        makers["housekeeping"] = partial(
+            housekeeping_dag, include, schedule, timezone, owner, channels
+        )
+    if Flow.REVOKE in flows:
+        from bakehouse.dag_factory.revoke import revoke_dag
+
+        makers["revoke"] = partial(revoke_dag, include, owner, channels)
+    for dag_id, make in makers.items():
+        if wanted in {None, dag_id}:
+            yield make()
+
+
+def _of_files(include: Path, flows: Collection[str]) -> Iterator[tuple[str, Callable[[], DAG]]]:
+    """One for each recipe and each fleet whose file is right."""
+    if not {Flow.BAKE, Flow.ROLLOUT} & set(flows):
+        return
+    from bakehouse.config.project import read_project
+
+    project = read_project(include)
+    if Flow.BAKE in flows:
+        from bakehouse.dag_factory.bake import bake_dag
+
+        for recipe in project.recipes:
+            make = partial(bake_dag, recipe, project.recipes, project.fleets)
+            yield f"bake__{recipe.name}", make
+    if Flow.ROLLOUT in flows:
+        from bakehouse.dag_factory.rollout import roll_out_dag
+
+        for fleet in project.fleets:
+            yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet)

@@ -1,0 +1,85 @@
+"""`revoke`: takes an image out of use, with all that is built on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from airflow.sdk import DAG, Param, chain
+from airflow.sdk.definitions.param import ParamsDict
+
+from bakehouse.core.tasks import Flow
+from bakehouse.dag_factory.tasks import make_task
+from bakehouse.notify.models import Channel
+from bakehouse.sla.operators import watch_slas
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> DAG:
+    """By hand only, and not without an image and a reason.
+
+    `channels` are told of a run that is late or fails; of the revocation itself the recipes' and
+    fleets' own are told.
+    """
+    with DAG(
+        dag_id="revoke",
+        description="Takes an image, and what is built upon it, out of use",
+        schedule=None,
+        start_date=BEGINNING,
+        catchup=False,
+        tags=["bakehouse", "house"],
+        default_args={"owner": owner},
+        doc_md=DOC,
+        is_paused_upon_creation=False,
+    ) as dag:
+        revoke_flow(include)
+        watch_slas(dag, "revoke", channels)
+    dag.params = ParamsDict(_form())  # last, as bakehouse.dag_factory.bake says
+    return dag
+
+
+def revoke_flow(include: Path) -> None:
+    """The tasks and their order, inside the current DAG."""
+    task = partial(make_task, Flow.REVOKE, include=str(include))
+
+    find_image = task("find_image")
+    revoke_image = task("revoke_image")
+    mark_descendants = task("mark_descendants")
+    name_members = task("name_members")
+
+    chain(find_image, revoke_image, mark_descendants, name_members)
+
+
+def _form() -> dict[str, Param]:
+    return {
+        "image": Param(
+            type="string",
+            title="Image",
+            description="Name or id of a promoted image, also an old one.",
+            minLength=1,
+            maxLength=63,
+            pattern=r"^([a-z]([-a-z0-9]{0,61}[a-z0-9])?|[0-9]{1,20})$",
+        ),
+        "why": Param(
+            type="string",
+            title="Why",
+            description="For the ledger and the notifications; no secrets.",
+            minLength=3,
+            maxLength=500,
+        ),
+    }
+
+
+DOC = """\
+# Revoke an image
+
+Makes the image OBSOLETE and labels it as revoked: no rollout moves a fleet onto it any more, no
+disk is created from it, and the next bake of the same content bakes anew. Images that are built on
+it are marked, deprecated and refused as well. The run names the members that run any of them;
+**it does not change them**: roll them out onto another image.
+
+Guide: `docs/operating.md`, *Revoke an image*.
+"""

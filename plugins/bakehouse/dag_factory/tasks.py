@@ -1,0 +1,64 @@
+"""Operators from the table of tasks: what every task is given, in one place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from airflow.sdk import BaseOperator
+
+from bakehouse.core.tasks import Flow, TaskSpec, task_spec
+from bakehouse.operators.retries import retry_arguments
+
+# Of a worker at a time; a wait has its own deadline, in its trigger.
+EXECUTION_TIMEOUT = timedelta(minutes=15)
+
+
+class Overrides(Protocol):
+    """A file that may set a task's SLA and retries: a recipe or a fleet."""
+
+    def sla_of(self, task_id: str) -> timedelta:
+        """The file's own, else the table's."""
+
+    def retries_of(self, task_id: str) -> int:
+        """The file's own, else the table's."""
+
+
+def make_task(
+    flow: Flow,
+    task_id: str,
+    *,
+    overrides: Overrides | None = None,
+    number: int | None = None,
+    **arguments: Any,
+) -> BaseOperator:
+    """The operator of a task; `arguments` are the operator's own."""
+    spec = task_spec(flow, task_id)
+    return operator_of(spec)(**task_arguments(spec, overrides, number=number), **arguments)
+
+
+def task_arguments(
+    spec: TaskSpec, overrides: Overrides | None = None, *, number: int | None = None
+) -> dict[str, Any]:
+    """What every task has: retries with back-off, a time limit, an SLA and its documentation.
+
+    :param number: of a rollout's stage, behind the id of each of its tasks.
+    """
+    return {
+        "task_id": f"{spec.id}_{number}" if number else spec.id,
+        "retries": overrides.retries_of(spec.id) if overrides else spec.retries,
+        **retry_arguments(spec.kind),
+        "execution_timeout": EXECUTION_TIMEOUT,
+        "sla": overrides.sla_of(spec.id) if overrides else spec.sla,
+        "doc_md": spec.docs,
+    }
+
+
+@cache
+def operator_of(spec: TaskSpec) -> type[BaseOperator]:
+    """The class that the table names; its module is imported here, once."""
+    module, _, name = spec.operator.partition(":")
+    operator: type[BaseOperator] = getattr(import_module(module), name)
+    return operator
