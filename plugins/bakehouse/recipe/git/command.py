@@ -1,4 +1,4 @@
-"""The git command line, told to ask nobody, to lock nothing and to end by itself."""
+"""The git command line, told to ask nobody, to lock nothing, to run nothing and to end by itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+FETCH_SECONDS = 600.0
+
 # A task may be started from a hook or a shell that works on another repository.
 _FOREIGN = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
+# What a repository's own config could have git start, and the housekeeping after a fetch.
+_RUN_NOTHING = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "gc.auto=0")
 
 
 class GitFailed(Exception):
@@ -29,7 +33,8 @@ class Git:
         quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         self._env = {**inherited, **quiet, **env}
         # The repository may belong to another user than the worker; it is only read.
-        self._config = ("-c", f"safe.directory={safe or folder}", "-c", "core.quotePath=false")
+        settings = (f"safe.directory={safe or folder}", "core.quotePath=false", *_RUN_NOTHING)
+        self._config = tuple(word for setting in settings for word in ("-c", setting))
 
     def bytes(self, *arguments: str, stdin: bytes = b"", seconds: float = 60) -> bytes:
         """Standard output. Raises GitFailed; what takes longer than `seconds` has failed."""

@@ -1,0 +1,35 @@
+"""A recipe and its scripts, as a commit has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, GitFile
+from bakehouse.recipe.git.errors import NotInCommit
+from bakehouse.recipe.load import load_recipe
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.git.repository import Repository
+    from bakehouse.recipe.model import Recipe
+
+
+def recipe_at(repository: Repository, sha: str, name: str) -> Recipe:
+    """The recipe as of a commit. Raises NotInCommit, load.Mistakes."""
+    path = f"{RECIPES}/{name}.yaml"
+    return load_recipe(repository.read(sha, path).decode("utf-8", "replace"), path)
+
+
+def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, GitFile]:
+    """What render() wants: the recipe's scripts and Bakehouse's own, below SCRIPTS.
+
+    Raises NotInCommit when the commit has no folder for this recipe.
+    """
+    everything = repository.files(sha, SCRIPTS)
+    wanted = (f"{recipe.scripts}/", f"{GUEST}/")
+    kept = {p: f for p, f in everything.items() if p.startswith(wanted) or "/" not in p}
+    if not any(path.startswith(wanted[0]) for path in kept):
+        raise NotInCommit(
+            f"commit {sha[:12]} of {repository.name} has no {SCRIPTS}/{recipe.scripts}/:"
+            f" commit the scripts of {recipe.name}, or name their folder in `scripts`"
+        )
+    return kept

@@ -1,0 +1,31 @@
+"""A commit and its files as values, and where a commit keeps recipes and scripts. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+RECIPES = "include/recipes"
+SCRIPTS = "include/startup_scripts"
+GUEST = "guest"  # Bakehouse's own half, a folder below SCRIPTS beside the *.j2 at its top
+
+
+class Commit(BaseModel):
+    """A commit, and what the work tree had beside it (never baked, only logged)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha: str
+    ref: str
+    subject: str
+    author_time: AwareDatetime
+    author: str
+    dirty: tuple[str, ...] = ()
+
+
+class GitFile(NamedTuple):
+    """One file of a commit; `mode` as git has it: 0o100644, 0o100755, 0o120000 (a link)."""
+
+    mode: int
+    data: bytes
