@@ -203,11 +203,12 @@ def ready_seconds(
 
 def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
     """The same recipe without an image: its files, and a script that installs them at boot."""
+    from bakehouse.recipe.at_commit import recipe_at, scripts_at
     from bakehouse.recipe.facts import BaseFacts, ImageFacts
+    from bakehouse.recipe.git.open import open_repository
     from bakehouse.recipe.render import builder_metadata, render
-    from bakehouse.recipe.source import Repository, recipe_at, scripts_at
 
-    with Repository(bed.project) as found:
+    with open_repository(bed.project) as found:
         commit = found.resolve("HEAD")
         recipe = recipe_at(found, commit.sha, name)
         rendered = render(recipe, commit, scripts_at(found, commit.sha, recipe))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bakehouse.bake.plan import BakePlan, BaseImage
 from bakehouse.core.reasons import Reason
-from bakehouse.recipe.source import Commit
+from bakehouse.recipe.commit import Commit
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PLAN = BakePlan(

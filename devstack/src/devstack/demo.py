@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bakehouse.recipe.source import Commit, Repository, SourceError
+from bakehouse.recipe.commit import Commit
+from bakehouse.recipe.git.errors import SourceError
+from bakehouse.recipe.git.open import open_repository
 from devstack import demo_fleet, machines, processes
 from devstack.airflow_api import Airflow, AirflowError, Run, Task
 from devstack.demo_fleet import Seen
@@ -67,7 +69,7 @@ class Demo:
 
 def name_commit(demo: Demo) -> None:
     """HEAD is what is baked; what is not committed is named, and stays out."""
-    with Repository(demo.project) as repository:
+    with open_repository(demo.project) as repository:
         demo.commit = repository.resolve("HEAD")
     demo.report.line(f"commit {demo.commit.sha} ({demo.commit.subject})")
     if demo.commit.dirty:

@@ -14,8 +14,8 @@ from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
 from bakehouse.images.links import project_of
 from bakehouse.images.provenance import Provenance
+from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Scalar
-from bakehouse.recipe.source import Commit
 from bakehouse.updates.compare import Updates
 
 BOOTING = timedelta(minutes=10)

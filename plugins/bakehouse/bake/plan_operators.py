@@ -16,9 +16,9 @@ from bakehouse.images import labels
 from bakehouse.images.names import image_name, run_label
 from bakehouse.operators.base import format_utc, is_backfill
 from bakehouse.operators.links import ImageLink
+from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import parent_of
-from bakehouse.recipe.source import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class ResolveCommit(GitOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         from bakehouse.bake.source import repository
-        from bakehouse.recipe.source import recipe_at
+        from bakehouse.recipe.at_commit import recipe_at
 
         ref = BakeParams.of_run(context["params"]).git_ref
         until = time_of(context)
@@ -68,8 +68,8 @@ class PlanBake(GitOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         from bakehouse.bake.source import rendered_at, repository
+        from bakehouse.recipe.at_commit import recipe_at
         from bakehouse.recipe.content_key import content_key
-        from bakehouse.recipe.source import recipe_at
 
         commit = self.received(context, "resolve_commit", Commit)
         form = BakeParams.of_run(context["params"])

@@ -6,7 +6,6 @@ and the content key proves that nothing has changed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,14 @@ from airflow.sdk import BaseHook
 
 from bakehouse.bake.plan import BakePlan
 from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.recipe.at_commit import recipe_at, scripts_at
+from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.content_key import content_key
+from bakehouse.recipe.git.errors import RepositoryMissing
+from bakehouse.recipe.git.open import is_remote, open_repository
+from bakehouse.recipe.git.repository import Repository
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.render import Rendered, render
-from bakehouse.recipe.source import Commit, Repository, RepositoryMissing, recipe_at, scripts_at
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]  # the folder that holds plugins/ and dags/
 
@@ -31,13 +34,13 @@ def repository(conn_id: str) -> Generator[Repository]:
     not answer as TransientError.
     """
     host = BaseHook.get_connection(conn_id).host or "."
-    remote = "://" in host or re.match(r"[^/]+:", host) is not None
+    remote = is_remote(host)
     try:
         if remote:
             with _remote(conn_id) as found:
                 yield found
         else:
-            with Repository(PROJECT_ROOT / host) as found:
+            with open_repository(PROJECT_ROOT / host) as found:
                 yield found
     except RepositoryMissing as missing:
         raise (TransientError if remote else PermanentError)(str(missing)) from missing
@@ -50,7 +53,7 @@ def _remote(conn_id: str) -> Generator[Repository]:
     from airflow.providers.git.hooks.git import GitHook
 
     hook = GitHook(git_conn_id=conn_id)
-    with hook.configure_hook_env(), Repository(str(hook.repo_url), hook.env) as found:
+    with hook.configure_hook_env(), open_repository(str(hook.repo_url), hook.env) as found:
         yield found
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import Param
 from bakehouse.bake.params import AS_THE_RECIPE, AUTOMATIC, SPOT
 from bakehouse.recipe.model import Recipe
 
-# as recipe/source.py has it, said in the JSON schema's regular expressions
+# as recipe/git/repository.py has it, said in the JSON schema's regular expressions
 GIT_REF = r"^(?!-)[^\s:?*\[\\]+$"
 
 

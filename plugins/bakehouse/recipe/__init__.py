@@ -5,9 +5,9 @@ How a task uses it:
     load_recipe(text, path) -> Recipe                      load.py; raises Mistakes
     load_recipes(folder) -> (list[Recipe], list[Mistakes])
 
-    with Repository(url_or_path, env) as repository:       source.py; raises SourceError kinds
+    with open_repository(url_or_path, env) as repository:  git/; raises SourceError kinds
         commit = repository.resolve(ref, not_after)        Commit, a pydantic model
-        recipe = recipe_at(repository, commit.sha, name)   Recipe as of that commit
+        recipe = recipe_at(repository, commit.sha, name)   at_commit.py; as of that commit
         files = scripts_at(repository, commit.sha, recipe) {path: GitFile(mode, data)}
 
     rendered = render(recipe, commit, files, vars)         render.py; raises RenderError

@@ -9,7 +9,7 @@ import tarfile
 from base64 import b64encode
 from collections.abc import Mapping
 
-from bakehouse.recipe.source import GitFile
+from bakehouse.recipe.commit import GitFile
 
 VALUE_BYTES = 262_144  # what Compute Engine takes as one metadata value
 

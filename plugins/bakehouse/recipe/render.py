@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from bakehouse.recipe import payload
+from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile
 from bakehouse.recipe.facts import ImageFacts
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.model import Recipe, Scalar
-from bakehouse.recipe.source import GUEST, SCRIPTS, Commit, GitFile
 from bakehouse.recipe.templates import RenderError, bad_templates, render_script, script_environment
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment
 
+from bakehouse.recipe.commit import SCRIPTS, Commit
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.source import SCRIPTS, Commit
 from bakehouse.recipe.templates import Faults, bad_templates, render_script
 
 INSTALL = "install.sh.j2"

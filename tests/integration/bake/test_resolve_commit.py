@@ -22,7 +22,7 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.source import recipe_for, repository
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.labels import label_value, run_labels
-from bakehouse.recipe.source import Commit
+from bakehouse.recipe.commit import Commit
 
 from .walk import Walk
 

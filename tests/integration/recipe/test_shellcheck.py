@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.support.paths import PROJECT
 
+from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import render
-from bakehouse.recipe.source import Commit, GitFile
 
 INCLUDE = PROJECT / "include"
 COMMIT = Commit(

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.recipe.load import Mistakes
-from bakehouse.recipe.source import (
+from bakehouse.recipe.at_commit import recipe_at, scripts_at
+from bakehouse.recipe.git.errors import (
     NotInCommit,
-    Repository,
     RepositoryMissing,
     ShallowRepository,
     SourceError,
     UnknownRef,
-    recipe_at,
-    scripts_at,
 )
+from bakehouse.recipe.git.open import open_repository
+from bakehouse.recipe.git.repository import Repository
+from bakehouse.recipe.load import Mistakes
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -73,7 +73,7 @@ Open = Callable[[], Repository]
 def opened(work: Work, request: pytest.FixtureRequest) -> Open:
     """The repository as a local path and as a remote."""
     url = work.folder if request.param == "path" else f"file://{work.folder}"
-    return lambda: Repository(url)
+    return lambda: open_repository(url)
 
 
 def at(day: float) -> datetime:
@@ -152,12 +152,12 @@ def test_a_repository_without_commits(work: Work, opened: Open) -> None:
 @pytest.mark.parametrize("where", ["/nowhere", "file:///nowhere", "https://127.0.0.1:1/x.git"])
 def test_a_missing_repository(where: str) -> None:
     with pytest.raises(RepositoryMissing):
-        Repository(where)
+        open_repository(where).resolve("HEAD")
 
 
 def test_a_folder_that_is_no_repository(tmp_path: Path) -> None:
     with pytest.raises(RepositoryMissing, match="not a git repository"):
-        Repository(tmp_path, {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
+        open_repository(tmp_path, {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
 
 
 def test_a_shallow_clone_says_so(work: Work, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_shallow_clone_says_so(work: Work, tmp_path: Path) -> None:
         work.commit("a", str(n))
     shallow = tmp_path / "shallow"
     work.git("clone", "--quiet", "--depth=1", f"file://{work.folder}", str(shallow))
-    with Repository(shallow) as repository:
+    with open_repository(shallow) as repository:
         assert repository.resolve("HEAD", at(9))
         with pytest.raises(ShallowRepository, match="unshallow"):
             repository.resolve("HEAD", at(0.5))
@@ -210,7 +210,7 @@ def test_dirty_files_are_listed_and_nothing_is_touched(work: Work) -> None:
     work.write("new/file", "")
     (work.folder / "b").unlink()
     before = _everything(work.folder)
-    with Repository(work.folder) as repository:
+    with open_repository(work.folder) as repository:
         commit = repository.resolve("HEAD", at(9))
         repository.files(commit.sha, ".")
     assert commit.dirty == ("a", "b", "new/")
@@ -221,7 +221,7 @@ def test_a_folder_inside_a_repository(work: Work) -> None:
     sha = work.commit("project/include/a", "1")
     work.write("project/x", "")
     work.write("elsewhere", "")
-    with Repository(work.folder / "project") as repository:
+    with open_repository(work.folder / "project") as repository:
         assert repository.read(sha, "include/a") == b"1"
         assert set(repository.files(sha, "include")) == {"a"}
         assert repository.resolve("HEAD").dirty == ("x",)
@@ -256,7 +256,7 @@ def test_recipe_and_scripts_of_a_commit(work: Work, opened: Open) -> None:
 def test_a_remote_leaves_nothing_behind(work: Work, tmp_path: Path) -> None:
     work.commit("a", "1")
     before = set(Path("/tmp").glob("bakehouse-git-*"))
-    with Repository(f"file://{work.folder}") as repository:
+    with open_repository(f"file://{work.folder}") as repository:
         repository.resolve("HEAD")
     assert set(Path("/tmp").glob("bakehouse-git-*")) <= before
 

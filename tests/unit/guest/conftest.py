@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 from tests.support.paths import PROJECT
 
+from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
-from bakehouse.recipe.source import Commit, GitFile
 
 SCRIPTS = PROJECT / "include/startup_scripts"
 NONCE = "0123456789abcdef" * 2

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.support.paths import PROJECT
 
 from bakehouse.recipe import payload
+from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.content_key import content_key
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
 from bakehouse.recipe.model import Recipe
@@ -28,7 +29,6 @@ from bakehouse.recipe.render import (
     render,
     smoke_metadata,
 )
-from bakehouse.recipe.source import Commit, GitFile
 from bakehouse.recipe.templates import sh
 
 ROOT = PROJECT / "include/startup_scripts"

@@ -1,4 +1,4 @@
-"""The git command line, told to ask nobody, to lock nothing, to run nothing and to end by itself."""
+"""The git command line, told to ask nobody, lock nothing, run nothing and end by itself."""
 
 from __future__ import annotations
 

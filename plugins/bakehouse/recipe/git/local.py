@@ -31,6 +31,9 @@ class LocalRepository(Repository):
         self._need(sha)
         return self._objects.files(sha, folder)
 
+    def close(self) -> None:
+        """Nothing was fetched."""
+
     def _resolve(self, ref: str, not_after: datetime | None) -> Commit:
         sha = resolve(self._objects, ref, not_after)
         return self._objects.describe(sha, ref, self._dirty())

@@ -37,6 +37,7 @@ class RemoteRepository(Repository):
         self._temporary = TemporaryDirectory(prefix="bakehouse-git-")
         self._fetched: dict[str, Objects] = {}  # by commit: what was fetched for reading it
         self._with_files: set[str] = set()  # the commits among them whose files are here
+        self._clones: dict[str, Objects] = {}  # by what is in them
 
     def close(self) -> None:
         self._temporary.cleanup()
@@ -102,10 +103,14 @@ class RemoteRepository(Repository):
 
     def _clone(self, name: str, *options: str) -> Objects:
         """All branches and tags. Raises RepositoryMissing."""
+        if name in self._clones:
+            return self._clones[name]
         outside = Git(Path(self._temporary.name), self._env)
         how = ("--bare", "--quiet", "--no-local", "--template=", *options)
         try:
             outside.text("clone", *how, "--", self.name, name, seconds=FETCH_SECONDS)
         except GitFailed as unreachable:
             raise RepositoryMissing(f"cannot fetch {self.name}: {unreachable}") from unreachable
-        return Objects(Git(Path(self._temporary.name) / name, self._env), self.name)
+        git = Git(Path(self._temporary.name) / name, self._env)
+        self._clones[name] = Objects(git, self.name)
+        return self._clones[name]

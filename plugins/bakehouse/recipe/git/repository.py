@@ -54,6 +54,7 @@ class Repository(ABC):
         Raises RepositoryMissing, NotInCommit, CommitGone.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Remove what was fetched."""
 
