@@ -45,6 +45,7 @@ def task(found: Any) -> dict[str, Any]:
         "sla": sla.total_seconds() if (sla := sla_of(found)) else None,
         "upstream": sorted(up.task_id for up in found.get_flat_relatives(upstream=True)),
         "downstream": sorted(down.task_id for down in found.get_flat_relatives(upstream=False)),
+        "next": sorted(found.downstream_task_ids),
         "setup": found.is_setup,
         "teardown": found.is_teardown,
         "params": len(found.params),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import typer.main
 import yaml
+from tests.support.paths import PROJECT
 
 from bakehouse.cli import app
 
-ROOT = Path(__file__).parents[2]
-
 
 def hooks(file: str) -> list[dict[str, Any]]:
-    found = yaml.safe_load((ROOT / file).read_text("utf-8"))
+    found = yaml.safe_load((PROJECT / file).read_text("utf-8"))
     if isinstance(found, dict):
         assert [repo["repo"] for repo in found["repos"]] == ["local"], "nothing is downloaded"
         found = found["repos"][0]["hooks"]
@@ -29,7 +27,7 @@ def bakehouse_commands() -> set[str]:
 
 
 def test_own_hooks_use_the_tools_that_the_setup_installs() -> None:
-    required = (ROOT / "requirements-dev.txt").read_text("utf-8").split()
+    required = (PROJECT / "requirements-dev.txt").read_text("utf-8").split()
     for hook in hooks(".pre-commit-config.yaml"):
         program, *arguments = hook["entry"].split()
         assert hook["language"] == "system"
@@ -42,7 +40,7 @@ def test_own_hooks_use_the_tools_that_the_setup_installs() -> None:
 
 def test_hook_for_projects_runs_a_command_of_the_package() -> None:
     (hook,) = hooks(".pre-commit-hooks.yaml")
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     program, command = hook["entry"].split()
     assert hook["id"] == "bakehouse-validate"
     assert scripts[program] == "bakehouse.cli:app"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parents[2] / "docs" / "decisions"
+from tests.support.paths import PROJECT
+
+FOLDER = PROJECT / "docs" / "decisions"
 
 ROW = re.compile(
     r"^\| (?P<number>\d+) \| \[(?P<title>.+)\]\((?P<file>\S+\.md)\) \| (?P<date>\S+)"

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from tests.support.paths import PROJECT
 
 import bakehouse.cli
 import devstack.cli
 
-ROOT = Path(__file__).parents[2]
 GUIDES = sorted(
     [
-        *(file for file in ROOT.glob("*.md") if file.name != "CHANGELOG.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(file for file in PROJECT.glob("*.md") if file.name != "CHANGELOG.md"),
+        *(PROJECT / "docs").glob("*.md"),
     ]
 )
-LINKED = [*GUIDES, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+LINKED = [*GUIDES, PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs" / "decisions").glob("*.md"))]
 
 CODE = re.compile(r"```.*?```|`([^`\n]+)`", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -50,7 +50,7 @@ def words(guide: Path) -> list[str]:
 def tracked() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        cwd=PROJECT,
         capture_output=True,
         text=True,
         check=True,
@@ -61,7 +61,7 @@ def tracked() -> list[str]:
 @cache
 def source() -> str:
     """All that is no prose: what an identifier of a guide must occur in."""
-    files = (ROOT / name for name in tracked() if not name.endswith((".md", ".png", ".lock")))
+    files = (PROJECT / name for name in tracked() if not name.endswith((".md", ".png", ".lock")))
     own = Path(__file__)
     return "\n".join(
         file.read_text("utf-8", "replace") for file in files if file.is_file() and file != own
@@ -82,7 +82,7 @@ def anchors(file: Path) -> set[str]:
 
 
 def guide_name(file: Path) -> str:
-    return str(file.relative_to(ROOT))
+    return str(file.relative_to(PROJECT))
 
 
 @pytest.mark.parametrize("page", LINKED, ids=guide_name)
@@ -104,14 +104,14 @@ def test_paths_exist(guide: Path) -> None:
         and "/" in word
         and " " not in word
         and not PLACEHOLDER.search(word)
-        and not (ROOT / word.partition("::")[0]).exists()
+        and not (PROJECT / word.partition("::")[0]).exists()
     ]
     assert missing == []
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=guide_name)
 def test_make_targets_exist(guide: Path) -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
     known = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     named = {target for code in snippets(guide) for target in TARGET.findall(code)}
     assert named - known == set()
