@@ -57,7 +57,7 @@ def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> Non
         "show_drift": "success",
     }
     assert standing(bed) == before
-    assert f"bake-house-left: sweep, the run that made it has ended ({baked.dag_id}" in bed.log(
+    assert f"bake-house-left: sweep, the run that created it has ended ({baked.dag_id}" in bed.log(
         dry, "plan_sweep"
     )
 

@@ -27,7 +27,7 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     assert "trying the next zone" in bed.log(run, "create_builder")
     built = bed.airflow.xcom("bake__web", run_id, "wait_for_shutdown")["builder"]
     assert built["zone"] != zone_of(first), "another one, elsewhere"
-    assert "the spot machine was preempted" in bed.log(run, "wait_for_shutdown")
+    assert "the spot VM was preempted" in bed.log(run, "wait_for_shutdown")
 
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"

@@ -1,6 +1,7 @@
-"""Every reason by name: why something was baked or not, how a builder ended, what was promoted.
+"""Every named reason: why an image was baked or not, how a builder ended, why a member was skipped.
 
-A reason is what log, ledger and history page show; its text is a sentence's second half.
+Logs, the ledger and the history page show reasons. The text of a reason is the second half of a
+sentence, after the name of the image, member or run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Named causes; the value is what is stored, `text` what people read."""
+    """Named causes: the value is stored in the ledger, `text` is shown to people."""
 
     # why an image is baked
     NO_IMAGE_WITH_THIS_CONTENT = "no_image_with_this_content"
@@ -20,9 +21,9 @@ class Reason(StrEnum):
     SECURITY_UPDATES = "security_updates"
     PACKAGE_UPDATES = "package_updates"
     UPDATES_UNKNOWN = "updates_unknown"
-    # why none is
+    # why none is baked
     SAME_CONTENT = "same_content"
-    # which base image a date of the past gets
+    # which base image a backfilled date uses
     NEWEST_BASE = "newest_base"
     BASE_OF_THAT_DATE = "base_of_that_date"
     BASE_OF_THAT_DATE_GONE = "base_of_that_date_gone"
@@ -36,16 +37,16 @@ class Reason(StrEnum):
     VANISHED = "vanished"
     SILENT = "silent"
     RUN_TIME_OVER = "run_time_over"
-    # how a candidate fared
+    # the result of a smoke test
     SMOKE_PASSED = "smoke_passed"
     SMOKE_FAILED = "smoke_failed"
     BOOT_TOO_SLOW = "boot_too_slow"
-    # where an image went
+    # the result of a promotion
     PROMOTED = "promoted"
     KEPT_AS_HISTORY = "kept_as_history"
-    # lateness
+    # SLA
     SLA_MISSED = "sla_missed"
-    # why a member of a fleet is replaced, or is not
+    # why a member is replaced, or is not
     NEW_IMAGE = "new_image"
     ALREADY_ON_IMAGE = "already_on_image"
     MEMBER_NOT_RUNNING = "member_not_running"
@@ -56,7 +57,7 @@ class Reason(StrEnum):
     NOT_HEALTHY = "not_healthy"
     MEMBER_LOST = "member_lost"
     STAGE_FAILED = "stage_failed"
-    # why there is no rollout
+    # why a rollout is skipped
     NOT_ASKED_FOR = "not_asked_for"
     BACKFILL = "backfill"
     NOTHING_TO_REPLACE = "nothing_to_replace"
@@ -65,7 +66,7 @@ class Reason(StrEnum):
     NOT_KEPT = "not_kept"
     REVOKED = "revoked"
     REVOKED_BASE = "revoked_base"
-    # why one is not, or not yet
+    # why an image is not retired, or not yet
     FAMILYS_NEWEST = "familys_newest"
     WITHIN_KEEP = "within_keep"
     GRACE = "grace"
@@ -81,10 +82,10 @@ class Reason(StrEnum):
     USED_BY_RECIPE = "used_by_recipe"
     WAY_BACK = "way_back"
     ROLLOUT_GOING_ON = "rollout_going_on"
-    # why something left behind is swept
+    # why a leftover is deleted
     RUN_ENDED = "run_ended"
     EXPIRED = "expired"
-    # why it is not, or not yet
+    # why it is not deleted, or not yet
     RUN_GOING_ON = "run_going_on"
     RUN_UNKNOWN = "run_unknown"
     KEPT_FOR_A_LOOK = "kept_for_a_look"
@@ -93,85 +94,85 @@ class Reason(StrEnum):
     HALF_PROMOTED = "half_promoted"
     MEMBER_NEEDS_IT = "member_needs_it"
     UNUSED_NOT_LONG = "unused_not_long"
-    # where a member stands
+    # what drift reports of a member
     BEHIND = "behind"
     RUNS_REVOKED = "runs_revoked"
 
     @property
     def text(self) -> str:
-        """What a person reads."""
+        """The text that people read."""
         return _TEXT[self]
 
 
 _TEXT = {
     Reason.NO_IMAGE_WITH_THIS_CONTENT: "no promoted image has this content",
-    Reason.FORCED: "the trigger form asks for it",
-    Reason.ALWAYS: "the recipe says rebake: always",
+    Reason.FORCED: "the trigger form requests it",
+    Reason.ALWAYS: "the recipe sets rebake: always",
     Reason.IMAGE_TOO_OLD: "the promoted image is older than the recipe's max_age",
     Reason.SECURITY_UPDATES: "packages of the promoted image have security updates",
     Reason.PACKAGE_UPDATES: "packages of the promoted image have updates",
-    Reason.UPDATES_UNKNOWN: "it cannot be told whether the promoted image has updates",
+    Reason.UPDATES_UNKNOWN: "updates of the promoted image are unknown: an index was unreadable",
     Reason.OTHER_CONTENT_IS_NEWER: "the newest promoted image has other content than this commit",
-    Reason.SAME_CONTENT: "a promoted image has exactly this content",
-    Reason.NEWEST_BASE: "it is the newest now",
-    Reason.BASE_OF_THAT_DATE: "it was the newest then",
-    Reason.BASE_OF_THAT_DATE_GONE: "no image of that date is left, this is the oldest there is",
-    Reason.FINISHED: "the install script succeeded and the machine powered off",
+    Reason.SAME_CONTENT: "a promoted image has the same content",
+    Reason.NEWEST_BASE: "it is the newest image now",
+    Reason.BASE_OF_THAT_DATE: "it was the newest image on that date",
+    Reason.BASE_OF_THAT_DATE_GONE: "no image of that date exists any more; this is the oldest one",
+    Reason.FINISHED: "the install script succeeded and the VM powered off",
     Reason.INSTALL_FAILED: "the install script failed",
-    Reason.STOPPED_SILENTLY: "the machine stopped without saying whether it succeeded",
-    Reason.STOPPED_BY_SOMEBODY: "somebody stopped the machine",
-    Reason.PREEMPTED: "the spot machine was preempted",
-    Reason.HOST_LOST: "Compute Engine lost the machine's host",
-    Reason.VANISHED: "the machine was deleted by somebody else",
-    Reason.SILENT: "the machine said nothing until its deadline",
-    Reason.RUN_TIME_OVER: "Compute Engine ended the machine after its max_run_minutes",
+    Reason.STOPPED_SILENTLY: "the VM stopped without reporting a result",
+    Reason.STOPPED_BY_SOMEBODY: "somebody stopped the VM",
+    Reason.PREEMPTED: "the spot VM was preempted",
+    Reason.HOST_LOST: "the VM's host failed",
+    Reason.VANISHED: "the VM was deleted by somebody else",
+    Reason.SILENT: "the VM reported no result before its deadline",
+    Reason.RUN_TIME_OVER: "Compute Engine stopped the VM after its max_run_minutes",
     Reason.SMOKE_PASSED: "every check of the smoke test passed",
     Reason.SMOKE_FAILED: "a check of the smoke test failed",
-    Reason.BOOT_TOO_SLOW: "the machine was not ready within boot_time_limit",
+    Reason.BOOT_TOO_SLOW: "the VM was not healthy within boot_time_limit",
     Reason.PROMOTED: "the smoke test passed",
-    Reason.KEPT_AS_HISTORY: "a backfill never moves a family",
-    Reason.SLA_MISSED: "the task had not succeeded when its SLA passed",
+    Reason.KEPT_AS_HISTORY: "images of a backfill get no family",
+    Reason.SLA_MISSED: "the task had not succeeded within its SLA",
     Reason.NEW_IMAGE: "the fleet moves to a new image",
-    Reason.ALREADY_ON_IMAGE: "its boot disk is made from this very image",
+    Reason.ALREADY_ON_IMAGE: "its boot disk was created from this image",
     Reason.MEMBER_NOT_RUNNING: "somebody has stopped the instance",
-    Reason.MEMBER_MISSING: "there is no instance of this name",
-    Reason.MEMBER_WITHOUT_DISK: "it has no boot disk, and nothing says which one it had",
-    Reason.LINE_HALTED: "another member did not get healthy, so this one was not touched",
-    Reason.NOT_HEALTHY: "the member did not get healthy on the new image",
-    Reason.MEMBER_LOST: "the instance is gone, another one, or in other hands",
-    Reason.STAGE_FAILED: "a stage failed, and everything goes back to the image it had",
-    Reason.NOT_ASKED_FOR: "the trigger form does not ask for it",
-    Reason.BACKFILL: "a backfill never moves a fleet",
-    Reason.NOTHING_TO_REPLACE: "every member is on the image, or is left alone",
-    Reason.FLEET_BUSY: "another rollout of this fleet did not end in time",
-    Reason.NOT_KEPT: "it is beyond what the recipe's image.keep keeps",
-    Reason.REVOKED: "it is revoked, so nothing may be made of it any more",
-    Reason.REVOKED_BASE: "it is built upon a revoked image",
-    Reason.FAMILYS_NEWEST: "it is the newest of its family",
+    Reason.MEMBER_MISSING: "no instance of this name exists",
+    Reason.MEMBER_WITHOUT_DISK: "it has no boot disk, and no disk records which one it had",
+    Reason.LINE_HALTED: "another member did not become healthy, so this one was not changed",
+    Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
+    Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",
+    Reason.STAGE_FAILED: "a stage failed, so every member returns to the image it had",
+    Reason.NOT_ASKED_FOR: "the trigger form does not request it",
+    Reason.BACKFILL: "a backfill changes no fleet",
+    Reason.NOTHING_TO_REPLACE: "every member runs the image already, or is skipped",
+    Reason.FLEET_BUSY: "another rollout of this fleet did not end within wait_for_fleet",
+    Reason.NOT_KEPT: "it exceeds the limits of the recipe's image.keep",
+    Reason.REVOKED: "it is revoked and must not be used any more",
+    Reason.REVOKED_BASE: "it is built on a revoked image",
+    Reason.FAMILYS_NEWEST: "it is the newest image of its family",
     Reason.WITHIN_KEEP: "the recipe's image.keep keeps it",
-    Reason.GRACE: "its time at this stage is not over",
-    Reason.PINNED: "somebody has given it the label bakehouse-pin",
-    Reason.RECIPE_GONE: "the recipe has no file any more, so nobody says how long to keep it",
-    Reason.RECIPE_BROKEN: "the recipe's file has mistakes, so nobody says how long to keep it",
-    Reason.USED_BY_INSTANCE: "an instance runs on it",
-    Reason.USED_BY_DISK: "a disk was made from it",
-    Reason.USED_BY_TEMPLATE: "an instance template names it",
-    Reason.USED_BY_GROUP: "an instance group makes its members from it",
-    Reason.USED_BY_MACHINE_IMAGE: "a machine image holds it",
-    Reason.USED_BY_IMAGE: "another image is built upon it",
-    Reason.USED_BY_RECIPE: "a recipe names it as its base",
-    Reason.WAY_BACK: "a member had it before its last rollout, and may go back",
-    Reason.ROLLOUT_GOING_ON: "a rollout is going on, and may need it",
-    Reason.RUN_ENDED: "the run that made it has ended",
-    Reason.EXPIRED: "its time (the label expires) is over",
-    Reason.RUN_GOING_ON: "the run that made it goes on",
-    Reason.RUN_UNKNOWN: "Airflow does not know the run that made it, and its time is not over",
-    Reason.KEPT_FOR_A_LOOK: "it failed, and is kept for a look until it expires",
-    Reason.ATTACHED: "it is attached to an instance that stays",
-    Reason.NOT_READY: "it is being made, or deleted",
+    Reason.GRACE: "the grace period of its current state is not over",
+    Reason.PINNED: "it has the label bakehouse-pin",
+    Reason.RECIPE_GONE: "its recipe file was deleted, so its retention is unknown",
+    Reason.RECIPE_BROKEN: "its recipe file has mistakes, so its retention is unknown",
+    Reason.USED_BY_INSTANCE: "an instance uses it",
+    Reason.USED_BY_DISK: "a disk was created from it",
+    Reason.USED_BY_TEMPLATE: "an instance template uses it",
+    Reason.USED_BY_GROUP: "an instance group creates its members from it",
+    Reason.USED_BY_MACHINE_IMAGE: "a machine image contains it",
+    Reason.USED_BY_IMAGE: "another image is built on it",
+    Reason.USED_BY_RECIPE: "a recipe uses it as its base",
+    Reason.WAY_BACK: "a member ran it before its last rollout and may be rolled back to it",
+    Reason.ROLLOUT_GOING_ON: "a rollout in progress may need it",
+    Reason.RUN_ENDED: "the run that created it has ended",
+    Reason.EXPIRED: "the time in its label expires has passed",
+    Reason.RUN_GOING_ON: "the run that created it is in progress",
+    Reason.RUN_UNKNOWN: "Airflow does not know its run, and its label expires has not passed",
+    Reason.KEPT_FOR_A_LOOK: "it failed and is kept for inspection until it expires",
+    Reason.ATTACHED: "it is attached to an instance that is not deleted",
+    Reason.NOT_READY: "it is being created or deleted",
     Reason.HALF_PROMOTED: "it has its family but not its label: clear promote_image of its run",
-    Reason.MEMBER_NEEDS_IT: "its member has no boot disk, and this one may be put back",
-    Reason.UNUSED_NOT_LONG: "nothing has used it for less than a week",
+    Reason.MEMBER_NEEDS_IT: "its member has no boot disk, and this disk may be attached again",
+    Reason.UNUSED_NOT_LONG: "it has been unused for less than a week",
     Reason.BEHIND: "the member does not run the newest promoted image",
-    Reason.RUNS_REVOKED: "the member runs a revoked image, or one built upon it",
+    Reason.RUNS_REVOKED: "the member runs a revoked image, or one built on a revoked image",
 }

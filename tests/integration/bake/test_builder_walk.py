@@ -121,7 +121,7 @@ def test_a_preempted_spot_machine_is_no_failure_and_is_tried_elsewhere(
     first = run.handed["create_builder"]
     rule = {"kind": "preempt", "instance": first["name"]}
     threading.Timer(1.5, compute.fault, kwargs=rule).start()
-    with pytest.raises(ZoneUnavailable, match="the spot machine was preempted"):
+    with pytest.raises(ZoneUnavailable, match="the spot VM was preempted"):
         run.try_("wait_for_shutdown")
     run.params["vars"] = {}
     run.through("need_bake")

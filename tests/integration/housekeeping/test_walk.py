@@ -198,8 +198,8 @@ def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     assert (standing(compute), changes(compute)) == (before, [])
     assert events(tmp_path, "swept") == []
     told = capsys.readouterr().out
-    assert "image web-failed: leave, it failed, and is kept for a look" in told
-    assert f"instance bake-web-1: sweep, the run that made it has ended ({DAG} {ENDED}" in told
+    assert "image web-failed: leave, it failed and is kept for inspection" in told
+    assert f"instance bake-web-1: sweep, the run that created it has ended ({DAG} {ENDED}" in told
     assert "somebodys" not in told
 
     run = walk(include)
