@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+from bakehouse.cloud import console_pages
 from bakehouse.cloud.calls import PAGE, Calls, Resource
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
-from bakehouse.operators import links
 
 
 class ComputeHook(Calls):
@@ -18,16 +18,18 @@ class ComputeHook(Calls):
 
     def image_page(self, name: str, project: str | None = None, kind: str = "") -> str:
         """Where a person can look at the image."""
-        page = links.machine_image_page if kind == MACHINE_IMAGE else links.image_page
+        page = (
+            console_pages.machine_image_page if kind == MACHINE_IMAGE else console_pages.image_page
+        )
         return page(project or self.project, name, self.endpoint)
 
     def instance_page(self, zone: str, name: str) -> str:
         """Where a person can look at the machine."""
-        return links.instance_page(self.project, zone, name, self.endpoint)
+        return console_pages.instance_page(self.project, zone, name, self.endpoint)
 
     def serial_page(self, zone: str, name: str) -> str:
         """Where a person can read its serial output."""
-        return links.serial_page(self.project, zone, name, self.endpoint)
+        return console_pages.serial_page(self.project, zone, name, self.endpoint)
 
     # -- images ---------------------------------------------------------------------------------
 

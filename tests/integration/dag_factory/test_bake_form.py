@@ -24,6 +24,11 @@ FIELDS = {
 }
 
 
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe("base: debian-cloud/debian-12\nvars: {page: hello}\n", "web.yaml")
+
+
 def filled(recipe: Recipe, **answers: Any) -> dict[str, Any]:
     params = ParamsDict(form(recipe))
     params.update(answers)

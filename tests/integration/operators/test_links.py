@@ -4,36 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from bakehouse.operators.links import (
-    ImageLink,
-    MachineLink,
-    SerialLink,
-    image_page,
-    instance_page,
-    serial_page,
-)
-
-ZONE = "us-central1-a"
-
-
-def test_googles_own_resources_are_shown_by_the_cloud_console() -> None:
-    page = instance_page("p", ZONE, "web-1", endpoint=None)
-    assert page.startswith("https://console.cloud.google.com/compute/instancesDetail/")
-    assert page.endswith("/zones/us-central1-a/instances/web-1?project=p")
-    page = image_page("p", "web", endpoint=None)
-    assert page.startswith("https://console.cloud.google.com/compute/imagesDetail/")
-    assert page.endswith("/projects/p/global/images/web?project=p")
-    page = serial_page("p", ZONE, "web-1", endpoint=None)
-    assert page.endswith("/zones/us-central1-a/instances/web-1/console?port=1&project=p")
-
-
-def test_those_of_another_endpoint_by_the_endpoint() -> None:
-    page = image_page("p", "web", endpoint="http://127.0.0.1:8790/")
-    assert page == "http://127.0.0.1:8790/compute/v1/projects/p/global/images/web"
-    page = serial_page("p", ZONE, "web-1", endpoint="http://127.0.0.1:8790/")
-    assert page.endswith(
-        "/compute/v1/projects/p/zones/us-central1-a/instances/web-1/serialPort?port=1"
-    )
+from bakehouse.operators.links import ImageLink, MachineLink, SerialLink
 
 
 def test_a_link_leads_to_what_the_step_has_left_and_nowhere_before() -> None:

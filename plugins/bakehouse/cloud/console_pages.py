@@ -1,0 +1,43 @@
+"""Addresses of the pages that show a resource. Pure.
+
+Google's own resources have pages in the Cloud Console; of another endpoint (localgce) the page is
+the resource itself, as the API answers it.
+"""
+
+from __future__ import annotations
+
+CONSOLE = "https://console.cloud.google.com/compute"
+
+
+def instance_page(project: str, zone: str, name: str, endpoint: str | None) -> str:
+    """The Cloud Console's page of a machine; of another endpoint the resource itself."""
+    if endpoint:
+        return f"{_api(endpoint)}/projects/{project}/zones/{zone}/instances/{name}"
+    return f"{CONSOLE}/instancesDetail/zones/{zone}/instances/{name}?project={project}"
+
+
+def serial_page(project: str, zone: str, name: str, endpoint: str | None) -> str:
+    """Where its serial output is to be read, while it stands."""
+    if endpoint:
+        return f"{instance_page(project, zone, name, endpoint)}/serialPort?port=1"
+    return (
+        f"{CONSOLE}/instancesDetail/zones/{zone}/instances/{name}/console?port=1&project={project}"
+    )
+
+
+def image_page(project: str, name: str, endpoint: str | None) -> str:
+    """The same of an image."""
+    if endpoint:
+        return f"{_api(endpoint)}/projects/{project}/global/images/{name}"
+    return f"{CONSOLE}/imagesDetail/projects/{project}/global/images/{name}?project={project}"
+
+
+def machine_image_page(project: str, name: str, endpoint: str | None) -> str:
+    """The same of a machine image."""
+    if endpoint:
+        return f"{_api(endpoint)}/projects/{project}/global/machineImages/{name}"
+    return f"{CONSOLE}/machineImages/details/{name}?project={project}"
+
+
+def _api(endpoint: str) -> str:
+    return f"{endpoint.rstrip('/')}/compute/v1"
