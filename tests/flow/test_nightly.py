@@ -11,7 +11,7 @@ import pytest
 
 from bakehouse.history.coverage import dates_of
 from bakehouse.history.ledger import Event
-from bakehouse.schedule.timetable import offset_of
+from bakehouse.schedule.jitter import offset_of
 from devstack.airflow_api import Airflow, AirflowError, wait_until
 from devstack.testbed import Testbed
 

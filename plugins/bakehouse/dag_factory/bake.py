@@ -18,7 +18,8 @@ from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import parent_of
 from bakehouse.schedule.image_asset import image_asset
-from bakehouse.schedule.timetable import Nightly, NightlyOrParent, offset_of
+from bakehouse.schedule.jitter import offset_of
+from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 from bakehouse.sla.operators import watch_slas
 
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it

@@ -9,7 +9,7 @@ from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.rules import ancestors_of, children_of, parent_of
-from bakehouse.schedule.timetable import offset_of
+from bakehouse.schedule.jitter import offset_of
 
 ROLLOUTS = {
     "with_bake": "moves at the end of each bake",

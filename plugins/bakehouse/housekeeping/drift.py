@@ -10,7 +10,7 @@ from bakehouse.core.models import Frozen
 from bakehouse.fleet.model import Fleet, Members
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.retire.retirement import ACTIVE, state_of
 from bakehouse.rollout.strategies.swap import boot_of
 

@@ -22,7 +22,8 @@ from bakehouse.housekeeping.sweep import Found
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
-from bakehouse.inventory.inventory import Stock, look, look_at_ours
+from bakehouse.inventory.listing import look, look_at_ours
+from bakehouse.inventory.model import Stock
 from bakehouse.retire import machine_images as retire_machine_images
 from bakehouse.retire import retirement as retire
 from bakehouse.retire.references import uses, with_rollouts

@@ -15,7 +15,7 @@ from bakehouse.images import revocation as revoke
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.links import labels_of
 from bakehouse.images.revocation import Bad, Revocation, bad
-from bakehouse.inventory.inventory import look_at_ours
+from bakehouse.inventory.listing import look_at_ours
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.recipe.model import Keep
 from bakehouse.retire import retirement as retire

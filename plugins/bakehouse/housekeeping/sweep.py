@@ -16,7 +16,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.provenance import run_that_made
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.lease.lease import Owner
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, image_of, labels_of, path_of, resource_name
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.recipe.base import BaseImage
 from bakehouse.recipe.model import Recipe
 from bakehouse.rollout.plan import recall

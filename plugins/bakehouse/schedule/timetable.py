@@ -6,7 +6,6 @@ docs/decisions/0031-jitter-in-the-timetable.md holds why it is not the cron that
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow.partition_mappers.identity import IdentityMapper
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
 # A night that was missed by less than this is made up for: the scheduler may have been busy when a
 # recipe was seen for the first time.
 GRACE = timedelta(seconds=15)
-
-
-def offset_of(recipe: str, jitter: timedelta | None) -> timedelta:
-    """The same for a recipe every night, spread over `jitter` for many of them; whole seconds."""
-    seconds = int(jitter.total_seconds()) if jitter else 0
-    if seconds < 1:
-        return timedelta(0)
-    return timedelta(seconds=int(sha256(recipe.encode()).hexdigest()[:8], 16) % seconds)
 
 
 class Nightly(CronTriggerTimetable):

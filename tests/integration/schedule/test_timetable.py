@@ -10,7 +10,8 @@ import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 from bakehouse.schedule.image_asset import image_asset
-from bakehouse.schedule.timetable import Nightly, NightlyOrParent, offset_of
+from bakehouse.schedule.jitter import offset_of
+from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 
 BERLIN = "Europe/Berlin"
 BEGINNING = pendulum.datetime(2020, 1, 1)

@@ -6,7 +6,7 @@ from tests.support.resources import BASE, NOW, Resource, image
 
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.drift import Member, drift
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 
 ZONE = "us-central1-a"
 NEW, OLD = image("web-new", 1), image("web-old", 30)

@@ -12,7 +12,7 @@ from tests.support.resources import BASE, DAG, NOW, RUN, Resource, ago, image, o
 
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.sweep import Found, SweepFacts, owner_of, owners, plan
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.lease.lease import Owner
 
 OWNER = Owner(dag_id=DAG, run_id=RUN)

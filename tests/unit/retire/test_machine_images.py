@@ -10,7 +10,7 @@ from tests.support.resources import DAG, NOW, RUN, Resource, image, owned
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.sweep import SweepFacts
 from bakehouse.housekeeping.sweep import plan as sweep
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.lease.lease import Owner
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.machine_images import plan

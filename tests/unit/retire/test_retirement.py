@@ -10,7 +10,7 @@ from tests.support.resources import BASE, NOW, Resource, image, owned
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images.links import image_of
-from bakehouse.inventory.inventory import Stock
+from bakehouse.inventory.model import Stock
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.references import Use, uses, with_rollouts

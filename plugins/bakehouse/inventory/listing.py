@@ -1,28 +1,14 @@
-"""What stands in a project, each kind by one list call."""
+"""Lists what a project holds, each kind by one list call."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bakehouse.images import labels
-from bakehouse.images.links import Resource
+from bakehouse.inventory.model import Stock
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
-
-
-@dataclass(frozen=True)
-class Stock:
-    """Lists as Compute Engine gives them; the images are ours, all else is everybody's."""
-
-    project: str
-    images: tuple[Resource, ...] = ()
-    instances: tuple[Resource, ...] = ()
-    disks: tuple[Resource, ...] = ()
-    templates: tuple[Resource, ...] = ()
-    groups: tuple[Resource, ...] = ()
-    machine_images: tuple[Resource, ...] = ()
 
 
 def look(hook: ComputeHook) -> Stock:
