@@ -96,11 +96,12 @@ def ancestry(
     project: ProjectOption = None,
 ) -> None:
     """What an image is built on, layer by layer, and what is built on it. From the ledger."""
-    from bakehouse.history.ancestry import bakes_of, describe
+    from bakehouse.history.ancestry import bakes_by_image, describe
     from bakehouse.history.ledger import Ledger
 
     base = ledger or ledger_of(project_folder(project))
-    bakes = bakes_of(Ledger(base).events())
+    events = Ledger(base).events(lambda record: typer.echo(str(record), err=True))
+    bakes = bakes_by_image(events)
     if image not in bakes:
         typer.echo(f"the ledger {base} knows no bake of {image}", err=True)
         raise typer.Exit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.support.ledger import read_ledger
 
+from bakehouse.history.events import LedgerEvent
 from bakehouse.images.names import run_label
 from devstack.airflow_api import AirflowError, Run, wait_until
 from devstack.testbed import Testbed
@@ -72,7 +73,7 @@ def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> Non
     assert stage(bed, first) == "ACTIVE", "house-1 runs on it"
     (drift,) = xcom(bed, run, "show_drift")
     assert (drift["newest"], [m["name"] for m in drift["behind"]]) == ("house-3", ["house-1"])
-    assert {e["kind"] for e in events(bed, run)} == {
+    assert {e.kind for e in events(bed, run)} == {
         "swept",
         "image_deprecated",
         "images_kept",
@@ -150,7 +151,5 @@ def states(bed: Testbed, run: Run) -> dict[str, str | None]:
     return {task: state for task, state in found.items() if task != "sla_watch"}
 
 
-def events(bed: Testbed, run: Run) -> list[dict[str, Any]]:
-    ledger = bed.stack.layout.airflow_home / "ledger" / "events"
-    found = [json.loads(path.read_text()) for path in sorted(ledger.rglob("*.json"))]
-    return [event for event in found if event.get("run_id") == run.run_id]
+def events(bed: Testbed, run: Run) -> list[LedgerEvent]:
+    return read_ledger(bed.stack.layout.airflow_home / "ledger", run.run_id)

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.ledger import dates_by_image, read_ledger
 
-from bakehouse.history.coverage import dates_of
-from bakehouse.history.ledger import Event
 from bakehouse.schedule.jitter import offset_of
 from devstack.airflow_api import Airflow, AirflowError, wait_until
 from devstack.testbed import Testbed
@@ -130,7 +129,7 @@ def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
     for run in runs:
         states = bed.airflow.states(DAG, run["dag_run_id"])
         assert states["publish_image"] == "skipped"
-    covered = dates_of(events(bed))
+    covered = dates_by_image(read_ledger(bed.stack.layout.airflow_home / "ledger"))
     assert sorted(str(d) for i in images for d in covered[i["name"]]) == [
         "2026-11-11",
         "2026-11-12",
@@ -167,11 +166,6 @@ def history(bed: Testbed) -> list[dict[str, Any]]:
     return [
         i for i in bed.compute.images() if i.get("labels", {}).get("bakehouse-recipe") == "past"
     ]
-
-
-def events(bed: Testbed) -> list[Event]:
-    found = sorted((bed.stack.layout.airflow_home / "ledger").rglob("*-covers-*.json"))
-    return [Event.model_validate_json(file.read_text()) for file in found]
 
 
 def commit_of(bed: Testbed, page: str, when: datetime, parent: str = "") -> str:

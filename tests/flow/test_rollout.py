@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,16 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from tests.flow.fleet import Members
+from tests.support.ledger import of_kind, read_ledger
 
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import (
+    LedgerEvent,
+    MemberReplacedEvent,
+    MemberReplacedFailedEvent,
+    MemberRolledBackEvent,
+    RolloutEndedEvent,
+)
 from bakehouse.lease.lease import Lease, Owner
 from devstack.airflow_api import Run
 from devstack.testbed import Testbed
@@ -73,10 +81,8 @@ def states(bed: Testbed, run: Run) -> dict[str, str | None]:
     return {task.removeprefix(f"{GROUP}."): state for task, state in found.items()}
 
 
-def events(bed: Testbed, run: Run) -> list[dict[str, Any]]:
-    ledger = bed.stack.layout.airflow_home / "ledger" / "events"
-    found = [json.loads(path.read_text()) for path in sorted(ledger.rglob("*.json"))]
-    return [event for event in found if event.get("run_id") == run.run_id]
+def events(bed: Testbed, run: Run) -> list[LedgerEvent]:
+    return read_ledger(bed.stack.layout.airflow_home / "ledger", run.run_id)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
@@ -94,8 +100,8 @@ def test_a_fleet_of_n_moves_onto_the_image(
     assert after.health == dict.fromkeys(names, new)
     assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in names)])
     assert members.stops() == dict.fromkeys(names, 1)
-    told = [e["detail"]["member"] for e in events(bed, run) if e["kind"] == "member_replaced"]
-    assert sorted(told) == names
+    replaced = of_kind(MemberReplacedEvent, events(bed, run))
+    assert sorted(event.detail.member for event in replaced) == names
     again = roll(bed, new)
     assert again.state == "success", bed.explain(again)
     assert members.stops() == dict.fromkeys(names, 1)  # everybody is on the image
@@ -119,10 +125,13 @@ def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     assert after.boot == before.boot  # the kept disk came back
     assert members.stops() == {"web-1": 2}
     assert members.disks() == sorted([*before.boot.values(), *(f"{n}-data" for n in before.boot)])
-    kinds = {e["kind"]: e for e in events(bed, run)}
-    assert kinds["member_replaced_failed"]["reason"] == "not_healthy"
-    assert kinds["member_rolled_back"]["detail"]["member"] == "web-1"
-    assert kinds["rollout_ended"]["reason"] == "stage_failed"
+    written = events(bed, run)
+    (failed,) = of_kind(MemberReplacedFailedEvent, written)
+    assert failed.reason is Reason.NOT_HEALTHY
+    (back,) = of_kind(MemberRolledBackEvent, written)
+    assert back.detail.member == "web-1"
+    (ended,) = of_kind(RolloutEndedEvent, written)
+    assert ended.reason is Reason.STAGE_FAILED
     assert "color" in bed.log(run, f"{GROUP}.verdict")
 
 
@@ -137,9 +146,9 @@ def test_a_later_stage_takes_those_before_back_too_in_reverse_order(
     assert (found["verify_stage_1"], found["replace_2[1]"]) == ("success", "failed")
     after = members.facts()
     assert (after.images, after.identity) == (before.images, before.identity)
-    back = [e for e in events(bed, run) if e["kind"].startswith("member_rolled_back")]
-    order = sorted(back, key=lambda e: e["detail"]["at"])
-    assert [e["detail"]["member"] for e in order] == ["web-3", "web-2", "web-1"]
+    back = of_kind(MemberRolledBackEvent, events(bed, run))
+    order = sorted(back, key=lambda event: str(event.at))
+    assert [event.detail.member for event in order] == ["web-3", "web-2", "web-1"]
     assert after.boot["web-1"] != before.boot["web-1"]  # its disk was gone: one of the image's id
     assert after.boot["web-2"] == before.boot["web-2"]
 

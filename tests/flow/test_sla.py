@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from tests.support.ledger import of_kind, read_ledger
 
+from bakehouse.history.events import SlaMissEvent
 from devstack.airflow_api import wait_until
 from devstack.stack import free_port
 from devstack.testbed import Testbed
@@ -88,11 +89,9 @@ def late(stack_of_session: Testbed) -> Testbed:
     return bed
 
 
-def recorded(bed: Testbed, run_id: str) -> list[dict[str, Any]]:
+def recorded(bed: Testbed, run_id: str) -> list[SlaMissEvent]:
     """The misses in the ledger."""
-    ledger = bed.stack.layout.airflow_home / "ledger" / "events"
-    events = [json.loads(path.read_text()) for path in ledger.rglob("*-sla_miss-*.json")]
-    return [event for event in events if event["run_id"] == run_id]
+    return of_kind(SlaMissEvent, read_ledger(bed.stack.layout.airflow_home / "ledger", run_id))
 
 
 @pytest.mark.timeout(420)
@@ -110,12 +109,10 @@ def test_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_kill
     run = late.airflow.wait(DAG, run_id, 240)
     assert run.state == "success", "a miss never fails a run"
     misses = recorded(late, run_id)
-    assert {miss["task_id"] for miss in misses} == {"wait_for_shutdown", "smoke_test"}
+    assert {miss.task_id for miss in misses} == {"wait_for_shutdown", "smoke_test"}
     for miss in misses:
-        noticed, deadline = (
-            datetime.fromisoformat(miss["detail"][name]) for name in ("noticed", "deadline")
-        )
-        assert (noticed - deadline).total_seconds() <= NOTICED_WITHIN, miss
+        after = miss.detail.noticed - miss.detail.deadline
+        assert after.total_seconds() <= NOTICED_WITHIN, miss
     shown = late.airflow.xcom(DAG, run_id, "sla_watch")
     assert set(shown) == {"wait_for_shutdown", "smoke_test"}
     assert "SLA missed: wait_for_shutdown" in late.log(run, "sla_watch")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.ledger import dates_by_image, read_ledger
 
-from bakehouse.history.coverage import dates_of
-from bakehouse.history.ledger import Event
 from devstack.airflow_api import wait_until
 from devstack.testbed import Testbed
 
@@ -95,6 +94,5 @@ def history(bed: Testbed, key: str) -> list[str]:
 
 
 def covered(bed: Testbed, image: str) -> list[Any]:
-    files = (bed.stack.layout.airflow_home / "ledger").rglob("*-covers-*.json")
-    events = [Event.model_validate_json(file.read_text()) for file in files]
-    return dates_of(events).get(image, [])
+    events = read_ledger(bed.stack.layout.airflow_home / "ledger")
+    return dates_by_image(events).get(image, [])

@@ -16,7 +16,7 @@ from bakehouse.bake.need import content_lease
 from bakehouse.bake.package_snapshot import archive_url
 from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.shutdown import Shutdown, classify_shutdown, failed_builder
+from bakehouse.bake.shutdown import Shutdown, classify_shutdown
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.images import labels
@@ -178,11 +178,11 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
 
         The ledger has no such lines: nobody knows what an install script prints.
         """
-        from bakehouse.history.recording import record
+        from bakehouse.bake.ledger_records import record_builder_failed
 
         self.log.error("%s: %s", verdict.reason.text, verdict.message)
         told = observed.with_tail(f"{verdict.reason.text}: {verdict.message}")
-        record(context, plan, "builder_failed", verdict.reason, **failed_builder(vm, verdict))
+        record_builder_failed(context, plan, vm, verdict)
         if plan.keep_builder and observed.status is not None and not verdict.lost:
             self._keep(plan, vm)
             raise PermanentError(told)
@@ -201,8 +201,8 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
             self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, format_utc(until))
 
     def _built(self, plan: BakePlan, vm: BuilderVm, observed: MachineObservation) -> Built:
+        from bakehouse.bake.ledger_records import write_sbom
         from bakehouse.history.manifest import digest
-        from bakehouse.history.recording import write_sbom
 
         seconds = round((datetime.now(UTC) - datetime.fromisoformat(vm.created)).total_seconds())
         self.log.info("%s installed and powered off, %d s after it was created", vm.name, seconds)

@@ -35,13 +35,13 @@ class BuilderSlotOperator(GitOperator):
         self.log.info("builders' slot %d: %s", turn.slot, turn.why)
 
     def _wait_for_slot(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
-        from bakehouse.history.recording import ledger_base
+        from bakehouse.history.location import ledger_url
         from bakehouse.lease.triggers import SlotTrigger
 
         patience = plan.wait_for_slot
         self.log.info("%s; waiting at most %s", why, patience)
         trigger = SlotTrigger(
-            ledger=ledger_base(),
+            ledger=ledger_url(),
             project=self.compute.project,
             owner=builders.owner_of(context).model_dump(),
             held_for=builders.HELD_FOR.total_seconds(),

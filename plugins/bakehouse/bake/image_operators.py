@@ -89,29 +89,11 @@ class CreateImage(GitOperator):
     def _made(
         self, plan: BakePlan, built: Built, context: Context, image: Mapping[str, Any]
     ) -> dict[str, Any]:
-        from bakehouse.history.recording import record
+        from bakehouse.bake.ledger_records import record_bake
 
         made = candidate.candidate(image)
         self.log.info("image %s is READY (id %s, %d GB)", made.name, made.id, made.size_gb)
-        record(
-            context,
-            plan,
-            "bake",
-            plan.reason,
-            image_id=made.id,
-            content_key=plan.content_key,
-            base_image=plan.base_image.name,
-            base_image_id=plan.base_image.id,
-            parent=plan.parent,
-            promoted=plan.promoted,
-            base_reason=plan.base_image.reason.value,
-            snapshot=plan.snapshot,
-            builder=built.builder.name,
-            seconds=built.seconds,
-            packages=built.packages,
-            updates=plan.updates.in_words() if plan.updates else None,
-            commit=plan.commit.model_dump(mode="json"),
-        )
+        record_bake(context, plan, made, built)
         return made.model_dump(mode="json")
 
 

@@ -64,13 +64,13 @@ class NeedBake(BakehouseOperator, SkipMixin):
             self._wait(context, plan, decision.why)
 
     def _wait(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
-        from bakehouse.history.recording import ledger_base
+        from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import content_lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
         self.log.info("another run bakes this content: %s", why)
         trigger = LeaseTrigger(
-            ledger=ledger_base(),
+            ledger=ledger_url(),
             name=content_lease_name(plan.recipe, plan.content_key),
             owner=owner_of(context).model_dump(),
             deadline=time.time() + SAME_CONTENT_AT_MOST.total_seconds(),
@@ -86,19 +86,17 @@ class NeedBake(BakehouseOperator, SkipMixin):
         return None if name == plan.existing_image else name
 
     def _tell_updates(self, context: Context, plan: BakePlan) -> None:
-        from bakehouse.history.recording import record
+        from bakehouse.bake.ledger_records import record_updates
 
-        if plan.updates is not None:
-            found = plan.updates.model_dump(mode="json", exclude={"image"})
-            record(context, plan, "updates", plan.reason, about=plan.updates.image, **found)
+        record_updates(context, plan)
 
     def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> bool:
-        from bakehouse.history.recording import covers
+        from bakehouse.bake.ledger_records import record_covers
 
         self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
         if plan.updates is not None and not plan.bake:
             self.log.info("%s", plan.updates.in_words())
-        covers(context, plan, image)
+        record_covers(context, plan, image)
         followers = context["task"].get_direct_relatives(upstream=False)
         self.skip(ti=context["ti"], tasks=[task for task in followers if not task.is_teardown])
         return False
@@ -106,7 +104,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
 
 def content_lease(plan: BakePlan) -> Lease:
     """The lease of the content that a plan bakes; the teardown lets go of it."""
-    from bakehouse.history.recording import ledger_base
+    from bakehouse.history.location import ledger_url
     from bakehouse.lease.store import content_lease_name, lease_of
 
-    return lease_of(ledger_base(), content_lease_name(plan.recipe, plan.content_key))
+    return lease_of(ledger_url(), content_lease_name(plan.recipe, plan.content_key))

@@ -141,10 +141,10 @@ class PlanBake(GitOperator):
 
     def _updates(self, existing: Mapping[str, Any], now: datetime) -> Callable[[], Updates]:
         def look_at_archives() -> Updates:
-            from bakehouse.history.recording import ledger_base
+            from bakehouse.history.location import ledger_url
             from bakehouse.updates.look import look
 
-            found = look(ledger_base(), str(existing["name"]), now)
+            found = look(ledger_url(), str(existing["name"]), now)
             self.log.info("%s: %s", found.image, found.in_words())
             for update in found.found:
                 self.log.info("  %s", update)

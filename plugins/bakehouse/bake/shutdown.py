@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bakehouse.bake.builder import BuilderVm
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.cloud.operations import InstanceEvent
 from bakehouse.core.reasons import Reason
@@ -82,12 +81,6 @@ def classify_shutdown(observed: MachineObservation) -> Shutdown | None:
     if observed.alive:
         return _silent(observed, said) if observed.late else None
     return _lost(observed)
-
-
-def failed_builder(vm: BuilderVm, verdict: Shutdown) -> dict[str, Any]:
-    """What the ledger keeps of a builder that failed."""
-    error = verdict.error.model_dump(mode="json") if verdict.error else None
-    return {"builder": vm.name, "zone": vm.zone, "message": verdict.message, "error": error}
 
 
 def _silent(observed: MachineObservation, said: str | None) -> Shutdown:

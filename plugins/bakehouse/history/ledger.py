@@ -1,4 +1,4 @@
-"""The ledger: one append-only record for each thing that happened, one object per event.
+"""The ledger: one append-only record for each event, one object per record.
 
 `<base>/events/<yyyy>/<mm>/<dd>/<time>-<kind>-<id>.json`. The id is made from run, kind and
 subject, so that a task tried again writes the same object and not a second one.
@@ -6,63 +6,32 @@ subject, so that a task tried again writes the same object and not a second one.
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from hashlib import sha256
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Any, Literal
 
 from airflow.sdk import ObjectStoragePath
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+from bakehouse.core.models import Frozen
+from bakehouse.history.events import BadEvent, LedgerEvent, parse_event
 
-
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+log = logging.getLogger(__name__)
 
 
-class Event(BaseModel):
-    """What happened to which image or member, when, in which run, and why.
+class UnreadableRecord(Frozen):
+    """An object of the ledger that is not an event which this version can read."""
 
-    `time` is when it belongs in the history (the run's own time, not the try's), so that a
-    retry names the same object. `subject` tells two events of one kind in one run apart.
-    """
+    path: str
+    problem: str
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __str__(self) -> str:
+        return f"{self.path} is left out: {self.problem}"
 
-    version: Literal[1] = Field(default=1, alias="schema")
-    kind: Kind
-    time: Annotated[AwareDatetime, AfterValidator(_utc)]
-    dag_id: str
-    run_id: str
-    task_id: str
-    recipe: str | None = None
-    image: str | None = None
-    git_sha: str | None = None
-    reason: str | None = None
-    subject: str = ""
-    detail: dict[str, Any] = {}
 
-    @property
-    def id(self) -> str:
-        """20 hex characters from run, kind and subject (the image, unless told)."""
-        subject = self.subject or self.image or ""
-        owner = "\n".join((self.dag_id, self.run_id, self.kind, subject))
-        return sha256(owner.encode()).hexdigest()[:20]
-
-    @property
-    def path(self) -> str:
-        """Below the ledger's base; sorts by time."""
-        stamp = self.time.strftime("%Y%m%dT%H%M%S.%fZ")
-        return f"events/{self.time:%Y/%m/%d}/{stamp}-{self.kind}-{self.id}.json"
-
-    def to_json(self) -> str:
-        form = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(form, sort_keys=True, ensure_ascii=False) + "\n"
+def _warn(record: UnreadableRecord) -> None:
+    log.warning("%s", record)
 
 
 class Ledger:
@@ -74,8 +43,8 @@ class Ledger:
     def __init__(self, base: str) -> None:
         self._base = ObjectStoragePath(base)
 
-    def write(self, event: Event) -> str:
-        """Write the event unless it is there already; answers with the object's URL."""
+    def write(self, event: LedgerEvent) -> str:
+        """Write the event unless it is there already; returns the object's URL."""
         target = self._base / event.path
         data = event.to_json().encode()
         try:
@@ -87,11 +56,16 @@ class Ledger:
             pass  # this run has written it in an earlier try: what was said first stands
         return str(target)
 
-    def events(self) -> Iterator[Event]:
-        """Every event, oldest first."""
+    def events(
+        self, unreadable: Callable[[UnreadableRecord], None] = _warn
+    ) -> Iterator[LedgerEvent]:
+        """Every event, oldest first; a record that cannot be read goes to `unreadable`."""
         found = self._base.glob("events/*/*/*/*.json")
         for path in sorted(found, key=lambda path: path.name):
-            yield Event.model_validate_json(path.read_text())
+            try:
+                yield parse_event(path.read_bytes())
+            except BadEvent as bad:
+                unreadable(UnreadableRecord(path=str(path), problem=str(bad)))
 
 
 def _create_file(target: Path, data: bytes) -> None:

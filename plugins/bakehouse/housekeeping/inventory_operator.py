@@ -71,12 +71,12 @@ class InventoryOperator(BakehouseOperator):
 
     def rollouts_going_on(self, context: Context, fleets: Iterable[str]) -> dict[str, str]:
         """Those of these fleets that a run holds that lives -> why they are taken."""
-        from bakehouse.history.recording import ledger_base
+        from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name, lease_of
 
         found: dict[str, str] = {}
         for fleet in sorted(set(fleets)):
-            newest = lease_of(ledger_base(), lease_name(fleet)).newest()
+            newest = lease_of(ledger_url(), lease_name(fleet)).newest()
             if newest is None or newest.released:
                 continue
             state = run_state(context, newest.owner)

@@ -1,5 +1,5 @@
-"""What keeping house writes into the ledger: one event for each thing that it touches, and one for
-each recipe that says why its other images stay.
+"""What housekeeping writes into the ledger: one event for each thing that it touches, and one for
+each recipe that says why its other images stay. The same for a revocation.
 """
 
 from __future__ import annotations
@@ -8,64 +8,161 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.recording import record_event
-from bakehouse.housekeeping.drift import Drift
-from bakehouse.housekeeping.sweep import Found
+from bakehouse.history.events import (
+    DriftDetail,
+    DriftEvent,
+    ImageDeletedEvent,
+    ImageDeprecatedEvent,
+    ImageObsoleteEvent,
+    ImagesKeptDetail,
+    ImagesKeptEvent,
+    KeptImage,
+    MarkedDetail,
+    MarkedEvent,
+    RetiredDetail,
+    RetiredStage,
+    RevokedDetail,
+    RevokedEvent,
+    RunsRevokedDetail,
+    RunsRevokedEvent,
+    SweptDetail,
+    SweptEvent,
+)
+from bakehouse.history.recording import record, run_fields
 from bakehouse.retire.retirement import Decision, Do
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-RETIRED = {
-    Do.DEPRECATE: "image_deprecated",
-    Do.MAKE_OBSOLETE: "image_obsolete",
-    Do.DELETE: "image_deleted",
+    from bakehouse.housekeeping.drift import Drift, Member
+    from bakehouse.housekeeping.sweep import Found
+    from bakehouse.images.revocation import Bad, Revocation
+
+_RetiredEvent = type[ImageDeprecatedEvent | ImageObsoleteEvent | ImageDeletedEvent]
+_RETIRED: dict[Do, tuple[_RetiredEvent, RetiredStage]] = {
+    Do.DEPRECATE: (ImageDeprecatedEvent, "deprecate"),
+    Do.MAKE_OBSOLETE: (ImageObsoleteEvent, "make_obsolete"),
+    Do.DELETE: (ImageDeletedEvent, "delete"),
 }
 
 
 def record_swept(context: Context, found: Found) -> None:
     """What goes now: written before the call, so that nothing is gone without a word."""
-    record_event(
-        context,
-        "swept",
-        found.reason,
-        subject=f"{found.kind} {found.zone} {found.name} {found.id}",
+    event = SweptEvent(
+        **run_fields(context),
         recipe=found.recipe,
-        image=found.name if found.kind.endswith("image") else "",
-        detail=found.model_dump(mode="json", exclude={"sweep", "reason", "recipe"}),
+        image=found.name if found.kind.endswith("image") else None,
+        reason=found.reason,
+        subject=f"{found.kind} {found.zone} {found.name} {found.id}",
+        detail=SweptDetail(
+            kind=found.kind,
+            name=found.name,
+            id=found.id,
+            role=found.role,
+            run=found.run,
+            zone=found.zone,
+            detail=found.detail,
+            attached=found.attached,
+        ),
     )
+    record(event)
 
 
 def record_retired(context: Context, decision: Decision) -> None:
     """The same of an image's next stage."""
-    record_event(
-        context,
-        RETIRED[decision.do],
-        decision.reason,
-        subject=decision.id,
-        recipe=decision.recipe,
-        image=decision.image,
-        detail=decision.model_dump(mode="json", include={"id", "do", "detail", "body"}),
+    event, stage = _RETIRED[decision.do]
+    detail = RetiredDetail(id=decision.id, do=stage, detail=decision.detail, body=decision.body)
+    record(
+        event(
+            **run_fields(context),
+            recipe=decision.recipe,
+            image=decision.image,
+            reason=decision.reason,
+            subject=decision.id,
+            detail=detail,
+        )
     )
 
 
 def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None:
     """Why those of a recipe that `keep` does not keep stay all the same."""
-    told = {d.image: f"{d.reason.value}: {d.detail}".rstrip(": ") for d in kept}
-    if told:
-        about = {"subject": recipe, "recipe": recipe}
-        record_event(context, "images_kept", Reason.WITHIN_KEEP, **about, detail={"kept": told})
+    images = tuple(KeptImage(image=d.image, reason=d.reason, detail=d.detail) for d in kept)
+    if images:
+        event = ImagesKeptEvent(
+            **run_fields(context),
+            recipe=recipe,
+            reason=Reason.WITHIN_KEEP,
+            subject=recipe,
+            detail=ImagesKeptDetail(kept=images),
+        )
+        record(event)
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
     """A fleet that is not all on the newest image."""
     if drift.behind:
-        record_event(
-            context,
-            "drift",
-            Reason.BEHIND,
-            subject=drift.fleet,
+        event = DriftEvent(
+            **run_fields(context),
             recipe=recipe,
-            image=drift.newest or "",
-            detail=drift.model_dump(mode="json"),
+            image=drift.newest,
+            reason=Reason.BEHIND,
+            subject=drift.fleet,
+            detail=DriftDetail.model_validate(drift, from_attributes=True),
         )
+        record(event)
+
+
+def record_revoked(context: Context, revoked: Revocation) -> None:
+    """An image is revoked."""
+    event = RevokedEvent(
+        **run_fields(context),
+        recipe=revoked.image.recipe,
+        image=revoked.image.name,
+        git_sha=revoked.image.git_sha,
+        reason=Reason.REVOKED,
+        subject=revoked.image.id,
+        detail=RevokedDetail(
+            why=revoked.why,
+            image_id=revoked.image.id,
+            descendants=tuple(child.name for child in revoked.descendants),
+        ),
+    )
+    record(event)
+
+
+def record_marked(context: Context, revoked: Revocation, child: Bad) -> None:
+    """An image that is built on the revoked one is labelled so."""
+    event = MarkedEvent(
+        **run_fields(context),
+        recipe=child.recipe,
+        image=child.name,
+        git_sha=child.git_sha,
+        reason=Reason.REVOKED_BASE,
+        subject=child.id,
+        detail=MarkedDetail(
+            image_id=child.id, revoked=revoked.image.name, revoked_id=revoked.image.id
+        ),
+    )
+    record(event)
+
+
+def record_runs_revoked(
+    context: Context, revoked: Revocation, fleet: str, member: Member, image: Bad
+) -> None:
+    """A member runs `image`, which is revoked or built on the revoked one."""
+    event = RunsRevokedEvent(
+        **run_fields(context),
+        recipe=image.recipe,
+        image=image.name,
+        git_sha=image.git_sha,
+        reason=Reason.RUNS_REVOKED,
+        subject=f"{fleet}/{member.zone}/{member.name}",
+        detail=RunsRevokedDetail(
+            fleet=fleet,
+            member=member.name,
+            zone=member.zone,
+            image=image.name,
+            revoked=revoked.image.name,
+        ),
+    )
+    record(event)

@@ -109,23 +109,10 @@ class RevokeImage(RevokeOperator):
         return self.deprecation(context, image, retire.obsolete(image, when, grace, link))
 
     def _record(self, context: Context, revoked: Revocation) -> None:
-        from bakehouse.history.recording import record_event
+        from bakehouse.housekeeping.record import record_revoked
 
         self.log.info("%s is revoked: %s", revoked.image.name, revoked.why)
-        record_event(
-            context,
-            "revoked",
-            Reason.REVOKED,
-            subject=revoked.image.id,
-            recipe=revoked.image.recipe,
-            image=revoked.image.name,
-            git_sha=revoked.image.git_sha,
-            detail={
-                "why": revoked.why,
-                "image_id": revoked.image.id,
-                "descendants": [child.name for child in revoked.descendants],
-            },
-        )
+        record_revoked(context, revoked)
 
 
 class MarkDescendants(RevokeOperator):
@@ -166,23 +153,10 @@ class MarkDescendants(RevokeOperator):
         return asked
 
     def _record(self, context: Context, revoked: Revocation, child: Bad) -> None:
-        from bakehouse.history.recording import record_event
+        from bakehouse.housekeeping.record import record_marked
 
         self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
-        record_event(
-            context,
-            "marked",
-            Reason.REVOKED_BASE,
-            subject=child.id,
-            recipe=child.recipe,
-            image=child.name,
-            git_sha=child.git_sha,
-            detail={
-                "image_id": child.id,
-                "revoked": revoked.image.name,
-                "revoked_id": revoked.image.id,
-            },
-        )
+        record_marked(context, revoked, child)
 
 
 class NameMembers(RevokeOperator):
@@ -206,21 +180,12 @@ class NameMembers(RevokeOperator):
     def _name(
         self, context: Context, revoked: Revocation, fleet: str, member: Member
     ) -> dict[str, Any]:
-        from bakehouse.history.recording import record_event
+        from bakehouse.housekeeping.record import record_runs_revoked
 
         found = revoked.reaches(member.image_id) or revoked.image
         told = {"fleet": fleet, "member": member.name, "zone": member.zone, "image": found.name}
         self.log.warning("%(fleet)s: %(member)s in %(zone)s runs %(image)s", told)
-        record_event(
-            context,
-            "runs_revoked",
-            Reason.RUNS_REVOKED,
-            subject=f"{fleet}/{member.zone}/{member.name}",
-            recipe=found.recipe,
-            image=found.name,
-            git_sha=found.git_sha,
-            detail={**told, "revoked": revoked.image.name},
-        )
+        record_runs_revoked(context, revoked, fleet, member, found)
         return told
 
     def _tell(

@@ -70,7 +70,7 @@ def run_state(context: Context, owner: Owner) -> str | None:
 
 
 def _slots(project: str, limit: int) -> dict[int, Lease]:
-    from bakehouse.history.recording import ledger_base
+    from bakehouse.history.location import ledger_url
     from bakehouse.lease.store import builder_slots
 
-    return builder_slots(ledger_base(), project, limit)
+    return builder_slots(ledger_url(), project, limit)

@@ -74,47 +74,44 @@ class PromoteImage(BakehouseOperator):
         return why_not(base) if base is not None else None
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
-        from bakehouse.history.recording import covers, record
+        from bakehouse.bake.ledger_records import record_covers
+        from bakehouse.history.events import PromotionDetail
         from bakehouse.notify.send import notify_from_task
+        from bakehouse.promote.record import record_promotion
 
         wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
         where = _where(plan, wanted)
         self.log.info("%s is %s: %s", tested.name, where, wanted.reason.text)
-        changes = {} if plan.history else self._changes(plan, tested.name)
-        record(
-            context,
-            plan,
-            "promotion",
-            wanted.reason,
-            family=wanted.family,
-            image_id=tested.id,
-            **changes,
+        before, changes = (None, None) if plan.history else self._changes(plan, tested.name)
+        detail = PromotionDetail(
+            family=wanted.family, image_id=tested.id, previous=before, changes=changes
         )
+        record_promotion(context, plan, wanted.reason, detail)
         if plan.history:
-            covers(context, plan, tested.name)
+            record_covers(context, plan, tested.name)
         if not plan.history:
             title = f"{tested.name} is promoted"
             text = f"{where}; commit {plan.commit.sha}"
             notify_from_task(context, self.notify, NotificationEvent.PROMOTION, title, text)
         return tested.model_dump(mode="json")
 
-    def _changes(self, plan: BakePlan, name: str) -> dict[str, str]:
-        """What the image has that the last one before it had not, in a few words."""
+    def _changes(self, plan: BakePlan, name: str) -> tuple[str | None, str | None]:
+        """The image promoted before this one, and what differs, in a few words."""
         from bakehouse.history.diff import diff, in_words
+        from bakehouse.history.location import ledger_url
         from bakehouse.history.manifests import NoManifest, read_manifest
-        from bakehouse.history.recording import ledger_base
 
         before = previous(self._promoted_ones(plan), name)
         if before is None:
             self.log.info("it is the first promoted image of %s", plan.recipe)
-            return {}
+            return None, None
         try:
-            old, new = (read_manifest(ledger_base(), image) for image in (before, name))
+            old, new = (read_manifest(ledger_url(), image) for image in (before, name))
             words = in_words(diff(before, old, name, new))
         except NoManifest as missing:
             words = f"unknown, {missing}"
         self.log.info("against %s: %s", before, words)
-        return {"previous": before, "changes": words}
+        return before, words
 
     def _promoted_ones(self, plan: BakePlan) -> list[dict[str, Any]]:
         """The family's images, or the recipe's promoted machine images."""

@@ -55,10 +55,10 @@ class FleetOperator(BakehouseOperator):
 
     def lease(self) -> Lease:
         """The fleet's."""
-        from bakehouse.history.recording import ledger_base
+        from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name, lease_of
 
-        return lease_of(ledger_base(), lease_name(self.fleet.name))
+        return lease_of(ledger_url(), lease_name(self.fleet.name))
 
     def check_hold(self, context: Context) -> None:
         """Raises PermanentError when this run does not hold the fleet: nothing may be touched."""

@@ -71,13 +71,13 @@ class Hold(FleetOperator):
         return {"fleet": self.fleet.name, "why": decision.why}
 
     def _wait(self, me: Owner, why: str, deadline: float) -> None:
-        from bakehouse.history.recording import ledger_base
+        from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
         self.log.info("waiting for the fleet %s: %s", self.fleet.name, why)
         trigger = LeaseTrigger(
-            ledger=ledger_base(),
+            ledger=ledger_url(),
             name=lease_name(self.fleet.name),
             owner=me.model_dump(),
             deadline=deadline,
@@ -171,6 +171,7 @@ class Verdict(FleetOperator):
     """
 
     def act(self, context: Context) -> dict[str, Any]:
+        from bakehouse.history.events import MemberOutcome
         from bakehouse.rollout.record import record_end
 
         states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
@@ -185,7 +186,7 @@ class Verdict(FleetOperator):
             self.log.info("%(member)s: %(state)s, %(why)s", outcome)
         self._sweep(made)
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
-        record_end(context, made, reason, outcomes=outcomes)
+        record_end(context, made, reason, [MemberOutcome.model_validate(o) for o in outcomes])
         if ending is not Outcome.GOOD:
             raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
         counts = f"{len(made.changes)} replaced, {len(made.skipped)} left alone"

@@ -2,58 +2,145 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypedDict
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.recording import record_event
+from bakehouse.history.events import (
+    MemberDetail,
+    MemberOutcome,
+    MemberReplacedEvent,
+    MemberReplacedFailedEvent,
+    MemberRolledBackEvent,
+    MemberRolledBackFailedEvent,
+    MemberSkippedDetail,
+    MemberSkippedEvent,
+    RolloutEndedDetail,
+    RolloutEndedEvent,
+    RolloutPlannedDetail,
+    RolloutPlannedEvent,
+)
+from bakehouse.history.recording import record, run_fields
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.plan import RolloutPlan, Target
+from bakehouse.rollout.states import State
 from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def record_member(context: Context, kind: str, reason: Reason, swap: Swap, **detail: Any) -> None:
-    """What happened to one member, with the image it had and the one it was to have."""
-    found = {"member": swap.member, "zone": swap.zone, "instance_id": swap.id, "disk": swap.disk}
-    images = {"old_image_id": swap.old.image_id, "old_image": resource_name(swap.old.image)}
-    fleet = {"fleet": swap.fleet, "image_id": swap.image.id}
-    _write(context, kind, reason, swap.image, swap.member, fleet | found | images | detail)
+class ImageFields(TypedDict):
+    """The fields of the image that a fleet or a member moves to."""
+
+    recipe: str
+    image: str
+    git_sha: str
 
 
 def record_plan(context: Context, plan: RolloutPlan) -> None:
     """What a rollout is about to do, and each member that it leaves alone."""
-    stages = [[change.name for change in stage] for stage in plan.stages]
-    detail = {"fleet": plan.fleet, "stages": stages, "image_id": plan.image.id}
-    reason = Reason.NEW_IMAGE if plan.changes else Reason.NOTHING_TO_REPLACE
-    _write(context, "rollout_planned", reason, plan.image, plan.fleet, detail)
+    stages = tuple(tuple(change.name for change in stage) for stage in plan.stages)
+    event = RolloutPlannedEvent(
+        **run_fields(context),
+        **_image(plan.image),
+        reason=Reason.NEW_IMAGE if plan.changes else Reason.NOTHING_TO_REPLACE,
+        subject=plan.fleet,
+        detail=RolloutPlannedDetail(fleet=plan.fleet, image_id=plan.image.id, stages=stages),
+    )
+    record(event)
     for skipped in plan.skipped:
-        about = {"fleet": plan.fleet, "member": skipped.name, "detail": skipped.detail}
-        _write(context, "member_skipped", skipped.reason, plan.image, skipped.name, about)
+        detail = MemberSkippedDetail(fleet=plan.fleet, member=skipped.name, why=skipped.detail)
+        _record_skipped(context, plan.image, skipped.reason, detail)
 
 
-def record_end(context: Context, plan: RolloutPlan, reason: Reason, **detail: Any) -> None:
-    """How a rollout ended."""
-    about = {"fleet": plan.fleet, "image_id": plan.image.id, **detail}
-    _write(context, "rollout_ended", reason, plan.image, plan.fleet, about)
+def record_halted(context: Context, swap: Swap, why: str) -> None:
+    """A member whose turn came after another one had failed: it was not touched."""
+    detail = MemberSkippedDetail(
+        fleet=swap.fleet,
+        member=swap.member,
+        why=why,
+        image_id=swap.image.id,
+        zone=swap.zone,
+        instance_id=swap.id,
+        disk=swap.disk,
+        old_image=resource_name(swap.old.image),
+        old_image_id=swap.old.image_id,
+    )
+    _record_skipped(context, swap.image, Reason.LINE_HALTED, detail)
 
 
-def _write(
-    context: Context,
-    kind: str,
-    reason: Reason,
-    image: Target,
-    subject: str,
-    detail: dict[str, Any],
+def record_member(
+    context: Context, swap: Swap, state: str, why: str, seconds: float | None
 ) -> None:
-    record_event(
-        context,
-        kind,
-        reason,
-        subject=subject,
-        recipe=image.recipe,
-        image=image.name,
-        git_sha=image.git_sha,
+    """How the replacement of a member, or its way back, ended."""
+    replaced = state == State.REPLACED
+    event = _MEMBER_EVENTS[swap.way, replaced]
+    detail = MemberDetail(
+        fleet=swap.fleet,
+        member=swap.member,
+        zone=swap.zone,
+        instance_id=swap.id,
+        disk=swap.disk,
+        image_id=swap.image.id,
+        old_image=resource_name(swap.old.image),
+        old_image_id=swap.old.image_id,
+        state=state,
+        why=why,
+        seconds=seconds,
+    )
+    record(
+        event(
+            **run_fields(context),
+            **_image(swap.image),
+            reason=_member_reason(swap, state),
+            subject=swap.member,
+            detail=detail,
+        )
+    )
+
+
+def record_end(
+    context: Context, plan: RolloutPlan, reason: Reason, outcomes: Iterable[MemberOutcome]
+) -> None:
+    """How a rollout ended."""
+    detail = RolloutEndedDetail(fleet=plan.fleet, image_id=plan.image.id, outcomes=tuple(outcomes))
+    event = RolloutEndedEvent(
+        **run_fields(context),
+        **_image(plan.image),
+        reason=reason,
+        subject=plan.fleet,
         detail=detail,
     )
+    record(event)
+
+
+_MEMBER_EVENTS = {
+    ("forward", True): MemberReplacedEvent,
+    ("forward", False): MemberReplacedFailedEvent,
+    ("back", True): MemberRolledBackEvent,
+    ("back", False): MemberRolledBackFailedEvent,
+}
+
+
+def _member_reason(swap: Swap, state: str) -> Reason:
+    if state == State.REPLACED:
+        return Reason.NEW_IMAGE if swap.way == "forward" else Reason.STAGE_FAILED
+    return Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
+
+
+def _record_skipped(
+    context: Context, image: Target, reason: Reason, detail: MemberSkippedDetail
+) -> None:
+    event = MemberSkippedEvent(
+        **run_fields(context),
+        **_image(image),
+        reason=reason,
+        subject=detail.member,
+        detail=detail,
+    )
+    record(event)
+
+
+def _image(image: Target) -> ImageFields:
+    return {"recipe": image.recipe, "image": image.name, "git_sha": image.git_sha}

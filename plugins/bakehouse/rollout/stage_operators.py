@@ -62,6 +62,8 @@ class ReplaceMember(FleetOperator):
 
     def walked(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The walk has ended: write down how, and fail if it was not where it should."""
+        from bakehouse.rollout.record import record_member
+
         swap = Swap.model_validate(self.swap)
         if event.get("error") == "try_again":
             raise TransientError(f"{swap.member}: {event['why']}")
@@ -74,7 +76,7 @@ class ReplaceMember(FleetOperator):
             "image": swap.image.name,
             "disk": swap.disk,
         }
-        self._write(context, swap, state, event)
+        record_member(context, swap, state, event["why"], event.get("seconds"))
         context["ti"].xcom_push("outcome", outcome)
         if state != State.REPLACED:
             self._show_serial(swap)
@@ -88,9 +90,9 @@ class ReplaceMember(FleetOperator):
             return  # on its way already: the only right thing is to go on
         gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
         if not gate.open:
-            from bakehouse.rollout.record import record_member
+            from bakehouse.rollout.record import record_halted
 
-            record_member(context, "member_skipped", Reason.LINE_HALTED, swap, why=gate.why)
+            record_halted(context, swap, gate.why)
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
         members.check(self.compute, swap.image)
         others = {change.name: change.zone for change in self.plan_of(context).changes}
@@ -99,18 +101,6 @@ class ReplaceMember(FleetOperator):
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
             raise TransientError(f"{swap.member} is not touched: {gate.why}")
-
-    def _write(self, context: Context, swap: Swap, state: str, event: dict[str, Any]) -> None:
-        from bakehouse.rollout.record import record_member
-
-        reason, kind = Reason.NEW_IMAGE, "member_replaced"
-        if swap.way == "back":
-            reason, kind = Reason.STAGE_FAILED, "member_rolled_back"
-        if state != State.REPLACED:
-            kind = f"{kind}_failed"
-            reason = Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
-        seconds = event.get("seconds")
-        record_member(context, kind, reason, swap, state=state, why=event["why"], seconds=seconds)
 
     def _show_serial(self, swap: Swap) -> None:
         try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.ledger import Event, Ledger
-from bakehouse.history.recording import ledger_base
+from bakehouse.history.events import SlaMissDetail, SlaMissEvent
+from bakehouse.history.recording import record
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify
 from bakehouse.sla.misses import Miss
@@ -15,18 +15,18 @@ from bakehouse.sla.misses import Miss
 
 def record_miss(ti: Any, subject: str, miss: Miss) -> None:
     """One event for each task and run, whatever the tries: its name holds both and no more."""
-    event = Event(
-        kind="sla_miss",
+    event = SlaMissEvent(
         time=miss.deadline,
+        at=miss.noticed,
         dag_id=ti.dag_id,
         run_id=ti.run_id,
         task_id=miss.task_id,
         recipe=subject,
-        reason=Reason.SLA_MISSED.value,
+        reason=Reason.SLA_MISSED,
         subject=miss.task_id,
-        detail=miss.model_dump(mode="json"),
+        detail=SlaMissDetail.model_validate(miss, from_attributes=True),
     )
-    Ledger(ledger_base()).write(event)
+    record(event)
 
 
 def tell_miss(ti: Any, channels: Sequence[Channel], miss: Miss) -> None:

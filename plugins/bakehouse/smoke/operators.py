@@ -108,14 +108,13 @@ class SmokeTest(BuilderSlotOperator):
         self.compute.delete_instance(vm.zone, vm.name, request)
 
     def _report(self, context: Context, plan: BakePlan, verdict: SmokeResult) -> None:
-        from bakehouse.history.recording import record
+        from bakehouse.smoke.record import record_verdict
 
         for check in verdict.checks:
             (self.log.info if check.ok else self.log.error)("check %s", check)
         if verdict.ready_seconds is not None:
             self.log.info("ready %.1f s after power on", verdict.ready_seconds)
-        told = verdict.model_dump(mode="json", exclude={"reason"})
-        record(context, plan, "verdict", verdict.reason, **told)
+        record_verdict(context, plan, verdict)
 
     def _reject(
         self, context: Context, plan: BakePlan, verdict: SmokeResult, observed: MachineObservation

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-import urllib.parse
 from datetime import UTC, date, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 from airflow.sdk.api.datamodels._generated import DagRunType
+from tests.support.ledger import dates_by_image, read_ledger
 
 from bakehouse.bake.package_snapshot import snapshot_of
 from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
-from bakehouse.history.coverage import dates_of
-from bakehouse.history.ledger import Event
-from bakehouse.history.recording import ledger_base
+from bakehouse.history.location import ledger_url
 from bakehouse.recipe.model import Recipe
 from bakehouse.triggers import supervisor_comms as comms
 from devstack.gce_api import Compute
@@ -58,9 +55,7 @@ def history(compute: Compute, run: Walk) -> list[dict[str, Any]]:
 
 
 def covered(image: str) -> list[date]:
-    folder = Path(urllib.parse.urlparse(ledger_base()).path) / "events"
-    events = [Event.model_validate_json(f.read_text()) for f in folder.rglob("*-covers-*.json")]
-    return dates_of(events)[image]
+    return dates_by_image(read_ledger(ledger_url()))[image]
 
 
 def test_dates_of_one_content_share_one_image_that_carries_them_all(compute: Compute) -> None:

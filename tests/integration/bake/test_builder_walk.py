@@ -9,9 +9,12 @@ from itertools import count
 from typing import Any
 
 import pytest
+from tests.support.ledger import of_kind
 
 from bakehouse.cloud.errors import Next
 from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted, ZoneUnavailable
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import BuilderFailedEvent, VerdictEvent
 from devstack.gce_api import Compute
 
 from .test_walk import DECLINED, events, image_of, machines, nothing_is_left
@@ -53,9 +56,9 @@ def test_each_check_is_told_with_its_hint_and_ready_is_measured(
     assert "check FAILED  the page is served (hint: an instant machine runs no commands)" in told
     assert "ready 0.2 s after power on" in told
     run.tear_down()
-    verdict = events(run)["verdict"]["detail"]
-    assert verdict["ready_seconds"] == pytest.approx(0.2)
-    assert [check["ok"] for check in verdict["checks"]] == [True, False]
+    (verdict,) = of_kind(VerdictEvent, events(run))
+    assert verdict.detail.ready_seconds == pytest.approx(0.2)
+    assert [check.ok for check in verdict.detail.checks] == [True, False]
 
 
 def test_what_the_recipe_asks_for_reaches_compute_engine(compute: Compute) -> None:
@@ -160,10 +163,11 @@ def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
     assert len(tail) == 50
     assert "  │ Setting up package 80 of 80" in tail
     assert "guest says: result failed" in tail
-    told = events(run)["builder_failed"]
-    assert told["reason"] == "install_failed"
-    assert told["detail"]["error"]["script"] == "install.sh"
-    assert "Setting up package" not in str(told)
+    (failed,) = of_kind(BuilderFailedEvent, events(run))
+    assert failed.reason is Reason.INSTALL_FAILED
+    assert failed.detail.error is not None
+    assert failed.detail.error.script == "install.sh"
+    assert "Setting up package" not in failed.to_json()
     run.tear_down()
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from itertools import count
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.ledger import read_ledger
 
 from bakehouse.bake.base_image import resolve
 from bakehouse.core.errors import PermanentError
-from bakehouse.history.ancestry import bakes_of, chain, descendants, describe
-from bakehouse.history.ledger import Event
-from bakehouse.history.recording import ledger_base
+from bakehouse.history.ancestry import bakes_by_image, base_images, descendants, describe
+from bakehouse.history.events import BakeEvent
+from bakehouse.history.location import ledger_url
 from bakehouse.recipe.base import BaseRecipe
 from devstack.gce_api import Compute
 
@@ -36,9 +35,8 @@ def image_of(run: Walk) -> str:
     return str(run.handed["plan_bake"]["image_name"])
 
 
-def ledger() -> dict[str, Event]:
-    folder = Path(urllib.parse.urlparse(ledger_base()).path) / "events"
-    return bakes_of(Event.model_validate_json(f.read_text()) for f in folder.rglob("*-bake-*.json"))
+def ledger() -> dict[str, BakeEvent]:
+    return bakes_by_image(read_ledger(ledger_url()))
 
 
 def plan_of(partition: str) -> Walk:
@@ -61,12 +59,12 @@ def test_a_layer_is_built_on_the_image_that_was_promoted(compute: Compute) -> No
     assert above["labels"]["base-image-id"] == below["id"]
     assert above["family"] == "slice"
     bake = ledger()[image_of(child)]
-    assert bake.detail["base_image"] == image_of(parent) == bake.detail["promoted"]
-    assert (bake.detail["base_image_id"], bake.detail["parent"]) == (below["id"], "loaf")
+    assert bake.detail.base_image == image_of(parent) == bake.detail.promoted
+    assert (bake.detail.base_image_id, bake.detail.parent) == (below["id"], "loaf")
 
     bakes = ledger()
-    debian = chain(image_of(child), bakes)[2:]
-    assert chain(image_of(child), bakes) == [image_of(child), image_of(parent), *debian]
+    debian = base_images(image_of(child), bakes)[2:]
+    assert base_images(image_of(child), bakes) == [image_of(child), image_of(parent), *debian]
     assert len(debian) == 1
     assert list(descendants(image_of(parent), bakes)) == [image_of(child)]
     told = describe(image_of(parent), bakes)

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from tests.support.apt import Apt, serving
+from tests.support.ledger import of_kind
 
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import BakeEvent, CoversEvent, PromotionEvent, UpdatesEvent
+from bakehouse.history.location import ledger_url
 from bakehouse.history.manifests import read_manifest
-from bakehouse.history.recording import ledger_base
 from devstack.gce_api import Compute
 
 from .test_walk import events
@@ -71,7 +74,8 @@ def test_a_night_with_nothing_new_costs_nothing(
     plan = night.handed["plan_bake"]
     assert (plan["existing_image"], plan["updates"]["indexes"]) == (image, 1)
     assert "no updates in 1 index" in capsys.readouterr().out
-    assert events(night)["covers"]["detail"]["updates"] == "no updates in 1 index"
+    (covers,) = of_kind(CoversEvent, events(night))
+    assert covers.detail.updates == "no updates in 1 index"
 
     apt.forget()
     nights.run().tear_down()
@@ -89,14 +93,15 @@ def test_updates_are_the_reason_of_the_rebake(
     plan = night.handed["plan_bake"]
     assert (plan["bake"], plan["reason"]) == (True, "security_updates")
     assert "bash 5.2-1 -> 5.2-2 (trixie, security)" in capsys.readouterr().out
-    (found,) = events(night)["updates"]["detail"]["found"]
-    assert (found["name"], found["available"], found["security"]) == ("bash", "5.2-2", True)
-    assert events(night)["updates"]["image"] == first
+    (updates,) = of_kind(UpdatesEvent, events(night))
+    (found,) = updates.detail.found
+    assert (found.name, found.available, found.security) == ("bash", "5.2-2", True)
+    assert updates.image == first
     second = nights.bake(night)
     assert second != first, "of the same commit, with a name of its own"
-    told = events(night)
-    assert told["bake"]["reason"] == "security_updates"
-    assert "1 security update (bash)" in told["bake"]["detail"]["updates"]
+    (baked,) = of_kind(BakeEvent, events(night))
+    assert baked.reason is Reason.SECURITY_UPDATES
+    assert "1 security update (bash)" in str(baked.detail.updates)
 
 
 def test_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt: Apt) -> None:
@@ -107,7 +112,8 @@ def test_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt:
     plan = night.handed["plan_bake"]
     assert (plan["bake"], plan["reason"]) == (True, "updates_unknown")
     assert "trixie/Release is not there" in plan["updates"]["unread"][0]
-    assert events(night)["updates"]["detail"]["unread"] == plan["updates"]["unread"]
+    (updates,) = of_kind(UpdatesEvent, events(night))
+    assert list(updates.detail.unread) == plan["updates"]["unread"]
     night.tear_down()
 
 
@@ -148,9 +154,9 @@ def test_a_promotion_says_what_has_changed_in_its_family(
     second = nights.bake(night)
     words = "1 upgraded (bash), 1 added (jq), 1 removed (telnet)"
     assert f"against {first}: {words}" in capsys.readouterr().out
-    detail = events(night)["promotion"]["detail"]
-    assert (detail["previous"], detail["changes"]) == (first, words)
-    manifest = read_manifest(ledger_base(), second)
+    (promotion,) = of_kind(PromotionEvent, events(night))
+    assert (promotion.detail.previous, promotion.detail.changes) == (first, words)
+    manifest = read_manifest(ledger_url(), second)
     assert [package.name for package in manifest.packages] == ["bash", "jq"]
     assert manifest.files.kernel is not None
     assert manifest.files.enabled == ("bakehouse-boot.service",)

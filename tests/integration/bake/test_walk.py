@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import urllib.parse
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.cloud.errors import Next
 from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted
-from bakehouse.history.recording import ledger_base
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import BakeEvent, LedgerEvent, PromotionEvent, VerdictEvent
+from bakehouse.history.location import ledger_url
 from devstack.gce_api import Compute
 
 from .walk import Walk
@@ -43,10 +43,8 @@ def image_of(compute: Compute, run: Walk) -> dict[str, Any]:
     return compute.image(run.handed["plan_bake"]["image_name"])
 
 
-def events(run: Walk) -> dict[str, dict[str, Any]]:
-    folder = Path(urllib.parse.urlparse(ledger_base()).path) / "events"
-    found = [json.loads(file.read_text()) for file in folder.rglob("*.json")]
-    return {event["kind"]: event for event in found if event["run_id"] == run.run_id}
+def events(run: Walk) -> list[LedgerEvent]:
+    return read_ledger(ledger_url(), run.run_id)
 
 
 def asked(compute: Compute, method: str) -> list[dict[str, Any]]:
@@ -68,10 +66,10 @@ def test_from_a_commit_to_a_promoted_image(compute: Compute) -> None:
     assert image["labels"]["packages"] == "4"
     assert "expires" not in image["labels"]
     assert nothing_is_left(compute, run)
-    told = events(run)
-    assert set(told) == {"bake", "verdict", "promotion"}
-    assert told["promotion"]["reason"] == "promoted"
-    assert told["bake"]["image"] == image["name"]
+    written = events(run)
+    assert sorted(event.kind for event in written) == ["bake", "promotion", "verdict"]
+    assert [event.reason for event in of_kind(PromotionEvent, written)] == [Reason.PROMOTED]
+    assert [event.image for event in of_kind(BakeEvent, written)] == [image["name"]]
 
 
 def test_the_same_content_again_costs_a_few_calls_and_no_machine(compute: Compute) -> None:
@@ -242,7 +240,8 @@ def test_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
     assert timedelta(days=2) < kept <= timedelta(days=3), "the recipe's image.keep.failed"
     assert "family" not in image
     assert nothing_is_left(compute, run)
-    assert events(run)["verdict"]["reason"] == "smoke_failed"
+    (verdict,) = of_kind(VerdictEvent, events(run))
+    assert verdict.reason is Reason.SMOKE_FAILED
 
 
 def test_what_a_run_makes_says_in_words_whose_it_is(compute: Compute) -> None:

@@ -10,23 +10,36 @@ from tests.support.paths import PROJECT
 from typer.testing import CliRunner
 
 from bakehouse.cli import app
-from bakehouse.history.ancestry import bakes_of, chain, descendants
-from bakehouse.history.ledger import Event, Ledger
+from bakehouse.core.reasons import Reason
+from bakehouse.history.ancestry import bakes_by_image, base_images, descendants
+from bakehouse.history.events import BakeDetail, BakeEvent, CommitRecord
+from bakehouse.history.ledger import Ledger
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
+COMMIT = CommitRecord(
+    sha="c0ffee0" + "0" * 33, ref="HEAD", subject="A page", author_time=NOW, author="Jo <j@x.org>"
+)
 
-def bake(image: str, base: str, hours: int = 0) -> Event:
-    return Event(
-        kind="bake",
+
+def bake(image: str, base: str, hours: int = 0) -> BakeEvent:
+    return BakeEvent(
         time=NOW + timedelta(hours=hours),
         dag_id="bake__x",
         run_id=f"manual__{image}",
         task_id="create_image",
         recipe=image.split("-", maxsplit=1)[0],
         image=image,
-        git_sha="c0ffee0" + "0" * 33,
-        detail={"base_image": base},
+        git_sha=COMMIT.sha,
+        reason=Reason.FORCED,
+        detail=BakeDetail(
+            image_id="1",
+            content_key="c" * 40,
+            base_image=base,
+            builder="bake-x-1",
+            seconds=60,
+            commit=COMMIT,
+        ),
     )
 
 
@@ -35,14 +48,14 @@ LAYERS += [bake("zoo-1", "jre-1", 3), bake("jre-2", "debian-12", 4)]
 
 
 def test_down_to_what_nobody_baked_here_and_up_to_the_last_layer() -> None:
-    bakes = bakes_of(LAYERS)
-    assert chain("connect-1", bakes) == ["connect-1", "kafka-1", "jre-1", "debian-12"]
+    bakes = bakes_by_image(LAYERS)
+    assert base_images("connect-1", bakes) == ["connect-1", "kafka-1", "jre-1", "debian-12"]
     assert list(descendants("jre-1", bakes)) == ["kafka-1", "connect-1", "zoo-1"]
     assert list(descendants("jre-2", bakes)) == []
 
 
 def test_a_ledger_that_goes_in_a_circle_ends() -> None:
-    assert chain("a", bakes_of([bake("a", "b"), bake("b", "a")])) == ["a", "b"]
+    assert base_images("a", bakes_by_image([bake("a", "b"), bake("b", "a")])) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("image", "code"), [("kafka-1", 0), ("nobody-1", 1)])
@@ -50,9 +63,12 @@ def test_the_same_from_a_shell(tmp_path: Path, image: str, code: int) -> None:
     ledger = Ledger(f"file://{tmp_path}")
     for event in LAYERS:
         ledger.write(event)
+    garbled = tmp_path / "events/2026/11/25/20261125T000000Z-bake-0.json"
+    garbled.write_text("{")
     command = ["ancestry", image, "--ledger", f"file://{tmp_path}", "--project", str(PROJECT)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == code
+    assert f"{garbled.name} is left out: it is not JSON" in done.stderr
     if code:
         assert "knows no bake of nobody-1" in done.stderr
         return

@@ -12,8 +12,21 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from tests.support.ledger import AnEvent, of_kind, read_ledger
 
 from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import (
+    DriftEvent,
+    ImageDeletedEvent,
+    ImageDeprecatedEvent,
+    ImageObsoleteEvent,
+    ImagesKeptEvent,
+    MarkedEvent,
+    RevokedEvent,
+    RunsRevokedEvent,
+    SweptEvent,
+)
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
@@ -153,9 +166,10 @@ def changes(compute: Compute) -> list[str]:
     return [r["method"] for r in compute.requests()["requests"] if r["method"].endswith(CHANGES)]
 
 
-def events(tmp_path: Path, kind: str) -> list[dict[str, Any]]:
-    found = (tmp_path / "ledger/events").rglob(f"*-{kind}-*.json")
-    return sorted((json.loads(file.read_text()) for file in found), key=lambda e: e["subject"])
+def events(tmp_path: Path, *kinds: type[AnEvent]) -> list[AnEvent]:
+    """Those of these kinds, kind by kind, sorted by subject."""
+    read = sorted(read_ledger(tmp_path / "ledger"), key=lambda event: event.subject)
+    return [event for kind in kinds for event in of_kind(kind, read)]
 
 
 def state(compute: Compute, name: str) -> str:
@@ -196,7 +210,7 @@ def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     with pytest.raises(AirflowSkipException, match="touches nothing"):
         dry.try_("sweep")
     assert (standing(compute), changes(compute)) == (before, [])
-    assert events(tmp_path, "swept") == []
+    assert events(tmp_path, SweptEvent) == []
     told = capsys.readouterr().out
     assert "image web-failed: leave, it failed and is kept for inspection" in told
     assert f"instance bake-web-1: sweep, the run that created it has ended ({DAG} {ENDED}" in told
@@ -207,9 +221,7 @@ def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     assert run.handed["plan_sweep"] == planned
     assert swept == [found for found in planned if found["sweep"]]
     assert standing(compute) == stay
-    recorded = {
-        (e["detail"]["kind"], e["detail"]["name"]): e["reason"] for e in events(tmp_path, "swept")
-    }
+    recorded = {(e.detail.kind, e.detail.name): e.reason for e in events(tmp_path, SweptEvent)}
     assert recorded.keys() == {(found["kind"], found["name"]) for found in swept}
     assert recorded["image", "web-failed-long-ago"] == "expired"
     assert recorded["disk", "bake-web-2"] == "run_ended"
@@ -236,7 +248,7 @@ def test_what_is_refused_stops_no_other_and_the_next_try_does_the_rest(
     compute.forget()
     swept = run.try_("sweep")
     assert standing(compute) == stay
-    assert len(swept) == len(events(tmp_path, "swept"))
+    assert len(swept) == len(events(tmp_path, SweptEvent))
 
 
 def test_what_has_changed_since_the_plan_is_not_touched(compute: Compute, include: Path) -> None:
@@ -288,13 +300,14 @@ def test_an_unused_image_goes_stage_by_stage_and_a_used_one_never(
     assert seen == ["DEPRECATED", "OBSOLETE", "gone"]
     assert walk(include).through("plan_retire", "retire") == []
     assert [state(compute, n) for n in ("web-2", "web-3", "web-4", "gone-1")] == ["ACTIVE"] * 4
-    stages = ("image_deprecated", "image_obsolete", "image_deleted")
-    told = [(e["kind"], e["reason"], e["image"]) for s in stages for e in events(tmp_path, s)]
-    assert told == [(stage, "not_kept", "web-1") for stage in stages]
-    kept = {k: v for e in events(tmp_path, "images_kept") for k, v in e["detail"]["kept"].items()}
-    assert kept["web-2"] == "used_by_instance: fleet-1"
-    assert kept["web-3"] == "used_by_template: t"
-    assert kept["gone-1"] == "recipe_gone"
+    for stage in (ImageDeprecatedEvent, ImageObsoleteEvent, ImageDeletedEvent):
+        (retired,) = events(tmp_path, stage)
+        assert (retired.reason, retired.image) == (Reason.NOT_KEPT, "web-1")
+    listed = [kept for event in events(tmp_path, ImagesKeptEvent) for kept in event.detail.kept]
+    why = {kept.image: (kept.reason, kept.detail) for kept in listed}
+    assert why["web-2"] == (Reason.USED_BY_INSTANCE, "fleet-1")
+    assert why["web-3"] == (Reason.USED_BY_TEMPLATE, "t")
+    assert why["gone-1"] == (Reason.RECIPE_GONE, "")
 
 
 def test_retiring_killed_in_the_middle_is_right_when_it_is_done_again(
@@ -326,9 +339,9 @@ def test_nothing_of_a_recipe_is_retired_while_a_rollout_of_it_goes_on(
 ) -> None:
     for name in ("web-1", "web-2"):
         image(compute, name)
-    from bakehouse.history.recording import ledger_base
+    from bakehouse.history.location import ledger_url
 
-    lease, now = lease_of(ledger_base(), lease_name("web")), datetime.now(UTC)
+    lease, now = lease_of(ledger_url(), lease_name("web")), datetime.now(UTC)
     owner = Owner(dag_id="roll_out__web", run_id=ALIVE)
     assert lease.take(owner, lease.newest(), now, timedelta(hours=1))
     reasons = [d["reason"] for d in walk(include).try_("plan_retire")]
@@ -354,7 +367,7 @@ def test_drift_costs_one_list_call_of_each_kind(
         "compute.images.list",
         "compute.instances.aggregatedList",
     ]
-    assert [e["reason"] for e in events(tmp_path, "drift")] == ["behind"]
+    assert [e.reason for e in events(tmp_path, DriftEvent)] == [Reason.BEHIND]
 
 
 # -- revoke ----------------------------------------------------------------------------------------
@@ -396,10 +409,10 @@ def test_revoke_reaches_image_descendants_and_members(
         ("app", "m-2", "app-2"),
         ("web", "m-1", "web-2"),
     ]
-    (event,) = events(tmp_path, "revoked")
-    assert (event["image"], event["detail"]["why"]) == ("web-2", "it holds a key")
-    assert {e["image"] for e in events(tmp_path, "marked")} == {"app-2", "app-3"}
-    assert [e["detail"]["member"] for e in events(tmp_path, "runs_revoked")] == ["m-2", "m-1"]
+    (event,) = events(tmp_path, RevokedEvent)
+    assert (event.image, event.detail.why) == ("web-2", "it holds a key")
+    assert {e.image for e in events(tmp_path, MarkedEvent)} == {"app-2", "app-3"}
+    assert [e.detail.member for e in events(tmp_path, RunsRevokedEvent)] == ["m-2", "m-1"]
     assert told == ["it holds a key. It is run by: app/m-2, web/m-1"]
 
     from bakehouse.cloud.compute_hook import hook_of

@@ -1,0 +1,152 @@
+"""What a bake writes beside its image: events into the ledger, and the image's SBOM."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bakehouse.core.reasons import Reason
+from bakehouse.history.events import (
+    BakeDetail,
+    BakeEvent,
+    BuilderFailedDetail,
+    BuilderFailedEvent,
+    CommitRecord,
+    CoversDetail,
+    CoversEvent,
+    ScriptError,
+    UpdateRecord,
+    UpdatesDetail,
+    UpdatesEvent,
+)
+from bakehouse.history.location import ledger_url
+from bakehouse.history.recording import RunFields, record
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from bakehouse.bake.builder import BuilderVm
+    from bakehouse.bake.candidate import Built, Candidate
+    from bakehouse.bake.plan import BakePlan
+    from bakehouse.bake.shutdown import Shutdown
+    from bakehouse.history.manifest import Manifest
+
+
+class PlanFields(RunFields):
+    """The fields that every event of a bake has, but for its image."""
+
+    recipe: str
+    git_sha: str
+
+
+def plan_fields(context: Context, plan: BakePlan) -> PlanFields:
+    """Those of this run, by its plan: the same in every try."""
+    return {
+        "time": plan.created,
+        "at": datetime.now(UTC),
+        "dag_id": plan.dag_id,
+        "run_id": plan.run_id,
+        "task_id": context["ti"].task_id,
+        "recipe": plan.recipe,
+        "git_sha": plan.commit.sha,
+    }
+
+
+def record_bake(context: Context, plan: BakePlan, image: Candidate, built: Built) -> None:
+    """This run has made its image."""
+    detail = BakeDetail(
+        image_id=image.id,
+        content_key=plan.content_key,
+        base_image=plan.base_image.name,
+        base_image_id=plan.base_image.id,
+        base_reason=plan.base_image.reason,
+        parent=plan.parent,
+        promoted=plan.promoted,
+        snapshot=plan.snapshot,
+        builder=built.builder.name,
+        seconds=built.seconds,
+        packages=built.packages,
+        updates=_updates_in_words(plan),
+        commit=_commit(plan),
+    )
+    fields = plan_fields(context, plan)
+    record(BakeEvent(**fields, image=plan.image_name, reason=plan.reason, detail=detail))
+
+
+def record_covers(context: Context, plan: BakePlan, image: str) -> None:
+    """This run's date is served by `image`, whichever run has made it."""
+    detail = CoversDetail(
+        date=plan.created,
+        content_key=plan.content_key,
+        commit=_commit(plan),
+        base_image=plan.base_image.name,
+        base_reason=plan.base_image.reason,
+        history=plan.history,
+        updates=_updates_in_words(plan),
+    )
+    fields = plan_fields(context, plan)
+    record(CoversEvent(**fields, image=image, reason=Reason.SAME_CONTENT, detail=detail))
+
+
+def record_builder_failed(
+    context: Context, plan: BakePlan, builder: BuilderVm, shutdown: Shutdown
+) -> None:
+    """A builder of this run did not finish. Never its output: nobody knows what a script prints."""
+    error = shutdown.error
+    detail = BuilderFailedDetail(
+        builder=builder.name,
+        zone=builder.zone,
+        message=shutdown.message,
+        error=ScriptError.model_validate(error, from_attributes=True) if error else None,
+    )
+    fields = plan_fields(context, plan)
+    record(
+        BuilderFailedEvent(**fields, image=plan.image_name, reason=shutdown.reason, detail=detail)
+    )
+
+
+def record_updates(context: Context, plan: BakePlan) -> None:
+    """The updates of the promoted image, where the plan looked for them."""
+    if plan.updates is None:
+        return
+    detail = UpdatesDetail(
+        found=tuple(
+            UpdateRecord.model_validate(update, from_attributes=True)
+            for update in plan.updates.found
+        ),
+        unread=plan.updates.unread,
+        indexes=plan.updates.indexes,
+    )
+    fields = plan_fields(context, plan)
+    record(UpdatesEvent(**fields, image=plan.updates.image, reason=plan.reason, detail=detail))
+
+
+def write_sbom(plan: BakePlan, manifest: Manifest, project: str) -> str:
+    """What is in this run's image, as SPDX; the object's URL."""
+    from bakehouse.history.manifests import write_manifest
+    from bakehouse.history.sbom import Baked
+
+    baked = Baked(
+        image=plan.image_name,
+        project=project,
+        recipe=plan.recipe,
+        family=plan.family,
+        git_sha=plan.commit.sha,
+        git_ref=plan.commit.ref,
+        content_key=plan.content_key,
+        base_image=plan.base_image.name,
+        base_image_id=plan.base_image.id,
+        created=plan.created,
+        dag_id=plan.dag_id,
+        run_id=plan.run_id,
+        snapshot=plan.snapshot,
+    )
+    return write_manifest(ledger_url(), baked, manifest)
+
+
+def _commit(plan: BakePlan) -> CommitRecord:
+    return CommitRecord.model_validate(plan.commit, from_attributes=True)
+
+
+def _updates_in_words(plan: BakePlan) -> str | None:
+    return plan.updates.in_words() if plan.updates else None
