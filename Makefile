@@ -1,9 +1,10 @@
 # All that is ever typed. `make demo` and `make test` are the two to begin with.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-distributed check test-localgce bench-localgce bench-dags bench-bake screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
+PARTS ?=
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -32,18 +33,20 @@ validate: setup  ## check recipes, scripts, fleets and settings: every mistake w
 schema: setup  ## write the JSON schemas of recipes and fleets, which editors complete from
 	@.venv/bin/python -m bakehouse.cli schema
 
-test: setup  ## everything: lint, types, units, DAG rules, localgce, flow, bakes on real machines
-	@scripts/test all
+test: setup  ## lint, types, units, integration, DAG rules, localgce, flow, a bake and a swap on real machines
+	@.venv/bin/python scripts/test.py all
 
-test-distributed:  ## a bake and a rollout on Celery, Redis and PostgreSQL, with processes killed
-	@scripts/setup packages-distributed.txt
-	@scripts/test distributed
+test-all: setup  ## what takes long, in parts: vm localgce-vm chaos flow distributed fuzz (PARTS="vm chaos" for some)
+	@.venv/bin/python scripts/test.py parts $(PARTS)
+
+test-distributed: setup  ## of those, a bake and a rollout on Celery, Redis and PostgreSQL, with processes killed
+	@.venv/bin/python scripts/test.py parts distributed
 
 check: setup  ## lint, types and units only
-	@scripts/test quick
+	@.venv/bin/python scripts/test.py check
 
 test-localgce: setup  ## localgce alone, with the clients that judge it
-	@scripts/test localgce
+	@.venv/bin/python scripts/test.py localgce
 
 bench-localgce: setup  ## its figures, one line of JSON each (FIGURES=name ... for some)
 	@.venv/bin/python localgce/bench/run.py $(FIGURES)

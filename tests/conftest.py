@@ -7,16 +7,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from tests.support.plans import PLAN, RECIPE
 from tests.support.snapshot import Snapshot
+
+from bakehouse.bake.plan import BakePlan
+from bakehouse.recipe.model import Recipe
 
 if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 # How long one example takes says more of the machine than of the code; pytest's own limit stands.
 settings.register_profile("bakehouse", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile("bakehouse")
 
 FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return RECIPE
+
+
+@pytest.fixture
+def plan() -> BakePlan:
+    return PLAN
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The plan of a bake, for tests of whatever reads one."""
+"""A recipe and the plan of a bake, for tests of whatever reads them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from bakehouse.bake.plan import BakePlan, BaseImage
 from bakehouse.core.reasons import Reason
 from bakehouse.recipe.commit import Commit
+from bakehouse.recipe.load import load_recipe
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PLAN = BakePlan(
@@ -26,3 +27,4 @@ PLAN = BakePlan(
     reason=Reason.NO_IMAGE_WITH_THIS_CONTENT,
     created=NOW,
 )
+RECIPE = load_recipe("base: debian-cloud/debian-12\nvars: {page: hello}\n", "web.yaml")

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.paths import PROJECT
-from tests.support.plans import PLAN
 
-from bakehouse.bake.plan import BakePlan
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
 
@@ -36,11 +34,6 @@ builder:
 """  # everything that a builder can be asked to be
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 DEBIAN = "debian-cloud/debian-12"
-
-
-@pytest.fixture
-def plan() -> BakePlan:
-    return PLAN
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -82,7 +83,7 @@ class Walk:
             value = step.execute(context)
         except TaskDeferred as waits:
             value = self._go_on(step, context, waits)
-        self.handed[task_id] = value
+        self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
 
     def through(self, last: str, first: str = "resolve_commit") -> Any:

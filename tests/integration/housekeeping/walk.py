@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -73,7 +74,7 @@ class Walk:
             value = step.execute(context)
         except TaskDeferred as waits:
             value = self._go_on(step, context, waits)
-        self.handed[task_id] = value
+        self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
 
     def _go_on(self, step: InventoryOperator, context: Any, waits: TaskDeferred) -> Any:

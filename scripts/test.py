@@ -1,0 +1,342 @@
+"""Runs the checks, each under a headline, and says at the end how each went.
+
+scripts/test.py check            lint, types and units
+scripts/test.py all              what `make test` runs
+scripts/test.py parts [PART...]  what `make test-all` adds: all parts, or those named
+scripts/test.py STAGE...         these stages
+
+KEEP_GOING=1 runs the later stages after a failure too. What a part came to is kept in
+.bakehouse/test-all.json, so that parts which run one by one add up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+RECORD = PROJECT / ".bakehouse" / "test-all.json"
+HARD_STOP = 90 * 60.0  # seconds, of all stages together
+PART_STOP = 90 * 60.0  # of one part; it takes at most 30 minutes on two idle cores
+LAST_WORDS = 180.0  # seconds for a stage that is interrupted to stop what it has started
+CLOSING = re.compile(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)\s*=*$", re.MULTILINE)
+
+PYTEST = (sys.executable, "-m", "pytest", "-q")
+ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
+TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
+
+Command = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Commands that run one after the other; the first that fails ends the stage."""
+
+    name: str
+    commands: Sequence[Command]
+    beside: bool = False  # it waits more than it computes: it begins first, and is told of last
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+STAGES = (
+    Stage("vm", [(*PYTEST, "-v", "-m", "ci", "tests/vm")], beside=True),
+    Stage(
+        "lint",
+        [
+            (sys.executable, "-m", "ruff", "check", "."),
+            (sys.executable, "-m", "ruff", "format", "--check", "."),
+        ],
+    ),
+    Stage(
+        "types",
+        [
+            (sys.executable, "-m", "mypy", "plugins", "dags", "tests", "scripts", "devstack/src"),
+            (sys.executable, "-m", "mypy", "localgce/src", "localgce/tests"),
+        ],
+    ),
+    Stage("units", [(*PYTEST, *ON_ALL_CORES, "tests/unit")]),
+    Stage("integration", [(*PYTEST, *ON_ALL_CORES, "tests/integration")]),
+    Stage("rules", [(*PYTEST, "tests/dags")]),
+    Stage("localgce", [(*PYTEST, *ON_ALL_CORES, "localgce/tests")]),
+    Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
+)
+CHECK = ("lint", "types", "units")
+
+PARTS = (
+    Stage("vm", [(*PYTEST, "-v", "tests/vm")]),
+    Stage("localgce-vm", [(*PYTEST, "-v", "--vm", "-m", "vm", "localgce/tests")]),
+    Stage("chaos", [(*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow")]),
+    Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
+    Stage(
+        "distributed",
+        [("scripts/setup", "packages-distributed.txt"), (*PYTEST, "-v", "tests/distributed")],
+    ),
+    Stage(
+        "fuzz",
+        [
+            (
+                *(*PYTEST, *ON_ALL_CORES, "--hypothesis-profile", "long", "-m", "hypothesis"),
+                *("tests/unit", "tests/integration"),
+            ),
+            (*PYTEST, *ON_ALL_CORES, "localgce/tests/test_fuzz.py"),
+        ],
+        environment={"LOCALGCE_TEST_EXAMPLES": "150"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended; `said` is how its tools closed."""
+
+    state: str  # passed, skipped, failed or stopped
+    seconds: float
+    said: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.state in {"passed", "skipped"}
+
+
+class Run:
+    """One stage under way. What it writes is shown at once, or held back until `show`."""
+
+    def __init__(self, stage: Stage, deadline: float, *, shown: bool) -> None:
+        self._stage, self._deadline, self._shown = stage, deadline, shown
+        self._text: list[bytes] = []
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._began = time.monotonic()
+        self._outcome: Outcome | None = None
+        self._thread = threading.Thread(target=self._run, name=stage.name, daemon=True)
+        self._thread.start()
+
+    def show(self) -> None:
+        """What it has written, and from now on whatever it writes."""
+        with self._lock:
+            self._shown = True
+            _write(b"".join(self._text))
+
+    def wait(self) -> Outcome:
+        self._thread.join()
+        assert self._outcome is not None
+        return self._outcome
+
+    def stop(self) -> None:
+        """Interrupt it, as Ctrl-C would, and wait until it has stopped what it has started."""
+        self._stopped = True
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        self._thread.join(LAST_WORDS)
+        if self._thread.is_alive() and process is not None:
+            process.kill()
+            self._thread.join()
+
+    def last_line(self) -> str:
+        lines = self._words().strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def _run(self) -> None:
+        code = 0
+        for command in self._stage.commands:
+            code = self._one(command)
+            if code or self._stopped:
+                break
+        seconds = time.monotonic() - self._began
+        said = CLOSING.findall(self._words())
+        self._outcome = Outcome(self._state(code, said), seconds, "; ".join(said))
+
+    def _one(self, command: Command) -> int:
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **self._stage.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._process = process
+        alarm = threading.Timer(self._deadline - time.monotonic(), self._time_is_over)
+        alarm.daemon = True
+        alarm.start()
+        assert process.stdout is not None
+        while chunk := os.read(process.stdout.fileno(), 65536):
+            with self._lock:
+                self._text.append(chunk)
+                if self._shown:
+                    _write(chunk)
+        alarm.cancel()
+        return process.wait()
+
+    def _time_is_over(self) -> None:
+        self._text.append(b"\nstopped: its time is over\n")
+        threading.Thread(target=self.stop, daemon=True).start()
+
+    def _state(self, code: int, said: Sequence[str]) -> str:
+        if self._stopped:
+            return "stopped"
+        if code:
+            return "failed"
+        return "skipped" if said and not any("passed" in words for words in said) else "passed"
+
+    def _words(self) -> str:
+        return b"".join(self._text).decode(errors="replace")
+
+
+def run(stages: Sequence[Stage], stop_after: float) -> dict[str, Outcome]:
+    """Those beside the others begin first; what they say comes when the others have ended."""
+    began = time.monotonic()
+    deadline = began + stop_after
+    outcomes: dict[str, Outcome] = {}
+    front = [stage for stage in stages if not stage.beside]
+    beside = {s.name: Run(s, deadline, shown=False) for s in stages if s.beside and len(stages) > 1}
+    front += [stage for stage in stages if stage.beside and stage.name not in beside]
+    current: Run | None = None
+    try:
+        for stage in front:
+            _headline(stage.name)
+            current = Run(stage, deadline, shown=True)
+            outcomes[stage.name] = current.wait()
+            for name, other in beside.items():
+                print(f"    beside it, {name}: {other.last_line()[-90:]}", flush=True)
+            if not outcomes[stage.name].good and not os.environ.get("KEEP_GOING"):
+                break
+        failed = not all(outcome.good for outcome in outcomes.values())
+        for name, other in beside.items():
+            _headline(name)
+            if failed and not os.environ.get("KEEP_GOING"):
+                other.stop()
+            other.show()
+            outcomes[name] = other.wait()
+    except KeyboardInterrupt:
+        for one in filter(None, (current, *beside.values())):
+            one.stop()
+        raise
+    _summary(outcomes, time.monotonic() - began)
+    return outcomes
+
+
+def _headline(name: str) -> None:
+    print(f"\n=== {name} {datetime.now():%H:%M:%S}", flush=True)
+
+
+def _summary(outcomes: Mapping[str, Outcome], seconds: float) -> None:
+    print("\n=== summary")
+    for name, outcome in outcomes.items():
+        state = outcome.state if outcome.good else outcome.state.upper()
+        print(f"{state:8} {name:12} {outcome.seconds:5.0f} s  {outcome.said}".rstrip())
+    print(f"{'':8} {'all':12} {seconds:5.0f} s", flush=True)
+
+
+def _write(chunk: bytes) -> None:
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+# -- the parts, and what is kept of them -----------------------------------------------------------
+
+
+def run_parts(names: Sequence[str]) -> bool:
+    """One part after the other; whether each of these has passed."""
+    good = True
+    for part in PARTS:
+        if part.name not in names:
+            continue
+        commit, clean = _commit()
+        (outcome,) = run([part], PART_STOP).values()
+        _keep(part.name, outcome, commit, clean=clean)
+        good = good and outcome.good
+    _show_kept()
+    return good
+
+
+def _commit() -> tuple[str, bool]:
+    """The commit that is checked out, and whether the work tree is that commit."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return head, not _git("status", "--porcelain")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", f"safe.directory={PROJECT}", "-C", str(PROJECT), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def _kept() -> dict[str, dict[str, object]]:
+    try:
+        found: dict[str, dict[str, object]] = json.loads(RECORD.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _keep(name: str, outcome: Outcome, commit: str, *, clean: bool) -> None:
+    kept = _kept()
+    kept[name] = {
+        "state": outcome.state,
+        "commit": commit,
+        "clean": clean,
+        "when": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": round(outcome.seconds),
+        "said": outcome.said,
+    }
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def _show_kept() -> None:
+    """Every part, when it last ran and on which commit."""
+    kept = _kept()
+    head, clean = _commit()
+    print(f"\n=== parts; the work tree is {head}{'' if clean else ' with changes'}")
+    for part in PARTS:
+        if (found := kept.get(part.name)) is None:
+            print(f"{'not run':8} {part.name}")
+            continue
+        where = f"{found['commit']}{'' if found['clean'] else ' with changes'}"
+        when = f"{found['when']} on {where}"
+        print(f"{found['state']:8} {part.name:12} {found['seconds']:>5} s  {when}  {found['said']}")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    known = {stage.name: stage for stage in STAGES}
+    what, *names = arguments or ["all"]
+    if what == "parts":
+        wanted = names or [part.name for part in PARTS]
+        unknown = set(wanted) - {part.name for part in PARTS}
+    elif what in {"all", "check"}:
+        wanted, unknown = list(CHECK if what == "check" else known), set(names)
+    else:
+        wanted, unknown = [what, *names], {what, *names} - known.keys()
+    if unknown:
+        choice = (part.name for part in PARTS) if what == "parts" else ("all", "check", *known)
+        print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(choice)}", file=sys.stderr)
+        return 2
+    if what == "parts":
+        return 0 if run_parts(wanted) else 1
+    outcomes = run([known[name] for name in wanted], HARD_STOP)
+    return 0 if len(outcomes) == len(wanted) and all(o.good for o in outcomes.values()) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
