@@ -71,7 +71,7 @@ def test_what_may_not(found: Resource, told: str) -> None:
         (image("web-1", labels={"bakehouse-state": "revoked"}), "it is revoked"),
         (
             image("web-1", labels={"revoked-base": "7"}),
-            "upon a revoked image (id 7); bake web",
+            "on a revoked image (id 7); bake web",
         ),
         (image("web-1", deprecated={"state": "OBSOLETE"}), "is OBSOLETE"),
     ],
