@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from devstack import machines
-from devstack.airflow_api import Run, wait_until
+from devstack.airflow_api import Run
 from devstack.gce_api import Compute, ComputeError
 from devstack.testbed import Testbed, testbed
+from devstack.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")

@@ -9,8 +9,8 @@ import pytest
 from tests.distributed.servers import missing, servers
 from tests.support.paths import PROJECT
 
+from devstack.ports import free_port
 from devstack.processes import describe, marked
-from devstack.stack import free_port
 from devstack.testbed import Testbed, testbed
 from devstack.topology import distributed
 

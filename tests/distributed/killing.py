@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from devstack.airflow_api import wait_until
 from devstack.processes import PROGRAM, marked
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 DEADLINE = 120  # seconds until what is to be interrupted has begun
 

@@ -22,9 +22,9 @@ import psutil
 import psycopg2  # type: ignore[import-untyped]
 import redis
 
-from devstack.airflow_api import wait_until
-from devstack.stack import free_port
-from devstack.supervise import PARENT_DEATH
+from devstack.ports import free_port
+from devstack.programs import PARENT_DEATH
+from devstack.waiting import wait_until
 
 USER = "postgres"  # made by the package; PostgreSQL refuses to run as root
 START = 30  # seconds until a server has to answer

@@ -9,10 +9,11 @@ import pytest
 from tests.distributed.killing import kill_triggerer_of, kill_worker_of
 from tests.flow.fleet import Members
 
-from devstack.airflow_api import TERMINAL_RUN, Run, wait_until
-from devstack.health import starts
+from devstack.airflow_api import TERMINAL_RUN, Run
+from devstack.program_logs import starts
 from devstack.testbed import Testbed
 from devstack.topology import WORKERS
+from devstack.waiting import wait_until
 
 BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"

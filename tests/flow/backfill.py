@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from devstack.airflow_api import Airflow, AirflowError, wait_until
+from devstack.airflow_api import Airflow, AirflowError
+from devstack.waiting import wait_until
 
 TRIES = 3
 

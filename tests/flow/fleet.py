@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from devstack.airflow_api import wait_until
 from devstack.processes import marked
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 ZONE = "us-central1-a"
 HERE = f"zones/{ZONE}"

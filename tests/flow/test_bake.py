@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bakehouse.core.tasks import Flow, task_ids
-from devstack.airflow_api import wait_until
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 FOLLOWER = """
 recipe: web

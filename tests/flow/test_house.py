@@ -10,8 +10,9 @@ from tests.support.ledger import read_ledger
 
 from bakehouse.history.events import LedgerEvent
 from bakehouse.images.names import run_label
-from devstack.airflow_api import AirflowError, Run, wait_until
+from devstack.airflow_api import AirflowError, Run
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)  # stack, a bake, two DAGs to be parsed, four short runs
 

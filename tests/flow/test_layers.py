@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devstack.airflow_api import wait_until
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 from .backfill import backfill
 

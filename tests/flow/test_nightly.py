@@ -11,8 +11,9 @@ import pytest
 from tests.support.ledger import dates_by_image, read_ledger
 
 from bakehouse.schedule.jitter import offset_of
-from devstack.airflow_api import Airflow, AirflowError, wait_until
+from devstack.airflow_api import Airflow, AirflowError
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 from .backfill import backfill
 

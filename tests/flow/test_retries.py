@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bakehouse.cloud.serial_stream import LINES_A_TICK
-from devstack.airflow_api import Run, wait_until
+from devstack.airflow_api import Run
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 from .fleet import kill_triggerer
 

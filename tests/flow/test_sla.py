@@ -13,9 +13,9 @@ from aiosmtpd.controller import Controller
 from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.history.events import SlaMissEvent
-from devstack.airflow_api import wait_until
-from devstack.stack import free_port
+from devstack.ports import free_port
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 from .fleet import kill_triggerer
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.ledger import dates_by_image, read_ledger
 
-from devstack.airflow_api import wait_until
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 from .backfill import backfill
 

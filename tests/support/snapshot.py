@@ -46,9 +46,9 @@ class Snapshot:
     def restore(self, bed: Testbed) -> None:
         """End and delete the runs that have begun since, then delete what they have made, and take
         back what was committed."""
-        from devstack.airflow_api import wait_until
         from devstack.gce_api import ComputeError
         from devstack.testbed import git
+        from devstack.waiting import wait_until
 
         new = sorted(Snapshot.of(bed).runs - self.runs)
         for dag, run in new:

@@ -17,8 +17,9 @@ from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.reasons import Reason
-from devstack.airflow_api import Run, wait_until
+from devstack.airflow_api import Run
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 RECIPE = """\
 base: debian-cloud/debian-12

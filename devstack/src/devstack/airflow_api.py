@@ -1,32 +1,32 @@
-"""Airflow's REST API, as far as the demo and the tests on a real scheduler need it."""
+"""A client of Airflow's REST API, as far as the demo and the tests on a scheduler need it."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
 
+from devstack.waiting import DeadlineExceeded, wait_until
+
 TERMINAL_RUN = frozenset({"success", "failed"})
-THROUGH = frozenset({"success", "skipped", "removed", "upstream_failed", None})
-PATIENCE = 120  # seconds for an answer: on a busy machine SQLite makes the API server wait, too
-# SQLite is another's just then, and nothing was done; seconds
-LOCKED_TRIES, LOCKED_PAUSE = 30, 2.0
-WAITING = frozenset({"running", "deferred", "queued", "scheduled", "awaiting_input"})
+NOT_FAILED = frozenset({"success", "skipped", "removed", "upstream_failed", None})
+TIMEOUT = 120  # seconds for an answer: on a busy machine the API server waits for SQLite
+# while another process holds the lock of SQLite; in seconds
+LOCKED_DEADLINE, LOCKED_RETRY = 60.0, 2.0
 
 
 class AirflowError(RuntimeError):
-    """Airflow refused, or a wait ended without what was waited for."""
+    """Airflow refused a call, or a DAG or run is not as the caller needs it."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One DAG run; times are None until it has got so far."""
+    """One DAG run; `start` and `end` are None until it starts and ends."""
 
     dag_id: str
     run_id: str
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """One task instance; `state` None: not looked at yet, `map_index` -1: not mapped."""
+    """One task instance; `state` None: not scheduled yet, `map_index` -1: not mapped."""
 
     task_id: str
     map_index: int
@@ -74,7 +74,7 @@ class Airflow:
         self.url = url
         self._login = {"username": user, "password": password}
         self._client = httpx.Client(
-            base_url=url, timeout=PATIENCE, trust_env=False, transport=transport
+            base_url=url, timeout=TIMEOUT, trust_env=False, transport=transport
         )
 
     def close(self) -> None:
@@ -91,11 +91,8 @@ class Airflow:
         if answer.status_code == 401:
             self._log_in()
             answer = self._send(method, f"{api}{path}", **arguments)
-        for _ in range(LOCKED_TRIES):
-            if not _is_locked(answer):
-                break
-            threading.Event().wait(LOCKED_PAUSE)
-            answer = self._send(method, f"{api}{path}", **arguments)
+        if _is_locked(answer):
+            answer = self._send_until_unlocked(method, f"{api}{path}", **arguments)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None
@@ -105,6 +102,17 @@ class Airflow:
         if answer.is_error:
             raise AirflowError(f"log-in refused: {answer.status_code} {answer.text[:200]}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _send_until_unlocked(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        answers: list[httpx.Response] = []
+
+        def unlocked() -> bool:
+            answers[:] = [self._send(method, path, **arguments)]
+            return not _is_locked(answers[0])
+
+        with suppress(DeadlineExceeded):  # the refusal is the answer then
+            wait_until(unlocked, LOCKED_DEADLINE, "SQLite's lock", every=LOCKED_RETRY)
+        return answers[0]
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -135,7 +143,7 @@ class Airflow:
         wait_until(parsed, deadline, f"the DAG {dag_id} to be parsed")
 
     def reparse(self, dag_id: str) -> None:
-        """Have the file of this DAG read again now, and with it every DAG that it makes."""
+        """Have the file of this DAG, and so every DAG that it defines, parsed again now."""
         token = self.call("GET", f"/dags/{dag_id}")["file_token"]
         self.call("PUT", f"/parseDagFile/{token}")
 
@@ -241,17 +249,19 @@ class Airflow:
         return [_line(entry) for entry in found["content"]]
 
     def explain(self, dag_id: str, run_id: str, most: int = 30) -> str:
-        """How the run stands, with the last lines of each task that did not get through, and what
-        Airflow itself noted of them."""
-        stuck = [task for task in self.tasks(dag_id, run_id) if task.state not in THROUGH]
+        """The states of a run, the last log lines of each task that did not succeed, and
+        Airflow's event log of the run."""
+        unfinished = [task for task in self.tasks(dag_id, run_id) if task.state not in NOT_FAILED]
         parts = [f"{run_id} of {dag_id}: {self.states(dag_id, run_id)}"]
-        for task in stuck:
+        for task in unfinished:
             lines = self.log(dag_id, run_id, task.task_id, max(task.try_number, 1), task.map_index)
             name = f"{task.task_id}[{task.map_index}]"
             parts.append(f"--- {name} {task.state}, try {task.try_number}")
             parts += [f"{line.level}: {line.text} {line.fields or ''}" for line in lines[-most:]]
-        noted = self.call("GET", "/eventLogs", params={"dag_id": dag_id, "run_id": run_id})
-        parts += [f"noted: {e['event']} {e['task_id']} {e['extra']}" for e in noted["event_logs"]]
+        events = self.call("GET", "/eventLogs", params={"dag_id": dag_id, "run_id": run_id})
+        parts += [
+            f"event log: {e['event']} {e['task_id']} {e['extra']}" for e in events["event_logs"]
+        ]
         return "\n".join(parts)
 
     def clear(
@@ -270,21 +280,10 @@ class Airflow:
         return [ti["task_id"] for ti in found["task_instances"]]
 
 
-def wait_until(true: Callable[[], bool], deadline: float, what: str, every: float = 0.5) -> None:
-    """Ask until it is true; raises AirflowError that names `what` after `deadline` seconds."""
-    clock = threading.Event()
-    end = time.monotonic() + deadline
-    while not true():
-        if time.monotonic() > end:
-            raise AirflowError(f"waited {deadline:.0f} s in vain for {what}")
-        clock.wait(every)
-
-
 def _is_locked(answer: httpx.Response) -> bool:
-    """SQLite has refused, before anything was done; Airflow has two ways to say so."""
-    told = answer.text
-    locked = answer.status_code == 503 and "locked" in told
-    return locked or (answer.status_code == 500 and "Database error" in told)
+    """SQLite refused before anything was written; Airflow reports it in two ways."""
+    locked = answer.status_code == 503 and "locked" in answer.text
+    return locked or (answer.status_code == 500 and "Database error" in answer.text)
 
 
 def _line(entry: dict[str, Any] | str) -> Line:
@@ -301,4 +300,4 @@ def _when(text: str | None) -> datetime | None:
 
 def _tail(trace: str) -> str:
     lines = [line for line in trace.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no words"
+    return lines[-1].strip() if lines else "no message"

@@ -1,4 +1,4 @@
-"""`bakehouse`: the demo, a stack that stays, and what can be said about both."""
+"""`devstack`: the demo, and a stack of localgce and Airflow on this computer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import Annotated
 
 import typer
 
+from bakehouse.config.airflow_settings import SettingsError
+from bakehouse.config.folder import NotAProject, find_project
+from devstack import doctor as checks
 from devstack import machines
-from devstack.health import Health, Unhealthy, starts
-from devstack.layout import Busy, Layout, Record, locked
+from devstack.health import Health
+from devstack.layout import Layout
+from devstack.lock import Busy, locked
 from devstack.machines import Choice
+from devstack.program_logs import starts
+from devstack.record import Record
 from devstack.report import Report
-from devstack.settings import SettingsError
 from devstack.signals import Ended, ending_raises
 from devstack.stack import Stack, StackError
+from devstack.startup import Unhealthy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-DISK_GB = 6  # public image, its cache, a builder's disk and Airflow
 
 
 class Kind(StrEnum):
@@ -30,27 +34,21 @@ class Kind(StrEnum):
 
 
 MachinesOption = Annotated[
-    Kind, typer.Option("--machines", help="real machines, or ones without a process")
+    Kind, typer.Option("--machines", help="real machines, or instant ones without a process")
 ]
 StayingOption = Annotated[
-    Kind | None, typer.Option("--machines", help="as the last time, unless told; else real ones")
-]
-LedgerOption = Annotated[
-    str | None,
-    typer.Option(
-        help="its URL; that of `bakehouse up`, else of this shell's Airflow, unless told",
-        envvar="AIRFLOW_VAR_BAKEHOUSE_LEDGER",
-    ),
+    Kind | None, typer.Option("--machines", help="default: as the last time, else real ones")
 ]
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="folder with dags/; this one, unless told")
+    Path | None, typer.Option("--project", help="the project's folder; default: this one")
 ]
 
 
 @app.command()
 def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) -> None:
-    """Bake the recipe `web`, check the image from outside, leave nothing running."""
-    from devstack.demo import Demo, DemoFailed, play
+    """Bake the recipe `web`, roll it out, check both from outside; leave nothing running."""
+    from devstack.demo import play
+    from devstack.demo_model import Demo, DemoFailed
 
     folder = project_folder(project)
     report = Report()
@@ -68,13 +66,13 @@ def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) ->
 
 @app.command()
 def up(machines: StayingOption = None, project: ProjectOption = None) -> None:
-    """Start localgce and Airflow, to stay until `bakehouse down`."""
+    """Start localgce and Airflow; they run until `devstack down`."""
     folder = project_folder(project)
     report = Report()
     layout = up_layout(folder)
     with guarded(report), ending_raises(), locked(layout):
         record = Record.read(layout)
-        if record is not None and standing(folder, record).health().ok:
+        if record is not None and staying_stack(folder, record).health().ok:
             report.line("is up already")
         else:
             choice = chosen(machines or Kind(record.machines if record else "qemu"), report)
@@ -90,74 +88,87 @@ def up(machines: StayingOption = None, project: ProjectOption = None) -> None:
                 progress=report.line,
             )
             stack.start()
-    tell_address(folder, report)
+    print_addresses(folder, report)
 
 
 @app.command()
 def down(project: ProjectOption = None) -> None:
-    """Stop what `bakehouse up` started; what was baked stays."""
+    """Stop what `devstack up` started; images and machines stay."""
     folder = project_folder(project)
     report = Report()
     layout = up_layout(folder)
     with guarded(report), locked(layout):
         record = Record.read(layout)
-        left = standing(folder, record).stop() if record else []
+        left = staying_stack(folder, record).stop() if record else []
     if left:
-        report.line(f"does not end: {'; '.join(left)}", "red")
+        report.line(f"these processes do not end: {'; '.join(left)}", "red")
         raise typer.Exit(1)
     report.line("nothing runs", "green")
 
 
 @app.command()
 def status(project: ProjectOption = None) -> None:
-    """What of the stack runs, and where it answers. Exit code 1 when something does not."""
+    """Which programs run, and at which URLs. Exit code 1 unless all do."""
     folder = project_folder(project)
     report = Report()
     layout = up_layout(folder)
     record = Record.read(layout)
-    health = standing(folder, record).health() if record else None
+    health = staying_stack(folder, record).health() if record else None
     if record is None or health is None:
         report.line("no stack: `make up` starts one")
         raise typer.Exit(1)
     show(health, layout, report)
     if not health.ok:
         raise typer.Exit(1)
-    tell_address(folder, report)
+    print_addresses(folder, report)
+
+
+@app.command()
+def doctor(project: ProjectOption = None) -> None:
+    """What the stack needs on this computer: disk, QEMU. Exit code 1 when something is missing."""
+    report = Report()
+    found = checks.examine(project_folder(project))
+    for check in found:
+        mark = "ok " if check.ok else "NOT"
+        report.line(f"{check.name:<14} {mark}  {check.detail}", "" if check.ok else "red")
+        for line in check.output.splitlines():
+            report.line(f"    {line}", "dim")
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
 
 
 def project_folder(given: Path | None) -> Path:
-    """The folder with dags/: the one given, else this one or the nearest above it."""
-    start = (given or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "airflow_settings.yaml").is_file():
-            return folder
-    typer.echo(f"{start} is not in a Bakehouse project: airflow_settings.yaml is missing", err=True)
-    raise typer.Exit(2)
+    """The folder given, else this one or the nearest project above it."""
+    try:
+        return find_project(given or Path.cwd())
+    except NotAProject as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def up_layout(project: Path) -> Layout:
     return Layout(project / ".bakehouse" / "up")
 
 
-def standing(project: Path, record: Record) -> Stack:
+def staying_stack(project: Path, record: Record) -> Stack:
     return Stack(project, up_layout(project).state, record.machines, stays=True)
 
 
 def chosen(wanted: Kind, report: Report) -> Choice:
     choice = machines.choose(wanted.value)
     if choice.why:
-        report.line(f"instant machines, as real ones cannot be had: {choice.why}", "yellow")
+        report.line(f"instant machines, since real ones cannot run here: {choice.why}", "yellow")
     elif choice.machines == "instant":
-        report.line("instant machines: no process behind them, the same API and DAG", "yellow")
+        report.line("instant machines: same API, same DAGs, machines without a process", "yellow")
     return choice
 
 
 def same_kind(record: Record | None, choice: Choice, layout: Layout) -> None:
-    """What one kind of machine has baked, the other cannot boot."""
+    """One kind of machine cannot boot the images of the other."""
     if record is not None and record.machines != choice.machines:
         raise StackError(
-            f"{layout.state} holds what {record.machines} machines have baked; "
-            f"remove that folder to begin anew with {choice.machines} ones"
+            f"{layout.state} holds images of {record.machines} machines; "
+            f"remove that folder to start again with {choice.machines} ones"
         )
 
 
@@ -166,10 +177,10 @@ def make_public_image(report: Report) -> None:
     machines.make_public_image(report.line)
 
 
-def tell_address(project: Path, report: Report) -> None:
+def print_addresses(project: Path, report: Report) -> None:
     record = Record.read(up_layout(project))
     if record is not None:
-        stack = standing(project, record)
+        stack = staying_stack(project, record)
         report.line(f"Airflow   {record.airflow_url}   {stack.user} / {stack.password}", "bold")
         report.line(f"localgce  {record.gce_url}   project {record.gce_project}")
         report.line("`make down` stops it")
@@ -185,7 +196,7 @@ def show(health: Health, layout: Layout, report: Report) -> None:
 
 @contextmanager
 def guarded(report: Report) -> Generator[None]:
-    """Turns what can go wrong into one line and an exit code."""
+    """Turns every expected error into one line and an exit code."""
     try:
         yield
     except typer.Exit:

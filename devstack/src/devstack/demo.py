@@ -1,74 +1,34 @@
-"""`make demo`: bake and roll out on this machine, look from outside, leave nothing."""
+"""`make demo`: a bake and a rollout on this computer, checked from outside; nothing is left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from bakehouse.recipe.commit import Commit
+from bakehouse.config.airflow_settings import SettingsError
 from bakehouse.recipe.git.errors import SourceError
 from bakehouse.recipe.git.open import open_repository
 from devstack import demo_fleet, machines, processes
 from devstack.airflow_api import Airflow, AirflowError, Run, Task
-from devstack.demo_fleet import Seen
+from devstack.availability import AvailabilityProbe
+from devstack.demo_checks import check_image, check_members, check_nothing_left
+from devstack.demo_model import DAG, RECIPE, Demo, DemoFailed
 from devstack.follow import Follower, error_lines, name
 from devstack.gce_api import Compute, ComputeError
-from devstack.health import Unhealthy
-from devstack.machines import Choice
-from devstack.report import Report, seconds_of
-from devstack.settings import SettingsError
-from devstack.stack import Stack, StackError
+from devstack.report import seconds_of
+from devstack.stack import StackError
+from devstack.startup import Unhealthy
 
-RECIPE = "web"
-DAG = f"bake__{RECIPE}"
 RUN_DEADLINE = {"qemu": 2400.0, "instant": 300.0}  # seconds
-WATCHER = "sla_watch"
+SLA_WATCHER = "sla_watch"
 OLDER = {"page": "Baked the day before"}
 PARSE_DEADLINE = 90.0
 
 
-class DemoFailed(RuntimeError):
-    """The demo did not show what it claims; the message says which claim, and why."""
-
-
-@dataclass
-class Demo:
-    """What one step leaves for the next."""
-
-    project: Path
-    state: Path
-    choice: Choice
-    report: Report
-    stack: Stack = field(init=False)
-    commit: Commit = field(init=False)
-    airflow: Airflow = field(init=False)
-    compute: Compute = field(init=False)
-    run: Run = field(init=False)
-    image: dict[str, Any] = field(init=False)
-    older: str = field(init=False)
-    before: dict[str, Seen] = field(init=False)
-    silent: dict[str, float] = field(init=False, default_factory=dict)
-
-    @property
-    def real(self) -> bool:
-        """The machines are real, so they serve pages."""
-        return self.choice.machines == "qemu"
-
-    def __post_init__(self) -> None:
-        self.stack = Stack(
-            self.project,
-            self.state,
-            self.choice.machines,
-            self.choice.guest,
-            progress=self.report.line,
-        )
-
-
 def name_commit(demo: Demo) -> None:
-    """HEAD is what is baked; what is not committed is named, and stays out."""
+    """HEAD is baked; uncommitted changes are named and not baked."""
     with open_repository(demo.project) as repository:
         demo.commit = repository.resolve("HEAD")
     demo.report.line(f"commit {demo.commit.sha} ({demo.commit.subject})")
@@ -80,7 +40,7 @@ def name_commit(demo: Demo) -> None:
 
 
 def make_image(demo: Demo) -> None:
-    """The public image that the recipe stands on; instant machines need none."""
+    """The public image that the recipe is based on; instant machines need none."""
     if demo.choice.machines == "qemu":
         machines.make_public_image(demo.report.line)
     else:
@@ -95,7 +55,7 @@ def start_stack(demo: Demo) -> None:
 
 
 def bake_older(demo: Demo) -> None:
-    """What the fleet runs at first: the same commit with another page, not rolled out."""
+    """The image that the fleet runs at first: the same commit with another page."""
     demo.airflow.wait_for_dag(DAG, PARSE_DEADLINE)
     conf = {"git_ref": demo.commit.sha, "vars": OLDER, "roll_out": False}
     run = run_dag(demo, DAG, conf)
@@ -103,7 +63,7 @@ def bake_older(demo: Demo) -> None:
 
 
 def make_fleet(demo: Demo) -> None:
-    """The instances of include/fleets/web.yaml, from the older image, as their owner makes them."""
+    """Create the instances of include/fleets/web.yaml from the older image."""
     demo_fleet.create(demo.compute, demo.older, demo.choice.machines)
     demo.before = demo_fleet.look(demo.compute, demo.real)
     for member, seen in demo.before.items():
@@ -112,18 +72,18 @@ def make_fleet(demo: Demo) -> None:
 
 
 def bake(demo: Demo) -> None:
-    """The bake of HEAD, which ends by rolling the image out over the fleet."""
-    watcher = demo_fleet.Watcher(demo.compute) if demo.real else None
-    if watcher:
-        watcher.start()
+    """The bake of HEAD, which ends with the rollout of the image to the fleet."""
+    probe = AvailabilityProbe(demo_fleet.page_urls(demo.compute)) if demo.real else None
+    if probe:
+        probe.start()
     try:
         demo.run = run_dag(demo, DAG, {"git_ref": demo.commit.sha})
     finally:
-        demo.silent = watcher.stop() if watcher else {}
+        demo.downtimes = probe.stop() if probe else {}
 
 
 def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
-    """Trigger it and follow it to its good end; raises DemoFailed with its errors."""
+    """Trigger a run and follow it until it succeeds; raises DemoFailed with its errors."""
     run_id = demo.airflow.trigger(dag_id, conf)
     demo.report.line(f"{dag_id} runs as {run_id}")
     follower = Follower(demo.airflow, demo.report, dag_id, run_id)
@@ -148,46 +108,6 @@ def failures(demo: Demo, run: Run) -> list[str]:
     return said
 
 
-def check_image(demo: Demo) -> None:
-    """The claims of the table, each asked of Compute Engine."""
-    plan = demo.airflow.xcom(DAG, demo.run.run_id, "plan_bake")
-    demo.image = demo.compute.image(plan["image_name"])
-    labels = demo.image.get("labels", {})
-    claim(demo.image["status"] == "READY", f"the image is {demo.image['status']}, not READY")
-    claim(
-        labels.get("git-sha") == demo.commit.sha,
-        f"the image is labelled {labels.get('git-sha')}, not {demo.commit.sha}",
-    )
-    claim(labels.get("bakehouse-state") == "promoted", f"the image's labels say {labels}")
-    newest = demo.compute.newest_of(plan["family"])
-    claim(
-        newest["name"] == demo.image["name"],
-        f"the newest image of {plan['family']} is {newest['name']}, not {demo.image['name']}",
-    )
-    demo.report.line(f"{demo.image['name']} is READY and the newest of {plan['family']}", "green")
-
-
-def check_members(demo: Demo) -> None:
-    """Each member, from outside: the new image and page, and all else as it was."""
-    after = demo_fleet.look(demo.compute, demo.real)
-    for member, now in after.items():
-        image, sha = demo.image["name"], demo.commit.sha
-        wrong = demo_fleet.changed(demo.before[member], now, image, sha, demo.real)
-        claim(not wrong, f"{member}: {'; '.join(wrong)}")
-        page = f", its page: {now.page['page']!r}, {now.page['greeting']!r}" if now.page else ""
-        kept = "id, address, metadata and data as before"
-        demo.report.line(f"{member} runs {now.boot_image}{page}; {kept}", "green")
-    for member, seconds in demo.silent.items():
-        demo.report.line(f"{member} served no page for {seconds:.0f} s at the longest")
-
-
-def check_nothing_left(demo: Demo) -> None:
-    """The runs cleaned up by themselves: only the fleet and its own disks stand."""
-    left = demo_fleet.leftovers(demo.compute)
-    claim(not left, f"the runs left {', '.join(left)} behind")
-    demo.report.line("the runs left no instance and no disk besides the fleet's", "green")
-
-
 def show_table(demo: Demo) -> None:
     tasks = demo.airflow.tasks(DAG, demo.run.run_id)
     demo.report.table(
@@ -207,7 +127,7 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
     """Seconds of each task, and of a task group as a whole, in the order of their starts."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for task in tasks:
-        if task.task_id == WATCHER:
+        if task.task_id == SLA_WATCHER:
             continue  # it lasts as long as the run
         if task.start is not None and task.end is not None and task.state != "skipped":
             step = task.task_id.split(".")[0]
@@ -220,7 +140,7 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
 @dataclass(frozen=True)
 class Step:
     title: str
-    act: Callable[[Demo], None]
+    run: Callable[[Demo], None]
 
 
 STEPS = (
@@ -238,25 +158,25 @@ STEPS = (
 
 
 def play(demo: Demo, steps: tuple[Step, ...] = STEPS) -> None:
-    """All steps, then the end, which is the same however the steps went. Raises DemoFailed."""
+    """All steps, then the same clean-up however they ended. Raises DemoFailed."""
     try:
         for step in steps:
             demo.report.headline(step.title)
-            step.act(demo)
+            step.run(demo)
     except (
         AirflowError, ComputeError, KeyError, RuntimeError, SettingsError, SourceError,
         StackError, Unhealthy,
     ) as error:  # fmt: skip
         if isinstance(error, DemoFailed):
             raise
-        raise DemoFailed(_words(error)) from error
+        raise DemoFailed(_message(error)) from error
     finally:
         demo.report.quiet()
         finish(demo)
 
 
 def finish(demo: Demo) -> None:
-    """Stop everything, and look whether that is so."""
+    """Stop everything, and check that nothing is left."""
     demo.report.headline("stopping")
     left = demo.stack.stop()
     left += [processes.describe(p) for p in processes.marked(demo.stack.layout.state)]
@@ -265,10 +185,5 @@ def finish(demo: Demo) -> None:
     demo.report.line("nothing is left: no process, no instance, no disk", "green")
 
 
-def claim(true: bool, otherwise: str) -> None:
-    if not true:
-        raise DemoFailed(otherwise)
-
-
-def _words(error: BaseException) -> str:
-    return f"{error} is missing in an answer" if isinstance(error, KeyError) else str(error)
+def _message(error: BaseException) -> str:
+    return f"{error} is missing in a response" if isinstance(error, KeyError) else str(error)

@@ -1,26 +1,22 @@
-"""The demo's fleet: made as its owner would, and looked at from outside, before and after."""
+"""The demo's fleet: created as its owner would, and observed from outside before and after."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import httpx
-
-from devstack.airflow_api import wait_until
+from devstack.availability import get_page
 from devstack.gce_api import Compute, ComputeError, Resource
+from devstack.waiting import wait_until
 
 ZONE = "us-central1-a"
 MEMBERS = ("web-1", "web-2", "web-3")
 PORT = 8080
 HEALTHY_WITHIN = {"qemu": 420.0, "instant": 30.0}  # seconds
 
-# What a team's own Terraform would give its instances: a data disk, mounted where nginx serves it.
-# The file on it is made once, by the machine itself, and nobody outside knows what is in it.
+# As a team's own Terraform would do: a data disk, mounted where nginx serves it. The machine
+# itself writes a random file onto it once.
 MOUNT_DATA = """#!/bin/bash
 set -Eeuo pipefail
 disk=/dev/disk/by-id/google-data
@@ -34,7 +30,7 @@ sync
 
 @dataclass(frozen=True)
 class Seen:
-    """One member, as anybody may see it. `page` and `data` only where a machine serves them."""
+    """One member as seen from outside; only real machines have `page` and `data`."""
 
     name: str
     instance_id: str
@@ -42,7 +38,7 @@ class Seen:
     metadata: str
     boot_image: str  # the image that the boot disk was made of
     data_disk_id: str
-    healthy_image: str  # what the guest itself says that it runs
+    healthy_image: str  # the image that the guest reports
     page: Mapping[str, str]
     data: str
 
@@ -53,7 +49,7 @@ def greeting(name: str) -> str:
 
 
 def create(compute: Compute, image: str, kind: str) -> None:
-    """All members at once, from one image; returns when each says that it is healthy."""
+    """Create all members from one image; returns when each reports that it is healthy."""
     for name in MEMBERS:
         compute.call("POST", f"zones/{ZONE}/instances", json=_body(image, name))
     wait_until(
@@ -65,13 +61,18 @@ def create(compute: Compute, image: str, kind: str) -> None:
 
 
 def look(compute: Compute, real: bool) -> dict[str, Seen]:
-    """Every member as it is now; waits for what a real machine serves."""
+    """Every member as it is now; waits until real machines serve their pages."""
     disks = {disk["name"]: disk for disk in compute.disks()}
     return {name: _seen(compute, name, disks, real) for name in MEMBERS}
 
 
+def page_urls(compute: Compute) -> dict[str, str]:
+    """Member -> URL of its page."""
+    return {name: f"{_address(compute, name)}/bakehouse.json" for name in MEMBERS}
+
+
 def leftovers(compute: Compute) -> list[str]:
-    """What stands and is not a member's: `kind name`."""
+    """Instances and disks that belong to no member, as `kind name`."""
     instances = {item["name"]: item for item in compute.instances()}
     theirs = {_last(d["source"]) for name in MEMBERS for d in instances[name]["disks"]}
     return [f"instance {name}" for name in instances if name not in MEMBERS] + [
@@ -80,7 +81,7 @@ def leftovers(compute: Compute) -> list[str]:
 
 
 def changed(before: Seen, after: Seen, image: str, git_sha: str, real: bool) -> list[str]:
-    """What is not as a swap promises: the image is the new one, and nothing else has changed."""
+    """Where a swap broke its promise: a new image, and all else as before."""
     same = ("instance_id", "internal_ip", "metadata", "data_disk_id", "data")
     wrong = [
         f"{field} was {getattr(before, field)!r} and is {getattr(after, field)!r}"
@@ -101,33 +102,6 @@ def changed(before: Seen, after: Seen, image: str, git_sha: str, real: bool) -> 
         if before.page.get("page") == after.page.get("page"):
             wrong.append(f"its page is still {after.page.get('page')!r}")
     return wrong
-
-
-class Watcher:
-    """Asks every member for its page all the time, so that what a rollout costs can be told."""
-
-    def __init__(self, compute: Compute) -> None:
-        self._urls = {name: _address(compute, name) for name in MEMBERS}
-        self._end = threading.Event()
-        self._pool = ThreadPoolExecutor(len(MEMBERS), thread_name_prefix="watch")
-        self.longest = dict.fromkeys(MEMBERS, 0.0)  # seconds without an answer
-
-    def start(self) -> None:
-        for name, url in self._urls.items():
-            self._pool.submit(self._watch, name, url)
-
-    def stop(self) -> dict[str, float]:
-        """The longest silence of each member."""
-        self._end.set()
-        self._pool.shutdown()
-        return self.longest
-
-    def _watch(self, name: str, url: str) -> None:
-        heard = time.monotonic()
-        while not self._end.wait(0.5):
-            if _get(f"{url}/bakehouse.json") is not None:
-                heard = time.monotonic()
-            self.longest[name] = max(self.longest[name], time.monotonic() - heard)
 
 
 def _body(image: str, name: str) -> Resource:
@@ -176,7 +150,7 @@ def _served(compute: Compute, name: str) -> tuple[dict[str, str], str]:
     found: dict[str, str] = {}
 
     def there() -> bool:
-        answers = {path: _get(f"{url}/{path}") for path in ("bakehouse.json", "data/born")}
+        answers = {path: get_page(f"{url}/{path}") for path in ("bakehouse.json", "data/born")}
         found.update({path: text for path, text in answers.items() if text})
         return len(found) == len(answers)
 
@@ -185,27 +159,19 @@ def _served(compute: Compute, name: str) -> tuple[dict[str, str], str]:
 
 
 def _health(compute: Compute, name: str) -> dict[str, str]:
-    """What the guest says of itself when it says that it is healthy; else nothing."""
+    """The health report of the guest when it is healthy, otherwise nothing."""
     path = f"zones/{ZONE}/instances/{name}/getGuestAttributes"
     try:
         found = compute.call("GET", path, params={"queryPath": "bakehouse/health"})
-        said: dict[str, str] = json.loads(found["queryValue"]["items"][0]["value"])
+        report: dict[str, str] = json.loads(found["queryValue"]["items"][0]["value"])
     except (ComputeError, KeyError, ValueError):
-        return {}  # it has said nothing yet
-    return said if said.get("state") == "healthy" else {}
+        return {}  # no report yet
+    return report if report.get("state") == "healthy" else {}
 
 
 def _address(compute: Compute, name: str) -> str:
     nic = _instance(compute, name)["networkInterfaces"][0]
     return f"http://{nic['accessConfigs'][0]['natIP']}:{PORT}"
-
-
-def _get(url: str) -> str | None:
-    try:
-        answer = httpx.get(url, timeout=5, trust_env=False)
-    except httpx.HTTPError:
-        return None
-    return answer.text if answer.is_success else None
 
 
 def _instance(compute: Compute, name: str) -> Resource:

@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from devstack.layout import Layout, Record, write_private
+from devstack.credentials import USER, Credentials
+from devstack.layout import Layout
 from devstack.processes import MARK, mark_of
-
-USER = "admin"
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """Made once for each state folder: its database can be read with its own keys only."""
-
-    password: str
-    fernet_key: str
-    api_secret: str
-    jwt_secret: str
-
-    @staticmethod
-    def of(layout: Layout) -> Secrets:
-        """Those of the folder, made now if there are none; also writes Airflow's password file."""
-        try:
-            known = Secrets(**json.loads(layout.secrets.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            known = Secrets(
-                password=secrets.token_urlsafe(12),
-                fernet_key=base64.urlsafe_b64encode(os.urandom(32)).decode(),
-                api_secret=secrets.token_hex(32),
-                jwt_secret=secrets.token_hex(32),
-            )
-            write_private(layout.secrets, json.dumps(asdict(known)))
-        write_private(layout.passwords, json.dumps({USER: known.password}))
-        return known
+from devstack.record import Record
 
 
 def stack_environment(
-    layout: Layout, record: Record, keys: Secrets, base: Mapping[str, str]
+    layout: Layout, record: Record, keys: Credentials, base: Mapping[str, str]
 ) -> dict[str, str]:
-    """`base` is the caller's environment; what it says about Airflow does not get in."""
+    """`base` is the caller's environment, of which Airflow's and Python's variables are dropped."""
     project = Path(record.project)
-    kept = {k: v for k, v in base.items() if not k.startswith(("AIRFLOW", "PYTHON", "SUPERVISOR"))}
+    dropped = ("AIRFLOW", "PYTHON", "SUPERVISOR")
     return {
-        **kept,
+        **{name: value for name, value in base.items() if not name.startswith(dropped)},
         **_process_variables(layout, project, base),
         **_airflow_variables(layout, project, record, keys),
         **record.topology.settings,
@@ -73,7 +43,7 @@ def _process_variables(layout: Layout, project: Path, base: Mapping[str, str]) -
 
 
 def _airflow_variables(
-    layout: Layout, project: Path, record: Record, keys: Secrets
+    layout: Layout, project: Path, record: Record, keys: Credentials
 ) -> dict[str, str]:
     values = {
         "AIRFLOW_HOME": layout.airflow_home,

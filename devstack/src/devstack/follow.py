@@ -1,4 +1,4 @@
-"""A DAG run as it goes: what changes state, and the lines of its logs that tell something."""
+"""Prints a DAG run as it goes: changes of state, and the interesting lines of its logs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ READ_LOGS_EVERY = 3.0
 ACTIVE = frozenset({"running", "deferred"})
 NOT_YET = frozenset({None, "scheduled", "queued"})
 SERIAL = "  │ "  # how a task log marks the output of a machine
-SAID = "guest says: "
-NOISE = (SERIAL, f"{SAID}manifest")
+GUEST = "guest says: "
+NOISE = (SERIAL, f"{GUEST}manifest")
 LAST_LINES = 15
 MOST_CHARACTERS = 240
 
 
 class Follower:
-    """To be given to `Airflow.wait`: prints each change once."""
+    """The `watch` of `Airflow.wait`: prints each change once."""
 
     def __init__(self, airflow: Airflow, report: Report, dag_id: str, run_id: str) -> None:
         self.airflow, self.report = airflow, report
@@ -34,24 +34,24 @@ class Follower:
         changed = [task for task in ordered if self._changed(task)]
         for task in changed:
             if task.state not in ACTIVE:
-                self._tell_log(task)
-                self._tell_state(task)
+                self._print_log(task)
+                self._print_state(task)
         for task in changed:
             if task.state in ACTIVE:
-                self._tell_state(task)
+                self._print_state(task)
         if time.monotonic() - self.read_at >= READ_LOGS_EVERY:
             self.read_at = time.monotonic()
             for task in ordered:
                 if task.state in ACTIVE:
-                    self._tell_log(task)
-        self._tell_now(ordered)
+                    self._print_log(task)
+        self._print_now(ordered)
 
-    def _tell_state(self, task: Task) -> None:
+    def _print_state(self, task: Task) -> None:
         self.report.states(name(task), str(task.state), _seconds(task))
 
     def _changed(self, task: Task) -> bool:
         if task.state in NOT_YET:
-            return False  # on its way into a state that is told
+            return False  # the next state is printed
         before = self.states.get(name(task))
         self.states[name(task)] = (task.state, task.try_number)
         if task.state in ACTIVE:
@@ -60,7 +60,7 @@ class Follower:
                 return False  # deferred and resumed: the same work goes on
         return before != (task.state, task.try_number)
 
-    def _tell_log(self, task: Task) -> None:
+    def _print_log(self, task: Task) -> None:
         for line in filter(is_interesting, self._new_lines(task)):
             for text in error_lines([line]):
                 self.report.line(f"    {text[:MOST_CHARACTERS]}", "dim")
@@ -86,7 +86,7 @@ class Follower:
 
     last_serial = ""
 
-    def _tell_now(self, tasks: list[Task]) -> None:
+    def _print_now(self, tasks: list[Task]) -> None:
         active = [task for task in tasks if task.state in ACTIVE]
         if active:
             task = active[-1]
@@ -96,12 +96,12 @@ class Follower:
 
 
 def is_interesting(line: Line) -> bool:
-    """What the guest reports of itself, and what Bakehouse says; not all that Airflow notes."""
+    """The guest's reports, Bakehouse's own lines, warnings and errors; not the rest."""
     logger = str(line.fields.get("logger", ""))
     if line.text.startswith(NOISE) or logger == "py.warnings":
         return False
     loud = line.level in {"warning", "error", "critical"}
-    return loud or line.text.startswith(SAID) or "bakehouse" in logger
+    return loud or line.text.startswith(GUEST) or "bakehouse" in logger
 
 
 def error_lines(lines: Iterable[Line]) -> list[str]:
@@ -112,8 +112,8 @@ def error_lines(lines: Iterable[Line]) -> list[str]:
         everything.append(line.text)
         if line.level in {"error", "critical"}:
             errors += _exceptions(line) or [line.text]
-    kept = list(dict.fromkeys(text for text in errors if text))
-    return kept or everything[-LAST_LINES:]
+    distinct = list(dict.fromkeys(text for text in errors if text))
+    return distinct or everything[-LAST_LINES:]
 
 
 def _exceptions(line: Line) -> list[str]:

@@ -1,4 +1,4 @@
-"""The Compute Engine API of a stack's localgce, as far as the demo and the tests look at it."""
+"""The Compute Engine API of a stack's localgce, as far as the demo and the tests need it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from devstack.airflow_api import wait_until
+from devstack.waiting import wait_until
 
 Resource = dict[str, Any]
 
@@ -16,7 +16,7 @@ class ComputeError(RuntimeError):
 
 
 class Compute:
-    """Reads one project, and reaches localgce's own doors for tests (`/_localgce/...`)."""
+    """Reads one project, and reaches localgce's administration (`/_localgce/...`)."""
 
     def __init__(self, url: str, project: str) -> None:
         self.project = project
@@ -72,18 +72,18 @@ class Compute:
             zone = str(item["zone"]).rsplit("/", 1)[1]
             self.call("DELETE", f"zones/{zone}/{kind}/{item['name']}")
 
-    # localgce's own doors
+    # localgce's administration
 
     def fault(self, **rule: Any) -> Any:
-        """Let calls fail, be slow, or machines vanish, as the rule says."""
+        """Inject a fault: calls fail or are slow, or machines vanish."""
         return self._send("POST", "/_localgce/faults", json=rule)
 
     def requests(self) -> Any:
-        """What was asked since the last `forget`."""
+        """The requests since the last `forget`."""
         return self._send("GET", "/_localgce/requests")
 
     def forget(self) -> None:
-        """No faults any more, and an empty list of requests."""
+        """Remove all faults and empty the list of requests."""
         self._send("DELETE", "/_localgce/faults")
         self._send("DELETE", "/_localgce/requests")
 

@@ -39,7 +39,7 @@ from typing import Any, Protocol
 
 LIBRARY = "usr/lib/bakehouse"
 FACTS = "etc/bakehouse/image.json"
-KEPT = "var/lib/bakehouse/result"
+RESULT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
 KERNEL = "6.1.0-0-instant-amd64"
@@ -113,13 +113,13 @@ class InstallFailed(Exception):
 
 async def bake(guest: Guest) -> None:
     """Builder: unpack, install, generalise, say so twice, power off."""
-    before = guest.disk.get(KEPT, "").split("\n")
+    before = guest.disk.get(RESULT, "").split("\n")
     if before[0] == guest.nonce and before[1] != "started":
         return await finish(guest, before[1])
     try:
         if before[0] == guest.nonce:
             raise InstallFailed(problem("bake.sh", "the builder restarted while it was baking"))
-        guest.disk[KEPT] = f"{guest.nonce}\nstarted\n"
+        guest.disk[RESULT] = f"{guest.nonce}\nstarted\n"
         await install(guest)
     except InstallFailed as failure:
         await guest.put("error", json.dumps(failure.args[0]))
@@ -165,7 +165,7 @@ async def stage(guest: Guest, name: str) -> None:
 
 
 async def finish(guest: Guest, result: str, **more: Any) -> None:
-    guest.disk[KEPT] = f"{guest.nonce}\n{result}\n"
+    guest.disk[RESULT] = f"{guest.nonce}\n{result}\n"
     await guest.put("result", result)
     guest.say(result=result, **more)
     await guest.hang_at("power_off")

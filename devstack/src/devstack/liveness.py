@@ -1,14 +1,13 @@
-"""Ends a component of Airflow that lives but no longer beats; supervisord then starts it anew.
+"""Ends a component of Airflow without a heartbeat; supervisord then starts it again.
 
     python -m devstack.liveness STATE
 
-A triggerer can lock up for good with its process alive, and every waiting bake with it.
+A triggerer can lock up while its process lives, and every waiting bake with it.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,40 +18,36 @@ import httpx
 import psutil
 
 from devstack import processes
-from devstack.layout import Layout, Record
+from devstack.health import HEARTBEATS
+from devstack.layout import Layout
+from devstack.record import Record
+from devstack.waiting import every
 
 EVERY = 10.0
 STALE_AFTER = 60.0  # seconds without a heartbeat; Airflow itself gives up on one after 30
-LOOKS = 2  # in a row: a machine that slept makes every heartbeat old at once
-SILENCES = 6  # times in a row that the API server may leave the question unanswered
+STALE_CHECKS = 2  # in a row: after a suspend every heartbeat is old at once
+MOST_UNANSWERED = 6  # requests in a row that the API server may leave unanswered
 API = "api-server"
-
-# component as supervised -> its name in the answer of /monitor/health
-BEATS = {
-    "scheduler": "scheduler",
-    "triggerer": "triggerer",
-    "dag-processor": "dag_processor",
-}
 
 
 @dataclass(frozen=True)
-class Beat:
+class Age:
     """What is known of one component: seconds since its heartbeat and since its start."""
 
     heartbeat_age: float | None
     process_age: float
 
 
-def is_stale(beat: Beat) -> bool:
-    """Old enough to have beaten, and has not."""
-    if beat.process_age < STALE_AFTER:
+def is_stale(age: Age) -> bool:
+    """Whether it is old enough to have sent a heartbeat, and has not."""
+    if age.process_age < STALE_AFTER:
         return False
-    return beat.heartbeat_age is not None and beat.heartbeat_age > STALE_AFTER
+    return age.heartbeat_age is not None and age.heartbeat_age > STALE_AFTER
 
 
 def heartbeat_age(health: Mapping[str, Any], component: str, now: datetime) -> float | None:
     """Seconds since the component's latest heartbeat; None when it never had one."""
-    name = BEATS[component]
+    name = HEARTBEATS[component]
     latest = health.get(name, {}).get(f"latest_{name}_heartbeat")
     if not latest:
         return None
@@ -70,33 +65,38 @@ def process_of(layout: Layout, component: str) -> psutil.Process | None:
     return process if processes.belongs(process, processes.mark_of(layout.state)) else None
 
 
-class Watch:
-    """Counts, for each component, how often in a row it was seen stale."""
+class LivenessMonitor:
+    """Counts how often in a row each component was stale."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.seen = dict.fromkeys([API, *BEATS], 0)
+        self.stale_in_a_row = dict.fromkeys([API, *HEARTBEATS], 0)
 
-    def look(self, health: Mapping[str, Any] | None, now: datetime) -> list[str]:
-        """The components to end now; without an answer, only the one that owes it is judged."""
+    def due_to_end(self, health: Mapping[str, Any] | None, now: datetime) -> list[str]:
+        """The components to end now; without an answer that can only be the API server."""
         if health is None:
-            return [API] if self.due(API, self.age(API, now) > STALE_AFTER, SILENCES) else []
-        self.seen[API] = 0
-        return [name for name in BEATS if self.due(name, self.stale(name, health, now), LOOKS)]
+            old = self.age(API, now) > STALE_AFTER
+            return [API] if self.is_due(API, old, MOST_UNANSWERED) else []
+        self.stale_in_a_row[API] = 0
+        return [
+            name
+            for name in HEARTBEATS
+            if self.is_due(name, self.is_stale(name, health, now), STALE_CHECKS)
+        ]
 
-    def stale(self, component: str, health: Mapping[str, Any], now: datetime) -> bool:
-        return is_stale(Beat(heartbeat_age(health, component, now), self.age(component, now)))
+    def is_stale(self, component: str, health: Mapping[str, Any], now: datetime) -> bool:
+        return is_stale(Age(heartbeat_age(health, component, now), self.age(component, now)))
 
     def age(self, component: str, now: datetime) -> float:
         """Seconds since the component's process was started; 0 when none runs."""
         process = process_of(self.layout, component)
         return 0.0 if process is None else now.timestamp() - process.create_time()
 
-    def due(self, component: str, bad: bool, limit: int) -> bool:
-        self.seen[component] = self.seen[component] + 1 if bad else 0
-        if self.seen[component] < limit:
+    def is_due(self, component: str, stale: bool, limit: int) -> bool:
+        self.stale_in_a_row[component] = self.stale_in_a_row[component] + 1 if stale else 0
+        if self.stale_in_a_row[component] < limit:
             return False
-        self.seen[component] = 0
+        self.stale_in_a_row[component] = 0
         return True
 
     def end(self, component: str) -> None:
@@ -111,13 +111,12 @@ def main(state: Path) -> None:
     record = Record.read(layout)
     if record is None:
         raise SystemExit(f"{layout.record} is missing or unreadable")
-    watch = Watch(layout)
-    clock = threading.Event()
+    monitor = LivenessMonitor(layout)
     with httpx.Client(base_url=record.airflow_url, timeout=10, trust_env=False) as client:
-        while not clock.wait(EVERY):
-            for component in watch.look(ask(client), datetime.now(UTC)):
-                print(f"{component} has shown no life for a minute: ended", flush=True)
-                watch.end(component)
+        for _ in every(EVERY):
+            for component in monitor.due_to_end(ask(client), datetime.now(UTC)):
+                print(f"{component} had no heartbeat for a minute: ended", flush=True)
+                monitor.end(component)
 
 
 def ask(client: httpx.Client) -> Mapping[str, Any] | None:

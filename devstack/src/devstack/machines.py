@@ -1,4 +1,4 @@
-"""The kind of machines that can be had here, by asking localgce."""
+"""Which kind of machines this computer can run, according to `localgce doctor`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.layout import Machines
-from devstack.supervise import PARENT_DEATH
+from devstack.programs import PARENT_DEATH
+from devstack.record import Machines
 
 GUEST = Path(__file__).with_name("instant_guest.py")
 DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
@@ -20,7 +20,7 @@ DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
 @dataclass(frozen=True)
 class Choice:
     machines: Machines
-    why: str  # empty when it is what was asked for
+    why: str  # why it is not the kind that was wanted; empty otherwise
 
     @property
     def guest(self) -> Path | None:
@@ -32,24 +32,24 @@ def localgce(*arguments: str) -> list[str]:
 
 
 def doctor(run: Callable[[Sequence[str]], tuple[int, str]] | None = None) -> tuple[bool, str]:
-    """Whether real machines can be had, and all that `localgce doctor` says."""
-    code, words = (run or _run)(localgce("doctor"))
-    return code == 0, words
+    """Whether real machines can run here, and the output of `localgce doctor`."""
+    code, output = (run or _run)(localgce("doctor"))
+    return code == 0, output
 
 
 def choose(wanted: Machines, ask: Callable[[], tuple[bool, str]] = doctor) -> Choice:
-    """What was wanted, or instant machines with the reason."""
+    """The kind that is wanted, or instant machines with the reason."""
     if wanted == "instant":
         return Choice("instant", "")
-    able, words = ask()
-    return Choice("qemu", "") if able else Choice("instant", reason(words))
+    able, output = ask()
+    return Choice("qemu", "") if able else Choice("instant", reason(output))
 
 
-def reason(words: str) -> str:
-    """What the doctor found to be missing, on one line."""
-    lines = [" ".join(line.split()) for line in words.splitlines() if line.strip()]
+def reason(output: str) -> str:
+    """What `localgce doctor` reports as missing, on one line."""
+    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
     failed = [line.removeprefix("FAIL ") for line in lines if line.startswith("FAIL ")]
-    return "; ".join(failed) or (lines or ["localgce doctor failed without a word"])[-1]
+    return "; ".join(failed) or (lines or ["localgce doctor failed without output"])[-1]
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
@@ -68,11 +68,11 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
 
 def make_public_image(progress: Callable[[str], None]) -> None:
-    """Have debian-12 built unless it is in the cache; raises RuntimeError with its last words."""
-    tether = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid())]
+    """Build debian-12 unless it is cached; raises RuntimeError with the last line of output."""
+    with_us = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid())]
     with subprocess.Popen(
         # SIGINT lets it end the programs that it runs, and not itself alone
-        [*tether, "--signal", "SIGINT", "--", *localgce("image")],
+        [*with_us, "--signal", "SIGINT", "--", *localgce("image")],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

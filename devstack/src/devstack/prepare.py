@@ -1,4 +1,4 @@
-"""Makes or migrates a stack's Airflow database and writes connections, pools and variables.
+"""Creates or migrates a stack's Airflow database; writes connections, pools and variables.
 
     python -m devstack.prepare  < settings as JSON
 

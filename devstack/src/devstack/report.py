@@ -1,4 +1,4 @@
-"""What a person sees: lines with the time at their start, on a terminal also what goes on now."""
+"""The output for people: lines with a time stamp, and a status line on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = {"success": "green", "failed": "red", "skipped": "yellow", "upstream_fai
 
 
 class Report:
-    """Lines go to standard output. A terminal that has gone away never stops the caller."""
+    """Lines go to standard output. A terminal that is gone never stops the caller."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
@@ -27,7 +27,7 @@ class Report:
         return time.monotonic() - self.began
 
     def line(self, text: str, style: str = "") -> None:
-        """One line; `text` is shown as it is, brackets too."""
+        """One line; `text` is printed as it is, brackets too."""
         stamp = f"{self.seconds:5.0f} s  "
         body = escape(text)
         self._print(f"[dim]{stamp}[/dim]" + (f"[{style}]{body}[/{style}]" if style else body))
@@ -44,7 +44,7 @@ class Report:
         self._print(table)
 
     def now(self, text: str) -> None:
-        """What goes on at this moment: the last line of a terminal, nothing elsewhere."""
+        """Set the status line of a terminal; nothing elsewhere."""
         if not self.console.is_terminal:
             return
         with contextlib.suppress(OSError):
@@ -54,14 +54,14 @@ class Report:
             self._status.update(escape(text[: max(20, self.console.width - 4)]))
 
     def quiet(self) -> None:
-        """End what `now` shows."""
+        """Remove the status line."""
         if self._status is not None:
             with contextlib.suppress(OSError):
                 self._status.stop()
             self._status = None
 
     def states(self, task: str, state: str, seconds: float | None) -> None:
-        """A task has come into another state."""
+        """A task has changed its state."""
         took = "" if seconds is None else f"{seconds:8.1f} s"
         self.line(f"{task:<20} {state:<16}{took}", MARKS.get(state, ""))
 

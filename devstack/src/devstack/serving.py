@@ -1,4 +1,4 @@
-"""A localgce by itself with instant machines, for what needs no Airflow."""
+"""localgce with instant machines and without Airflow, for tests in one process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from devstack.machines import GUEST
 
 GCE_PROJECT = "bakehouse-local"
-LAST_WORDS = 60.0  # seconds for a thousand machines to be put down
+STOP_TIMEOUT = 60.0  # seconds, enough for a thousand machines
 
 
 @contextmanager
 def serving(folder: Path, guest: Path = GUEST) -> Generator[str]:
-    """Its address, while it serves `GCE_PROJECT` with its state below `folder`."""
+    """Its URL; it serves `GCE_PROJECT` with its state below `folder`."""
     command = [sys.executable, "-m", "localgce", "serve", "--port", "0", "--machines", "instant"]
     command += ["--state", str(folder / "state"), "--project", GCE_PROJECT, "--guest", str(guest)]
     with (folder / "localgce.log").open("w") as log:
@@ -26,4 +26,4 @@ def serving(folder: Path, guest: Path = GUEST) -> Generator[str]:
             yield process.stdout.readline().removeprefix("ready ").strip()
         finally:
             process.terminate()
-            process.wait(timeout=LAST_WORDS)
+            process.wait(timeout=STOP_TIMEOUT)

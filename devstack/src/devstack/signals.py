@@ -1,4 +1,4 @@
-"""Every way in which a person or a system ends a program, turned into one exception."""
+"""One exception for every signal with which a person or a system ends a program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP has come; `code` is what a shell would make of it."""
+    """SIGINT, SIGTERM or SIGHUP was received; `code` is the exit code of a shell."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

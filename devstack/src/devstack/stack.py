@@ -1,10 +1,9 @@
-"""localgce and a whole Airflow on one machine: started, watched and stopped as one thing."""
+"""localgce and all components of Airflow on one machine, started and stopped together."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -12,15 +11,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from devstack.environment import USER, Secrets, stack_environment
-from devstack.health import Check, Health, look, wait_until_healthy
-from devstack.layout import Layout, Machines, Record
+from bakehouse.config.airflow_settings import Settings, load_settings
+from devstack.credentials import USER, Credentials
+from devstack.environment import stack_environment
+from devstack.health import Health, stack_health
+from devstack.layout import Layout
+from devstack.ports import free_port, port_is_free
 from devstack.processes import MARK
+from devstack.programs import PARENT_DEATH, programs
 from devstack.reaper import DONE
+from devstack.record import Machines, Record
 from devstack.serving import GCE_PROJECT
-from devstack.settings import Settings, load_settings
-from devstack.supervise import PARENT_DEATH, programs, render
-from devstack.teardown import end_stack, forget_machines, supervisor_of
+from devstack.settings import with_endpoint
+from devstack.startup import wait_until_healthy
+from devstack.supervisor_conf import render
+from devstack.teardown import end_stack, forget_machines
 from devstack.topology import Topology
 
 START_DEADLINE = 240.0  # seconds; 30 on two idle cores, the first start of all compiles Airflow
@@ -30,16 +35,16 @@ Progress = Callable[[str], None]
 
 
 class StackError(RuntimeError):
-    """The stack could not be started or stopped; the message says what to look at."""
+    """The stack could not be started or stopped; the message names the log."""
 
 
 class Stack:
-    """One stack. `stays` lets it outlive this process (`make up`); otherwise it dies with it.
+    """One stack. It ends with this process, unless `stays` (`make up`).
 
     project: the folder with dags/, plugins/ and airflow_settings.yaml.
-    state: what the stack writes; it is emptied at the start unless the stack stays.
-    guest: the program that plays the guest on instant machines.
-    topology: the processes of Airflow; its database and broker run already, and are not stopped.
+    state: the folder that the stack writes to; a start empties it unless the stack stays.
+    guest: the guest program of instant machines.
+    topology: the processes of Airflow; its database and broker are the caller's.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Stack:
         self.stays = stays
         self.topology = topology or Topology()
         self.progress = progress
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,7 +81,7 @@ class Stack:
 
     @property
     def password(self) -> str:
-        return Secrets.of(self.layout).password
+        return Credentials.of(self.layout).password
 
     def start(self, deadline: float = START_DEADLINE) -> None:
         """Returns when everything is healthy; on any failure nothing is left running.
@@ -98,7 +103,7 @@ class Stack:
         self.progress(f"the stack is up after {time.monotonic() - began:.0f} s")
 
     def clean(self) -> None:
-        """End what an earlier stack of this folder left; forget it, unless this one stays."""
+        """End what an earlier stack of this folder left; empty the folder unless this one stays."""
         if self.layout.state.exists():
             left = end_stack(self.layout)
             if left:
@@ -108,25 +113,22 @@ class Stack:
                 shutil.rmtree(self.layout.state)
 
     def stop(self) -> list[str]:
-        """Stop in order, then whatever is left; returns what would not end (nothing, normally)."""
+        """Stop in order, then kill what is left; returns the survivors, normally none."""
         left = end_stack(self.layout)
         if not self.stays:
             forget_machines(self.layout)
         if self._supervisor is not None:
             self._supervisor.wait(timeout=10)
             self._supervisor = None
-        self._dismiss_guardian()
+        self._stop_reaper()
         return left
 
     def health(self) -> Health:
-        record = Record.read(self.layout)
-        if record is None or supervisor_of(self.layout) is None:
-            return Health((Check("stack", False, "is not running"),))
-        return look(self.layout, record)
+        return stack_health(self.layout, Record.read(self.layout))
 
     def environment(self) -> dict[str, str]:
-        """Of the stack's processes; `airflow` commands run with it reach the stack's database."""
-        return stack_environment(self.layout, self.record, Secrets.of(self.layout), os.environ)
+        """Of the stack's processes; with it an `airflow` command uses the stack's database."""
+        return stack_environment(self.layout, self.record, Credentials.of(self.layout), os.environ)
 
     def _new_record(self) -> Record:
         known = Record.read(self.layout)
@@ -141,7 +143,7 @@ class Stack:
         )
 
     def _port(self, kind: str, last: int | None) -> int:
-        """The last one or the usual one, for a stack that stays and where it is free."""
+        """A stack that stays keeps its last port, or gets the usual one, where that is free."""
         if self.stays:
             for port in filter(None, (last, PREFERRED_PORTS[kind])):
                 if port_is_free(port):
@@ -151,13 +153,13 @@ class Stack:
     def _launch(self, record: Record, settings: Settings) -> None:
         environment = self.environment()
         self.progress("making Airflow's database")
-        self._prepare(settings.with_endpoint(record.gce_url, record.gce_project), environment)
+        self._prepare(with_endpoint(settings, record.gce_url, record.gce_project), environment)
         stack = programs(record, self.layout, self.guest)
         self.layout.supervisor_conf.write_text(render(stack, self.layout), encoding="utf-8")
         for note in self.layout.run.iterdir():
             note.unlink()
         if not self.stays:
-            self._call_guardian()
+            self._start_reaper()
         self.progress("starting localgce and Airflow")
         self._supervise(environment)
 
@@ -166,7 +168,7 @@ class Stack:
         with log.open("w", encoding="utf-8") as out:
             done = subprocess.run(
                 [sys.executable, "-m", "devstack.prepare"],
-                input=settings.as_json().encode(),
+                input=settings.model_dump_json().encode(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -181,8 +183,8 @@ class Stack:
         command.append(str(self.layout.supervisor_conf))
         if not self.stays:
             self._only_from_main_thread()
-            tether = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid()), "--"]
-            command = [*tether, *command]
+            with_us = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid()), "--"]
+            command = [*with_us, *command]
         with (self.layout.logs / "supervisord.out").open("w", encoding="utf-8") as out:
             self._supervisor = subprocess.Popen(
                 command,
@@ -191,7 +193,7 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 cwd=self.layout.state,
-                start_new_session=True,  # Ctrl-C is for its owner, which stops it in order
+                start_new_session=True,  # Ctrl-C goes to the owner only, which stops it in order
             )
 
     def _only_from_main_thread(self) -> None:
@@ -199,9 +201,9 @@ class Stack:
         if threading.current_thread() is not threading.main_thread():
             raise StackError("a stack that does not stay must be started from the main thread")
 
-    def _call_guardian(self) -> None:
+    def _start_reaper(self) -> None:
         environment = {k: v for k, v in os.environ.items() if k != MARK}
-        self._guardian = subprocess.Popen(
+        self._reaper = subprocess.Popen(
             [sys.executable, "-m", "devstack.reaper", str(self.layout.state)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -210,31 +212,14 @@ class Stack:
             start_new_session=True,
         )
 
-    def _dismiss_guardian(self) -> None:
-        if self._guardian is not None:
-            self._guardian.communicate(DONE)
-            self._guardian = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def port_is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    def _stop_reaper(self) -> None:
+        if self._reaper is not None:
+            self._reaper.communicate(DONE)
+            self._reaper = None
 
 
 def last_line(log: Path) -> str:
     lines = [
         line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line
     ]
-    return lines[-1].strip() if lines else "no words"
+    return lines[-1].strip() if lines else "no output"

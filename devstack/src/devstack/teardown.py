@@ -1,4 +1,4 @@
-"""Ends everything of a stack, whatever state it is in, and says what would not end."""
+"""Ends every process of a stack, in whatever state it is, and returns those that survive."""
 
 from __future__ import annotations
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.airflow_api import Airflow, AirflowError, Line, Run, wait_until
+from devstack.airflow_api import Airflow, Line, Run
 from devstack.gce_api import Compute
-from devstack.layout import Machines
 from devstack.machines import GUEST
+from devstack.record import Machines
 from devstack.stack import Stack
 from devstack.topology import Topology
+from devstack.waiting import DeadlineExceeded, wait_until
 
 AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
@@ -75,8 +76,9 @@ class Testbed:
         self.airflow.reparse(known[0])
         try:
             wait_until(lambda: dag_id in self.airflow.dags(), deadline, f"{dag_id} to be parsed")
-        except AirflowError as error:
-            raise AirflowError("\n".join([str(error), *self.airflow.import_errors()])) from error
+        except DeadlineExceeded as error:
+            details = [str(error), *self.airflow.import_errors()]
+            raise DeadlineExceeded("\n".join(details)) from error
 
     def bake(self, dag_id: str, deadline: float, **conf: object) -> Run:
         """Trigger the DAG and wait until its run has ended, well or not."""
@@ -87,7 +89,7 @@ class Testbed:
         return self.airflow.explain(run.dag_id, run.run_id)
 
     def left(self) -> list[str]:
-        """Instances and disks that stand now, as `kind name`."""
+        """The instances and disks that exist now, as `kind name`."""
         return [f"instance {item['name']}" for item in self.compute.instances()] + [
             f"disk {item['name']}" for item in self.compute.disks()
         ]

@@ -1,4 +1,4 @@
-"""Which processes of Airflow a stack consists of, and what only these are told."""
+"""The processes of Airflow that a stack consists of, with their settings."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import devstack.stack as module
-from devstack.airflow_api import wait_until
-from devstack.layout import Layout, Machines, Record
+from devstack.layout import Layout
+from devstack.programs import Program, programs
+from devstack.record import Machines, Record
 from devstack.signals import Ended, ending_raises
-from devstack.supervise import Program, programs
+from devstack.waiting import wait_until
 
 
 def sleepers(record: Record, layout: Layout, guest: Path | None) -> list[Program]:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from devstack import parent_death as tether
-from devstack.airflow_api import wait_until
 from devstack.processes import MARK, PROGRAM
+from devstack.waiting import wait_until
 
 TETHER = str(Path(tether.__file__))
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

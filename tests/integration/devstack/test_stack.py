@@ -12,11 +12,13 @@ import psutil
 import pytest
 from tests.support.paths import PROJECT
 
-from devstack.airflow_api import wait_until
-from devstack.layout import Layout, Record
+from devstack.layout import Layout
+from devstack.ports import free_port, port_is_free
 from devstack.processes import marked
-from devstack.stack import Stack, free_port, port_is_free
+from devstack.record import Record
+from devstack.stack import Stack
 from devstack.teardown import end_stack
+from devstack.waiting import wait_until
 
 OWNER = Path(__file__).with_name("owner.py")
 PROGRAMS = 6
@@ -50,7 +52,7 @@ def nothing_runs(state: Path) -> bool:
     return not marked(state)
 
 
-def guardians(state: Path) -> list[psutil.Process]:
+def reapers(state: Path) -> list[psutil.Process]:
     return [
         p
         for p in psutil.process_iter(["cmdline"])
@@ -67,7 +69,7 @@ def test_a_signal_stops_everything_in_order(start: Start, state: Path) -> None:
     out, _ = owner.communicate(timeout=40)
     assert out == "ended by SIGHUP\nleft []\n"
     assert nothing_runs(state)
-    assert guardians(state) == []
+    assert reapers(state) == []
     assert not (state / "gce").exists()
 
 
@@ -75,7 +77,7 @@ def test_kill_9_of_the_owner_leaves_nothing(start: Start, state: Path) -> None:
     owner = start()
     owner.kill()
     owner.wait()
-    wait_until(lambda: nothing_runs(state) and not guardians(state), 30, "all to end")
+    wait_until(lambda: nothing_runs(state) and not reapers(state), 30, "all to end")
     assert not (state / "gce").exists()
 
 
@@ -85,16 +87,16 @@ def test_kill_9_of_owner_and_supervisor_at_once_leaves_nothing(start: Start, sta
     supervisor.kill()
     owner.kill()
     owner.wait()
-    wait_until(lambda: nothing_runs(state) and not guardians(state), 30, "all to end")
+    wait_until(lambda: nothing_runs(state) and not reapers(state), 30, "all to end")
     assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
 
 
-def test_what_a_killed_guardian_and_owner_left_is_cleaned_at_the_next_start(
+def test_what_a_killed_reaper_and_owner_left_is_cleaned_at_the_next_start(
     start: Start, state: Path
 ) -> None:
     owner = start()
-    for guardian in guardians(state):
-        guardian.kill()
+    for reaper in reapers(state):
+        reaper.kill()
     strays = [p for p in marked(state) if p.ppid() != owner.pid]
     owner.kill()
     owner.wait()

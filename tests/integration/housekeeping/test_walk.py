@@ -32,9 +32,9 @@ from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
 from bakehouse.notify import send as tell
 from bakehouse.rollout.members import choose
-from devstack.airflow_api import wait_until
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
+from devstack.waiting import wait_until
 
 from .walk import CONN, Walk
 

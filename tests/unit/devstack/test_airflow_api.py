@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from devstack import airflow_api
-from devstack.airflow_api import Airflow, AirflowError, Line, wait_until
+from devstack.airflow_api import Airflow, AirflowError, Line
+from devstack.waiting import DeadlineExceeded, wait_until
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -76,5 +77,5 @@ def test_a_log_is_read_whether_its_entries_have_a_form_or_not() -> None:
 
 
 def test_a_wait_in_vain_names_what_it_waited_for() -> None:
-    with pytest.raises(AirflowError, match="waited 0 s in vain for the moon"):
+    with pytest.raises(DeadlineExceeded, match="waited 0 s in vain for the moon"):
         wait_until(lambda: False, 0, "the moon", every=0.01)

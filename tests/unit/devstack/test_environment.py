@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from devstack.environment import Secrets, stack_environment
-from devstack.layout import Busy, Layout, Record, locked
-from devstack.supervise import programs, render
+from devstack.credentials import Credentials
+from devstack.environment import stack_environment
+from devstack.layout import Layout
+from devstack.lock import Busy, locked
+from devstack.programs import programs
+from devstack.record import Record
+from devstack.supervisor_conf import render
 
 RECORD = Record("/a project", "instant", "p", 8080, 8790, None)
 
@@ -31,7 +35,7 @@ def test_what_the_caller_says_about_airflow_does_not_get_in(layout: Layout) -> N
         "NO_PROXY": "example.com",
         "HOME": "/h",
     }
-    found = stack_environment(layout, RECORD, Secrets.of(layout), base)
+    found = stack_environment(layout, RECORD, Credentials.of(layout), base)
     assert found["AIRFLOW__CORE__EXECUTOR"].endswith("LastWordExecutor")
     assert "AIRFLOW_CONN_X" not in found
     assert found["PYTHONPATH"] == "/a project/plugins"
@@ -42,9 +46,9 @@ def test_what_the_caller_says_about_airflow_does_not_get_in(layout: Layout) -> N
 
 
 def test_secrets_are_kept_and_only_the_owner_reads_them(layout: Layout) -> None:
-    first = Secrets.of(layout)
-    assert Secrets.of(layout) == first
-    for file in (layout.secrets, layout.passwords):
+    first = Credentials.of(layout)
+    assert Credentials.of(layout) == first
+    for file in (layout.credentials, layout.passwords):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(layout.state.stat().st_mode) == 0o700
 

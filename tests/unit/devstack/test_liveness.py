@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from devstack import liveness as watch
+from devstack import liveness
 from devstack.layout import Layout
-from devstack.liveness import API, LOOKS, SILENCES, Beat, Watch, heartbeat_age, is_stale
+from devstack.liveness import (
+    API,
+    MOST_UNANSWERED,
+    STALE_CHECKS,
+    Age,
+    LivenessMonitor,
+    heartbeat_age,
+    is_stale,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -26,7 +34,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def test_only_an_old_process_with_an_old_heartbeat_is_stale(
     heartbeat: float | None, process: float, stale: bool
 ) -> None:
-    assert is_stale(Beat(heartbeat, process)) is stale
+    assert is_stale(Age(heartbeat, process)) is stale
 
 
 def answer(age: float) -> dict[str, dict[str, str]]:
@@ -47,19 +55,19 @@ def test_the_age_of_a_heartbeat_is_read_with_and_without_a_zone() -> None:
 
 
 @pytest.fixture
-def looker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    monkeypatch.setattr(watch.Watch, "age", lambda *_: 600.0)
-    return Watch(Layout(tmp_path))
+def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LivenessMonitor:
+    monkeypatch.setattr(liveness.LivenessMonitor, "age", lambda *_: 600.0)
+    return LivenessMonitor(Layout(tmp_path))
 
 
-def test_one_stale_look_is_forgiven_and_the_second_is_not(looker: Watch) -> None:
-    assert looker.look(answer(100), NOW) == []
-    assert looker.look(answer(1), NOW) == []
-    said = [looker.look(answer(100), NOW) for _ in range(LOOKS)]
-    assert said == [[]] * (LOOKS - 1) + [["triggerer"]]
-    assert looker.look(answer(100), NOW) == []  # it is counted anew for the next process
+def test_one_stale_look_is_forgiven_and_the_second_is_not(monitor: LivenessMonitor) -> None:
+    assert monitor.due_to_end(answer(100), NOW) == []
+    assert monitor.due_to_end(answer(1), NOW) == []
+    said = [monitor.due_to_end(answer(100), NOW) for _ in range(STALE_CHECKS)]
+    assert said == [[]] * (STALE_CHECKS - 1) + [["triggerer"]]
+    assert monitor.due_to_end(answer(100), NOW) == []  # it is counted anew for the next process
 
 
-def test_an_api_server_that_never_answers_is_ended(looker: Watch) -> None:
-    said = [looker.look(None, NOW) for _ in range(SILENCES)]
-    assert said == [[]] * (SILENCES - 1) + [[API]]
+def test_an_api_server_that_never_answers_is_ended(monitor: LivenessMonitor) -> None:
+    said = [monitor.due_to_end(None, NOW) for _ in range(MOST_UNANSWERED)]
+    assert said == [[]] * (MOST_UNANSWERED - 1) + [[API]]

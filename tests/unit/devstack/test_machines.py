@@ -31,5 +31,5 @@ def test_the_doctor_answers_by_its_exit_code(code: int, able: bool) -> None:
     assert doctor(lambda _: (code, "words")) == (able, "words")
 
 
-def test_a_doctor_without_words_gets_some() -> None:
-    assert reason("\n") == "localgce doctor failed without a word"
+def test_a_doctor_without_output_gets_some() -> None:
+    assert reason("\n") == "localgce doctor failed without output"

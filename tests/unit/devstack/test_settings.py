@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.paths import PROJECT
 
-from devstack.settings import Settings, SettingsError, load_settings, parse_settings
+from bakehouse.config.airflow_settings import Settings, SettingsError, load_settings, parse_settings
+from devstack.settings import with_endpoint
 
 WHOLE = """
 airflow:
@@ -133,8 +134,8 @@ def test_no_text_ends_otherwise_than_in_settings_or_mistakes(text: str) -> None:
 
 
 def test_the_endpoint_goes_in_and_the_rest_stays() -> None:
-    settings = load_settings(PROJECT / "airflow_settings.yaml").with_endpoint(
-        "http://here", "other"
+    settings = with_endpoint(
+        load_settings(PROJECT / "airflow_settings.yaml"), "http://here", "other"
     )
     google = settings.connections["google_cloud_default"]
     assert isinstance(google, dict)

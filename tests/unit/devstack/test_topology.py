@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from devstack.environment import Secrets, stack_environment
-from devstack.layout import Layout, Record
-from devstack.supervise import programs
+from devstack.credentials import Credentials
+from devstack.environment import stack_environment
+from devstack.layout import Layout
+from devstack.programs import programs
+from devstack.record import Record
 from devstack.topology import WORKERS, Topology, distributed
 
 DATABASE = "airflow:secret@127.0.0.1:5432/postgres"
@@ -41,7 +43,7 @@ def test_the_record_of_an_earlier_version_has_one_of_each(layout: Layout) -> Non
 
 
 def test_what_it_says_about_airflow_goes_over_what_every_stack_says(layout: Layout) -> None:
-    found = stack_environment(layout, RECORD, Secrets.of(layout), {})
+    found = stack_environment(layout, RECORD, Credentials.of(layout), {})
     assert found["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"postgresql+psycopg2://{DATABASE}"
     assert found["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:9091/execution/"

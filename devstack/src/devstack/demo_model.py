@@ -1,0 +1,60 @@
+"""What the steps of the demo share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bakehouse.recipe.commit import Commit
+from devstack.airflow_api import Airflow, Run
+from devstack.demo_fleet import Seen
+from devstack.gce_api import Compute
+from devstack.machines import Choice
+from devstack.report import Report
+from devstack.stack import Stack
+
+RECIPE = "web"
+DAG = f"bake__{RECIPE}"
+
+
+class DemoFailed(RuntimeError):
+    """A claim of the demo does not hold; the message says which one, and why."""
+
+
+def claim(true: bool, otherwise: str) -> None:
+    if not true:
+        raise DemoFailed(otherwise)
+
+
+@dataclass
+class Demo:
+    """The state of the demo; each step sets what later ones read."""
+
+    project: Path
+    state: Path
+    choice: Choice
+    report: Report
+    stack: Stack = field(init=False)
+    commit: Commit = field(init=False)
+    airflow: Airflow = field(init=False)
+    compute: Compute = field(init=False)
+    run: Run = field(init=False)
+    image: dict[str, Any] = field(init=False)
+    older: str = field(init=False)
+    before: dict[str, Seen] = field(init=False)
+    downtimes: dict[str, float] = field(init=False, default_factory=dict)
+
+    @property
+    def real(self) -> bool:
+        """Whether the machines are real: only these serve pages."""
+        return self.choice.machines == "qemu"
+
+    def __post_init__(self) -> None:
+        self.stack = Stack(
+            self.project,
+            self.state,
+            self.choice.machines,
+            self.choice.guest,
+            progress=self.report.line,
+        )

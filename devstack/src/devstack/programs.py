@@ -1,0 +1,48 @@
+"""The programs of a stack."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.layout import Layout
+from devstack.record import Record
+
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
+GCE = "localgce"
+LIVENESS = "liveness"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process. Lower `order` starts first and stops last."""
+
+    name: str
+    command: tuple[str, ...]
+    order: int
+    stop_seconds: int
+    alone: bool  # before a start, what the previous one left behind is killed
+
+
+def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program]:
+    """The programs of the stack; one that stays gives running tasks some seconds to end."""
+    python = sys.executable
+    grace = 8 if record.owner_pid is None else 3
+    serve = [
+        python, str(Path(python).with_name("localgce")), "serve",
+        "--port", str(record.gce_port), "--state", str(layout.gce),
+        "--machines", record.machines, "--project", record.gce_project,
+    ]  # fmt: skip
+    if guest is not None and record.machines == "instant":
+        serve += ["--guest", str(guest)]
+    liveness = (python, "-m", "devstack.liveness", str(layout.state))
+    return [
+        # its machines survive a crash of the server, and the next one adopts them: never "alone"
+        Program(GCE, tuple(serve), 10, 30, alone=False),
+        *(
+            Program(name, (python, "-m", "airflow", *arguments), 20, grace, alone=True)
+            for name, arguments in record.topology.components.items()
+        ),
+        Program(LIVENESS, liveness, 20, 3, alone=True),
+    ]

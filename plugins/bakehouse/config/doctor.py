@@ -1,0 +1,138 @@
+"""What a computer and a project need to bake; each check has a remedy of one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from packaging.specifiers import SpecifierSet
+
+from bakehouse.config.airflow_settings import Settings, SettingsError, load_settings
+from bakehouse.config.folder import INCLUDE, SETTINGS
+from bakehouse.config.project import everything_wrong, read_project
+
+PYTHON = (3, 11)
+AIRFLOW = SpecifierSet(">=3.3.1,<3.4")  # as requirements.txt has it
+CONNECTIONS = ("google_cloud_default", "bakehouse_repo")
+LEDGER = "bakehouse_ledger"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement; `detail` says what was found, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
+    """All checks, whatever the first ones find; nothing is written and no server is asked."""
+    settings, settings_check = _settings(project)
+    return [
+        _python(),
+        _git(),
+        _airflow(),
+        _include(project),
+        settings_check,
+        *(_connection(name, settings, environment) for name in CONNECTIONS),
+        _ledger(settings, environment),
+    ]
+
+
+def _python() -> Check:
+    found = sys.version.split()[0]
+    wanted = ".".join(map(str, PYTHON))
+    if sys.version_info >= PYTHON:
+        return Check("Python", True, found)
+    return Check("Python", False, f"is {found}: install Python {wanted} or later")
+
+
+def _git() -> Check:
+    path = shutil.which("git")
+    remedy = "is not installed: apt-get install git"
+    return Check("git", path is not None, path or remedy)
+
+
+def _airflow() -> Check:
+    wanted = f'pip install "apache-airflow{AIRFLOW}"'
+    try:
+        found = metadata.version("apache-airflow")
+        import airflow  # ruff: ignore[unused-import]  whether it can be
+    except (metadata.PackageNotFoundError, ImportError) as missing:
+        return Check("Airflow", False, f"cannot be imported ({missing}): {wanted}")
+    if found not in AIRFLOW:
+        return Check("Airflow", False, f"is {found}, Bakehouse needs {AIRFLOW}: {wanted}")
+    return Check("Airflow", True, found)
+
+
+def _include(project: Path) -> Check:
+    folder = project / INCLUDE
+    if not folder.is_dir():
+        remedy = f"{folder} is missing: `bakehouse init FOLDER` writes an example"
+        return Check("include/", False, remedy)
+    if wrong := everything_wrong(folder):
+        return Check("include/", False, f"{len(wrong)} files have mistakes: bakehouse validate")
+    found = read_project(folder)
+    counts = f"{len(found.recipes)} recipes, {len(found.fleets)} fleets"
+    return Check("include/", True, f"{counts}, all valid")
+
+
+def _settings(project: Path) -> tuple[Settings, Check]:
+    try:
+        settings = load_settings(project / SETTINGS)
+    except SettingsError as error:
+        remedy = f"{len(error.mistakes)} mistakes in {SETTINGS}: bakehouse validate"
+        return Settings(), Check("settings", False, remedy)
+    return settings, Check("settings", True, f"{SETTINGS} is valid")
+
+
+def _connection(name: str, settings: Settings, environment: Mapping[str, str]) -> Check:
+    variable = f"AIRFLOW_CONN_{name.upper()}"
+    if variable in environment:
+        return Check(name, True, f"a connection in the environment ({variable})")
+    if name in settings.connections:
+        return Check(name, True, f"a connection in {SETTINGS}")
+    remedy = (
+        f"no connection in {SETTINGS} or {variable}: add it, unless"
+        f" `airflow connections get {name}` shows one"
+    )
+    return Check(name, False, remedy)
+
+
+def _ledger(settings: Settings, environment: Mapping[str, str]) -> Check:
+    url = environment.get(f"AIRFLOW_VAR_{LEDGER.upper()}") or settings.variables.get(LEDGER)
+    if url is None:
+        home = Path(environment.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+        folder = home / "ledger"
+        detail = f"{folder}, since the Variable {LEDGER} is not set"
+        return _writable(folder, detail)
+    parts = urlsplit(_plain(url))
+    if parts.scheme != "file":
+        return Check("ledger", True, f"{url} (not tried)")
+    return _writable(Path(parts.path), url)
+
+
+def _plain(url: str) -> str:
+    """A Variable in the environment may be JSON."""
+    try:
+        value = json.loads(url)
+    except ValueError:
+        return url
+    return value if isinstance(value, str) else url
+
+
+def _writable(folder: Path, detail: str) -> Check:
+    """Whether it can be written, or created below the nearest folder that exists."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        return Check("ledger", True, detail)
+    remedy = f"{existing} is not writable: set the Variable {LEDGER} to another URL"
+    return Check("ledger", False, f"{detail}; {remedy}")
