@@ -42,7 +42,7 @@ def test_a_refusal_carries_the_words_of_airflow() -> None:
 
 
 def test_a_locked_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(airflow_api, "LOCKED_PAUSE", 0.0)
+    monkeypatch.setattr(airflow_api, "LOCKED_RETRY", 0.0)
     locked = httpx.Response(503, json={"detail": "Database is locked"})
     untold = httpx.Response(500, json={"detail": {"reason": "Database error"}})
     answers = iter([locked, untold, httpx.Response(200, json={"id": 1})])
