@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tests.support.layers import layers
 from tests.support.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "architecture.md"
@@ -39,6 +40,12 @@ def test_layers_are_the_packages() -> None:
     drawn = [name for _, names in LAYER.findall(drawing("layers")) for name in names.split(" · ")]
     folders = [file.parent.name for file in PACKAGES.glob("*/__init__.py")]
     assert sorted(drawn) == sorted(folders)
+
+
+def test_layers_are_those_that_import_linter_holds() -> None:
+    drawn = [names.split(" · ") for _, names in LAYER.findall(drawing("layers"))]
+    _modules, *packages = layers()
+    assert drawn == packages
 
 
 def test_arrows_connect_each_layer_to_the_next_below() -> None:
