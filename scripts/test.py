@@ -55,6 +55,7 @@ STAGES = (
         [
             (sys.executable, "-m", "ruff", "check", "."),
             (sys.executable, "-m", "ruff", "format", "--check", "."),
+            (".venv/bin/lint-imports", "--no-logo"),
         ],
     ),
     Stage(

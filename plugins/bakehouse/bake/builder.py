@@ -64,7 +64,7 @@ def insert_body(
     if plan.keep_builder:
         kept = recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
         lives = max(lives, kept)
-    owned = labels.run_labels(plan.provenance, labels.BUILDER, labels.CANDIDATE, now + lives)
+    owned = plan.provenance.labels(labels.BUILDER, labels.CANDIDATE, now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
     body = machine_body(recipe, vm, plan.base_image.self_link, owned, plan.provenance.made_by)

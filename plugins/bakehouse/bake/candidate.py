@@ -100,7 +100,7 @@ def insert_body(plan: BakePlan, recipe: Recipe, source: Resource, now: datetime)
     """
     machine = plan.kind == MACHINE_IMAGE
     expires = now + labels.CANDIDATE_LIVES
-    owned = labels.run_labels(plan.provenance, labels.IMAGE, labels.CANDIDATE, expires)
+    owned = plan.provenance.labels(labels.IMAGE, labels.CANDIDATE, expires)
     body: dict[str, Any] = {
         "name": plan.image_name,
         "description": plan.provenance.made_by,

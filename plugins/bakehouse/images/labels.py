@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from bakehouse.images.links import Resource, labels_of
-
-if TYPE_CHECKING:
-    from bakehouse.images.provenance import Provenance
 
 # names
 RECIPE = "bakehouse-recipe"
@@ -49,28 +45,6 @@ OURS = f"labels.{RECIPE}:*"
 
 _OWN_PREFIX = "bakehouse-"
 _OWN = frozenset({EXPIRES, GIT_SHA, BASE_IMAGE_ID, CONTENT_KEY})
-
-
-def run_labels(provenance: Provenance, role: str, state: str, expires: datetime) -> dict[str, str]:
-    """All labels of a machine, disk or image that a run makes.
-
-    Args:
-        provenance: of the run.
-        role: BUILDER, SMOKE or IMAGE.
-        state: a value of STATE.
-        expires: when the sweep may take it, whatever Airflow says of the run.
-    """
-    return {
-        RECIPE: provenance.recipe,
-        RUN: provenance.run,
-        STATE: state,
-        ROLE: role,
-        GIT_SHA: provenance.git_sha,
-        GIT_REF: label_value(provenance.git_ref),
-        CONTENT_KEY: provenance.content_key,
-        BASE_IMAGE_ID: provenance.base_image_id,
-        EXPIRES: str(int(expires.timestamp())),
-    }
 
 
 def label_value(text: str) -> str:

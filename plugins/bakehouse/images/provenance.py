@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -49,6 +50,26 @@ class Provenance(Frozen):
         """32 hex characters that only this machine of this run is told; the same in every try."""
         url = f"bakehouse:{self.dag_id}/{self.run_id}/{machine}"
         return uuid.uuid5(uuid.NAMESPACE_URL, url).hex
+
+    def labels(self, role: str, state: str, expires: datetime) -> dict[str, str]:
+        """All labels of a machine, disk or image that the run makes.
+
+        Args:
+            role: `labels.BUILDER`, `SMOKE` or `IMAGE`.
+            state: a value of `labels.STATE`.
+            expires: when the sweep may take it, whatever Airflow says of the run.
+        """
+        return {
+            labels.RECIPE: self.recipe,
+            labels.RUN: self.run,
+            labels.STATE: state,
+            labels.ROLE: role,
+            labels.GIT_SHA: self.git_sha,
+            labels.GIT_REF: labels.label_value(self.git_ref),
+            labels.CONTENT_KEY: self.content_key,
+            labels.BASE_IMAGE_ID: self.base_image_id,
+            labels.EXPIRES: str(int(expires.timestamp())),
+        }
 
 
 def run_that_made(resource: Resource) -> MakingRun | None:

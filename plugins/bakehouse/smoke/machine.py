@@ -33,7 +33,7 @@ def insert_body(
 ) -> dict[str, Any]:
     """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
     lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
-    owned = labels.run_labels(plan.provenance, labels.SMOKE, labels.CANDIDATE, now + lives)
+    owned = plan.provenance.labels(labels.SMOKE, labels.CANDIDATE, now + lives)
     body = machine_body(recipe, vm, candidate.self_link, owned, plan.provenance.made_by)
     if plan.kind == MACHINE_IMAGE:
         del body["disks"]  # they are the image's own

@@ -21,7 +21,7 @@ from tests.support.plans import NOW
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.source import recipe_for, repository
 from bakehouse.core.errors import PermanentError, TransientError
-from bakehouse.images.labels import label_value, run_labels
+from bakehouse.images.labels import label_value
 from bakehouse.recipe.commit import Commit
 
 from .walk import Walk
@@ -218,7 +218,7 @@ def test_what_is_labelled(plan: BakePlan) -> None:
     ref = "feature/Kafka_4.0~1"
     commit = plan.commit.model_copy(update={"ref": ref})
     made = plan.model_copy(update={"commit": commit}).provenance
-    told = run_labels(made, "image", "candidate", NOW)
+    told = made.labels("image", "candidate", NOW)
     assert told["git-sha"] == plan.commit.sha
     assert told["git-ref"] == label_value(ref) == "feature-kafka_4-0-1"
     assert told["bakehouse-recipe"] == "web"
