@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 
-from bakehouse.bake.plan import BakePlan, newest_with
+from bakehouse.bake.plan import BakePlan
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
+from bakehouse.images.selection import newest_with_content
 from bakehouse.lease.builder_slots import HELD_FOR, owner_of, run_state
 from bakehouse.lease.lease import Claim, Lease, acquire
 from bakehouse.operators.base import BakehouseOperator
@@ -81,7 +82,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
         """The image that another run has made of this content since the plan looked."""
         wanted = f"labels.{labels.CONTENT_KEY}={plan.content_key}"
         images = self.made(plan.kind).list(wanted)
-        found = newest_with(plan.content_key, images, history=plan.history)
+        found = newest_with_content(plan.content_key, images, history=plan.history)
         name = str(found["name"]) if found else None
         return None if name == plan.existing_image else name
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
-from bakehouse.images.labels import CONTENT_KEY, HISTORY, PROMOTED, STATE
-from bakehouse.images.links import project_of
+from bakehouse.images.links import Resource, project_of
 from bakehouse.images.provenance import Provenance
+from bakehouse.images.selection import created_at
 from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Scalar
 from bakehouse.updates.compare import Updates
@@ -98,7 +98,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    existing: Mapping[str, Any] | None,
+    existing: Resource | None,
     *,
     force: bool,
     rebake: str,
@@ -131,44 +131,3 @@ def decide(
         return Decision(False, Reason.SAME_CONTENT)
     found = updates()
     return Decision(found.reason is not None, found.reason or Reason.SAME_CONTENT, found)
-
-
-def newest_with(
-    content_key: str, images: Iterable[Mapping[str, Any]], *, history: bool = False
-) -> Mapping[str, Any] | None:
-    """The newest promoted image with this content; for the history one of the history serves too.
-
-    Not the other way round: an image of the history is in no family, so nothing boots from it.
-    """
-    states = {PROMOTED, HISTORY} if history else {PROMOTED}
-    kept = [image for image in images if _serves(image, content_key, states)]
-    return max(kept, key=created_at, default=None)
-
-
-def is_superseded(existing: Mapping[str, Any] | None, images: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the newest promoted image of the recipe has other content than this one."""
-    used = [image for image in images if _is_in_use(image, {PROMOTED})]
-    newest = max(used, key=created_at, default=None)
-    return bool(existing and newest and not _has(newest, existing["labels"][CONTENT_KEY]))
-
-
-def created_at(resource: Mapping[str, Any]) -> datetime:
-    """When Compute Engine made it (RFC 3339 with zone)."""
-    return datetime.fromisoformat(str(resource["creationTimestamp"]))
-
-
-def _serves(image: Mapping[str, Any], content_key: str, states: set[str]) -> bool:
-    return _has(image, content_key) and _is_in_use(image, states)
-
-
-def _has(image: Mapping[str, Any], content_key: str) -> bool:
-    return bool((image.get("labels") or {}).get(CONTENT_KEY) == content_key)
-
-
-def _is_in_use(image: Mapping[str, Any], states: set[str]) -> bool:
-    deprecated = (image.get("deprecated") or {}).get("state", "ACTIVE")
-    return (
-        (image.get("labels") or {}).get(STATE) in states
-        and image.get("status", "READY") == "READY"
-        and deprecated == "ACTIVE"
-    )

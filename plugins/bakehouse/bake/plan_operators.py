@@ -9,11 +9,12 @@ from bakehouse.bake import base_image
 from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.package_snapshot import snapshot_of
 from bakehouse.bake.params import BakeParams
-from bakehouse.bake.plan import BakePlan, BaseImage, decide, is_superseded, newest_with
+from bakehouse.bake.plan import BakePlan, BaseImage, decide
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.names import image_name, run_label
+from bakehouse.images.selection import is_superseded, newest_with_content
 from bakehouse.operators.base import format_utc, is_backfill
 from bakehouse.operators.links import ImageLink
 from bakehouse.recipe.commit import Commit
@@ -99,7 +100,7 @@ class PlanBake(GitOperator):
     ) -> BakePlan:
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
         images = self.made(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
-        existing = newest_with(key, images, history=history)
+        existing = newest_with_content(key, images, history=history)
         chosen = decide(
             existing,
             force=form.force,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from bakehouse.bake.plan import created_at
 from bakehouse.core.models import Frozen
 from bakehouse.fleet.model import Fleet, Members
-from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
-from bakehouse.inventory.model import Stock
-from bakehouse.retire.retirement import ACTIVE, state_of
+from bakehouse.images.selection import created_at, newest_promoted
+from bakehouse.inventory.model import Inventory
 from bakehouse.rollout.strategies.swap import boot_of
 
 
@@ -34,11 +32,11 @@ class Drift(Frozen):
     behind: tuple[Member, ...] = ()
 
 
-def drift(fleet: Fleet, stock: Stock, now: datetime) -> Drift:
+def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
     """Who is behind, in the order of their names."""
-    newest = newest_promoted(stock.images, fleet.recipe)
+    newest = newest_promoted(inventory.images, fleet.recipe)
     wanted = str(newest["id"]) if newest else None
-    found = sorted(members(fleet, stock, now), key=lambda member: member.name)
+    found = sorted(members(fleet, inventory, now), key=lambda member: member.name)
     behind = tuple(member for member in found if member.image_id != wanted)
     return Drift(
         fleet=fleet.name,
@@ -48,11 +46,11 @@ def drift(fleet: Fleet, stock: Stock, now: datetime) -> Drift:
     )
 
 
-def members(fleet: Fleet, stock: Stock, now: datetime) -> Iterator[Member]:
+def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Member]:
     """The fleet's instances, each with its image."""
-    disks = {path_of(disk.get("selfLink")): disk for disk in stock.disks}
-    images = {str(image["id"]): image for image in stock.images}
-    for instance in stock.instances:
+    disks = {path_of(disk.get("selfLink")): disk for disk in inventory.disks}
+    images = {str(image["id"]): image for image in inventory.images}
+    for instance in inventory.instances:
         if is_member(instance, fleet.members):
             boot = boot_of(instance)
             disk = disks.get(path_of(boot["source"])) if boot else None
@@ -66,18 +64,6 @@ def is_member(instance: Resource, wanted: Members) -> bool:
     if wanted.labels is not None:
         return wanted.labels.items() <= labels_of(instance).items()
     return instance["name"] in (wanted.instances or ())
-
-
-def newest_promoted(images: Iterable[Resource], recipe: str) -> Resource | None:
-    """The image that a rollout would take by itself."""
-    usable = [
-        image
-        for image in images
-        if labels_of(image).get(labels.RECIPE) == recipe
-        and labels_of(image).get(labels.STATE) == labels.PROMOTED
-        and state_of(image) == ACTIVE
-    ]
-    return max(usable, key=created_at, default=None)
 
 
 def _member(

@@ -22,12 +22,11 @@ from bakehouse.housekeeping.sweep import Found
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
-from bakehouse.inventory.listing import look, look_at_ours
-from bakehouse.inventory.model import Stock
-from bakehouse.retire import machine_images as retire_machine_images
-from bakehouse.retire import retirement as retire
-from bakehouse.retire.references import uses, with_rollouts
-from bakehouse.retire.retirement import Decision, Do
+from bakehouse.inventory.listing import read_inventory, read_own_inventory
+from bakehouse.inventory.model import Inventory
+from bakehouse.retire.machine_images import plan_machine_image_retirement
+from bakehouse.retire.references import references, with_running_rollouts
+from bakehouse.retire.retirement import Action, Decision, is_done, plan_retirement
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,18 +40,18 @@ class SweepOperator(InventoryOperator):
 
     def look(self, context: Context) -> list[Found]:
         """All of it now, each with its decision."""
-        return self.decide(context, look_at_ours(self.compute))
+        return self.decide(context, read_own_inventory(self.compute))
 
-    def decide(self, context: Context, stock: Stock) -> list[Found]:
+    def decide(self, context: Context, inventory: Inventory) -> list[Found]:
         """What becomes of each thing in these lists."""
-        fleets = {f for disk in stock.disks if (f := labels_of(disk).get(FLEET))}
+        fleets = {f for disk in inventory.disks if (f := labels_of(disk).get(FLEET))}
         facts = sweep.SweepFacts(
             now=datetime.now(UTC),
-            states=self.run_states(context, sweep.owners(stock)),
+            states=self.run_states(context, sweep.owners(inventory)),
             busy_fleets=self.rollouts_going_on(context, fleets),
         )
         only = self.only(context)
-        return [found for found in sweep.plan(stock, facts) if only in {"", found.recipe}]
+        return [found for found in sweep.plan(inventory, facts) if only in {"", found.recipe}]
 
 
 class PlanSweep(SweepOperator):
@@ -129,8 +128,8 @@ class Sweep(SweepOperator):
         self.wait_for(trigger, "again", 2 * GONE_WITHIN)
 
     def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
-        stock = look_at_ours(self.compute)
-        every = (*stock.instances, *stock.disks, *stock.images, *stock.machine_images)
+        now = read_own_inventory(self.compute)
+        every = (*now.instances, *now.disks, *now.images, *now.machine_images)
         standing = {str(resource["id"]) for resource in every}
         gone = [found for found in planned if found.id not in standing]
         for found in gone:
@@ -149,19 +148,19 @@ class RetireOperator(InventoryOperator):
 
     def look(self, context: Context) -> list[Decision]:
         """All that were promoted, each with its decision."""
-        stock, only = look(self.compute), self.only(context)
+        inventory, only = read_inventory(self.compute), self.only(context)
         busy = self.rollouts_going_on(context, (fleet.name for fleet in self.fleets))
         recipes = {f.recipe: busy[f.name] for f in self.fleets if f.name in busy}
-        found = retire.plan(
-            stock.images,
+        found = plan_retirement(
+            inventory.images,
             {recipe.name: recipe.image.keep for recipe in self.recipes},
-            with_rollouts(uses(stock, self.recipes), stock.images, recipes),
+            with_running_rollouts(references(inventory, self.recipes), inventory.images, recipes),
             datetime.now(UTC),
             self.broken,
         )
         keeps = {recipe.name: recipe.image.keep for recipe in self.recipes}
-        found += retire_machine_images.plan(
-            stock.machine_images, keeps, datetime.now(UTC), self.broken
+        found += plan_machine_image_retirement(
+            inventory.machine_images, keeps, datetime.now(UTC), self.broken
         )
         return [decision for decision in found if only in {"", decision.recipe}]
 
@@ -173,7 +172,7 @@ class PlanRetire(RetireOperator):
         every = self.look(context)
         for decision in every:
             self.log.info("%s", decision)
-        going = sum(decision.do is not Do.LEAVE for decision in every)
+        going = sum(decision.do is not Action.LEAVE for decision in every)
         self.log.info("%d go a stage further, %d stay", going, len(every) - going)
         return [decision.model_dump(mode="json") for decision in every]
 
@@ -186,7 +185,7 @@ class Retire(RetireOperator):
 
         self.refuse_dry_run(context)
         every = received(context, "plan_retire", Decision)
-        planned = {(d.id, d.do): d for d in every if d.do is not Do.LEAVE}
+        planned = {(d.id, d.do): d for d in every if d.do is not Action.LEAVE}
         now = {(decision.id, decision.do) for decision in self.look(context)}
         due = [decision for key, decision in planned.items() if key in now]
         for decision in due:
@@ -197,9 +196,9 @@ class Retire(RetireOperator):
         return self._done(list(planned.values()))
 
     def _done(self, planned: list[Decision]) -> list[dict[str, Any]]:
-        stock = look_at_ours(self.compute)
-        standing = {str(image["id"]): image for image in (*stock.images, *stock.machine_images)}
-        done = [d for d in planned if retire.is_done(d, standing.get(d.id))]
+        now = read_own_inventory(self.compute)
+        standing = {str(image["id"]): image for image in (*now.images, *now.machine_images)}
+        done = [d for d in planned if is_done(d, standing.get(d.id))]
         for decision in planned:
             if decision not in done:
                 self.log.info("%s stays after all: something has changed", decision.image)
@@ -208,14 +207,14 @@ class Retire(RetireOperator):
 
     def _ask(self, context: Context, decision: Decision) -> Ask:
         request = self.request_id(context, f"{decision.do} {decision.id}")
-        if decision.do is Do.DELETE:
+        if decision.do is Action.DELETE:
             return partial(self.made(decision.kind).delete, decision.image, request)
         return partial(self.compute.deprecate_image, decision.image, dict(decision.body), request)
 
     def _record_kept(self, context: Context, every: list[Decision]) -> None:
         from bakehouse.housekeeping.record import record_kept
 
-        held = [d for d in every if d.do is Do.LEAVE and d.reason not in PLAIN]
+        held = [d for d in every if d.do is Action.LEAVE and d.reason not in PLAIN]
         for recipe in sorted({decision.recipe for decision in held}):
             record_kept(context, recipe, [d for d in held if d.recipe == recipe])
 
@@ -226,12 +225,12 @@ class ShowDrift(InventoryOperator):
     def act(self, context: Context) -> list[dict[str, Any]]:
         from bakehouse.housekeeping.record import record_drift
 
-        stock = look_at_ours(self.compute, machine_images=False)
+        inventory = read_own_inventory(self.compute, machine_images=False)
         only = self.only(context)
         found: list[Drift] = []
         for fleet in self.fleets:
             if only in {"", fleet.recipe}:
-                seen = drift(fleet, stock, datetime.now(UTC))
+                seen = drift(fleet, inventory, datetime.now(UTC))
                 self._tell(seen)
                 record_drift(context, fleet.recipe, seen)
                 found.append(seen)

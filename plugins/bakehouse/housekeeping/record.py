@@ -29,20 +29,20 @@ from bakehouse.history.events import (
     SweptEvent,
 )
 from bakehouse.history.recording import record, run_fields
-from bakehouse.retire.retirement import Decision, Do
+from bakehouse.retire.retirement import Action, Decision
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bakehouse.housekeeping.drift import Drift, Member
     from bakehouse.housekeeping.sweep import Found
-    from bakehouse.images.revocation import Bad, Revocation
+    from bakehouse.images.revocation import Revocation, RevokedImage
 
 _RetiredEvent = type[ImageDeprecatedEvent | ImageObsoleteEvent | ImageDeletedEvent]
-_RETIRED: dict[Do, tuple[_RetiredEvent, RetiredStage]] = {
-    Do.DEPRECATE: (ImageDeprecatedEvent, "deprecate"),
-    Do.MAKE_OBSOLETE: (ImageObsoleteEvent, "make_obsolete"),
-    Do.DELETE: (ImageDeletedEvent, "delete"),
+_RETIRED: dict[Action, tuple[_RetiredEvent, RetiredStage]] = {
+    Action.DEPRECATE: (ImageDeprecatedEvent, "deprecate"),
+    Action.MAKE_OBSOLETE: (ImageObsoleteEvent, "make_obsolete"),
+    Action.DELETE: (ImageDeletedEvent, "delete"),
 }
 
 
@@ -130,7 +130,7 @@ def record_revoked(context: Context, revoked: Revocation) -> None:
     record(event)
 
 
-def record_marked(context: Context, revoked: Revocation, child: Bad) -> None:
+def record_marked(context: Context, revoked: Revocation, child: RevokedImage) -> None:
     """An image that is built on the revoked one is labelled so."""
     event = MarkedEvent(
         **run_fields(context),
@@ -147,7 +147,7 @@ def record_marked(context: Context, revoked: Revocation, child: Bad) -> None:
 
 
 def record_runs_revoked(
-    context: Context, revoked: Revocation, fleet: str, member: Member, image: Bad
+    context: Context, revoked: Revocation, fleet: str, member: Member, image: RevokedImage
 ) -> None:
     """A member runs `image`, which is revoked or built on the revoked one."""
     event = RunsRevokedEvent(

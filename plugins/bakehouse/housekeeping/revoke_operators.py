@@ -12,19 +12,19 @@ from bakehouse.housekeeping.drift import Member, members
 from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.images import labels
 from bakehouse.images import revocation as revoke
-from bakehouse.images.image_kinds import CUSTOM_IMAGE
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, kind_of
 from bakehouse.images.links import labels_of
-from bakehouse.images.revocation import Bad, Revocation, bad
-from bakehouse.inventory.listing import look_at_ours
+from bakehouse.images.revocation import Revocation, RevokedImage, revoked_image
+from bakehouse.images.selection import DeprecationState, deprecation_state, newest_of_family
+from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.recipe.model import Keep
-from bakehouse.retire import retirement as retire
+from bakehouse.retire.retirement import deprecation_body, obsolescence_body
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 Resource = dict[str, Any]
-OURS = f"labels.{labels.RECIPE}:*"
 
 
 class RevokeOperator(InventoryOperator):
@@ -36,7 +36,7 @@ class RevokeOperator(InventoryOperator):
 
     def images(self) -> list[Resource]:
         """All of ours, of both kinds."""
-        return [*self.compute.images(OURS), *self.compute.machine_images(OURS)]
+        return [*self.compute.images(labels.OURS), *self.compute.machine_images(labels.OURS)]
 
     def grace(self, recipe: str) -> timedelta:
         """How long the image stays, obsolete, before it may be deleted."""
@@ -57,14 +57,14 @@ class FindImage(RevokeOperator):
         image = self.compute.image(wanted) or self.compute.machine_image(wanted)
         if image is None:
             raise PermanentError(self._not_there(wanted))
-        refused = revoke.refusal(image)
+        refused = revoke.refusal_to_revoke(image)
         if refused is not None:
             raise PermanentError(refused)
         built = revoke.descendants(str(image["id"]), self.images())
         revoked = Revocation(
-            image=bad(image),
+            image=revoked_image(image),
             why=str(context["params"]["why"]).strip(),
-            descendants=tuple(bad(child) for child in built),
+            descendants=tuple(revoked_image(child) for child in built),
         )
         self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
         for child in revoked.descendants:
@@ -96,17 +96,17 @@ class RevokeImage(RevokeOperator):
             changes = {**wanted, labels.EXPIRES: None}
             self.await_operation(self.made(kind).label(image, changes), doing)
             return self.act(context)
-        if kind == CUSTOM_IMAGE and retire.state_of(image) not in {retire.OBSOLETE, "DELETED"}:
+        if kind == CUSTOM_IMAGE and deprecation_state(image) not in revoke.NOTHING_IS_MADE_OF:
             self.carry_out([(doing, self._obsolete(context, image))])
         self._record(context, revoked)
         return revoked.image.name
 
     def _obsolete(self, context: Context, image: Resource) -> Ask:
-        newest = retire.newest_of(self.compute.images(OURS), image.get("family"))
+        newest = newest_of_family(self.compute.images(labels.OURS), image.get("family"))
         link = str(newest["selfLink"]) if newest else ""
         grace = self.grace(labels_of(image)[labels.RECIPE])
         when = context["dag_run"].run_after
-        return self.deprecation(context, image, retire.obsolete(image, when, grace, link))
+        return self.deprecation(context, image, obsolescence_body(image, when, grace, link))
 
     def _record(self, context: Context, revoked: Revocation) -> None:
         from bakehouse.housekeeping.record import record_revoked
@@ -128,14 +128,14 @@ class MarkDescendants(RevokeOperator):
         mark = {labels.REVOKED_BASE: revoked.image.id}
         unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
         self.carry_out(
-            (f"mark {i['name']}", partial(self.made(bad(i).kind).label, dict(i), mark))
+            (f"mark {i['name']}", partial(self.made(kind_of(i)).label, dict(i), mark))
             for i in unmarked
         )
         current = self.images() if unmarked else images
         self.carry_out(self._deprecations(context, revoked, current))
         for child in found:
-            self._record(context, revoked, bad(child))
-        every = revoked.model_copy(update={"descendants": tuple(bad(i) for i in found)})
+            self._record(context, revoked, revoked_image(child))
+        every = revoked.model_copy(update={"descendants": tuple(revoked_image(i) for i in found)})
         return every.model_dump(mode="json")
 
     def _deprecations(
@@ -143,16 +143,17 @@ class MarkDescendants(RevokeOperator):
     ) -> list[tuple[str, Ask]]:
         asked: list[tuple[str, Ask]] = []
         for child in revoke.descendants(revoked.image.id, images):
-            if bad(child).kind == CUSTOM_IMAGE and retire.state_of(child) == retire.ACTIVE:
-                newest = retire.newest_of(images, child.get("family"))
+            active = deprecation_state(child) == DeprecationState.ACTIVE
+            if kind_of(child) == CUSTOM_IMAGE and active:
+                newest = newest_of_family(images, child.get("family"))
                 link = str(newest["selfLink"]) if newest else ""
                 grace = self.grace(labels_of(child).get(labels.RECIPE, ""))
-                body = retire.deprecated(context["dag_run"].run_after, grace, link)
+                body = deprecation_body(context["dag_run"].run_after, grace, link)
                 ask = self.deprecation(context, dict(child), body)
                 asked.append((f"deprecate {child['name']}", ask))
         return asked
 
-    def _record(self, context: Context, revoked: Revocation, child: Bad) -> None:
+    def _record(self, context: Context, revoked: Revocation, child: RevokedImage) -> None:
         from bakehouse.housekeeping.record import record_marked
 
         self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
@@ -165,11 +166,11 @@ class NameMembers(RevokeOperator):
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         revoked = self.received(context, "mark_descendants", Revocation)
-        stock, now = look_at_ours(self.compute), datetime.now(UTC)
+        inventory, now = read_own_inventory(self.compute), datetime.now(UTC)
         named: list[dict[str, Any]] = []
         channels: list[Channel] = []
         for fleet in self.fleets:
-            running = [m for m in members(fleet, stock, now) if revoked.reaches(m.image_id)]
+            running = [m for m in members(fleet, inventory, now) if revoked.reaches(m.image_id)]
             named += [self._name(context, revoked, fleet.name, member) for member in running]
             channels += fleet.notify if running else ()
         bake = ", ".join(revoke.recipes_to_bake(revoked))

@@ -16,7 +16,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.provenance import run_that_made
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 from bakehouse.lease.lease import Owner
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
@@ -58,21 +58,21 @@ class SweepFacts:
     busy_fleets: Collection[str] = ()  # a run that lives holds them
 
 
-def plan(stock: Stock, facts: SweepFacts) -> list[Found]:
+def plan(inventory: Inventory, facts: SweepFacts) -> list[Found]:
     """Everything that a run made and that is no lasting image, each with its decision."""
-    machines = list(_machines(stock.instances, facts))
+    machines = list(_machines(inventory.instances, facts))
     going = {path_of(i.get("selfLink")) for i, found in machines if found.sweep}
-    by_name = {str(instance["name"]): instance for instance in stock.instances}
-    disks = (_of_disk(disk, by_name, going, facts) for disk in stock.disks)
-    images = (_of_image("image", image, facts) for image in stock.images)
-    whole = (_of_image("machine image", image, facts) for image in stock.machine_images)
+    by_name = {str(instance["name"]): instance for instance in inventory.instances}
+    disks = (_of_disk(disk, by_name, going, facts) for disk in inventory.disks)
+    images = (_of_image("image", image, facts) for image in inventory.images)
+    whole = (_of_image("machine image", image, facts) for image in inventory.machine_images)
     every = [*(found for _, found in machines), *disks, *images, *whole]
     return [found for found in every if found is not None]
 
 
-def owners(stock: Stock) -> set[Owner]:
+def owners(inventory: Inventory) -> set[Owner]:
     """The runs that Airflow has to be asked about."""
-    every = [*stock.instances, *stock.disks, *stock.images, *stock.machine_images]
+    every = [*inventory.instances, *inventory.disks, *inventory.images, *inventory.machine_images]
     passing = (r for r in every if _is_passing(r))
     return {owner for r in passing if (owner := owner_of(r)) is not None}
 

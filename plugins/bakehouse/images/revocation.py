@@ -1,56 +1,58 @@
-"""Taking an image out of use for good: what it reaches, and what may no longer be made. Pure."""
+"""Taking an image out of use for good: what that reaches, and what is refused after it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, kind_of
+from bakehouse.images.links import Resource, labels_of
+from bakehouse.images.selection import DeprecationState, deprecation_state
 
-Resource = Mapping[str, Any]
 REVOCABLE = frozenset({labels.PROMOTED, labels.HISTORY, labels.REVOKED})
+NOTHING_IS_MADE_OF = frozenset({DeprecationState.OBSOLETE, DeprecationState.DELETED})
 
 
-class Bad(Frozen):
+class RevokedImage(Frozen):
     """The revoked image, or one that is built upon it."""
 
     name: str
     id: str
     recipe: str
     git_sha: str = ""
-    kind: str = CUSTOM_IMAGE  # or MACHINE_IMAGE
+    kind: str = CUSTOM_IMAGE.value  # or machine_image
 
 
 class Revocation(Frozen):
     """What is revoked, and why."""
 
-    image: Bad
+    image: RevokedImage
     why: str
-    descendants: tuple[Bad, ...] = ()
+    descendants: tuple[RevokedImage, ...] = ()
 
-    def reaches(self, image_id: str) -> Bad | None:
+    def reaches(self, image_id: str) -> RevokedImage | None:
         """The image of this id, when it must not be run any more."""
-        return next((b for b in (self.image, *self.descendants) if b.id == image_id), None)
+        every = (self.image, *self.descendants)
+        return next((image for image in every if image.id == image_id), None)
 
 
-def bad(image: Resource) -> Bad:
-    """The image as tasks hand it on."""
-    told = image.get("labels") or {}
-    return Bad(
+def revoked_image(image: Resource) -> RevokedImage:
+    """An image of Compute Engine as the tasks of a revocation hand it on."""
+    told = labels_of(image)
+    return RevokedImage(
         name=str(image["name"]),
         id=str(image["id"]),
         recipe=told.get(labels.RECIPE, ""),
         git_sha=told.get(labels.GIT_SHA, ""),
-        kind=MACHINE_IMAGE if image.get("kind") == "compute#machineImage" else CUSTOM_IMAGE,
+        kind=kind_of(image),
     )
 
 
-def refusal(image: Resource) -> str | None:
-    """Why this image cannot be revoked; None when it can."""
-    told, name = image.get("labels") or {}, image["name"]
+def refusal_to_revoke(image: Resource) -> str | None:
+    """Why this image cannot be revoked, as a sentence; None when it can."""
+    told, name = labels_of(image), image["name"]
     if not {labels.RECIPE, labels.RUN, labels.STATE} <= told.keys():
         return f"{name} is not an image of Bakehouse (it lacks its labels)"
     state = told[labels.STATE]
@@ -62,11 +64,34 @@ def refusal(image: Resource) -> str | None:
     return None
 
 
+def refusal_to_use(image: Resource) -> str | None:
+    """Why nothing may be made of this image, as a sentence; None when something may.
+
+    It is revoked, built upon a revoked one, or obsolete. One that is only deprecated can be used by
+    whoever names it. Any image may be asked about, also one that Bakehouse did not make.
+    """
+    told, name = labels_of(image), image.get("name")
+    if told.get(labels.STATE) == labels.REVOKED:
+        return f"{name}: {Reason.REVOKED.text}"
+    if labels.REVOKED_BASE in told:
+        base = told[labels.REVOKED_BASE]
+        return (
+            f"{name}: {Reason.REVOKED_BASE.text} (id {base}); bake {told.get(labels.RECIPE)} anew"
+        )
+    state = deprecation_state(image)
+    if state in NOTHING_IS_MADE_OF:
+        return f"{name} is {state}: Compute Engine makes no disk from it any more"
+    return None
+
+
 def descendants(image_id: str, images: Iterable[Resource]) -> list[Resource]:
-    """Every image whose chain of base images leads to this one, nearest first."""
+    """Every image whose chain of base images leads to this one, nearest first.
+
+    Source: the label `base-image-id`. A circle of labels ends; the image itself is not among them.
+    """
     children: dict[str, list[Resource]] = {}
     for image in images:
-        base = (image.get("labels") or {}).get(labels.BASE_IMAGE_ID)
+        base = labels_of(image).get(labels.BASE_IMAGE_ID)
         if base:
             children.setdefault(base, []).append(image)
     found: dict[str, Resource] = {}
@@ -80,23 +105,6 @@ def descendants(image_id: str, images: Iterable[Resource]) -> list[Resource]:
     return list(found.values())
 
 
-def why_not(image: Resource) -> str | None:
-    """Why nothing may be made of this image: revoked, built upon a revoked one, or obsolete."""
-    told = image.get("labels") or {}
-    name = image.get("name")
-    if told.get(labels.STATE) == labels.REVOKED:
-        return f"{name}: {Reason.REVOKED.text}"
-    if labels.REVOKED_BASE in told:
-        base = told[labels.REVOKED_BASE]
-        return (
-            f"{name}: {Reason.REVOKED_BASE.text} (id {base}); bake {told.get(labels.RECIPE)} anew"
-        )
-    state = (image.get("deprecated") or {}).get("state")
-    if state in {"OBSOLETE", "DELETED"}:
-        return f"{name} is {state}: Compute Engine makes no disk from it any more"
-    return None
-
-
 def recipes_to_bake(revoked: Revocation) -> Sequence[str]:
-    """Those whose images are gone with it, the image's own first."""
+    """The recipes whose images cannot be used any more, the revoked image's own first."""
     return list(dict.fromkeys([revoked.image.recipe, *(d.recipe for d in revoked.descendants)]))

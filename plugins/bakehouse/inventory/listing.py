@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakehouse.images import labels
-from bakehouse.inventory.model import Stock
+from bakehouse.images.labels import OURS
+from bakehouse.inventory.model import Inventory
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
 
 
-def look(hook: ComputeHook) -> Stock:
-    """Everything that can use an image: six calls (and one for each further 500 of a kind)."""
-    return Stock(
+def read_inventory(hook: ComputeHook) -> Inventory:
+    """Everything that can use an image: six calls, and one for each further 500 of a kind.
+
+    Raises as `ComputeHook` does.
+    """
+    return Inventory(
         project=hook.project,
-        images=tuple(hook.images(f"labels.{labels.RECIPE}:*")),
+        images=tuple(hook.images(OURS)),
         instances=tuple(hook.instances_everywhere("")),
         disks=tuple(hook.disks_everywhere("")),
         templates=tuple(hook.templates()),
@@ -24,16 +27,17 @@ def look(hook: ComputeHook) -> Stock:
     )
 
 
-def look_at_ours(hook: ComputeHook, *, machine_images: bool = True) -> Stock:
-    """What carries our labels, and every instance: enough to sweep, and to show drift.
+def read_own_inventory(hook: ComputeHook, *, machine_images: bool = True) -> Inventory:
+    """What carries Bakehouse's labels, and every instance and disk: enough to sweep and for drift.
 
-    No fleet runs a machine image, so drift does without them.
+    Args:
+        hook: the connection; errors are its own.
+        machine_images: False leaves them out: no fleet runs one, so drift does without them.
     """
-    ours = f"labels.{labels.RECIPE}:*"
-    return Stock(
+    return Inventory(
         project=hook.project,
-        images=tuple(hook.images(ours)),
+        images=tuple(hook.images(OURS)),
         instances=tuple(hook.instances_everywhere("")),
         disks=tuple(hook.disks_everywhere("")),
-        machine_images=tuple(hook.machine_images(ours)) if machine_images else (),
+        machine_images=tuple(hook.machine_images(OURS)) if machine_images else (),
     )

@@ -8,7 +8,7 @@ from bakehouse.images.links import Resource
 
 
 @dataclass(frozen=True)
-class Stock:
+class Inventory:
     """Lists as Compute Engine gives them; the images are ours, all else is everybody's."""
 
     project: str

@@ -13,17 +13,16 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import image_of
-from bakehouse.images.revocation import why_not
+from bakehouse.images.revocation import refusal_to_use
+from bakehouse.images.selection import newest_two, previous
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
 from bakehouse.operators.links import ImageLink
 from bakehouse.promote.promotion import (
     Promotion,
-    newest_two,
-    previous,
+    needs_family,
+    needs_state,
     promotion,
-    wants_family,
-    wants_state,
 )
 from bakehouse.schedule.image_asset import image_asset
 
@@ -48,9 +47,9 @@ class PromoteImage(BakehouseOperator):
         image = self.made(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise PermanentError(f"{tested.name} is not there any more: nothing to promote")
-        if (refused := why_not(image) or self._base_refused(plan)) is not None:
+        if (refused := refusal_to_use(image) or self._base_refused(plan)) is not None:
             raise PermanentError(f"not promoted: {refused}; trigger another bake instead")
-        if wants_family(image, wanted):
+        if needs_family(image, wanted):
             self.log.info("%s joins family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
             body = {"family": wanted.family}
@@ -58,7 +57,7 @@ class PromoteImage(BakehouseOperator):
                 self.compute.patch_image(tested.name, body, request), f"promote {tested.name}"
             )
             return self.act(context)
-        if wants_state(image, wanted):
+        if needs_state(image, wanted):
             changes = {labels.STATE: wanted.state, labels.EXPIRES: None}
             self.await_operation(
                 self.made(plan.kind).label(image, changes), f"label {tested.name} {wanted.state}"
@@ -71,7 +70,7 @@ class PromoteImage(BakehouseOperator):
         if named is None or named.project != self.compute.project:
             return None  # another project's: not ours to revoke
         base = self.compute.image(named.name)
-        return why_not(base) if base is not None else None
+        return refusal_to_use(base) if base is not None else None
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
         from bakehouse.bake.ledger_records import record_covers

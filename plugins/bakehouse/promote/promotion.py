@@ -1,14 +1,14 @@
-"""Where an image goes that has proved itself: into its family, or into the history. Pure."""
+"""Where an image goes that passed its smoke test: into its family, or into the history. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from bakehouse.bake.plan import created_at
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.images.links import Resource, labels_of
+from bakehouse.images.selection import is_promoted
 
 
 class Promotion(NamedTuple):
@@ -20,9 +20,15 @@ class Promotion(NamedTuple):
 
 
 def promotion(family: str, *, history: bool, kind: str = CUSTOM_IMAGE) -> Promotion:
-    """A backfill rebuilds the past: its images never become the newest of a family.
+    """What a run's image becomes.
 
-    A machine image has none: it is promoted by its label alone.
+    A backfill rebuilds the past: its images never become the newest of a family. A machine image
+    has no family: its label alone promotes it.
+
+    Args:
+        family: the recipe's.
+        history: whether the run is of a backfill.
+        kind: an `ImageKind`.
     """
     if history:
         return Promotion(None, labels.HISTORY, Reason.KEPT_AS_HISTORY)
@@ -31,30 +37,12 @@ def promotion(family: str, *, history: bool, kind: str = CUSTOM_IMAGE) -> Promot
     return Promotion(family, labels.PROMOTED, Reason.PROMOTED)
 
 
-def newest_two(images: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of a family's images, or a recipe's, the promoted one that is newest and the one before."""
-    promoted = [
-        image
-        for image in images
-        if (image.get("labels") or {}).get(labels.STATE) == labels.PROMOTED
-    ]
-    return sorted(promoted, key=created_at, reverse=True)[:2]
+def needs_family(image: Resource, promotion: Promotion) -> bool:
+    """Whether the family is still to be set."""
+    return promotion.family is not None and image.get("family") != promotion.family
 
 
-def wants_family(image: Mapping[str, Any], wanted: Promotion) -> bool:
-    """The family is still to be set."""
-    return wanted.family is not None and image.get("family") != wanted.family
-
-
-def previous(images: Iterable[Mapping[str, Any]], name: str) -> str | None:
-    """The name of the family's image before this one, of all that are in the family."""
-    known = {str(image["name"]): created_at(image) for image in images}
-    mine = known.pop(name, None)  # a list may lag behind
-    older = {other: made for other, made in known.items() if mine is None or made < mine}
-    return max(older, key=lambda other: older[other], default=None)
-
-
-def wants_state(image: Mapping[str, Any], wanted: Promotion) -> bool:
-    """The state label is still to be set; one that was promoted stays so, whoever asks."""
-    state = (image.get("labels") or {}).get(labels.STATE)
-    return state not in {wanted.state, labels.PROMOTED}
+def needs_state(image: Resource, promotion: Promotion) -> bool:
+    """Whether the state label is still to be set; a promoted image stays so, whoever asks."""
+    state = labels_of(image).get(labels.STATE)
+    return state != promotion.state and not is_promoted(image)

@@ -1,8 +1,8 @@
-"""How a machine image leaves: deleted, once it has been beyond its recipe's keep for long enough.
+"""How a machine image is retired: deleted, once it has been beyond its recipe's keep for a while.
 
-Compute Engine has no deprecation of machine images, and so no dates to write down. But it is known
-since when one is beyond `keep`: since the image was made that pushed it out. What a custom image
-spends deprecated and obsolete, it spends as it is. Nothing else stands upon it: an instance that
+Compute Engine has no deprecation of machine images, so no date can be written down. But it is known
+since when one is beyond `keep`: since the creation of the image that pushed it out. What a custom
+image spends deprecated and obsolete, it spends unchanged. Nothing refers to it: an instance that
 was made of it has disks of its own. Pure.
 """
 
@@ -11,69 +11,85 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bakehouse.bake.plan import created_at
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import Resource, labels_of
+from bakehouse.images.selection import (
+    created_at,
+    is_promoted,
+    is_ready,
+    is_usable,
+    newest_first,
+)
 from bakehouse.recipe.model import Keep
-from bakehouse.retire.retirement import Decision, Do
+from bakehouse.retire.retirement import Action, Decision
 
 
-def plan(
+def plan_machine_image_retirement(
     images: Iterable[Resource],
     keeps: Mapping[str, Keep],
     now: datetime,
     broken: Iterable[str] = (),
 ) -> list[Decision]:
-    """One decision for each machine image that was promoted, newest first within its recipe."""
-    mine = [image for image in images if _is_promoted(image)]
+    """One decision for each machine image that was promoted, newest first within its recipe.
+
+    Args:
+        images: machine images as machineImages.list gives them, of whatever state.
+        keeps: recipe -> its `image.keep`, of those recipes that have a valid file.
+        now: the moment of the run.
+        broken: the recipes whose file has mistakes; their images are left alone.
+    """
+    mine = [image for image in images if _is_in_scope(image)]
     found: list[Decision] = []
     for recipe in sorted({labels_of(image)[labels.RECIPE] for image in mine}):
-        made = [image for image in mine if labels_of(image)[labels.RECIPE] == recipe]
-        made.sort(key=created_at, reverse=True)
+        its = newest_first(i for i in mine if labels_of(i)[labels.RECIPE] == recipe)
         keep = keeps.get(recipe)
         if keep is None:
             why = Reason.RECIPE_BROKEN if recipe in broken else Reason.RECIPE_GONE
-            found += [_decide(image, Do.LEAVE, why) for image in made]
+            found += [_decision(image, Action.LEAVE, why) for image in its]
         else:
-            found += _of_recipe(made, keep, now)
+            found += _of_recipe(its, keep, now)
     return found
 
 
-def _is_promoted(image: Resource) -> bool:
-    told = labels_of(image)
-    owned = {labels.RECIPE, labels.RUN, labels.ROLE} <= told.keys()
-    promoted = told.get(labels.STATE) == labels.PROMOTED
-    return owned and promoted and image.get("status") == "READY"
+def _is_in_scope(image: Resource) -> bool:
+    owned = {labels.RECIPE, labels.RUN, labels.ROLE} <= labels_of(image).keys()
+    return owned and is_promoted(image) and is_ready(image)
 
 
-def _of_recipe(made: Sequence[Resource], keep: Keep, now: datetime) -> Iterator[Decision]:
-    for place, image in enumerate(made):
-        if place < keep.last:
-            yield _decide(image, Do.LEAVE, Reason.WITHIN_KEEP)
-            continue
-        beyond = created_at(made[place - keep.last])
-        if keep.days is not None:
-            beyond = max(beyond, created_at(image) + timedelta(days=keep.days))
-        due = beyond + 2 * keep.grace
-        if now < beyond:
-            yield _decide(image, Do.LEAVE, Reason.WITHIN_KEEP)
-        elif labels.PIN in labels_of(image):
-            yield _decide(image, Do.LEAVE, Reason.PINNED)
-        elif now < due:
-            yield _decide(image, Do.LEAVE, Reason.GRACE, f"deleted from {due:%Y-%m-%d %H:%M %Z}")
-        else:
-            yield _decide(image, Do.DELETE, Reason.NOT_KEPT)
+def _of_recipe(images: Sequence[Resource], keep: Keep, now: datetime) -> Iterator[Decision]:
+    newer: list[Resource] = []  # usable ones; the newest first
+    for image in images:
+        yield _of_image(image, newer, keep, now)
+        if is_usable(image):
+            newer.append(image)
 
 
-def _decide(image: Resource, do: Do, reason: Reason, detail: str = "") -> Decision:
+def _of_image(image: Resource, newer: Sequence[Resource], keep: Keep, now: datetime) -> Decision:
+    if len(newer) < keep.last:
+        return _decision(image, Action.LEAVE, Reason.WITHIN_KEEP)
+    beyond = created_at(newer[-keep.last])
+    if keep.days is not None:
+        beyond = max(beyond, created_at(image) + timedelta(days=keep.days))
+    due = beyond + 2 * keep.grace
+    if now < beyond:
+        return _decision(image, Action.LEAVE, Reason.WITHIN_KEEP)
+    if labels.PIN in labels_of(image):
+        return _decision(image, Action.LEAVE, Reason.PINNED)
+    if now < due:
+        until = f"deleted from {due:%Y-%m-%d %H:%M %Z}"
+        return _decision(image, Action.LEAVE, Reason.GRACE, until)
+    return _decision(image, Action.DELETE, Reason.NOT_KEPT)
+
+
+def _decision(image: Resource, action: Action, reason: Reason, detail: str = "") -> Decision:
     return Decision(
         image=str(image["name"]),
         id=str(image["id"]),
         recipe=labels_of(image)[labels.RECIPE],
         kind=MACHINE_IMAGE,
-        do=do,
+        do=action,
         reason=reason,
         detail=detail,
     )

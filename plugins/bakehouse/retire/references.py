@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, image_of, labels_of, path_of, resource_name
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 from bakehouse.recipe.base import BaseImage
 from bakehouse.recipe.model import Recipe
 from bakehouse.rollout.plan import recall
@@ -21,65 +21,74 @@ from bakehouse.rollout.plan import recall
 BUILT_UPON = frozenset({labels.CANDIDATE, labels.PROMOTED, labels.HISTORY})
 
 
-class Use(NamedTuple):
+class Reference(NamedTuple):
     """One user of an image: how, and who."""
 
     reason: Reason
     by: str
 
 
-def uses(stock: Stock, recipes: Iterable[Recipe] = ()) -> Mapping[str, list[Use]]:
+def references(
+    inventory: Inventory, recipes: Iterable[Recipe] = ()
+) -> Mapping[str, list[Reference]]:
     """Id of an image -> whoever uses it; an image that nobody uses is not in it."""
-    ids = {str(image["name"]): str(image["id"]) for image in stock.images}
-    found: defaultdict[str, list[Use]] = defaultdict(list)
-    for image_id, use in _by_id(stock, ids):
-        found[image_id].append(use)
-    for link, use in _by_link(stock, recipes):
-        named = image_of(link, stock.project)
-        if named is not None and named.project == stock.project and named.name in ids:
-            found[ids[named.name]].append(use)
+    ids = {str(image["name"]): str(image["id"]) for image in inventory.images}
+    found: defaultdict[str, list[Reference]] = defaultdict(list)
+    for image_id, reference in _by_id(inventory, ids):
+        found[image_id].append(reference)
+    for link, reference in _by_link(inventory, recipes):
+        named = image_of(link, inventory.project)
+        if named is not None and named.project == inventory.project and named.name in ids:
+            found[ids[named.name]].append(reference)
     return found
 
 
-def with_rollouts(
-    known: Mapping[str, list[Use]], images: Iterable[Resource], busy: Mapping[str, str]
-) -> Mapping[str, list[Use]]:
-    """The same, and all images of the recipes whose fleet a rollout has (`busy`: recipe -> who).
+def with_running_rollouts(
+    known: Mapping[str, list[Reference]], images: Iterable[Resource], busy: Mapping[str, str]
+) -> Mapping[str, list[Reference]]:
+    """The same, and every image of a recipe whose fleet a rollout holds.
 
     A rollout may be about to make a disk of any of them, forward or back; a night's delay costs
     nothing.
+
+    Args:
+        known: from `references`; it is not changed.
+        images: those of the inventory.
+        busy: recipe -> who holds its fleet.
     """
     found = {image_id: list(used) for image_id, used in known.items()}
     for image in images:
         who = busy.get(labels_of(image).get(labels.RECIPE, ""))
         if who:
-            found.setdefault(str(image["id"]), []).append(Use(Reason.ROLLOUT_GOING_ON, who))
+            found.setdefault(str(image["id"]), []).append(Reference(Reason.ROLLOUT_GOING_ON, who))
     return found
 
 
-def _by_id(stock: Stock, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
-    for disk in stock.disks:
-        yield from _of_disk(disk, stock.project, ids)
-    for child in stock.images:
+def _by_id(inventory: Inventory, ids: Mapping[str, str]) -> Iterator[tuple[str, Reference]]:
+    for disk in inventory.disks:
+        yield from _of_disk(disk, inventory.project, ids)
+    for child in inventory.images:
         told = labels_of(child)
         if told.get(labels.STATE) in BUILT_UPON and labels.BASE_IMAGE_ID in told:
-            yield told[labels.BASE_IMAGE_ID], Use(Reason.USED_BY_IMAGE, str(child["name"]))
-    for image in stock.machine_images:
+            yield told[labels.BASE_IMAGE_ID], Reference(Reason.USED_BY_IMAGE, str(child["name"]))
+    for image in inventory.machine_images:
         base = labels_of(image).get(labels.BASE_IMAGE_ID)
         if base:
-            yield base, Use(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
+            yield base, Reference(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
 
 
-def _of_disk(disk: Resource, project: str, ids: Mapping[str, str]) -> Iterator[tuple[str, Use]]:
+def _of_disk(
+    disk: Resource, project: str, ids: Mapping[str, str]
+) -> Iterator[tuple[str, Reference]]:
     users = [resource_name(user) for user in disk.get("users") or []]
     image = str(disk.get("sourceImageId") or "") or _named(disk.get("sourceImage"), project, ids)
     if image:
-        by = Use(Reason.USED_BY_INSTANCE, ", ".join(users))
-        yield image, by if users else Use(Reason.USED_BY_DISK, str(disk["name"]))
+        by = Reference(Reason.USED_BY_INSTANCE, ", ".join(users))
+        yield image, by if users else Reference(Reason.USED_BY_DISK, str(disk["name"]))
     before = recall(disk)
     if before is not None and users:
         member = labels_of(disk).get(labels.MEMBER, ", ".join(users))
-        yield before.image_id, Use(Reason.WAY_BACK, member)
+        yield before.image_id, Reference(Reason.WAY_BACK, member)
 
 
 def _named(link: object, project: str, ids: Mapping[str, str]) -> str:
@@ -88,21 +97,21 @@ def _named(link: object, project: str, ids: Mapping[str, str]) -> str:
     return ids.get(named.name, "") if named and named.project == project else ""
 
 
-def _by_link(stock: Stock, recipes: Iterable[Recipe]) -> Iterator[tuple[str, Use]]:
-    groups = _groups_of(stock.groups)
-    for template in stock.templates:
+def _by_link(inventory: Inventory, recipes: Iterable[Recipe]) -> Iterator[tuple[str, Reference]]:
+    groups = _groups_of(inventory.groups)
+    for template in inventory.templates:
         group = groups.get(path_of(template.get("selfLink")))
-        by = Use(Reason.USED_BY_GROUP, f"{group}, by the template {template['name']}")
-        use = by if group else Use(Reason.USED_BY_TEMPLATE, str(template["name"]))
+        by = Reference(Reason.USED_BY_GROUP, f"{group}, by the template {template['name']}")
+        use = by if group else Reference(Reason.USED_BY_TEMPLATE, str(template["name"]))
         for link in _sources(template.get("properties")):
             yield link, use
-    for image in stock.machine_images:
+    for image in inventory.machine_images:
         for link in _sources(image.get("instanceProperties")):
-            yield link, Use(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
+            yield link, Reference(Reason.USED_BY_MACHINE_IMAGE, str(image["name"]))
     for recipe in recipes:
         if isinstance(recipe.base, BaseImage):
             link = f"projects/{recipe.base.project}/global/images/{recipe.base.image}"
-            yield link, Use(Reason.USED_BY_RECIPE, recipe.name)
+            yield link, Reference(Reason.USED_BY_RECIPE, recipe.name)
 
 
 def _sources(properties: Mapping[str, Any] | None) -> Iterator[str]:

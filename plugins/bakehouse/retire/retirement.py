@@ -1,8 +1,8 @@
-"""How an image leaves: deprecated, then obsolete, then deleted, with a grace in between. Pure.
+"""How a custom image is retired: deprecated, then obsolete, then deleted, with a grace in between.
 
-The stages are Compute Engine's own, and so is the memory: the dates on which the next stages are
-due stand in the image's `deprecated`, for everybody to read. So a run that was killed, or a month
-in which nobody kept house, changes nothing but the day.
+The stages are Compute Engine's own, and the dates on which the next stages are due stand in the
+image's `deprecated`, for everybody to read. No other record is kept, so a run that was killed, or a
+month without housekeeping, changes nothing but the day. Pure.
 """
 
 from __future__ import annotations
@@ -14,19 +14,30 @@ from typing import Any
 
 from pydantic import Field
 
-from bakehouse.bake.plan import created_at
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.links import Resource, labels_of
+from bakehouse.images.selection import (
+    DeprecationState,
+    created_at,
+    deprecation_state,
+    is_promoted,
+    is_ready,
+    is_tainted,
+    is_usable,
+    newest,
+    newest_first,
+    newest_of_family,
+)
 from bakehouse.recipe.model import Keep
-from bakehouse.retire.references import Use
+from bakehouse.retire.references import Reference
 
-ACTIVE, DEPRECATED, OBSOLETE = "ACTIVE", "DEPRECATED", "OBSOLETE"
+NO_DATE = "it had no date for the next stage"
 
 
-class Do(StrEnum):
+class Action(StrEnum):
     """The next thing that happens to an image."""
 
     LEAVE = "leave"
@@ -36,13 +47,13 @@ class Do(StrEnum):
 
 
 class Decision(Frozen):
-    """What becomes of one image, and why."""
+    """What happens to one image, and why."""
 
     image: str
     id: str
     recipe: str
-    kind: str = CUSTOM_IMAGE
-    do: Do
+    kind: str = CUSTOM_IMAGE.value  # or machine_image
+    do: Action
     reason: Reason
     detail: str = ""
     body: dict[str, str] = Field(default={}, description="of images.deprecate")
@@ -52,161 +63,160 @@ class Decision(Frozen):
         return f"{self.image}: {self.do.replace('_', ' ')}, {self.reason.text}{more}"
 
 
-def plan(
+def plan_retirement(
     images: Iterable[Resource],
     keeps: Mapping[str, Keep],
-    uses: Mapping[str, Sequence[Use]],
+    references: Mapping[str, Sequence[Reference]],
     now: datetime,
     broken: Iterable[str] = (),
 ) -> list[Decision]:
     """One decision for each image that was promoted or revoked, newest first within its recipe.
 
-    `keeps` are those of the recipes that have a file; `broken` have one that cannot be read.
+    Args:
+        images: custom images as images.list gives them, of whatever state.
+        keeps: recipe -> its `image.keep`, of those recipes that have a valid file.
+        references: image id -> whoever uses it, from `references.references`.
+        now: the moment of the run.
+        broken: the recipes whose file has mistakes; their images are left alone.
     """
-    mine = [image for image in images if _is_ours(image)]
-    newest = _newest_of_families(mine)
+    mine = [image for image in images if _is_in_scope(image)]
+    newest_by_family = _newest_of_families(mine)
     found: list[Decision] = []
     for recipe in sorted({labels_of(image)[labels.RECIPE] for image in mine}):
-        made = _newest_first(i for i in mine if labels_of(i)[labels.RECIPE] == recipe)
+        its = newest_first(i for i in mine if labels_of(i)[labels.RECIPE] == recipe)
         keep = keeps.get(recipe)
         if keep is None:
             why = Reason.RECIPE_BROKEN if recipe in broken else Reason.RECIPE_GONE
-            found += [_leave(image, why) for image in made]
+            found += [_decision(image, Action.LEAVE, why) for image in its]
         else:
-            found += _of_recipe(made, keep, uses, newest, now)
+            found += _of_recipe(its, keep, references, newest_by_family, now)
     return found
 
 
 def is_done(decision: Decision, image: Resource | None) -> bool:
-    """Whether the image (None: it is gone) stands where the decision wanted it."""
-    if image is None or decision.do is Do.DELETE:
+    """Whether the image stands where the decision wanted it; None: it does not exist any more."""
+    if image is None or decision.do is Action.DELETE:
         return image is None
-    return state_of(image) == decision.body["state"]
+    return deprecation_state(image) == decision.body["state"]
 
 
-def state_of(image: Resource) -> str:
-    """Compute Engine's word for where the image stands."""
-    return str((image.get("deprecated") or {}).get("state") or ACTIVE)
+def deprecation_body(now: datetime, grace: timedelta, by: str = "") -> dict[str, str]:
+    """The body of images.deprecate that deprecates an image.
 
-
-def obsolete(image: Resource, now: datetime, grace: timedelta, by: str = "") -> dict[str, str]:
-    """The body that makes an image obsolete: nothing can be made of it any more."""
-    told = {str(k): str(v) for k, v in (image.get("deprecated") or {}).items() if v}
-    if by:
-        told["replacement"] = by
-    dates = {"obsolete": _stamp(now), "deleted": _stamp(now + grace)}
-    return told | {"state": OBSOLETE} | dates
-
-
-def deprecated(now: datetime, grace: timedelta, by: str = "") -> dict[str, str]:
-    """The body that deprecates one, with the dates of what follows."""
-    body = {"state": DEPRECATED, "deprecated": _stamp(now)}
-    body |= {"obsolete": _stamp(now + grace), "deleted": _stamp(now + 2 * grace)}
+    Args:
+        now: when.
+        grace: from deprecated to obsolete, and from there to deleted.
+        by: the link of the image to use in its place; empty for none.
+    """
+    body = {"state": DeprecationState.DEPRECATED.value, "deprecated": _rfc3339(now)}
+    body |= {"obsolete": _rfc3339(now + grace), "deleted": _rfc3339(now + 2 * grace)}
     return body | ({"replacement": by} if by else {})
 
 
-def newest_of(images: Iterable[Resource], family: str | None) -> Resource | None:
-    """The family's newest that may be used: what is told to take in place of a retired one."""
-    usable = [i for i in images if i.get("family") == family and family and _is_usable(i)]
-    return max(usable, key=created_at, default=None)
+def obsolescence_body(
+    image: Resource, now: datetime, grace: timedelta, by: str = ""
+) -> dict[str, str]:
+    """The body of images.deprecate that makes an image obsolete: nothing can be made of it then.
+
+    What its `deprecated` says already, such as a replacement, stays unless it is said anew. The
+    arguments are those of `deprecation_body`.
+    """
+    told = {str(k): str(v) for k, v in (image.get("deprecated") or {}).items() if v}
+    if by:
+        told["replacement"] = by
+    dates = {"obsolete": _rfc3339(now), "deleted": _rfc3339(now + grace)}
+    return told | {"state": DeprecationState.OBSOLETE.value} | dates
 
 
-def _is_ours(image: Resource) -> bool:
+def _is_in_scope(image: Resource) -> bool:
     told = labels_of(image)
     owned = {labels.RECIPE, labels.RUN, labels.ROLE} <= told.keys()
-    retired = told.get(labels.STATE) in {labels.PROMOTED, labels.REVOKED}
-    return owned and retired and image.get("status", "READY") == "READY"
-
-
-def _is_usable(image: Resource) -> bool:
-    told = labels_of(image)
-    kept = told.get(labels.STATE) == labels.PROMOTED and labels.REVOKED_BASE not in told
-    return kept and state_of(image) == ACTIVE
+    lasting = is_promoted(image) or told.get(labels.STATE) == labels.REVOKED
+    return owned and lasting and is_ready(image)
 
 
 def _newest_of_families(images: Sequence[Resource]) -> Mapping[str, Resource]:
-    """Family -> its newest: of those in use, and where none is, of those that were promoted."""
+    """Family -> its newest usable image, and where none is usable its newest untainted one."""
     found: dict[str, Resource] = {}
     for family in {str(image["family"]) for image in images if image.get("family")}:
-        promoted = [i for i in images if i.get("family") == family and not _is_bad(i)]
-        newest = newest_of(images, family) or max(promoted, key=created_at, default=None)
-        if newest is not None:
-            found[family] = newest
+        untainted = (i for i in images if i.get("family") == family and not is_tainted(i))
+        latest = newest_of_family(images, family) or newest(untainted)
+        if latest is not None:
+            found[family] = latest
     return found
 
 
-def _is_bad(image: Resource) -> bool:
-    told = labels_of(image)
-    return told.get(labels.STATE) == labels.REVOKED or labels.REVOKED_BASE in told
-
-
 def _of_recipe(
-    made: Sequence[Resource],
+    images: Sequence[Resource],
     keep: Keep,
-    uses: Mapping[str, Sequence[Use]],
-    newest: Mapping[str, Resource],
+    references: Mapping[str, Sequence[Reference]],
+    newest_by_family: Mapping[str, Resource],
     now: datetime,
 ) -> Iterator[Decision]:
-    kept = _kept(made, keep, now)
-    for image in made:
-        newer = newest.get(str(image.get("family")))
-        held = _held(image, newer, kept, uses)
+    kept = _kept(images, keep, now)
+    for image in images:
+        newer = newest_by_family.get(str(image.get("family")))
+        held = _held(image, newer, kept, references)
         yield held or _next_stage(image, keep.grace, newer, now)
 
 
-def _kept(made: Sequence[Resource], keep: Keep, now: datetime) -> frozenset[str]:
-    """The newest `last` that are in use by right, whatever stands among them, and young ones."""
-    found, count = set[str](), 0
-    for image in made:
+def _kept(images: Sequence[Resource], keep: Keep, now: datetime) -> frozenset[str]:
+    """The ids of the newest `keep.last` usable ones, of whatever stands among them, and of young
+    ones; `images` are those of a recipe, newest first."""
+    found, usable = set[str](), 0
+    for image in images:
         young = keep.days is not None and now - created_at(image) < timedelta(days=keep.days)
-        if not _is_bad(image) and (count < keep.last or young):
+        if not is_tainted(image) and (usable < keep.last or young):
             found.add(str(image["id"]))
-        count += _is_usable(image)
+        usable += is_usable(image)
     return frozenset(found)
 
 
 def _held(
     image: Resource,
-    newest: Resource | None,
+    newest_of_its_family: Resource | None,
     kept: frozenset[str],
-    uses: Mapping[str, Sequence[Use]],
+    references: Mapping[str, Sequence[Reference]],
 ) -> Decision | None:
     """Why it stays as it is, whatever its age."""
     image_id = str(image["id"])
-    if newest is not None and str(newest["id"]) == image_id:
-        return _leave(image, Reason.FAMILYS_NEWEST)
+    if newest_of_its_family is not None and str(newest_of_its_family["id"]) == image_id:
+        return _decision(image, Action.LEAVE, Reason.FAMILYS_NEWEST)
     if image_id in kept:
-        return _leave(image, Reason.WITHIN_KEEP)
+        return _decision(image, Action.LEAVE, Reason.WITHIN_KEEP)
     if labels.PIN in labels_of(image):
-        return _leave(image, Reason.PINNED)
-    if found := uses.get(image_id):
-        who = ", ".join(dict.fromkeys(use.by for use in found if use.reason is found[0].reason))
-        return _leave(image, found[0].reason, who)
+        return _decision(image, Action.LEAVE, Reason.PINNED)
+    if found := references.get(image_id):
+        first = found[0].reason
+        who = ", ".join(dict.fromkeys(each.by for each in found if each.reason is first))
+        return _decision(image, Action.LEAVE, first, who)
     return None
 
 
 def _next_stage(
-    image: Resource, grace: timedelta, newest: Resource | None, now: datetime
+    image: Resource, grace: timedelta, newest_of_its_family: Resource | None, now: datetime
 ) -> Decision:
-    why = _why(image)
-    by = str(newest["selfLink"]) if newest else ""
-    told: Mapping[str, Any] = image.get("deprecated") or {}
-    state = state_of(image)
-    due = _time(told.get("obsolete" if state == DEPRECATED else "deleted"))
-    if state == ACTIVE:
-        return _do(image, Do.DEPRECATE, why, body=deprecated(now, grace, by))
-    if due is None:  # somebody else's doing: the grace begins now
-        body = deprecated(now, grace, by) if state == DEPRECATED else obsolete(image, now, grace)
-        return _do(image, _SAME[state], why, "it had no date for the next stage", body)
+    state, why = deprecation_state(image), _why(image)
+    by = str(newest_of_its_family["selfLink"]) if newest_of_its_family else ""
+    if state == DeprecationState.ACTIVE:
+        return _decision(image, Action.DEPRECATE, why, body=deprecation_body(now, grace, by))
+    dates: Mapping[str, Any] = image.get("deprecated") or {}
+    if state == DeprecationState.DEPRECATED:
+        due = _date(dates.get("obsolete"))
+        if due is None:  # somebody else deprecated it: the grace begins now
+            body = deprecation_body(now, grace, by)
+            return _decision(image, Action.DEPRECATE, why, NO_DATE, body)
+        if now < due:
+            return _decision(image, Action.LEAVE, Reason.GRACE, f"obsolete from {_day(due)}")
+        body = obsolescence_body(image, now, grace)
+        return _decision(image, Action.MAKE_OBSOLETE, why, body=body)
+    due = _date(dates.get("deleted"))
+    if due is None:
+        body = obsolescence_body(image, now, grace)
+        return _decision(image, Action.MAKE_OBSOLETE, why, NO_DATE, body)
     if now < due:
-        following = "obsolete" if state == DEPRECATED else "deleted"
-        return _leave(image, Reason.GRACE, f"{following} from {due:%Y-%m-%d %H:%M %Z}")
-    if state == DEPRECATED:
-        return _do(image, Do.MAKE_OBSOLETE, why, body=obsolete(image, now, grace))
-    return _do(image, Do.DELETE, why)
-
-
-_SAME = {DEPRECATED: Do.DEPRECATE, OBSOLETE: Do.MAKE_OBSOLETE, "DELETED": Do.MAKE_OBSOLETE}
+        return _decision(image, Action.LEAVE, Reason.GRACE, f"deleted from {_day(due)}")
+    return _decision(image, Action.DELETE, why)
 
 
 def _why(image: Resource) -> Reason:
@@ -215,33 +225,33 @@ def _why(image: Resource) -> Reason:
     return Reason.REVOKED_BASE if labels.REVOKED_BASE in labels_of(image) else Reason.NOT_KEPT
 
 
-def _leave(image: Resource, reason: Reason, detail: str = "") -> Decision:
-    return _do(image, Do.LEAVE, reason, detail)
-
-
-def _do(
-    image: Resource, do: Do, reason: Reason, detail: str = "", body: dict[str, str] | None = None
+def _decision(
+    image: Resource,
+    action: Action,
+    reason: Reason,
+    detail: str = "",
+    body: dict[str, str] | None = None,
 ) -> Decision:
     return Decision(
         image=str(image["name"]),
         id=str(image["id"]),
         recipe=labels_of(image)[labels.RECIPE],
-        do=do,
+        do=action,
         reason=reason,
         detail=detail,
         body=body or {},
     )
 
 
-def _newest_first(images: Iterable[Resource]) -> list[Resource]:
-    return sorted(images, key=lambda i: (created_at(i), str(i["name"])), reverse=True)
-
-
-def _stamp(moment: datetime) -> str:
+def _rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _time(text: object) -> datetime | None:
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}"
+
+
+def _date(text: object) -> datetime | None:
     """A date as people and programs write it; one without a zone is UTC, a bad one is none."""
     try:
         found = datetime.fromisoformat(str(text)) if text else None

@@ -9,8 +9,9 @@ from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.fleet.model import Fleet, Members
 from bakehouse.images import labels
-from bakehouse.images.links import Resource, resource_name, zone_of
-from bakehouse.images.revocation import why_not
+from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
+from bakehouse.images.revocation import refusal_to_use
+from bakehouse.images.selection import is_promoted, is_ready, newest_promoted
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import BootDisk, Member, Target
 from bakehouse.rollout.strategies.swap import boot_of, member_of
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     )
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
-PROMOTED, HISTORY = "promoted", "history"
-ROLLED_OUT = frozenset({PROMOTED, HISTORY})  # the states of images that a fleet may be given
 
 
 def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
@@ -65,18 +64,29 @@ def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
 
 
 def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
-    """The image named, by name or id, or the newest promoted one. Raises PermanentError."""
+    """The image to roll out.
+
+    Args:
+        hook: the connection; errors of its calls are its own.
+        recipe: of the fleet.
+        wanted: the image's name, id or link, which may be of the history or deprecated; empty for
+            the recipe's newest usable one.
+
+    Raises:
+        PermanentError: there is none, or the one named may not be rolled out to this fleet.
+        TransientError: the one named is not ready yet.
+    """
     image = _named(hook, wanted) if wanted else _newest(hook, recipe)
-    labels = image.get("labels") or {}
-    name, state = image["name"], labels.get("bakehouse-state", "none")
-    if labels.get("bakehouse-recipe") != recipe:
-        made_by = labels.get("bakehouse-recipe", "no recipe")
+    name, told = image["name"], labels_of(image)
+    if told.get(labels.RECIPE) != recipe:
+        made_by = told.get(labels.RECIPE, "no recipe")
         raise PermanentError(f"{name} is an image of {made_by}; this fleet runs {recipe}")
-    if (refused := why_not(image)) is not None:
+    if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
-    if state not in ROLLED_OUT:
+    if not is_promoted(image, history=True):
+        state = told.get(labels.STATE, "none")
         raise PermanentError(f"{name} is not promoted (its bakehouse-state is {state})")
-    if image.get("status", "READY") != "READY":
+    if not is_ready(image):
         raise TransientError(f"{name} is not ready yet: {image.get('status')}")
     return target(image)
 
@@ -86,29 +96,29 @@ def check(hook: ComputeHook, pinned: Target) -> None:
     image = hook.image(pinned.name)
     if image is None or str(image["id"]) != pinned.id:
         raise PermanentError(f"{pinned.name} (id {pinned.id}) is not there any more")
-    if (refused := why_not(image)) is not None:
+    if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
 
 
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
     """The image that a disk was made from; None when no other disk can be made from it: it is gone
     (its name may be used again), revoked or obsolete."""
-    project = _project(old.image) or hook.project
+    project = project_of(old.image) or hook.project
     image = hook.image(resource_name(old.image), project) or hook.image(old.image_id, project)
-    if image is None or str(image["id"]) != old.image_id or why_not(image) is not None:
+    if image is None or str(image["id"]) != old.image_id or refusal_to_use(image) is not None:
         return None
     return target(image, recipe)
 
 
 def target(image: Resource, recipe: str = "") -> Target:
     """The image, pinned by its id."""
-    labels = image.get("labels") or {}
+    told = labels_of(image)
     return Target(
         id=str(image["id"]),
         name=str(image["name"]),
         self_link=str(image["selfLink"]),
-        recipe=labels.get("bakehouse-recipe", recipe),
-        git_sha=labels.get("git-sha", ""),
+        recipe=told.get(labels.RECIPE, recipe),
+        git_sha=told.get(labels.GIT_SHA, ""),
         disk_gb=int(image.get("diskSizeGb", 1)),
     )
 
@@ -144,13 +154,8 @@ def _named(hook: ComputeHook, wanted: str) -> Resource:
 
 
 def _newest(hook: ComputeHook, recipe: str) -> Resource:
-    wanted = f"labels.bakehouse-recipe={recipe} AND labels.bakehouse-state={PROMOTED}"
-    images = [i for i in hook.images(wanted) if not i.get("deprecated") and not why_not(i)]
-    if not images:
+    wanted = f"labels.{labels.RECIPE}={recipe} AND labels.{labels.STATE}={labels.PROMOTED}"
+    image = newest_promoted(hook.images(wanted), recipe)
+    if image is None:
         raise PermanentError(f"{recipe} has no promoted image yet: trigger bake__{recipe}")
-    return max(images, key=lambda image: str(image["creationTimestamp"]))
-
-
-def _project(image: str) -> str | None:
-    parts = image.split("/")
-    return parts[parts.index("projects") + 1] if "projects" in parts[:-1] else None
+    return image

@@ -17,6 +17,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
 from bakehouse.images.labels import MEMBER, REPLACES, users_own
 from bakehouse.images.links import Resource, labels_of
+from bakehouse.images.selection import newest
 
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
 
@@ -151,8 +152,7 @@ def _old_disk(member: Member, disk: str, made: Mapping[str, Resource]) -> BootDi
     """The disk to go back to: the attached one, or what our own disk says was there before it."""
     if member.boot is not None and member.boot.name != disk:
         return member.boot
-    newest = max(_of(member.name, made), key=lambda d: str(d["creationTimestamp"]), default=None)
-    ours = made.get(disk) or newest
+    ours = made.get(disk) or newest(_of(member.name, made))
     return recall(ours) if ours is not None else None
 
 

@@ -68,10 +68,13 @@ def hook(found: Hook) -> ComputeHook:
     return cast(ComputeHook, found)
 
 
+OLD = {"state": "DEPRECATED"}
+
+
 def test_without_a_name_the_newest_promoted_image_is_chosen() -> None:
     older = image("web-1")
     newer = image("web-2", creationTimestamp="2026-11-21T00:00:00.000-08:00")
-    gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated={"x": 1})
+    gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated=OLD)
     assert members.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from bakehouse.bake.plan import BakePlan, decide, is_superseded, newest_with
+from bakehouse.bake.plan import BakePlan, decide
 from bakehouse.core.reasons import Reason
+from bakehouse.images.selection import is_superseded, newest_with_content
 from bakehouse.updates.compare import Updates
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -42,7 +43,7 @@ def test_bake_or_not_and_why(
 
 def test_the_newest_image_counts() -> None:
     old, new = image("old", age=timedelta(days=3)), image("new", age=timedelta(days=1))
-    assert newest_with("k", [new, old]) == new
+    assert newest_with_content("k", [new, old]) == new
 
 
 def test_content_that_came_back_is_baked_anew_so_that_it_is_the_newest_again() -> None:
@@ -84,13 +85,13 @@ def test_what_is_not_in_use_supersedes_nothing(newer: dict[str, Any]) -> None:
     ],
 )
 def test_only_a_good_promoted_image_saves_a_bake(spoiled: dict[str, Any]) -> None:
-    assert newest_with("k", [spoiled]) is None
+    assert newest_with_content("k", [spoiled]) is None
 
 
 def test_the_history_serves_the_history_and_no_family() -> None:
     kept = image(labels={"content-key": "k", "bakehouse-state": "history"})
-    assert newest_with("k", [kept], history=True) == kept
-    assert newest_with("k", [kept]) is None
+    assert newest_with_content("k", [kept], history=True) == kept
+    assert newest_with_content("k", [kept]) is None
 
 
 def test_a_plan_survives_being_handed_on(plan: BakePlan) -> None:

@@ -6,7 +6,7 @@ from tests.support.resources import BASE, NOW, Resource, image
 
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.drift import Member, drift
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 
 ZONE = "us-central1-a"
 NEW, OLD = image("web-new", 1), image("web-old", 30)
@@ -29,13 +29,13 @@ def disk(name: str, of: Resource, zone: str = ZONE) -> Resource:
 
 def test_drift_names_who_is_behind_and_how_old_its_image_is() -> None:
     gone = image("web-gone", 99)
-    stock = Stock(
+    inventory = Inventory(
         "p",
         images=(OLD, NEW, image("web-bad", labels={"bakehouse-state": "revoked"})),
         instances=(instance("web-2"), instance("web-1"), instance("web-9"), instance("db-1")),
         disks=(disk("web-1", NEW), disk("web-2", OLD), disk("web-9", gone)),
     )
-    found = drift(BY_NAME, stock, NOW)
+    found = drift(BY_NAME, inventory, NOW)
     assert (found.newest, found.on_newest) == ("web-new", 1)
     old = Member(name="web-2", zone=ZONE, image="web-old", image_id=OLD["id"], age_days=30.0)
     assert found.behind[0] == old
@@ -43,7 +43,7 @@ def test_drift_names_who_is_behind_and_how_old_its_image_is() -> None:
 
 
 def test_drift_of_a_fleet_by_label_in_its_zones_only() -> None:
-    stock = Stock(
+    inventory = Inventory(
         "p",
         images=(NEW,),
         instances=(
@@ -54,11 +54,11 @@ def test_drift_of_a_fleet_by_label_in_its_zones_only() -> None:
         ),
         disks=(disk("x-1", NEW),),
     )
-    found = drift(BY_LABEL, stock, NOW)
+    found = drift(BY_LABEL, inventory, NOW)
     assert (found.on_newest, [m.name for m in found.behind]) == (1, ["x-4"])
 
 
 def test_drift_of_a_recipe_without_an_image() -> None:
-    stock = Stock("p", instances=(instance("web-1"),), disks=(disk("web-1", OLD),))
-    found = drift(BY_NAME, stock, NOW)
+    inventory = Inventory("p", instances=(instance("web-1"),), disks=(disk("web-1", OLD),))
+    found = drift(BY_NAME, inventory, NOW)
     assert (found.newest, found.on_newest, len(found.behind)) == (None, 0, 1)

@@ -12,7 +12,7 @@ from tests.support.resources import BASE, DAG, NOW, RUN, Resource, ago, image, o
 
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.sweep import Found, SweepFacts, owner_of, owners, plan
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 from bakehouse.lease.lease import Owner
 
 OWNER = Owner(dag_id=DAG, run_id=RUN)
@@ -21,12 +21,12 @@ GOES_ON = SweepFacts(NOW, {OWNER: "running"})
 UNKNOWN = SweepFacts(NOW)
 
 
-def stock(**lists: list[Resource]) -> Stock:
-    return Stock("p", **{kind: tuple(found) for kind, found in lists.items()})
+def inventory(**lists: list[Resource]) -> Inventory:
+    return Inventory("p", **{kind: tuple(found) for kind, found in lists.items()})
 
 
 def one(kind: str, thing: Resource, facts: SweepFacts) -> Found | None:
-    found = plan(stock(**{f"{kind}s": [thing]}), facts)
+    found = plan(inventory(**{f"{kind}s": [thing]}), facts)
     return found[0] if found else None
 
 
@@ -77,7 +77,7 @@ def test_only_the_run_of_the_label_counts() -> None:
     assert owner_of(lies) is None
     facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id="manual__other"): "failed"})
     assert verdict("instance", lies, facts) == (False, Reason.RUN_UNKNOWN)
-    assert owners(stock(instances=[lies, THINGS[0][1]], disks=[THINGS[2][1]])) == {OWNER}
+    assert owners(inventory(instances=[lies, THINGS[0][1]], disks=[THINGS[2][1]])) == {OWNER}
 
 
 def test_a_builder_that_is_kept_stays_until_it_expires() -> None:
@@ -116,11 +116,11 @@ def test_a_disk_goes_with_its_machine_and_never_while_another_uses_it() -> None:
     vm = owned("instance", "bake-web-1")
     users = [vm["selfLink"].replace("www.googleapis.com", "compute.googleapis.com")]
     disk = owned("disk", "bake-web-1", users=users)
-    found = plan(stock(instances=[vm], disks=[disk]), ENDED)
+    found = plan(inventory(instances=[vm], disks=[disk]), ENDED)
     assert [f.sweep for f in found] == [True, True]
     assert verdict("disk", disk, ENDED) == (False, Reason.ATTACHED)
     kept = owned("instance", "bake-web-1", labels={"bakehouse-pin": "x"})
-    found = plan(stock(instances=[kept], disks=[disk]), ENDED)
+    found = plan(inventory(instances=[kept], disks=[disk]), ENDED)
     assert [f.sweep for f in found] == [False, False]
 
 
@@ -164,7 +164,7 @@ def test_never_while_a_run_has_the_fleet_or_the_member_lacks_its_boot_disk() -> 
         Reason.ROLLOUT_GOING_ON,
     )
     bare = {"name": "web-1", "zone": "z", "disks": [{"source": "web-1-data"}]}
-    (found,) = plan(stock(instances=[bare], disks=[left()]), UNKNOWN)
+    (found,) = plan(inventory(instances=[bare], disks=[left()]), UNKNOWN)
     assert (found.sweep, found.reason) == (False, Reason.MEMBER_NEEDS_IT)
 
 

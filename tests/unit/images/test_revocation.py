@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 from tests.support.resources import NOW, Resource, image
 
-from bakehouse.bake.base_image import of_recipe
-from bakehouse.bake.plan import newest_with
 from bakehouse.images.revocation import (
     Revocation,
-    bad,
     descendants,
     recipes_to_bake,
-    refusal,
-    why_not,
+    refusal_to_revoke,
+    refusal_to_use,
+    revoked_image,
 )
+from bakehouse.images.selection import newest_of_recipe, newest_with_content
 
 
 def child(name: str, of: Resource, recipe: str = "app", **labels: str) -> Resource:
@@ -40,7 +39,9 @@ def test_a_circle_of_labels_ends() -> None:
 
 
 def test_what_is_reached_and_what_is_to_be_baked_anew() -> None:
-    revoked = Revocation(image=bad(JRE), why="a CVE", descendants=(bad(APP), bad(SHOP)))
+    revoked = Revocation(
+        image=revoked_image(JRE), why="a CVE", descendants=(revoked_image(APP), revoked_image(SHOP))
+    )
     assert (found := revoked.reaches(SHOP["id"])) is not None
     assert found.name == "shop-1"
     assert revoked.reaches(OTHER["id"]) is None
@@ -49,7 +50,7 @@ def test_what_is_reached_and_what_is_to_be_baked_anew() -> None:
 
 @pytest.mark.parametrize("state", ["promoted", "history", "revoked"])
 def test_what_may_be_revoked(state: str) -> None:
-    assert refusal(image("web-1", labels={"bakehouse-state": state})) is None
+    assert refusal_to_revoke(image("web-1", labels={"bakehouse-state": state})) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_what_may_be_revoked(state: str) -> None:
     ],
 )
 def test_what_may_not(found: Resource, told: str) -> None:
-    assert told in str(refusal(found))
+    assert told in str(refusal_to_revoke(found))
 
 
 @pytest.mark.parametrize(
@@ -71,18 +72,18 @@ def test_what_may_not(found: Resource, told: str) -> None:
         (image("web-1", labels={"bakehouse-state": "revoked"}), "it is revoked"),
         (
             image("web-1", labels={"revoked-base": "7"}),
-            "on a revoked image (id 7); bake web",
+            "built on a revoked image (id 7); bake web",
         ),
         (image("web-1", deprecated={"state": "OBSOLETE"}), "is OBSOLETE"),
     ],
 )
 def test_nothing_is_made_of(found: Resource, told: str) -> None:
-    assert told in str(why_not(found))
+    assert told in str(refusal_to_use(found))
 
 
 def test_a_promoted_or_deprecated_one_can_be_used() -> None:
-    assert why_not(image("web-1")) is None
-    assert why_not(image("web-1", deprecated={"state": "DEPRECATED"})) is None
+    assert refusal_to_use(image("web-1")) is None
+    assert refusal_to_use(image("web-1", deprecated={"state": "DEPRECATED"})) is None
 
 
 def test_a_revoked_image_never_counts_as_the_same_content() -> None:
@@ -91,14 +92,14 @@ def test_a_revoked_image_never_counts_as_the_same_content() -> None:
     revoked = image("web-2", labels={**key, "bakehouse-state": "revoked"})
     marked = image("web-3", labels={**key, "revoked-base": "7"}, deprecated={"state": "DEPRECATED"})
     for history in (False, True):
-        assert newest_with("k", [revoked, marked], history=history) is None
-        assert newest_with("k", [fine, revoked, marked], history=history) is fine
+        assert newest_with_content("k", [revoked, marked], history=history) is None
+        assert newest_with_content("k", [fine, revoked, marked], history=history) is fine
 
 
 def test_nothing_is_built_upon_what_is_built_upon_a_revoked_image() -> None:
     fine = image("app-1", 3, "app")
     marked = image("app-2", 1, "app", labels={"revoked-base": "7"})
     for then in (None, NOW):
-        chosen = of_recipe([fine, marked], then)
+        chosen = newest_of_recipe([fine, marked], "app", then)
         assert chosen is not None
         assert chosen.image is fine

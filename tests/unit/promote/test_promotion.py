@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from bakehouse.core.reasons import Reason
-from bakehouse.promote.promotion import previous, promotion, wants_family, wants_state
+from bakehouse.images.selection import previous
+from bakehouse.promote.promotion import needs_family, needs_state, promotion
 
 
 def test_a_run_promotes_into_the_family() -> None:
@@ -23,19 +24,19 @@ def test_the_familys_image_before_this_one_is_what_it_is_compared_with() -> None
 def test_a_backfill_never_moves_a_family() -> None:
     wanted = promotion("web", history=True)
     assert (wanted.family, wanted.state) == (None, "history")
-    assert not wants_family({}, wanted)
+    assert not needs_family({}, wanted)
 
 
 def test_what_is_done_is_not_done_again() -> None:
     wanted = promotion("web", history=False)
     done = {"family": "web", "labels": {"bakehouse-state": "promoted"}}
-    assert not wants_family(done, wanted)
-    assert not wants_state(done, wanted)
-    assert wants_family({"family": "old"}, wanted)
-    assert wants_state({"labels": {"bakehouse-state": "candidate"}}, wanted)
+    assert not needs_family(done, wanted)
+    assert not needs_state(done, wanted)
+    assert needs_family({"family": "old"}, wanted)
+    assert needs_state({"labels": {"bakehouse-state": "candidate"}}, wanted)
 
 
 def test_what_was_promoted_never_becomes_history() -> None:
     """A backfill that reprocesses a night finds the night's own image."""
     promoted = {"family": "web", "labels": {"bakehouse-state": "promoted"}}
-    assert not wants_state(promoted, promotion("web", history=True))
+    assert not needs_state(promoted, promotion("web", history=True))

@@ -10,10 +10,10 @@ from tests.support.resources import DAG, NOW, RUN, Resource, image, owned
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.sweep import SweepFacts
 from bakehouse.housekeeping.sweep import plan as sweep
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 from bakehouse.lease.lease import Owner
 from bakehouse.recipe.model import Keep
-from bakehouse.retire.machine_images import plan
+from bakehouse.retire.machine_images import plan_machine_image_retirement
 
 KEEP = Keep(last=2, grace=timedelta(days=3))
 
@@ -25,7 +25,7 @@ def whole(name: str, days: float, **more: Any) -> Resource:
 
 
 def why(images: list[Resource], keep: Keep = KEEP) -> dict[str, tuple[str, str]]:
-    found = plan(images, {"web": keep}, NOW, broken=["torn"])
+    found = plan_machine_image_retirement(images, {"web": keep}, NOW, broken=["torn"])
     assert all(decision.kind == "machine_image" for decision in found)
     return {d.image: (str(d.do), str(d.reason)) for d in found}
 
@@ -57,11 +57,18 @@ def test_young_pinned_and_foreign_ones_stay() -> None:
     assert not {"web-32", "web-33"} & found.keys()
 
 
+def test_one_upon_a_revoked_base_takes_no_place_among_those_that_are_kept() -> None:
+    marked = whole("web-5", 5, labels={"revoked-base": "7"})
+    images = [whole("web-4", 4), marked, whole("web-30", 30), whole("web-31", 31)]
+    assert why(images)["web-30"] == ("leave", "within_keep")
+    assert why(images)["web-31"] == ("leave", "grace"), "web-4 has pushed it out, not the other"
+
+
 def test_a_candidate_of_a_run_that_has_ended_is_swept() -> None:
     candidate = whole("web-1", 1, labels={"bakehouse-state": "candidate"})
-    stock = Stock(project="p", machine_images=(candidate,))
+    inventory = Inventory(project="p", machine_images=(candidate,))
     facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
-    (found,) = sweep(stock, facts)
+    (found,) = sweep(inventory, facts)
     assert (found.kind, found.sweep, found.reason) == ("machine image", True, Reason.RUN_ENDED)
 
 
@@ -70,5 +77,5 @@ def test_an_instance_that_somebody_made_of_one_is_never_swept() -> None:
     facts = SweepFacts(NOW, {Owner(dag_id=DAG, run_id=RUN): "failed"})
     mine, builder = owned("instance", "shop-1"), owned("instance", "bake-web-1")
     disk = owned("disk", "shop-1")
-    found = sweep(Stock(project="p", instances=(mine, builder), disks=(disk,)), facts)
+    found = sweep(Inventory(project="p", instances=(mine, builder), disks=(disk,)), facts)
     assert [one.name for one in found] == ["bake-web-1"]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.support.resources import NOW, Resource, image
 
 from bakehouse.core.reasons import Reason
+from bakehouse.images.selection import deprecation_state
 from bakehouse.recipe.model import Keep
-from bakehouse.retire.references import Use
-from bakehouse.retire.retirement import Decision, Do, plan, state_of
+from bakehouse.retire.references import Reference
+from bakehouse.retire.retirement import Action, Decision, plan_retirement
 
 GRACE = timedelta(days=2)
 KEEPS = st.builds(Keep, last=st.integers(1, 4), days=st.none() | st.integers(1, 9))
@@ -30,14 +31,16 @@ def made(number: int, days: int, state: str | None, kind: str) -> Resource:
 
 
 def night(
-    images: dict[str, Resource], keep: Keep, uses: Mapping[str, list[Use]], now: datetime
+    images: dict[str, Resource], keep: Keep, uses: Mapping[str, list[Reference]], now: datetime
 ) -> list[Decision]:
     """Decide and do."""
-    decisions = plan(images.values(), {"web": keep.model_copy(update={"grace": GRACE})}, uses, now)
+    decisions = plan_retirement(
+        images.values(), {"web": keep.model_copy(update={"grace": GRACE})}, uses, now
+    )
     for decision in decisions:
-        if decision.do is Do.DELETE:
+        if decision.do is Action.DELETE:
             del images[decision.id]
-        elif decision.do is not Do.LEAVE:
+        elif decision.do is not Action.LEAVE:
             images[decision.id] = {**images[decision.id], "deprecated": dict(decision.body)}
     return decisions
 
@@ -46,7 +49,7 @@ def usable(images: dict[str, Resource]) -> set[str]:
     return {
         i["id"]
         for i in images.values()
-        if state_of(i) == "ACTIVE"
+        if deprecation_state(i) == "ACTIVE"
         and i["labels"]["bakehouse-state"] == "promoted"
         and "revoked-base" not in i["labels"]
     }
@@ -58,12 +61,12 @@ def test_whatever_stands(told: list[tuple[int, str | None, str, bool]], keep: Ke
     every = [made(n, days, state, kind) for n, (days, state, kind, _) in enumerate(told)]
     images = {i["id"]: i for i in every}
     used = {i["id"] for i, (_, _, _, in_use) in zip(every, told, strict=True) if in_use}
-    uses = {image_id: [Use(Reason.USED_BY_DISK, "d")] for image_id in used}
+    uses = {image_id: [Reference(Reason.USED_BY_DISK, "d")] for image_id in used}
     before, begun = dict(images), usable(images)
     for day in range(9):
-        stages = {image_id: state_of(i) for image_id, i in images.items()}
+        stages = {image_id: deprecation_state(i) for image_id, i in images.items()}
         decisions = night(images, keep, uses, NOW + timedelta(days=day))
-        assert not [d for d in decisions if d.do is Do.DELETE and stages[d.id] == "ACTIVE"]
+        assert not [d for d in decisions if d.do is Action.DELETE and stages[d.id] == "ACTIVE"]
         assert day > 1 or len(images) == len(before), "nothing is gone before its grace is over"
     assert all(images[image_id] == before[image_id] for image_id in used)
     assert len(usable(images)) >= min(keep.last, len(begun))

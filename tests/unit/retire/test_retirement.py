@@ -10,11 +10,18 @@ from tests.support.resources import BASE, NOW, Resource, image, owned
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images.links import image_of
-from bakehouse.inventory.model import Stock
+from bakehouse.inventory.model import Inventory
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Keep
-from bakehouse.retire.references import Use, uses, with_rollouts
-from bakehouse.retire.retirement import Decision, Do, deprecated, is_done, obsolete, plan
+from bakehouse.retire.references import Reference, references, with_running_rollouts
+from bakehouse.retire.retirement import (
+    Action,
+    Decision,
+    deprecation_body,
+    is_done,
+    obsolescence_body,
+    plan_retirement,
+)
 from bakehouse.rollout.plan import BootDisk, remember
 
 DAY = timedelta(days=1)
@@ -22,9 +29,9 @@ KEEP = Keep(last=2, grace=3 * DAY)
 
 
 def decide(
-    images: list[Resource], keep: Keep = KEEP, used: dict[str, list[Use]] | None = None
+    images: list[Resource], keep: Keep = KEEP, used: dict[str, list[Reference]] | None = None
 ) -> dict[str, Decision]:
-    found = plan(images, {"web": keep}, used or {}, NOW, broken=["torn"])
+    found = plan_retirement(images, {"web": keep}, used or {}, NOW, broken=["torn"])
     return {decision.image: decision for decision in found}
 
 
@@ -58,18 +65,18 @@ def test_the_newest_n_stay_and_the_others_are_deprecated_with_a_replacement() ->
 
 def test_and_whatever_is_younger_than_the_days_stays() -> None:
     found = decide(fleet_of(8), Keep(last=1, days=5))
-    going = [name for name, decision in found.items() if decision.do is Do.DEPRECATE]
+    going = [name for name, decision in found.items() if decision.do is Action.DEPRECATE]
     assert going == ["web-5", "web-6", "web-7"]
 
 
 def test_stage_by_stage_with_the_grace_that_stands_in_the_image() -> None:
-    early, due = deprecated(NOW - 2 * DAY, 3 * DAY), deprecated(NOW - 4 * DAY, 3 * DAY)
-    gone = obsolete({"deprecated": due}, NOW - 4 * DAY, 3 * DAY)
+    early, due = deprecation_body(NOW - 2 * DAY, 3 * DAY), deprecation_body(NOW - 4 * DAY, 3 * DAY)
+    gone = obsolescence_body({"deprecated": due}, NOW - 4 * DAY, 3 * DAY)
     images = [
         *fleet_of(2),
         on_the_way("web-early", early),
         on_the_way("web-due", due),
-        on_the_way("web-obsolete", obsolete({"deprecated": due}, NOW - DAY, 3 * DAY)),
+        on_the_way("web-obsolete", obsolescence_body({"deprecated": due}, NOW - DAY, 3 * DAY)),
         on_the_way("web-gone", gone),
     ]
     found = decide(images)
@@ -88,14 +95,14 @@ def test_stage_by_stage_with_the_grace_that_stands_in_the_image() -> None:
 @pytest.mark.parametrize("state", ["DEPRECATED", "OBSOLETE", "DELETED"])
 def test_what_somebody_deprecated_by_hand_gets_its_grace_from_now(state: str) -> None:
     found = decide([*fleet_of(2), on_the_way("web-hand", {"state": state})])["web-hand"]
-    assert found.do is not Do.DELETE
+    assert found.do is not Action.DELETE
     assert found.body["deleted"] > NOW.isoformat()
 
 
 @pytest.mark.parametrize("date", ["soon", "2026-13-01", "12"])
 def test_a_date_that_nobody_can_read_is_none(date: str) -> None:
     told = {"state": "DEPRECATED", "obsolete": date}
-    assert decide([*fleet_of(2), on_the_way("web-hand", told)])["web-hand"].do is Do.DEPRECATE
+    assert decide([*fleet_of(2), on_the_way("web-hand", told)])["web-hand"].do is Action.DEPRECATE
 
 
 def test_never_the_familys_newest_even_when_somebody_deprecated_all() -> None:
@@ -111,8 +118,8 @@ def test_one_that_a_person_deprecated_does_not_count_among_those_that_are_kept()
     images[1]["deprecated"] = {"state": "DEPRECATED"}
     found = decide(images)
     assert found["web-1"].reason is Reason.WITHIN_KEEP, "newer than one that is kept"
-    assert found["web-2"].do is Do.LEAVE
-    assert found["web-3"].do is Do.DEPRECATE
+    assert found["web-2"].do is Action.LEAVE
+    assert found["web-3"].do is Action.DEPRECATE
 
 
 def test_images_whose_recipe_has_no_file_or_a_broken_one_are_left_and_listed() -> None:
@@ -135,19 +142,19 @@ def test_a_pinned_one_stays() -> None:
 
 
 def test_a_revoked_one_counts_nowhere_and_goes_when_nobody_uses_it() -> None:
-    told = obsolete({}, NOW - 9 * DAY, 3 * DAY)
+    told = obsolescence_body({}, NOW - 9 * DAY, 3 * DAY)
     bad = image("web-bad", labels={"bakehouse-state": "revoked"}, deprecated=told)
     images = [bad, *(image(f"web-{n}", n + 1) for n in range(3))]
     found = decide(images)
     assert why(found)["web-bad"] == ("delete", "revoked")
     assert found["web-0"].reason is Reason.FAMILYS_NEWEST
-    assert found["web-2"].do is Do.DEPRECATE
-    by = {bad["id"]: [Use(Reason.USED_BY_INSTANCE, "web-1")]}
-    assert decide(images, used=by)["web-bad"].do is Do.LEAVE
+    assert found["web-2"].do is Action.DEPRECATE
+    by = {bad["id"]: [Reference(Reason.USED_BY_INSTANCE, "web-1")]}
+    assert decide(images, used=by)["web-bad"].do is Action.LEAVE
 
 
 def test_one_built_upon_a_revoked_one_is_not_kept_for_its_age() -> None:
-    told = deprecated(NOW - 4 * DAY, 3 * DAY)
+    told = deprecation_body(NOW - 4 * DAY, 3 * DAY)
     marked = image("web-marked", labels={"revoked-base": "7"}, deprecated=told)
     found = decide([marked, *(image(f"web-{n}", n + 1) for n in range(2))])
     assert why(found)["web-marked"] == ("make_obsolete", "revoked_base")
@@ -218,14 +225,14 @@ USERS: dict[str, tuple[dict[str, list[Resource]], Reason, str]] = {
 @pytest.mark.parametrize("user", USERS)
 def test_never_one_that_is_used_by(user: str) -> None:
     lists, reason, by = USERS[user]
-    stock = Stock("p", **{"images": (OLD,)} | {k: tuple(v) for k, v in lists.items()})
-    found = decide([*fleet_of(2), OLD], used=dict(uses(stock)))["web-old"]
-    assert (found.do, found.reason, found.detail) == (Do.LEAVE, reason, by)
+    inventory = Inventory("p", **{"images": (OLD,)} | {k: tuple(v) for k, v in lists.items()})
+    found = decide([*fleet_of(2), OLD], used=dict(references(inventory)))["web-old"]
+    assert (found.do, found.reason, found.detail) == (Action.LEAVE, reason, by)
 
 
 def test_never_one_that_a_recipe_names_as_its_base() -> None:
     recipe = load_recipe("base: p/images/web-old\n", "app.yaml")
-    found = decide([*fleet_of(2), OLD], used=dict(uses(Stock("p", (OLD,)), [recipe])))
+    found = decide([*fleet_of(2), OLD], used=dict(references(Inventory("p", (OLD,)), [recipe])))
     assert found["web-old"].reason is Reason.USED_BY_RECIPE
 
 
@@ -242,13 +249,15 @@ def test_never_one_that_a_member_would_go_back_to() -> None:
     )
     users = [f"{BASE}/zones/z/instances/web-1"]
     disk = owned("disk", "web-1-new", sourceImageId="7", users=users, description=remember(before))
-    found = decide([*fleet_of(2), OLD], used=dict(uses(Stock("p", (OLD,), disks=(disk,)))))
+    found = decide(
+        [*fleet_of(2), OLD], used=dict(references(Inventory("p", (OLD,), disks=(disk,))))
+    )
     assert found["web-old"].reason is Reason.WAY_BACK
 
 
 def test_none_of_a_recipe_whose_fleet_a_rollout_has() -> None:
     images = [*fleet_of(3), image("app-old", 90, "app")]
-    used = with_rollouts({}, images, {"web": "roll_out__web manual__1 (running) has it"})
+    used = with_running_rollouts({}, images, {"web": "roll_out__web manual__1 (running) has it"})
     assert decide(images, used=dict(used))["web-2"].reason is Reason.ROLLOUT_GOING_ON
     assert images[3]["id"] not in used
 
@@ -263,7 +272,7 @@ def test_none_of_a_recipe_whose_fleet_a_rollout_has() -> None:
     ],
 )
 def test_another_image_is_not_this_one(link: str) -> None:
-    assert uses(Stock("p", (OLD,), templates=(template("t", link),))) == {}
+    assert references(Inventory("p", (OLD,), templates=(template("t", link),))) == {}
 
 
 def test_links_full_and_partial() -> None:
@@ -276,4 +285,4 @@ def test_done_means_that_the_image_stands_there() -> None:
     assert not is_done(found, OLD)
     assert is_done(found, {**OLD, "deprecated": found.body})
     assert is_done(found, None)
-    assert not is_done(found.model_copy(update={"do": Do.DELETE}), OLD)
+    assert not is_done(found.model_copy(update={"do": Action.DELETE}), OLD)

@@ -1,4 +1,4 @@
-"""The base image of a date: the newest then, of whatever still stands."""
+"""Which image a date of the past gets: the newest then, of whatever still exists."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.bake.base_image import newest_then, of_recipe
 from bakehouse.core.reasons import Reason
+from bakehouse.images.selection import newest_of_recipe, newest_then
 
 THEN = datetime(2026, 11, 15, 3, tzinfo=UTC)
 
 
 def image(name: str, day: int, state: str = "", **more: Any) -> dict[str, Any]:
-    labels = {"bakehouse-state": state} if state else {}
+    labels = {"bakehouse-state": state, "bakehouse-recipe": "jre"} if state else {}
     created = f"2026-11-{day:02d}T01:00:00.000-07:00"
     return {"name": name, "creationTimestamp": created, "labels": labels, **more}
 
@@ -47,10 +47,10 @@ def test_a_parents_image_counts_by_the_date_it_stands_for() -> None:
     rebuilt = image("jre-20261110t0300-abcdef0-1234", 22, "history")
     tonight = image("jre-20261122t0300-abcdef0-1234", 22, "promoted")
     failed = image("jre-20261112t0300-abcdef0-1234", 12, "failed")
-    chosen = of_recipe([rebuilt, tonight, failed], THEN)
+    chosen = newest_of_recipe([rebuilt, tonight, failed], "jre", THEN)
     assert chosen is not None
     assert chosen.image is rebuilt
-    newest = of_recipe([rebuilt, tonight, failed], None)
+    newest = newest_of_recipe([rebuilt, tonight, failed], "jre", None)
     assert newest is not None
     assert newest.image is tonight, "the history is nobody's base but the history's"
 
