@@ -5,10 +5,9 @@ The DAG files, their import errors and `bakehouse validate` all read it here, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bakehouse.fleet import rules as fleet_rules
 from bakehouse.fleet.load import load_fleets
@@ -17,7 +16,11 @@ from bakehouse.recipe import rules
 from bakehouse.recipe.load import load_recipes, mistake_at
 from bakehouse.recipe.mistakes import Mistake, Mistakes
 from bakehouse.recipe.model import Recipe
-from bakehouse.recipe.rules import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bakehouse.recipe.rules import Broken
 
 Named = TypeVar("Named", Recipe, Fleet)
 

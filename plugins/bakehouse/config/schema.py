@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import BaseModel
 
 SCHEMAS: dict[str, type[BaseModel]] = {"recipes": Recipe, "fleets": Fleet}
 

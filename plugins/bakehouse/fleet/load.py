@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.load import Kind, Mistakes, load_folder, load_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLEETS = Kind(Fleet, task_ids(Flow.ROLLOUT), begin="recipe: web")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.mistakes import did_you_mean
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.recipe.model import Recipe
 
 
 def between(

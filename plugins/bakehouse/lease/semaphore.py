@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from bakehouse.lease.lease import Claim, Lease, Owner, Record, acquire, decide
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 RunState = Callable[[Owner], str | None]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
-
-from airflow.triggers.base import TriggerEvent
 
 from bakehouse.cloud.triggers import CloudTrigger
 from bakehouse.lease import semaphore as slots
 from bakehouse.lease.lease import Claim, Lease, Owner, Record, decide
 from bakehouse.triggers import supervisor_comms as comms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
 
 POLL_LEASE = 5.0  # seconds between two looks at who has it
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SWITCH = "bakehouse_notifications"  # Airflow variable: "on" turns notifications on
 

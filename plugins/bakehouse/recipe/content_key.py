@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from bakehouse.recipe.model import Builder
-from bakehouse.recipe.render import Rendered
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Builder
+    from bakehouse.recipe.render import Rendered
 
 
 def content_key(rendered: Rendered, builder: Builder, base_image_id: str) -> str:

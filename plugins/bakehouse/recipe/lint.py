@@ -7,7 +7,6 @@ run. So the shell around a value is read as well, by tree-sitter's grammar of ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.templates import script_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from jinja2 import Environment
     from tree_sitter import Node, Parser
 

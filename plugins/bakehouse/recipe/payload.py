@@ -7,9 +7,12 @@ import io
 import stat
 import tarfile
 from base64 import b64encode
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from bakehouse.recipe.commit import GitFile
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakehouse.recipe.commit import GitFile
 
 VALUE_BYTES = 262_144  # what Compute Engine takes as one metadata value
 

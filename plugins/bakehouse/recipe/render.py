@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from bakehouse.recipe import payload
 from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile
-from bakehouse.recipe.facts import ImageFacts
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.templates import RenderError, bad_templates, render_script, script_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakehouse.recipe.facts import ImageFacts
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 

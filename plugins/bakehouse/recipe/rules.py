@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.recipe.base import BaseRecipe
 from bakehouse.recipe.mistakes import did_you_mean
-from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bakehouse.recipe.model import Recipe
 
 Loc = tuple[str | int, ...]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-
-from jinja2 import Environment
+from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import SCRIPTS, Commit
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.mistakes import Mistake
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.templates import Faults, bad_templates, render_script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jinja2 import Environment
+
+    from bakehouse.recipe.model import Recipe
 
 INSTALL = "install.sh.j2"
 COMMIT = Commit(

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import (
     ChainableUndefined,
@@ -21,6 +20,9 @@ from jinja2 import (
 )
 
 from bakehouse.recipe.mistakes import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 TEMPLATES = "templates/"
 WRONG = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)

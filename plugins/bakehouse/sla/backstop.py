@@ -6,15 +6,17 @@ The scheduler notices it, so it holds while no triggerer runs; only the telling 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
 
 NAME = "longest SLA of the run"
 

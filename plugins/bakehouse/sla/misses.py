@@ -6,10 +6,13 @@ succeeded, however many tries that takes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 SETTLED = frozenset({"success", "skipped", "removed"})
 LAST_FEW = 3  # tasks left: the run is about to end

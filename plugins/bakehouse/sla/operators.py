@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
 
-from bakehouse.notify.models import Channel
 from bakehouse.notify.run_failed import RunFailed
 from bakehouse.sla.backstop import backstop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakehouse.notify.models import Channel
 
 
 class SlaWatch(BaseOperator):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.reasons import Reason
 from bakehouse.history.events import SlaMissDetail, SlaMissEvent
 from bakehouse.history.recording import record
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify
-from bakehouse.sla.misses import Miss
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakehouse.sla.misses import Miss
 
 
 def record_miss(ti: Any, subject: str, miss: Miss) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from bakehouse.notify.models import Channel
 from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_look
 from bakehouse.triggers import supervisor_comms as comms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 

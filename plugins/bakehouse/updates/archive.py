@@ -8,17 +8,21 @@ missing or broken there is fetched again.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import httpx
 from airflow.sdk import ObjectStoragePath
 
-from bakehouse.history.manifest import Source
 from bakehouse.updates import index, release
 from bakehouse.updates.compare import ALL, Listing
 from bakehouse.updates.release import File, Release, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bakehouse.history.manifest import Source
 
 SECONDS = 180  # for everything that one run reads
 QUIET_SECONDS = 15.0  # of one connection

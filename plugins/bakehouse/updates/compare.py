@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.history.diff import some
-from bakehouse.history.manifest import Manifest, Package, Source
 from bakehouse.history.versions import newer, newest
-from bakehouse.updates.index import Versions
 from bakehouse.updates.release import Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bakehouse.history.manifest import Manifest, Package, Source
+    from bakehouse.updates.index import Versions
 
 ALL = "all"
 

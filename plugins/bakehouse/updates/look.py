@@ -7,15 +7,19 @@ The Variable `bakehouse_apt_mirrors` tells workers where to ask instead, as JSON
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.history.manifest import Manifest, Source
 from bakehouse.history.manifests import NoManifest, read_manifest
 from bakehouse.updates.archive import Archives
 from bakehouse.updates.compare import Listing, Updates, native_arch, updates_in
 from bakehouse.updates.release import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from bakehouse.history.manifest import Manifest, Source
 
 VARIABLE = "bakehouse_apt_mirrors"
 
