@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fsspec import AbstractFileSystem
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 EXCLUSIVE_STORES = frozenset({"gs", "gcs"})  # `pipe_file(mode="create")` is atomic there
 KEPT = 8  # old generations left for the reader of a log; fewer are looked at by nobody
