@@ -1,4 +1,7 @@
-"""One stack for all tests of the flow: a real Airflow, and instant machines."""
+"""One stack for all tests of the flow: a real Airflow, and instant machines.
+
+With pytest-xdist each worker has a stack of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from tests.support.paths import PROJECT
 from devstack.testbed import Testbed, testbed
 
 HERE = Path(__file__).parent
-SECONDS = 300  # of one test; the first one waits for the stack too
+SECONDS = 3000  # of one test; the first one waits for the stack too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,11 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    folder = tmp_path_factory.mktemp("flow")
-    with testbed(PROJECT, folder, "instant") as bed:
+    with testbed(PROJECT, tmp_path_factory.mktemp("flow"), "instant") as bed:
         yield bed
 
 
 @pytest.fixture(autouse=True)
-def _slate(bed: Testbed) -> None:
+def _as_it_was(bed: Testbed) -> None:
     """Also for tests that look at the stack by a fixture of their module."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.support.deadlines import SOON
 
 from devstack.processes import marked
 from devstack.testbed import Testbed
@@ -43,7 +44,7 @@ class Members:
         for name in names:
             self._insert(image, name, {} if name == plain else {"color": "red"})
         wait_until(
-            lambda: self.facts().health == dict.fromkeys(names, image), 30, "the fleet to boot"
+            lambda: self.facts().health == dict.fromkeys(names, image), SOON, "the fleet to boot"
         )
         self._compute.forget()
 
@@ -74,6 +75,12 @@ class Members:
         }
         self._compute.call("POST", f"{HERE}/instances", json=body)
 
+    def configure(self, name: str, key: str, value: str) -> None:
+        """Set an attribute of a member; it counts from its next start on."""
+        metadata = self._compute.call("GET", self._of(name))["metadata"]
+        metadata["items"].append({"key": key, "value": value})
+        self._compute.call("POST", f"{self._of(name)}/setMetadata", json=metadata)
+
     def delete(self) -> None:
         """All of them, and every disk there is."""
         self._compute.delete_machines()
@@ -100,15 +107,15 @@ class Members:
     def stops(self) -> dict[str, int]:
         return dict(Counter(self.calls("compute.instances.stop")))
 
-    def wait_for_call(self, method: str, deadline: float = 90) -> None:
+    def wait_for_call(self, method: str, deadline: float = SOON) -> None:
         wait_until(lambda: bool(self.calls(method)), deadline, f"a call of {method}", every=0.1)
 
-    def kill_task(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
+    def kill_task(self, dag_id: str, run_id: str, task_id: str, deadline: float = SOON) -> None:
         """kill -9 what runs the first of the mapped tasks, as soon as it runs; Airflow's
         supervisor of it lives and sees that."""
         self._kill(dag_id, run_id, task_id, deadline, TASK)
 
-    def kill_worker(self, dag_id: str, run_id: str, task_id: str, deadline: float = 90) -> None:
+    def kill_worker(self, dag_id: str, run_id: str, task_id: str, deadline: float = SOON) -> None:
         """The same, and the worker with it, at one moment: nobody is left to tell."""
         self._kill(dag_id, run_id, task_id, deadline, WORKER, TASK)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
-from tests.flow.fleet import Members
+from tests.flow.fleet import Facts, Members
+from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.core.reasons import Reason
@@ -20,49 +20,92 @@ from bakehouse.history.events import (
     RolloutEndedEvent,
 )
 from bakehouse.lease.lease import Lease, Owner
-from devstack.airflow_api import Run
+from devstack.airflow_api import Run, wait_until
 from devstack.testbed import Testbed
 
-pytestmark = pytest.mark.timeout(600)  # the first one waits for the stack and two bakes
-
+BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"
+FOLLOW = "roll_out__shadow"
 GROUP = "replace_instances"
-
+NAMES = ["web-1", "web-2", "web-3"]
 
 # The new image shows a page that needs the attribute `color`: who lacks it does not get healthy.
 RECIPE = """\
 base: debian-cloud/debian-12
-vars: {page: old}
+vars: {page: old, instant_until: ''}
 services: [nginx]
 smoke: {metadata: {greeting: hello, color: blue}}
 """
 PAGE = "{% if vars.page == 'new' %}{{ color }}{% endif %}\n"
+FOLLOWER = """
+recipe: web
+members: {instances: [shadow-1], zones: [us-central1-a]}
+rollout: follow
+"""
+
+
+@dataclass(frozen=True)
+class Baked:
+    """An older image of the recipe `web`, and the run that has baked a newer one and moved the
+    fleet from the older one onto it; `left` is what stood then and was no member's."""
+
+    old: str
+    new: str
+    run: Run
+    before: Facts
+    after: Facts
+    stops: dict[str, int]
+    left: list[str]
 
 
 @pytest.fixture(scope="module")
-def images(stack_of_session: Testbed) -> tuple[str, str]:
-    """The names of an older and a newer image of the recipe `web`."""
+def baked(stack_of_session: Testbed) -> Baked:
     bed = stack_of_session
+    fleet = (bed.project / "include/fleets/web.yaml").read_text()
+    bed.write(
+        "include/fleets/web.yaml", re.sub("health_deadline: .*", "health_deadline: 2h", fleet)
+    )
     bed.write("include/recipes/web.yaml", RECIPE)
     bed.write("include/startup_scripts/web/templates/var/www/html/color.html.j2", PAGE)
     bed.commit("Show a color")
-    return bake(bed, "old"), bake(bed, "new")
+    older = bed.bake(BAKE, vars={"page": "old"}, roll_out=False)
+    assert older.state == "success", bed.explain(older)
+    bed.write("include/fleets/shadow.yaml", FOLLOWER)
+    bed.commit("A fleet that follows")
+    bed.airflow.reparse(ROLL_OUT)
+    bed.airflow.wait_for_dag(FOLLOW, SOON)
+    members = Members(bed)
+    members.create(image_of(bed, older), NAMES)
+    before = members.facts()
+    run = bed.bake(BAKE, vars={"page": "new"}, git_ref=bed.head)
+    after = members.facts()
+    theirs = {f"instance {name}" for name in NAMES}
+    theirs |= {f"disk {disk}" for name in NAMES for disk in (after.boot[name], f"{name}-data")}
+    found = Baked(
+        old=image_of(bed, older),
+        new=image_of(bed, run),
+        run=run,
+        before=before,
+        after=after,
+        stops=members.stops(),
+        left=sorted(set(bed.left()) - theirs),
+    )
+    members.delete()
+    return found
 
 
-def bake(bed: Testbed, page: str) -> str:
-    run = bed.bake("bake__web", 240, vars={"page": page}, roll_out=False)
-    assert run.state == "success", bed.explain(run)
+def image_of(bed: Testbed, run: Run) -> str:
     return str(bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"])
 
 
 @pytest.fixture(scope="module")
-def old(images: tuple[str, str]) -> str:
-    return images[0]
+def old(baked: Baked) -> str:
+    return baked.old
 
 
 @pytest.fixture(scope="module")
-def new(images: tuple[str, str]) -> str:
-    return images[1]
+def new(baked: Baked) -> str:
+    return baked.new
 
 
 @pytest.fixture
@@ -72,8 +115,8 @@ def members(bed: Testbed) -> Iterator[Members]:
     found.delete()
 
 
-def roll(bed: Testbed, image: str, deadline: float = 200, **conf: Any) -> Run:
-    return bed.bake(ROLL_OUT, deadline, image=image, **conf)
+def roll(bed: Testbed, image: str) -> Run:
+    return bed.bake(ROLL_OUT, image=image)
 
 
 def states(bed: Testbed, run: Run) -> dict[str, str | None]:
@@ -85,11 +128,42 @@ def events(bed: Testbed, run: Run) -> list[LedgerEvent]:
     return read_ledger(bed.stack.layout.airflow_home / "ledger", run.run_id)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.ci
+def test_a_bake_promotes_its_image_and_moves_the_fleet_onto_it(bed: Testbed, baked: Baked) -> None:
+    run, found = baked.run, bed.airflow.states(BAKE, baked.run.run_id)
+    assert run.state == "success", bed.explain(run)
+    assert {step: found.get(step) for step in TASK_IDS} == dict.fromkeys(TASK_IDS, "success")
+    image = bed.compute.image(baked.new)
+    assert image["status"] == "READY"
+    assert image["labels"]["git-sha"] == bed.head
+    assert image["labels"]["bakehouse-state"] == "promoted"
+    assert bed.compute.newest_of("web")["name"] == baked.new
+    assert baked.after.images == baked.after.health == dict.fromkeys(NAMES, baked.new)
+    assert baked.after.identity == baked.before.identity  # id, address, metadata, data disks
+    assert baked.stops == dict.fromkeys(NAMES, 1)
+    assert baked.left == []
+
+
+@pytest.mark.ci
+def test_a_fleet_that_follows_has_a_run_of_its_own(bed: Testbed, baked: Baked) -> None:
+    """Its only member is missing."""
+
+    def followed() -> list[str]:
+        runs = bed.airflow.call("GET", f"/dags/{FOLLOW}/dagRuns")["dag_runs"]
+        return [run["dag_run_id"] for run in runs if run["partition_key"] == baked.new]
+
+    wait_until(lambda: bool(followed()), SOON, "the follower's run")
+    (run_id,) = followed()
+    bed.airflow.wait(FOLLOW, run_id, RUN)
+    chosen = bed.airflow.xcom(FOLLOW, run_id, f"{GROUP}.choose_image")
+    assert chosen["name"] == baked.new
+
+
+@pytest.mark.parametrize("count", [pytest.param(0, marks=pytest.mark.ci), 3])
 def test_a_fleet_of_n_moves_onto_the_image(
     bed: Testbed, members: Members, old: str, new: str, count: int
 ) -> None:
-    names = [f"web-{n + 1}" for n in range(count)]
+    names = NAMES[:count]
     members.create(old, names)
     before = members.facts()
     run = roll(bed, new)
@@ -107,15 +181,16 @@ def test_a_fleet_of_n_moves_onto_the_image(
     assert members.stops() == dict.fromkeys(names, 1)  # everybody is on the image
 
 
+@pytest.mark.ci
 def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
-    members.create(old, ["web-1", "web-2", "web-3"], plain="web-1")
+    members.create(old, NAMES, plain="web-1")
     before = members.facts()
     run = roll(bed, new)
     found = states(bed, run)
     assert run.state == "failed", (found, bed.log(run, f"{GROUP}.plan"))
-    assert (found["replace_1[0]"], found["undo[0]"], found["verdict"]) == (
+    assert (found["replace_1[0]"], found["roll_back[0]"], found["verdict"]) == (
         "failed",
         "success",
         "failed",
@@ -138,7 +213,7 @@ def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
 def test_a_later_stage_takes_those_before_back_too_in_reverse_order(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
-    members.create(old, ["web-1", "web-2", "web-3"], plain="web-3")
+    members.create(old, NAMES, plain="web-3")
     before = members.facts()
     run = roll(bed, new)
     assert run.state == "failed"
@@ -157,17 +232,20 @@ def test_of_two_runs_of_different_dags_one_waits(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1", "web-2"])
-    bed.compute.fault(kind="slow", method="compute.instances.start", seconds=8, times=2)
+    members.configure("web-1", "instant-until", "another-run-waits")
     first = bed.airflow.trigger(ROLL_OUT, {"image": new})
-    bed.airflow.wait_for_task(ROLL_OUT, first, f"{GROUP}.hold", ["success"], 60)
-    second = bed.bake("bake__web", 200, force=True)  # ends with a rollout of its own
-    ended = bed.airflow.wait(ROLL_OUT, first, 200)
+    bed.airflow.wait_for_task(ROLL_OUT, first, f"{GROUP}.acquire_lease", ["success"], SOON)
+    other = bed.airflow.trigger(BAKE, {"force": True})  # ends with a rollout of its own
+    bed.airflow.wait_for_task(BAKE, other, f"{GROUP}.acquire_lease", ["deferred"], RUN)
+    bed.compute.set_project_attribute("another-run-waits")
+    ended = bed.airflow.wait(ROLL_OUT, first, RUN)
+    second = bed.airflow.wait(BAKE, other, RUN)
     assert (ended.state, second.state) == ("success", "success")
-    hold = bed.log(second, f"{GROUP}.hold")
+    hold = bed.log(second, f"{GROUP}.acquire_lease")
     assert f"{ROLL_OUT} {first} (running) has it" in hold
     tasks = {t.task_id: t for t in bed.airflow.tasks(ROLL_OUT, first)}
     held = next(t for t in bed.airflow.tasks(*_key(second)) if t.task_id == f"{GROUP}.plan")
-    released = tasks[f"{GROUP}.release"]
+    released = tasks[f"{GROUP}.release_lease"]
     assert released.start is not None
     assert held.start is not None
     assert held.start >= released.start
@@ -187,7 +265,7 @@ def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
         assert lease.take(owner, lease.newest(), long_ago, timedelta(hours=12))
         run = roll(bed, old)
         assert run.state == "success", bed.explain(run)
-        assert why in bed.log(run, f"{GROUP}.hold")
+        assert why in bed.log(run, f"{GROUP}.acquire_lease")
         newest = lease.newest()
         assert newest is not None
         assert (newest.owner.run_id, newest.released) == (run.run_id, True)
@@ -199,16 +277,19 @@ def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
     members.create(old, ["web-1"])
     run = roll(bed, new)
     bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.replace_1"])
-    again = bed.airflow.wait(ROLL_OUT, run.run_id, 120)
+    again = bed.airflow.wait(ROLL_OUT, run.run_id, RUN)
     assert again.state == "success", bed.explain(again)
     assert members.stops() == {"web-1": 1}
-    assert "holding the fleet" in bed.log(run, f"{GROUP}.hold")  # the lease was taken again
+    assert "holding the fleet" in bed.log(
+        run, f"{GROUP}.acquire_lease"
+    )  # the lease was taken again
 
 
 def _key(run: Run) -> tuple[str, str]:
     return run.dag_id, run.run_id
 
 
+@pytest.mark.chaos
 def test_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
@@ -221,7 +302,7 @@ def test_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
     members.kill_triggerer()
     members.wait_for_call("compute.instances.start")
     members.kill_worker(*replace)
-    run = bed.airflow.wait(ROLL_OUT, run_id, 280)
+    run = bed.airflow.wait(ROLL_OUT, run_id, RUN)
     assert run.state == "success", bed.explain(run)
     assert members.stops() == {"web-1": 1, "web-2": 1}
     assert members.facts().images == {"web-1": new, "web-2": new}

@@ -60,7 +60,18 @@ class Compute:
     def zones(self) -> list[str]:
         return [zone["name"] for zone in self.listed("zones")]
 
-    def delete_machines(self, deadline: float = 30) -> None:
+    def set_project_attribute(self, key: str, value: str = "true") -> None:
+        """Add it to the metadata of the project, which every guest reads."""
+        path = f"/compute/v1/projects/{self.project}"
+        known = self._send("GET", path)["commonInstanceMetadata"]
+        items = [item for item in known.get("items", []) if item["key"] != key]
+        body = {
+            "fingerprint": known["fingerprint"],
+            "items": [*items, {"key": key, "value": value}],
+        }
+        self._send("POST", f"{path}/setCommonInstanceMetadata", json=body)
+
+    def delete_machines(self, deadline: float = 300) -> None:
         """Every instance, then every disk: a rollout leaves some for the next one on purpose."""
         self._delete("instances", self.instances())
         wait_until(lambda: not self.instances(), deadline, "the instances to be gone")

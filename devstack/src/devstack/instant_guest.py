@@ -12,6 +12,8 @@ or by an instance attribute `instant-<knob>`, which wins:
     install_seconds  how long installing takes, in the server's time (0)
     install_lines    so many lines on the serial port meanwhile, numbered from 1 (0)
     boot_seconds     from start to ready (0.2)
+    until            name of a project attribute; without it, whoever installs stops halfway and
+                     whoever boots the image does not get ready: a test ends the wait by setting it
     fail_install     install.sh fails with this message
     silent           true: the builder powers off without saying how it went
     hang             at this stage nothing happens any more: boot, install, generalise, power_off
@@ -55,6 +57,7 @@ class Vm(Protocol):
 
     def metadata(self) -> dict[str, Any]: ...
     def project_attributes(self) -> dict[str, str]: ...
+    async def metadata_changed(self) -> None: ...
     def serial(self, text: str) -> None: ...
     async def guest_attribute(self, namespace: str, key: str, value: str) -> None: ...
     async def sleep(self, seconds: float) -> None: ...
@@ -92,6 +95,11 @@ class Guest:
     async def hang_at(self, stage: str) -> None:
         if self.knob("hang") == stage:
             await asyncio.get_running_loop().create_future()
+
+    async def wait_for_permission(self) -> None:
+        """Until the project has the attribute that the knob `until` names."""
+        while (name := self.knob("until")) and name not in self.vm.project_attributes():
+            await self.vm.metadata_changed()
 
     def say(self, **members: Any) -> None:
         self.vm.serial(f"\nbakehouse {json.dumps({'nonce': self.nonce, **members})}\n")
@@ -153,6 +161,8 @@ async def work(guest: Guest) -> None:
     lines = int(guest.knob("install_lines") or 0)
     steps = max(1, min(lines, 100))
     for step in range(steps):
+        if step == steps // 2:
+            await guest.wait_for_permission()
         for number in range(step * lines // steps, (step + 1) * lines // steps):
             guest.vm.serial(f"Setting up package {number + 1} of {lines}\n")
         await guest.vm.sleep(seconds / steps)
@@ -176,6 +186,7 @@ async def start(guest: Guest) -> None:
     """Member or smoke VM: render, report health; the smoke VM proves itself, and powers off."""
     guest.facts = json.loads(guest.disk[FACTS])
     await guest.hang_at("start")
+    await guest.wait_for_permission()
     ready = float(guest.knob("boot_seconds", "0.2"))
     await guest.vm.sleep(ready)
     detail = render(guest)

@@ -17,6 +17,8 @@ from devstack.stack import Stack
 from devstack.topology import Topology
 from devstack.waiting import DeadlineExceeded, wait_until
 
+SOON = 300.0  # seconds for what takes a few on an idle machine
+RUN = 1200.0  # for a run on instant machines
 AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
 
@@ -47,7 +49,7 @@ class Testbed:
         git(self.project, *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", why)
         return self.head
 
-    def add_recipe(self, name: str, files: dict[str, str], deadline: float = 60) -> str:
+    def add_recipe(self, name: str, files: dict[str, str], deadline: float = SOON) -> str:
         """Commit the files (paths from the project's root) and wait for the DAG of the recipe.
 
         Executable are those without an ending, and `.sh`. Returns the commit's hash.
@@ -59,7 +61,7 @@ class Testbed:
         self.see_changes(f"bake__{name}", deadline)
         return sha
 
-    def add_web(self, name: str, recipe: str, deadline: float = 120) -> str:
+    def add_web(self, name: str, recipe: str, deadline: float = SOON) -> str:
         """A recipe of this text with the scripts of `web`."""
         folder = "include/startup_scripts"
         scripts = self.project / folder / "web"
@@ -70,7 +72,7 @@ class Testbed:
         }
         return self.add_recipe(name, {**files, f"include/recipes/{name}.yaml": recipe}, deadline)
 
-    def see_changes(self, dag_id: str, deadline: float = 60) -> None:
+    def see_changes(self, dag_id: str, deadline: float = SOON) -> None:
         """Have the DAG files read again until the DAG is there."""
         known = [dag for dag in self.airflow.dags() if dag.startswith("bake__")]
         self.airflow.reparse(known[0])
@@ -80,7 +82,7 @@ class Testbed:
             details = [str(error), *self.airflow.import_errors()]
             raise DeadlineExceeded("\n".join(details)) from error
 
-    def bake(self, dag_id: str, deadline: float, **conf: object) -> Run:
+    def bake(self, dag_id: str, deadline: float = RUN, **conf: object) -> Run:
         """Trigger the DAG and wait until its run has ended, well or not."""
         return self.airflow.wait(dag_id, self.airflow.trigger(dag_id, conf), deadline)
 
@@ -121,12 +123,12 @@ def testbed(
     copy_tree(source, project)
     guest = GUEST if machines == "instant" else None
     stack = Stack(project, folder / "state", machines, guest, topology=topology, progress=print)
-    stack.start()
+    stack.start(deadline=900)
     record = stack.record
     airflow = Airflow(record.airflow_url, stack.user, stack.password)
     compute = Compute(record.gce_url, record.gce_project)
     try:
-        airflow.wait_for_dag("bake__web", deadline=90)
+        airflow.wait_for_dag("bake__web", deadline=SOON)
         yield Testbed(project, stack, airflow, compute)
     finally:
         airflow.close()

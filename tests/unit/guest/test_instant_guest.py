@@ -41,16 +41,22 @@ class FakeVm:
         self.text = ""
         self.written: dict[str, str] = {}
         self.slept = 0.0
+        self.waited = 0
+        self.permitted: dict[str, str] = {}
         self.refuse = False
 
     def metadata(self) -> dict[str, Any]:
         return {"name": self.name, "attributes": self.attributes}
 
     def project_attributes(self) -> dict[str, str]:
-        return {"greeting": "everybody's"}
+        return {"greeting": "everybody's"} | self.permitted
 
     def serial(self, text: str) -> None:
         self.text += text
+
+    async def metadata_changed(self) -> None:
+        self.waited += 1
+        self.permitted = {"go-on": "true"}
 
     async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
         if self.refuse:
@@ -184,3 +190,9 @@ async def test_a_plain_image_only_starts() -> None:
     vm = FakeVm({}, {})
     await boot(vm)
     assert (vm.written, vm.said) == ({}, [])
+
+
+async def test_an_install_waits_until_the_project_has_the_attribute() -> None:
+    waiting = await baked(instant_until="go-on", instant_install_lines=2)
+    assert waiting.waited == 1
+    assert (await baked(instant_until="")).waited == 0
