@@ -15,7 +15,7 @@ from devstack.testbed import Testbed, testbed
 from devstack.topology import distributed
 
 HERE = Path(__file__).parent
-SECONDS = 900  # of one test; the first one waits for the stack too
+SECONDS = 3600  # of one test; the first one waits for the stack too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from tests.distributed.killing import kill_triggerer_of, kill_worker_of
 from tests.flow.fleet import Members
+from tests.support.deadlines import RUN, SOON
 
 from devstack.airflow_api import TERMINAL_RUN, Run
 from devstack.program_logs import starts
@@ -57,8 +58,8 @@ def received(bed: Testbed, worker: str) -> int:
 
 
 def test_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(bed: Testbed) -> None:
-    wait_until(lambda: alive(bed, "SchedulerJob") == 2, 60, "two schedulers")
-    wait_until(lambda: alive(bed, "TriggererJob") == 2, 60, "two triggerers")
+    wait_until(lambda: alive(bed, "SchedulerJob") == 2, SOON, "two schedulers")
+    wait_until(lambda: alive(bed, "TriggererJob") == 2, SOON, "two triggerers")
     (execution,) = bed.stack.record.topology.answers.values()
     assert httpx.get(execution, trust_env=False).json() == {"status": "healthy"}
     core = f"{bed.stack.record.airflow_url}/execution/health"
@@ -70,7 +71,7 @@ def test_there_are_two_of_each_and_the_execution_api_is_a_server_of_its_own(bed:
 def test_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
     bed: Testbed, members: Members
 ) -> None:
-    old = bed.bake(BAKE, 300, roll_out=False)
+    old = bed.bake(BAKE, roll_out=False)
     assert old.state == "success", bed.explain(old)
     new = bake_with_kills(bed)
     members.create(image_of(bed, old), NAMES)
@@ -86,7 +87,7 @@ def bake_with_kills(bed: Testbed) -> str:
     run_id = bed.airflow.trigger(BAKE, {"roll_out": False, "force": True})
     kill_triggerer_of(bed, BAKE, run_id, "wait_for_shutdown")
     kill_worker_of(bed, BAKE, run_id, "create_image")
-    run = bed.airflow.wait(BAKE, run_id, 400)
+    run = bed.airflow.wait(BAKE, run_id, RUN)
     assert run.state == "success", bed.explain(run)
     image = bed.compute.newest_of("web")
     assert (image["name"], image["status"]) == (image_of(bed, run), "READY")
@@ -102,7 +103,7 @@ def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
     run_id = bed.airflow.trigger(ROLL_OUT, {"image": image})
     kill_worker_of(bed, ROLL_OUT, run_id, REPLACE)
     kill_triggerer_of(bed, ROLL_OUT, run_id, REPLACE)
-    run = bed.airflow.wait(ROLL_OUT, run_id, 400)
+    run = bed.airflow.wait(ROLL_OUT, run_id, RUN)
     assert run.state == "success", bed.explain(run)
     after = members.facts()
     assert after.images == after.health == dict.fromkeys(NAMES, image)
@@ -116,7 +117,7 @@ def test_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
     for name in names:
         bed.write(f"include/recipes/{name}.yaml", ONE_OF_MANY)
     bed.commit("Twenty recipes")
-    bed.see_changes(f"bake__{names[-1]}", 120)
+    bed.see_changes(f"bake__{names[-1]}")
     variable = {"key": "bakehouse_builders", "value": str(AT_A_TIME)}
     bed.airflow.call("POST", "/variables", json=variable)
     runs = {f"bake__{name}": bed.airflow.trigger(f"bake__{name}") for name in names}
@@ -127,7 +128,7 @@ def test_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
         ended = [bed.airflow.run(dag, run).state in TERMINAL_RUN for dag, run in runs.items()]
         return all(ended)
 
-    wait_until(all_over, 800, "twenty bakes")
+    wait_until(all_over, 3000, "twenty bakes")
     ended = [bed.airflow.run(dag, run) for dag, run in runs.items()]
     failed = [bed.explain(run) for run in ended if run.state != "success"]
     assert not failed, "\n\n".join(failed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.deadlines import SOON
+
 from devstack.airflow_api import Airflow, AirflowError
 from devstack.waiting import wait_until
 
@@ -24,7 +26,7 @@ def backfill(airflow: Airflow, dag_id: str, first: str, last: str, **more: Any) 
     }
     airflow.unpause(dag_id)
     for number in range(1, TRIES + 1):
-        wait_until(lambda: not going_on(airflow, dag_id), 120, "the earlier backfill")
+        wait_until(lambda: not going_on(airflow, dag_id), SOON, "the earlier backfill")
         try:
             airflow.call("POST", "/backfills", json=body)
         except AirflowError as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tests.support.deadlines import RUN
+
 from devstack.testbed import Testbed
 
 DAG = "bake__web"
@@ -18,8 +22,8 @@ TASKS = (
 
 
 def test_every_task_in_turn(bed: Testbed) -> None:
-    conf = {"force": True, "roll_out": False, "vars": {"page": "cleared"}}
-    run = bed.bake(DAG, 240, **conf)
+    conf: dict[str, Any] = {"force": True, "roll_out": False, "vars": {"page": "cleared"}}
+    run = bed.bake(DAG, **conf)
     assert run.state == "success", bed.explain(run)
     name = bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"]
     before = bed.compute.image(name)
@@ -27,7 +31,7 @@ def test_every_task_in_turn(bed: Testbed) -> None:
     for task in TASKS:
         cleared = bed.airflow.clear(DAG, run.run_id, [task])
         assert task in cleared
-        run = bed.airflow.wait(DAG, run.run_id, 120)
+        run = bed.airflow.wait(DAG, run.run_id, RUN)
         states = bed.airflow.states(DAG, run.run_id)
         assert (task, run.state) == (task, "success"), states
         assert bed.compute.image(name) == before, task

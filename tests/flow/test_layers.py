@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.deadlines import RUN, SOON
 
 from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .backfill import backfill
 
-pytestmark = pytest.mark.timeout(600)  # two bakes, a skipped one and a night of the past
-
-DEADLINE = 240  # seconds, of a run
 PARENT, CHILD = "bake__crust", "bake__pie"
 TEXT = """base: {base}
 scripts: web
@@ -29,8 +27,8 @@ def layers(stack_of_session: Testbed) -> Testbed:
     bed = stack_of_session
     bed.write("include/recipes/crust.yaml", TEXT.format(base="debian-cloud/debian-12"))
     pie = TEXT.format(base="{recipe: crust}") + NIGHTLY
-    bed.add_recipe("pie", {"include/recipes/pie.yaml": pie}, deadline=120)
-    wait_until(lambda: PARENT in bed.airflow.dags(), 120, f"{PARENT} to be parsed")
+    bed.add_recipe("pie", {"include/recipes/pie.yaml": pie})
+    wait_until(lambda: PARENT in bed.airflow.dags(), SOON, f"{PARENT} to be parsed")
     return bed
 
 
@@ -48,13 +46,13 @@ def test_a_promotion_bakes_the_layers_above_once_for_each_image(
     assert told["next_dagrun_run_after"], "its own nights go on"
     assert runs(bed) == []
 
-    parent = bed.bake(PARENT, DEADLINE)
+    parent = bed.bake(PARENT)
     assert parent.state == "success"
     image = bed.airflow.xcom(PARENT, parent.run_id, "plan_bake")["image_name"]
-    wait_until(lambda: bool(runs(bed)), 120, "the run of the layer above")
+    wait_until(lambda: bool(runs(bed)), SOON, "the run of the layer above")
     (run,) = runs(bed)
     assert (run["run_type"], run["partition_key"]) == ("asset_triggered", image)
-    assert bed.airflow.wait(CHILD, run["dag_run_id"], DEADLINE).state == "success"
+    assert bed.airflow.wait(CHILD, run["dag_run_id"], RUN).state == "success"
     plan = bed.airflow.xcom(CHILD, run["dag_run_id"], "plan_bake")
     pie, crust = bed.compute.newest_of("pie"), bed.compute.image(image)
     assert pie["name"] == plan["image_name"]
@@ -63,7 +61,7 @@ def test_a_promotion_bakes_the_layers_above_once_for_each_image(
 
     a_night_of_the_past_is_that_night(bed)
 
-    again = bed.bake(PARENT, DEADLINE)
+    again = bed.bake(PARENT)
     assert again.state == "success"
     assert bed.airflow.states(PARENT, again.run_id)["publish_image"] == "skipped"
     assert len(runs(bed)) == 1, "nothing new to build on, and no second run of one image"
@@ -93,9 +91,9 @@ def is_whole(bed: Testbed, run_id: str) -> bool:
 def a_night_of_the_past_is_that_night(bed: Testbed) -> None:
     """Its nights are partitions; the copy of the tree has no commit that old, so it ends there."""
     backfill(bed.airflow, CHILD, "2026-11-11", "2026-11-11")
-    wait_until(lambda: bool(runs(bed, "backfill")), 120, "the run of a night of the past")
+    wait_until(lambda: bool(runs(bed, "backfill")), SOON, "the run of a night of the past")
     (past,) = runs(bed, "backfill")
     assert past["logical_date"] is None
-    ended = bed.airflow.wait(CHILD, past["dag_run_id"], DEADLINE)
+    ended = bed.airflow.wait(CHILD, past["dag_run_id"], RUN)
     told = [line.fields for line in bed.airflow.log(CHILD, ended.run_id, "resolve_commit")]
     assert "no commit as early as 2026-11-11T03:00:00+00:00" in str(told)

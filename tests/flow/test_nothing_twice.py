@@ -31,7 +31,7 @@ def apt() -> Iterator[Apt]:
 @pytest.fixture(scope="module")
 def same(stack_of_session: Testbed, apt: Apt) -> Testbed:
     text = RECIPE.format(url=apt.url)
-    stack_of_session.add_recipe("same", {"include/recipes/same.yaml": text}, deadline=120)
+    stack_of_session.add_recipe("same", {"include/recipes/same.yaml": text})
     return stack_of_session
 
 
@@ -43,12 +43,12 @@ def bed(bed: Testbed, same: Testbed) -> Testbed:
 def test_a_night_with_nothing_new_makes_six_calls_at_most_and_no_machine(
     bed: Testbed, apt: Apt
 ) -> None:
-    baked = bed.bake(DAG, deadline=240)
+    baked = bed.bake(DAG)
     assert baked.state == "success", bed.explain(baked)
     image = bed.compute.newest_of("same")
     bed.compute.forget()
     apt.forget()
-    night = bed.bake(DAG, deadline=120)
+    night = bed.bake(DAG)
     assert night.state == "success", bed.explain(night)
     asked = requests(bed)
     print(f"a run with nothing new: {len(asked)} calls: {', '.join(asked)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.deadlines import RUN, SOON
 
 from bakehouse.cloud.serial_stream import LINES_A_TICK
 from devstack.airflow_api import Run
@@ -17,7 +18,7 @@ from devstack.waiting import wait_until
 from .fleet import kill_triggerer
 
 DAG = "bake__loaf"
-KNOBS = ("install_seconds", "install_lines", "fail_install", "silent", "fail_check")
+KNOBS = ("until", "install_lines", "fail_install", "silent", "fail_check")
 LINES = 6000
 
 
@@ -25,9 +26,7 @@ LINES = 6000
 def loaf(stack_of_session: Testbed) -> Testbed:
     """The recipe `loaf`, whose vars say how its instant machines behave; no fleet runs it."""
     bed = stack_of_session
-    knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS).replace(
-        "seconds: ''", "seconds: '0.2'"
-    )
+    knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
     recipe = f"base: debian-cloud/debian-12\nvars:\n  page: hello\n{knobs}"
     recipe += "smoke: {metadata: {greeting: hello}}\n"
     bed.add_web("loaf", recipe)
@@ -54,7 +53,7 @@ def started(bed: Testbed, **vars_: str) -> Run:
 
 
 def ended(bed: Testbed, run: Run) -> Run:
-    return bed.airflow.wait(run.dag_id, run.run_id, 240)
+    return bed.airflow.wait(run.dag_id, run.run_id, RUN)
 
 
 def again(bed: Testbed, run: Run, *task_ids: str, downstream: bool = False) -> Run:
@@ -72,11 +71,13 @@ def test_an_insert_whose_answer_is_lost_makes_one_builder(bed: Testbed) -> None:
     assert bed.left() == []
 
 
+@pytest.mark.ci
 def test_the_first_builder_dies_and_the_second_try_bakes(bed: Testbed) -> None:
-    run = started(bed, instant_install_seconds="12")
-    bed.airflow.wait_for_task(DAG, run.run_id, "wait_for_shutdown", ["deferred"], 120)
+    run = started(bed, instant_until="the-first-is-dead")
+    bed.airflow.wait_for_task(DAG, run.run_id, "wait_for_shutdown", ["deferred"], SOON)
     first = handed(bed, run, "create_builder")
     bed.compute.fault(kind="kill", instance=first["name"])
+    bed.compute.set_project_attribute("the-first-is-dead")
     run = ended(bed, run)
     assert run.state == "success", bed.explain(run)
     second = handed(bed, run, "wait_for_shutdown")["builder"]
@@ -86,6 +87,7 @@ def test_the_first_builder_dies_and_the_second_try_bakes(bed: Testbed) -> None:
     assert bed.left() == []
 
 
+@pytest.mark.ci
 def test_clearing_in_a_finished_run(bed: Testbed) -> None:
     run = ended(bed, started(bed))
     assert run.state == "success", bed.explain(run)
@@ -136,9 +138,9 @@ def test_a_failing_smoke_test_is_told_and_promotes_nothing(bed: Testbed) -> None
 
 def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     content = {"page": Path(__file__).name}
-    first = bed.bake(DAG, 240, vars=content)
+    first = bed.bake(DAG, vars=content)
     bed.compute.forget()
-    second = bed.bake(DAG, 240, vars=content)
+    second = bed.bake(DAG, vars=content)
     assert second.state == "success", bed.explain(second)
     promoted = handed(bed, first, "plan_bake")["image_name"]
     assert f"the same content, {promoted}" in bed.log(second, "need_bake")
@@ -149,13 +151,14 @@ def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     assert bed.left() == []
 
 
+@pytest.mark.chaos
 def test_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
     bed: Testbed,
 ) -> None:
-    """And 3: nobody gets at any machine's guest attributes, running or stopped."""
+    """Although nobody gets at any machine's guest attributes, running or stopped."""
     denied = {"method": "compute.instances.getGuestAttributes", "status": 403, "times": 1000}
     bed.compute.fault(kind="http", **denied)
-    run = started(bed, instant_install_seconds="25", instant_install_lines=str(LINES))
+    run = started(bed, instant_until="the-triggerer-is-dead", instant_install_lines=str(LINES))
     shown: list[str] = []
 
     def some(number: int) -> Callable[[], bool]:
@@ -165,10 +168,11 @@ def test_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
 
         return there
 
-    wait_until(some(1000), 120, "the install to be under way")
+    wait_until(some(1000), SOON, "the install to be under way")
     kill_triggerer(bed.stack.layout.state)
+    bed.compute.set_project_attribute("the-triggerer-is-dead")
     assert ended(bed, run).state == "success"
-    wait_until(some(LINES), 30, "the last line of the builder")
+    wait_until(some(LINES), SOON, "the last line of the builder")
     told = Counter(line for line in shown if "│ Setting up package" in line)
     assert len(told) == LINES, "none is lost"
     repeated = [line for line, times in told.items() if times > 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.core.reasons import Reason
+from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.history.events import (
     LedgerEvent,
     MemberReplacedEvent,
@@ -20,13 +23,15 @@ from bakehouse.history.events import (
     RolloutEndedEvent,
 )
 from bakehouse.lease.lease import Lease, Owner
-from devstack.airflow_api import Run, wait_until
+from devstack.airflow_api import Run
 from devstack.testbed import Testbed
+from devstack.waiting import wait_until
 
 BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"
 FOLLOW = "roll_out__shadow"
 GROUP = "replace_instances"
+FLEET = "include/fleets/web.yaml"
 NAMES = ["web-1", "web-2", "web-3"]
 
 # The new image shows a page that needs the attribute `color`: who lacks it does not get healthy.
@@ -63,7 +68,7 @@ def baked(stack_of_session: Testbed) -> Baked:
     bed = stack_of_session
     fleet = (bed.project / "include/fleets/web.yaml").read_text()
     bed.write(
-        "include/fleets/web.yaml", re.sub("health_deadline: .*", "health_deadline: 2h", fleet)
+        "include/fleets/web.yaml", re.sub(r"health_deadline: .*", "health_deadline: 2h", fleet)
     )
     bed.write("include/recipes/web.yaml", RECIPE)
     bed.write("include/startup_scripts/web/templates/var/www/html/color.html.j2", PAGE)
@@ -132,7 +137,8 @@ def events(bed: Testbed, run: Run) -> list[LedgerEvent]:
 def test_a_bake_promotes_its_image_and_moves_the_fleet_onto_it(bed: Testbed, baked: Baked) -> None:
     run, found = baked.run, bed.airflow.states(BAKE, baked.run.run_id)
     assert run.state == "success", bed.explain(run)
-    assert {step: found.get(step) for step in TASK_IDS} == dict.fromkeys(TASK_IDS, "success")
+    ids = task_ids(Flow.BAKE)
+    assert {task: found.get(task) for task in ids} == dict.fromkeys(ids, "success")
     image = bed.compute.image(baked.new)
     assert image["status"] == "READY"
     assert image["labels"]["git-sha"] == bed.head

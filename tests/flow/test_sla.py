@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.history.events import SlaMissEvent
@@ -20,12 +21,10 @@ from devstack.waiting import wait_until
 from .fleet import kill_triggerer
 
 DAG = "bake__late"
-INSTALL_SECONDS = 45
-NOTICED_WITHIN = 30
 
 RECIPE = """
 base: debian-cloud/debian-12
-vars: {page: late, instant_install_seconds: '%d', instant_fail_install: ''}
+vars: {page: late, instant_until: '', instant_fail_install: ''}
 smoke: {metadata: {greeting: hello}}
 sla: {resolve_commit: 10m, wait_for_shutdown: 10s, smoke_test: 12s}
 notify:
@@ -85,7 +84,7 @@ def mailbox(stack_of_session: Testbed) -> Iterator[Mailbox]:
 @pytest.fixture(scope="module")
 def late(stack_of_session: Testbed) -> Testbed:
     bed = stack_of_session
-    bed.add_web("late", RECIPE % INSTALL_SECONDS)
+    bed.add_web("late", RECIPE)
     return bed
 
 
@@ -94,25 +93,30 @@ def recorded(bed: Testbed, run_id: str) -> list[SlaMissEvent]:
     return of_kind(SlaMissEvent, read_ledger(bed.stack.layout.airflow_home / "ledger", run_id))
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.ci
+@pytest.mark.chaos
 def test_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_killed(
     late: Testbed, mailbox: Mailbox
 ) -> None:
-    run_id = late.airflow.trigger(DAG, {"force": True})
-    late.airflow.wait_for_task(DAG, run_id, "sla_watch", ["deferred", "running"], 60)
+    run_id = late.airflow.trigger(DAG, {"force": True, "vars": {"instant_until": "it-was-noticed"}})
+    late.airflow.wait_for_task(DAG, run_id, "sla_watch", ["deferred", "running"], SOON)
     kill_triggerer(late.stack.layout.state)
-    wait_until(lambda: len(recorded(late, run_id)) == 2, 120, "both misses in the ledger")
+    wait_until(lambda: len(recorded(late, run_id)) == 2, SOON, "both misses in the ledger")
     states = late.airflow.states(DAG, run_id)
     assert states["smoke_test"] is None, "noticed while still queued upstream"
     assert late.airflow.run(DAG, run_id).state == "running"
+    # the run's own deadline stands behind the watcher; Airflow forgets it when a run succeeds
+    path = f"/dags/{DAG}/dagRuns/{run_id}/deadlines"
+    (row,) = late.airflow.call("GET", path, api="/ui")["deadlines"]
+    assert (row["alert_name"], row["missed"]) == ("longest SLA of the run", False)
+    late.compute.set_project_attribute("it-was-noticed")
 
-    run = late.airflow.wait(DAG, run_id, 240)
+    run = late.airflow.wait(DAG, run_id, RUN)
     assert run.state == "success", "a miss never fails a run"
     misses = recorded(late, run_id)
     assert {miss.task_id for miss in misses} == {"wait_for_shutdown", "smoke_test"}
     for miss in misses:
-        after = miss.detail.noticed - miss.detail.deadline
-        assert after.total_seconds() <= NOTICED_WITHIN, miss
+        assert miss.detail.noticed >= miss.detail.deadline
     shown = late.airflow.xcom(DAG, run_id, "sla_watch")
     assert set(shown) == {"wait_for_shutdown", "smoke_test"}
     assert "SLA missed: wait_for_shutdown" in late.log(run, "sla_watch")
@@ -130,11 +134,11 @@ def test_a_late_task_is_noticed_while_it_is_late_also_when_the_triggerer_is_kill
 
 def test_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
     mailbox.mails.clear()
-    fast = {"instant_install_seconds": "0", "instant_fail_install": "E: no such package"}
-    run = late.bake(DAG, 120, force=True, vars=fast)
+    fast = {"instant_fail_install": "E: no such package"}
+    run = late.bake(DAG, force=True, vars=fast)
     assert run.state == "failed"
     wanted = f"[bakehouse] {DAG} failed"
-    wait_until(lambda: wanted in mailbox.subjects, 60, "the mail about the failure")
+    wait_until(lambda: wanted in mailbox.subjects, SOON, "the mail about the failure")
     assert mailbox.subjects.count(wanted) == 1
     # the run's own deadline stands behind the watcher; Airflow forgets it when a run succeeds
     path = f"/dags/{DAG}/dagRuns/{run.run_id}/deadlines"
@@ -144,7 +148,7 @@ def test_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
 
 def baked(bed: Testbed, page: str) -> str:
     """The name of an image of this page."""
-    run = bed.bake(DAG, 180, force=True, vars={"page": page, "instant_install_seconds": "0"})
+    run = bed.bake(DAG, force=True, vars={"page": page})
     assert run.state == "success", bed.explain(run)
     return str(bed.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"])
 
@@ -162,7 +166,7 @@ def make_teller(bed: Testbed, image: str) -> None:
     }
     bed.compute.call("POST", "zones/us-central1-a/instances", json=body)
     wait_until(
-        lambda: bed.compute.call("GET", TELLER)["status"] == "RUNNING", 30, "teller-1 to run"
+        lambda: bed.compute.call("GET", TELLER)["status"] == "RUNNING", SOON, "teller-1 to run"
     )
 
 
@@ -173,29 +177,28 @@ def make_sick(bed: Testbed) -> None:
     bed.compute.call("POST", f"{TELLER}/setMetadata", json=metadata)
 
 
-@pytest.mark.timeout(420)
 def test_start_finish_halt_and_way_back_of_a_rollout_are_told(
     late: Testbed, mailbox: Mailbox
 ) -> None:
     late.write("include/fleets/tellers.yaml", FLEET)
     late.commit("A fleet that tells")
     late.airflow.reparse("roll_out__web")
-    late.airflow.wait_for_dag("roll_out__tellers", 60)
+    late.airflow.wait_for_dag("roll_out__tellers", SOON)
     # not "new": the scripts of `web` may be those of the fleets' tests, which take that for a sign
     old, new = baked(late, "one"), baked(late, "another")
     make_teller(late, old)
     mailbox.mails.clear()
-    run = late.bake("roll_out__tellers", 120, image=new)
+    run = late.bake("roll_out__tellers", image=new)
     assert run.state == "success", late.explain(run)
     told = [f"[bakehouse] tellers: moves to {new}", f"[bakehouse] tellers: runs {new}"]
     assert mailbox.subjects == sorted(told)
 
     make_sick(late)
     mailbox.mails.clear()
-    run = late.bake("roll_out__tellers", 180, image=old)
+    run = late.bake("roll_out__tellers", image=old)
     assert run.state == "failed"
     failure = "[bakehouse] roll_out__tellers failed"
-    wait_until(lambda: failure in mailbox.subjects, 60, "the mail about the failure")
+    wait_until(lambda: failure in mailbox.subjects, SOON, "the mail about the failure")
     assert mailbox.subjects == sorted(
         [
             failure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import dates_by_image, read_ledger
 
 from devstack.testbed import Testbed
@@ -15,18 +16,18 @@ from .backfill import backfill
 DAG = "bake__twins"
 RECIPE = """base: debian-cloud/debian-12
 scripts: web
-vars: {page: twins, instant_install_seconds: "0"}
+vars: {page: twins, instant_until: ''}
 smoke: {metadata: {greeting: hello}}
 schedule: 0 3 * * *
 jitter: null
 """
-SLOWLY = {"page": "two at a time", "instant_install_seconds": "12"}
+SLOWLY = {"page": "two at a time", "instant_until": "the-first-has-failed"}
 ENDED = {"success", "failed"}
 
 
 @pytest.fixture(scope="module")
 def twins(stack_of_session: Testbed) -> Testbed:
-    stack_of_session.add_recipe("twins", {"include/recipes/twins.yaml": RECIPE}, deadline=120)
+    stack_of_session.add_recipe("twins", {"include/recipes/twins.yaml": RECIPE})
     return stack_of_session
 
 
@@ -35,6 +36,7 @@ def bed(bed: Testbed, twins: Testbed) -> Testbed:
     return bed
 
 
+@pytest.mark.ci
 def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testbed) -> None:
     """Two nights of one content, both at once: the first dies, the second bakes; a third night
     takes the second's image."""
@@ -49,10 +51,11 @@ def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testb
         found["waits"] = next((r for r in runs if states[r].get("need_bake") == "deferred"), "")
         return all(found.values())
 
-    wait_until(one_waits, 120, "one run to bake and the other to wait for it")
+    wait_until(one_waits, RUN, "one run to bake and the other to wait for it")
     path = f"/dags/{DAG}/dagRuns/{found['owner']}"
     bed.airflow.call("PATCH", path, json={"state": "failed"})
-    wait_until(lambda: ended(bed, 2), 240, "the two nights to end", every=1.0)
+    bed.compute.set_project_attribute("the-first-has-failed")
+    wait_until(lambda: ended(bed, 2), RUN, "the two nights to end", every=1.0)
 
     # Airflow skips what a run that is marked as failed had still to do, so its state may be green.
     assert bed.airflow.states(DAG, found["owner"])["wait_for_shutdown"] == "failed"
@@ -62,13 +65,13 @@ def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testb
     assert history(bed, plan["content_key"]) == [plan["image_name"]], "who waited has baked"
 
     backfill(bed.airflow, DAG, "2026-11-13", "2026-11-13", **asked)
-    wait_until(lambda: ended(bed, 3), 120, "the third night to end", every=1.0)
+    wait_until(lambda: ended(bed, 3), RUN, "the third night to end", every=1.0)
     third = bed.airflow.run(DAG, nights(bed)[-1]["dag_run_id"])
     assert third.state == "success", bed.explain(third)
     assert bed.airflow.states(DAG, third.run_id)["create_builder"] == "skipped"
     assert history(bed, plan["content_key"]) == [plan["image_name"]]
     assert len(covered(bed, plan["image_name"])) == 2
-    wait_until(lambda: bed.left() == [], 120, "the machine of the run that died to be gone")
+    wait_until(lambda: bed.left() == [], SOON, "the machine of the run that died to be gone")
 
 
 def at_work(states: dict[str, str | None]) -> bool:

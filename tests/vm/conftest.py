@@ -12,7 +12,7 @@ from devstack import machines
 from devstack.testbed import Testbed, testbed
 
 HERE = Path(__file__).parent
-SECONDS = 2400  # of one test without KVM; the first one may have to build the public image
+SECONDS = 5000  # of one test without KVM; the first one may have to build the public image
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

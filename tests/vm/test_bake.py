@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
@@ -15,12 +16,15 @@ from bakehouse.images.links import zone_of
 from devstack.airflow_api import Run
 from devstack.testbed import Testbed
 
+HOUR = 3600.0  # seconds
 
+
+@pytest.mark.ci
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     bed.compute.fault(kind="operation", method="compute.instances.insert", code="STOCKOUT")
     run_id = bed.airflow.trigger("bake__web", {"git_ref": bed.head, "spot": "yes"})
-    first = the_first_builder_is_preempted_5(bed, run_id)
-    run = bed.airflow.wait("bake__web", run_id, deadline=1800)
+    first = the_first_builder_is_preempted(bed, run_id)
+    run = bed.airflow.wait("bake__web", run_id, deadline=HOUR)
 
     assert run.state == "success", bed.explain(run)
     assert zone_of(first) == "us-central1-b"
@@ -35,20 +39,20 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     assert int(image["labels"]["packages"]) > 100
     assert bed.left() == []
 
-    the_sbom_is_true_4(bed, run, image)
-    a_second_night_costs_nothing_2(bed, image)
+    the_sbom_is_true(bed, run, image)
+    a_second_night_costs_nothing(bed, image)
 
 
-def the_first_builder_is_preempted_5(bed: Testbed, run_id: str) -> dict[str, Any]:
+def the_first_builder_is_preempted(bed: Testbed, run_id: str) -> dict[str, Any]:
     """The machine, as it was when it was taken away, while it was waited for."""
-    bed.airflow.wait_for_task("bake__web", run_id, "wait_for_shutdown", ["deferred"], 300)
+    bed.airflow.wait_for_task("bake__web", run_id, "wait_for_shutdown", ["deferred"], 900)
     (found,) = bed.compute.instances()
     assert found["scheduling"]["provisioningModel"] == "SPOT"
     bed.compute.fault(kind="preempt", instance=found["name"])
     return found
 
 
-def the_sbom_is_true_4(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
+def the_sbom_is_true(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
     """Against what apt and the kernels of the machines have said on their serial ports."""
     file = bed.stack.layout.airflow_home / f"ledger/manifests/{image['name']}.spdx.json"
     text = file.read_text()
@@ -82,10 +86,10 @@ def the_files_are_told(manifest: Manifest, image: dict[str, Any], smoke_log: str
     assert {"bookworm", "bookworm-security"} <= {source.suite for source in manifest.sources}
 
 
-def a_second_night_costs_nothing_2(bed: Testbed, image: dict[str, Any]) -> None:
+def a_second_night_costs_nothing(bed: Testbed, image: dict[str, Any]) -> None:
     """Its packages are the newest that the archive has, which is asked for real."""
     bed.compute.forget()
-    again = bed.bake("bake__web", deadline=300, git_ref=bed.head)
+    again = bed.bake("bake__web", deadline=HOUR, git_ref=bed.head)
     assert again.state == "success", bed.explain(again)
     plan = bed.airflow.xcom(again.dag_id, again.run_id, "plan_bake")
     assert plan["bake"] is False, plan["updates"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from devstack import demo_fleet
 from devstack.testbed import Testbed
 
 PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
 RECIPE = "include/recipes/web.yaml"
 DAG = "bake__web"
+HOUR = 3600.0  # seconds
 
 
 def spoil(bed: Testbed) -> str:
@@ -20,8 +23,9 @@ def spoil(bed: Testbed) -> str:
     return bed.commit("Show a motto")
 
 
+@pytest.mark.ci
 def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: Testbed) -> None:
-    good = bed.bake(DAG, deadline=1800, git_ref=bed.head, roll_out=False)
+    good = bed.bake(DAG, deadline=HOUR, git_ref=bed.head, roll_out=False)
     assert good.state == "success", bed.explain(good)
     old = bed.compute.newest_of("web")  # of an earlier commit where that one's would be the same
     demo_fleet.create(bed.compute, old["name"], "qemu")
@@ -29,7 +33,7 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: 
     assert {seen.page["git_sha"] for seen in before.values()} == {old["labels"]["git-sha"]}
 
     sha = spoil(bed)
-    run = bed.bake(DAG, deadline=2400, git_ref=sha)
+    run = bed.bake(DAG, deadline=HOUR, git_ref=sha)
 
     states = bed.airflow.states(DAG, run.run_id)
     assert run.state == "failed", states

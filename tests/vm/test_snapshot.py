@@ -55,7 +55,7 @@ def test_a_builder_installs_the_packages_of_the_day_that_was_asked_for(
     bed: Testbed, archive: Archive
 ) -> None:
     day = (datetime.now(UTC) - timedelta(days=1)).date()
-    run = bed.bake("bake__web", deadline=1800, snapshot_date=day.isoformat(), roll_out=False)
+    run = bed.bake("bake__web", deadline=3600, snapshot_date=day.isoformat(), roll_out=False)
     assert run.state == "success", bed.explain(run)
     assert any(path.endswith(".deb") for path in archive.paths)
     stamp = f"{day:%Y%m%d}T000000Z"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.support.deadlines import SOON
 from tests.support.ledger import read_ledger
 
 from bakehouse.history.events import LedgerEvent
@@ -13,8 +14,6 @@ from bakehouse.images.names import run_label
 from devstack.airflow_api import AirflowError, Run
 from devstack.testbed import Testbed
 from devstack.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(600)  # stack, a bake, two DAGs to be parsed, four short runs
 
 ZONE = "us-central1-a"
 RECIPE = """\
@@ -33,14 +32,15 @@ def baked(bed: Testbed) -> Iterator[Run]:
     bed.write("include/fleets/house.yaml", FLEET)
     bed.add_web("house", RECIPE)
     bed.airflow.reparse("housekeeping")
-    wait_until(lambda: "house" in recipes_of_the_form(bed), 60, "the form to name the recipe")
-    run = bed.bake("bake__house", 240)
+    wait_until(lambda: "house" in recipes_of_the_form(bed), SOON, "the form to name the recipe")
+    run = bed.bake("bake__house")
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run
     bed.compute.delete_machines()
 
 
-def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> None:
+@pytest.mark.ci
+def test_the_housekeeping_is_done_and_an_image_revoked(bed: Testbed, baked: Run) -> None:
     first = xcom(bed, baked, "plan_bake")["image_name"]
     copy(bed, "house-2", first)
     copy(bed, "house-3", first)
@@ -50,7 +50,7 @@ def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> Non
     copy(bed, "house-left", first, **left_by(baked, "image"))
     before = standing(bed)
 
-    dry = bed.bake("housekeeping", 90)
+    dry = bed.bake("housekeeping")
     assert states(bed, dry) == {
         "plan_sweep": "success",
         "sweep": "skipped",
@@ -63,7 +63,7 @@ def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> Non
         dry, "plan_sweep"
     )
 
-    run = bed.bake("housekeeping", 120, dry_run=False, recipe="house")
+    run = bed.bake("housekeeping", dry_run=False, recipe="house")
     assert run.state == "success", states(bed, run)
     swept = {(found["kind"], found["name"]) for found in xcom(bed, run, "sweep")}
     left = "bake-house-left"
@@ -83,14 +83,14 @@ def test_the_house_is_kept_and_an_image_revoked(bed: Testbed, baked: Run) -> Non
 
     with pytest.raises(AirflowError, match="400"):
         bed.airflow.trigger("revoke", {"image": "No Such Image", "why": "a test"})
-    revoked = bed.bake("revoke", 120, image=first, why="its page is wrong")
+    revoked = bed.bake("revoke", image=first, why="its page is wrong")
     assert revoked.state == "success", states(bed, revoked)
     assert stage(bed, first) == "OBSOLETE"
     assert bed.compute.image(first)["labels"]["bakehouse-state"] == "revoked"
     (named,) = xcom(bed, revoked, "name_members")
     assert (named["fleet"], named["member"], named["image"]) == ("house", "house-1", first)
 
-    rollout = bed.bake("roll_out__house", 120, image=first)
+    rollout = bed.bake("roll_out__house", image=first)
     assert rollout.state == "failed"
     lines = bed.airflow.log(rollout.dag_id, rollout.run_id, "replace_instances.choose_image")
     assert f"{first}: it is revoked" in str(lines)
@@ -107,7 +107,7 @@ def copy(bed: Testbed, name: str, source: str, **owned: Any) -> None:
     given = {"labels": like["labels"], "family": like["family"]}
     body = {"name": name, "sourceImage": f"global/images/{source}", **(owned or given)}
     bed.compute.call("POST", "global/images", json=body)
-    wait_until(lambda: bed.compute.image(name)["status"] == "READY", 20, name)
+    wait_until(lambda: bed.compute.image(name)["status"] == "READY", SOON, name)
 
 
 def left_by(run: Run, role: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def machine(bed: Testbed, name: str, source: str, **owned: Any) -> None:
         **owned,
     }
     bed.compute.call("POST", f"zones/{ZONE}/instances", json=body)
-    wait_until(lambda: name in {i["name"] for i in bed.compute.instances()}, 20, name)
+    wait_until(lambda: name in {i["name"] for i in bed.compute.instances()}, SOON, name)
 
 
 def standing(bed: Testbed) -> set[str]:
