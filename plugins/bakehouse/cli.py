@@ -104,18 +104,17 @@ def diff(
     project: ProjectOption = None,
 ) -> None:
     """The differences of two images: packages, kernel, services. Exit code 1 when unknown."""
-    from bakehouse.history.diff import diff as compare
-    from bakehouse.history.diff import in_full
-    from bakehouse.history.manifests import NoManifest, read_manifest
+    from bakehouse.history.diff import diff_images, full_report
+    from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
 
     base = ledger or ledger_of(project_folder(project))
     try:
         before, after = (read_manifest(base, image) for image in (old, new))
-    except (NoManifest, ValueError, OSError) as unknown:
+    except (ManifestNotFound, ValueError, OSError) as unknown:
         typer.echo(f"{unknown}", err=True)
         raise typer.Exit(1) from None
-    found = compare(old, before, new, after)
-    typer.echo(found.model_dump_json(indent=2) if as_json else in_full(found))
+    found = diff_images(old, before, new, after)
+    typer.echo(found.model_dump_json(indent=2) if as_json else full_report(found))
 
 
 def ledger_of(project: Path) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bakehouse.history.manifest import FileFacts, Manifest, Package, PassedOver, Source
-from bakehouse.history.sbom import Baked
+from bakehouse.history.sbom import SbomImage
 
-BAKED = Baked(
+BAKED = SbomImage(
     image="web-20261123t0300-aaaaaaa-1234",
     project="bakehouse-local",
     recipe="web",

@@ -11,7 +11,7 @@ from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDi
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from bakehouse.history.manifest import Manifest
-from bakehouse.history.sbom import read
+from bakehouse.history.sbom import parse_sbom
 from bakehouse.images.links import zone_of
 from devstack.airflow_api import Run
 from devstack.testbed import Testbed
@@ -58,7 +58,7 @@ def the_sbom_is_true(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
     text = file.read_text()
     document = JsonLikeDictParser().parse(json.loads(text))
     assert validate_full_spdx_document(document, "SPDX-2.3") == []
-    manifest = read(text).manifest
+    manifest = parse_sbom(text).manifest
     versions = {package.name: package.version for package in manifest.packages}
     assert len(manifest.packages) == int(image["labels"]["packages"])
     assert {"libc6", "systemd", "python3-jinja2", "google-guest-agent"} <= versions.keys()

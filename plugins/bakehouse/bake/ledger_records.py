@@ -123,10 +123,10 @@ def record_updates(context: Context, plan: BakePlan) -> None:
 
 def write_sbom(plan: BakePlan, manifest: Manifest, project: str) -> str:
     """What is in this run's image, as SPDX; the object's URL."""
-    from bakehouse.history.manifests import write_manifest
-    from bakehouse.history.sbom import Baked
+    from bakehouse.history.manifest_store import write_manifest
+    from bakehouse.history.sbom import SbomImage
 
-    baked = Baked(
+    baked = SbomImage(
         image=plan.image_name,
         project=project,
         recipe=plan.recipe,

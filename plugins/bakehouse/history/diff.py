@@ -1,4 +1,4 @@
-"""What differs between two images: as data, as text, and in a few words. Pure."""
+"""The difference between two images: as data, as a report, and in one line. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bakehouse.core.models import Frozen
 from bakehouse.history.manifest import FileFacts, Manifest, Package
 from bakehouse.history.versions import newer
 
-NAMED = 8  # of each kind, where a few words must do
+MAX_NAMES = 8  # of each kind, in a summary
 
 
-class Versioned(Frozen):
+class PackageVersion(Frozen):
     """A package that only one of the two has."""
 
     name: str
@@ -21,7 +21,7 @@ class Versioned(Frozen):
     version: str
 
 
-class Changed(Frozen):
+class VersionChange(Frozen):
     """A package that both have, in different versions."""
 
     name: str
@@ -30,8 +30,8 @@ class Changed(Frozen):
     new: str
 
 
-class Files(Frozen):
-    """What differs in the files; the first of a pair is of the old image, None: not told."""
+class FileChanges(Frozen):
+    """What differs in the files: pairs of the old and the new image; None where it is unknown."""
 
     kernel: tuple[str | None, str | None]
     used_bytes: tuple[int | None, int | None]
@@ -39,16 +39,16 @@ class Files(Frozen):
     services_removed: tuple[str, ...]
 
 
-class Diff(Frozen):
+class ImageDiff(Frozen):
     """From the image `old` to the image `new`; packages sorted by name and architecture."""
 
     old: str
     new: str
-    added: tuple[Versioned, ...]
-    removed: tuple[Versioned, ...]
-    upgraded: tuple[Changed, ...]
-    downgraded: tuple[Changed, ...]
-    files: Files
+    added: tuple[PackageVersion, ...]
+    removed: tuple[PackageVersion, ...]
+    upgraded: tuple[VersionChange, ...]
+    downgraded: tuple[VersionChange, ...]
+    files: FileChanges
 
     @computed_field
     def same_packages(self) -> bool:
@@ -56,16 +56,16 @@ class Diff(Frozen):
         return not (self.added or self.removed or self.upgraded or self.downgraded)
 
 
-def diff(old: str, before: Manifest, new: str, after: Manifest) -> Diff:
-    """From one image to another, by their names and manifests."""
+def diff_images(old: str, before: Manifest, new: str, after: Manifest) -> ImageDiff:
+    """The difference between two images, from their names and manifests."""
     had = {(package.name, package.arch): package.version for package in before.packages}
     has = {(package.name, package.arch): package.version for package in after.packages}
     changed = [
-        Changed(name=name, arch=arch, old=had[name, arch], new=version)
+        VersionChange(name=name, arch=arch, old=had[name, arch], new=version)
         for (name, arch), version in has.items()
         if had.get((name, arch), version) != version
     ]
-    return Diff(
+    return ImageDiff(
         old=old,
         new=new,
         added=_without(after.packages, had),
@@ -78,17 +78,17 @@ def diff(old: str, before: Manifest, new: str, after: Manifest) -> Diff:
 
 def _without(
     packages: Iterable[Package], known: dict[tuple[str, str], str]
-) -> tuple[Versioned, ...]:
+) -> tuple[PackageVersion, ...]:
     return tuple(
-        Versioned(name=name, arch=arch, version=version)
+        PackageVersion(name=name, arch=arch, version=version)
         for name, version, arch in packages
         if (name, arch) not in known
     )
 
 
-def _files(before: FileFacts, after: FileFacts) -> Files:
+def _files(before: FileFacts, after: FileFacts) -> FileChanges:
     had, has = ({*files.enabled, *files.started} for files in (before, after))
-    return Files(
+    return FileChanges(
         kernel=(before.kernel, after.kernel),
         used_bytes=(before.used_bytes, after.used_bytes),
         services_added=tuple(sorted(has - had)),
@@ -96,28 +96,28 @@ def _files(before: FileFacts, after: FileFacts) -> Files:
     )
 
 
-def in_words(found: Diff) -> str:
-    """A line, such as `2 upgraded (openssl, nginx), 1 added (jq), kernel 6.1.0-40 -> 6.1.0-41`."""
-    parts = [f"{len(names)} {what} ({some(names)})" for what, names in _named(found) if names]
+def summarize(found: ImageDiff) -> str:
+    """One line: `2 upgraded (openssl, nginx), 1 added (jq), kernel 6.1.0-40 -> 6.1.0-41`."""
+    parts = [f"{len(names)} {what} ({abbreviate(names)})" for what, names in _named(found) if names]
     old, new = found.files.kernel
     if old != new:
         parts.append(f"kernel {old or 'unknown'} -> {new or 'unknown'}")
     return ", ".join(parts) or "the same packages"
 
 
-def some(names: list[str]) -> str:
-    """At most 8 of them, and how many more there are."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def abbreviate(names: list[str]) -> str:
+    """At most 8 of the names, and how many more there are."""
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def in_full(found: Diff) -> str:
-    """All of it, for a terminal."""
+def full_report(found: ImageDiff) -> str:
+    """Every package and service that differs, as text for a terminal."""
     return "\n".join(_paragraphs(found))
 
 
-def _paragraphs(found: Diff) -> Iterator[str]:
-    yield f"{found.old} -> {found.new}: {in_words(found)}"
+def _paragraphs(found: ImageDiff) -> Iterator[str]:
+    yield f"{found.old} -> {found.new}: {summarize(found)}"
     for what, versions in (("added", found.added), ("removed", found.removed)):
         yield from _listed(what, [f"{p.name} {p.version} {p.arch}" for p in versions])
     for what, changes in (("upgraded", found.upgraded), ("downgraded", found.downgraded)):
@@ -138,7 +138,7 @@ def _mb(count: int | None) -> str:
     return "unknown" if count is None else f"{count / 10**6:.0f} MB"
 
 
-def _named(found: Diff) -> Iterator[tuple[str, list[str]]]:
+def _named(found: ImageDiff) -> Iterator[tuple[str, list[str]]]:
     yield "upgraded", [package.name for package in found.upgraded]
     yield "downgraded", [package.name for package in found.downgraded]
     yield "added", [package.name for package in found.added]

@@ -1,8 +1,8 @@
-"""What is in an image, as the builder tells it: packages, apt sources, facts of its files.
+"""What is in an image, as the builder reports it: packages, apt sources, facts of its files. Pure.
 
-Base64 of gzip of lines; fields are parted by tabs, the first says what the line is:
+Base64 of gzip of lines. Fields are separated by tabs, and the first names the kind of line:
 
-    bakehouse-manifest 2             the first line: the version of this form
+    bakehouse-manifest 2             the first line: the version of this format
     package NAME VERSION ARCH
     passed_over NAME VERSION         a version that its sources had, and that was not installed
     source URI SUITE COMPONENT       an apt source of the image; a flat one has no component
@@ -10,8 +10,8 @@ Base64 of gzip of lines; fields are parted by tabs, the first says what the line
     enabled UNIT                     a service that systemd starts at boot
     started UNIT                     a service that is started once its config is rendered
 
-Lines of a kind that is not known here are of a later bake script, and are passed over. Scripts of
-older commits tell packages only, as lines of NAME VERSION ARCH: version 1.
+Lines of an unknown kind, which later bake scripts may write, are ignored. Scripts of older commits
+report packages only, as lines of NAME VERSION ARCH: version 1.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from bakehouse.core.models import Frozen
 
 TAB = "\t"
 HEAD = "bakehouse-manifest"
 VERSION = "2"
-MOST_BYTES = 64 * 2**20  # unpacked: a guest is not trusted with the scheduler's memory
+MAX_BYTES = 64 * 2**20  # unpacked: a guest is not trusted with the scheduler's memory
 _SHAPE = {  # of a line: what its fields are, behind its kind
     "package": "name, version, architecture",
     "passed_over": "name, version",
@@ -48,7 +48,7 @@ Lines = dict[str, list[list[str]]]
 
 
 class BadManifest(ValueError):
-    """What came is not a manifest; the message says in which way."""
+    """The text is not a manifest; the message says why."""
 
 
 class Package(NamedTuple):
@@ -65,17 +65,15 @@ class PassedOver(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One component of one suite, as apt reads it; a flat source has the component ''."""
+    """One component of one suite, as apt reads it; a flat source has an empty component."""
 
     uri: str
     suite: str
     component: str
 
 
-class FileFacts(BaseModel):
-    """What else is known of an image's disk; None where the builder did not tell."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class FileFacts(Frozen):
+    """What else is known of an image's disk; None where the builder did not report it."""
 
     os: tuple[str, str] = ("", "")  # as /etc/os-release has it: debian, 12
     kernel: str | None = None  # the release of the newest, which is the one that boots
@@ -86,31 +84,31 @@ class FileFacts(BaseModel):
 
 
 class Manifest(NamedTuple):
-    """Everything that a builder tells of its disk; all of it sorted."""
+    """Everything that a builder reports of its disk; all of it sorted."""
 
     packages: tuple[Package, ...]
-    sources: tuple[Source, ...] | None = None  # None: not told
+    sources: tuple[Source, ...] | None = None  # None: not reported
     passed_over: tuple[PassedOver, ...] = ()
     files: FileFacts = FileFacts()
 
 
 def decode(text: str) -> Manifest:
-    """What a builder has told. Raises BadManifest."""
+    """The manifest that a builder reported. Raises BadManifest."""
     lines = _unpack(text).splitlines()
     if lines and lines[0].split(TAB)[0] == HEAD:
         if lines[0] != f"{HEAD}\t{VERSION}":
-            raise BadManifest(f"of a version that is not known here: {lines[0][:80]!r}")
+            raise BadManifest(f"its version is unknown: {lines[0][:80]!r}")
         return _manifest(_by_kind(lines))
-    return Manifest(packages_in(lines))
+    return Manifest(parse_packages(lines))
 
 
-def packages_in(lines: Iterable[str]) -> tuple[Package, ...]:
-    """Of lines "name TAB version TAB architecture", sorted. Raises BadManifest."""
+def parse_packages(lines: Iterable[str]) -> tuple[Package, ...]:
+    """The packages of lines "name TAB version TAB architecture", sorted. Raises BadManifest."""
     return tuple(sorted(Package(*_fields(n, "package", line)) for n, line in enumerate(lines, 1)))
 
 
 def encode(manifest: Manifest) -> str:
-    """As a builder tells it: the same text for the same image, whatever the order."""
+    """As a builder reports it: the same text for the same image, whatever the order."""
     lines = "".join(f"{TAB.join(line)}\n" for line in _lines(manifest))
     return b64encode(gzip.compress(lines.encode(), mtime=0)).decode("ascii")
 
@@ -130,8 +128,8 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     yield from (("source", *source) for source in sorted(manifest.sources or ()))
     yield from (("enabled", unit) for unit in sorted(files.enabled))
     yield from (("started", unit) for unit in sorted(files.started))
-    told = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
-    yield from ((kind, str(value)) for kind, value in told.items() if value is not None)
+    known = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
+    yield from ((kind, str(value)) for kind, value in known.items() if value is not None)
 
 
 def _by_kind(lines: Iterable[str]) -> Lines:
@@ -183,7 +181,7 @@ def _fields(number: int, kind: str, text: str) -> list[str]:
 def _unpack(text: str) -> str:
     try:
         unpacker = zlib.decompressobj(wbits=31)
-        data = unpacker.decompress(b64decode(text, validate=True), MOST_BYTES)
+        data = unpacker.decompress(b64decode(text, validate=True), MAX_BYTES)
     except (binascii.Error, zlib.error, ValueError) as broken:
         raise BadManifest(f"not base64 of gzip: {broken}") from broken
     if not unpacker.eof:

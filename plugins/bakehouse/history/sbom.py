@@ -1,10 +1,10 @@
-"""An image's manifest as SPDX 2.3 JSON: what scanners read, and what Bakehouse reads back. Pure.
+"""An image's manifest as SPDX 2.3 JSON: scanners read it, and Bakehouse reads it back. Pure.
 
-The document describes one package, the image: its version is the git commit (as gitoid besides),
-it descends from the base image and contains the Debian packages, each with its purl. What SPDX has
-no field for (recipe, kernel, services, sources) stands as JSON in an annotation of the image.
+The document describes one package, the image. Its version is the git commit (also as a gitoid); it
+descends from the base image and contains the Debian packages, each with its purl. What SPDX has no
+field for (recipe, kernel, services, sources) is JSON in an annotation of the image.
 
-spdx-tools costs 0.7 s of import: only who writes a document imports it, and only in a task.
+Importing spdx-tools takes 0.7 s, so only the functions that write a document import it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ TOOL = "bakehouse"
 UNKNOWN_OS = "debian"
 
 
-class Baked(Frozen):
-    """What an image is, beside what is in it."""
+class SbomImage(Frozen):
+    """The image that an SBOM describes: its name and its origin, not its content."""
 
     image: str
     project: str
@@ -46,38 +46,38 @@ class Baked(Frozen):
     content_key: str
     base_image: str
     base_image_id: str
-    created: AwareDatetime  # the run's own time
+    created: AwareDatetime  # the time of the run
     dag_id: str
     run_id: str
     snapshot: str | None = None  # the day whose packages were installed
 
 
-class Told(Frozen):
-    """The annotation: everything of a manifest but its packages."""
+class SbomAnnotation(Frozen):
+    """The annotation of the image: everything of a manifest but its packages."""
 
     version: Literal[2] = Field(default=2, alias="bakehouse")
-    baked: Baked
+    baked: SbomImage
     files: FileFacts
     sources: tuple[Source, ...] | None
     passed_over: tuple[PassedOver, ...]
 
 
 class Sbom(Frozen):
-    """One document, read."""
+    """A document that was read back."""
 
-    baked: Baked
+    baked: SbomImage
     manifest: Manifest
 
 
-def text_of(baked: Baked, manifest: Manifest) -> str:
+def spdx_json(baked: SbomImage, manifest: Manifest) -> str:
     """The document; the same for the same image."""
     from spdx_tools.spdx.jsonschema.document_converter import DocumentConverter
 
-    form = DocumentConverter().convert(document(baked, manifest))
+    form = DocumentConverter().convert(spdx_document(baked, manifest))
     return json.dumps(form, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
-def document(baked: Baked, manifest: Manifest) -> spdx.Document:
+def spdx_document(baked: SbomImage, manifest: Manifest) -> spdx.Document:
     """The same as spdx-tools has it."""
     from spdx_tools.spdx import model as spdx
 
@@ -99,19 +99,19 @@ def document(baked: Baked, manifest: Manifest) -> spdx.Document:
     )
 
 
-def read(text: str) -> Sbom:
-    """What `text_of` wrote. Raises BadManifest for anything else."""
+def parse_sbom(text: str) -> Sbom:
+    """What `spdx_json` wrote. Raises BadManifest for anything else."""
     try:
         form = json.loads(text)
-        told = Told.model_validate_json(_comment(form))
+        annotation = SbomAnnotation.model_validate_json(_comment(form))
         packages = tuple(sorted(_read(one) for one in form["packages"] if _is_deb(one)))
     except (ValueError, LookupError, TypeError, ValidationError) as broken:
         raise BadManifest(f"not an SBOM of an image: {broken}") from broken
-    manifest = Manifest(packages, told.sources, told.passed_over, told.files)
-    return Sbom(baked=told.baked, manifest=manifest)
+    manifest = Manifest(packages, annotation.sources, annotation.passed_over, annotation.files)
+    return Sbom(baked=annotation.baked, manifest=manifest)
 
 
-def _creation(baked: Baked, manifest: Manifest) -> spdx.CreationInfo:
+def _creation(baked: SbomImage, manifest: Manifest) -> spdx.CreationInfo:
     from spdx_tools.spdx import model as spdx
 
     where = f"{baked.project}/{baked.image}/{digest(manifest.packages)}"
@@ -125,7 +125,7 @@ def _creation(baked: Baked, manifest: Manifest) -> spdx.CreationInfo:
     )
 
 
-def _image(baked: Baked, manifest: Manifest) -> spdx.Package:
+def _image(baked: SbomImage, manifest: Manifest) -> spdx.Package:
     from spdx_tools.spdx import model as spdx
 
     category = spdx.ExternalPackageRefCategory.PERSISTENT_ID
@@ -144,7 +144,7 @@ def _image(baked: Baked, manifest: Manifest) -> spdx.Package:
     )
 
 
-def _base(baked: Baked) -> spdx.Package:
+def _base(baked: SbomImage) -> spdx.Package:
     from spdx_tools.spdx import model as spdx
 
     return spdx.Package(
@@ -175,10 +175,10 @@ def _package(spdx_id: str, package: Package, os: tuple[str, str]) -> spdx.Packag
     )
 
 
-def _annotation(baked: Baked, manifest: Manifest) -> spdx.Annotation:
+def _annotation(baked: SbomImage, manifest: Manifest) -> spdx.Annotation:
     from spdx_tools.spdx import model as spdx
 
-    told = Told(
+    annotation = SbomAnnotation(
         baked=baked,
         files=manifest.files,
         sources=manifest.sources,
@@ -189,7 +189,7 @@ def _annotation(baked: Baked, manifest: Manifest) -> spdx.Annotation:
         spdx.AnnotationType.OTHER,
         spdx.Actor(spdx.ActorType.TOOL, TOOL),
         _moment(baked),
-        told.model_dump_json(by_alias=True),
+        annotation.model_dump_json(by_alias=True),
     )
 
 
@@ -200,15 +200,15 @@ def _in_words(manifest: Manifest) -> str:
     return f"kernel {files.kernel or 'unknown'}; used {used}; services {' '.join(services)}"
 
 
-def _moment(baked: Baked) -> Any:
+def _moment(baked: SbomImage) -> Any:
     """spdx-tools writes naive moments, in UTC and to the second."""
     return baked.created.astimezone(UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _comment(form: Any) -> str:
     (image,) = [one for one in form["packages"] if one["SPDXID"] == IMAGE]
-    (told,) = [one for one in image["annotations"] if one["annotator"] == f"Tool: {TOOL}"]
-    return str(told["comment"])
+    (annotation,) = [one for one in image["annotations"] if one["annotator"] == f"Tool: {TOOL}"]
+    return str(annotation["comment"])
 
 
 def _is_deb(form: Any) -> bool:

@@ -96,9 +96,9 @@ class PromoteImage(BakehouseOperator):
 
     def _changes(self, plan: BakePlan, name: str) -> tuple[str | None, str | None]:
         """The image promoted before this one, and what differs, in a few words."""
-        from bakehouse.history.diff import diff, in_words
+        from bakehouse.history.diff import diff_images, summarize
         from bakehouse.history.location import ledger_url
-        from bakehouse.history.manifests import NoManifest, read_manifest
+        from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
 
         before = previous(self._promoted_ones(plan), name)
         if before is None:
@@ -106,8 +106,8 @@ class PromoteImage(BakehouseOperator):
             return None, None
         try:
             old, new = (read_manifest(ledger_url(), image) for image in (before, name))
-            words = in_words(diff(before, old, name, new))
-        except NoManifest as missing:
+            words = summarize(diff_images(before, old, name, new))
+        except ManifestNotFound as missing:
             words = f"unknown, {missing}"
         self.log.info("against %s: %s", before, words)
         return before, words

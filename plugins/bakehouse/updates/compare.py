@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
-from bakehouse.history.diff import some
+from bakehouse.history.diff import abbreviate
 from bakehouse.history.versions import newer, newest
 from bakehouse.updates.release import Taken
 
@@ -66,7 +66,7 @@ class Updates(Frozen):
         security = [update.name for update in self.found if update.security]
         others = [update.name for update in self.found if not update.security]
         parts = [
-            f"{counted(len(names), what)} ({some(names)})"
+            f"{counted(len(names), what)} ({abbreviate(names)})"
             for what, names in (("security update", security), ("other update", others))
             if names
         ]

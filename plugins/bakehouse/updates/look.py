@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.history.manifests import NoManifest, read_manifest
+from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
 from bakehouse.updates.archive import Archives
 from bakehouse.updates.compare import Listing, Updates, native_arch, updates_in
 from bakehouse.updates.release import Unreadable
@@ -28,7 +28,7 @@ def look(ledger: str, image: str, now: datetime) -> Updates:
     """What the sources of an image have that is newer; whatever cannot be told is in `unread`."""
     try:
         manifest = read_manifest(ledger, image)
-    except NoManifest as missing:
+    except ManifestNotFound as missing:
         return Updates(image=image, unread=(str(missing),))
     if manifest.sources is None:
         return Updates(image=image, unread=(f"the apt sources of {image}: it does not tell any",))

@@ -13,7 +13,7 @@ from tests.support.ledger import of_kind
 from bakehouse.core.reasons import Reason
 from bakehouse.history.events import BakeEvent, CoversEvent, PromotionEvent, UpdatesEvent
 from bakehouse.history.location import ledger_url
-from bakehouse.history.manifests import read_manifest
+from bakehouse.history.manifest_store import read_manifest
 from devstack.gce_api import Compute
 
 from .test_walk import events

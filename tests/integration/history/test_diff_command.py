@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from bakehouse.cli import app
 from bakehouse.history.manifest import Package
-from bakehouse.history.manifests import write_manifest
+from bakehouse.history.manifest_store import write_manifest
 
 OLD, NEW = "web-20261122t0300-aaaaaaa-1111", BAKED.image
 

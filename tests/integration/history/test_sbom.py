@@ -17,12 +17,12 @@ from bakehouse.history.manifest import (
     Manifest,
     Package,
 )
-from bakehouse.history.manifests import NoManifest, read_manifest, write_manifest
-from bakehouse.history.sbom import read, text_of
+from bakehouse.history.manifest_store import ManifestNotFound, read_manifest, write_manifest
+from bakehouse.history.sbom import parse_sbom, spdx_json
 
 
 def test_the_document_is_valid_and_describes_the_image() -> None:
-    document = JsonLikeDictParser().parse(json.loads(text_of(BAKED, MANIFEST)))
+    document = JsonLikeDictParser().parse(json.loads(spdx_json(BAKED, MANIFEST)))
     assert validate_full_spdx_document(document, "SPDX-2.3") == []
     told = [str(r.relationship_type).rpartition(".")[2] for r in document.relationships]
     assert told.count("DESCRIBES") == told.count("DESCENDANT_OF") == 1
@@ -35,33 +35,33 @@ def test_the_document_is_valid_and_describes_the_image() -> None:
 
 
 def test_each_package_has_its_purl() -> None:
-    document = JsonLikeDictParser().parse(json.loads(text_of(BAKED, MANIFEST)))
+    document = JsonLikeDictParser().parse(json.loads(spdx_json(BAKED, MANIFEST)))
     purls = {p.external_references[0].locator for p in document.packages if p.external_references}
     assert "pkg:deb/debian/libc6@2.36-9%2Bdeb12u10?arch=i386&distro=debian-12" in purls
     assert "pkg:deb/debian/g%2B%2B@4:12.2.0-3?arch=amd64&distro=debian-12" in purls
 
 
 def test_it_is_read_back_as_it_was_written_and_the_same_image_has_the_same_document() -> None:
-    text = text_of(BAKED, MANIFEST)
-    found = read(text)
+    text = spdx_json(BAKED, MANIFEST)
+    found = parse_sbom(text)
     assert (found.baked, found.manifest) == (BAKED, MANIFEST)
-    assert text_of(BAKED, MANIFEST) == text
-    assert read(text_of(BAKED, Manifest(()))).manifest == Manifest(())
+    assert spdx_json(BAKED, MANIFEST) == text
+    assert parse_sbom(spdx_json(BAKED, Manifest(()))).manifest == Manifest(())
 
 
 @pytest.mark.parametrize("packages", [0, 1, 400])
 def test_any_number_of_packages_is_a_valid_document(packages: int) -> None:
     many = tuple(Package(f"p{n:03d}", f"1:{n}~rc1+b{n}", "amd64") for n in range(packages))
-    text = text_of(BAKED, Manifest(many))
+    text = spdx_json(BAKED, Manifest(many))
     document = JsonLikeDictParser().parse(json.loads(text))
     assert validate_full_spdx_document(document, "SPDX-2.3") == []
-    assert read(text).manifest.packages == many
+    assert parse_sbom(text).manifest.packages == many
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"packages": []}', '{"packages": [1]}', "\0"])
 def test_anything_else_is_a_bad_manifest(text: str) -> None:
     with pytest.raises(BadManifest, match="not an SBOM"):
-        read(text)
+        parse_sbom(text)
 
 
 def test_the_manifest_of_an_image_is_found_by_its_name(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_list_of_an_older_image_is_still_read(tmp_path: Path) -> None:
 def test_without_a_manifest_one_line_says_so(tmp_path: Path, image: str, why: str) -> None:
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests/web-3.spdx.json").write_text("{")
-    with pytest.raises(NoManifest, match=f"^{why}") as error:
+    with pytest.raises(ManifestNotFound, match=f"^{why}") as error:
         read_manifest(f"file://{tmp_path}", image)
     assert "\n" not in str(error.value)
 

@@ -13,7 +13,7 @@ from tests.support.manifests import BAKED
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.manifest import Manifest, Package, Source
-from bakehouse.history.manifests import write_manifest
+from bakehouse.history.manifest_store import write_manifest
 from bakehouse.updates import archive
 from bakehouse.updates.compare import Updates
 from bakehouse.updates.look import look, mirrors

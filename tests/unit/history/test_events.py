@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime
+from tests.support.paths import PROJECT
 
 from bakehouse.core.reasons import Reason
 from bakehouse.history.events import (
@@ -59,6 +61,13 @@ def test_an_event_is_one_line_with_its_schema_and_kind(event: LedgerEvent) -> No
 def test_the_model_is_named_after_its_kind(kind: type[Event]) -> None:
     name = str(kind.model_fields["kind"].default).title().replace("_", "")
     assert kind.__name__ == f"{name}Event"
+
+
+def test_the_guide_lists_every_kind() -> None:
+    guide = (PROJECT / "docs/operating.md").read_text()
+    table = guide.partition("| DAG | kinds of events |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"`([a-z_]+)`", table)) - {"housekeeping", "revoke"}
+    assert listed == {kind.model_fields["kind"].default for kind in KINDS}
 
 
 def test_there_is_a_record_of_schema_1_for_every_kind() -> None:
