@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from bakehouse.bake.plan import BakePlan, BaseImage
+from bakehouse.bake.plan import BakePlan, BaseImage, SmokeSettings
 from bakehouse.core.reasons import Reason
 from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.load import load_recipe
+from bakehouse.recipe.model import Builder, Image
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PLAN = BakePlan(
@@ -19,10 +20,11 @@ PLAN = BakePlan(
     run_id="manual__1",
     run="0123456789ab",
     image_name="web-20261123t0300-aaaaaaa-1234",
-    family="web",
     content_key="c" * 40,
     base_image=BaseImage(self_link="https://x/images/d", id="77", name="debian-12"),
-    zones=("us-central1-a", "us-central1-b"),
+    builder=Builder(zones=("us-central1-a", "us-central1-b")),
+    image=Image(),
+    smoke=SmokeSettings(deadline=timedelta(minutes=10), boot_time_limit=timedelta(minutes=5)),
     bake=True,
     reason=Reason.NO_IMAGE_WITH_THIS_CONTENT,
     created=NOW,

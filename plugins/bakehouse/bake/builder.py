@@ -11,7 +11,7 @@ from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.links import labels_of
 from bakehouse.images.names import builder_name
-from bakehouse.recipe.model import Builder, Image, Recipe
+from bakehouse.recipe.model import Builder, Image
 
 SHIELDED = {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True}
 
@@ -52,7 +52,7 @@ def adopts(instance: Mapping[str, Any] | None) -> bool:
 
 
 def insert_body(
-    plan: BakePlan, recipe: Recipe, vm: BuilderVm, metadata: Mapping[str, str], now: datetime
+    plan: BakePlan, vm: BuilderVm, metadata: Mapping[str, str], now: datetime
 ) -> dict[str, Any]:
     """The body of instances.insert for a builder; `metadata` as render.builder_metadata gives it.
 
@@ -60,25 +60,25 @@ def insert_body(
     `maxRunDuration` (the dead man's switch): nothing is left behind that costs money. The image is
     made while the stopped machine still stands, and a stopped machine's clock does not run.
     """
-    lives = timedelta(minutes=recipe.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
+    lives = timedelta(minutes=plan.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
     if plan.keep_builder:
-        kept = recipe.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
+        kept = plan.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
         lives = max(lives, kept)
     owned = plan.provenance.labels(labels.BUILDER, labels.CANDIDATE, now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
-    body = machine_body(recipe, vm, plan.base_image.self_link, owned, plan.provenance.made_by)
+    body = machine_body(plan, vm, plan.base_image.self_link, owned, plan.provenance.made_by)
     body["metadata"] = metadata_items(metadata)
-    body["scheduling"] = scheduling(recipe.builder, plan.spot)
+    body["scheduling"] = scheduling(plan.builder)
     return body
 
 
 def machine_body(
-    recipe: Recipe, vm: BuilderVm, source_image: str, owned: Mapping[str, str], made_by: str
+    plan: BakePlan, vm: BuilderVm, source_image: str, owned: Mapping[str, str], made_by: str
 ) -> dict[str, Any]:
     """What builders and smoke machines have in common; the disk is labelled and described alike."""
-    builder = recipe.builder
-    disk = _boot_disk(builder, recipe.image, vm, source_image)
+    builder = plan.builder
+    disk = _boot_disk(builder, plan.image, vm, source_image)
     disk["initializeParams"] |= {"labels": dict(owned), "description": made_by}
     body: dict[str, Any] = {
         "name": vm.name,
@@ -89,7 +89,7 @@ def machine_body(
         "disks": [disk],
         "networkInterfaces": [_interface(builder, vm.zone)],
     }
-    if recipe.image.shielded:  # else as Compute Engine does with an image of that base
+    if plan.image.shielded:  # else as Compute Engine does with an image of that base
         body["shieldedInstanceConfig"] = SHIELDED
     if builder.service_account:
         account = {"email": builder.service_account, "scopes": list(builder.scopes)}
@@ -102,13 +102,13 @@ def metadata_items(values: Mapping[str, str]) -> dict[str, Any]:
     return {"items": [{"key": key, "value": value} for key, value in sorted(values.items())]}
 
 
-def scheduling(builder: Builder, spot: bool) -> dict[str, Any]:
+def scheduling(builder: Builder) -> dict[str, Any]:
     """Never restarted; deleted by Compute Engine when everybody has forgotten it."""
     return {
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE",
-        "provisioningModel": "SPOT" if spot else "STANDARD",
-        "preemptible": spot,
+        "provisioningModel": "SPOT" if builder.spot else "STANDARD",
+        "preemptible": builder.spot,
         "instanceTerminationAction": "DELETE",
         "maxRunDuration": {"seconds": str(builder.max_run_minutes * 60)},
     }

@@ -16,6 +16,7 @@ from bakehouse.bake.need import content_lease
 from bakehouse.bake.package_snapshot import archive_url
 from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.bake.plan import BakePlan
+from bakehouse.bake.recipe_source import RecipeSource
 from bakehouse.bake.shutdown import Shutdown, classify_shutdown
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
@@ -69,15 +70,15 @@ class BuilderOperator(BuilderSlotOperator):
         from bakehouse.recipe.facts import BaseFacts, ImageFacts
         from bakehouse.recipe.render import builder_metadata
 
-        rendered = self.rendered(plan)
+        rendered = RecipeSource(self.git_conn_id).bundle_of(plan).rendered
         observed = ImageFacts(
             recipe=plan.recipe,
             image=plan.image_name,
             git_sha=plan.commit.sha,
             content_key=plan.content_key,
             base_image=BaseFacts(name=plan.base_image.name, id=plan.base_image.id),
-            vars=rendered.recipe.vars,
-            services=rendered.recipe.services,
+            vars=dict(rendered.vars),
+            services=rendered.services,
             run=plan.run,
         )
         try:
@@ -85,7 +86,7 @@ class BuilderOperator(BuilderSlotOperator):
             metadata = builder_metadata(rendered, observed, plan.provenance.nonce(vm.name), url)
         except ValueError as too_big:
             raise PermanentError(str(too_big)) from too_big
-        return builder.insert_body(plan, rendered.recipe, vm, metadata, datetime.now(UTC))
+        return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         """A dead builder must neither be waited for, nor become an image, nor run beside this."""

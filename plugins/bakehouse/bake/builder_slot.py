@@ -6,25 +6,27 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.plan import BakePlan
+from bakehouse.bake.recipe_source import GIT
 from bakehouse.core.errors import PermanentError, ZoneExhausted
 from bakehouse.lease import builder_slots as builders
+from bakehouse.operators.base import BakehouseOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class BuilderSlotOperator(GitOperator):
+class BuilderSlotOperator(BakehouseOperator):
     """`take_slot` before a machine is made; whoever deletes the run's machines lets go of it.
 
     A zone that has nothing left is passed by within the try: `zones_tried` counts them for `act`.
     """
 
-    keeps = (*GitOperator.keeps, "zones_tried")
+    keeps = (*BakehouseOperator.keeps, "zones_tried")
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.git_conn_id = git_conn_id  # for a bundle that is gone
         self.zones_tried = 0
 
     def take_slot(self, context: Context, plan: BakePlan) -> None:
@@ -38,7 +40,7 @@ class BuilderSlotOperator(GitOperator):
         from bakehouse.history.location import ledger_url
         from bakehouse.lease.triggers import SlotTrigger
 
-        patience = plan.wait_for_slot
+        patience = plan.builder.wait_for_slot
         self.log.info("%s; waiting at most %s", why, patience)
         trigger = SlotTrigger(
             ledger=ledger_url(),

@@ -13,7 +13,6 @@ from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import labels_of, resource_name
-from bakehouse.recipe.model import Recipe
 
 Resource = Mapping[str, Any]
 
@@ -93,7 +92,7 @@ def _is_made_of(image: Resource, source: Resource) -> bool:
     return str(image.get("sourceDiskId")) == str(source.get("id"))
 
 
-def insert_body(plan: BakePlan, recipe: Recipe, source: Resource, now: datetime) -> dict[str, Any]:
+def insert_body(plan: BakePlan, source: Resource, now: datetime) -> dict[str, Any]:
     """The body of images.insert: no family, so it is newest of nothing until it is promoted.
 
     For a machine image that of machineImages.insert, of the builder as the source.
@@ -107,13 +106,13 @@ def insert_body(plan: BakePlan, recipe: Recipe, source: Resource, now: datetime)
         "sourceInstance" if machine else "sourceDisk": source["selfLink"],
         "labels": owned,
     }
-    if recipe.image.storage_location:
-        body["storageLocations"] = [recipe.image.storage_location]
-    if recipe.image.shielded and not machine:
+    if plan.image.storage_location:
+        body["storageLocations"] = [plan.image.storage_location]
+    if plan.image.shielded and not machine:
         body["guestOsFeatures"] = [{"type": "UEFI_COMPATIBLE"}]
-    if recipe.image.kms_key:
+    if plan.image.kms_key:
         key = "machineImageEncryptionKey" if machine else "imageEncryptionKey"
-        body[key] = {"kmsKeyName": recipe.image.kms_key}
+        body[key] = {"kmsKeyName": plan.image.kms_key}
     return body
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import candidate
 from bakehouse.bake.candidate import Built, Do
-from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.plan import BakePlan
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class CreateImage(GitOperator):
+class CreateImage(BakehouseOperator):
     """The stopped disk becomes a candidate image without a family -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
@@ -69,11 +68,7 @@ class CreateImage(GitOperator):
     def _create(
         self, context: Context, plan: BakePlan, built: Built, source: Mapping[str, Any]
     ) -> None:
-        from bakehouse.bake.source import recipe_for
-
-        body = candidate.insert_body(
-            plan, recipe_for(self.git_conn_id, plan), source, datetime.now(UTC)
-        )
+        body = candidate.insert_body(plan, source, datetime.now(UTC))
         body["labels"] |= candidate.facts_labels(built)
         self.log.info("creating %s %s from %s", _words(plan), plan.image_name, source["name"])
         request = self.request_id(context, f"insert {plan.image_name} of {source['id']}")

@@ -10,12 +10,11 @@ from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
-from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.links import Resource, project_of
 from bakehouse.images.provenance import Provenance
 from bakehouse.images.selection import created_at
 from bakehouse.recipe.commit import Commit
-from bakehouse.recipe.model import Scalar
+from bakehouse.recipe.model import Builder, Image, Scalar
 from bakehouse.updates.compare import Updates
 
 BOOTING = timedelta(minutes=10)
@@ -35,8 +34,19 @@ class BaseImage(Frozen):
         return project_of(self.self_link)
 
 
+class SmokeSettings(Frozen):
+    """How long the smoke test may take; what its machine is given is in the bundle."""
+
+    deadline: timedelta
+    boot_time_limit: timedelta
+
+
 class BakePlan(Frozen):
-    """One run: which commit of which recipe becomes which image, or why none is made."""
+    """One run: which commit of which recipe becomes which image, or why none is made.
+
+    What later tasks need of the recipe stands here; what the machines are given stands in the
+    bundle of the content key. No later task reads the recipe.
+    """
 
     recipe: str
     commit: Commit
@@ -44,18 +54,15 @@ class BakePlan(Frozen):
     run_id: str
     run: str  # the label of everything that this run makes
     image_name: str
-    family: str
-    kind: str = CUSTOM_IMAGE.value  # or machine_image, which has no family
     content_key: str
     base_image: BaseImage
     parent: str | None = None  # the recipe that the base image is of
     promoted: str | None = None  # its image whose promotion has asked for this run
     vars: dict[str, Scalar] = Field(default={})  # over those of the recipe
-    zones: tuple[str, ...]  # in the order they are tried
-    spot: bool = False
+    builder: Builder  # the recipe's, with the form's zones and spot
+    image: Image
+    smoke: SmokeSettings
     snapshot: str | None = None  # the day whose packages are installed, as 20261120T000000Z
-    install_deadline_minutes: int = 45
-    wait_for_slot: timedelta = timedelta(hours=6)
     keep_builder: bool = False  # of a failed install, for a person to look at
     force: bool = False
     history: bool = False  # of a backfill: it moves no family and tells nobody
@@ -66,9 +73,24 @@ class BakePlan(Frozen):
     created: AwareDatetime  # the run's time: the same in every try
 
     @property
+    def family(self) -> str:
+        """The family of the image once it is promoted."""
+        return self.image.family or self.recipe
+
+    @property
+    def kind(self) -> str:
+        """custom_image, or machine_image, which has no family."""
+        return self.image.kind
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """In the order they are tried."""
+        return self.builder.zones
+
+    @property
     def patience(self) -> timedelta:
         """From the builder's creation until it must have powered off: booting needs time too."""
-        return timedelta(minutes=self.install_deadline_minutes) + BOOTING
+        return timedelta(minutes=self.builder.install_deadline_minutes) + BOOTING
 
     @property
     def provenance(self) -> Provenance:

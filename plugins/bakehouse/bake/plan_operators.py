@@ -6,17 +6,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import base_image
-from bakehouse.bake.git_step import GitOperator
 from bakehouse.bake.package_snapshot import snapshot_of
 from bakehouse.bake.params import BakeParams
-from bakehouse.bake.plan import BakePlan, BaseImage, decide
+from bakehouse.bake.plan import BakePlan, BaseImage, SmokeSettings, decide
+from bakehouse.bake.recipe_source import GIT, RecipeSource, bundle_store
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.names import image_name, run_label
 from bakehouse.images.selection import is_superseded, newest_with_content
-from bakehouse.operators.base import format_utc, is_backfill
+from bakehouse.operators.base import BakehouseOperator, format_utc, is_backfill
 from bakehouse.operators.links import ImageLink
+from bakehouse.recipe.bundle import Bundle
 from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import parent_of
@@ -31,22 +32,17 @@ if TYPE_CHECKING:
 SHOWN = 5  # names of uncommitted files in the log
 
 
-class ResolveCommit(GitOperator):
+class ResolveCommit(BakehouseOperator):
     """The commit to bake: the newest of the form's ref not later than the run's time -> Commit."""
 
-    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+    def __init__(self, *, recipe: str, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.recipe = recipe
+        self.git_conn_id = git_conn_id
 
     def act(self, context: Context) -> dict[str, Any]:
-        from bakehouse.bake.source import repository
-        from bakehouse.recipe.at_commit import recipe_at
-
         ref = BakeParams.of_run(context["params"]).git_ref
-        until = time_of(context)
-        with repository(self.git_conn_id) as found:
-            commit = found.resolve(ref, until)
-            recipe_at(found, commit.sha, self.recipe)  # a commit without it ends the run here
+        commit = RecipeSource(self.git_conn_id).resolve(self.recipe, ref, time_of(context))
         self.log.info("%s is commit %s", ref, commit.sha)
         self.log.info("“%s”, %s, %s", commit.subject, commit.author, format_utc(commit.author_time))
         if commit.dirty:
@@ -58,33 +54,31 @@ class ResolveCommit(GitOperator):
         return commit.model_dump(mode="json")
 
 
-class PlanBake(GitOperator):
+class PlanBake(BakehouseOperator):
     """What this run makes, or why it makes nothing -> BakePlan. Creates nothing but names."""
 
     operator_extra_links = (ImageLink(),)  # the base image
 
-    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+    def __init__(self, *, recipe: str, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.recipe = recipe
+        self.git_conn_id = git_conn_id
 
     def act(self, context: Context) -> dict[str, Any]:
-        from bakehouse.bake.source import rendered_at, repository
-        from bakehouse.recipe.at_commit import recipe_at
-        from bakehouse.recipe.content_key import content_key
-
         commit = self.received(context, "resolve_commit", Commit)
         form = BakeParams.of_run(context["params"])
         now, history = time_of(context), is_backfill(context)
-        with repository(self.git_conn_id) as found:
-            at_commit = recipe_at(found, commit.sha, self.recipe)
-            snapshot = snapshot_of(at_commit, form, now, history=history)
-            rendered = rendered_at(found, self.recipe, commit, form.vars, snapshot)
+        sources = RecipeSource(self.git_conn_id).read(self.recipe, commit)
+        snapshot = snapshot_of(sources.recipe, form, now, history=history)
+        rendered = sources.render(form.vars, snapshot)
         promoted = parent_image(context)
-        base = self._base_image(rendered.recipe, now if history else None, promoted)
-        key = content_key(rendered, rendered.recipe.builder, base.id)
-        plan = self._plan(context, commit, rendered.recipe, base, key, form, snapshot)
+        base = self._base_image(sources.recipe, now if history else None, promoted)
+        bundle = Bundle(rendered, base.id)
+        key = bundle.content_key
+        plan = self._plan(context, commit, sources.recipe, base, key, form, snapshot)
         self.log.info("content key %s", key)
         if plan.bake:
+            self.log.info("rendered scripts stored in %s", bundle_store().put(bundle))
             self.log.info("will bake %s: %s", plan.image_name, plan.reason.text)
         return plan.model_dump(mode="json")
 
@@ -118,18 +112,19 @@ class PlanBake(GitOperator):
             run_id=ti.run_id,
             run=run_label(ti.dag_id, ti.run_id),
             image_name=image_name(recipe.name, now, commit.sha, ti.run_id),
-            family=recipe.family,
-            kind=recipe.image.kind,
             content_key=key,
             base_image=base,
             parent=parent_of(recipe),
             promoted=parent_image(context),
             vars=form.vars,
-            zones=form.zones(recipe),
-            spot=_spot(recipe, form),
+            builder=recipe.builder.model_copy(
+                update={"zones": form.zones(recipe), "spot": _spot(recipe, form)}
+            ),
+            image=recipe.image,
+            smoke=SmokeSettings(
+                deadline=recipe.smoke.deadline, boot_time_limit=recipe.boot_time_limit
+            ),
             snapshot=snapshot,
-            install_deadline_minutes=recipe.builder.install_deadline_minutes,
-            wait_for_slot=recipe.builder.wait_for_slot,
             keep_builder=form.keep_builder,
             force=form.force,
             history=history,

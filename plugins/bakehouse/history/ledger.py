@@ -7,15 +7,14 @@ subject, so that a task tried again writes the same object and not a second one.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import NamedTemporaryFile
+from contextlib import suppress
 
 from airflow.sdk import ObjectStoragePath
 
 from bakehouse.core.models import Frozen
 from bakehouse.history.events import BadEvent, LedgerEvent, parse_event
+from bakehouse.history.objects import create
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +45,8 @@ class Ledger:
     def write(self, event: LedgerEvent) -> str:
         """Write the event unless it is there already; returns the object's URL."""
         target = self._base / event.path
-        data = event.to_json().encode()
-        try:
-            if target.protocol in {"", "file"}:
-                _create_file(Path(target.path), data)
-            else:
-                target.fs.pipe_file(target.path, data, mode="create")
-        except FileExistsError:
-            pass  # this run has written it in an earlier try: what was said first stands
+        with suppress(FileExistsError):  # of an earlier try of this run: what was said first stands
+            create(target, event.to_json().encode())
         return str(target)
 
     def events(
@@ -66,14 +59,3 @@ class Ledger:
                 yield parse_event(path.read_bytes())
             except BadEvent as bad:
                 unreadable(UnreadableRecord(path=str(path), problem=str(bad)))
-
-
-def _create_file(target: Path, data: bytes) -> None:
-    """Whole or not at all, and never over another; raises FileExistsError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=target.parent, prefix=".") as half:
-        half.write(data)
-        half.flush()
-        os.fsync(half.fileno())
-        Path(half.name).chmod(0o644)
-        os.link(half.name, target)

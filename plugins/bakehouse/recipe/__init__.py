@@ -11,7 +11,8 @@ How a task uses it:
         files = scripts_at(repository, commit.sha, recipe) {path: GitFile(mode, data)}
 
     rendered = render(recipe, commit, files, vars)         render.py; raises RenderError
-    key = content_key(rendered, rendered.recipe.builder, base_image_id)
+    key = content_key(rendered, base_image_id)
+    bundle = Bundle(rendered, base_image_id)               what is stored, by its content key
     facts = ImageFacts(...)                                what image.json says
     builder_metadata(rendered, facts, nonce) -> dict[str, str]   instance attributes, complete
     smoke_metadata(rendered, nonce) -> dict[str, str]            the same for the smoke VM

@@ -7,25 +7,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bakehouse.recipe.model import Builder
     from bakehouse.recipe.render import Rendered
 
 
-def content_key(rendered: Rendered, builder: Builder, base_image_id: str) -> str:
+def content_key(rendered: Rendered, base_image_id: str) -> str:
     """40 hex characters (they fit a label).
 
     Same scripts, files, vars, machine, disk size, kind of image and base: same key. Zones, spot,
     network, deadlines and how long images are kept do not change what is in an image.
     """
-    image = rendered.recipe.image.model_dump(mode="json", exclude={"keep"})
-    if image["kind"] == "custom_image":
-        del image["kind"]  # as before there was another, so that no image is baked anew for it
-    material = {
-        "format": 1,
-        **rendered.key_material(),
-        "machine": [builder.machine_type, builder.disk_gb],
-        "image": {**image, "family": rendered.recipe.family},
-        "base_image_id": str(base_image_id),
-    }
+    material = {"format": 1, **rendered.key_material(), "base_image_id": str(base_image_id)}
     text = json.dumps(material, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return sha256(text.encode()).hexdigest()[:40]

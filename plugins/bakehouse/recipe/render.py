@@ -29,30 +29,38 @@ _EXECUTABLE = 0o100755
 
 @dataclass(frozen=True)
 class Rendered:
-    """Everything of a bake but what belongs to the run (image name, nonce, run).
+    """Everything that the content key covers, but the base image; nothing that belongs to a run.
 
-    `recipe` carries the vars of this run; `files` is the payload without image.json.
+    `vars` are those of this run; `files` is the payload without image.json; `image` is what the
+    recipe says of the image itself.
     """
 
-    recipe: Recipe
-    commit: Commit
+    recipe: str
+    vars: Mapping[str, Scalar]
+    services: tuple[str, ...]
     bake_script: str
     smoke_script: str
+    smoke_metadata: Mapping[str, str]
     files: Mapping[str, GitFile]
+    machine_type: str
+    disk_gb: int
+    image: Mapping[str, str | bool | None]
 
     def key_material(self) -> dict[str, Any]:
-        """What makes two images the same, as JSON; content_key() adds machine and base.
+        """What makes two images the same, as JSON; content_key() adds the base.
 
         The smoke test is part of it: a promoted image with this key has passed this very test.
         """
         return {
-            "recipe": self.recipe.name,
-            "vars": self.recipe.vars,
-            "services": list(self.recipe.services),
+            "recipe": self.recipe,
+            "vars": dict(self.vars),
+            "services": list(self.services),
             "bake": self.bake_script,
             "smoke": self.smoke_script,
-            "smoke_metadata": self.recipe.smoke.metadata,
+            "smoke_metadata": dict(self.smoke_metadata),
             "files": {path: [f.mode, sha256(f.data).hexdigest()] for path, f in self.files.items()},
+            "machine": [self.machine_type, self.disk_gb],
+            "image": dict(self.image),
         }
 
 
@@ -63,7 +71,7 @@ def render(
     vars_override: Mapping[str, Scalar] | None = None,
     snapshot: str | None = None,
 ) -> Rendered:
-    """`files` as of the commit, paths below SCRIPTS (source.scripts_at). Raises RenderError.
+    """`files` as of the commit, paths below SCRIPTS (at_commit.scripts_at). Raises RenderError.
 
     :param snapshot: the day whose packages are installed, as 20261120T000000Z; None for today's.
     """
@@ -85,16 +93,21 @@ def render(
             f" install today's packages as those of {snapshot}: bake it without a snapshot"
         )
     return Rendered(
-        recipe=recipe,
-        commit=commit,
+        recipe=recipe.name,
+        vars=recipe.vars,
+        services=recipe.services,
         bake_script=bake,
         smoke_script=render_script(environment, "smoke.sh.j2", smoke_names),
+        smoke_metadata=recipe.smoke.metadata,
         files={
             **{f"recipe/{path}": file for path, file in own.items() if _travels(path)},
             **{f"guest/{name}": files[f"{GUEST}/{name}"] for name in _GUEST_FILES},
             "recipe/install.sh": GitFile(_EXECUTABLE, install.encode()),
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
         },
+        machine_type=recipe.builder.machine_type,
+        disk_gb=recipe.builder.disk_gb,
+        image=_image(recipe),
     )
 
 
@@ -117,7 +130,7 @@ def builder_metadata(
 def smoke_metadata(rendered: Rendered, nonce: str) -> dict[str, str]:
     """The smoke VM's instance attributes, with the recipe's own. Raises payload.TooBig."""
     return {
-        **rendered.recipe.smoke.metadata,
+        **rendered.smoke_metadata,
         **_common("smoke", nonce),
         "startup-script": payload.fit("the smoke test", rendered.smoke_script),
     }
@@ -131,6 +144,14 @@ def _common(role: str, nonce: str) -> dict[str, str]:
         "bakehouse-role": role,
         "bakehouse-nonce": nonce,
     }
+
+
+def _image(recipe: Recipe) -> dict[str, str | bool | None]:
+    """How long images are kept changes nothing in them."""
+    image = recipe.image.model_dump(mode="json", exclude={"keep"})
+    if image["kind"] == "custom_image":
+        del image["kind"]  # as before there was another, so that no image is baked anew for it
+    return {**image, "family": recipe.family}
 
 
 def _with_vars(recipe: Recipe, override: Mapping[str, Scalar]) -> Recipe:

@@ -12,7 +12,6 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import smoke_name
-from bakehouse.recipe.model import Recipe
 
 AFTER_THE_DEADLINE = timedelta(minutes=10)
 
@@ -25,16 +24,15 @@ def smoke_vm(plan: BakePlan, attempt: int, zones_tried: int) -> BuilderVm:
 
 def insert_body(
     plan: BakePlan,
-    recipe: Recipe,
     candidate: Candidate,
     vm: BuilderVm,
     metadata: Mapping[str, str],
     now: datetime,
 ) -> dict[str, Any]:
     """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
-    lives = recipe.smoke.deadline + AFTER_THE_DEADLINE
+    lives = plan.smoke.deadline + AFTER_THE_DEADLINE
     owned = plan.provenance.labels(labels.SMOKE, labels.CANDIDATE, now + lives)
-    body = machine_body(recipe, vm, candidate.self_link, owned, plan.provenance.made_by)
+    body = machine_body(plan, vm, candidate.self_link, owned, plan.provenance.made_by)
     if plan.kind == MACHINE_IMAGE:
         del body["disks"]  # they are the image's own
         body["sourceMachineImage"] = candidate.self_link

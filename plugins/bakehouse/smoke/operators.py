@@ -9,6 +9,7 @@ from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.builder_slot import BuilderSlotOperator
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
+from bakehouse.bake.recipe_source import RecipeSource
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images import labels
@@ -38,7 +39,6 @@ class SmokeTest(BuilderSlotOperator):
 
         plan = self.received(context, "plan_bake", BakePlan)
         candidate = self.received(context, "label_image", Candidate)
-        rendered = self.rendered(plan)
         vm = machine.smoke_vm(plan, context["ti"].try_number, self.zones_tried)
         nonce = plan.provenance.nonce(vm.name)
         self.shows_machine(vm.zone, vm.name)
@@ -47,7 +47,7 @@ class SmokeTest(BuilderSlotOperator):
             self._delete_others(context, plan, vm)
             self.take_slot(context, plan)
             self._boot(context, plan, candidate, vm, nonce)
-        deadline = rendered.recipe.smoke.deadline
+        deadline = plan.smoke.deadline
         self.log.info("waiting for the checks of %s, at most %s", vm.name, deadline)
         trigger = SmokeTrigger(
             conn_id=self.gcp_conn_id,
@@ -56,7 +56,7 @@ class SmokeTest(BuilderSlotOperator):
             nonce=nonce,
             deadline=(datetime.now(UTC) + deadline).timestamp(),
         )
-        limit = rendered.recipe.boot_time_limit.total_seconds()
+        limit = plan.smoke.boot_time_limit.total_seconds()
         backstop = deadline + AFTER_THE_DEADLINE
         self.wait_for(
             trigger, "reported", backstop, vm=vm.model_dump(mode="json"), boot_time_limit=limit
@@ -85,10 +85,9 @@ class SmokeTest(BuilderSlotOperator):
     ) -> None:
         from bakehouse.recipe.render import smoke_metadata
 
-        rendered = self.rendered(plan)
-        body = machine.insert_body(
-            plan, rendered.recipe, candidate, vm, smoke_metadata(rendered, nonce), datetime.now(UTC)
-        )
+        bundle = RecipeSource(self.git_conn_id).bundle_of(plan)
+        metadata = smoke_metadata(bundle.rendered, nonce)
+        body = machine.insert_body(plan, candidate, vm, metadata, datetime.now(UTC))
         self.log.info("booting %s in %s from %s", vm.name, vm.zone, candidate.name)
         request = self.request_id(context, f"insert {vm.name}")
         operation = self.compute.insert_instance(vm.zone, body, request)
@@ -130,7 +129,7 @@ class SmokeTest(BuilderSlotOperator):
             said = f"{plan.image_name} is {state} and fails now: {verdict.message}"
             raise PermanentError(observed.with_tail(said))
         if image is not None:
-            until = datetime.now(UTC) + self.rendered(plan).recipe.image.keep.failed
+            until = datetime.now(UTC) + plan.image.keep.failed
             expires = str(int(until.timestamp()))
             changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
             self.made(plan.kind).label(image, changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -70,7 +69,7 @@ def test_a_run_that_gets_no_turn_ends_and_says_for_whom(compute: Compute) -> Non
         run.through("create_builder")
     late = Walk("loaf", "manual__late", force=True)
     late.through("need_bake")
-    late.handed["plan_bake"]["wait_for_slot"] = timedelta(seconds=1)
+    late.handed["plan_bake"]["builder"]["wait_for_slot"] = "1s"
     with pytest.raises(PermanentError, match=r"no turn within .*manual__holds_0.*bakehouse_build"):
         late.try_("create_builder")
     late.tear_down()

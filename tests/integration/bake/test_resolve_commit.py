@@ -19,10 +19,9 @@ import pytest
 from tests.support.plans import NOW
 
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.source import recipe_for, repository
+from bakehouse.bake.recipe_source import RecipeSource, Sources
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.labels import label_value
-from bakehouse.recipe.commit import Commit
 
 from .walk import Walk
 
@@ -84,6 +83,10 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 def resolve(**params: Any) -> dict[str, Any]:
     told: dict[str, Any] = Walk("web", "manual__1", **params).try_("resolve_commit")
     return told
+
+
+def read(plan: BakePlan) -> Sources:
+    return RecipeSource("bakehouse_repo").read(plan.recipe, plan.commit)
 
 
 def at(plan: BakePlan, sha: str) -> BakePlan:
@@ -179,7 +182,7 @@ def test_a_planned_commit_that_was_forced_away(
     lost = work.force_push()
     connect(f"{scheme}{work.folder}")
     with pytest.raises(PermanentError, match=r"force-push.*clear resolve_commit and downstream"):
-        recipe_for("bakehouse_repo", at(plan, lost))
+        read(at(plan, lost))
 
 
 def test_a_server_that_keeps_what_was_forced_away_still_gives_it(
@@ -189,7 +192,7 @@ def test_a_server_that_keeps_what_was_forced_away_still_gives_it(
     work.git("config", "uploadpack.allowAnySHA1InWant", "true")
     work.git("commit", "--quiet", "--amend", "--message", "Rewritten")
     connect(f"file://{work.folder}")
-    assert recipe_for("bakehouse_repo", at(plan, lost)).name == "web"
+    assert read(at(plan, lost)).recipe.name == "web"
 
 
 def test_a_retry_after_a_force_push_takes_what_is_there_now(work: Work, connect: Connect) -> None:
@@ -208,7 +211,7 @@ def test_a_shallow_clone(work: Work, connect: Connect, tmp_path: Path, plan: Bak
     assert resolve()["sha"] == work.head
     for ask in (
         lambda: resolve(git_ref="HEAD~1"),
-        lambda: recipe_for("bakehouse_repo", at(plan, old)),
+        lambda: read(at(plan, old)),
     ):
         with pytest.raises(PermanentError, match="unshallow"):
             ask()
@@ -227,13 +230,12 @@ def test_what_is_labelled(plan: BakePlan) -> None:
 
 def test_a_night_takes_the_newest_commit_of_its_time(work: Work, connect: Connect) -> None:
     connect(str(work.folder))
-    with repository("bakehouse_repo") as found:
-        first: Commit = found.resolve("HEAD")
+    first = work.head
     with pytest.raises(PermanentError, match="no commit as early as 2020-01-01"):
         Walk("web", "scheduled__1", "scheduled", night=datetime(2020, 1, 1, tzinfo=UTC)).try_(
             "resolve_commit"
         )
-    assert resolve()["sha"] == first.sha
+    assert resolve()["sha"] == first
 
 
 def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

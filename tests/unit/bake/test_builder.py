@@ -32,10 +32,8 @@ def test_each_attempt_has_a_name_and_goes_to_the_next_zone(
     assert (vm.name, vm.zone) == (name, zone)
 
 
-def test_machine_and_disk_are_labelled_from_their_first_moment(
-    plan: BakePlan, recipe: Recipe
-) -> None:
-    body = insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)
+def test_machine_and_disk_are_labelled_from_their_first_moment(plan: BakePlan) -> None:
+    body = insert_body(plan, builder_at(plan, "1"), {}, NOW)
     labels = body["labels"]
     assert body["disks"][0]["initializeParams"]["labels"] == labels
     assert labels["bakehouse-run"] == plan.run
@@ -45,27 +43,23 @@ def test_machine_and_disk_are_labelled_from_their_first_moment(
     assert expires == NOW + timedelta(minutes=60) + timedelta(hours=1)
 
 
-def test_a_builder_that_may_be_kept_says_so_from_its_first_moment(
-    plan: BakePlan, recipe: Recipe
-) -> None:
+def test_a_builder_that_may_be_kept_says_so_from_its_first_moment(plan: BakePlan) -> None:
     kept = plan.model_copy(update={"keep_builder": True})
-    labels = insert_body(kept, recipe, builder_at(plan, "1"), {}, NOW)["labels"]
+    labels = insert_body(kept, builder_at(plan, "1"), {}, NOW)["labels"]
     assert "bakehouse-kept" in labels
     assert datetime.fromtimestamp(int(labels["expires"]), UTC) == NOW + timedelta(hours=24)
-    assert (
-        "bakehouse-kept" not in insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)["labels"]
-    )
+    assert "bakehouse-kept" not in insert_body(plan, builder_at(plan, "1"), {}, NOW)["labels"]
 
 
-def test_a_forgotten_builder_deletes_itself_and_its_disk(plan: BakePlan, recipe: Recipe) -> None:
-    body = insert_body(plan, recipe, builder_at(plan, "1"), {}, NOW)
+def test_a_forgotten_builder_deletes_itself_and_its_disk(plan: BakePlan) -> None:
+    body = insert_body(plan, builder_at(plan, "1"), {}, NOW)
     assert body["scheduling"]["maxRunDuration"] == {"seconds": "3600"}
     assert body["scheduling"]["instanceTerminationAction"] == "DELETE"
     assert body["disks"][0]["autoDelete"] is True
 
 
-def test_nothing_reaches_a_builder_unless_asked(plan: BakePlan, recipe: Recipe) -> None:
-    body = insert_body(plan, recipe, builder_at(plan, "1"), {"startup-script": "true"}, NOW)
+def test_nothing_reaches_a_builder_unless_asked(plan: BakePlan) -> None:
+    body = insert_body(plan, builder_at(plan, "1"), {"startup-script": "true"}, NOW)
     assert "accessConfigs" not in body["networkInterfaces"][0]
     assert "serviceAccounts" not in body
     assert body["metadata"]["items"] == [{"key": "startup-script", "value": "true"}]
@@ -75,6 +69,7 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
     recipe = load_recipe(
         "base: debian-cloud/debian-12\n"
         "builder:\n"
+        "  spot: true\n"
         "  external_ip: true\n"
         "  subnetwork: ci\n"
         "  service_account: b@p.iam.gserviceaccount.com\n"
@@ -83,8 +78,7 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
         "image: {shielded: true, kms_key: projects/p/locations/l/keyRings/r/cryptoKeys/k}\n",
         "web.yaml",
     )
-    spot = plan.model_copy(update={"spot": True})
-    body = insert_body(spot, recipe, builder_at(plan, "1"), {}, NOW)
+    body = insert_body(of_recipe(plan, recipe), builder_at(plan, "1"), {}, NOW)
     assert body["scheduling"]["provisioningModel"] == "SPOT"
     assert body["networkInterfaces"][0]["accessConfigs"]
     assert body["networkInterfaces"][0]["subnetwork"] == "regions/us-central1/subnetworks/ci"
@@ -94,13 +88,17 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
     assert body["disks"][0]["diskEncryptionKey"]["kmsKeyName"].endswith("cryptoKeys/k")
 
 
+def of_recipe(plan: BakePlan, recipe: Recipe) -> BakePlan:
+    return plan.model_copy(update={"builder": recipe.builder, "image": recipe.image})
+
+
 def baked(text: str = "") -> Recipe:
     return load_recipe(f"base: debian-cloud/debian-12\n{text}", "web.yaml")
 
 
 def body_of(plan: BakePlan, text: str, **changes: Any) -> dict[str, Any]:
-    changed = plan.model_copy(update=changes)
-    return insert_body(changed, baked(text), builder_at(plan, "1"), {}, NOW)
+    changed = of_recipe(plan, baked(text)).model_copy(update=changes)
+    return insert_body(changed, builder_at(plan, "1"), {}, NOW)
 
 
 def test_a_shielded_image_is_built_and_kept_shielded(plan: BakePlan) -> None:
@@ -110,7 +108,7 @@ def test_a_shielded_image_is_built_and_kept_shielded(plan: BakePlan) -> None:
         "enableVtpm": True,
         "enableIntegrityMonitoring": True,
     }
-    image = candidate.insert_body(plan, baked(text), {"selfLink": "disk"}, NOW)
+    image = candidate.insert_body(of_recipe(plan, baked(text)), {"selfLink": "disk"}, NOW)
     assert image["guestOsFeatures"] == [{"type": "UEFI_COMPATIBLE"}]
     assert "shieldedInstanceConfig" not in body_of(plan, ""), "as its base allows"
 
@@ -119,7 +117,7 @@ def test_the_key_encrypts_the_disk_and_the_image(plan: BakePlan) -> None:
     key = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
     text = f"image: {{kms_key: {key}}}\n"
     disk = body_of(plan, text)["disks"][0]
-    image = candidate.insert_body(plan, baked(text), {"selfLink": "disk"}, NOW)
+    image = candidate.insert_body(of_recipe(plan, baked(text)), {"selfLink": "disk"}, NOW)
     assert disk["diskEncryptionKey"] == image["imageEncryptionKey"] == {"kmsKeyName": key}
 
 
@@ -142,7 +140,8 @@ def test_network_tags_and_a_way_out_only_when_asked_for(plan: BakePlan) -> None:
 def test_the_dead_mans_switch_deletes_spot_and_standard_machines(
     plan: BakePlan, spot: bool
 ) -> None:
-    scheduling = body_of(plan, "builder: {max_run_minutes: 90}\n", spot=spot)["scheduling"]
+    text = f"builder: {{max_run_minutes: 90, spot: {str(spot).lower()}}}\n"
+    scheduling = body_of(plan, text)["scheduling"]
     assert scheduling["maxRunDuration"] == {"seconds": "5400"}
     assert scheduling["instanceTerminationAction"] == "DELETE"
     assert scheduling["provisioningModel"] == ("SPOT" if spot else "STANDARD")
@@ -162,7 +161,8 @@ def test_a_builder_that_may_be_kept_has_an_expiry_of_its_own(
 
 def test_zones_are_tried_in_their_order_within_a_try_and_over_tries(plan: BakePlan) -> None:
     zones = ("z-a", "z-b", "z-c")
-    three = plan.model_copy(update={"zones": zones})
+    builder = plan.builder.model_copy(update={"zones": zones})
+    three = plan.model_copy(update={"builder": builder})
     assert [builder_at(three, "1", tried).zone for tried in range(3)] == list(zones)
     assert [builder_at(three, attempt).zone for attempt in ("1", "2", "3")] == list(zones)
     for given in zones:

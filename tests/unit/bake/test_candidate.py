@@ -8,7 +8,6 @@ import pytest
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import Built, Do, facts_labels, insert_body, next_step
 from bakehouse.bake.plan import BakePlan
-from bakehouse.recipe.model import Recipe
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DISK = {"id": "5", "name": "bake-web-1", "selfLink": "https://x/zones/z/disks/bake-web-1"}
@@ -43,8 +42,8 @@ def test_what_stands_says_what_is_done(
     assert next_step(plan, found, disk) is expected
 
 
-def test_a_candidate_has_no_family_and_says_whose_it_is(plan: BakePlan, recipe: Recipe) -> None:
-    body = insert_body(plan, recipe, DISK, NOW)
+def test_a_candidate_has_no_family_and_says_whose_it_is(plan: BakePlan) -> None:
+    body = insert_body(plan, DISK, NOW)
     assert "family" not in body
     assert body["sourceDisk"] == DISK["selfLink"]
     assert body["labels"]["bakehouse-state"] == "candidate"

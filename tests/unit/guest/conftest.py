@@ -80,13 +80,13 @@ def recipe_files(name: str, files: dict[str, str]) -> dict[str, GitFile]:
 
 def facts(rendered: Rendered) -> ImageFacts:
     return ImageFacts(
-        recipe=rendered.recipe.name,
+        recipe=rendered.recipe,
         image="app-20261123t0300-c0ffeec-1234",
-        git_sha=rendered.commit.sha,
+        git_sha=COMMIT.sha,
         content_key="k" * 40,
         base_image=BaseFacts(name="debian-12-bookworm-v20261110", id="42"),
-        vars=rendered.recipe.vars,
-        services=rendered.recipe.services,
+        vars=dict(rendered.vars),
+        services=rendered.services,
         run="0011223344556677",
     )
 

@@ -61,15 +61,19 @@ FACTS = ImageFacts(
 )
 
 
-def made(files: dict[str, str] | None = None, **fields: Any) -> Rendered:
+def app(**fields: Any) -> Recipe:
     form = {"name": "app", "base": "debian-cloud/debian-12", "vars": {"page": "Hi"}, **fields}
+    return Recipe.model_validate(form)
+
+
+def made(files: dict[str, str] | None = None, **fields: Any) -> Rendered:
     texts = FILES if files is None else {**FILES, **files}
     theirs = {path: GitFile(0o100644, text.encode()) for path, text in texts.items()}
-    return render(Recipe.model_validate(form), COMMIT, {**OURS, **theirs})
+    return render(app(**fields), COMMIT, {**OURS, **theirs})
 
 
 def key(rendered: Rendered, base: str = "42") -> str:
-    return content_key(rendered, rendered.recipe.builder, base)
+    return content_key(rendered, base)
 
 
 KEY = key(made())
@@ -94,7 +98,7 @@ def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.D
     # An added comment line, wherever it lands between two lines of a script, is a change.
     at = data.draw(st.sampled_from([0, len(text)]))
     changed = GitFile(0o100644, text[:at] + b"# changed\n" + text[at:])
-    recipe = made().recipe
+    recipe = app()
     assert key(render(recipe, COMMIT, {**everything, path: changed})) != KEY
 
 
@@ -143,16 +147,16 @@ def test_base_image_and_mode_matter_and_the_commit_does_not() -> None:
     assert key(made(), "43") != KEY
     files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
     executable = {**files, "app/health": GitFile(0o100755, files["app/health"].data)}
-    assert key(render(made().recipe, COMMIT, executable)) != KEY
+    assert key(render(app(), COMMIT, executable)) != KEY
     other = COMMIT.model_copy(update={"sha": "0" * 40, "subject": "docs"})
-    assert key(render(made().recipe, other, files)) == KEY
+    assert key(render(app(), other, files)) == KEY
 
 
 def test_a_script_that_uses_the_commit_has_a_key_for_each() -> None:
     texts = {**FILES, "app/install.sh.j2": "echo {{ git_sha | sh }}\n"}
     files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in texts.items()}}
     other = COMMIT.model_copy(update={"sha": "0" * 40})
-    recipe = made().recipe
+    recipe = app()
     assert key(render(recipe, COMMIT, files)) != key(render(recipe, other, files))
 
 
@@ -226,14 +230,14 @@ def test_bashs_own_braces_are_left_alone() -> None:
 def test_a_recipe_without_install_script() -> None:
     files = {**OURS, "app/health": GitFile(0o100755, b"")}
     with pytest.raises(RenderError, match=r"lacks include/startup_scripts/app/install\.sh\.j2"):
-        render(made().recipe, COMMIT, files)
+        render(app(), COMMIT, files)
 
 
 def test_vars_of_the_run_win_and_must_be_known() -> None:
-    recipe = made().recipe
+    recipe = app()
     files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
     rendered = render(recipe, COMMIT, files, {"page": "it's"})
-    assert rendered.recipe.vars == {"page": "it's"}
+    assert rendered.vars == {"page": "it's"}
     assert b"echo 'it'\"'\"'s'" in rendered.files["recipe/install.sh"].data
     with pytest.raises(RenderError, match="no vars pag; it has page"):
         render(recipe, COMMIT, files, {"pag": "x"})

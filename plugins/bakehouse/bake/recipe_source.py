@@ -1,0 +1,126 @@
+"""Recipes and scripts for a bake: from git once, then from the bundle that the plan has stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.recipe.at_commit import recipe_at, scripts_at
+from bakehouse.recipe.bundle import BadBundle, Bundle
+from bakehouse.recipe.commit import Commit, GitFile
+from bakehouse.recipe.git.errors import RepositoryMissing
+from bakehouse.recipe.git.open import is_remote, open_repository
+from bakehouse.recipe.git.repository import Repository
+from bakehouse.recipe.model import Recipe, Scalar
+from bakehouse.recipe.render import Rendered, render
+
+if TYPE_CHECKING:
+    from bakehouse.bake.bundle_store import BundleStore
+    from bakehouse.bake.plan import BakePlan
+
+GIT = "bakehouse_repo"  # the connection, unless an operator is given another
+log = logging.getLogger(__name__)
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]  # the folder that holds plugins/ and dags/
+REPLAN = "clear plan_bake and downstream"
+
+
+def bundle_store() -> BundleStore:
+    """Beside the ledger; the libraries of object stores are imported by tasks only."""
+    from bakehouse.bake.bundle_store import BundleStore
+    from bakehouse.history.location import ledger_url
+
+    return BundleStore(ledger_url())
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A recipe and its scripts as a commit has them."""
+
+    recipe: Recipe
+    commit: Commit
+    files: Mapping[str, GitFile]
+
+    def render(self, override: Mapping[str, Scalar], snapshot: str | None) -> Rendered:
+        """Rendered with the run's vars and day. Raises PermanentError."""
+        try:
+            return render(self.recipe, self.commit, self.files, override, snapshot)
+        except ValueError as wrong:  # RenderError
+            raise PermanentError(str(wrong)) from wrong
+
+
+class RecipeSource:
+    """The repository of a `git` connection, and the bundles that were made from it.
+
+    What is wrong with repository, commit or recipe leaves as PermanentError; a remote that does
+    not answer as TransientError.
+
+    :param conn_id: the connection; its host is a URL, or a path relative to the project.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self._conn_id = conn_id
+
+    def resolve(self, recipe: str, ref: str, not_after: datetime) -> Commit:
+        """The newest commit of the ref that is not later, which must have the recipe."""
+        with self._repository() as repository:
+            commit = repository.resolve(ref, not_after)
+            recipe_at(repository, commit.sha, recipe)
+        return commit
+
+    def read(self, recipe: str, commit: Commit) -> Sources:
+        """The recipe and its scripts, in one read of the repository."""
+        with self._repository() as repository:
+            at_commit = recipe_at(repository, commit.sha, recipe)
+            return Sources(at_commit, commit, scripts_at(repository, commit.sha, at_commit))
+
+    def bundle_of(self, plan: BakePlan) -> Bundle:
+        """What plan_bake has rendered and stored; made from the commit again when it is gone."""
+        store = bundle_store()
+        try:
+            bundle = store.get(plan.recipe, plan.content_key)
+        except BadBundle as damaged:
+            raise PermanentError(f"{damaged}: {REPLAN}") from damaged
+        if bundle is None:
+            log.warning("the rendered bundle is gone, making it again from %s", plan.short_sha)
+            bundle = self._made_again(plan)
+            store.put(bundle)
+        return bundle
+
+    def _made_again(self, plan: BakePlan) -> Bundle:
+        rendered = self.read(plan.recipe, plan.commit).render(plan.vars, plan.snapshot)
+        bundle = Bundle(rendered, plan.base_image.id)
+        if bundle.content_key != plan.content_key:
+            raise PermanentError(
+                f"commit {plan.short_sha} gives content key {bundle.content_key}, the plan says"
+                f" {plan.content_key}: this worker runs another version of Bakehouse; {REPLAN}"
+            )
+        return bundle
+
+    @contextmanager
+    def _repository(self) -> Generator[Repository]:
+        host = BaseHook.get_connection(self._conn_id).host or "."
+        remote = is_remote(host)
+        try:
+            with self._remote() if remote else open_repository(PROJECT_ROOT / host) as repository:
+                yield repository
+        except RepositoryMissing as missing:
+            raise (TransientError if remote else PermanentError)(str(missing)) from missing
+        except ValueError as wrong:  # SourceError, Mistakes
+            raise PermanentError(str(wrong)) from wrong
+
+    @contextmanager
+    def _remote(self) -> Generator[Repository]:
+        from airflow.providers.git.hooks.git import GitHook
+
+        hook = GitHook(git_conn_id=self._conn_id)
+        with hook.configure_hook_env(), open_repository(str(hook.repo_url), hook.env) as repository:
+            yield repository

@@ -1,0 +1,27 @@
+"""Objects that are written once, in the store that holds the ledger."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from airflow.sdk import ObjectStoragePath
+
+
+def create(target: ObjectStoragePath, data: bytes) -> None:
+    """Write the object whole or not at all, and never over another. Raises FileExistsError."""
+    if target.protocol in {"", "file"}:
+        _create_file(Path(target.path), data)
+    else:
+        target.fs.pipe_file(target.path, data, mode="create")
+
+
+def _create_file(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=target.parent, prefix=".") as half:
+        half.write(data)
+        half.flush()
+        os.fsync(half.fileno())
+        Path(half.name).chmod(0o644)
+        os.link(half.name, target)
