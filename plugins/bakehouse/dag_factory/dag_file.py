@@ -21,14 +21,19 @@ def register_dags(
 ) -> None:
     """Put a project's DAGs into `namespace`, which is a DAG file's `globals()`.
 
-    :param include: the folder with recipes/, fleets/ and startup_scripts/.
-    :param flows: which DAGs: `bake` (`bake__<recipe>`), `rollout` (`roll_out__<fleet>`),
-        `housekeeping`, `revoke`.
-    :param schedule: of `housekeeping`, as a cron expression.
-    :param timezone: of that schedule.
-    :param owner: of `housekeeping` and `revoke`.
-    :param notify: who is told when a run of these two is late or fails, as `notify` of a recipe:
-        `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
+    Args:
+        namespace: where the DAGs are put, each under its id.
+        include: the folder with recipes/, fleets/ and startup_scripts/.
+        flows: which DAGs: `bake` (`bake__<recipe>`), `rollout` (`roll_out__<fleet>`),
+            `housekeeping`, `revoke`.
+        schedule: of `housekeeping`, as a cron expression.
+        timezone: of that schedule.
+        owner: of `housekeeping` and `revoke`.
+        notify: who is told when a run of these two is late or fails, as `notify` of a recipe:
+            `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
+
+    Raises:
+        ValueError: for a flow or a `notify` that there is not.
     """
     from bakehouse.dag_factory.register import make_dags
 
@@ -37,9 +42,14 @@ def register_dags(
 
 
 def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FOLDERS) -> None:
-    """Raise one ValueError that names every mistake in a project's files; none, return.
+    """Raise one error that names every mistake in a project's files; return when there is none.
 
-    :param folders: `recipes` (with their scripts), `fleets`, or both.
+    Args:
+        include: the folder with recipes/, fleets/ and startup_scripts/.
+        folders: `recipes` (with their scripts), `fleets`, or both.
+
+    Raises:
+        ValueError: with every mistake, its file, line and remedy.
     """
     from bakehouse.config.project import read_project, recipes_wrong
     from bakehouse.recipe.mistakes import told

@@ -44,7 +44,10 @@ def task_arguments(
 ) -> dict[str, Any]:
     """What every task has: retries with back-off, a time limit, an SLA and its documentation.
 
-    :param number: of a rollout's stage, behind the id of each of its tasks.
+    Args:
+        spec: the row of the table.
+        overrides: the file whose `sla` and `retries` come before the table's.
+        number: of a rollout's stage, behind the id of each of its tasks.
     """
     return {
         "task_id": f"{spec.id}_{number}" if number else spec.id,

@@ -36,7 +36,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[Flow, Any]:
 
 
 def table_id(task_id: str) -> str:
-    """`replace_instances.replace_1` -> `replace`"""
+    """The id in the table: `replace` for `replace_instances.replace_1`."""
     return re.sub(r"_\d+$", "", task_id.rpartition(".")[2])
 
 

@@ -1,0 +1,77 @@
+"""What a DAG file of three lines gets."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.paths import PROJECT
+
+from bakehouse.dag_factory import raise_for_broken_files, register_dags
+
+FLEET = "recipe: nobody\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n"
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PROJECT / "include", tmp_path / "elsewhere"))
+
+
+def registered(include: Path | str, **options: object) -> dict[str, object]:
+    namespace: dict[str, object] = {}
+    register_dags(namespace, include, **options)  # type: ignore[arg-type]
+    return namespace
+
+
+def test_every_dag_of_the_project_is_registered_under_its_id(include: Path) -> None:
+    dags = registered(str(include))
+    assert sorted(dags) == ["bake__web", "housekeeping", "revoke", "roll_out__web"]
+    assert all(getattr(dag, "dag_id", "") == name for name, dag in dags.items())
+
+
+def test_a_dag_file_may_ask_for_some_flows(include: Path) -> None:
+    assert sorted(registered(include, flows=["bake", "revoke"])) == ["bake__web", "revoke"]
+    with pytest.raises(ValueError, match=r"no such flow: cake; there are bake, rollout, house"):
+        registered(include, flows=["cake"])
+
+
+def test_a_task_parses_its_own_dag_only(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what Airflow's task runner sets, and its get_parsing_context() reads
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "roll_out__web")
+    assert sorted(registered(include)) == ["roll_out__web"]
+
+
+def test_options_are_those_of_housekeeping_and_revoke(include: Path) -> None:
+    channel = {"notifier": "smtp", "arguments": {"to": "x@y.z"}}
+    dags = registered(include, schedule="0 7 * * *", owner="ops", notify=[channel])
+    house, revoke, bake = (dags[name] for name in ("housekeeping", "revoke", "bake__web"))
+    assert (house.timetable.summary, house.owner) == ("0 7 * * *", "ops")  # type: ignore[attr-defined]
+    assert (revoke.owner, bake.owner) == ("ops", "web-team")  # type: ignore[attr-defined]
+    assert house.has_on_failure_callback  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="notifier"):
+        registered(include, notify=[{"notifer": "smtp"}])
+
+
+def test_a_broken_file_stops_no_other(include: Path) -> None:
+    (include / "recipes" / "broken.yaml").write_text("base: 7\n")
+    (include / "fleets" / "far.yaml").write_text(FLEET)
+    assert {"bake__web", "roll_out__web"} == set(registered(include, flows=["bake", "rollout"]))
+
+
+def test_mistakes_are_raised_by_the_folder(include: Path) -> None:
+    raise_for_broken_files(include)
+    (include / "fleets" / "far.yaml").write_text(FLEET)
+    raise_for_broken_files(include, folders=["recipes"])
+    with pytest.raises(ValueError, match=r"far\.yaml:1: recipe"):
+        raise_for_broken_files(include, folders=["fleets"])
+    (include / "recipes" / "broken.yaml").write_text("base: 7\n")
+    with pytest.raises(ValueError, match=r"(?s)broken\.yaml:1: base.*far\.yaml:1: recipe"):
+        raise_for_broken_files(include)
+
+
+def test_importing_the_factory_does_not_import_airflow() -> None:
+    code = "import sys, bakehouse.dag_factory; sys.exit('airflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
