@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+from base64 import b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from bakehouse.history.manifest import FileFacts, Manifest, Package, PassedOver, Source
+from bakehouse.history.manifest import (
+    HEAD,
+    TAB,
+    VERSION,
+    FileFacts,
+    Manifest,
+    Package,
+    PassedOver,
+    Source,
+)
 from bakehouse.history.sbom import SbomImage
 
 BAKED = SbomImage(
@@ -39,3 +51,22 @@ MANIFEST = Manifest(
         started=("nginx",),
     ),
 )
+
+
+def encode(manifest: Manifest) -> str:
+    """As a bake script reports it: what `manifest.decode` reads."""
+    lines = "".join(f"{TAB.join(line)}\n" for line in _lines(manifest))
+    return b64encode(gzip.compress(lines.encode(), mtime=0)).decode("ascii")
+
+
+def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    files = manifest.files
+    yield HEAD, VERSION
+    yield "os", *files.os
+    yield from (("package", *package) for package in sorted(manifest.packages))
+    yield from (("passed_over", *version) for version in sorted(manifest.passed_over))
+    yield from (("source", *source) for source in sorted(manifest.sources or ()))
+    yield from (("enabled", unit) for unit in sorted(files.enabled))
+    yield from (("started", unit) for unit in sorted(files.started))
+    known = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
+    yield from ((kind, str(value)) for kind, value in known.items() if value is not None)

@@ -1,1 +1,1 @@
-"""What happened to which image, and what is in it."""
+"""The history of images: events, the ledger, manifests and SBOMs."""

@@ -17,11 +17,10 @@ report packages only, as lines of NAME VERSION ARCH: version 1.
 from __future__ import annotations
 
 import binascii
-import gzip
 import zlib
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -107,29 +106,10 @@ def parse_packages(lines: Iterable[str]) -> tuple[Package, ...]:
     return tuple(sorted(Package(*_fields(n, "package", line)) for n, line in enumerate(lines, 1)))
 
 
-def encode(manifest: Manifest) -> str:
-    """As a builder reports it: the same text for the same image, whatever the order."""
-    lines = "".join(f"{TAB.join(line)}\n" for line in _lines(manifest))
-    return b64encode(gzip.compress(lines.encode(), mtime=0)).decode("ascii")
-
-
 def digest(packages: Iterable[Package]) -> str:
     """40 hex characters (they fit a label) that two images with the same packages share."""
     lines = "".join(f"{TAB.join(package)}\n" for package in sorted(packages))
     return sha256(lines.encode()).hexdigest()[:40]
-
-
-def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
-    files = manifest.files
-    yield HEAD, VERSION
-    yield "os", *files.os
-    yield from (("package", *package) for package in sorted(manifest.packages))
-    yield from (("passed_over", *version) for version in sorted(manifest.passed_over))
-    yield from (("source", *source) for source in sorted(manifest.sources or ()))
-    yield from (("enabled", unit) for unit in sorted(files.enabled))
-    yield from (("started", unit) for unit in sorted(files.started))
-    known = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
-    yield from ((kind, str(value)) for kind, value in known.items() if value is not None)
 
 
 def _by_kind(lines: Iterable[str]) -> Lines:

@@ -1,4 +1,4 @@
-"""Which of two Debian versions is the newer one, by the rules of Debian's policy. Pure."""
+"""Compares Debian versions by the rules of Debian's policy. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 def newer(one: str, other: str) -> bool:
     """Whether `one` is newer than `other`.
 
-    What is no version by Debian's rules (a guest may tell anything) is older than what is one.
+    A text that is not a version by Debian's rules (a guest may report anything) is older than any
+    version.
     """
     return one != other and bool(_key(one) > _key(other))
 
 
 def newest(versions: set[str]) -> str:
-    """The newest of some, at least one."""
+    """The newest of at least one version."""
     return max(versions, key=_key)
 
 

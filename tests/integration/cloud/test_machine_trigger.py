@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from tests.support.manifests import encode
 
 from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import classify_shutdown
@@ -16,7 +17,7 @@ from bakehouse.bake.triggers import ShutdownTrigger
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
-from bakehouse.history.manifest import Manifest, Package, encode
+from bakehouse.history.manifest import Manifest, Package
 from bakehouse.smoke.triggers import SmokeTrigger
 
 NONCE = "f" * 32

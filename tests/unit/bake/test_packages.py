@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from tests.support.manifests import encode
+
 from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.cloud.machine_observation import MachineObservation
-from bakehouse.history.manifest import FileFacts, Manifest, Package, encode
+from bakehouse.history.manifest import FileFacts, Manifest, Package
 
 PACKAGES = (Package("bash", "5.2", "amd64"), Package("nginx", "1.22", "amd64"))
 MANIFEST = Manifest(PACKAGES, sources=())
