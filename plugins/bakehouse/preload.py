@@ -24,7 +24,12 @@ LIBRARIES = (
     "googleapiclient.discovery",
     "spdx_tools.spdx.jsonschema.document_converter",  # 0.7 s, between builder and smoke machine
 )
-NOT_OF_TASKS = ("bakehouse.local", "bakehouse.cli", "bakehouse.config.schema", "bakehouse.preload")
+NOT_OF_TASKS = (
+    "bakehouse.cli",
+    "bakehouse.config.doctor",
+    "bakehouse.config.schema",
+    "bakehouse.preload",
+)
 
 
 @hookimpl
