@@ -13,11 +13,11 @@ from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import labels_of, resource_name
+from bakehouse.images.selection import is_in_transition, is_ready
 
 Resource = Mapping[str, Any]
 
 
-BETWEEN = frozenset({"PENDING", "DELETING", "CREATING", "UPLOADING"})
 # What a machine image must not have of the builder: see image_operators.
 BARE_METADATA: Resource = {"items": []}
 LASTING: Resource = {
@@ -68,17 +68,17 @@ def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -
         return Do.CREATE if source is not None else Do.GIVE_UP
     if not labels.is_of_run(image, {labels.RUN: plan.run}):
         return Do.NOT_OURS
-    if image.get("status") in BETWEEN:
+    if is_in_transition(image):
         return Do.WAIT
     if source is None:
-        return Do.ADOPT if image.get("status") == "READY" else Do.GIVE_UP
+        return Do.ADOPT if is_ready(image) else Do.GIVE_UP
     return Do.REPLACE if _outdated(image, source) else Do.ADOPT
 
 
 def _outdated(image: Resource, source: Resource) -> bool:
     """Broken, failed in its smoke test, or made of another disk; never one whose state is final."""
     state = labels_of(image).get(labels.STATE)
-    if image.get("status") != "READY":
+    if not is_ready(image):
         return True
     if state in labels.FINAL:
         return False

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bakehouse.fleet.model import Fleet
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.rules import ancestors_of, children_of, parent_of
@@ -42,7 +43,7 @@ def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Flee
 
 
 def _facts(recipe: Recipe, recipes: Sequence[Recipe]) -> Iterator[tuple[str, str]]:
-    if recipe.image.kind == "machine_image":
+    if recipe.image.kind == MACHINE_IMAGE:
         yield "makes", "machine images, which have no family"
     else:
         yield "image family", f"**{recipe.family}**"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.mistakes import did_you_mean
 from bakehouse.recipe.rules import Broken
 
@@ -27,7 +28,7 @@ def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> 
         remedy = did_you_mean(fleet.recipe, sorted(known))
         yield Broken(fleet.name, ("recipe",), problem, remedy)
     recipe = recipes.get(fleet.recipe)
-    if recipe and recipe.image.kind == "machine_image" and fleet.strategy == "swap":
+    if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy == "swap":
         problem = f"is the recipe {fleet.recipe}, which makes machine images"
         remedy = (
             "A boot disk is swapped for one of a custom image: leave out image.kind in"

@@ -20,7 +20,7 @@ class Member(Frozen):
     zone: str
     image: str  # empty when it has no boot disk
     image_id: str = ""
-    age_days: float | None = None  # of the image; None when it does not stand any more
+    age_days: float | None = None  # of the image; None when it does not exist any more
 
 
 class Drift(Frozen):
@@ -33,7 +33,15 @@ class Drift(Frozen):
 
 
 def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
-    """Who is behind, in the order of their names."""
+    """Who does not run the newest promoted image, in the order of their names.
+
+    Members that run a newer one than that (it was taken out of use since) count as behind too.
+
+    Args:
+        fleet: as its file says; it may have no members yet.
+        inventory: with images, instances and disks.
+        now: for the age of images.
+    """
     newest = newest_promoted(inventory.images, fleet.recipe)
     wanted = str(newest["id"]) if newest else None
     found = sorted(members(fleet, inventory, now), key=lambda member: member.name)
@@ -47,7 +55,7 @@ def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
 
 
 def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Member]:
-    """The fleet's instances, each with its image."""
+    """The fleet's instances, each with the image of its boot disk; the arguments are `drift`'s."""
     disks = {path_of(disk.get("selfLink")): disk for disk in inventory.disks}
     images = {str(image["id"]): image for image in inventory.images}
     for instance in inventory.instances:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from bakehouse.bake.candidate import BETWEEN
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.provenance import run_that_made
+from bakehouse.images.selection import is_in_transition
 from bakehouse.inventory.model import Inventory
 from bakehouse.lease.lease import Owner
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
@@ -59,7 +59,12 @@ class SweepFacts:
 
 
 def plan(inventory: Inventory, facts: SweepFacts) -> list[Found]:
-    """Everything that a run made and that is no lasting image, each with its decision."""
+    """Everything that a run made and that is no lasting image, each with its decision.
+
+    Args:
+        inventory: from `read_own_inventory`; what lacks a label of Bakehouse is passed over.
+        facts: of the runs that `owners` names.
+    """
     machines = list(_machines(inventory.instances, facts))
     going = {path_of(i.get("selfLink")) for i, found in machines if found.sweep}
     by_name = {str(instance["name"]): instance for instance in inventory.instances}
@@ -78,13 +83,16 @@ def owners(inventory: Inventory) -> set[Owner]:
 
 
 def owner_of(resource: Resource) -> Owner | None:
-    """The run that made it, by its description; None when that is not the run of its label."""
+    """The run that made it, as leases name runs; None when `run_that_made` finds none."""
     run = run_that_made(resource)
     return Owner(dag_id=run.dag_id, run_id=run.run_id) if run else None
 
 
 def expires(resource: Resource) -> datetime | None:
-    """When its label says that its time is over; None when it does not."""
+    """When its label `expires` (seconds since 1970) says that its time is over.
+
+    None without the label, and for a value that no run writes.
+    """
     told = labels_of(resource).get(labels.EXPIRES, "")
     if not (told.isascii() and told.isdigit() and len(told) <= 11):
         return None
@@ -119,7 +127,7 @@ def _of_image(kind: Kind, image: Resource, facts: SweepFacts) -> Found | None:
         return None
     if image.get("family"):
         return _found(kind, image, False, Reason.HALF_PROMOTED, str(image["family"]))
-    if image.get("status", "READY") in BETWEEN:
+    if is_in_transition(image):
         return _found(kind, image, False, Reason.NOT_READY, "")
     if state == labels.FAILED:
         return _found(kind, image, *_when_expired(image, Reason.KEPT_FOR_A_LOOK, facts.now))

@@ -32,6 +32,10 @@ class DeprecationState(StrEnum):
     """The same, and marked for deletion; Compute Engine deletes nothing by itself."""
 
 
+IN_TRANSITION = frozenset({"PENDING", "DELETING", "CREATING", "UPLOADING"})
+"""Values of `status` of an image of either kind that is being made or deleted."""
+
+
 class ChosenImage(NamedTuple):
     """An image, and why this one."""
 
@@ -61,6 +65,11 @@ def deprecation_state(image: Resource) -> str:
 def is_ready(image: Resource) -> bool:
     """Whether Compute Engine has finished it; a resource without a `status` counts as finished."""
     return str(image.get("status") or "READY") == "READY"
+
+
+def is_in_transition(image: Resource) -> bool:
+    """Whether Compute Engine is making or deleting it; False also for one that has failed."""
+    return image.get("status") in IN_TRANSITION
 
 
 def is_promoted(image: Resource, *, history: bool = False) -> bool:

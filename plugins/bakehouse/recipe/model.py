@@ -29,6 +29,7 @@ from pydantic_core import PydanticCustomError
 from bakehouse.core.models import Frozen
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
@@ -181,7 +182,7 @@ class Image(Frozen):
 
     @model_validator(mode="after")
     def _machine_images_have_no_family(self) -> Self:
-        if self.kind == "machine_image" and self.family is not None:
+        if self.kind == MACHINE_IMAGE and self.family is not None:
             raise PydanticCustomError("kind", "has a family, which a machine image cannot have")
         return self
 
@@ -248,7 +249,7 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _no_spot_machine_images(self) -> Self:
-        if self.image.kind == "machine_image" and self.builder.spot:
+        if self.image.kind == MACHINE_IMAGE and self.builder.spot:
             raise PydanticCustomError(
                 "kind",
                 "bakes a machine image on a spot machine: whatever is made of it were one too",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.base import BaseRecipe
 from bakehouse.recipe.mistakes import did_you_mean
 
@@ -55,7 +56,7 @@ def between(recipes: Sequence[Recipe], unreadable: Sequence[str] = ()) -> list[B
 
 def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Broken]:
     known = sorted({*(recipe.name for recipe in recipes), *unreadable})
-    whole = {recipe.name for recipe in recipes if recipe.image.kind == "machine_image"}
+    whole = {recipe.name for recipe in recipes if recipe.image.kind == MACHINE_IMAGE}
     for recipe in recipes:
         parent = parent_of(recipe)
         if parent is None:
@@ -86,7 +87,7 @@ def _families(recipes: Sequence[Recipe]) -> Iterator[Broken]:
     """The recipe of the family's own name has it, else the first by name."""
     by_family: dict[str, list[str]] = {}
     for recipe in recipes:
-        if recipe.image.kind == "machine_image":
+        if recipe.image.kind == MACHINE_IMAGE:
             continue
         by_family.setdefault(recipe.family, []).append(recipe.name)
     for family, names in by_family.items():

@@ -25,7 +25,10 @@ AT_ONCE = 100  # names in one filter, which travels in the URL
 
 
 def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
-    """The fleet's instances in the rollout's order, and the names that no instance has."""
+    """The fleet's instances in the rollout's order, and the names that no instance has.
+
+    By label the order is that of the names; a list's is its own. Errors are those of the hook.
+    """
     if members.labels is not None:
         wanted = " AND ".join(f"labels.{k}={v}" for k, v in members.labels.items())
         found = [i for zone in members.zones for i in hook.instances(zone, wanted)]
@@ -39,7 +42,7 @@ def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list
 
 
 def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]:
-    """The instances that there are of these names (name -> zone), by name."""
+    """The instances that exist of these, by name; `zones` is name -> zone."""
     found: dict[str, Resource] = {}
     for zone in sorted(set(zones.values())):
         names = [name for name, where in zones.items() if where == zone]
@@ -92,7 +95,11 @@ def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
 
 
 def check(hook: ComputeHook, pinned: Target) -> None:
-    """Raises PermanentError when the image of a rollout may not be used any more."""
+    """Check that the image of a rollout may still be used.
+
+    Raises:
+        PermanentError: it does not exist any more, or is revoked, built on a revoked one, obsolete.
+    """
     image = hook.image(pinned.name)
     if image is None or str(image["id"]) != pinned.id:
         raise PermanentError(f"{pinned.name} (id {pinned.id}) is not there any more")
@@ -101,8 +108,11 @@ def check(hook: ComputeHook, pinned: Target) -> None:
 
 
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
-    """The image that a disk was made from; None when no other disk can be made from it: it is gone
-    (its name may be used again), revoked or obsolete."""
+    """The image that a disk was made from; None when no other disk can be made from it.
+
+    It does not exist any more (its name may be used again), or it is revoked or obsolete. `recipe`
+    stands for the label that an image of another project lacks.
+    """
     project = project_of(old.image) or hook.project
     image = hook.image(resource_name(old.image), project) or hook.image(old.image_id, project)
     if image is None or str(image["id"]) != old.image_id or refusal_to_use(image) is not None:
@@ -111,7 +121,7 @@ def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
 
 
 def target(image: Resource, recipe: str = "") -> Target:
-    """The image, pinned by its id."""
+    """The image, pinned by its id; `recipe` where it has no label that says so."""
     told = labels_of(image)
     return Target(
         id=str(image["id"]),
