@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 UNDER_WAY = {"running", "queued", "deferred"}
-DEADLINE = 60  # seconds, for what was made to be gone
+DEADLINE = 600  # seconds, for what was made to be gone
 
 
 @dataclass(frozen=True)

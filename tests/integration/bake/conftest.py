@@ -18,6 +18,7 @@ KNOBS = (
     "fail_check",
     "unhealthy",
     "hang",
+    "until",
     "install_lines",
     "packages",
     "sources",

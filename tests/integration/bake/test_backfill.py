@@ -223,6 +223,6 @@ def together(runs: list[Walk]) -> list[str | None]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=50)
+        thread.join(timeout=280)
     assert errors == []
     return made

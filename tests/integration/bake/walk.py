@@ -22,7 +22,7 @@ from bakehouse.promote.operators import PromoteImage
 from bakehouse.smoke.operators import SmokeTest
 
 RETRIES = 2
-PATIENCE = 30  # seconds for one trigger
+PATIENCE = 250  # seconds for one trigger
 STATES: dict[str, str] = {}  # of the runs that have ended
 TASK_IDS = task_ids(Flow.BAKE)
 CHAIN = TASK_IDS[: TASK_IDS.index("promote_image") + 1]

@@ -72,7 +72,7 @@ async def test_a_poller_that_has_gone_to_sleep_wakes_up_again() -> None:
     server = Server()
     await poller(server).next()
     await asyncio.sleep(0.2)
-    tick: Tick = await asyncio.wait_for(poller(server).next(), timeout=1)
+    tick: Tick = await asyncio.wait_for(poller(server).next(), timeout=100)
     assert tick.items
 
 

@@ -62,13 +62,13 @@ async def test_a_verdict_goes_before_every_log_that_waits() -> None:
 
 async def test_who_gives_up_waiting_costs_no_moment() -> None:
     clock = asyncio.get_running_loop().time
-    rate_limiter, began = RateLimiter(per_minute=600, burst=0, clock=clock), clock()
+    rate_limiter, began = RateLimiter(per_minute=60, burst=0, clock=clock), clock()
     gone = [asyncio.create_task(rate_limiter.acquire()) for _ in range(100)]
     await asyncio.sleep(0)
     for task in gone:
         task.cancel()
-    await asyncio.wait_for(rate_limiter.acquire(), timeout=2)
-    assert clock() - began < 2, "a hundred turns would be ten seconds"
+    await asyncio.wait_for(rate_limiter.acquire(), timeout=90)
+    assert clock() - began < 90, "a hundred turns would be a hundred seconds"
 
 
 async def test_list_calls_count_against_the_budget_of_their_project() -> None:

@@ -44,7 +44,7 @@ class Machine:
 
 async def followed(machine: Machine, stream: SerialStream, until: int) -> asyncio.Task[None]:
     task = asyncio.create_task(stream.follow(0.005))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while len(machine.log) < until:
             await asyncio.sleep(0.005)
     return task
@@ -76,7 +76,7 @@ async def test_a_restarted_triggerer_goes_on_where_the_log_ended() -> None:
     machine.text = "one\ntwo\n"
     before = machine.stream()
     task = await followed(machine, before, 2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while not machine.saved:
             await asyncio.sleep(0.005)
     task.cancel()
@@ -124,7 +124,7 @@ async def test_a_port_that_does_not_answer_stops_nothing() -> None:
     task = asyncio.create_task(stream.follow(0.005))
     await asyncio.sleep(0.05)
     machine.broken = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while not machine.log:
             await asyncio.sleep(0.005)
     await stream.stop(task)

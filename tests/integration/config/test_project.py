@@ -85,7 +85,7 @@ def test_whatever_else_is_wrong_the_others_stay(include: Path) -> None:
 
 def validate(project: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakehouse.cli", "validate", "--project", str(project)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
 
 
 def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:

@@ -32,7 +32,7 @@ def sleep() -> None:
 
 
 def until_started(layout: Layout, record: Record, deadline: float, progress: object) -> None:
-    wait_until(lambda: len(list(layout.run.glob("*.starts"))) == 6, 20, "six programs")
+    wait_until(lambda: len(list(layout.run.glob("*.starts"))) == 6, 200, "six programs")
 
 
 class SleepingStack(module.Stack):

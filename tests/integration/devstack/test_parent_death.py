@@ -16,7 +16,7 @@ from devstack.processes import MARK, PROGRAM
 from devstack.waiting import wait_until
 
 TETHER = str(Path(tether.__file__))
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(900)"]
 
 
 def start(*command: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -30,26 +30,26 @@ def test_the_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         "import os, subprocess, sys, time\n"
         f"subprocess.Popen([sys.executable, {TETHER!r}, '--parent', str(os.getpid()),"
         f" '--name', 'sleeper', '--run', {str(tmp_path)!r}, '--', *{SLEEP!r}])\n"
-        "time.sleep(60)\n",
+        "time.sleep(900)\n",
     )
     note = tmp_path / "sleeper.pid"
-    wait_until(lambda: note.exists() and note.read_text() != "", 10, "the program to start")
+    wait_until(lambda: note.exists() and note.read_text() != "", 200, "the program to start")
     child = psutil.Process(int(note.read_text()))
     parent.kill()
     parent.wait()
-    child.wait(10)
+    child.wait(250)
     assert len((tmp_path / "sleeper.starts").read_text().splitlines()) == 1
 
 
 def test_a_parent_that_is_gone_already_starts_nothing() -> None:
     program = start(sys.executable, TETHER, "--parent", "1", "--", *SLEEP)
-    assert program.wait(10) == 0
+    assert program.wait(250) == 0
 
 
 def test_a_program_that_is_not_there_is_told_on_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     me = str(os.getpid())
     program = start(sys.executable, TETHER, "--parent", me, "--", "/no/such/program")
-    assert program.wait(10) == 127
+    assert program.wait(250) == 127
     assert capfd.readouterr().err == "cannot start /no/such/program: No such file or directory\n"
 
 
@@ -65,8 +65,8 @@ def test_alone_ends_what_an_earlier_start_left_and_nothing_else(tmp_path: Path) 
             sys.executable, TETHER, "--parent", str(parent), "--name", "scheduler",
             "--run", str(tmp_path), "--alone", "--", "true", **mark,
         )  # fmt: skip
-        assert again.wait(10) == 0
-        assert left.wait(10) == -signal.SIGKILL
+        assert again.wait(250) == 0
+        assert left.wait(250) == -signal.SIGKILL
         assert other.poll() is None
         assert foreign.poll() is None
     finally:

@@ -51,7 +51,7 @@ def test_as_data_nothing_else_is_on_standard_output(ledger: str) -> None:
         "--ledger",
         ledger,
     )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
     form = json.loads(done.stdout)
     assert (form["old"], form["new"], form["same_packages"]) == (OLD, NEW, False)
     assert form["upgraded"] == [

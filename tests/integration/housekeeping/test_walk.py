@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from tests.support.deadlines import SOON
 from tests.support.ledger import AnEvent, of_kind, read_ledger
 
 from bakehouse.core.errors import PermanentError, TransientError
@@ -73,7 +74,7 @@ def compute(
     disk = {"name": "seed", "sizeGb": "1"}
     compute.call("POST", f"zones/{ZONE}/disks", json=disk)
     body = {"name": "seed", "sourceDisk": f"zones/{ZONE}/disks/seed"}
-    wait_until(lambda: compute.disks()[0]["status"] == "READY", 10, "the disk")
+    wait_until(lambda: compute.disks()[0]["status"] == "READY", SOON, "the disk")
     compute.call("POST", "global/images", json=body)
     ready(compute, "seed")
     compute.forget()
@@ -103,11 +104,11 @@ def empty(compute: Compute) -> None:
         compute.call("DELETE", f"global/images/{image['name']}")
     for template in compute.listed("global/instanceTemplates"):
         compute.call("DELETE", f"global/instanceTemplates/{template['name']}")
-    wait_until(lambda: not compute.images(), 20, "no image")
+    wait_until(lambda: not compute.images(), SOON, "no image")
 
 
 def ready(compute: Compute, name: str) -> dict[str, Any]:
-    wait_until(lambda: compute.image(name)["status"] == "READY", 10, name, every=0.05)
+    wait_until(lambda: compute.image(name)["status"] == "READY", SOON, name, every=0.05)
     return compute.image(name)
 
 
@@ -150,7 +151,9 @@ def machine(
     }
     compute.call("POST", f"zones/{ZONE}/instances", json=body)
     running = [name, "RUNNING"]
-    wait_until(lambda: running in [[i["name"], i["status"]] for i in compute.instances()], 20, name)
+    wait_until(
+        lambda: running in [[i["name"], i["status"]] for i in compute.instances()], SOON, name
+    )
 
 
 def walk(include: Path, run_type: str = "scheduled", **params: Any) -> Walk:
@@ -442,7 +445,7 @@ def test_a_machine_image_is_revoked_or_marked_by_its_labels(
         found = compute.call("GET", f"global/machineImages/{name}")
         return dict(found["labels"]) if found["status"] == "READY" else {}
 
-    wait_until(lambda: bool(labels("whole-1") and labels("whole-2")), 20, "the machine images")
+    wait_until(lambda: bool(labels("whole-1") and labels("whole-2")), SOON, "the machine images")
     walk(include, "manual", image="whole-1", why="a test").through(*REVOKE)
     assert labels("whole-1")["bakehouse-state"] == "revoked"
     walk(include, "manual", image="web-1", why="a test").through(*REVOKE)
@@ -523,7 +526,7 @@ def test_machine_images_are_swept_and_retired_like_images(
         planned = walk(include, "manual").try_("plan_retire")
         return [one["image"] for one in planned if one["do"] == "delete"]
 
-    wait_until(lambda: deleted_next() == ["web-whole-old"], 30, "both graces")
+    wait_until(lambda: deleted_next() == ["web-whole-old"], SOON, "both graces")
     run = walk(include)
     swept = run.through("plan_sweep", "sweep")
     assert [(one["kind"], one["name"]) for one in swept] == [
@@ -543,4 +546,6 @@ def whole(compute: Compute, name: str, state: str | None) -> None:
     compute.call("POST", "global/machineImages", json=body)
     ready = [name, "READY"]
     found = "global/machineImages"
-    wait_until(lambda: ready in [[i["name"], i["status"]] for i in compute.listed(found)], 20, name)
+    wait_until(
+        lambda: ready in [[i["name"], i["status"]] for i in compute.listed(found)], SOON, name
+    )

@@ -108,7 +108,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sl
     monkeypatch.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.05)
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_BUILDERS", "2")
 
-    def trigger(owner: Owner, seconds: float = 20) -> SlotTrigger:
+    def trigger(owner: Owner, seconds: float = 250) -> SlotTrigger:
         return SlotTrigger(
             ledger=f"file://{tmp_path}",
             project="p",

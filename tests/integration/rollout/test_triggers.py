@@ -97,7 +97,7 @@ def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return found
 
 
-def trigger(swap: Swap, deadline: float = 20.0, within: float = 60.0) -> triggers.SwapTrigger:
+def trigger(swap: Swap, deadline: float = 250.0, within: float = 250.0) -> triggers.SwapTrigger:
     return triggers.SwapTrigger(
         swap=swap.model_dump(mode="json"),
         conn_id="gcp",

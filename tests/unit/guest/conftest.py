@@ -145,7 +145,7 @@ class Machine:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=50,
+            timeout=250,
             check=False,
         )
 

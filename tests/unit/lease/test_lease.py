@@ -175,12 +175,12 @@ def test_two_processes_race_a_thousand_times_and_exactly_one_holds(tmp_path: Pat
         racer.start()
     winners, ended = Counter[int](), 0
     while ended < 2:
-        said = won.get(timeout=50)
+        said = won.get(timeout=250)
         ended, winners = (
             (ended + 1, winners) if said is None else (ended, winners + Counter([said[0]]))
         )
     for racer in racers:
-        racer.join(timeout=10)
+        racer.join(timeout=250)
     assert winners == Counter(dict.fromkeys(range(ROUNDS), 1))
 
 
@@ -209,7 +209,7 @@ def test_one_lease_passed_on_under_load_lets_one_in_at_a_time(tmp_path: Path) ->
     ]
     for racer in racers:
         racer.start()
-    told = [failures.get(timeout=50) for _ in racers]
+    told = [failures.get(timeout=250) for _ in racers]
     for racer in racers:
-        racer.join(timeout=10)
+        racer.join(timeout=250)
     assert told == [None, None, None]
