@@ -37,7 +37,7 @@ def bake(run: Walk) -> None:
 @pytest.mark.timeout(900)
 def test_twenty_at_once(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walking, "PATIENCE", 800)
-    asked = {"force": True, "vars": {"instant_until": "as-many-as-allowed"}}
+    asked: dict[str, Any] = {"force": True, "vars": {"instant_until": "as-many-as-allowed"}}
     runs = [Walk("loaf", f"manual__many_{number}", **asked) for number in range(BAKES)]
     errors: list[BaseException] = []
     running: list[int] = []
