@@ -11,7 +11,7 @@ from bakehouse.bake.params import AS_THE_RECIPE, AUTOMATIC, SPOT
 from bakehouse.recipe.model import Recipe
 
 # as recipe/git/repository.py has it, said in the JSON schema's regular expressions
-GIT_REF = r"^(?!-)[^\s:?*\[\\]+$"
+GIT_REF = r"^(?![-^])[^\s:?*\[\\]+$"
 
 
 def form(recipe: Recipe) -> dict[str, Param]:

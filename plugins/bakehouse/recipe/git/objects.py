@@ -63,13 +63,12 @@ class Objects:
 
     def committed(self, sha: str) -> datetime:
         """The committer's time."""
-        told = self._git.text("show", "--no-patch", "--format=%ct", sha)
-        return datetime.fromtimestamp(int(told), UTC)
+        return datetime.fromtimestamp(int(self._told(sha, "%ct")), UTC)
 
     def describe(self, sha: str, ref: str, dirty: Sequence[str] = ()) -> Commit:
         """The commit with its author and subject."""
-        shown = self._git.text("show", "--no-patch", "--format=%H%x00%aI%x00%an <%ae>%x00%s", sha)
-        full, when, author, subject = shown.split("\0", 3)
+        told = self._told(sha, "%H%x00%aI%x00%an <%ae>%x00%s")
+        full, when, author, subject = told.split("\0", 3)
         return Commit(
             sha=full,
             ref=ref,
@@ -109,6 +108,11 @@ class Objects:
         return UnknownRef(
             f"{self._name} has no branch, tag or commit {ref}: push it, or ask for another"
         )
+
+    def _told(self, sha: str, form: str) -> str:
+        """Facts of the commit itself; `git show` would look at its files too."""
+        told = self._git.text("rev-list", "--max-count=1", f"--format={form}", sha)
+        return told.partition("\n")[2]  # behind the line `commit <sha>`
 
     def _not_in(self, sha: str, path: str) -> NotInCommit:
         return NotInCommit(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.git.command import FETCH_SECONDS, Git, GitFailed
-from bakehouse.recipe.git.errors import RepositoryMissing, commit_gone
+from bakehouse.recipe.git.errors import NotInCommit, RepositoryMissing, commit_gone
 from bakehouse.recipe.git.objects import Objects
 from bakehouse.recipe.git.repository import Repository
 from bakehouse.recipe.git.resolve import HASH, resolve
@@ -44,12 +45,13 @@ class RemoteRepository(Repository):
 
     def read(self, sha: str, path: str) -> bytes:
         """One file alone is fetched when the rest of its commit is not here."""
-        found = self._fetched.get(sha) or self._commit(sha)
-        return found.read(sha, path)
+        if sha in self._fetched:
+            with suppress(NotInCommit):  # or the server gives no single files
+                return self._fetched[sha].read(sha, path)
+        return self._with_its_files(sha).read(sha, path)
 
     def files(self, sha: str, folder: str) -> dict[str, GitFile]:
-        found = self._fetched[sha] if sha in self._with_files else self._commit(sha)
-        return found.files(sha, folder)
+        return self._with_its_files(sha).files(sha, folder)
 
     def _resolve(self, ref: str, not_after: datetime | None) -> Commit:
         found = self._newest(ref)
@@ -79,8 +81,10 @@ class RemoteRepository(Repository):
             return None
         return (sha, Objects(git, self.name)) if named else None
 
-    def _commit(self, sha: str) -> Objects:
+    def _with_its_files(self, sha: str) -> Objects:
         """One commit with all its files. Raises RepositoryMissing, CommitGone."""
+        if sha in self._with_files:
+            return self._fetched[sha]
         git = Git(self._empty(sha), self._env)
         try:
             git.text("fetch", *_QUIET, "--depth=1", "origin", sha, seconds=FETCH_SECONDS)

@@ -15,7 +15,7 @@ from typing import Self
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.git.errors import UnknownRef
 
-_SAFE_REF = re.compile(r"(?!-)[^\x00-\x20\x7f:?*\[\\]+")
+_SAFE_REF = re.compile(r"(?![-^])[^\x00-\x20\x7f:?*\[\\]+")
 
 
 class Repository(ABC):
