@@ -168,7 +168,7 @@ def silent(bed: Testbed, machine: Resource, monkeypatch: pytest.MonkeyPatch) -> 
     where = {"conn_id": "ends", "zone": path(machine).split("/")[1], "name": machine["name"]}
     trigger = ShutdownTrigger(**where, nonce="of another", deadline=0.0)
     verdict = classify_shutdown(
-        MachineObservation.model_validate(asyncio.run(_first(trigger))["facts"])
+        MachineObservation.model_validate(asyncio.run(_first(trigger))["observed"])
     )
     return verdict.reason if verdict else None
 
@@ -176,7 +176,7 @@ def silent(bed: Testbed, machine: Resource, monkeypatch: pytest.MonkeyPatch) -> 
 async def _first(trigger: ShutdownTrigger) -> dict[str, Any]:
     events: Any = trigger.run()
     async with aclosing(events):
-        payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 60)).payload
+        payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 60)).payload["event"]
         return payload
 
 

@@ -10,121 +10,125 @@ from airflow.sdk import BaseSensorOperator
 
 from bakehouse.bake import builder
 from bakehouse.bake.builder import BuilderVm
-from bakehouse.bake.builder_slot import BuilderSlotOperator
+from bakehouse.bake.builder_slot import has_slot
 from bakehouse.bake.candidate import Built
+from bakehouse.bake.ensure_builder import EnsureBuilder
 from bakehouse.bake.need import content_lease
-from bakehouse.bake.package_snapshot import archive_url
 from bakehouse.bake.packages import kernel_of, manifest_of
 from bakehouse.bake.plan import BakePlan
-from bakehouse.bake.recipe_source import RecipeSource
+from bakehouse.bake.recipe_source import GIT
 from bakehouse.bake.shutdown import Shutdown, classify_shutdown
+from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
+from bakehouse.cloud.events import InstancesGone, MachineSettled
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
+from bakehouse.core.time import format_utc
 from bakehouse.images import labels
 from bakehouse.images.labels import run_filter
 from bakehouse.images.links import zone_of
-from bakehouse.lease import builder_slots as builders
-from bakehouse.operators.base import BakehouseOperator, format_utc
+from bakehouse.lease import builder_slots
+from bakehouse.lease.events import SlotTaken
+from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import MachineLink, SerialLink
+from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by, wait_for
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
+GONE_WITHIN = timedelta(minutes=10)
 
 
-class BuilderOperator(BuilderSlotOperator):
-    """A step that may have to make a builder."""
-
-    operator_extra_links = (MachineLink(), SerialLink())
-
-    def ensure_builder(
-        self, context: Context, plan: BakePlan, attempt: str, given: str | None = None
-    ) -> BuilderVm:
-        """The builder of this attempt: the run's others are deleted, it is made if absent.
-
-        `given` is the zone of the one that create_builder has made.
-        """
-        vm = builder.builder_at(plan, attempt, self.zones_tried, given)
-        self.shows_machine(vm.zone, vm.name)
-        found = self.compute.instance(vm.zone, vm.name)
-        if found is None:
-            self._delete_others(context, plan, vm)
-            self.take_slot(context, plan)
-            self._insert(context, plan, vm)
-            found = self.compute.instance(vm.zone, vm.name)
-        if found is None:
-            raise TransientError(f"{vm.name} was created and is gone again")
-        created = str(found["creationTimestamp"])
-        self.log.info("builder %s (id %s) is %s", vm.name, found["id"], found["status"])
-        return vm.model_copy(update={"id": str(found["id"]), "created": created})
-
-    def _insert(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
-        body = self._insert_body(plan, vm)
-        request = self.request_id(context, f"insert {vm.name}")
-        self.log.info("creating builder %s in %s from %s", *_told(vm, plan))
-        operation = self.compute.insert_instance(vm.zone, body, request)
-        self.await_operation(operation, f"create {vm.name} in {vm.zone}")
-
-    def _insert_body(self, plan: BakePlan, vm: BuilderVm) -> dict[str, Any]:
-        from bakehouse.recipe.facts import BaseFacts, ImageFacts
-        from bakehouse.recipe.render import builder_metadata
-
-        rendered = RecipeSource(self.git_conn_id).bundle_of(plan).rendered
-        observed = ImageFacts(
-            recipe=plan.recipe,
-            image=plan.image_name,
-            git_sha=plan.commit.sha,
-            content_key=plan.content_key,
-            base_image=BaseFacts(name=plan.base_image.name, id=plan.base_image.id),
-            vars=dict(rendered.vars),
-            services=rendered.services,
-            run=plan.run,
-        )
-        try:
-            url = archive_url() if plan.snapshot else ""
-            metadata = builder_metadata(rendered, observed, plan.provenance.nonce(vm.name), url)
-        except ValueError as too_big:
-            raise PermanentError(str(too_big)) from too_big
-        return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
-
-    def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
-        """A dead builder must neither be waited for, nor become an image, nor run beside this."""
-        mine = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
-        for other in self.compute.instances_everywhere(mine):
-            name, zone = str(other["name"]), zone_of(other)
-            if labels.is_runs_own(other) and (name, zone) != (vm.name, vm.zone):
-                self.log.info("deleting %s in %s, of an earlier try", name, zone)
-                request = self.request_id(context, f"delete {name} in {zone}")
-                gone = self.compute.delete_instance(zone, name, request)
-                self.await_operation(gone, f"delete {name} in {zone}")
-
-
-class CreateBuilder(BuilderOperator):
+class CreateBuilder(BakehouseOperator):
     """Makes the builder of this try -> BuilderVm."""
 
-    def act(self, context: Context) -> dict[str, Any]:
+    operator_extra_links = (MachineLink(), SerialLink())
+    Memory = ZoneMemory
+    memory: ZoneMemory
+
+    def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.git_conn_id = git_conn_id
+
+    def reconcile(self, context: Context) -> Next:
+        """Make it unless it stands."""
         plan = self.received(context, "plan_bake", BakePlan)
-        vm = self.ensure_builder(context, plan, str(context["ti"].try_number))
-        return vm.model_dump(mode="json")
+        attempt = str(context["ti"].try_number)
+        wanted = builder.builder_at(plan, attempt, self.memory.zones_tried)
+        found = EnsureBuilder(self, self.git_conn_id)(context, plan, wanted)
+        return Done(found.model_dump(mode="json")) if isinstance(found, BuilderVm) else found
+
+    @resumed_by(SlotTaken)
+    def slot_taken(self, context: Context, event: SlotTaken) -> Next:
+        """After the wait for a builder slot."""
+        return has_slot(event, self.received(context, "plan_bake", BakePlan))
+
+    def recover(self, context: Context, error: ZoneUnavailable) -> Again:
+        """The next zone within this try."""
+        return next_zone(self, self.received(context, "plan_bake", BakePlan).zones, error)
 
 
-class WaitForShutdown(BuilderOperator, BaseSensorOperator):
-    """Senses that the builder has powered off, and judges how -> Built.
+class ShutdownMemory(ZoneMemory):
+    """What wait_for_shutdown remembers: the builder that it waits for."""
+
+    vm: BuilderVm | None = None
+
+
+class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
+    """Senses that the builder has powered off, and classifies how -> Built.
 
     At the first try since it was cleared it waits for the builder of create_builder, if that still
     stands; in any other case for one that it makes itself.
     """
 
+    operator_extra_links = (MachineLink(), SerialLink())
+    Memory = ShutdownMemory
+    memory: ShutdownMemory
+
+    def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.git_conn_id = git_conn_id
+
     def execute(self, context: Context) -> Any:
         """Not the sensor's poking: it waits in a trigger."""
         return BakehouseOperator.execute(self, context)
 
-    def act(self, context: Context) -> Any:
-        from bakehouse.bake.triggers import ShutdownTrigger
-
+    def reconcile(self, context: Context) -> Next:
+        """Wait for the builder, made if it has to be."""
         plan = self.received(context, "plan_bake", BakePlan)
         vm = self._builder(context, plan)
+        return self._until_off(plan, vm) if isinstance(vm, BuilderVm) else vm
+
+    @resumed_by(SlotTaken)
+    def slot_taken(self, context: Context, event: SlotTaken) -> Next:
+        """After the wait for a builder slot."""
+        return has_slot(event, self.received(context, "plan_bake", BakePlan))
+
+    def recover(self, context: Context, error: ZoneUnavailable) -> Again:
+        """The next zone within this try, unless a builder was taken away."""
+        return next_zone(self, self.received(context, "plan_bake", BakePlan).zones, error)
+
+    @resumed_by(MachineSettled)
+    def settled(self, context: Context, event: MachineSettled) -> Next:
+        """The builder has stopped, or will not: what its disk is worth."""
+        plan, vm, observed = self._waited_for(context), self.memory.vm, event.observed
+        if vm is None:
+            raise TransientError("it is not known which builder was waited for")
+        self.link_machine(vm.zone, vm.name)
+        shutdown = classify_shutdown(observed)
+        if shutdown is None:
+            raise TransientError(f"{vm.name} had stopped, and runs again")
+        if not shutdown.ok:
+            self._give_up(context, plan, vm, shutdown, observed)
+        return Done(self._built(plan, vm, observed).model_dump(mode="json"))
+
+    def _waited_for(self, context: Context) -> BakePlan:
+        return self.received(context, "plan_bake", BakePlan)
+
+    def _until_off(self, plan: BakePlan, vm: BuilderVm) -> WaitFor:
+        from bakehouse.bake.triggers import ShutdownTrigger
+
+        self.remember(vm=vm)
         until = datetime.fromisoformat(vm.created) + plan.patience
         self.log.info("waiting until %s is off, at most until %s", vm.name, format_utc(until))
         trigger = ShutdownTrigger(
@@ -134,45 +138,27 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
             nonce=plan.provenance.nonce(vm.name),
             deadline=until.timestamp(),
         )
-        backstop = plan.patience + AFTER_THE_DEADLINE
-        self.wait_for(trigger, "at_rest", backstop, vm=vm.model_dump(mode="json"))
+        return WaitFor(trigger, "settled", plan.patience + AFTER_THE_DEADLINE)
 
-    def at_rest(
-        self, context: Context, event: dict[str, Any], vm: dict[str, Any]
-    ) -> dict[str, Any]:
-        """The builder has come to rest: what its disk is worth."""
-        plan = self.received(context, "plan_bake", BakePlan)
-        machine, observed = (
-            BuilderVm.model_validate(vm),
-            MachineObservation.model_validate(event["facts"]),
-        )
-        self.shows_machine(machine.zone, machine.name)
-        verdict = classify_shutdown(observed)
-        if verdict is None:
-            raise TransientError(f"{machine.name} came to rest, and then it moved again")
-        if not verdict.ok:
-            self._give_up(context, plan, machine, verdict, observed)
-        return self._built(plan, machine, observed).model_dump(mode="json")
-
-    def _builder(self, context: Context, plan: BakePlan) -> BuilderVm:
+    def _builder(self, context: Context, plan: BakePlan) -> BuilderVm | Wait:
         ti = context["ti"]
         first = ti.try_number - (ti.max_tries - (self.retries or 0)) <= 1
-        told = context["ti"].xcom_pull(task_ids="create_builder")
+        told = ti.xcom_pull(task_ids="create_builder")
         given = BuilderVm.model_validate(told) if told else None
         if first and given:
             if builder.adopts(self.compute.instance(given.zone, given.name)):
                 return given
             self.log.warning("%s is not there any more, making another", given.name)
-        return self.ensure_builder(
-            context, plan, f"w{ti.try_number}", given.zone if given else None
-        )
+        zone = given.zone if given else None
+        wanted = builder.builder_at(plan, f"w{ti.try_number}", self.memory.zones_tried, zone)
+        return EnsureBuilder(self, self.git_conn_id)(context, plan, wanted)
 
     def _give_up(
         self,
         context: Context,
         plan: BakePlan,
         vm: BuilderVm,
-        verdict: Shutdown,
+        shutdown: Shutdown,
         observed: MachineObservation,
     ) -> NoReturn:
         """The error says it all: why, where in which script, and the machine's last lines.
@@ -181,17 +167,19 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
         """
         from bakehouse.bake.ledger_records import record_builder_failed
 
-        self.log.error("%s: %s", verdict.reason.text, verdict.message)
-        told = observed.with_tail(f"{verdict.reason.text}: {verdict.message}")
-        record_builder_failed(context, plan, vm, verdict)
-        if plan.keep_builder and observed.status is not None and not verdict.lost:
+        self.log.error("%s: %s", shutdown.reason.text, shutdown.message)
+        message = observed.with_tail(f"{shutdown.reason.text}: {shutdown.message}")
+        record_builder_failed(context, plan, vm, shutdown)
+        if plan.keep_builder and observed.status is not None and not shutdown.lost:
             self._keep(plan, vm)
-            raise PermanentError(told)
+            raise PermanentError(message)
         self.log.info("deleting %s", vm.name)
         self.compute.delete_instance(
             vm.zone, vm.name, self.request_id(context, f"delete {vm.name}")
         )
-        raise (PermanentError if verdict.hopeless else _next_try(verdict))(told)
+        if shutdown.hopeless:
+            raise PermanentError(message)
+        raise (ZoneUnavailable if shutdown.lost else TransientError)(message)
 
     def _keep(self, plan: BakePlan, vm: BuilderVm) -> None:
         """Marked as failed, so that no later try adopts it."""
@@ -226,25 +214,37 @@ class WaitForShutdown(BuilderOperator, BaseSensorOperator):
 
 
 class DeleteBuilder(BakehouseOperator):
-    """The teardown: every machine and disk that carries the run's label, of whatever try; then
-    the run's slot among the builders, and its hold on the content that it baked.
+    """The teardown: every machine and disk that carries the run's label, of whatever try.
 
-    A builder that failed stays until it expires when the recipe or the form asks for it.
+    Then the run's builder slot, and its lease on the content that it baked. A builder that failed
+    stays until it expires when the recipe or the form asks for it.
     """
 
-    def act(self, context: Context) -> None:
+    def reconcile(self, context: Context) -> Next:
+        """Delete what stands; done when nothing does."""
         plan = self.received(context, "plan_bake", BakePlan)
         mine = run_filter(plan.run)
         kept = self._kept(context, plan)
         machines = self._machines(mine, kept)
         self._delete_machines(context, machines)
         if machines and (left := self._machines(mine, kept)):  # one that was off is gone by now
-            self._wait_until_gone(left)
+            return self._until_gone(left)
         for disk in self.compute.disks_everywhere(mine):
             if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
-                self._delete_disk(context, zone_of(disk), str(disk["name"]))
-        self.log.info("no machine and no disk of run %s is left%s", plan.run, _but(kept))
-        self._let_go(context, plan)
+                wait = self._delete_disk(context, zone_of(disk), str(disk["name"]))
+                if wait is not None:
+                    return wait
+        but = ", but for the builder that is kept" if kept else ""
+        self.log.info("no machine and no disk of run %s is left%s", plan.run, but)
+        self._release(context, plan)
+        return Done()
+
+    @resumed_by(InstancesGone)
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:
+        """After waiting: disks are left, or nothing."""
+        if event.left:
+            raise TransientError(f"still there: {', '.join(event.left)}")
+        return Again()
 
     def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:
         """Those of the run that have to go, by zone."""
@@ -257,16 +257,10 @@ class DeleteBuilder(BakehouseOperator):
     def _kept(self, context: Context, plan: BakePlan) -> bool:
         return plan.keep_builder and not context["ti"].xcom_pull(task_ids="wait_for_shutdown")
 
-    def _let_go(self, context: Context, plan: BakePlan) -> None:
-        for slot in builders.release(context, self.compute.project):
-            self.log.info("builders' slot %d is free", slot)
-        content_lease(plan).release(builders.owner_of(context), datetime.now(UTC))
-
-    def again(self, context: Context, event: dict[str, Any]) -> None:
-        """After waiting: disks are left, or nothing."""
-        if event["left"]:
-            raise TransientError(f"still there: {', '.join(event['left'])}")
-        self.act(context)
+    def _release(self, context: Context, plan: BakePlan) -> None:
+        for slot in builder_slots.release(context, self.compute.project):
+            self.log.info("builder slot %d is free", slot)
+        content_lease(plan).release(builder_slots.owner_of(context), datetime.now(UTC))
 
     def _delete_machines(self, context: Context, names: dict[str, list[str]]) -> None:
         for zone, machines in names.items():
@@ -274,33 +268,19 @@ class DeleteBuilder(BakehouseOperator):
                 self.log.info("deleting %s in %s", name, zone)
                 self.compute.delete_instance(zone, name, self.request_id(context, f"delete {name}"))
 
-    def _wait_until_gone(self, names: dict[str, list[str]]) -> NoReturn:
+    def _until_gone(self, names: dict[str, list[str]]) -> WaitFor:
         from bakehouse.cloud.triggers import GoneTrigger
 
-        deadline = datetime.now(UTC) + timedelta(minutes=10)
-        trigger = GoneTrigger(
-            conn_id=self.gcp_conn_id, machines=names, deadline=deadline.timestamp()
-        )
-        self.wait_for(trigger, "again", timedelta(minutes=20))
+        deadline = (datetime.now(UTC) + GONE_WITHIN).timestamp()
+        trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
+        return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
 
-    def _delete_disk(self, context: Context, zone: str, name: str) -> None:
+    def _delete_disk(self, context: Context, zone: str, name: str) -> Wait | None:
         self.log.info("deleting disk %s in %s", name, zone)
         request = self.request_id(context, f"delete disk {name}")
-        self.await_operation(self.compute.delete_disk(zone, name, request), f"delete disk {name}")
+        return wait_for(self.compute.delete_disk(zone, name, request), f"delete disk {name}")
 
 
 def is_builder(resource: Mapping[str, Any]) -> bool:
     """A builder, or its disk."""
     return (resource.get("labels") or {}).get(labels.ROLE) == labels.BUILDER
-
-
-def _but(kept: bool) -> str:
-    return ", but for the builder that is kept" if kept else ""
-
-
-def _next_try(verdict: Shutdown) -> type[TransientError]:
-    return ZoneUnavailable if verdict.lost else TransientError
-
-
-def _told(vm: BuilderVm, plan: BakePlan) -> tuple[str, str, str]:
-    return vm.name, vm.zone, plan.base_image.name

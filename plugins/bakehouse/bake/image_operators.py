@@ -12,6 +12,7 @@ from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import ImageLink
+from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitForOperation, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,23 +25,21 @@ class CreateImage(BakehouseOperator):
 
     operator_extra_links = (ImageLink(),)
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Adopt the image that stands, or make it, or replace one that is of another disk."""
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.shows_image(plan.image_name, kind=plan.kind)
-        image = self.made(plan.kind).get(plan.image_name)
+        self.link_image(plan.image_name, kind=plan.kind)
+        image = self.image_client(plan.kind).get(plan.image_name)
         source = self._source(plan, built)
         do = candidate.next_step(plan, image, source)
         if do is Do.ADOPT and image is not None:
-            return self._made(plan, built, context, image)
+            return Done(self._made(plan, built, context, image))
         if do is Do.CREATE and source is not None:
-            if plan.kind == MACHINE_IMAGE:
-                self._strip(context, built, source)
-            self._create(context, plan, built, source)
-            return self.act(context)
+            strip = self._strip(context, built, source) if plan.kind == MACHINE_IMAGE else None
+            return strip or self._create(context, plan, built, source) or Again()
         if do is Do.REPLACE:
-            self._replace(context, plan)
-            return self.act(context)
+            return self._replace(context, plan) or Again()
         raise _cannot(do, plan, built)
 
     def _source(self, plan: BakePlan, built: Built) -> Mapping[str, Any] | None:
@@ -49,7 +48,7 @@ class CreateImage(BakehouseOperator):
         machine = plan.kind == MACHINE_IMAGE
         return self.compute.instance(zone, name) if machine else self.compute.disk(zone, name)
 
-    def _strip(self, context: Context, built: Built, machine: Mapping[str, Any]) -> None:
+    def _strip(self, context: Context, built: Built, machine: Mapping[str, Any]) -> Wait | None:
         """What every machine made of the image would have of the builder, and must not.
 
         Its metadata (it would install again) and its end (it would be deleted within the hour).
@@ -58,28 +57,29 @@ class CreateImage(BakehouseOperator):
         if machine["metadata"].get("items"):
             body = candidate.BARE_METADATA
             operation = self.compute.set_metadata(zone, dict(machine), dict(body))
-            self.await_operation(operation, f"clear the metadata of {name}")
+            return wait_for(operation, f"clear the metadata of {name}")
         if "maxRunDuration" in machine["scheduling"]:
             request = self.request_id(context, f"clear the end of {name}")
             body = dict(candidate.LASTING)
             operation = self.compute.set_scheduling(zone, name, body, request)
-            self.await_operation(operation, f"clear the end of {name}")
+            return wait_for(operation, f"clear the end of {name}")
+        return None
 
     def _create(
         self, context: Context, plan: BakePlan, built: Built, source: Mapping[str, Any]
-    ) -> None:
+    ) -> Wait | None:
         body = candidate.insert_body(plan, source, datetime.now(UTC))
         body["labels"] |= candidate.facts_labels(built)
         self.log.info("creating %s %s from %s", _words(plan), plan.image_name, source["name"])
         request = self.request_id(context, f"insert {plan.image_name} of {source['id']}")
-        operation = self.made(plan.kind).insert(body, request)
-        self.await_operation(operation, f"create image {plan.image_name}")
+        operation = self.image_client(plan.kind).insert(body, request)
+        return wait_for(operation, f"create image {plan.image_name}")
 
-    def _replace(self, context: Context, plan: BakePlan) -> None:
+    def _replace(self, context: Context, plan: BakePlan) -> Wait | None:
         self.log.warning("deleting image %s: it is not from this disk", plan.image_name)
         request = self.request_id(context, f"delete {plan.image_name}")
-        operation = self.made(plan.kind).delete(plan.image_name, request)
-        self.await_operation(operation, f"delete image {plan.image_name}")
+        operation = self.image_client(plan.kind).delete(plan.image_name, request)
+        return wait_for(operation, f"delete image {plan.image_name}")
 
     def _made(
         self, plan: BakePlan, built: Built, context: Context, image: Mapping[str, Any]
@@ -97,11 +97,12 @@ class LabelImage(BakehouseOperator):
 
     operator_extra_links = (ImageLink(),)
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Add what is missing."""
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
-        self.shows_image(plan.image_name, kind=plan.kind)
-        image = self.made(plan.kind).get(plan.image_name)
+        self.link_image(plan.image_name, kind=plan.kind)
+        image = self.image_client(plan.kind).get(plan.image_name)
         if image is None:
             raise PermanentError(f"{plan.image_name} is gone: clear create_image and downstream")
         made = candidate.candidate(image)
@@ -113,12 +114,11 @@ class LabelImage(BakehouseOperator):
         wanted = candidate.facts_labels(built)
         known = image.get("labels") or {}
         if any(known.get(key) != value for key, value in wanted.items()):
-            self.await_operation(
-                self.made(plan.kind).label(image, wanted), f"label image {made.name}"
-            )
+            operation = self.image_client(plan.kind).label(image, wanted)
+            return WaitForOperation(operation, f"label image {made.name}")
         told = ", ".join(f"{key} {value}" for key, value in wanted.items())
         self.log.info("%s is of commit %s; %s", made.name, made.git_sha, told or "nothing to add")
-        return made.model_dump(mode="json")
+        return Done(made.model_dump(mode="json"))
 
 
 def _words(plan: BakePlan) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 
@@ -19,8 +19,10 @@ from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.selection import newest_with_content
 from bakehouse.lease.builder_slots import HELD_FOR, owner_of, run_state
+from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Lease, acquire
 from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,37 +36,39 @@ class NeedBake(BakehouseOperator, SkipMixin):
     Skips only its direct followers: teardowns run whatever happens.
     """
 
-    def act(self, context: Context) -> bool:
+    def reconcile(self, context: Context) -> Next:
+        """True, or the followers skipped; a wait while another run bakes the same content."""
         plan = self.received(context, "plan_bake", BakePlan)
         if not plan.bake:
             return self._nothing_to_bake(context, plan, str(plan.existing_image))
         if not plan.force:
-            self._wait_for_others(context, plan)
+            if (wait := self._wait_for_others(context, plan)) is not None:
+                return wait
             other = self._baked_meanwhile(plan)
             if other is not None:
                 content_lease(plan).release(owner_of(context), datetime.now(UTC))
                 return self._nothing_to_bake(context, plan, other)
-        self._tell_updates(context, plan)
+        self._record_updates(context, plan)
         self.log.info("baking %s: %s", plan.image_name, plan.reason.text)
-        return True
+        return Done(True)
 
-    def other_ended(self, context: Context, event: dict[str, Any]) -> bool:
+    @resumed_by(LeaseLooksFree)
+    def other_run_ended(self, context: Context, event: LeaseLooksFree) -> Next:
         """After the wait for the other run."""
-        if not event["free"]:
+        if not event.free:
             raise PermanentError(
                 f"another run has been baking this very content for {SAME_CONTENT_AT_MOST}:"
-                f" {event['why']}; end it, and clear this task"
+                f" {event.why}; end it, and clear this task"
             )
-        return self.act(context)
+        return Again()
 
-    def _wait_for_others(self, context: Context, plan: BakePlan) -> None:
+    def _wait_for_others(self, context: Context, plan: BakePlan) -> WaitFor | None:
         me, lease = owner_of(context), content_lease(plan)
         now = datetime.now(UTC)
         decision = acquire(lease, me, now, HELD_FOR, lambda owner: run_state(context, owner))
-        if decision.claim is Claim.WAIT:
-            self._wait(context, plan, decision.why)
+        return self._wait(context, plan, decision.why) if decision.claim is Claim.WAIT else None
 
-    def _wait(self, context: Context, plan: BakePlan, why: str) -> NoReturn:
+    def _wait(self, context: Context, plan: BakePlan, why: str) -> WaitFor:
         from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import content_lease_name
         from bakehouse.lease.triggers import LeaseTrigger
@@ -76,22 +80,22 @@ class NeedBake(BakehouseOperator, SkipMixin):
             owner=owner_of(context).model_dump(),
             deadline=time.time() + SAME_CONTENT_AT_MOST.total_seconds(),
         )
-        self.wait_for(trigger, "other_ended", 2 * SAME_CONTENT_AT_MOST)
+        return WaitFor(trigger, "other_run_ended", 2 * SAME_CONTENT_AT_MOST)
 
     def _baked_meanwhile(self, plan: BakePlan) -> str | None:
         """The image that another run has made of this content since the plan looked."""
         wanted = f"labels.{labels.CONTENT_KEY}={plan.content_key}"
-        images = self.made(plan.kind).list(wanted)
+        images = self.image_client(plan.kind).list(wanted)
         found = newest_with_content(plan.content_key, images, history=plan.history)
         name = str(found["name"]) if found else None
         return None if name == plan.existing_image else name
 
-    def _tell_updates(self, context: Context, plan: BakePlan) -> None:
+    def _record_updates(self, context: Context, plan: BakePlan) -> None:
         from bakehouse.bake.ledger_records import record_updates
 
         record_updates(context, plan)
 
-    def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> bool:
+    def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> Done:
         from bakehouse.bake.ledger_records import record_covers
 
         self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
@@ -100,7 +104,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
         record_covers(context, plan, image)
         followers = context["task"].get_direct_relatives(upstream=False)
         self.skip(ti=context["ti"], tasks=[task for task in followers if not task.is_teardown])
-        return False
+        return Done(False)
 
 
 def content_lease(plan: BakePlan) -> Lease:

@@ -12,11 +12,13 @@ from bakehouse.bake.plan import BakePlan, BaseImage, SmokeSettings, decide
 from bakehouse.bake.recipe_source import GIT, RecipeSource, bundle_store
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import format_utc
 from bakehouse.images import labels
 from bakehouse.images.names import image_name, run_label
 from bakehouse.images.selection import is_superseded, newest_with_content
-from bakehouse.operators.base import BakehouseOperator, format_utc, is_backfill
+from bakehouse.operators.base import BakehouseOperator, is_backfill
 from bakehouse.operators.links import ImageLink
+from bakehouse.operators.reconcile import Done, Next
 from bakehouse.recipe.bundle import Bundle
 from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Recipe
@@ -40,7 +42,8 @@ class ResolveCommit(BakehouseOperator):
         self.recipe = recipe
         self.git_conn_id = git_conn_id
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Resolve the form's ref."""
         ref = BakeParams.of_run(context["params"]).git_ref
         commit = RecipeSource(self.git_conn_id).resolve(self.recipe, ref, time_of(context))
         self.log.info("%s is commit %s", ref, commit.sha)
@@ -51,7 +54,7 @@ class ResolveCommit(BakehouseOperator):
                 len(commit.dirty),
                 ", ".join(commit.dirty[:SHOWN]) + (", …" if len(commit.dirty) > SHOWN else ""),
             )
-        return commit.model_dump(mode="json")
+        return Done(commit.model_dump(mode="json"))
 
 
 class PlanBake(BakehouseOperator):
@@ -64,7 +67,8 @@ class PlanBake(BakehouseOperator):
         self.recipe = recipe
         self.git_conn_id = git_conn_id
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Read the recipe, choose the base image, decide."""
         commit = self.received(context, "resolve_commit", Commit)
         form = BakeParams.of_run(context["params"])
         now, history = time_of(context), is_backfill(context)
@@ -80,7 +84,7 @@ class PlanBake(BakehouseOperator):
         if plan.bake:
             self.log.info("rendered scripts stored in %s", bundle_store().put(bundle))
             self.log.info("will bake %s: %s", plan.image_name, plan.reason.text)
-        return plan.model_dump(mode="json")
+        return Done(plan.model_dump(mode="json"))
 
     def _plan(
         self,
@@ -93,7 +97,7 @@ class PlanBake(BakehouseOperator):
         snapshot: str | None,
     ) -> BakePlan:
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
-        images = self.made(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
+        images = self.image_client(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
         existing = newest_with_content(key, images, history=history)
         chosen = decide(
             existing,
@@ -154,7 +158,7 @@ class PlanBake(BakehouseOperator):
         base = base_image.resolve(self.compute, recipe.base, then, promoted)
         gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
         told = self.log.warning if gone else self.log.info
-        self.shows_image(base.name, base.project)
+        self.link_image(base.name, base.project)
         told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
         return base
 

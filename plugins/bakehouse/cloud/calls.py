@@ -1,26 +1,36 @@
 """How calls of Compute Engine are made: reads, changes, creations; what an error becomes.
 
 The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), `poll_interval` and
-`reads_per_minute`. Every error leaves as one of the three of `bakehouse.core.errors`.
+`reads_per_minute`. Every error of a call, authentication included, leaves as one of
+`bakehouse.core.errors`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from http.client import HTTPException
 from typing import Any
 
 from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+from airflow.sdk.exceptions import AirflowException
 from google.api_core.client_options import ClientOptions
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from httplib2.error import HttpLib2Error
 
-from bakehouse.cloud.errors import Answer, Next, of_body
-from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.cloud.errors import Meaning, of_body
+from bakehouse.core.errors import (
+    AlreadyExists,
+    BakehouseError,
+    NotFound,
+    OutcomeUnknown,
+    PermanentError,
+    TransientError,
+)
 from bakehouse.images.labels import is_of_run
 
 Resource = dict[str, Any]
@@ -28,19 +38,7 @@ Resource = dict[str, Any]
 PAGE = 500  # the most that one list call answers
 CALL_TIMEOUT = 30  # seconds for one HTTP exchange; every operation is waited for elsewhere
 READ_RETRIES = 2  # of the client itself, for reads only
-LOST = (OSError, HTTPException, HttpLib2Error, GoogleAuthError)  # no answer came back
-
-
-class NotFound(PermanentError):
-    """What the call names is not there (404)."""
-
-
-class AlreadyExists(PermanentError):
-    """The name is in use (409)."""
-
-
-class OutcomeUnknown(TransientError):
-    """No answer, or a 5xx: whether the change happened is unknown."""
+LOST = (OSError, HTTPException, HttpLib2Error)  # no answer came back
 
 
 class Calls(GoogleBaseHook):
@@ -54,7 +52,8 @@ class Calls(GoogleBaseHook):
     @cached_property
     def project(self) -> str:
         """The project in which everything is made."""
-        return str(self.project_id)
+        with authentication_errors(f"the connection {self.gcp_conn_id}"):
+            return str(self.project_id)
 
     @property
     def endpoint(self) -> str | None:
@@ -77,7 +76,8 @@ class Calls(GoogleBaseHook):
 
     @cached_property
     def _client(self) -> Any:
-        http = self._authorize()
+        with authentication_errors(f"the connection {self.gcp_conn_id}"):
+            http = self._authorize()
         http.http.timeout = CALL_TIMEOUT
         endpoint = self.endpoint
         options = (
@@ -133,6 +133,8 @@ class Calls(GoogleBaseHook):
             return dict(call.execute(num_retries=retries) or {})
         except HttpError as error:
             raise _refused(error, doing) from error
+        except GoogleAuthError as error:
+            raise unauthenticated(error, doing) from error
         except LOST as error:
             raise OutcomeUnknown(f"{doing}: {type(error).__name__}: {error}") from error
 
@@ -156,7 +158,7 @@ class Calls(GoogleBaseHook):
     ) -> Resource | None:
         """A creation whose answer may get lost: look whether it stands before asking again.
 
-        None when it stands already and belongs to this run; PermanentError when it is another's.
+        None when it stands already and belongs to this run; AlreadyExists when it is another's.
         """
         try:
             return self._change(call, doing)
@@ -187,7 +189,7 @@ class Calls(GoogleBaseHook):
         try:
             return self._change(call, doing)
         except OutcomeUnknown as lost:
-            raise Answer(Next.TRY_AGAIN, str(lost)).error(doing) from lost
+            raise TransientError(f"{doing}: {lost}") from lost
 
 
 def _refuse_partial(page: Resource, kind: str) -> None:
@@ -202,7 +204,35 @@ def _refuse_partial(page: Resource, kind: str) -> None:
         raise TransientError(f"list {kind} everywhere: {', '.join(unreachable)} cannot be reached")
 
 
-def _refused(error: HttpError, doing: str) -> Exception:
+@contextmanager
+def authentication_errors(doing: str) -> Generator[None]:
+    """What goes wrong before the first call: a missing key file, a bad key, no such connection.
+
+    Raises:
+        PermanentError: A person has to mend the connection.
+        TransientError: Google's token server did not answer.
+    """
+    try:
+        yield
+    except BakehouseError:
+        raise
+    except GoogleAuthError as error:
+        raise unauthenticated(error, doing) from error
+    except (AirflowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise PermanentError(
+            f"{doing}: {type(error).__name__}: {error}; mend the connection"
+        ) from error
+
+
+def unauthenticated(error: GoogleAuthError, doing: str) -> BakehouseError:
+    """A token that could not be had: lost on the way, or refused for good."""
+    text = f"{doing}: {type(error).__name__}: {error}"
+    if isinstance(error, TransportError) or error.retryable:
+        return TransientError(text)
+    return PermanentError(f"{text}; mend the connection's credentials")
+
+
+def _refused(error: HttpError, doing: str) -> BakehouseError:
     try:
         body = json.loads(error.content)
     except ValueError:
@@ -213,6 +243,6 @@ def _refused(error: HttpError, doing: str) -> Exception:
         return NotFound(f"{doing}: {answer.message}")
     if answer.reason == "alreadyExists":
         return AlreadyExists(f"{doing}: {answer.message}")
-    if answer.next is Next.LOOK:
+    if answer.meaning is Meaning.UNKNOWN:
         return OutcomeUnknown(f"{doing}: {answer.message}")
     return answer.error(doing)

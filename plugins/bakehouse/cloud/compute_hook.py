@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 
 from bakehouse.cloud import console_pages
-from bakehouse.cloud.calls import PAGE, Calls, Resource
+from bakehouse.cloud.calls import PAGE, Calls, Resource, authentication_errors
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 
@@ -323,5 +323,6 @@ def hook_of(gcp_conn_id: str) -> ComputeHook:
     """This thread's hook of a connection; blocking, for triggers' worker threads."""
     known: dict[str, ComputeHook] = _hooks.__dict__.setdefault("known", {})
     if gcp_conn_id not in known:
-        known[gcp_conn_id] = ComputeHook(gcp_conn_id=gcp_conn_id)
+        with authentication_errors(f"the connection {gcp_conn_id}"):
+            known[gcp_conn_id] = ComputeHook(gcp_conn_id=gcp_conn_id)
     return known[gcp_conn_id]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from bakehouse.cloud.calls import PAGE
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.rate_limiter import RateLimiter
-from bakehouse.core.errors import PermanentError
+from bakehouse.core.errors import FINAL
 from bakehouse.images.labels import RUN
 
 Resource = Mapping[str, Any]
@@ -153,7 +153,7 @@ class Poller:
     async def _look(self) -> Tick:
         try:
             return await self._ask(self.fetch)
-        except PermanentError as refused:
+        except FINAL as refused:
             return await self._another_way(refused)
         except Exception as error:  # whatever it is, every waiter hears of it and goes on waiting
             log.warning("poll failed: %s", error)

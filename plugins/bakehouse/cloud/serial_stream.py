@@ -10,7 +10,7 @@ from typing import Any
 from bakehouse.cloud import serial_output as serial
 from bakehouse.cloud.machine_observation import TAIL_LINES
 from bakehouse.cloud.rate_limiter import RateLimiter
-from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.errors import BakehouseError
 
 LINES_A_TICK = 500
 PAUSE = 0.5  # seconds between two batches of one answer: no log writes faster than that
@@ -113,7 +113,7 @@ class SerialStream:
     async def _ask(self, start: int) -> dict[str, Any]:
         try:
             return await asyncio.to_thread(self._read, start)
-        except (TransientError, PermanentError):
+        except BakehouseError:
             return {}  # a log may lag; the state of the machine comes from elsewhere
 
     def _show(self, chunk: serial.Chunk) -> None:

@@ -1,4 +1,4 @@
-"""What steps wait for: operations to end, a machine to come to rest, what a run made to be gone."""
+"""What tasks wait for: operations to end, a machine to settle, machines to be gone."""
 
 from __future__ import annotations
 
@@ -7,58 +7,43 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.sdk.configuration import conf
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.events import InstancesGone, MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
 from bakehouse.cloud.operations import InstanceEvent
 from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.serial_stream import SerialStream
-from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.errors import BakehouseError, TransientError
 from bakehouse.triggers import supervisor_comms as comms
+from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
-# Seconds. A trigger that fires while the executor still reports the deferring process as done makes
-# Airflow 3.3 fail a healthy task (docs/decisions/0035); nothing we wait for ends sooner anyway.
-FIRST_LOOK = conf.getfloat("bakehouse", "first_look", fallback=1.5)
 OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself
 
 
-class CloudTrigger(BaseTrigger):
-    """Arguments are attributes of the same name; that is all there is to serialise.
+class OperationTrigger(BakehouseTrigger):
+    """Waits until an operation is DONE, or the deadline (epoch seconds) has passed.
 
-    `kept` comes back in the event under the same name: `dag.test()` drops what a deferral keeps.
-    """
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__()
-        self._arguments = arguments
-        self.kept: dict[str, Any] = arguments.pop("kept", None) or {}
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them."""
-        kind = type(self)
-        return f"{kind.__module__}.{kind.__qualname__}", {**self._arguments, "kept": self.kept}
-
-    def event(self, **payload: Any) -> TriggerEvent:
-        """What the trigger fires."""
-        return TriggerEvent({**payload, "kept": self.kept})
-
-
-class OperationTrigger(CloudTrigger):
-    """Waits until an operation is DONE.
-
-    Fires `{"operation": {...}}`; None when Compute Engine has forgotten it, and past the deadline
-    (epoch seconds), which adds `"late": True`.
+    Fires `OperationEnded`.
     """
 
     def __init__(
-        self, *, conn_id: str, zone: str | None, name: str, deadline: float, **other: Any
+        self,
+        *,
+        conn_id: str,
+        zone: str | None,
+        name: str,
+        doing: str,
+        deadline: float,
+        **other: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, zone=zone, name=name, deadline=deadline, **other)
-        self.conn_id, self.zone, self.name, self.deadline = conn_id, zone, name, deadline
+        where = {"conn_id": conn_id, "zone": zone, "name": name, "doing": doing}
+        super().__init__(**where, deadline=deadline, **other)
+        self.conn_id, self.zone, self.name = conn_id, zone, name
+        self.doing, self.deadline = doing, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -70,9 +55,10 @@ class OperationTrigger(CloudTrigger):
                 continue
             found = tick.items.get(self.name) or await self._alone(cloud)
             if found is None or operations.end_of(found) is not None:
-                yield self.event(operation=dict(found) if found else None)
+                known = dict(found) if found else None
+                yield self.fire(OperationEnded(doing=self.doing, operation=known))
                 return
-        yield self.event(operation=None, late=True)
+        yield self.fire(OperationEnded(doing=self.doing, operation=None, late=True))
 
     async def _alone(self, cloud: Cloud) -> dict[str, Any] | None:
         """Older than the newest 500: asked for by name."""
@@ -82,8 +68,8 @@ class OperationTrigger(CloudTrigger):
         )
 
 
-class GoneTrigger(CloudTrigger):
-    """Waits until none of these instances is listed any more; `{"left": [names]}`."""
+class GoneTrigger(BakehouseTrigger):
+    """Waits until none of these instances is listed any more. Fires `InstancesGone`."""
 
     def __init__(
         self, *, conn_id: str, machines: dict[str, list[str]], deadline: float, **other: Any
@@ -102,13 +88,14 @@ class GoneTrigger(CloudTrigger):
                 for zone, tick in zip(left, ticks, strict=True)
                 if (names := [n for n in left[zone] if tick.error or n in tick.items])
             }
-        yield self.event(left=sorted(name for names in left.values() for name in names))
+        names = sorted(name for names in left.values() for name in names)
+        yield self.fire(InstancesGone(left=tuple(names)))
 
 
-class MachineTrigger(CloudTrigger):
-    """Waits for a machine to come to rest, with its serial output in the task log meanwhile.
+class MachineTrigger(BakehouseTrigger):
+    """Waits for a machine to settle, with its serial output in the task log meanwhile.
 
-    A subclass says when it has (`settled`); the event is `{"facts": MachineObservation as JSON}`.
+    A subclass says when it has (`settled`). Fires `MachineSettled`.
     """
 
     def __init__(
@@ -136,7 +123,7 @@ class MachineTrigger(CloudTrigger):
         try:
             observed = await self._watch(cloud, stream)
             await stream.halt(following)
-            yield self.event(facts=observed.model_dump(mode="json"))
+            yield self.fire(MachineSettled(observed=observed))
         finally:
             following.cancel()
 
@@ -186,7 +173,7 @@ class MachineTrigger(CloudTrigger):
             seen = self._facts(status, stream)
             attributes = await self._attributes(cloud, seen) if status else {}
             instance_events = () if seen.result == "ok" else await self._happenings(cloud)
-        except (TransientError, PermanentError) as error:
+        except BakehouseError as error:
             await asyncio.to_thread(self.log.warning, "%s", error)
             return (
                 observed.model_copy(update={"tail": tuple(stream.tail)}) if observed.late else None

@@ -1,40 +1,74 @@
 """What happens next when something went wrong: another try, a later moment, or the end.
 
-Every error that leaves a task of Bakehouse is one of these three; `cloud/errors.py` says which,
-`retries.py` how long the next try waits.
+Every error of Bakehouse is one of these siblings, none of which knows Airflow: `operators/base.py`
+translates them once, `operators/retries.py` says how long the next try waits. Pure.
 """
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+BLOCKED_WAIT = 60.0  # seconds
 
 
-class TransientError(AirflowException):
-    """The next try of the task may succeed: Airflow retries with its back-off."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait  # seconds until another try makes sense, where that is known
+class BakehouseError(Exception):
+    """Base of all; the message says what happened to what, and what a person should do."""
 
 
-class ZoneUnavailable(TransientError):
-    """This zone cannot give what is asked for, or took it away; the next try goes to another."""
+class PermanentError(BakehouseError):
+    """No try can heal this: the task fails at once."""
 
 
-class ZoneExhausted(ZoneUnavailable):
-    """ZoneUnavailable, and nothing was made here."""
+class TransientError(BakehouseError):
+    """The next try of the task may succeed."""
 
 
-class Blocked(TransientError):
-    """Blocked from outside (quota, rate limit, a gate): the step waits deferred, using no try.
+class Blocked(BakehouseError):
+    """Refused for now from outside (quota, rate limit, a gate): the task waits deferred.
 
-    `Step` catches it; only a step that has waited past its deadline fails, as with TransientError.
+    Attributes:
+        wait: Seconds until it makes sense to ask again.
     """
 
-    def __init__(self, message: str, wait: float = 60.0) -> None:
-        super().__init__(message, wait)
-        self.wait: float = wait
+    def __init__(self, message: str, wait: float = BLOCKED_WAIT) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
-class PermanentError(AirflowFailException):
-    """No try can heal this; the task fails at once and the message says what a person should do."""
+class ZoneUnavailable(BakehouseError):
+    """This zone cannot give what is asked for, or took it away; another zone may have it.
+
+    Attributes:
+        nothing_created: The call was refused before anything was made, as by a stock-out.
+    """
+
+    def __init__(self, message: str, *, nothing_created: bool = False) -> None:
+        super().__init__(message)
+        self.nothing_created = nothing_created
+
+
+class NotFound(BakehouseError):
+    """What the call names is not there (404)."""
+
+
+class AlreadyExists(BakehouseError):
+    """The name is in use (409)."""
+
+
+class OutcomeUnknown(BakehouseError):
+    """No answer, or a 5xx: whether the change happened is unknown. Look before acting again."""
+
+
+class BlockedTooLong(BakehouseError):
+    """Still blocked at the deadline: this try is over.
+
+    Attributes:
+        wait: Seconds until another try makes sense.
+    """
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+RETRYABLE = (TransientError, ZoneUnavailable, OutcomeUnknown, BlockedTooLong)
+FINAL = (PermanentError, NotFound, AlreadyExists)
+FAILURES = (*RETRYABLE, *FINAL)  # all but Blocked: what one of many calls may end with

@@ -170,7 +170,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=3),
-        operator="bakehouse.rollout.operators:Hold",
+        operator="bakehouse.rollout.operators:AcquireLease",
         docs="Takes the fleet's lease for this run, or waits for the run that holds it.",
     ),
     TaskSpec(
@@ -188,7 +188,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.operators:Pick",
+        operator="bakehouse.rollout.operators:SelectMembers",
         docs="The members of this stage, with the last health report of each.",
     ),
     TaskSpec(
@@ -206,7 +206,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.stage_operators:Passed",
+        operator="bakehouse.rollout.stage_operators:VerifyStage",
         docs="Watches the stage for the fleet's soak time, then deletes the members' old disks.",
     ),
     TaskSpec(
@@ -215,7 +215,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.stage_operators:Settle",
+        operator="bakehouse.rollout.stage_operators:PlanRollback",
         docs="Waits until no member is being replaced any more, and says who goes back.",
     ),
     TaskSpec(
@@ -242,7 +242,7 @@ _ROLLOUT = (
         kind=TaskKind.TEARDOWN,
         retries=6,
         sla=timedelta(hours=7),
-        operator="bakehouse.rollout.operators:Release",
+        operator="bakehouse.rollout.operators:ReleaseLease",
         docs="Releases the fleet's lease.",
     ),
 )

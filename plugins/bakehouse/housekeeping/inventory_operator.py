@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.core.errors import FAILURES, TransientError
 from bakehouse.fleet.load import load_fleets
 from bakehouse.fleet.model import Fleet
 from bakehouse.lease.builder_slots import run_state
@@ -21,6 +21,7 @@ from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.reconcile import WaitForOperation
 from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
 
@@ -89,30 +90,38 @@ class InventoryOperator(BakehouseOperator):
         """Airflow's word on each run; None for one that it does not know."""
         return {owner: run_state(context, owner) for owner in owners}
 
-    def carry_out(self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()) -> None:
+    def carry_out(
+        self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()
+    ) -> WaitForOperation | None:
         """Ask for all, then wait for each: what is refused (or was `before`) stops no other.
 
-        `act` follows each wait, and asks again for what does not stand yet: with the requestId of
-        this try, which Compute Engine answers with the operation that it has.
+        `reconcile` follows each wait, and asks again for what does not stand yet: with the
+        requestId of this try, which Compute Engine answers with the operation that it has.
+
+        Returns:
+            The next wait, or None when all has been carried out.
+
+        Raises:
+            TransientError: Some were refused, and nothing is left to wait for.
         """
-        begun: list[tuple[str, Mapping[str, Any] | None]] = []
+        begun: list[WaitForOperation] = []
         refused = list(before)
         for doing, ask in asked:
             try:
-                begun.append((doing, ask()))
-            except Blocked:
-                raise
-            except (TransientError, PermanentError) as error:
+                operation = ask()
+            except FAILURES as error:
                 refused.append(str(error))
-        for doing, operation in begun:
+            else:
+                begun += [WaitForOperation(operation, doing)] if operation is not None else []
+        for wait in begun:
             try:
-                self.await_operation(operation, doing)
-            except Blocked:
-                raise
-            except (TransientError, PermanentError) as error:
+                if not self.has_ended(wait):
+                    return wait
+            except FAILURES as error:
                 refused.append(str(error))
         if refused:
             raise TransientError(f"{len(refused)} were refused: {'; '.join(refused)}")
+        return None
 
     def refuse_dry_run(self, context: Context) -> None:
         """Ends a task that would touch something, in a run that shall not. Raises a skip."""
@@ -121,7 +130,7 @@ class InventoryOperator(BakehouseOperator):
                 "a dry run touches nothing: the task before this one says what it would have done"
             )
 
-    def tell(
+    def notify(
         self,
         context: Context,
         channels: Iterable[Channel],

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.cloud.events import InstancesGone
+from bakehouse.core.errors import FAILURES, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping import sweep
 from bakehouse.housekeeping.drift import Drift, drift
@@ -24,6 +25,7 @@ from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
 from bakehouse.inventory.listing import read_inventory, read_own_inventory
 from bakehouse.inventory.model import Inventory
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.retire.machine_images import plan_machine_image_retirement
 from bakehouse.retire.references import references, with_running_rollouts
 from bakehouse.retire.retirement import Action, Decision, is_done, plan_retirement
@@ -57,19 +59,21 @@ class SweepOperator(InventoryOperator):
 class PlanSweep(SweepOperator):
     """What no run owns any more, and what stays, each with its reason -> [Found]."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Look, and decide."""
         every = self.look(context)
         for found in every:
             self.log.info("%s", found)
         going = sum(found.sweep for found in every)
         self.log.info("%d to be swept, %d stay", going, len(every) - going)
-        return [found.model_dump(mode="json") for found in every]
+        return Done([found.model_dump(mode="json") for found in every])
 
 
 class Sweep(SweepOperator):
     """Deletes what was planned to be swept, if it still is -> what is gone, [Found]."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Delete what still is to be swept: machines first, then disks and images."""
         from bakehouse.housekeeping.record import record_swept
 
         self.refuse_dry_run(context)
@@ -78,28 +82,32 @@ class Sweep(SweepOperator):
         due = [f for f in self.look(context) if f.sweep and (f.kind, f.id) in keys]
         for found in due:
             record_swept(context, found)
-        refused = self._delete_machines(context, [f for f in due if f.kind == "instance"])
+        machines = [f for f in due if f.kind == "instance"]
+        names, refused = self._delete_machines(context, machines)
+        if names:
+            return self._until_gone(names)
         others = [f for f in due if f.kind != "instance" and not f.attached]
-        self.carry_out(
-            ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others), refused
-        )
-        return self._gone(context, planned)
+        asked = ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others)
+        return self.carry_out(asked, refused) or Done(self._gone(planned))
 
-    def again(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
+    @resumed_by(InstancesGone)
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # noqa: ARG002
         """After the machines: disks and images are left, or nothing."""
-        if event["left"]:
-            raise TransientError(f"still there: {', '.join(event['left'])}")
-        return self.act(context)
+        if event.left:
+            raise TransientError(f"still there: {', '.join(event.left)}")
+        return Again()
 
     def _deletion(self, context: Context, found: Found) -> Ask:
         request = self.request_id(context, f"delete {found.kind} {found.id}")
         if found.kind == "disk":
             return partial(self.compute.delete_disk, found.zone, found.name, request)
         kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
-        return partial(self.made(kind).delete, found.name, request)
+        return partial(self.image_client(kind).delete, found.name, request)
 
-    def _delete_machines(self, context: Context, machines: Iterable[Found]) -> list[str]:
-        """Defers until those that go are gone; what is said of those that are refused."""
+    def _delete_machines(
+        self, context: Context, machines: Iterable[Found]
+    ) -> tuple[dict[str, list[str]], list[str]]:
+        """Names by zone of those that go, and why others were refused."""
         names: dict[str, list[str]] = {}
         refused: list[str] = []
         for found in machines:
@@ -107,27 +115,20 @@ class Sweep(SweepOperator):
             request = self.request_id(context, f"delete {found.id}")
             try:
                 self.compute.delete_instance(found.zone, found.name, request)
-            except Blocked:
-                raise
-            except (TransientError, PermanentError) as error:
+            except FAILURES as error:
                 refused.append(str(error))
             else:
                 names.setdefault(found.zone, []).append(found.name)
-        if names:
-            self._wait_until_gone(names)
-        return refused
+        return names, refused
 
-    def _wait_until_gone(self, names: dict[str, list[str]]) -> NoReturn:
+    def _until_gone(self, names: dict[str, list[str]]) -> WaitFor:
         from bakehouse.cloud.triggers import GoneTrigger
 
-        trigger = GoneTrigger(
-            conn_id=self.gcp_conn_id,
-            machines=names,
-            deadline=time.time() + GONE_WITHIN.total_seconds(),
-        )
-        self.wait_for(trigger, "again", 2 * GONE_WITHIN)
+        deadline = time.time() + GONE_WITHIN.total_seconds()
+        trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
+        return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
 
-    def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
+    def _gone(self, planned: list[Found]) -> list[dict[str, Any]]:
         now = read_own_inventory(self.compute)
         every = (*now.instances, *now.disks, *now.images, *now.machine_images)
         standing = {str(resource["id"]) for resource in every}
@@ -168,19 +169,21 @@ class RetireOperator(InventoryOperator):
 class PlanRetire(RetireOperator):
     """Which image goes a stage further, and which stays, each with its reason -> [Decision]."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Look, and decide."""
         every = self.look(context)
         for decision in every:
             self.log.info("%s", decision)
         going = sum(decision.do is not Action.LEAVE for decision in every)
         self.log.info("%d go a stage further, %d stay", going, len(every) - going)
-        return [decision.model_dump(mode="json") for decision in every]
+        return Done([decision.model_dump(mode="json") for decision in every])
 
 
 class Retire(RetireOperator):
     """Does what was planned, if it is still so -> [Decision]: one stage for each image and run."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Take each image one stage further, if it is still due."""
         from bakehouse.housekeeping.record import record_retired
 
         self.refuse_dry_run(context)
@@ -191,9 +194,11 @@ class Retire(RetireOperator):
         for decision in due:
             self.log.info("%s", decision)
             record_retired(context, decision)
-        self.carry_out((f"{d.do} {d.image}", self._ask(context, d)) for d in due)
+        wait = self.carry_out((f"{d.do} {d.image}", self._ask(context, d)) for d in due)
+        if wait is not None:
+            return wait
         self._record_kept(context, every)
-        return self._done(list(planned.values()))
+        return Done(self._done(list(planned.values())))
 
     def _done(self, planned: list[Decision]) -> list[dict[str, Any]]:
         now = read_own_inventory(self.compute)
@@ -208,7 +213,7 @@ class Retire(RetireOperator):
     def _ask(self, context: Context, decision: Decision) -> Ask:
         request = self.request_id(context, f"{decision.do} {decision.id}")
         if decision.do is Action.DELETE:
-            return partial(self.made(decision.kind).delete, decision.image, request)
+            return partial(self.image_client(decision.kind).delete, decision.image, request)
         return partial(self.compute.deprecate_image, decision.image, dict(decision.body), request)
 
     def _record_kept(self, context: Context, every: list[Decision]) -> None:
@@ -222,7 +227,8 @@ class Retire(RetireOperator):
 class ShowDrift(InventoryOperator):
     """Which members do not run the newest promoted image, and how old theirs is -> [Drift]."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Compare each fleet with its newest promoted image."""
         from bakehouse.housekeeping.record import record_drift
 
         inventory = read_own_inventory(self.compute, machine_images=False)
@@ -231,12 +237,12 @@ class ShowDrift(InventoryOperator):
         for fleet in self.fleets:
             if only in {"", fleet.recipe}:
                 seen = drift(fleet, inventory, datetime.now(UTC))
-                self._tell(seen)
+                self._log_drift(seen)
                 record_drift(context, fleet.recipe, seen)
                 found.append(seen)
-        return [seen.model_dump(mode="json") for seen in found]
+        return Done([seen.model_dump(mode="json") for seen in found])
 
-    def _tell(self, seen: Drift) -> None:
+    def _log_drift(self, seen: Drift) -> None:
         count = f"{seen.on_newest} of {seen.on_newest + len(seen.behind)} members"
         self.log.info("%s: %s on the newest image, %s", seen.fleet, count, seen.newest or "none")
         for member in seen.behind:
@@ -245,8 +251,8 @@ class ShowDrift(InventoryOperator):
 
 
 def received(context: Context, task_id: str, model: Callable[..., Any]) -> list[Any]:
-    """The list that the planning task has handed on. Raises PermanentError without one."""
+    """The list that the planning task returned. Raises PermanentError without one."""
     told: list[Mapping[str, Any]] | None = context["ti"].xcom_pull(task_ids=task_id)
     if told is None:
-        raise PermanentError(f"{task_id} has handed nothing on: clear {task_id} and downstream")
+        raise PermanentError(f"{task_id} returned no XCom: clear {task_id} and downstream")
     return [model(**item) for item in told]

@@ -19,6 +19,7 @@ from bakehouse.images.selection import DeprecationState, deprecation_state, newe
 from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.recipe.model import Keep
+from bakehouse.operators.reconcile import Done, Next, WaitForOperation
 from bakehouse.retire.retirement import deprecation_body, obsolescence_body
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class RevokeOperator(InventoryOperator):
     """A step of a revocation. Machine images are labelled alike; they cannot be deprecated."""
 
     def revocation(self, context: Context) -> Revocation:
-        """What `find_image` has handed on."""
+        """What `find_image` returned."""
         return self.received(context, "find_image", Revocation)
 
     def images(self) -> list[Resource]:
@@ -52,7 +53,8 @@ class RevokeOperator(InventoryOperator):
 class FindImage(RevokeOperator):
     """The image that the form means, with all that is built upon it -> Revocation."""
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Find it, and what is built upon it."""
         wanted = str(context["params"]["image"]).strip()
         image = self.compute.image(wanted) or self.compute.machine_image(wanted)
         if image is None:
@@ -69,7 +71,7 @@ class FindImage(RevokeOperator):
         self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
         for child in revoked.descendants:
             self.log.info("built upon it: %s of recipe %s", child.name, child.recipe)
-        return revoked.model_dump(mode="json")
+        return Done(revoked.model_dump(mode="json"))
 
     def _not_there(self, wanted: str) -> str:
         from difflib import get_close_matches
@@ -83,23 +85,25 @@ class FindImage(RevokeOperator):
 class RevokeImage(RevokeOperator):
     """The label first, which stops our rollouts, then OBSOLETE, which stops everybody -> name."""
 
-    def act(self, context: Context) -> str:
+    def reconcile(self, context: Context) -> Next:
+        """First the label, then the deprecation."""
         revoked = self.revocation(context)
         kind = revoked.image.kind
-        self.shows_image(revoked.image.name, kind=kind)
-        image = self.made(kind).get(revoked.image.name)
+        self.link_image(revoked.image.name, kind=kind)
+        image = self.image_client(kind).get(revoked.image.name)
         if image is None or str(image["id"]) != revoked.image.id:
             raise PermanentError(f"{revoked.image.name} is not there any more: nothing to revoke")
         doing = f"revoke {revoked.image.name}"
         wanted = {labels.STATE: labels.REVOKED}
         if not wanted.items() <= labels_of(image).items():
             changes = {**wanted, labels.EXPIRES: None}
-            self.await_operation(self.made(kind).label(image, changes), doing)
-            return self.act(context)
+            return WaitForOperation(self.image_client(kind).label(image, changes), doing)
         if kind == CUSTOM_IMAGE and deprecation_state(image) not in revoke.NOTHING_IS_MADE_OF:
-            self.carry_out([(doing, self._obsolete(context, image))])
+            wait = self.carry_out([(doing, self._obsolete(context, image))])
+            if wait is not None:
+                return wait
         self._record(context, revoked)
-        return revoked.image.name
+        return Done(revoked.image.name)
 
     def _obsolete(self, context: Context, image: Resource) -> Ask:
         newest = newest_of_family(self.compute.images(labels.OURS), image.get("family"))
@@ -121,22 +125,25 @@ class MarkDescendants(RevokeOperator):
     Looked for again: a bake may have ended meanwhile. -> Revocation, with all of them.
     """
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Mark and deprecate whatever is built upon it."""
         revoked = self.revocation(context)
         images = self.images()
         found = revoke.descendants(revoked.image.id, images)
         mark = {labels.REVOKED_BASE: revoked.image.id}
         unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
-        self.carry_out(
-            (f"mark {i['name']}", partial(self.made(kind_of(i)).label, dict(i), mark))
+        marked = self.carry_out(
+            (f"mark {i['name']}", partial(self.image_client(kind_of(i)).label, dict(i), mark))
             for i in unmarked
         )
         current = self.images() if unmarked else images
-        self.carry_out(self._deprecations(context, revoked, current))
+        wait = marked or self.carry_out(self._deprecations(context, revoked, current))
+        if wait is not None:
+            return wait
         for child in found:
             self._record(context, revoked, revoked_image(child))
         every = revoked.model_copy(update={"descendants": tuple(revoked_image(i) for i in found)})
-        return every.model_dump(mode="json")
+        return Done(every.model_dump(mode="json"))
 
     def _deprecations(
         self, context: Context, revoked: Revocation, images: list[Resource]
@@ -164,7 +171,8 @@ class NameMembers(RevokeOperator):
     """The members of fleets that run any of them -> [{fleet, member, zone, image}]; none is
     touched: what to move them to is a person's decision."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Name the members, and notify."""
         revoked = self.received(context, "mark_descendants", Revocation)
         inventory, now = read_own_inventory(self.compute), datetime.now(UTC)
         named: list[dict[str, Any]] = []
@@ -175,8 +183,8 @@ class NameMembers(RevokeOperator):
             channels += fleet.notify if running else ()
         bake = ", ".join(revoke.recipes_to_bake(revoked))
         self.log.info("%d members run it; to bake anew: %s", len(named), bake)
-        self._tell(context, revoked, named, channels)
-        return named
+        self._notify(context, revoked, named, channels)
+        return Done(named)
 
     def _name(
         self, context: Context, revoked: Revocation, fleet: str, member: Member
@@ -189,7 +197,7 @@ class NameMembers(RevokeOperator):
         record_runs_revoked(context, revoked, fleet, member, found)
         return told
 
-    def _tell(
+    def _notify(
         self,
         context: Context,
         revoked: Revocation,
@@ -201,4 +209,4 @@ class NameMembers(RevokeOperator):
         who = ", ".join(f"{m['fleet']}/{m['member']}" for m in named) or "no member of a fleet"
         title = f"{revoked.image.name} is revoked"
         text = f"{revoked.why}. It is run by: {who}"
-        self.tell(context, [*told, *channels], NotificationEvent.REVOKE, title, text)
+        self.notify(context, [*told, *channels], NotificationEvent.REVOKE, title, text)

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from bakehouse.cloud.triggers import CloudTrigger
 from bakehouse.lease import semaphore as slots
+from bakehouse.lease.events import LeaseLooksFree, SlotTaken
 from bakehouse.lease.lease import Claim, Lease, Owner, Record, decide
 from bakehouse.triggers import supervisor_comms as comms
+from bakehouse.triggers.base import BakehouseTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 POLL_LEASE = 5.0  # seconds between two looks at who has it
 
 
-class LeaseTrigger(CloudTrigger):
-    """Waits until a lease looks free; `{"free": bool, "why": str}`, at the deadline False.
+class LeaseTrigger(BakehouseTrigger):
+    """Waits until a lease looks free, or the deadline has passed. Fires `LeaseLooksFree`.
 
     Taking it is the worker's: whoever is quicker has it, and the other waits again.
     """
@@ -45,16 +46,16 @@ class LeaseTrigger(CloudTrigger):
             state = await comms.dag_run_state(holder.dag_id, holder.run_id)
             decision = decide(newest, me, state, datetime.now(UTC))
             if decision.claim is not Claim.WAIT:
-                yield self.event(free=True, why=decision.why)
+                yield self.fire(LeaseLooksFree(free=True, why=decision.why))
                 return
             if decision.why != shown:
                 await asyncio.to_thread(self.log.info, "waiting: %s", decision.why)
                 shown = decision.why
-        yield self.event(free=False, why=shown)
+        yield self.fire(LeaseLooksFree(free=False, why=shown))
 
 
-class SlotTrigger(CloudTrigger):
-    """Waits for a builder's slot and takes it: `{"slot": int, "why": str}`, at the deadline None.
+class SlotTrigger(BakehouseTrigger):
+    """Waits for a builder's slot and takes it, or until the deadline has passed. Fires `SlotTaken`.
 
     It takes the slot itself, for the run: were two hundred waiting tasks woken by one free slot,
     each would need a worker to find out that another was quicker. A triggerer that dies in between
@@ -79,17 +80,17 @@ class SlotTrigger(CloudTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         me, why = Owner.model_validate(self.owner), ""
-        turnstile = SlotSemaphore.of(self.ledger, self.project)
+        semaphore = SlotSemaphore.of(self.ledger, self.project)
         while time.time() < self.deadline:
             await asyncio.sleep(POLL_LEASE)
-            turn = await turnstile.enter(me, timedelta(seconds=self.held_for))
+            turn = await semaphore.acquire(me, timedelta(seconds=self.held_for))
             if turn.slot is not None:
-                yield self.event(slot=turn.slot, why=turn.why)
+                yield self.fire(SlotTaken(slot=turn.slot, why=turn.why))
                 return
             if turn.why != why:
                 await asyncio.to_thread(self.log.info, "waiting: %s", turn.why)
                 why = turn.why
-        yield self.event(slot=None, why=why)
+        yield self.fire(SlotTaken(slot=None, why=why))
 
 
 class SlotSemaphore:
@@ -112,7 +113,7 @@ class SlotSemaphore:
         mine = cls._all.setdefault(asyncio.get_running_loop(), {})
         return mine.setdefault((ledger, project), cls(ledger, project))
 
-    async def enter(self, me: Owner, held_for: timedelta) -> slots.Turn:
+    async def acquire(self, me: Owner, held_for: timedelta) -> slots.Turn:
         """One after the other: a slot, or who has them."""
         async with self._one:
             if time.monotonic() - self._looked >= POLL_LEASE:

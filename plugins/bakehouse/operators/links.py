@@ -1,4 +1,4 @@
-"""The buttons on a task that lead to what it has made."""
+"""The links of a task that lead to what it has made."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow.sdk import BaseOperatorLink
 class _PageLink(BaseOperatorLink):
     """Of the task's last try; asked for whenever its process ends, to wait or for good."""
 
-    page: ClassVar[str]  # which of the step's pages
+    page: ClassVar[str]  # which of the task's pages
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address that the step left, empty when it made nothing."""
+        """The address that the task left, empty when it made nothing."""
         return str(getattr(operator, "pages", {}).get(self.page, ""))
 
 

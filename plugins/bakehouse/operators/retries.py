@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
+from bakehouse.core.errors import (
+    FINAL,
+    BakehouseError,
+    Blocked,
+    BlockedTooLong,
+    ZoneUnavailable,
+)
 from bakehouse.core.tasks import TaskKind
 
 if TYPE_CHECKING:
@@ -57,20 +63,20 @@ class ByError(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """`try_number` counts on after a clear; what counts here are the tries since then."""
-        if isinstance(exception, PermanentError):
-            return RetryDecision.fail(str(exception).partition("\n")[0])
+        error = cause_of(exception)
+        if isinstance(error, FINAL):
+            return RetryDecision.fail(str(error).partition("\n")[0])
         task: Any = context["task"] if context else None
         tries = try_number - max(0, max_tries - ((task and task.retries) or 0))
-        jitter = spread(context, try_number)
-        if isinstance(exception, ZoneUnavailable):
+        jitter = jitter_of(context, try_number)
+        if isinstance(error, ZoneUnavailable):
             return RetryDecision.retry(ELSEWHERE.delay(tries, jitter), "another zone may have it")
-        told = exception.wait if isinstance(exception, TransientError) else None
-        if told:
-            wait = timedelta(seconds=round(told * (1 + jitter / 3), 1))
+        if isinstance(error, (Blocked, BlockedTooLong)):
+            wait = timedelta(seconds=round(error.wait * (1 + jitter / 3), 1))
             return RetryDecision.retry(wait, "blocked from outside")
         wait = BACK_OFF[self.kind].delay(tries, jitter)
         return RetryDecision.retry(
-            wait, f"{type(exception).__name__} of a task of kind {self.kind}"
+            wait, f"{type(error).__name__} of a task of kind {self.kind}"
         )
 
     def serialize(self) -> dict[str, Any]:
@@ -83,7 +89,13 @@ class ByError(RetryPolicy):
         return cls(TaskKind(data["kind"]))
 
 
-def spread(context: Context | None, try_number: int) -> float:
+def cause_of(exception: BaseException) -> BaseException:
+    """The error of Bakehouse that the operator base has translated, else the exception itself."""
+    cause = exception.__cause__
+    return cause if isinstance(cause, BakehouseError) else exception
+
+
+def jitter_of(context: Context | None, try_number: int) -> float:
     """From 0 to 1, another for each run, task and try, so that not all come back at once."""
     ti = context["ti"] if context else None
     name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{try_number}" if ti else str(try_number)

@@ -18,6 +18,7 @@ from bakehouse.images.selection import newest_two, previous
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
 from bakehouse.operators.links import ImageLink
+from bakehouse.operators.reconcile import Done, Next, WaitForOperation
 from bakehouse.promote.promotion import (
     Promotion,
     needs_family,
@@ -39,12 +40,13 @@ class PromoteImage(BakehouseOperator):
         super().__init__(**kwargs)
         self.notify = tuple(notify)
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """First the family, then the label, then the word of it."""
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
         wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
-        self.shows_image(tested.name, kind=plan.kind)
-        image = self.made(plan.kind).get(tested.name)
+        self.link_image(tested.name, kind=plan.kind)
+        image = self.image_client(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise PermanentError(f"{tested.name} is not there any more: nothing to promote")
         if (refused := refusal_to_use(image) or self._base_refused(plan)) is not None:
@@ -53,16 +55,13 @@ class PromoteImage(BakehouseOperator):
             self.log.info("%s joins family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
             body = {"family": wanted.family}
-            self.await_operation(
-                self.compute.patch_image(tested.name, body, request), f"promote {tested.name}"
-            )
-            return self.act(context)
+            operation = self.compute.patch_image(tested.name, body, request)
+            return WaitForOperation(operation, f"promote {tested.name}")
         if needs_state(image, wanted):
             changes = {labels.STATE: wanted.state, labels.EXPIRES: None}
-            self.await_operation(
-                self.made(plan.kind).label(image, changes), f"label {tested.name} {wanted.state}"
-            )
-        return self._promoted(context, plan, tested)
+            operation = self.image_client(plan.kind).label(image, changes)
+            return WaitForOperation(operation, f"label {tested.name} {wanted.state}")
+        return Done(self._promoted(context, plan, tested))
 
     def _base_refused(self, plan: BakePlan) -> str | None:
         """Somebody may have revoked the base while this run was baking upon it."""
@@ -116,7 +115,7 @@ class PromoteImage(BakehouseOperator):
         """The family's images, or the recipe's promoted machine images."""
         if plan.kind == MACHINE_IMAGE:
             mine = f"labels.{labels.RECIPE}={plan.recipe} AND labels.{labels.STATE}"
-            return self.made(plan.kind).list(f"{mine}={labels.PROMOTED}")
+            return self.image_client(plan.kind).list(f"{mine}={labels.PROMOTED}")
         return self.compute.images(f"family={plan.family}")
 
 
@@ -132,10 +131,11 @@ class PublishImage(BakehouseOperator):
         self.asset = image_asset(recipe)
         super().__init__(outlets=[self.asset], **kwargs)
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Emit the event; a second one of the same image is the same partition."""
         plan = self.received(context, "plan_bake", BakePlan)
         image = self.received(context, "promote_image", Candidate)
-        self.shows_image(image.name, kind=plan.kind)
+        self.link_image(image.name, kind=plan.kind)
         if is_backfill(context):
             raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
         event: dict[str, Any] = {
@@ -151,7 +151,7 @@ class PublishImage(BakehouseOperator):
         events.add_partitions(image.name)
         self._remember(context, plan)
         self.log.info("published %s to asset %s", image.name, self.asset.name)
-        return event
+        return Done(event)
 
     def _remember(self, context: Context, plan: BakePlan) -> None:
         """The family's newest image and the one before, on the asset's page: a cache.
@@ -159,7 +159,7 @@ class PublishImage(BakehouseOperator):
         Labels and ledger are the truth, and are what is written here, so a task that is cleared
         long after does not turn it back.
         """
-        found = newest_two(self.made(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}"))
+        found = newest_two(self.image_client(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}"))
         store = context["asset_state_store"][self.asset]
         for key, image in zip(("current_image", "previous_image"), found, strict=False):
             known = image["labels"]

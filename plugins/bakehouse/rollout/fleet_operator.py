@@ -1,4 +1,4 @@
-"""What every step of a rollout shares: its fleet, its neighbours, the run's hold on the fleet."""
+"""What every task of a rollout shares: its fleet, its neighbours, the run's hold on the fleet."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
-PICK, REPLACE, PASSED = "select_members_{}", "replace_{}", "verify_stage_{}"
+SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 
 class FleetOperator(BakehouseOperator):
-    """A step of a rollout of `fleet`; its neighbours are in the same task group."""
+    """A task of a rollout of `fleet`; its neighbours are in the same task group."""
 
     def __init__(self, *, fleet: Fleet, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,12 +34,12 @@ class FleetOperator(BakehouseOperator):
         return f"{group}{dot}{task_id}"
 
     def plan_of(self, context: Context) -> RolloutPlan:
-        """What `plan` has handed on."""
+        """The XCom of `plan`."""
         return self.received(context, self.near("plan"), RolloutPlan)
 
     def picked(self, context: Context, stage: int) -> list[Swap]:
-        """What `pick_<stage>` has handed on; nothing when it has not run."""
-        found = context["ti"].xcom_pull(task_ids=self.near(PICK.format(stage))) or []
+        """What `pick_<stage>` returned; nothing when it has not run."""
+        found = context["ti"].xcom_pull(task_ids=self.near(SELECT_MEMBERS.format(stage))) or []
         return [Swap.model_validate(swap) for swap in found]
 
     def holder(self, context: Context) -> Owner:
@@ -60,13 +60,15 @@ class FleetOperator(BakehouseOperator):
 
         return lease_of(ledger_url(), lease_name(self.fleet.name))
 
-    def check_hold(self, context: Context) -> None:
+    def check_lease(self, context: Context) -> None:
         """Raises PermanentError when this run does not hold the fleet: nothing may be touched."""
         if not self.lease().held_by(self.holder(context)):
-            hold = self.near("acquire_lease")
-            raise PermanentError(f"this run does not hold the fleet: clear {hold} and downstream")
+            acquire = self.near("acquire_lease")
+            raise PermanentError(
+                f"this run does not hold the fleet: clear {acquire} and downstream"
+            )
 
-    def tell(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:
+    def notify(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:
         """The notifiers of the fleet's file."""
         from bakehouse.notify.send import notify_from_task
 

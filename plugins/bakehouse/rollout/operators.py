@@ -11,9 +11,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.lease.builder_slots import run_state
+from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
 from bakehouse.notify.models import NotificationEvent
-from bakehouse.operators.base import is_backfill, rolls_out
+from bakehouse.operators.base import TryMemory, is_backfill, rolls_out
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members
 from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, FleetOperator, now
 from bakehouse.rollout.outcome import Outcome, rollout_outcome
@@ -23,7 +25,7 @@ from bakehouse.rollout.strategies.swap import forward
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-HOLD_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
+LEASE_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
 
 
 class ChooseImage(FleetOperator):
@@ -38,44 +40,55 @@ class ChooseImage(FleetOperator):
         super().__init__(**kwargs)
         self.image = image
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Choose, or skip where no rollout is asked for."""
         if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
         chosen = members.choose(self.compute, self.fleet.recipe, str(self.image or "").strip())
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
-        return chosen.model_dump(mode="json")
+        return Done(chosen.model_dump(mode="json"))
 
 
-class Hold(FleetOperator):
+class LeaseMemory(TryMemory):
+    """What acquire_lease remembers: until when it waits (epoch seconds)."""
+
+    deadline: float | None = None
+
+
+class AcquireLease(FleetOperator):
     """Takes the fleet's lease, or waits deferred for the run that has it."""
 
-    def act(self, context: Context) -> dict[str, Any]:
-        return self._hold(context, time.time() + self.fleet.wait_for_fleet.total_seconds())
+    Memory = LeaseMemory
+    memory: LeaseMemory
 
-    def looks_free(
-        self, context: Context, event: dict[str, Any], deadline: float
-    ) -> dict[str, Any]:
-        """After the wait: take it, or wait again when another was quicker."""
-        if not event["free"]:
-            raise PermanentError(f"{Reason.FLEET_BUSY.text}: {event['why']}")
-        return self._hold(context, deadline)
-
-    def _hold(self, context: Context, deadline: float) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Take it, or wait; wait again when another was quicker."""
         me, lease = self.holder(context), self.lease()
         decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: run_state(context, owner))
         if decision.claim is Claim.WAIT:
-            self._wait(me, decision.why, deadline)
+            return self._wait(me, decision.why)
         self.log.info("holding the fleet %s: %s", self.fleet.name, decision.why)
-        return {"fleet": self.fleet.name, "why": decision.why}
+        return Done({"fleet": self.fleet.name, "why": decision.why})
 
-    def _wait(self, me: Owner, why: str, deadline: float) -> None:
+    @resumed_by(LeaseLooksFree)
+    def looks_free(self, context: Context, event: LeaseLooksFree) -> Next:
+        """After the wait."""
+        if not event.free:
+            raise PermanentError(f"{Reason.FLEET_BUSY.text}: {event.why}")
+        return Again()
+
+    def _wait(self, me: Owner, why: str) -> WaitFor:
         from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
         self.log.info("waiting for the fleet %s: %s", self.fleet.name, why)
+        deadline = self.memory.deadline
+        if deadline is None:
+            deadline = time.time() + self.fleet.wait_for_fleet.total_seconds()
+            self.remember(deadline=deadline)
         trigger = LeaseTrigger(
             ledger=ledger_url(),
             name=lease_name(self.fleet.name),
@@ -83,26 +96,29 @@ class Hold(FleetOperator):
             deadline=deadline,
         )
         left = timedelta(seconds=max(0.0, deadline - time.time()))
-        self.wait_for(trigger, "looks_free", left + HOLD_BACKSTOP, deadline=deadline)
+        return WaitFor(trigger, "looks_free", left + LEASE_BACKSTOP)
 
 
-class Release(FleetOperator):
-    """The teardown: lets go of the fleet, if this run holds it."""
+class ReleaseLease(FleetOperator):
+    """The teardown: releases the fleet's lease, if this run holds it."""
 
-    def act(self, context: Context) -> None:
+    def reconcile(self, context: Context) -> Next:
+        """Release it; a second time does nothing."""
         if self.lease().release(self.holder(context), now()):
             self.log.info("released the fleet %s", self.fleet.name)
         else:
             self.log.info("the fleet %s was not held by this run", self.fleet.name)
+        return Done()
 
 
 class Plan(FleetOperator):
     """Which member goes in which stage, and which is left alone, and why -> RolloutPlan."""
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Look at every member, and plan."""
         from bakehouse.rollout.record import record_plan
 
-        self.check_hold(context)
+        self.check_lease(context)
         image = self.received(context, self.near("choose_image"), Target)
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         found, missing = members.instances(self.compute, self.fleet.members)
@@ -118,19 +134,19 @@ class Plan(FleetOperator):
             missing=missing,
         )
         self._check(wanted, facts)
-        self._tell(made)
+        self._log_plan(made)
         record_plan(context, made)
         if made.changes:
             names = ", ".join(change.name for change in made.changes)
-            self.tell(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
-        return made.model_dump(mode="json")
+            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
+        return Done(made.model_dump(mode="json"))
 
     def _check(self, wanted: set[str], facts: list[Member]) -> None:
         unknown = sorted(wanted - {member.name for member in facts})
         if unknown:
             raise PermanentError(f"not members of {self.fleet.name}: {', '.join(unknown)}")
 
-    def _tell(self, made: RolloutPlan) -> None:
+    def _log_plan(self, made: RolloutPlan) -> None:
         for number, stage in enumerate(made.stages, start=1):
             names = ", ".join(change.name for change in stage)
             self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
@@ -138,7 +154,7 @@ class Plan(FleetOperator):
             self.log.info("left alone: %s, %s", skipped.name, skipped.reason.text)
 
 
-class Pick(FleetOperator):
+class SelectMembers(FleetOperator):
     """The members of one stage, each with what it last said of itself -> [Swap]; renews the lease.
 
     :param stage: counted from 1.
@@ -148,19 +164,22 @@ class Pick(FleetOperator):
         super().__init__(**kwargs)
         self.stage = stage
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Renew the lease, and ask each member for its last report."""
         made, me = self.plan_of(context), self.holder(context)
         decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
         if decision.claim is not Claim.RENEW:
             self.lease().release(me, now())
-            raise PermanentError(f"this run had lost the fleet: {decision.why}; clear hold")
+            raise PermanentError(
+                f"this run had lost the fleet: {decision.why}; clear acquire_lease"
+            )
         changes = made.stages[self.stage - 1]
         swaps = [
             forward(made, change, members.health(self.compute, change.zone, change.name))
             for change in changes
         ]
         self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
-        return [swap.model_dump(mode="json") for swap in swaps]
+        return Done([swap.model_dump(mode="json") for swap in swaps])
 
 
 class Verdict(FleetOperator):
@@ -170,7 +189,8 @@ class Verdict(FleetOperator):
     are deleted.
     """
 
-    def act(self, context: Context) -> dict[str, Any]:
+    def reconcile(self, context: Context) -> Next:
+        """Record how it ended, then clean up."""
         from bakehouse.history.events import MemberOutcome
         from bakehouse.rollout.record import record_end
 
@@ -184,16 +204,18 @@ class Verdict(FleetOperator):
         outcomes = self._outcomes(context, made)
         for outcome in outcomes:
             self.log.info("%(member)s: %(state)s, %(why)s", outcome)
-        self._sweep(made)
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
         record_end(context, made, reason, [MemberOutcome.model_validate(o) for o in outcomes])
+        self._sweep(made)
         if ending is not Outcome.GOOD:
             raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
         counts = f"{len(made.changes)} replaced, {len(made.skipped)} left alone"
         self.log.info("%s", counts)
         if made.changes:
-            self.tell(context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts)
-        return {"image": made.image.name, "outcomes": outcomes}
+            self.notify(
+                context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts
+            )
+        return Done({"image": made.image.name, "outcomes": outcomes})
 
     def _short(self, task_id: str) -> str:
         return task_id.removeprefix(self.near(""))

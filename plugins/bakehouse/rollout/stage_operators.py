@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.errors import BakehouseError, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
+from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members
+from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.fleet_operator import FleetOperator, now, states_of
 from bakehouse.rollout.gates import nobody_failed, others_are_up
 from bakehouse.rollout.health import HealthAssessment, assess_health, explain
@@ -41,12 +43,13 @@ class ReplaceMember(FleetOperator):
         super().__init__(**kwargs)
         self.swap = swap
 
-    def act(self, context: Context) -> None:
+    def reconcile(self, context: Context) -> Next:
+        """Walk the member from where it stands, if nothing forbids it."""
         from bakehouse.rollout.triggers import SwapTrigger
 
         swap = Swap.model_validate(self.swap)
-        self.shows_machine(swap.zone, swap.member)
-        self.check_hold(context)
+        self.link_machine(swap.zone, swap.member)
+        self.check_lease(context)
         self._gates(context, swap)
         within = self.fleet.health_deadline
         deadline = within + WALK_AT_MOST
@@ -56,33 +59,34 @@ class ReplaceMember(FleetOperator):
             conn_id=self.gcp_conn_id,
             healthy_within=within.total_seconds(),
             deadline=time.time() + deadline.total_seconds(),
-            turn=f"{context['ti'].try_number}.{self.turn}",
+            turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
         )
-        self.wait_for(trigger, "walked", deadline + BACKSTOP)
+        return WaitFor(trigger, "walked", deadline + BACKSTOP)
 
-    def walked(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """The walk has ended: write down how, and fail if it was not where it should."""
+    @resumed_by(SwapEnded)
+    def walked(self, context: Context, event: SwapEnded) -> Next:
+        """The walk has ended: record how, and fail if the member is not where it should be."""
         from bakehouse.rollout.record import record_member
 
         swap = Swap.model_validate(self.swap)
-        if event.get("error") == "try_again":
-            raise TransientError(f"{swap.member}: {event['why']}")
-        state = event.get("state", "stuck")
+        if event.transient:
+            raise TransientError(f"{swap.member}: {event.why}")
+        state = str(event.state) if event.state else "stuck"
         outcome = {
             "member": swap.member,
             "way": swap.way,
             "state": state,
-            "why": event["why"],
+            "why": event.why,
             "image": swap.image.name,
             "disk": swap.disk,
         }
-        record_member(context, swap, state, event["why"], event.get("seconds"))
+        record_member(context, swap, state, event.why, event.seconds)
         context["ti"].xcom_push("outcome", outcome)
         if state != State.REPLACED:
             self._show_serial(swap)
-            raise PermanentError(f"{swap.member} is {state}: {event['why']}")
-        self.log.info("%s runs %s: %s", swap.member, swap.image.name, event["why"])
-        return outcome
+            raise PermanentError(f"{swap.member} is {state}: {event.why}")
+        self.log.info("%s runs %s: %s", swap.member, swap.image.name, event.why)
+        return Done(outcome)
 
     def _gates(self, context: Context, swap: Swap) -> None:
         instance = self.compute.instance(swap.zone, swap.member)
@@ -105,14 +109,14 @@ class ReplaceMember(FleetOperator):
     def _show_serial(self, swap: Swap) -> None:
         try:
             text = self.compute.serial_output(swap.zone, swap.member, -TAIL_BYTES)
-        except (TransientError, PermanentError) as error:
+        except BakehouseError as error:
             self.log.warning("no serial output: %s", error)
             return
         for line in str(text.get("contents", "")).splitlines()[-TAIL_LINES:]:
             self.log.error("  │ %s", line)
 
 
-class Passed(FleetOperator):
+class VerifyStage(FleetOperator):
     """Watches a stage for the fleet's `soak`, then asks each member once more -> names.
 
     Only then the boot disks that its members had are deleted.
@@ -124,25 +128,26 @@ class Passed(FleetOperator):
         super().__init__(**kwargs)
         self.stage = stage
 
-    def act(self, context: Context) -> list[str]:
+    def reconcile(self, context: Context) -> Next:
+        """Soak, then verify."""
         swaps = self.picked(context, self.stage)
         if self.fleet.soak is not None and swaps:
-            self._soak(self.fleet.soak)
-        return self._pass(context, swaps)
+            return self._soak(self.fleet.soak)
+        return Done(self._verify(context, swaps))
 
-    def soaked(self, context: Context, event: Any = None) -> list[str]:
+    def soaked(self, context: Context, event: Any = None) -> Next:
         """After the soak."""
-        return self._pass(context, self.picked(context, self.stage))
+        return Done(self._verify(context, self.picked(context, self.stage)))
 
-    def _soak(self, time: timedelta) -> NoReturn:
+    def _soak(self, time: timedelta) -> WaitFor:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         moment = now() + time
         self.log.info("watching stage %d until %s", self.stage, moment)
-        self.wait_for(DateTimeTrigger(moment=moment), "soaked", time + BACKSTOP)
+        return WaitFor(DateTimeTrigger(moment=moment), "soaked", time + BACKSTOP)
 
-    def _pass(self, context: Context, swaps: list[Swap]) -> list[str]:
-        self.check_hold(context)
+    def _verify(self, context: Context, swaps: list[Swap]) -> list[str]:
+        self.check_lease(context)
         for swap in swaps:
             self._check(swap)
         for swap in swaps:
@@ -164,33 +169,36 @@ class Passed(FleetOperator):
             raise PermanentError(f"{swap.member} did not stay healthy: {why}")
 
 
-class Settle(FleetOperator):
+class PlanRollback(FleetOperator):
     """All members of the stage have come to rest: who goes back, in reverse order -> [Swap]."""
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def reconcile(self, context: Context) -> Next:
+        """Decide once every task of every stage has ended."""
         states = self.states(context)
         if states.get(self.near("plan")) != "success":
-            raise AirflowSkipException("nothing was planned, so there is nothing to settle")
+            raise AirflowSkipException("nothing was planned, so nothing has to go back")
         short = {task.removeprefix(self.near("")): state for task, state in states.items()}
         if not stage_failed(short):
             self.log.info("every stage has passed")
-            return []
+            return Done([])
         failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
-        self.tell(
+        self.notify(
             context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
         )
         if self.fleet.on_failure == "halt":
             self.log.warning("a stage failed; the fleet stays as it is (on_failure: halt)")
-            return []
-        self.check_hold(context)
+            return Done([])
+        self.check_lease(context)
         stages = range(len(self.fleet.stages), 0, -1)
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways = [way for swap in done if (way := self._way_back(swap)) is not None]
         names = ", ".join(way.member for way in ways)
         self.log.info("going back: %s", names or "nobody")
         if ways:
-            self.tell(context, NotificationEvent.ROLL_BACK, "goes back to the images it had", names)
-        return [way.model_dump(mode="json") for way in ways]
+            self.notify(
+                context, NotificationEvent.ROLL_BACK, "goes back to the images it had", names
+            )
+        return Done([way.model_dump(mode="json") for way in ways])
 
     def _way_back(self, swap: Swap) -> Swap | None:
         instance = self.compute.instance(swap.zone, swap.member)

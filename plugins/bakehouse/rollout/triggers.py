@@ -17,10 +17,19 @@ from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
-from bakehouse.cloud.triggers import FIRST_LOOK, CloudTrigger
-from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.core.errors import (
+    FAILURES,
+    RETRYABLE,
+    BakehouseError,
+    Blocked,
+    TransientError,
+)
+from bakehouse.core.errors import (
+    FINAL as FINAL_ERRORS,
+)
 from bakehouse.images.links import zone_of
 from bakehouse.rollout import replace
+from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import explain
 from bakehouse.rollout.states import (
     ACTIONS,
@@ -33,6 +42,7 @@ from bakehouse.rollout.states import (
     read,
 )
 from bakehouse.rollout.strategies.swap import Swap
+from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
@@ -40,12 +50,8 @@ LONGEST_PAUSE = 60.0
 AT_FIRST = (0.5, 1.0, 1.0, 2.0, 3.0)
 
 
-class SwapTrigger(CloudTrigger):
-    """Walks one member to its goal.
-
-    Fires `{"state": State, "why": str, "seconds": float}`, with a
-    `State` that is an end, or `{"error": "try_again" | "stop", "why": str}`.
-    """
+class SwapTrigger(BakehouseTrigger):
+    """Walks one member to its goal. Fires `SwapEnded`."""
 
     def __init__(
         self,
@@ -78,12 +84,12 @@ class SwapTrigger(CloudTrigger):
         begun = time.time()
         try:
             state = await self._walk()
-        except (IllegalMove, PermanentError) as error:
-            yield self.event(error="stop", why=str(error))
-        except TransientError as error:
-            yield self.event(error="try_again", why=str(error))
+        except (IllegalMove, *FINAL_ERRORS) as error:
+            yield self.fire(SwapEnded(why=str(error)))
+        except RETRYABLE as error:
+            yield self.fire(SwapEnded(why=str(error), transient=True))
         else:
-            yield self.event(**self._result(state, time.time() - begun))
+            yield self.fire(self._result(state, time.time() - begun))
 
     async def _walk(self) -> State:
         cloud = await Cloud.of(self.conn_id)
@@ -97,7 +103,7 @@ class SwapTrigger(CloudTrigger):
                     errors = 0
             except Blocked as blocked:
                 await self._wait_out(blocked)
-            except (TransientError, PermanentError) as error:
+            except FAILURES as error:
                 errors += 1
                 await self._pause(error, errors, cloud.interval)
             if self._state in FINAL:
@@ -122,12 +128,12 @@ class SwapTrigger(CloudTrigger):
         moved, self._state = state is not self._state, state
         if moved:
             self._refused = 0
-            await self._tell("%s is %s", self.swap.member, state)
+            await self._info("%s is %s", self.swap.member, state)
         return moved
 
     async def _do(self, step: Action, cloud: Cloud) -> None:
         request_id = self._request_id(step)
-        await self._tell("%s: %s", self.swap.member, step)
+        await self._info("%s: %s", self.swap.member, step)
         operation = await asyncio.to_thread(
             lambda: replace.perform(hook_of(self.conn_id), step, self.swap, request_id)
         )
@@ -159,35 +165,33 @@ class SwapTrigger(CloudTrigger):
     async def _wait_out(self, blocked: Blocked) -> None:
         """Quota or rate limit: only the deadline ends this."""
         self._refused += 1
-        await self._tell("not now: %s", blocked)
+        await self._info("blocked: %s", blocked)
         await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
 
-    async def _pause(
-        self, error: TransientError | PermanentError, errors: int, interval: float
-    ) -> None:
+    async def _pause(self, error: BakehouseError, errors: int, interval: float) -> None:
         """Whatever went wrong, the next look says what stands; an error that stays is the end."""
-        final = isinstance(error, PermanentError)
+        final = isinstance(error, FINAL_ERRORS)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error
         if final:
             self._refused += 1
-        await self._tell("%s; looking again", error)
+        await self._info("%s; looking again", error)
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
 
     def _request_id(self, step: Action) -> str:
         subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
         return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
 
-    def _result(self, state: State, seconds: float) -> dict[str, Any]:
-        silent = state is State.LOST
+    def _result(self, state: State, seconds: float) -> SwapEnded:
+        lost = state is State.LOST
         why = explain(self._observed.health, self.swap.image.name, self.swap.before)
-        return {
-            "state": str(state),
-            "why": _lost(self._observed) if silent else why,
-            "seconds": round(seconds, 1),
-        }
+        return SwapEnded(
+            state=state,
+            why=_lost(self._observed) if lost else why,
+            seconds=round(seconds, 1),
+        )
 
-    async def _tell(self, text: str, *values: Any) -> None:
+    async def _info(self, text: str, *values: Any) -> None:
         await asyncio.to_thread(self.log.info, text, *values)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tests.support.ledger import of_kind
 
-from bakehouse.cloud.errors import Next
-from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted, ZoneUnavailable
+from bakehouse.cloud.errors import Meaning
+from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
 from bakehouse.history.events import BuilderFailedEvent, VerdictEvent
 from devstack.gce_api import Compute
@@ -95,7 +95,7 @@ def test_when_no_zone_has_any_the_next_try_begins_elsewhere(compute: Compute) ->
     compute.fault(kind="operation", method=DECLINED, code="STOCKOUT", times=3)
     run = walk("bun")
     run.through("need_bake")
-    with pytest.raises(ZoneExhausted):
+    with pytest.raises(ZoneUnavailable):
         run.try_("create_builder")
     assert run.try_("create_builder")["zone"] == "us-central1-b"
     run.tear_down()
@@ -106,7 +106,7 @@ def test_a_quota_is_waited_for_until_a_deadline(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakehouse.operators.base.BLOCKED_AT_MOST", timedelta(0))
-    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Next.NOT_NOW, 0.1)})
+    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)})
     compute.fault(kind="operation", method=DECLINED, code="QUOTA_EXCEEDED", times=1000)
     run = walk()
     run.through("need_bake")

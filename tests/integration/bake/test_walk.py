@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.support.ledger import of_kind, read_ledger
 
-from bakehouse.cloud.errors import Next
-from bakehouse.core.errors import PermanentError, TransientError, ZoneExhausted
+from bakehouse.cloud.errors import Meaning
+from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
 from bakehouse.history.events import BakeEvent, LedgerEvent, PromotionEvent, VerdictEvent
 from bakehouse.history.location import ledger_url
@@ -129,7 +129,7 @@ def test_a_stock_out_goes_to_the_next_zone(compute: Compute) -> None:
 def test_a_quota_is_waited_for_without_using_a_try(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Next.NOT_NOW, 0.1)})
+    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)})
     compute.fault(kind="operation", method=DECLINED, code="QUOTA_EXCEEDED")
     run = walk()
     run.through("need_bake")
@@ -277,7 +277,7 @@ def test_a_smoke_machine_that_no_zone_has_room_for_is_tried_again(compute: Compu
     run = walk()
     run.through("label_image")
     compute.fault(kind="operation", method=DECLINED, code="STOCKOUT", times=3)
-    with pytest.raises(ZoneExhausted):
+    with pytest.raises(ZoneUnavailable):
         run.try_("smoke_test")
     assert run.try_("smoke_test")["reason"] == "smoke_passed"
     run.tear_down()

@@ -13,6 +13,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import TaskDeferred
 
+from tests.support.errors import bakehouse_errors
+
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.bake.need import NeedBake
@@ -79,10 +81,11 @@ class Walk:
         """The next try of a task; what it hands on is kept."""
         self.tries[task_id] = self.tries.get(task_id, 0) + 1
         step, context = self.steps[task_id], self._context(task_id)
-        try:
-            value = step.execute(context)
-        except TaskDeferred as waits:
-            value = self._go_on(step, context, waits)
+        with bakehouse_errors():
+            try:
+                value = step.execute(context)
+            except TaskDeferred as waits:
+                value = self._go_on(step, context, waits)
         self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
 

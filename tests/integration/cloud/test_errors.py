@@ -2,32 +2,34 @@ from __future__ import annotations
 
 import pytest
 
-from bakehouse.cloud.errors import Next, of_body, of_operation, of_status
-from bakehouse.core.errors import Blocked, PermanentError, TransientError, ZoneExhausted
+from bakehouse.cloud.errors import Meaning, of_body, of_operation, of_status
+from bakehouse.core.errors import Blocked, PermanentError, TransientError, ZoneUnavailable
 
 
 @pytest.mark.parametrize(
     ("status", "reason", "expected"),
     [
-        (400, "invalid", Next.STOP),
-        (400, "resourceNotReady", Next.TRY_AGAIN),
-        (400, "resourceInUseByAnotherResource", Next.TRY_AGAIN),
-        (401, "authError", Next.STOP),
-        (403, "forbidden", Next.STOP),
-        (403, "quotaExceeded", Next.NOT_NOW),
-        (403, "rateLimitExceeded", Next.NOT_NOW),
-        (404, "notFound", Next.STOP),
-        (408, "", Next.LOOK),
-        (409, "resourceNotReady", Next.TRY_AGAIN),
-        (412, "conditionNotMet", Next.TRY_AGAIN),
-        (429, "", Next.NOT_NOW),
-        (500, "backendError", Next.LOOK),
-        (501, "notImplemented", Next.STOP),
-        (503, "", Next.LOOK),
+        (400, "invalid", Meaning.PERMANENT),
+        (400, "resourceNotReady", Meaning.TRANSIENT),
+        (400, "resourceInUseByAnotherResource", Meaning.TRANSIENT),
+        (401, "authError", Meaning.PERMANENT),
+        (403, "forbidden", Meaning.PERMANENT),
+        (403, "quotaExceeded", Meaning.BLOCKED),
+        (403, "rateLimitExceeded", Meaning.BLOCKED),
+        (404, "notFound", Meaning.PERMANENT),
+        (408, "", Meaning.UNKNOWN),
+        (409, "resourceNotReady", Meaning.TRANSIENT),
+        (412, "conditionNotMet", Meaning.TRANSIENT),
+        (429, "", Meaning.BLOCKED),
+        (500, "backendError", Meaning.UNKNOWN),
+        (501, "notImplemented", Meaning.PERMANENT),
+        (503, "", Meaning.UNKNOWN),
     ],
 )
-def test_status_and_reason_say_what_happens_next(status: int, reason: str, expected: Next) -> None:
-    assert of_status(status, reason, "why").next is expected
+def test_status_and_reason_say_what_happens_next(
+    status: int, reason: str, expected: Meaning
+) -> None:
+    assert of_status(status, reason, "why").meaning is expected
 
 
 def test_quota_waits_longer_than_a_rate_limit() -> None:
@@ -37,19 +39,21 @@ def test_quota_waits_longer_than_a_rate_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "expected", "elsewhere"),
+    ("code", "expected", "zone_unavailable"),
     [
-        ("ZONE_RESOURCE_POOL_EXHAUSTED", Next.TRY_AGAIN, True),
-        ("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", Next.TRY_AGAIN, True),
-        ("QUOTA_EXCEEDED", Next.NOT_NOW, False),
-        ("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", Next.TRY_AGAIN, False),
-        ("INVALID_FIELD_VALUE", Next.STOP, False),
+        ("ZONE_RESOURCE_POOL_EXHAUSTED", Meaning.TRANSIENT, True),
+        ("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", Meaning.TRANSIENT, True),
+        ("QUOTA_EXCEEDED", Meaning.BLOCKED, False),
+        ("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", Meaning.TRANSIENT, False),
+        ("INVALID_FIELD_VALUE", Meaning.PERMANENT, False),
     ],
 )
-def test_operation_codes_say_what_happens_next(code: str, expected: Next, elsewhere: bool) -> None:
+def test_operation_codes_say_what_happens_next(
+    code: str, expected: Meaning, zone_unavailable: bool
+) -> None:
     answer = of_operation({"error": {"errors": [{"code": code, "message": "m"}]}})
     assert answer is not None
-    assert (answer.next, answer.elsewhere) == (expected, elsewhere)
+    assert (answer.meaning, answer.zone_unavailable) == (expected, zone_unavailable)
     assert code in answer.message
 
 
@@ -58,7 +62,7 @@ def test_an_operation_that_failed_with_a_status_only_has_failed() -> None:
         {"status": "DONE", "httpErrorStatusCode": 503, "httpErrorMessage": "busy"}
     )
     assert answer is not None
-    assert answer.next is Next.TRY_AGAIN  # it has ended: there is nothing to look for
+    assert answer.meaning is Meaning.TRANSIENT  # it has ended: there is nothing to look for
 
 
 def test_an_operation_without_error_succeeded() -> None:
@@ -74,7 +78,7 @@ def test_the_body_of_an_answer_is_read_as_compute_engine_writes_it() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"error": "plain text"}, {"error": {"errors": []}}])
 def test_a_body_of_any_shape_has_a_meaning(body: dict[str, object]) -> None:
-    assert of_body(502, body).next is Next.LOOK
+    assert of_body(502, body).meaning is Meaning.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -100,4 +104,4 @@ def test_the_error_names_what_was_being_done(
 def test_a_stock_out_that_is_answered_at_once_leads_to_the_next_zone(
     status: int, reason: str, message: str
 ) -> None:
-    assert type(of_status(status, reason, message).error("create web-1")) is ZoneExhausted
+    assert type(of_status(status, reason, message).error("create web-1")) is ZoneUnavailable

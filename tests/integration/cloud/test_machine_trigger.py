@@ -15,6 +15,7 @@ from tests.support.manifests import encode
 from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
+from bakehouse.cloud.events import MachineSettled
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
@@ -92,17 +93,17 @@ def late(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return hook
 
 
-async def facts_of(deadline: float = 600, kind: type[Any] = ShutdownTrigger) -> MachineObservation:
+async def observation(deadline: float = 600, kind: type[Any] = ShutdownTrigger) -> MachineObservation:
     trigger = kind(
         conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + deadline
     )
     async with asyncio.timeout(200):
         event = await anext(trigger.run())
-    return MachineObservation.model_validate(event.payload["facts"])
+    return MachineSettled.model_validate(event.payload["event"]).observed
 
 
 async def reason_of(deadline: float = 600) -> Reason:
-    verdict = classify_shutdown(await facts_of(deadline))
+    verdict = classify_shutdown(await observation(deadline))
     assert verdict is not None
     return verdict.reason
 
@@ -110,7 +111,7 @@ async def reason_of(deadline: float = 600) -> Reason:
 async def test_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) -> None:
     hook.text = line(stage="install") + line(**OK) + line(result="ok")
     hook.status = "TERMINATED"
-    found = await facts_of()
+    found = await observation()
     assert classify_shutdown(found) is not None
     assert found.last("result") == "ok"
     assert hook.calls["serial_output"] <= 2, "the log's own, and the last one"
@@ -120,7 +121,7 @@ async def test_a_builder_that_finished_alone_costs_one_more_read(hook: Hook) -> 
 async def test_packages_come_from_the_attribute_when_their_line_is_broken(hook: Hook) -> None:
     hook.text = line(manifest="H4sIA[ 12.1] systemd: noise") + line(result="ok")
     hook.attributes, hook.status = OK, "TERMINATED"
-    found = await facts_of()
+    found = await observation()
     assert manifest_of(found) is not None
     assert hook.calls["guest_attributes"] == 1
 
@@ -128,7 +129,7 @@ async def test_packages_come_from_the_attribute_when_their_line_is_broken(hook: 
 async def test_running_machines_may_be_denied_their_attributes(hook: Hook) -> None:
     hook.broken["guest_attributes"] = PermanentError("HTTP 403")
     hook.text = line(result="ok", checks=[{"name": "page", "ok": True}])
-    found = await facts_of(kind=SmokeTrigger)
+    found = await observation(kind=SmokeTrigger)
     assert found.status == "RUNNING"
     assert found.last("result") == "ok"
 
@@ -147,7 +148,7 @@ async def test_the_nonce_of_another_run_is_noise(hook: Hook) -> None:
 
 async def test_a_machine_that_lost_its_label_is_not_gone(hook: Hook) -> None:
     hook.text, hook.listed = line(**OK) + line(result="ok"), False
-    waits = asyncio.create_task(facts_of())
+    waits = asyncio.create_task(observation())
     await asyncio.sleep(0.3)
     assert not waits.done()
     hook.status = "TERMINATED"
@@ -191,7 +192,7 @@ async def test_ok_and_still_on_is_waited_for_until_the_deadline(late: Hook) -> N
 async def test_what_was_said_by_attribute_counts_at_the_deadline(late: Hook) -> None:
     late.broken["serial_output"] = TransientError("HTTP 503")
     late.attributes = {"stage": "generalise"}
-    verdict = classify_shutdown(await facts_of())
+    verdict = classify_shutdown(await observation())
     assert verdict is not None
     assert "last stage: generalise" in verdict.message
 
@@ -231,7 +232,7 @@ async def test_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at
         known: dict[str, Any] = {"conn_id": "gcp", "zone": "z", "name": name, "nonce": NONCE}
         trigger = ShutdownTrigger(**known, deadline=deadline)
         event = await anext(trigger.run())
-        fired[name] = event.payload["facts"]
+        fired[name] = event.payload["event"]["observed"]
 
     waits = {name: asyncio.create_task(wait_for(name)) for name in crowd.names}
     begun = time.monotonic()
@@ -264,6 +265,6 @@ async def test_a_log_goes_on_when_its_place_cannot_be_noted(
     monkeypatch.setattr("bakehouse.triggers.supervisor_comms.set_xcom", refuse)
     monkeypatch.setattr(ShutdownTrigger, "task_instance", object(), raising=False)
     hook.text, hook.status = "one\n" + line(**OK) + line(result="ok"), "TERMINATED"
-    found = await facts_of()
+    found = await observation()
     assert found.last("result") == "ok"
     assert "  │ one" in found.tail

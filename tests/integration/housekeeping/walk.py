@@ -14,6 +14,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.integration.bake.walk import _first_event
 
+from tests.support.errors import bakehouse_errors
+
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.housekeeping.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
 from bakehouse.housekeeping.revoke_operators import (
@@ -70,10 +72,11 @@ class Walk:
             task_id=task_id, include=self.include, sla=timedelta(hours=1), gcp_conn_id=CONN
         )
         context = self._context(task_id)
-        try:
-            value = step.execute(context)
-        except TaskDeferred as waits:
-            value = self._go_on(step, context, waits)
+        with bakehouse_errors():
+            try:
+                value = step.execute(context)
+            except TaskDeferred as waits:
+                value = self._go_on(step, context, waits)
         self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
 

@@ -129,10 +129,10 @@ async def test_of_many_that_wait_as_many_as_allowed_have_one_at_a_time(
     async def wait_and_work(number: int) -> None:
         nonlocal most
         event = await anext(waiting(run(number)).run())
-        holding.add(event.payload["slot"])
+        holding.add(event.payload["event"]["slot"])
         most = max(most, len(holding))
         await asyncio.sleep(0.02)
-        holding.discard(event.payload["slot"])
+        holding.discard(event.payload["event"]["slot"])
         slots.release_all(at(tmp_path, 0), run(number), datetime.now(UTC))
 
     await asyncio.gather(*(wait_and_work(number) for number in range(9)))
@@ -144,7 +144,7 @@ async def test_a_triggerer_that_died_after_taking_finds_the_slot_its_own(
 ) -> None:
     first = await anext(waiting(run(1)).run())
     again = await anext(waiting(run(1)).run())
-    assert again.payload["slot"] == first.payload["slot"]
+    assert again.payload["event"]["slot"] == first.payload["event"]["slot"]
 
 
 async def test_the_wait_ends_by_itself_and_says_for_whom(
@@ -153,5 +153,5 @@ async def test_the_wait_ends_by_itself_and_says_for_whom(
     take(tmp_path, run(1))
     take(tmp_path, run(2))
     event = await anext(waiting(run(3), seconds=0.3).run())
-    assert event.payload["slot"] is None
-    assert "bake__r1 scheduled__1" in event.payload["why"]
+    assert event.payload["event"]["slot"] is None
+    assert "bake__r1 scheduled__1" in event.payload["event"]["why"]

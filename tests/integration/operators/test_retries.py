@@ -15,7 +15,6 @@ from bakehouse.core.errors import (
     Blocked,
     PermanentError,
     TransientError,
-    ZoneExhausted,
     ZoneUnavailable,
 )
 from bakehouse.core.tasks import TaskKind
@@ -48,7 +47,6 @@ def test_what_no_try_can_heal_fails_at_once() -> None:
 
 
 def test_what_another_zone_may_have_is_asked_for_soon() -> None:
-    assert seconds(ZoneExhausted("x"), kind=TaskKind.MACHINE) <= 5
     assert seconds(ZoneUnavailable("x"), kind=TaskKind.MACHINE) <= 5
     assert seconds(ZoneUnavailable("x"), tries=8, most=3, kind=TaskKind.MACHINE) > 60, (
         "not for ever"
@@ -112,7 +110,7 @@ def test_http_answers_by_what_they_mean(status: int, reason: str, error: type[Ex
 def test_a_stock_out_is_one(code: str) -> None:
     answer = of_operation({"error": {"errors": [{"code": code, "message": "m"}]}})
     assert answer is not None
-    assert type(answer.error("doing")) is ZoneExhausted
+    assert type(answer.error("doing")) is ZoneUnavailable
 
 
 def test_a_quota_waits_longer_than_a_rate() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, Cloud
 
-from bakehouse.cloud.calls import OutcomeUnknown
-from bakehouse.core.errors import Blocked, PermanentError, TransientError
+from bakehouse.core.errors import Blocked, OutcomeUnknown, PermanentError, TransientError
 from bakehouse.rollout import triggers
+from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan
 from bakehouse.rollout.states import Action
@@ -107,15 +107,15 @@ def trigger(swap: Swap, deadline: float = 250.0, within: float = 250.0) -> trigg
     )
 
 
-async def fire(found: triggers.SwapTrigger) -> dict[str, Any]:
+async def fire(found: triggers.SwapTrigger) -> SwapEnded:
     events = [event async for event in found.run()]
     assert len(events) == 1
-    return dict(events[0].payload)
+    return SwapEnded.model_validate(events[0].payload["event"])
 
 
 async def test_a_member_is_walked_to_its_goal(hook: Hook, swap: Swap, cloud: Cloud) -> None:
     event = await fire(trigger(swap))
-    assert (event["state"], event["why"]) == ("replaced", "healthy")
+    assert (event.state, event.why) == ("replaced", "healthy")
     steps = [step for step, _ in hook.asked]
     assert steps == [Action.MAKE_DISK, Action.STOP, Action.DETACH, Action.ATTACH, Action.START]
     assert cloud.stops == 1
@@ -133,7 +133,7 @@ async def test_an_answer_that_got_lost_is_looked_after_not_repeated(
     hook: Hook, swap: Swap, cloud: Cloud, step: Action
 ) -> None:
     hook.after[step] = [OutcomeUnknown("no answer")]
-    assert (await fire(trigger(swap)))["state"] == "replaced"
+    assert (await fire(trigger(swap))).state == "replaced"
     assert len(hook.ids_of(step)) == 1
     assert cloud.stops == 1
 
@@ -142,14 +142,14 @@ async def test_a_request_that_got_lost_is_sent_again_under_the_same_id(
     hook: Hook, swap: Swap
 ) -> None:
     hook.refuse[Action.STOP] = [OutcomeUnknown("no answer")]
-    assert (await fire(trigger(swap)))["state"] == "replaced"
+    assert (await fire(trigger(swap))).state == "replaced"
     first, second = hook.ids_of(Action.STOP)
     assert first == second
 
 
 async def test_a_refused_step_is_asked_for_again_under_another_id(hook: Hook, swap: Swap) -> None:
     hook.refuse[Action.ATTACH] = [Blocked("quota", wait=0.01), PermanentError("in use")]
-    assert (await fire(trigger(swap)))["state"] == "replaced"
+    assert (await fire(trigger(swap))).state == "replaced"
     assert len(set(hook.ids_of(Action.ATTACH))) == 3
 
 
@@ -160,7 +160,7 @@ async def test_a_restarted_trigger_sends_the_same_ids(hook: Hook, swap: Swap, cl
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (await fire(trigger(swap)))["state"] == "replaced"
+    assert (await fire(trigger(swap))).state == "replaced"
     assert len(set(hook.ids_of(Action.STOP))) == 1
     assert cloud.stops == 1
 
@@ -168,7 +168,7 @@ async def test_a_restarted_trigger_sends_the_same_ids(hook: Hook, swap: Swap, cl
 async def test_what_no_try_can_heal_ends_the_walk(hook: Hook, swap: Swap, cloud: Cloud) -> None:
     hook.refuse[Action.STOP] = [PermanentError("forbidden")] * 5
     event = await fire(trigger(swap))
-    assert (event["error"], event["why"]) == ("stop", "forbidden")
+    assert (event.transient, event.why) == (False, "forbidden")
     assert len(hook.ids_of(Action.STOP)) == 2
     assert cloud.stops == 0
 
@@ -176,15 +176,15 @@ async def test_what_no_try_can_heal_ends_the_walk(hook: Hook, swap: Swap, cloud:
 async def test_errors_that_stay_end_the_try(hook: Hook, swap: Swap) -> None:
     hook.refuse[Action.MAKE_DISK] = [TransientError("503")] * 50
     event = await fire(trigger(swap))
-    assert (event["error"], event["why"]) == ("try_again", "503")
+    assert (event.transient, event.why) == (True, "503")
     assert len(hook.asked) == triggers.ERRORS_IN_A_ROW
 
 
 async def test_a_walk_ends_at_its_deadline(hook: Hook, swap: Swap, cloud: Cloud) -> None:
     cloud.status = "STOPPING"  # and stays so: nobody asked for it
     event = await fire(trigger(swap, deadline=0.3))
-    assert event["error"] == "try_again"
-    assert "at the deadline" in event["why"]
+    assert event.transient
+    assert "at the deadline" in event.why
 
 
 async def test_who_else_moves_the_member_stops_the_walk(
@@ -195,8 +195,9 @@ async def test_who_else_moves_the_member_stops_the_walk(
 
     monkeypatch.setattr(cloud, "_attach", meddle)
     event = await fire(trigger(swap))
-    assert event["error"] == "stop"
-    assert "somebody else acts" in event["why"]
+    assert event.state is None
+    assert not event.transient
+    assert "somebody else acts" in event.why
 
 
 async def test_unhealthy_is_said_with_the_guests_own_words(
@@ -204,5 +205,5 @@ async def test_unhealthy_is_said_with_the_guests_own_words(
 ) -> None:
     cloud.healthy = False
     event = await fire(trigger(swap, within=-60.0))
-    assert event["state"] == "unhealthy"
-    assert "from before the stop" in event["why"]
+    assert event.state == "unhealthy"
+    assert "from before the stop" in event.why

@@ -20,7 +20,7 @@ def test_done_covers_failure_too() -> None:
     ended = end_of(failed)
     assert ended is not None
     assert ended.failure is not None
-    assert ended.failure.elsewhere
+    assert ended.failure.zone_unavailable
 
 
 def test_the_zone_is_a_name_and_global_operations_have_none() -> None:

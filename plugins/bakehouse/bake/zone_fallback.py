@@ -1,0 +1,37 @@
+"""The next zone within the same try, when one has nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakehouse.operators.base import TryMemory
+from bakehouse.operators.reconcile import Again
+
+if TYPE_CHECKING:
+    from bakehouse.core.errors import ZoneUnavailable
+    from bakehouse.operators.base import BakehouseOperator
+
+
+class ZoneMemory(TryMemory):
+    """What a try remembers that goes from zone to zone."""
+
+    zones_tried: int = 0
+
+
+def next_zone(operator: BakehouseOperator, zones: Sequence[str], error: ZoneUnavailable) -> Again:
+    """Go on in the next zone; the operator's memory is a `ZoneMemory`.
+
+    Raises:
+        ZoneUnavailable: Something was made in that zone, or no zone is left.
+    """
+    memory = operator.memory
+    if not isinstance(memory, ZoneMemory):
+        raise TypeError(f"{operator.task_id} does not remember the zones that it has tried")
+    tried = memory.zones_tried + 1
+    # another requestId: the old one would be answered with the old failure
+    operator.remember(zones_tried=tried, blocked_count=memory.blocked_count + 1)
+    if not error.nothing_created or tried >= len(zones):
+        raise error
+    operator.log.warning("%s; trying the next zone", error)
+    return Again()

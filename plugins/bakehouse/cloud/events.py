@@ -1,0 +1,28 @@
+"""The events of the triggers that watch Compute Engine. Pure: operators import them when parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bakehouse.cloud.machine_observation import MachineObservation
+from bakehouse.core.models import Frozen
+
+
+class OperationEnded(Frozen):
+    """The event of `OperationTrigger`; `operation` is None when it is forgotten."""
+
+    doing: str
+    operation: dict[str, Any] | None
+    late: bool = False  # the deadline has passed
+
+
+class InstancesGone(Frozen):
+    """The event of `GoneTrigger`: the names of those that still stand at the deadline."""
+
+    left: tuple[str, ...] = ()
+
+
+class MachineSettled(Frozen):
+    """The event of a `MachineTrigger`: the last look at the machine."""
+
+    observed: MachineObservation

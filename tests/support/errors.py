@@ -1,0 +1,21 @@
+"""The errors of a task as Bakehouse raised them, before Airflow's own took their place."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from airflow.sdk.exceptions import AirflowException
+
+from bakehouse.core.errors import BakehouseError
+
+
+@contextmanager
+def bakehouse_errors() -> Generator[None]:
+    """Raises the cause that the retry policy reads."""
+    try:
+        yield
+    except AirflowException as error:
+        if isinstance(error.__cause__, BakehouseError):
+            raise error.__cause__ from None
+        raise
