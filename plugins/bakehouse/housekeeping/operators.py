@@ -91,7 +91,7 @@ class Sweep(SweepOperator):
         return self.carry_out(asked, refused) or Done(self._gone(planned))
 
     @resumed_by(InstancesGone)
-    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # noqa: ARG002
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:
         """After the machines: disks and images are left, or nothing."""
         if event.left:
             raise TransientError(f"still there: {', '.join(event.left)}")

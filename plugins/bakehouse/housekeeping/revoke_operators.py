@@ -18,8 +18,8 @@ from bakehouse.images.revocation import Revocation, RevokedImage, revoked_image
 from bakehouse.images.selection import DeprecationState, deprecation_state, newest_of_family
 from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.notify.models import Channel, NotificationEvent
-from bakehouse.recipe.model import Keep
 from bakehouse.operators.reconcile import Done, Next, WaitForOperation
+from bakehouse.recipe.model import Keep
 from bakehouse.retire.retirement import deprecation_body, obsolescence_body
 
 if TYPE_CHECKING:

@@ -75,9 +75,7 @@ class ByError(RetryPolicy):
             wait = timedelta(seconds=round(error.wait * (1 + jitter / 3), 1))
             return RetryDecision.retry(wait, "blocked from outside")
         wait = BACK_OFF[self.kind].delay(tries, jitter)
-        return RetryDecision.retry(
-            wait, f"{type(error).__name__} of a task of kind {self.kind}"
-        )
+        return RetryDecision.retry(wait, f"{type(error).__name__} of a task of kind {self.kind}")
 
     def serialize(self) -> dict[str, Any]:
         """What Airflow would keep of it."""

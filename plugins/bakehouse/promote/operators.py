@@ -159,7 +159,9 @@ class PublishImage(BakehouseOperator):
         Labels and ledger are the truth, and are what is written here, so a task that is cleared
         long after does not turn it back.
         """
-        found = newest_two(self.image_client(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}"))
+        found = newest_two(
+            self.image_client(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}")
+        )
         store = context["asset_state_store"][self.asset]
         for key, image in zip(("current_image", "previous_image"), found, strict=False):
             known = image["labels"]

@@ -106,7 +106,9 @@ def test_a_quota_is_waited_for_until_a_deadline(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakehouse.operators.base.BLOCKED_AT_MOST", timedelta(0))
-    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)})
+    monkeypatch.setattr(
+        "bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)}
+    )
     compute.fault(kind="operation", method=DECLINED, code="QUOTA_EXCEEDED", times=1000)
     run = walk()
     run.through("need_bake")

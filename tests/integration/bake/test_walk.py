@@ -129,7 +129,9 @@ def test_a_stock_out_goes_to_the_next_zone(compute: Compute) -> None:
 def test_a_quota_is_waited_for_without_using_a_try(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)})
+    monkeypatch.setattr(
+        "bakehouse.cloud.errors._BY_CODE", {"QUOTA_EXCEEDED": (Meaning.BLOCKED, 0.1)}
+    )
     compute.fault(kind="operation", method=DECLINED, code="QUOTA_EXCEEDED")
     run = walk()
     run.through("need_bake")

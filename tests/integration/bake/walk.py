@@ -12,7 +12,6 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import TaskDeferred
-
 from tests.support.errors import bakehouse_errors
 
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder, WaitForShutdown

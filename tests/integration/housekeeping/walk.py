@@ -13,7 +13,6 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.integration.bake.walk import _first_event
-
 from tests.support.errors import bakehouse_errors
 
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
