@@ -148,7 +148,7 @@ def test_a_builder_that_dies_is_replaced_by_the_next_try(compute: Compute) -> No
     run.through("create_builder")
     first = run.handed["create_builder"]
     compute.fault(kind="kill", instance=first["name"])
-    with pytest.raises(TransientError, match="the VM's host failed"):
+    with pytest.raises(ZoneUnavailable, match="the VM's host failed"):
         run.try_("wait_for_shutdown")
     run.params["vars"] = {}
     run.through("need_bake")  # the plan without the hang, as if the machine had only been unlucky
