@@ -93,7 +93,9 @@ def late(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return hook
 
 
-async def observation(deadline: float = 600, kind: type[Any] = ShutdownTrigger) -> MachineObservation:
+async def observation(
+    deadline: float = 600, kind: type[Any] = ShutdownTrigger
+) -> MachineObservation:
     trigger = kind(
         conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + deadline
     )
