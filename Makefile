@@ -9,7 +9,7 @@ PARTS ?=
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 20
 
-setup:  ## make .venv, install what packages.txt names
+setup:  ## make .venv, install the Debian packages of packages.txt and devstack/packages.txt
 	@scripts/setup
 
 demo: setup  ## bake the recipe web on real machines, check it, leave nothing running (MACHINES=instant: without QEMU)
@@ -24,8 +24,9 @@ down: setup  ## stop what `make up` started
 status: setup  ## what of it runs
 	@.venv/bin/python -m devstack.cli status
 
-doctor: setup  ## what this machine can do, and what is missing
-	@.venv/bin/python -m bakehouse.cli doctor
+doctor: setup  ## what this computer and this project lack to bake, and to run the stack
+	@failed=0; .venv/bin/python -m bakehouse.cli doctor || failed=1; \
+	.venv/bin/python -m devstack.cli doctor || failed=1; exit $$failed
 
 validate: setup  ## check recipes, scripts, fleets and settings: every mistake with file, line, remedy
 	@.venv/bin/python -m bakehouse.cli validate
@@ -65,4 +66,5 @@ format: setup  ## let ruff lay out the code
 
 lock: setup  ## renew requirements.lock
 	@.venv/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		requirements.txt requirements-dev.txt localgce/pyproject.toml -o requirements.lock
+		requirements.txt requirements-dev.txt localgce/pyproject.toml \
+		devstack/pyproject.toml -o requirements.lock

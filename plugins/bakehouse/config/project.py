@@ -62,7 +62,7 @@ def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
     from bakehouse.recipe.templates import script_environment
 
     texts = _texts(include / SCRIPTS)
-    environment = script_environment(texts, f"include/{SCRIPTS}")
+    environment = script_environment({**_guest_texts(), **texts}, f"include/{SCRIPTS}")
     found = wrong_in(texts)
     told = {mistake.file for mistake in found}
     for recipe in recipes:
@@ -118,6 +118,12 @@ def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
     file = include / RECIPES / f"{recipe.name}.yaml"
     problem = f"lacks include/{SCRIPTS}/{recipe.scripts}/install.sh.j2"
     return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has one")
+
+
+def _guest_texts() -> dict[str, str]:
+    from bakehouse.recipe.guest_scripts import guest_scripts
+
+    return {name: file.data.decode() for name, file in guest_scripts().items()}
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, GitFile
 from bakehouse.recipe.git.errors import NotInCommit
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipe
 
 if TYPE_CHECKING:
@@ -22,14 +23,15 @@ def recipe_at(repository: Repository, sha: str, name: str) -> Recipe:
 def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, GitFile]:
     """What render() wants: the recipe's scripts and Bakehouse's own, below SCRIPTS.
 
+    Bakehouse's own are those of the package, unless the commit has a file of the same name.
     Raises NotInCommit when the commit has no folder for this recipe.
     """
     everything = repository.files(sha, SCRIPTS)
     wanted = (f"{recipe.scripts}/", f"{GUEST}/")
-    kept = {p: f for p, f in everything.items() if p.startswith(wanted) or "/" not in p}
-    if not any(path.startswith(wanted[0]) for path in kept):
+    found = {p: f for p, f in everything.items() if p.startswith(wanted) or "/" not in p}
+    if not any(path.startswith(wanted[0]) for path in found):
         raise NotInCommit(
             f"commit {sha[:12]} of {repository.name} has no {SCRIPTS}/{recipe.scripts}/:"
             f" commit the scripts of {recipe.name}, or name their folder in `scripts`"
         )
-    return kept
+    return {**guest_scripts(), **found}

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 RECIPES = "include/recipes"
 SCRIPTS = "include/startup_scripts"
-GUEST = "guest"  # Bakehouse's own half, a folder below SCRIPTS beside the *.j2 at its top
+GUEST = "guest"  # a folder below SCRIPTS: with the *.j2 beside it, what replaces Bakehouse's own
 
 
 class Commit(BaseModel):

@@ -11,6 +11,7 @@ import pytest
 from tests.support.paths import PROJECT
 
 from bakehouse.recipe.commit import Commit, GitFile
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import render
@@ -34,7 +35,7 @@ def scripts_of(recipe: Recipe) -> dict[str, str]:
     root = INCLUDE / "startup_scripts"
     found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     files = {p.relative_to(root).as_posix(): GitFile(0o100755, p.read_bytes()) for p in found}
-    rendered = render(recipe, COMMIT, files)
+    rendered = render(recipe, COMMIT, {**guest_scripts(), **files})
     scripts = {"bake.sh": rendered.bake_script, "smoke.sh": rendered.smoke_script}
     for path, file in rendered.files.items():
         text = file.data.decode()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
+from bakehouse.recipe.commit import GitFile
 from bakehouse.recipe.git.errors import (
     NotInCommit,
     RepositoryMissing,
@@ -20,6 +21,7 @@ from bakehouse.recipe.git.errors import (
 )
 from bakehouse.recipe.git.open import open_repository
 from bakehouse.recipe.git.repository import Repository
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import Mistakes
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -237,8 +239,6 @@ def test_what_a_commit_does_not_have(work: Work, opened: Open) -> None:
 
 
 def test_recipe_and_scripts_of_a_commit(work: Work, opened: Open) -> None:
-    work.write("include/startup_scripts/bake.sh.j2", "")
-    work.write("include/startup_scripts/guest/render.py", "")
     work.write("include/startup_scripts/web/install.sh.j2", "")
     work.write("include/startup_scripts/other/install.sh.j2", "")
     sha = work.commit("include/recipes/web.yaml", "base: a/b\n")
@@ -246,11 +246,25 @@ def test_recipe_and_scripts_of_a_commit(work: Work, opened: Open) -> None:
     with opened() as repository:
         recipe = recipe_at(repository, sha, "web")
         scripts = scripts_at(repository, sha, recipe)
-        assert set(scripts) == {"bake.sh.j2", "guest/render.py", "web/install.sh.j2"}
+        assert scripts == {**guest_scripts(), "web/install.sh.j2": GitFile(0o100644, b"")}
         with pytest.raises(NotInCommit, match="no include/startup_scripts/none"):
             scripts_at(repository, sha, recipe.model_copy(update={"scripts": "none"}))
         with pytest.raises(Mistakes, match="Did you mean base"):
             recipe_at(repository, later, "web")
+
+
+def test_a_file_of_the_commit_replaces_bakehouses_own_of_the_same_name(
+    work: Work, opened: Open
+) -> None:
+    work.write("include/startup_scripts/bake.sh.j2", "mine")
+    work.write("include/startup_scripts/guest/render.py", "mine")
+    work.write("include/startup_scripts/web/install.sh.j2", "")
+    sha = work.commit("include/recipes/web.yaml", "base: a/b\n")
+    with opened() as repository:
+        scripts = scripts_at(repository, sha, recipe_at(repository, sha, "web"))
+    replaced = {path for path in guest_scripts() if scripts[path].data == b"mine"}
+    assert replaced == {"bake.sh.j2", "guest/render.py"}
+    assert all(scripts[path] == guest_scripts()[path] for path in set(guest_scripts()) - replaced)
 
 
 def test_a_remote_leaves_nothing_behind(work: Work, tmp_path: Path) -> None:

@@ -20,14 +20,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tests.support.paths import PROJECT
 
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
 
-SCRIPTS = PROJECT / "include/startup_scripts"
 NONCE = "0123456789abcdef" * 2
 COMMIT = Commit(
     sha="c0ffee" * 6 + "c0ff",
@@ -59,23 +58,13 @@ DEBIAN = {
 }
 
 
-def own_scripts() -> dict[str, GitFile]:
-    """Bakehouse's half of include/startup_scripts, as scripts_at() gives it."""
-    found = [*SCRIPTS.glob("*.j2"), *SCRIPTS.glob("guest/*")]
-    return {
-        path.relative_to(SCRIPTS).as_posix(): GitFile(0o100644, path.read_bytes())
-        for path in found
-        if path.is_file()
-    }
-
-
 def recipe_files(name: str, files: dict[str, str]) -> dict[str, GitFile]:
     """A recipe's folder beside our own; scripts without a suffix are executable."""
     own = {
         f"{name}/{path}": GitFile(0o100644 if "." in path else 0o100755, text.encode())
         for path, text in files.items()
     }
-    return {**own_scripts(), **own}
+    return {**guest_scripts(), **own}
 
 
 def facts(rendered: Rendered) -> ImageFacts:

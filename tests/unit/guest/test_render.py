@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import SCRIPTS
+from tests.support.paths import PROJECT
 
 IMAGE = {"image": "app-1", "git_sha": "c0ffee", "vars": {"page": "Hi", "port": 80}}
 
@@ -36,7 +35,7 @@ class Guest:
         for name, value in given.items():
             (self.folder / f"{name}.json").write_text(json.dumps(value))
         options = [f"--{name}={self.folder / name}.json" for name in given]
-        script = str(SCRIPTS / "guest/render.py")
+        script = str(PROJECT / "plugins/bakehouse/guest/render.py")
         paths = (f"--templates={self.templates}", f"--root={self.root}")
         command = (sys.executable, "-I", script, *options, *paths)
         return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.paths import PROJECT
 
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.lint import unquoted, unquoted_of
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.templates import render_script, script_environment
@@ -102,6 +103,7 @@ def test_all_values_of_all_scripts_and_of_what_they_include() -> None:
 def test_every_script_of_ours_passes() -> None:
     files = [file for file in SCRIPTS.rglob("*") if file.suffix in {".j2", ".sh"}]
     texts = {file.relative_to(SCRIPTS).as_posix(): file.read_text() for file in files}
+    texts |= {name: file.data.decode() for name, file in guest_scripts().items()}
     assert sum(name.endswith(".sh.j2") for name in texts) >= 4
     assert unquoted_of(texts, "include/startup_scripts") == []
 

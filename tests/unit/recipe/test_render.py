@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.paths import PROJECT
 
 from bakehouse.recipe import payload
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.content_key import content_key
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
+from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import (
     Rendered,
@@ -31,11 +31,7 @@ from bakehouse.recipe.render import (
 )
 from bakehouse.recipe.templates import sh
 
-ROOT = PROJECT / "include/startup_scripts"
-OURS = {
-    path.relative_to(ROOT).as_posix(): GitFile(0o100644, path.read_bytes())
-    for path in (*ROOT.glob("*.j2"), *ROOT.glob("guest/*.*"))
-}
+OURS = guest_scripts()
 FILES = {
     "app/install.sh.j2": "echo {{ vars.page | sh }}\n",
     "app/smoke_test.sh": "check a b true\n",
@@ -162,6 +158,14 @@ def test_a_script_that_uses_the_commit_has_a_key_for_each() -> None:
 
 def test_notes_for_people_do_not_reach_the_image() -> None:
     assert key(made({"app/README.md": "x"})) == KEY
+
+
+def test_an_upgrade_of_bakehouse_keeps_the_key_of_what_is_the_same_in_the_image() -> None:
+    """The literal is a promise: with another one every image of every user is baked anew."""
+    ours = {path: GitFile(0o100644, f"# {path}\n".encode()) for path in OURS}
+    theirs = {path: GitFile(0o100644, text.encode()) for path, text in FILES.items()}
+    rendered = render(made().recipe, COMMIT, {**ours, **theirs})
+    assert key(rendered) == "b0b7ca3675dbf12144fac991e5416a6153f4149c"
 
 
 def test_the_key_fits_a_label() -> None:
