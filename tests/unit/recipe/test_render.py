@@ -164,7 +164,7 @@ def test_an_upgrade_of_bakehouse_keeps_the_key_of_what_is_the_same_in_the_image(
     """The literal is a promise: with another one every image of every user is baked anew."""
     ours = {path: GitFile(0o100644, f"# {path}\n".encode()) for path in OURS}
     theirs = {path: GitFile(0o100644, text.encode()) for path, text in FILES.items()}
-    rendered = render(made().recipe, COMMIT, {**ours, **theirs})
+    rendered = render(app(), COMMIT, {**ours, **theirs})
     assert key(rendered) == "b0b7ca3675dbf12144fac991e5416a6153f4149c"
 
 
