@@ -88,5 +88,5 @@ members do not run the newest image. The logs hold every decision with its reaso
 
 Scheduled runs act. A run from the form only says what it would do, unless *Dry run* is off.
 
-Guide: `docs/operating.md`, *Keep house*.
+Guide: `docs/operating.md`, *Housekeeping*.
 """
