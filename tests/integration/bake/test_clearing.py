@@ -49,7 +49,7 @@ def clear(run: Walk, *task_ids: str) -> None:
 
 
 @pytest.mark.parametrize("task", CHAIN)
-def test_one_task(compute: Compute, finished: Walk, task: str) -> None:
+def test_a_cleared_task_changes_nothing(compute: Compute, finished: Walk, task: str) -> None:
     before = image(compute, finished)
     clear(finished, task)
     assert image(compute, finished) == before, "made, tested and promoted once"
@@ -61,7 +61,9 @@ def test_one_task(compute: Compute, finished: Walk, task: str) -> None:
 @pytest.mark.parametrize(
     "first", ["resolve_commit", "create_builder", "create_image", "smoke_test"]
 )
-def test_one_task_and_all_that_follows(compute: Compute, finished: Walk, first: str) -> None:
+def test_a_task_cleared_with_its_downstream_tasks_changes_nothing(
+    compute: Compute, finished: Walk, first: str
+) -> None:
     before = image(compute, finished)
     clear(finished, *CHAIN[CHAIN.index(first) :])
     assert image(compute, finished) == before
@@ -69,7 +71,7 @@ def test_one_task_and_all_that_follows(compute: Compute, finished: Walk, first: 
     assert of(finished, compute.disks()) == []
 
 
-def test_the_teardown_alone(compute: Compute, finished: Walk) -> None:
+def test_the_cleared_teardown_deletes_nothing_else(compute: Compute, finished: Walk) -> None:
     clear(finished)
     assert of(finished, compute.instances()) == []
 

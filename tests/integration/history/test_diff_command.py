@@ -31,7 +31,7 @@ def diff(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["diff", *arguments])
 
 
-def test_as_text(ledger: str) -> None:
+def test_the_diff_is_printed_as_text(ledger: str) -> None:
     done = diff(OLD, NEW, "--ledger", ledger)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -39,7 +39,7 @@ def test_as_text(ledger: str) -> None:
     assert "  libc6 2.36-9+deb12u9 -> 2.36-9+deb12u10 amd64" in lines
 
 
-def test_as_data_nothing_else_is_on_standard_output(ledger: str) -> None:
+def test_json_output_holds_nothing_but_the_diff(ledger: str) -> None:
     command = (
         sys.executable,
         "-m",
@@ -74,7 +74,7 @@ def test_what_is_not_known_is_one_line(ledger: str, arguments: tuple[str, ...], 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_unless_told_it_is_airflows_own_ledger(
+def test_the_default_ledger_is_the_one_of_airflow(
     ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(Path(ledger.removeprefix("file://")).parent))

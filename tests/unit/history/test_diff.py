@@ -58,7 +58,7 @@ def test_added_removed_upgraded_downgraded() -> None:
     assert found.files.services_removed == ("telnetd.service",)
 
 
-def test_as_data_it_is_json() -> None:
+def test_a_diff_is_json() -> None:
     found = diff_images("web-1", OLD, "web-2", NEW)
     form = json.loads(found.model_dump_json())
     assert form["same_packages"] is False
@@ -68,7 +68,7 @@ def test_as_data_it_is_json() -> None:
     assert ImageDiff.model_validate(form) == found
 
 
-def test_in_words_it_is_a_line_and_in_full_it_is_everything() -> None:
+def test_the_summary_is_one_line_and_the_text_is_complete() -> None:
     found = diff_images("web-1", OLD, "web-2", NEW)
     assert summarize(found) == (
         "1 upgraded (openssl), 1 downgraded (nginx), 2 added (jq, libc6),"
@@ -108,7 +108,7 @@ packages = st.lists(
 
 
 @given(packages, packages)
-def test_there_and_back_is_the_same_turned_round(old: list[Package], new: list[Package]) -> None:
+def test_the_diff_of_swapped_images_is_the_inverse(old: list[Package], new: list[Package]) -> None:
     one, other = Manifest(tuple(sorted(old))), Manifest(tuple(sorted(new)))
     there, back = diff_images("a", one, "b", other), diff_images("b", other, "a", one)
     assert {*there.added} == {*back.removed}

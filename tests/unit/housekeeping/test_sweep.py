@@ -56,7 +56,9 @@ def test_what_a_run_made_goes_when_the_run_has_ended(kind: str, thing: Resource)
 
 
 @pytest.mark.parametrize(("kind", "thing"), THINGS)
-def test_of_an_unknown_run_only_when_its_time_is_over(kind: str, thing: Resource) -> None:
+def test_resources_of_an_unknown_run_are_swept_once_they_have_expired(
+    kind: str, thing: Resource
+) -> None:
     """Deleted from Airflow, or another Airflow's: its label `expires` is all there is."""
     assert verdict(kind, thing, UNKNOWN) == (False, Reason.RUN_UNKNOWN)
     over = {**thing, "labels": {**thing["labels"], "expires": ago(minutes=1)}}
@@ -97,7 +99,7 @@ def test_a_failed_candidate_stays_for_its_keep_time() -> None:
 
 
 @pytest.mark.parametrize("state", ["history", "promoted", "revoked"])
-def test_images_that_last_are_not_the_sweeps(state: str) -> None:
+def test_the_sweep_keeps_promoted_and_history_images(state: str) -> None:
     lasting = image("web-1", 900, labels={"bakehouse-state": state, "expires": ago(days=9)})
     assert one("image", lasting, ENDED) is None
 
@@ -154,11 +156,11 @@ def test_the_week_begins_when_the_disk_was_taken_out() -> None:
     assert verdict("disk", old, UNKNOWN) == (True, Reason.EXPIRED)
 
 
-def test_never_one_that_is_attached_and_nobody_needs_to_hear_of_it() -> None:
+def test_an_attached_disk_is_kept_without_a_decision() -> None:
     assert one("disk", left(users=[f"{BASE}/zones/z/instances/web-1"]), UNKNOWN) is None
 
 
-def test_never_while_a_run_has_the_fleet_or_the_member_lacks_its_boot_disk() -> None:
+def test_a_disk_is_kept_while_a_rollout_runs_or_its_member_has_no_boot_disk() -> None:
     assert verdict("disk", left(), SweepFacts(NOW, busy_fleets={"web"})) == (
         False,
         Reason.ROLLOUT_GOING_ON,
@@ -182,7 +184,7 @@ OURS = {"bakehouse-recipe", "bakehouse-run", "bakehouse-role"}
 
 @settings(max_examples=400, deadline=None)
 @given(LABELS, KINDS, STATES, st.booleans())
-def test_without_our_labels_nothing_is_touched(
+def test_resources_without_the_labels_are_kept(
     labels: dict[str, str], kind: str, state: str | None, used: bool
 ) -> None:
     thing = owned(kind, "anything")
@@ -201,6 +203,6 @@ def test_without_our_labels_nothing_is_touched(
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(), st.text()), KINDS)
-def test_nor_with_labels_of_any_other_making(labels: dict[str, str], kind: str) -> None:
+def test_resources_with_other_labels_are_kept(labels: dict[str, str], kind: str) -> None:
     thing = {**owned(kind, "anything"), "labels": labels}
     assert labels.keys() >= OURS or one(kind, thing, ENDED) is None

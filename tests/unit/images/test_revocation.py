@@ -49,7 +49,7 @@ def test_what_is_reached_and_what_is_to_be_baked_anew() -> None:
 
 
 @pytest.mark.parametrize("state", ["promoted", "history", "revoked"])
-def test_what_may_be_revoked(state: str) -> None:
+def test_images_of_these_states_can_be_revoked(state: str) -> None:
     assert refusal_to_revoke(image("web-1", labels={"bakehouse-state": state})) is None
 
 
@@ -62,7 +62,7 @@ def test_what_may_be_revoked(state: str) -> None:
         ({"name": "golden"}, "not an image of Bakehouse"),
     ],
 )
-def test_what_may_not(found: Resource, told: str) -> None:
+def test_these_images_cannot_be_revoked(found: Resource, told: str) -> None:
     assert told in str(refusal_to_revoke(found))
 
 
@@ -77,7 +77,7 @@ def test_what_may_not(found: Resource, told: str) -> None:
         (image("web-1", deprecated={"state": "OBSOLETE"}), "is OBSOLETE"),
     ],
 )
-def test_nothing_is_made_of(found: Resource, told: str) -> None:
+def test_these_images_cannot_be_used(found: Resource, told: str) -> None:
     assert told in str(refusal_to_use(found))
 
 

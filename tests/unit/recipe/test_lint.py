@@ -82,7 +82,7 @@ def test_a_value_that_is_not_quoted_is_refused(text: str, line: int, remedy: str
         'echo "${#a[@]}"',
     ],
 )
-def test_a_word_of_its_own_is_not(text: str) -> None:
+def test_a_value_that_is_a_word_of_its_own_is_accepted(text: str) -> None:
     assert unquoted(text, FILE) == []
 
 

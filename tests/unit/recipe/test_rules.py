@@ -34,7 +34,7 @@ def test_a_circle_is_refused_in_each_of_its_files_and_named_whole() -> None:
     assert "Give a.yaml or b.yaml or c.yaml a base that is a family" in found[1].remedy
 
 
-def test_a_recipe_on_itself() -> None:
+def test_a_recipe_cannot_have_itself_as_base() -> None:
     (one,) = between(recipes(a="a"))
     assert one.problem == "is the recipe itself"
 
@@ -50,7 +50,7 @@ def test_a_parent_whose_file_is_broken_keeps_its_children() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_two_recipes_of_one_family(order: int) -> None:
+def test_two_recipes_cannot_share_a_family(order: int) -> None:
     one = load_recipe(f"base: {DEBIAN}\n", "web.yaml")
     other = load_recipe(f"base: {DEBIAN}\nimage: {{family: web}}\n", "api.yaml")
     (told,) = between([one, other][::order])

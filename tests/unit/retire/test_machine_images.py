@@ -30,7 +30,7 @@ def why(images: list[Resource], keep: Keep = KEEP) -> dict[str, tuple[str, str]]
     return {d.image: (str(d.do), str(d.reason)) for d in found}
 
 
-def test_one_leaves_when_it_has_been_beyond_keep_for_both_graces() -> None:
+def test_a_machine_image_is_deleted_after_both_grace_periods() -> None:
     images = [whole(f"web-{days}", days) for days in (1, 3, 5, 9, 20)]
     assert why(images) == {
         "web-1": ("leave", "within_keep"),
@@ -43,7 +43,7 @@ def test_one_leaves_when_it_has_been_beyond_keep_for_both_graces() -> None:
     assert why(later)["web-9"] == ("delete", "not_kept")
 
 
-def test_young_pinned_and_foreign_ones_stay() -> None:
+def test_young_pinned_and_foreign_machine_images_stay() -> None:
     images = [whole(f"web-{days}", days) for days in (10, 20, 30)]
     assert why(images)["web-30"] == ("delete", "not_kept")
     assert why(images, Keep(last=2, days=60))["web-30"] == ("leave", "within_keep")

@@ -63,13 +63,13 @@ def test_the_newest_n_stay_and_the_others_are_deprecated_with_a_replacement() ->
     assert body["deleted"] == (NOW + 6 * DAY).isoformat(timespec="seconds")
 
 
-def test_and_whatever_is_younger_than_the_days_stays() -> None:
+def test_images_younger_than_the_kept_days_stay() -> None:
     found = decide(fleet_of(8), Keep(last=1, days=5))
     going = [name for name, decision in found.items() if decision.do is Action.DEPRECATE]
     assert going == ["web-5", "web-6", "web-7"]
 
 
-def test_stage_by_stage_with_the_grace_that_stands_in_the_image() -> None:
+def test_an_image_goes_stage_by_stage_after_its_own_grace_period() -> None:
     early, due = deprecation_body(NOW - 2 * DAY, 3 * DAY), deprecation_body(NOW - 4 * DAY, 3 * DAY)
     gone = obsolescence_body({"deprecated": due}, NOW - 4 * DAY, 3 * DAY)
     images = [
@@ -223,20 +223,20 @@ USERS: dict[str, tuple[dict[str, list[Resource]], Reason, str]] = {
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_never_one_that_is_used_by(user: str) -> None:
+def test_an_image_in_use_stays(user: str) -> None:
     lists, reason, by = USERS[user]
     inventory = Inventory("p", **{"images": (OLD,)} | {k: tuple(v) for k, v in lists.items()})
     found = decide([*fleet_of(2), OLD], used=dict(references(inventory)))["web-old"]
     assert (found.do, found.reason, found.detail) == (Action.LEAVE, reason, by)
 
 
-def test_never_one_that_a_recipe_names_as_its_base() -> None:
+def test_a_base_image_of_a_recipe_stays() -> None:
     recipe = load_recipe("base: p/images/web-old\n", "app.yaml")
     found = decide([*fleet_of(2), OLD], used=dict(references(Inventory("p", (OLD,)), [recipe])))
     assert found["web-old"].reason is Reason.USED_BY_RECIPE
 
 
-def test_never_one_that_a_member_would_go_back_to() -> None:
+def test_an_image_that_a_rollback_needs_stays() -> None:
     """The boot disk that a rollout made says which image was there before it."""
     before = BootDisk(
         name="web-1",
@@ -255,7 +255,7 @@ def test_never_one_that_a_member_would_go_back_to() -> None:
     assert found["web-old"].reason is Reason.WAY_BACK
 
 
-def test_none_of_a_recipe_whose_fleet_a_rollout_has() -> None:
+def test_images_of_a_recipe_stay_during_a_rollout_of_its_fleet() -> None:
     images = [*fleet_of(3), image("app-old", 90, "app")]
     used = with_running_rollouts({}, images, {"web": "roll_out__web manual__1 (running) has it"})
     assert decide(images, used=dict(used))["web-2"].reason is Reason.ROLLOUT_GOING_ON
@@ -271,15 +271,15 @@ def test_none_of_a_recipe_whose_fleet_a_rollout_has() -> None:
         "projects/p/global/images/web-older",
     ],
 )
-def test_another_image_is_not_this_one(link: str) -> None:
+def test_a_link_to_another_image_does_not_count(link: str) -> None:
     assert references(Inventory("p", (OLD,), templates=(template("t", link),))) == {}
 
 
-def test_links_full_and_partial() -> None:
+def test_full_and_partial_links_are_equal() -> None:
     assert {image_of(link, "p") for link in LINKS} == {("p", "web-old")}
 
 
-def test_done_means_that_the_image_stands_there() -> None:
+def test_a_stage_is_done_when_the_image_has_its_state() -> None:
     images = [*fleet_of(2), OLD]
     found = decide(images)["web-old"]
     assert not is_done(found, OLD)

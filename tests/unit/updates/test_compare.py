@@ -99,7 +99,7 @@ def update(name: str, *, security: bool = False) -> Update:
         ((), ("x: gone",), Reason.UPDATES_UNKNOWN, "cannot read x: gone"),
     ],
 )
-def test_what_follows_from_it(
+def test_the_decision_follows_from_the_updates(
     found: tuple[Update, ...], unread: tuple[str, ...], reason: Reason | None, words: str
 ) -> None:
     updates = Updates(image="web-1", found=found, unread=unread, indexes=3)

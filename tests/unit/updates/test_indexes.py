@@ -49,7 +49,7 @@ def test_an_index_is_read_in_every_packing(packing: str) -> None:
     assert versions_of(*packed(INDEX, packing)) == VERSIONS
 
 
-def test_of_two_versions_the_newest_counts() -> None:
+def test_the_newest_of_two_versions_counts() -> None:
     index = index_of({"bash": "5.2-10"}) + "\n" + index_of({"bash": "5.2-9"})
     assert versions_of(*packed(index.encode(), "")) == {"bash": "5.2-10"}
 
@@ -64,7 +64,7 @@ def test_another_file_than_the_release_names_is_refused(packing: str) -> None:
 
 
 @pytest.mark.parametrize("packing", ["xz", "gz"])
-def test_what_is_no_whole_packed_file_is_refused(packing: str) -> None:
+def test_a_truncated_or_broken_archive_is_refused(packing: str) -> None:
     data, _ = packed(INDEX, packing)
     for spoiled in (data[: len(data) // 2], b"<html>"):
         file = File(f"Packages.{packing}", len(spoiled), sha256(spoiled).hexdigest())
