@@ -70,7 +70,7 @@ def test_the_same_from_a_shell(tmp_path: Path, image: str, code: int) -> None:
     assert done.exit_code == code
     assert f"{garbled.name} is left out: it is not JSON" in done.stderr
     if code:
-        assert "knows no bake of nobody-1" in done.stderr
+        assert "holds no bake of nobody-1" in done.stderr
         return
     assert done.stdout.splitlines() == [
         "kafka-1 (recipe kafka, commit c0ffee0, 2026-11-25)",
