@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-FLOWS = ("bake", "rollout", "housekeeping", "revoke")
+from bakehouse.core.tasks import Flow
+
 FOLDERS = ("recipes", "fleets")
 
 
@@ -13,7 +14,7 @@ def register_dags(
     namespace: dict[str, object],
     include: Path | str,
     *,
-    flows: Collection[str] = FLOWS,
+    flows: Collection[str] = tuple(Flow),
     schedule: str = "0 6 * * *",
     timezone: str = "UTC",
     owner: str = "bakehouse",
