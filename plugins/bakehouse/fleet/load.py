@@ -1,4 +1,4 @@
-"""Fleet files: the machinery of recipe files, with what a fleet file holds."""
+"""Load fleet files, with the loader of recipe files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FLEETS = Kind(Fleet, task_ids(Flow.ROLLOUT), begin="recipe: web")
 
 
 def load_fleet(text: str, path: str) -> Fleet:
-    """The fleet of a file; `path` gives the name and stands in messages. Raises Mistakes."""
+    """Load a fleet; `path` gives its name and is used in messages. Raises Mistakes."""
     return load_text(FLEETS, text, path)
 
 
 def load_fleets(folder: Path) -> tuple[list[Fleet], list[Mistakes]]:
-    """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
+    """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     return load_folder(FLEETS, folder)

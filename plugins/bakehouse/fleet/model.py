@@ -1,6 +1,6 @@
-"""A fleet, as users write it in `include/fleets/<name>.yaml`; the file's stem is the name.
+"""The model of a fleet file, `include/fleets/<name>.yaml`; the file's stem is the name.
 
-The JSON form (`model_dump(mode="json")`) is the form of the file: it validates again.
+The JSON form (`model_dump(mode="json")`) is the form of the file and validates again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]
 RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
 
 
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         # not an f-string: pydantic fills the braces of its template
@@ -33,20 +33,20 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Members(Frozen):
-    """Which instances: by name in one zone, or whatever carries the labels, in these zones."""
+    """The instances: by name in one zone, or by labels in several zones."""
 
-    instances: Annotated[tuple[ResourceName, ...], AfterValidator(_once)] | None = Field(
-        default=None, description="names, such as [web-1, web-2]; their order is the rollout's"
+    instances: Annotated[tuple[ResourceName, ...], AfterValidator(_unique)] | None = Field(
+        default=None, description="names, such as [web-1, web-2], in the order of the rollout"
     )
     labels: dict[LabelKey, LabelValue] | None = Field(
-        default=None, min_length=1, description="all must match, such as {fleet: web}"
+        default=None, min_length=1, description="labels that must all match, such as {fleet: web}"
     )
-    zones: Annotated[tuple[ZoneName, ...], AfterValidator(_once)] = Field(
-        min_length=1, description="where they are, such as [us-central1-a]"
+    zones: Annotated[tuple[ZoneName, ...], AfterValidator(_unique)] = Field(
+        min_length=1, description="zones of the instances, such as [us-central1-a]"
     )
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _either_names_or_labels(self) -> Self:
         if (self.instances is None) == (self.labels is None):
             raise PydanticCustomError("members", "needs either instances or labels, not both")
         return self
@@ -61,23 +61,24 @@ class Fleet(Frozen):
     members: Members = Field(
         description="{instances: [web-1], zones: [us-central1-a]} or {labels: {fleet: web}, ...}"
     )
-    strategy: Literal["swap"] = Field(default="swap", description="swap: the boot disk alone")
+    strategy: Literal["swap"] = Field(default="swap", description="swap: replace the boot disk")
     stages: Annotated[tuple[Stage, ...], AfterValidator(check_stages)] = Field(
         default=(1, "50%", "100%"),
         max_length=10,
-        description="how many are on the new image after each, such as [1, 50%, 100%]",
+        description="members on the new image after each stage, such as [1, 50%, 100%]",
     )
     max_unavailable: int = Field(
-        default=1, ge=1, le=100, description="members down at the same moment, such as 1"
+        default=1, ge=1, le=100, description="members that may be down at the same time, such as 1"
     )
     soak: Duration | None = Field(
-        default=None, description="watch each stage for this long before the next, such as 10m"
+        default=None, description="how long a stage is watched before the next one, such as 10m"
     )
     health_deadline: Duration = Field(
-        default=timedelta(minutes=10), description="from start to healthy, such as 10m"
+        default=timedelta(minutes=10), description="time from start to healthy, such as 10m"
     )
     wait_for_fleet: Duration = Field(
-        default=timedelta(hours=2), description="for another rollout to end, such as 2h"
+        default=timedelta(hours=2),
+        description="how long to wait for another rollout to end, such as 2h",
     )
     rollout: Literal["with_bake", "follow", "manual"] = Field(
         default="manual", description="with_bake, follow or manual"
@@ -85,7 +86,9 @@ class Fleet(Frozen):
     on_failure: Literal["roll_back", "halt"] = Field(
         default="roll_back", description="roll_back or halt"
     )
-    owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
+    owner: str = Field(
+        default="bakehouse", min_length=1, description="the owner of the DAG and its tasks"
+    )
     sla: dict[RolloutTask, Duration] = Field(
         default={}, description="for a task, such as {replace: 3h}"
     )
@@ -94,7 +97,7 @@ class Fleet(Frozen):
     )
 
     notify: tuple[Channel, ...] = Field(
-        default=(), description="who is told, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
+        default=(), description="notifiers, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
 
     def sla_of(self, task_id: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""What must hold between fleets and recipes. Pure."""
+"""Rules across fleets and recipes. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 def between(
     fleets: Sequence[Fleet], recipes: Mapping[str, Recipe], known: Collection[str]
 ) -> list[Broken]:
-    """Every rule that a fleet breaks; `known` names the recipes whose files are broken too."""
+    """List every broken rule; `known` includes the recipes whose files have mistakes."""
     return [one for fleet in fleets for one in _of(fleet, recipes, known)]
 
 
 def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> Iterator[Broken]:
     if fleet.recipe not in known:
-        problem = f"names the recipe {fleet.recipe}, which is not there"
+        problem = f"names the recipe {fleet.recipe}, which does not exist"
         remedy = did_you_mean(fleet.recipe, sorted(known))
         yield Broken(fleet.name, ("recipe",), problem, remedy)
     recipe = recipes.get(fleet.recipe)
     if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy == "swap":
-        problem = f"is the recipe {fleet.recipe}, which makes machine images"
+        problem = f"is the recipe {fleet.recipe}, which creates machine images"
         remedy = (
-            "A boot disk is swapped for one of a custom image: leave out image.kind in"
+            "A boot disk can only be created from a custom image: remove image.kind from"
             f" {fleet.recipe}.yaml, or this fleet"
         )
         yield Broken(fleet.name, ("recipe",), problem, remedy)

@@ -1,8 +1,8 @@
-"""Stages of a rollout: how many members may be on the new image before the next gate.
+"""Stages of a rollout: how many members run the new image after each stage.
 
-`[1, 50%, 100%]` is cumulative, as in a progress bar: one member, then up to half of them, then all.
-The number of stages is fixed when the file is parsed; how many members each gets depends on how
-many there are then, and may be none.
+`[1, 50%, 100%]` is cumulative: one member, then up to half of them, then all. The number of stages
+is fixed when the DAG is parsed. The number of members in a stage depends on the size of the fleet
+at the time of the rollout, and may be zero.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PERCENT = re.compile(r"([1-9][0-9]?|100)%")
 
 
 def parse_stage(value: object) -> int | str:
-    """A count of at least 1, or `1%` to `100%`. Raises PydanticCustomError."""
+    """Parse a count of at least 1, or `1%` to `100%`. Raises PydanticCustomError."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if is_count or (isinstance(value, str) and _PERCENT.fullmatch(value)):
         return value  # type: ignore[return-value]
@@ -43,27 +43,29 @@ Stage = Annotated[
 
 
 def check_stages(stages: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The last one must take in everybody, and those of one kind must grow."""
+    """Check that the last stage is 100%, and that counts and shares grow."""
     if not stages or stages[-1] != "100%":
-        raise PydanticCustomError("stages", "must end with 100%, or members would be left behind")
+        raise PydanticCustomError(
+            "stages", "must end with 100%, or some members would keep the old image"
+        )
     counts = [s for s in stages if isinstance(s, int)]
     shares = [int(s[:-1]) for s in stages if isinstance(s, str)]
     for numbers in (counts, shares):
         if any(b <= a for a, b in pairwise(numbers)):
-            raise PydanticCustomError("stages", "must grow: each is the total reached, not a step")
+            raise PydanticCustomError("stages", "must grow: each is a total, not an increment")
     return stages
 
 
 def sizes(stages: Sequence[int | str], members: int) -> list[int]:
-    """How many of `members` each stage takes; as long as `stages`, its sum is `members`."""
+    """Return the number of members of each stage; their sum is `members`."""
     taken, result = 0, []
     for stage in stages:
-        reach = max(taken, min(members, _reach(stage, members)))
-        result.append(reach - taken)
-        taken = reach
+        total = max(taken, min(members, _total(stage, members)))
+        result.append(total - taken)
+        taken = total
     return result
 
 
-def _reach(stage: int | str, members: int) -> int:
-    """A share is rounded up: half of three is two, and any share of one is that one."""
+def _total(stage: int | str, members: int) -> int:
+    """Return the members up to this stage; a share is rounded up, so half of three is two."""
     return stage if isinstance(stage, int) else -(-members * int(stage[:-1]) // 100)

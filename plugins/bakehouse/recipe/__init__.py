@@ -1,4 +1,4 @@
-"""What an image must contain: from file and commit to script, payload and content key.
+"""What an image must contain: from recipe file and commit to script, payload and content key.
 
 How a task uses it:
 

@@ -1,4 +1,4 @@
-"""A recipe and its scripts, as a commit has them."""
+"""A recipe and its scripts at a commit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def recipe_at(repository: Repository, sha: str, name: str) -> Recipe:
-    """The recipe as of a commit. Raises NotInCommit, load.Mistakes."""
+    """Read the recipe at a commit. Raises NotInCommit, load.Mistakes."""
     path = f"{RECIPES}/{name}.yaml"
     return load_recipe(repository.read(sha, path).decode("utf-8", "replace"), path)
 
 
 def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, GitFile]:
-    """What render() wants: the recipe's scripts and Bakehouse's own, below SCRIPTS.
+    """Read the recipe's scripts and Bakehouse's own at a commit, as render() needs them.
 
     Bakehouse's own are those of the package, unless the commit has a file of the same name.
     Raises NotInCommit when the commit has no folder for this recipe.

@@ -1,4 +1,4 @@
-"""What an image is built on: a family, one image, or the newest image of another recipe."""
+"""The base of an image: a family, one image, or the newest image of another recipe."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class BaseFamily(Frozen):
     family: str
 
     def __str__(self) -> str:
+        """The form of a recipe file."""
         return f"{self.project}/{self.family}"
 
 
@@ -42,6 +43,7 @@ class BaseImage(Frozen):
     image: str
 
     def __str__(self) -> str:
+        """The form of a recipe file."""
         return f"{self.project}/images/{self.image}"
 
 
@@ -51,11 +53,12 @@ class BaseRecipe(Frozen):
     recipe: str
 
     def __str__(self) -> str:
+        """The text for messages."""
         return f"recipe {self.recipe}"
 
 
 def parse_base(value: object) -> BaseFamily | BaseImage | BaseRecipe:
-    """The text or mapping of a recipe file -> what it names. Raises PydanticCustomError."""
+    """Parse the `base` of a recipe file. Raises PydanticCustomError."""
     if isinstance(value, BaseFamily | BaseImage | BaseRecipe):
         return value
     if isinstance(value, dict) and list(value) == ["recipe"] and _is_recipe_name(value["recipe"]):
@@ -66,8 +69,8 @@ def parse_base(value: object) -> BaseFamily | BaseImage | BaseRecipe:
         return BaseImage(project=found["project"] or found["short"], image=found["name"])
     raise PydanticCustomError(
         "base",
-        "is none of: a family (debian-cloud/debian-12), an image"
-        " (debian-cloud/images/debian-12-bookworm-v20261110), a recipe ({recipe: jre})",
+        "is neither a family (debian-cloud/debian-12), nor an image"
+        " (debian-cloud/images/debian-12-bookworm-v20261110), nor a recipe ({recipe: jre})",
     )
 
 

@@ -1,4 +1,4 @@
-"""A commit and its files as values, and where a commit keeps recipes and scripts. Pure."""
+"""A commit and its files as values, and the folders of recipes and scripts. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 RECIPES = "include/recipes"
 SCRIPTS = "include/startup_scripts"
-GUEST = "guest"  # a folder below SCRIPTS: with the *.j2 beside it, what replaces Bakehouse's own
+GUEST = "guest"  # a folder below SCRIPTS whose files replace Bakehouse's own
 
 
 class Commit(BaseModel):
-    """A commit, and what the work tree had beside it (never baked, only logged)."""
+    """A commit; `dirty` are uncommitted files of the work tree, logged and never baked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Commit(BaseModel):
 
 
 class GitFile(NamedTuple):
-    """One file of a commit; `mode` as git has it: 0o100644, 0o100755, 0o120000 (a link)."""
+    """One file of a commit; `mode` as in git: 0o100644, 0o100755, 0o120000 (a link)."""
 
     mode: int
     data: bytes

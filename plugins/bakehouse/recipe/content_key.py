@@ -1,4 +1,4 @@
-"""One name for everything that makes an image what it is, and for nothing else."""
+"""The content key: a hash of everything that determines what an image contains."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def content_key(rendered: Rendered, base_image_id: str) -> str:
-    """40 hex characters (they fit a label).
+    """Compute the content key: 40 hex characters, which fit a label.
 
-    Same scripts, files, vars, machine, disk size, kind of image and base: same key. Zones, spot,
-    network, deadlines and how long images are kept do not change what is in an image.
+    The key covers scripts, files, vars, machine type, disk size, kind of image and base image.
+    Zones, spot, network, deadlines and retention do not change what an image contains.
     """
     material = {"format": 1, **rendered.key_material(), "base_image_id": str(base_image_id)}
     text = json.dumps(material, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `10m`, `2h`, `7d`, `1h30m`."""
+"""Durations in files that users write: `90s`, `10m`, `2h`, `7d`, `1h30m`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pydantic_core import PydanticCustomError
 PATTERN = r"^(?=.)(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$"
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
-_SHAPE = re.compile(PATTERN, re.ASCII)
+_DURATION = re.compile(PATTERN, re.ASCII)
 
 
 def parse_duration(value: object) -> timedelta:
-    """`1h30m` -> timedelta; whole seconds, more than zero, largest unit first.
+    """Parse `1h30m`: whole seconds, more than zero, the largest unit first.
 
-    Raises PydanticCustomError, so that it serves as a validator.
+    Raises PydanticCustomError, so that pydantic can use it as a validator.
     """
     if isinstance(value, timedelta):
-        return _more_than_zero(value)
-    shape = _SHAPE.fullmatch(value) if isinstance(value, str) else None
-    if shape is None:
+        return _at_least_a_second(value)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise PydanticCustomError("duration", "is not a duration such as 90s, 10m, 2h, 7d or 1h30m")
-    parts = zip(shape.groups(), UNITS, strict=True)
-    return _more_than_zero(timedelta(seconds=sum(int(n or 0) * unit for n, (_, unit) in parts)))
+    parts = zip(match.groups(), UNITS, strict=True)
+    return _at_least_a_second(timedelta(seconds=sum(int(n or 0) * unit for n, (_, unit) in parts)))
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest way to write it; `parse_duration` reads it back."""
+    """Write a duration in its shortest form, which `parse_duration` can read."""
     left = int(value.total_seconds())
     text = ""
     for letter, unit in UNITS:
@@ -39,7 +39,7 @@ def format_duration(value: timedelta) -> str:
     return text
 
 
-def _more_than_zero(value: timedelta) -> timedelta:
+def _at_least_a_second(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise PydanticCustomError("duration", "must be at least 1s")
     return value

@@ -1,4 +1,4 @@
-"""What an image says of itself: `/etc/bakehouse/image.json`, and `image.*` in its templates."""
+"""Facts stored in an image: `/etc/bakehouse/image.json`, and `image.*` in its templates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from bakehouse.recipe.model import Scalar
 
 
 class BaseFacts(Frozen):
+    """The base image."""
+
     name: str
     id: str
 
 
 class ImageFacts(Frozen):
-    """Everything that an instance may show; specific to the run, so never part of the key."""
+    """What an instance may show. Specific to the run, so not part of the content key."""
 
     recipe: str
     image: str
@@ -26,6 +28,6 @@ class ImageFacts(Frozen):
     run: str
 
     def to_json(self) -> str:
-        """Sorted keys: boot.sh reads `git_sha` and `image` where they stand first."""
+        """Write the facts with sorted keys: boot.sh reads the first `git_sha` and `image`."""
         form = self.model_dump(mode="json")
         return json.dumps(form, sort_keys=True, indent=1, ensure_ascii=False) + "\n"

@@ -1,8 +1,8 @@
-"""Shell quoting by rule: every value that Jinja2 writes into a script ends in `sh`, as a word.
+"""A linter for shell quoting: every expression in a script's template must end in the filter `sh`.
 
-Quoted as a word, a value is safe where the shell reads words. Within quotes, comments,
-here-documents and arithmetic the quotes of `sh` mean something else, and `$(…)` in a value would
-run. So the shell around a value is read as well, by tree-sitter's grammar of bash.
+A quoted word is safe where the shell expects words. Inside quotes, comments, here-documents and
+arithmetic the quotes of `sh` have another meaning, and `$(…)` in a value would run. So the linter
+also parses the shell code around each expression, with tree-sitter's grammar of bash.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 ENDING = ".sh.j2"
-_WORD = "BAKEHOUSE_VALUE"  # what stands for a value while the shell around it is read
+_WORD = "BAKEHOUSE_VALUE"  # takes the place of an expression while the shell code is parsed
 _NOT_A_WORD = {
     "comment": "a comment",
     "string": "quotes",
@@ -39,26 +39,28 @@ _WORDS_AGAIN = frozenset({"command_substitution", "process_substitution", "progr
 
 
 def unquoted(text: str, file: str) -> list[Mistake]:
-    """Every value of a script's template that the shell could read as more than a value."""
+    """Find every expression of a script's template whose value the shell could interpret."""
     environment = _environment()
     try:
         pieces = list(_pieces(environment.parse(text)))
         values = [piece for piece in pieces if not isinstance(piece, nodes.TemplateData)]
         sources = list(_sources(environment, text)) if values else []
     except TemplateSyntaxError as broken:
-        return [Mistake(file, broken.lineno, "", "", f"{broken.message}", "Mend it")]
+        return [Mistake(file, broken.lineno, "", "", f"{broken.message}", "Correct the template")]
     contexts = _contexts(pieces) if values else []
     return [
         mistake
         for value, (line, source), context in zip(values, sources, contexts, strict=True)
-        if (mistake := _judge(value, file, line, source, context))
+        if (mistake := _check(value, file, line, source, context))
     ]
 
 
 def unquoted_of(texts: Mapping[str, str], folder: str) -> list[Mistake]:
-    """The same for all scripts among texts by path, and what of these they include.
+    """Lint all scripts among texts by path, and the templates that they include.
 
-    :param folder: stands before the paths in messages.
+    Args:
+        texts: The content of the files by their path.
+        folder: The prefix of the paths in messages.
     """
     found = list[Mistake]()
     seen, waiting = set[str](), [name for name in texts if name.endswith(ENDING)]
@@ -74,15 +76,15 @@ def unquoted_of(texts: Mapping[str, str], folder: str) -> list[Mistake]:
 
 def _includes(text: str) -> list[str]:
     if "include" not in text and "import" not in text and "extends" not in text:
-        return []  # most scripts: they need not be parsed twice
+        return []  # as in most scripts, which are then parsed once
     try:
         referred = meta.find_referenced_templates(_environment().parse(text))
         return [name for name in referred if name]
     except TemplateSyntaxError:
-        return []  # told already
+        return []  # `unquoted` has reported it
 
 
-def _judge(
+def _check(
     value: nodes.Expr, file: str, line: int, source: str, context: str | None
 ) -> Mistake | None:
     if isinstance(value, nodes.Const):
@@ -92,16 +94,16 @@ def _judge(
         remedy = f"End it in the filter: {{{{ {source} | sh }}}}"
         return Mistake(file, line, where, "", "is not quoted for the shell", remedy)
     if context:
-        remedy = f'Give it to a variable on a line before, value={where}, and write "$value" here'
+        remedy = f'Assign it on a line before, value={where}, and write "$value" here'
         if context == "a comment":
-            remedy = "Leave it out: what follows a line break in it would run"
-        problem = f"stands in {context}, where its own quotes do not hold"
+            remedy = "Remove it: the shell would run what follows a line break in the value"
+        problem = f"is inside {context}, where the quotes of `sh` have no effect"
         return Mistake(file, line, where, "", problem, remedy)
     return None
 
 
 def _ends_quoted(value: nodes.Node | None) -> bool:
-    """`… | sh` is the last thing that happens to it, on every way."""
+    """Whether `sh` is the last filter in every branch of the expression."""
     if isinstance(value, nodes.CondExpr):
         return _ends_quoted(value.expr1) and _ends_quoted(value.expr2)
     if isinstance(value, nodes.Filter):
@@ -110,7 +112,7 @@ def _ends_quoted(value: nodes.Node | None) -> bool:
 
 
 def _pieces(node: nodes.Node) -> Iterator[nodes.Expr]:
-    """Text and values in the order of the file, whatever loops and conditions they stand in."""
+    """Yield text and expressions in the order of the file, inside loops and conditions too."""
     if isinstance(node, nodes.Output):
         yield from node.nodes
         return
@@ -120,7 +122,7 @@ def _pieces(node: nodes.Node) -> Iterator[nodes.Expr]:
 
 
 def _sources(environment: Environment, text: str) -> Iterator[tuple[int, str]]:
-    """Line and source of each value, as the lexer sees them."""
+    """Yield line and source of each expression."""
     line, words = 0, list[str]()
     for number, kind, word in environment.lex(text):
         if kind == "variable_begin":
@@ -132,7 +134,7 @@ def _sources(environment: Environment, text: str) -> Iterator[tuple[int, str]]:
 
 
 def _contexts(pieces: list[nodes.Expr]) -> Iterator[str | None]:
-    """For each value what it stands in, None where the shell reads words."""
+    """Yield the shell construct around each expression; None where the shell expects words."""
     shell, places = "", list[int]()
     for piece in pieces:
         if isinstance(piece, nodes.TemplateData):

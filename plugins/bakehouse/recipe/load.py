@@ -1,6 +1,6 @@
-"""Files that users write: YAML to a model, or every mistake at once with file, line, value, remedy.
+"""Load YAML files that users write, or report all mistakes with file, line, value and remedy.
 
-`Kind` says what is in a file; recipes are one, fleets (bakehouse.fleet.load) another.
+`Kind` describes the content of a file: recipes here, fleets in bakehouse.fleet.load.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 try:
     from yaml import CSafeLoader as Loader
-except ImportError:  # PyYAML without libyaml: the same, ten times slower
+except ImportError:  # PyYAML without libyaml is ten times slower
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 __all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes"]
 
-_MOST_SHOWN = 60
+_MAX_VALUE_LENGTH = 60
 _Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Kind(Generic[Model]):
-    """What a file holds: a model with a `name`, the tasks its `sla` and `retries` may name."""
+    """What a file contains: a model with a `name`, and the ids that `sla` and `retries` use."""
 
     model: type[Model]
     task_ids: tuple[str, ...]
-    begin: str  # what the shortest file begins with
+    begin: str  # the first line of the shortest file
 
     def expected(self, loc: _Path) -> str:
-        """The description of the nearest field."""
+        """Return the description of the nearest field."""
         found = ""
         fields: Mapping[str, Any] = self.model.model_fields
         for part in loc:
@@ -56,11 +56,13 @@ class Kind(Generic[Model]):
         return found or "another value"
 
     def fields_at(self, loc: _Path) -> list[str]:
+        """List the fields of the model at `loc`."""
         model: Any = self.annotation_at(loc) if loc else self.model
         fields = list(model.model_fields) if _is_model(model) else []
         return [field for field in fields if (loc, field) != ((), "name")]
 
     def annotation_at(self, loc: _Path) -> Any:
+        """Return the type of the field at `loc`; None if there is none."""
         model: Any = self.model
         for part in loc:
             if not _is_model(model) or part not in model.model_fields:
@@ -73,17 +75,17 @@ RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12"
 
 
 def load_recipe(text: str, path: str) -> Recipe:
-    """The recipe of a file; `path` gives the name and stands in messages. Raises Mistakes."""
+    """Load a recipe; `path` gives its name and is used in messages. Raises Mistakes."""
     return load_text(RECIPES, text, path)
 
 
 def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
-    """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
+    """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     return load_folder(RECIPES, folder)
 
 
 def load_text(kind: Kind[Model], text: str, path: str) -> Model:
-    """What a file of this kind says; its stem is the name. Raises Mistakes."""
+    """Load a file of this kind; its stem is the name. Raises Mistakes."""
     loader = Loader(text)
     try:
         root = loader.get_single_node()
@@ -99,7 +101,7 @@ def load_text(kind: Kind[Model], text: str, path: str) -> Model:
 
 
 def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mistakes]]:
-    """All `*.yaml` of a folder by name; a broken file is a Mistakes and breaks no other."""
+    """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     good, broken = [], []
     for file in sorted(folder.glob("*.y*ml")):
         try:
@@ -110,12 +112,12 @@ def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mist
 
 
 def shown(file: Path) -> str:
-    """`include/recipes/web.yaml`, wherever the project lies: the same text for everybody."""
+    """Return the path from the project folder on, such as `include/recipes/web.yaml`."""
     return "/".join(file.parts[-3:])
 
 
 def mistake_at(file: Path, loc: _Path, problem: str, remedy: str) -> Mistake:
-    """What a rule across files has found in a file that is valid by itself."""
+    """Locate a mistake that a rule across files has found in a valid file."""
     loader = Loader(file.read_text("utf-8"))
     try:
         return _mistake(shown(file), loader.get_single_node(), loc, problem, remedy)
@@ -143,7 +145,7 @@ def _validate(
         raise Mistakes([Mistake(path, 1, "the file", "", "is not a mapping", remedy)])
     stem = Path(path).stem
     if data.get("name", stem) != stem:
-        remedy = f"Leave it out, or rename the file to {data['name']}.yaml"
+        remedy = f"Remove it, or rename the file to {data['name']}.yaml"
         found.append(_mistake(path, root, ("name",), "differs from the file's name", remedy))
     try:
         model = kind.model.model_validate({**data, "name": stem})
@@ -157,7 +159,7 @@ def _validate(
 def _duplicates(
     node: Node | None, path: str, seen: set[int], where: _Path = ()
 ) -> Iterator[Mistake]:
-    """YAML takes the last of two equal keys in silence; people mean both."""
+    """Find keys that are given twice: YAML silently uses the last one."""
     if id(node) in seen:
         return  # an alias, which may even contain itself
     seen.add(id(node))
@@ -168,7 +170,7 @@ def _duplicates(
             line = key.start_mark.line + 1
             if name in first and name != "<<":
                 remedy = f"Keep one of them: the other is on line {first[name]}"
-                yield Mistake(path, line, _spell((*where, name)), "", "is given twice", remedy)
+                yield Mistake(path, line, _dotted((*where, name)), "", "is given twice", remedy)
             first.setdefault(name, line)
             yield from _duplicates(value, path, seen, (*where, name))
     elif isinstance(node, SequenceNode):
@@ -180,7 +182,7 @@ def _not_yaml(broken: yaml.MarkedYAMLError, path: str) -> Mistake:
     mark = broken.problem_mark or broken.context_mark
     line = mark.line + 1 if mark else 1
     problem = f"is not YAML: {broken.problem or broken.context}"
-    return Mistake(path, line, "the file", "", problem, "Look at this line and the one before it")
+    return Mistake(path, line, "the file", "", problem, "Check this line and the one before it")
 
 
 def _explain(
@@ -188,15 +190,15 @@ def _explain(
 ) -> Iterator[Mistake]:
     for error in invalid.errors(include_url=False):
         if error["type"] == "default_factory_not_called":
-            continue  # the name is wrong, and that is told already
-        yield _one(kind, error, root, path)
+            continue  # the name is wrong, and has its own error
+        yield _mistake_of(kind, error, root, path)
 
 
-def _one(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> Mistake:
+def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> Mistake:
     loc: _Path = tuple(part for part in error["loc"] if part != "[key]")
     if error["type"] == "missing":
         problem, remedy = "is missing", f"Add it: {kind.expected(loc)}"
-        return _mistake(path, root, loc, problem, remedy, say=False)
+        return _mistake(path, root, loc, problem, remedy, show_value=False)
     if error["type"] == "extra_forbidden":
         known = kind.fields_at(loc[:-1])
         return _mistake(path, root, loc, "is not a field", did_you_mean(loc[-1], known), False)
@@ -204,7 +206,7 @@ def _one(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> 
         remedy = did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
-        return _mistake(path, root, loc, problem, remedy, say=False)
+        return _mistake(path, root, loc, problem, remedy, show_value=False)
     return _mistake(path, root, loc, _problem(error), _remedy(kind, error, loc))
 
 
@@ -223,15 +225,15 @@ def _remedy(kind: Kind[Any], error: ErrorDetails, loc: _Path) -> str:
 
 
 def _mistake(
-    path: str, root: Node | None, loc: _Path, problem: str, remedy: str, say: bool = True
+    path: str, root: Node | None, loc: _Path, problem: str, remedy: str, show_value: bool = True
 ) -> Mistake:
     node, line = _find(root, loc)
-    value = _show(node) if say and node is not None else ""
-    return Mistake(path, line, _spell(loc), value, problem, remedy)
+    value = _show(node) if show_value and node is not None else ""
+    return Mistake(path, line, _dotted(loc), value, problem, remedy)
 
 
 def _find(node: Node | None, loc: _Path) -> tuple[Node | None, int]:
-    """The node at `loc`, and the line it is told at: the key's, else the nearest there is."""
+    """Return the node at `loc` and the line of its key, else of the nearest existing node."""
     line = node.start_mark.line + 1 if node else 1
     for part in loc:
         below = _below(node, part)
@@ -245,7 +247,7 @@ def _below(node: Node | None, part: str | int) -> tuple[Node, int] | None:
     if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line + 1
     if isinstance(node, MappingNode):
-        for key, value in reversed(node.value):  # of two equal keys the last one counts
+        for key, value in reversed(node.value):  # YAML uses the last of two equal keys
             if key.value == str(part):
                 return value, key.start_mark.line + 1
     return None
@@ -255,11 +257,11 @@ def _show(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         return "a list" if isinstance(node, SequenceNode) else "a mapping"
     text = repr(node.value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"
 
 
-def _spell(loc: _Path) -> str:
-    """('builder', 'zones', 0) -> builder.zones[0]"""
+def _dotted(loc: _Path) -> str:
+    """Write ('builder', 'zones', 0) as builder.zones[0]."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     return text.removeprefix(".") or "the file"
 

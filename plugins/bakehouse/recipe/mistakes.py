@@ -1,4 +1,4 @@
-"""What is wrong in files that users write, and where. Pure."""
+"""Mistakes in files that users write. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class Mistake:
-    """One thing that is wrong in a file, and what to write instead."""
+    """One mistake in a file, with its remedy."""
 
     file: str
     line: int
@@ -22,27 +22,29 @@ class Mistake:
     remedy: str
 
     def __str__(self) -> str:
+        """The line that people read."""
         shown = f" (it is {self.value})" if self.value else ""
-        said = f"{self.where} {self.problem}".strip()
-        return f"{self.file}:{self.line}: {said}{shown}. {self.remedy}"
+        problem = f"{self.where} {self.problem}".strip()
+        return f"{self.file}:{self.line}: {problem}{shown}. {self.remedy}"
 
 
 class Mistakes(ValueError):
-    """Everything that is wrong in one file, in the order of its lines."""
+    """All mistakes of one file, in the order of its lines."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        """Sort the mistakes and drop duplicates."""
         self.mistakes = tuple(sorted(set(mistakes)))
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def told(broken: Iterable[Mistakes]) -> str:
-    """The text that people get, whoever tells it: `make validate` or an import error."""
+def as_text(broken: Iterable[Mistakes]) -> str:
+    """Return the text that `bakehouse validate` and the import errors of Airflow show."""
     return "\n".join(map(str, broken))
 
 
 def did_you_mean(name: object, known: Sequence[str]) -> str:
-    """The remedy for a name that is none of those there are."""
+    """Return the remedy for an unknown name."""
     close = get_close_matches(str(name), known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]}?"
-    return f"Choose one of: {', '.join(known)}" if known else "Leave it out"
+    return f"Choose one of: {', '.join(known)}" if known else "Remove it"

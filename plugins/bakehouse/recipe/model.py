@@ -1,9 +1,8 @@
-"""A recipe, as users write it in `include/recipes/<name>.yaml`; the file's stem is the name.
+"""The model of a recipe file, `include/recipes/<name>.yaml`; the file's stem is the name.
 
-The JSON form (`model_dump(mode="json")`) is the form of the file: it validates again.
-For whoever makes the machines:
-- the smoke VM must be given `recipe.smoke.metadata` as instance attributes (render.smoke_metadata
-  does), since a template that names an attribute which is not there is an error by contract;
+The JSON form (`model_dump(mode="json")`) is the form of the file and validates again.
+- The smoke VM needs `recipe.smoke.metadata` as instance attributes (smoke_metadata adds them): a
+  template that uses a missing attribute fails.
 - `recipe.family`, `recipe.sla_of(task)`, `recipe.retries_of(task)` give the value or its default;
 - `recipe.base` is BaseFamily, BaseImage or BaseRecipe; `str(recipe.base)` for people.
 """
@@ -36,15 +35,17 @@ from bakehouse.recipe.duration import Duration
 
 RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
 
-_NO_SCRIPT_HOLDS = re.compile(r"[\x00\ud800-\udfff]")  # bash ends at one, UTF-8 lacks the others
+_UNSCRIPTABLE = re.compile(
+    r"[\x00\ud800-\udfff]"
+)  # NUL ends a string in bash, UTF-8 has no surrogates
 
-# What Bakehouse itself says to the guest; a recipe cannot set these.
+# Metadata keys that Bakehouse sets; a recipe cannot set them.
 OWN_METADATA = frozenset({"startup-script", "startup-script-url", "enable-guest-attributes"})
 
 
 def _scalar(value: object) -> object:
-    if isinstance(value, str) and _NO_SCRIPT_HOLDS.search(value):
-        raise PydanticCustomError("scalar", "holds a character that no script can hold")
+    if isinstance(value, str) and _UNSCRIPTABLE.search(value):
+        raise PydanticCustomError("scalar", "contains a character that a script cannot contain")
     if isinstance(value, str | int | float | bool):
         return value
     raise PydanticCustomError("scalar", "is not a single text, number or true/false")
@@ -98,7 +99,7 @@ BakeTask = Annotated[str, TaskOf(Flow.BAKE)]
 
 
 class Builder(Frozen):
-    """The machine that the image is baked on, and that boots it for the smoke test."""
+    """The VM that bakes the image; the VM of the smoke test is of the same type."""
 
     machine_type: str = Field(
         default="e2-small",
@@ -116,57 +117,61 @@ class Builder(Frozen):
         min_length=1,
         description="zones in the order they are tried, such as [us-central1-a, us-central1-b]",
     )
-    spot: bool = Field(
-        default=False, description="true for a cheaper machine that may be taken away"
-    )
+    spot: bool = Field(default=False, description="true for a cheaper VM that may be preempted")
     network: str = Field(default="default", description="a network's name or path")
     subnetwork: str | None = Field(default=None, description="a subnetwork's name or path")
-    external_ip: bool = Field(default=False, description="true if installing needs the way out")
+    external_ip: bool = Field(default=False, description="true if the install needs the internet")
     service_account: str | None = Field(
         default=None, description="an e-mail address; none by default"
     )
     scopes: tuple[str, ...] = Field(default=(), description="of the service account, as URLs")
     tags: tuple[ResourceName, ...] = Field(default=(), description="network tags")
     max_run_minutes: int = Field(
-        default=60, ge=5, le=1_440, description="minutes until it is deleted"
+        default=60, ge=5, le=1_440, description="minutes until Compute Engine deletes the VM"
     )
     install_deadline_minutes: int = Field(
-        default=45, ge=1, le=1_380, description="minutes the installing may take"
+        default=45, ge=1, le=1_380, description="minutes that the install may take"
     )
     keep_builder_on_failure: Duration | None = Field(
-        default=None, description="how long a failed builder stays for a look, such as 24h"
+        default=None, description="how long a failed builder is kept for inspection, such as 24h"
     )
     wait_for_slot: Duration = Field(
-        default=timedelta(hours=6), description="for its turn among the project's builders, as 6h"
+        default=timedelta(hours=6),
+        description="how long to wait for a builder slot of the project, such as 6h",
     )
 
 
 class Keep(Frozen):
-    """How long images are kept: the newest `last`, and whatever is younger than `days`.
+    """Retention: the newest `last` images, and all that are younger than `days`, are kept.
 
-    What is neither is deprecated, after `grace` obsolete, and after another `grace` deleted.
+    Other images are deprecated, after `grace` obsolete, and after another `grace` deleted.
     """
 
-    last: int = Field(default=5, ge=1, le=1_000, description="this many promoted images, such as 5")
+    last: int = Field(
+        default=5, ge=1, le=1_000, description="number of promoted images to keep, such as 5"
+    )
     days: int | None = Field(
-        default=None, ge=1, le=3_650, description="and all younger ones, in days"
+        default=None, ge=1, le=3_650, description="keep all images younger than this many days, too"
     )
     grace: Duration = Field(
-        default=timedelta(days=7), description="from deprecated to obsolete to deleted, such as 7d"
+        default=timedelta(days=7),
+        description="time from deprecated to obsolete, and from there to deleted, such as 7d",
     )
     failed: Duration = Field(
-        default=timedelta(days=14), description="one that failed its test, such as 14d"
+        default=timedelta(days=14),
+        description="how long an image that failed its smoke test is kept, such as 14d",
     )
 
 
 class Image(Frozen):
-    """The image that is made: of the builder's disk, or of the whole machine.
+    """The image: created from the builder's boot disk, or from the whole VM.
 
     A machine image has no family, and a fleet cannot be moved onto it.
     """
 
     kind: Literal["custom_image", "machine_image"] = Field(
-        default="custom_image", description="custom_image (a disk) or machine_image (a machine)"
+        default="custom_image",
+        description="custom_image (of the boot disk) or machine_image (of the VM)",
     )
     family: ResourceName | None = Field(default=None, description="a name; the recipe's by default")
     storage_location: str | None = Field(
@@ -177,7 +182,7 @@ class Image(Frozen):
     )
     shielded: bool = Field(default=False, description="true for UEFI with secure boot")
     keep: Keep = Field(
-        default=Keep(), description="how many to keep, how long: {last: 5, days: 30, failed: 14d}"
+        default=Keep(), description="retention, such as {last: 5, days: 30, failed: 14d}"
     )
 
     @model_validator(mode="after")
@@ -188,12 +193,14 @@ class Image(Frozen):
 
 
 class Smoke(Frozen):
-    """What the smoke VM is given: the runtime config that an instance would get."""
+    """The smoke test: metadata as an instance would have, and a deadline."""
 
     metadata: dict[MetadataKey, str] = Field(
         default={}, description="instance attributes, such as {greeting: hello}"
     )
-    deadline: Duration = Field(default=timedelta(minutes=10), description="such as 10m")
+    deadline: Duration = Field(
+        default=timedelta(minutes=10), description="time for the whole test, such as 10m"
+    )
 
 
 class Recipe(Frozen):
@@ -220,17 +227,19 @@ class Recipe(Frozen):
     )
     smoke: Smoke = Field(default=Smoke(), description="metadata for the smoke VM, deadline")
     boot_time_limit: Duration = Field(
-        default=timedelta(minutes=5), description="from power on to healthy, such as 90s"
+        default=timedelta(minutes=5), description="time from power-on to healthy, such as 90s"
     )
     schedule: Cron | None = Field(default=None, description="five cron fields, such as 0 3 * * *")
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
     jitter: Duration | None = Field(
-        default=timedelta(minutes=15), description="start up to this much later, such as 15m"
+        default=timedelta(minutes=15), description="runs start up to this much later, such as 15m"
     )
     snapshot: Literal["debian"] | None = Field(
         default=None, description="debian: a backfill installs the packages of its date"
     )
-    owner: str = Field(default="bakehouse", min_length=1, description="who looks after it")
+    owner: str = Field(
+        default="bakehouse", min_length=1, description="the owner of the DAG and its tasks"
+    )
     sla: dict[BakeTask, Duration] = Field(
         default={}, description="for a task, such as {smoke_test: 40m}"
     )
@@ -238,13 +247,14 @@ class Recipe(Frozen):
         default={}, description="for a task, such as {create_builder: 5}"
     )
     notify: tuple[Channel, ...] = Field(
-        default=(), description="who is told, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
+        default=(), description="notifiers, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
     rebake: Literal["on_updates", "always", "never"] = Field(
         default="on_updates", description="on_updates, always or never"
     )
     max_age: Duration = Field(
-        default=timedelta(days=7), description="rebake anyway after, such as 7d"
+        default=timedelta(days=7),
+        description="age at which an image is baked again in any case, such as 7d",
     )
 
     @model_validator(mode="after")
@@ -252,13 +262,13 @@ class Recipe(Frozen):
         if self.image.kind == MACHINE_IMAGE and self.builder.spot:
             raise PydanticCustomError(
                 "kind",
-                "bakes a machine image on a spot machine: whatever is made of it were one too",
+                "bakes a machine image on a spot VM: its instances would be spot VMs too",
             )
         return self
 
     @property
     def family(self) -> str:
-        """The family that its promoted images carry."""
+        """The family of its promoted images."""
         return self.image.family or self.name
 
     def sla_of(self, task_id: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""What the builder unpacks: a tar.gz that is the same bytes for the same files."""
+"""The payload that the builder unpacks: a reproducible tar.gz."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from bakehouse.recipe.commit import GitFile
 
-VALUE_BYTES = 262_144  # what Compute Engine takes as one metadata value
+VALUE_BYTES = 262_144  # the limit of Compute Engine for one metadata value
 
 
 class TooBig(ValueError):
-    """More than a metadata value holds; the message names the biggest files."""
+    """A value exceeds the limit of metadata values; the message names the biggest files."""
 
 
 def pack(files: Mapping[str, GitFile]) -> bytes:
-    """Sorted, without times and owners; modes are 755, 644 or a link's."""
+    """Pack the files sorted, without times and owners; modes are 755, 644 or a link's."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted(files):
@@ -31,23 +31,23 @@ def pack(files: Mapping[str, GitFile]) -> bytes:
 
 
 def encode(files: Mapping[str, GitFile]) -> str:
-    """Base64 of the packed files, fit for one metadata value. Raises TooBig."""
+    """Pack and encode the files as one metadata value. Raises TooBig."""
     text = b64encode(pack(files)).decode("ascii")
     if len(text) > VALUE_BYTES:
         biggest = sorted(files, key=lambda path: -len(files[path].data))[:5]
         sizes = ", ".join(f"{path} ({len(files[path].data):,} bytes)" for path in biggest)
         raise TooBig(
-            f"the recipe's files are {len(text):,} bytes when packed, and a metadata value holds"
+            f"the recipe's files are {len(text):,} bytes when packed; a metadata value has at most"
             f" {VALUE_BYTES:,}: let install.sh download the big ones. The biggest are {sizes}"
         )
     return text
 
 
 def fit(name: str, value: str) -> str:
-    """The value, if it fits. Raises TooBig."""
+    """Return the value if it fits into one metadata value. Raises TooBig."""
     size = len(value.encode())
     if size > VALUE_BYTES:
-        raise TooBig(f"{name} is {size:,} bytes, and a metadata value holds {VALUE_BYTES:,}")
+        raise TooBig(f"{name} is {size:,} bytes; a metadata value has at most {VALUE_BYTES:,}")
     return value
 
 

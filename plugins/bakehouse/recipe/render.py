@@ -1,4 +1,4 @@
-"""From recipe, commit and files to what the machines are given."""
+"""Render a recipe: from its files at a commit to the metadata of builder and smoke VM."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXECUTABLE = 0o100755
 
 @dataclass(frozen=True)
 class Rendered:
-    """Everything that the content key covers, but the base image; nothing that belongs to a run.
+    """What the content key covers, except the base image; nothing that belongs to a run.
 
     `vars` are those of this run; `files` is the payload without image.json; `image` is what the
     recipe says of the image itself.
@@ -47,9 +47,9 @@ class Rendered:
     image: Mapping[str, str | bool | None]
 
     def key_material(self) -> dict[str, Any]:
-        """What makes two images the same, as JSON; content_key() adds the base.
+        """Return what the content key covers, as JSON; content_key() adds the base image.
 
-        The smoke test is part of it: a promoted image with this key has passed this very test.
+        The smoke test is part of it: a promoted image with this key has passed this test.
         """
         return {
             "recipe": self.recipe,
@@ -71,9 +71,14 @@ def render(
     vars_override: Mapping[str, Scalar] | None = None,
     snapshot: str | None = None,
 ) -> Rendered:
-    """`files` as of the commit, paths below SCRIPTS (at_commit.scripts_at). Raises RenderError.
+    """Render all scripts and the payload of a recipe. Raises RenderError.
 
-    :param snapshot: the day whose packages are installed, as 20261120T000000Z; None for today's.
+    Args:
+        recipe: The recipe at the commit.
+        commit: The commit.
+        files: The files at the commit, by their path below SCRIPTS (see scripts_at).
+        vars_override: Vars of this run, in place of the recipe's.
+        snapshot: The date of the packages to install, such as 20261120T000000Z; None for today's.
     """
     recipe = _with_vars(recipe, vars_override or {})
     own = _below(files, f"{recipe.scripts}/")
@@ -82,15 +87,15 @@ def render(
     environment = script_environment(sources, SCRIPTS)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
     test = own[SMOKE_TEST].data.decode("utf-8", "replace") if SMOKE_TEST in own else ""
-    # older commits write the test as a here-document
+    # scripts of older commits write the test as a here-document
     smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
     install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
     boot = render_script(environment, "boot.sh.j2", names)
     bake = render_script(environment, "bake.sh.j2", {**names, "snapshot": snapshot or ""})
     if snapshot and snapshot not in bake:
         raise RenderError(
-            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} knows no snapshot, so it would"
-            f" install today's packages as those of {snapshot}: bake it without a snapshot"
+            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not support snapshots: it"
+            f" would install today's packages instead of those of {snapshot}: bake without one"
         )
     return Rendered(
         recipe=recipe.name,
@@ -100,7 +105,7 @@ def render(
         smoke_script=render_script(environment, "smoke.sh.j2", smoke_names),
         smoke_metadata=recipe.smoke.metadata,
         files={
-            **{f"recipe/{path}": file for path, file in own.items() if _travels(path)},
+            **{f"recipe/{path}": file for path, file in own.items() if _is_installed(path)},
             **{f"guest/{name}": files[f"{GUEST}/{name}"] for name in _GUEST_FILES},
             "recipe/install.sh": GitFile(_EXECUTABLE, install.encode()),
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
@@ -114,9 +119,13 @@ def render(
 def builder_metadata(
     rendered: Rendered, facts: ImageFacts, nonce: str, snapshot_url: str = ""
 ) -> dict[str, str]:
-    """The builder's instance attributes; `snapshot_url` is where the archive of a day is to be had.
+    """Return the builder's instance metadata. Raises payload.TooBig.
 
-    Raises payload.TooBig.
+    Args:
+        rendered: The rendered recipe.
+        facts: The content of image.json.
+        nonce: Marks the builder's result, so that no other text is taken for it.
+        snapshot_url: The URL of the package archive at the snapshot's date.
     """
     files = {**rendered.files, "image.json": GitFile(0o100644, facts.to_json().encode())}
     return {
@@ -128,7 +137,7 @@ def builder_metadata(
 
 
 def smoke_metadata(rendered: Rendered, nonce: str) -> dict[str, str]:
-    """The smoke VM's instance attributes, with the recipe's own. Raises payload.TooBig."""
+    """Return the smoke VM's instance metadata. Raises payload.TooBig."""
     return {
         **rendered.smoke_metadata,
         **_common("smoke", nonce),
@@ -137,7 +146,7 @@ def smoke_metadata(rendered: Rendered, nonce: str) -> dict[str, str]:
 
 
 def _common(role: str, nonce: str) -> dict[str, str]:
-    # The project's SSH keys would become accounts, and those would stay in the image.
+    # The guest agent creates accounts for the project's SSH keys; they would stay in the image.
     return {
         "enable-guest-attributes": "TRUE",
         "block-project-ssh-keys": "TRUE",
@@ -173,16 +182,16 @@ def _below(files: Mapping[str, GitFile], folder: str) -> dict[str, GitFile]:
     return {p.removeprefix(folder): file for p, file in files.items() if p.startswith(folder)}
 
 
-def _travels(path: str) -> bool:
-    """Notes for people stay at home; the smoke test goes to the smoke VM only."""
+def _is_installed(path: str) -> bool:
+    """Whether the builder gets the file: neither notes for people, nor the smoke test."""
     return path not in {INSTALL, SMOKE_TEST} and not path.endswith(".md")
 
 
 def _check(recipe: Recipe, own: Mapping[str, GitFile]) -> None:
-    """Everything that can be known to be wrong before a machine is made."""
+    """Raise RenderError for all mistakes that can be found before a VM exists."""
     if INSTALL not in own:
         raise RenderError(
-            f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}: commit what is missing"
+            f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}: commit this file"
         )
     texts = {
         f"{recipe.scripts}/{path}": file.data.decode("utf-8", "replace")
@@ -194,5 +203,5 @@ def _check(recipe: Recipe, own: Mapping[str, GitFile]) -> None:
 
 
 def _end_of(text: str) -> str:
-    """A here-document's end that does not occur in the text."""
+    """Return an end mark for a here-document that does not occur in the text."""
     return f"END_OF_TEST_{sha256(text.encode()).hexdigest()[:16]}"

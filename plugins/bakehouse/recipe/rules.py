@@ -1,4 +1,4 @@
-"""What must hold between recipes: their bases form a tree, and no family has two of them. Pure."""
+"""Rules across recipes: bases form a tree, and no two recipes share a family. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Loc = tuple[str | int, ...]
 
 
 class Broken(NamedTuple):
-    """A rule that a recipe breaks: where in its file, how, and what to do."""
+    """A rule that a recipe breaks: the field, the problem and the remedy."""
 
     recipe: str
     loc: Loc
@@ -26,17 +26,17 @@ class Broken(NamedTuple):
 
 
 def parent_of(recipe: Recipe) -> str | None:
-    """The recipe that this one is built on."""
+    """Return the recipe that this one is built on."""
     return recipe.base.recipe if isinstance(recipe.base, BaseRecipe) else None
 
 
 def children_of(name: str, recipes: Sequence[Recipe]) -> list[str]:
-    """The recipes that are built on this one, by name."""
+    """List the recipes that are built on this one, by name."""
     return sorted(recipe.name for recipe in recipes if parent_of(recipe) == name)
 
 
 def ancestors_of(recipe: Recipe, recipes: Sequence[Recipe]) -> list[str]:
-    """The recipes below this one, nearest first; a circle is gone round once."""
+    """List the recipes below this one, nearest first; each recipe of a cycle once."""
     parents = {one.name: parent_of(one) for one in recipes}
     found: list[str] = []
     name = parent_of(recipe)
@@ -47,9 +47,9 @@ def ancestors_of(recipe: Recipe, recipes: Sequence[Recipe]) -> list[str]:
 
 
 def between(recipes: Sequence[Recipe], unreadable: Sequence[str] = ()) -> list[Broken]:
-    """Every rule that is broken; `unreadable` are names whose own files are broken.
+    """List every broken rule; `unreadable` are recipes whose own files have mistakes.
 
-    A recipe on top of an unreadable one stays: its parent's images are still there to build on.
+    A recipe that is built on an unreadable one stays: its parent's images still exist.
     """
     return [*_families(recipes), *_bases(recipes, unreadable)]
 
@@ -62,29 +62,29 @@ def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Bro
         if parent is None:
             continue
         if parent in whole:
-            problem = f"is the recipe {parent}, which makes machine images"
-            remedy = "Build on one that makes custom images: a disk is made from those only"
+            problem = f"is the recipe {parent}, which creates machine images"
+            remedy = "Use a recipe that creates custom images: a boot disk needs one"
             yield Broken(recipe.name, ("base", "recipe"), problem, remedy)
         elif parent not in known:
             others = [name for name in known if name != recipe.name]
-            problem = f"names the recipe {parent}, which is not there"
+            problem = f"names the recipe {parent}, which does not exist"
             yield Broken(recipe.name, ("base", "recipe"), problem, did_you_mean(parent, others))
         elif recipe.name in (below := ancestors_of(recipe, recipes)):
-            yield _circle(recipe.name, below[: below.index(recipe.name) + 1])
+            yield _cycle(recipe.name, below[: below.index(recipe.name) + 1])
 
 
-def _circle(name: str, below: Sequence[str]) -> Broken:
+def _cycle(name: str, below: Sequence[str]) -> Broken:
     if len(below) == 1:
         problem, files = "is the recipe itself", "this file"
     else:
-        problem = f"goes round in a circle: {' -> '.join([name, *below])}"
+        problem = f"is part of a cycle: {' -> '.join([name, *below])}"
         files = " or ".join(f"{one}.yaml" for one in sorted(below))
     remedy = f"Give {files} a base that is a family, such as debian-cloud/debian-12"
     return Broken(name, ("base", "recipe"), problem, remedy)
 
 
 def _families(recipes: Sequence[Recipe]) -> Iterator[Broken]:
-    """The recipe of the family's own name has it, else the first by name."""
+    """A family belongs to the recipe of the same name, else to the first by name."""
     by_family: dict[str, list[str]] = {}
     for recipe in recipes:
         if recipe.image.kind == MACHINE_IMAGE:
@@ -99,12 +99,12 @@ def _families(recipes: Sequence[Recipe]) -> Iterator[Broken]:
 
 
 def _another(family: str, owner: str) -> str:
-    own = f" (images of {owner} would be the newest of {family} by turns)"
-    return f"Choose another, or leave it out for the recipe's own name{own}"
+    own = f" (images of both would take turns as the newest of {family})"
+    return f"Choose another one, or remove the field to use the recipe's name{own}"
 
 
 def by_recipe(broken: Sequence[Broken]) -> Mapping[str, list[Broken]]:
-    """The same, for each recipe that has any."""
+    """Group broken rules by recipe."""
     found: dict[str, list[Broken]] = {}
     for one in broken:
         found.setdefault(one.recipe, []).append(one)

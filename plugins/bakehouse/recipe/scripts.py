@@ -1,4 +1,4 @@
-"""What can be known to be wrong in a recipe's scripts before any commit or machine. Pure."""
+"""Mistakes in a recipe's scripts that can be found without a commit or a VM. Pure."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ COMMIT = Commit(
 
 
 def wrong_in(texts: Mapping[str, str]) -> list[Mistake]:
-    """Values without quotes, templates that are none, in the scripts of all recipes (by path)."""
+    """Find unquoted expressions and invalid templates in all recipes' scripts, by path."""
     own = {path: text for path, text in texts.items() if "/" in path}
     return [*unquoted_of(own, SCRIPTS), *bad_templates(own, SCRIPTS)]
 
 
 def wrong_with(recipe: Recipe, environment: Environment) -> Iterator[Mistake]:
-    """What goes wrong when install.sh.j2 is rendered with the recipe's own vars."""
+    """Find what fails when install.sh.j2 is rendered with the recipe's vars."""
     name = f"{recipe.scripts}/{INSTALL}"
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": COMMIT.sha, "commit": COMMIT}
-    remedy = f"Mend it, or name it in the vars of {recipe.name}.yaml"
+    remedy = f"Correct it, or add it to the vars of {recipe.name}.yaml"
     try:
         render_script(environment, name, names)
     except Faults as wrong:

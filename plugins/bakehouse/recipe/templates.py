@@ -1,4 +1,4 @@
-"""Jinja2 for shell scripts: undefined names are errors, `sh` quotes for the shell.
+"""Jinja2 for shell scripts: undefined names are errors, and `sh` quotes for the shell.
 
 Comments are `<# … #>`, since `{#` is bash's own in `${#array[@]}`.
 """
@@ -29,30 +29,32 @@ WRONG = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class Fault(NamedTuple):
-    """What is wrong in a template, and where."""
+    """A mistake in a template, with file and line."""
 
     file: str
     line: int
     problem: str
 
     def __str__(self) -> str:
+        """The line that people read."""
         return f"{self.file}:{self.line}: {self.problem}"
 
 
 class RenderError(ValueError):
-    """A script or template that cannot be rendered; the message names file and line."""
+    """A script or template cannot be rendered; the message has file and line."""
 
 
 class Faults(RenderError):
-    """All that is wrong in a script, in the order of its lines."""
+    """All mistakes of a script, in the order of its lines."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
+        """Sort the faults and drop duplicates."""
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(map(str, self.faults)))
 
 
 def sh(value: object) -> str:
-    """One shell word, or a list's words; true and false as a shell script spells them."""
+    """Quote a value as one shell word, a list as several; booleans become true and false."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
@@ -61,7 +63,7 @@ def sh(value: object) -> str:
 
 
 def script_environment(sources: Mapping[str, str], folder: str) -> Environment:
-    """Templates by their path; `folder` stands before it in messages and tracebacks."""
+    """Return an environment with templates by path; `folder` is their prefix in messages."""
 
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (sources[name], f"{folder}/{name}", lambda: True) if name in sources else None
@@ -80,7 +82,7 @@ def script_environment(sources: Mapping[str, str], folder: str) -> Environment:
 
 
 def render_script(environment: Environment, name: str, names: Mapping[str, Any]) -> str:
-    """Raises Faults with every name that is undefined, or what else ends the rendering."""
+    """Render a script. Raises Faults with every undefined name, or another error."""
     try:
         return environment.get_template(name).render(names)
     except WRONG as error:
@@ -88,15 +90,15 @@ def render_script(environment: Environment, name: str, names: Mapping[str, Any])
 
 
 def _undefined(environment: Environment, name: str, names: Mapping[str, Any]) -> list[Fault]:
-    """A strict rendering ends at the first undefined name; this one goes on as far as it can."""
+    """Find all undefined names; a strict rendering stops at the first one."""
     faults = list[Fault]()
-    with suppress(*WRONG):  # told by the strict one, or a consequence of what was noted
+    with suppress(*WRONG):  # reported by the strict rendering, or caused by a name that was noted
         environment.overlay(undefined=_noting(faults)).get_template(name).render(names)
     return faults
 
 
 def _noting(faults: list[Fault]) -> type[Undefined]:
-    """An undefined name that notes where it is used, and goes on as itself or as nothing."""
+    """Return an Undefined that records where it is used and lets the rendering continue."""
 
     def note(self: Undefined, *_arguments: object) -> Undefined:
         frame = sys._getframe(1)
@@ -122,7 +124,7 @@ def _noting(faults: list[Fault]) -> type[Undefined]:
 
 
 def bad_templates(texts: Mapping[str, str], folder: str) -> list[Mistake]:
-    """Of a recipe's scripts (`<scripts>/<path>`) those that the guest will render, parsed now."""
+    """Find invalid templates among those that an instance renders at boot."""
     plain = Environment(undefined=StrictUndefined)
     wrong = []
     for name, text in texts.items():
@@ -131,12 +133,12 @@ def bad_templates(texts: Mapping[str, str], folder: str) -> list[Mistake]:
                 plain.parse(text, name, f"{folder}/{name}")
             except TemplateError as error:
                 fault = where(error, f"{folder}/{name}")
-                wrong.append(Mistake(fault.file, fault.line, "", "", fault.problem, "Mend it"))
+                wrong.append(Mistake(fault.file, fault.line, "", "", fault.problem, "Correct it"))
     return wrong
 
 
 def where(error: Exception, name: str) -> Fault:
-    """File and line of the template that is wrong, and what is."""
+    """Locate an error of Jinja2: file, line and problem."""
     file = getattr(error, "filename", None) or name
     line = getattr(error, "lineno", None) or 0
     trace = error.__traceback__

@@ -14,7 +14,7 @@ from tests.support.paths import PROJECT
 
 from bakehouse.config.project import everything_wrong, read_project
 from bakehouse.config.schema import SCHEMAS, schema_of, text_of, with_tables
-from bakehouse.recipe.mistakes import told
+from bakehouse.recipe.mistakes import as_text
 
 BASE = "base: debian-cloud/debian-12\n"
 
@@ -31,7 +31,7 @@ def write(include: Path, **files: str) -> None:
 
 
 def test_what_ships_has_no_mistake() -> None:
-    assert told(everything_wrong(PROJECT / "include")) == ""
+    assert as_text(everything_wrong(PROJECT / "include")) == ""
 
 
 def test_every_mistake_of_every_file_at_once(include: Path) -> None:
@@ -96,7 +96,7 @@ def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:
     write(include, recipes__typo="base: debian\n", fleets__far="recipe: nobody\n")
     bad = validate(include.parent)
     assert (bad.returncode, bad.stdout) == (1, "")
-    assert bad.stderr == told(everything_wrong(include)) + "\n"
+    assert bad.stderr == as_text(everything_wrong(include)) + "\n"
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)

@@ -81,6 +81,6 @@ def test_a_commit_whose_bake_script_knows_no_snapshot_is_refused() -> None:
     path = "bake.sh.j2"
     text = files[path].data.decode().replace("{{ snapshot | sh }}", "''")
     files[path] = files[path]._replace(data=text.encode())
-    with pytest.raises(RenderError, match="knows no snapshot"):
+    with pytest.raises(RenderError, match="does not support snapshots"):
         render(recipe, COMMIT, files, snapshot=DAY)
     assert Path(path).name in files

@@ -52,10 +52,10 @@ NASTY = [
         ('echo "${a:-{{ vars.page | sh }}}"', 1, "on a line before"),
         ("cat <<EOF\n{{ vars.page | sh }}\nEOF", 2, "on a line before"),
         ("cat <<'EOF'\n{{ vars.page | sh }}\nEOF", 2, "on a line before"),
-        ("true # {{ vars.page | sh }}", 1, "what follows a line break in it would run"),
+        ("true # {{ vars.page | sh }}", 1, "what follows a line break in the value"),
         ("echo $(( {{ vars.n | sh }} + 1 ))", 1, "on a line before"),
         ("(( {{ vars.n | sh }} > 1 ))", 1, "on a line before"),
-        ("true\n{{ vars.page", 2, "Mend it"),
+        ("true\n{{ vars.page", 2, "Correct the template"),
     ],
 )
 def test_a_value_that_is_not_quoted_is_refused(text: str, line: int, remedy: str) -> None:

@@ -30,7 +30,7 @@ def test_a_circle_is_refused_in_each_of_its_files_and_named_whole() -> None:
     found = between(recipes(a="b", b="c", c="a", above="a", apart=DEBIAN))
     assert [one.recipe for one in found] == ["a", "b", "c"], "what stands on a circle is not in it"
     assert {one.loc for one in found} == {("base", "recipe")}
-    assert found[1].problem == "goes round in a circle: b -> c -> a -> b"
+    assert found[1].problem == "is part of a cycle: b -> c -> a -> b"
     assert "Give a.yaml or b.yaml or c.yaml a base that is a family" in found[1].remedy
 
 
@@ -41,7 +41,7 @@ def test_a_recipe_cannot_have_itself_as_base() -> None:
 
 def test_an_unknown_parent_is_refused_with_the_nearest_name() -> None:
     (one,) = between(recipes(jre=DEBIAN, kafka="jer"))
-    assert (one.recipe, one.problem) == ("kafka", "names the recipe jer, which is not there")
+    assert (one.recipe, one.problem) == ("kafka", "names the recipe jer, which does not exist")
     assert one.remedy == "Did you mean jre?"
 
 
