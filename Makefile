@@ -34,10 +34,10 @@ validate: setup  ## check recipes, scripts, fleets and settings: every mistake w
 schema: setup  ## write the JSON schemas of recipes and fleets, which editors complete from
 	@.venv/bin/python -m bakehouse.cli schema
 
-test: setup  ## lint, types, units, integration, DAG rules, localgce, flow, a bake and a swap on real machines
+test: setup  ## what a change must pass: all stages of scripts/test.py, at most 20 minutes
 	@.venv/bin/python scripts/test.py all
 
-test-all: setup  ## what takes long, in parts: vm localgce-vm chaos flow distributed fuzz (PARTS="vm chaos" for some)
+test-all: setup  ## what takes longer, in parts: vm localgce-vm chaos flow distributed fuzz (PARTS="vm chaos" for some)
 	@.venv/bin/python scripts/test.py parts $(PARTS)
 
 test-distributed: setup  ## of those, a bake and a rollout on Celery, Redis and PostgreSQL, with processes killed
