@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import Any
 
 from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowRuntimeError
 from google.api_core.client_options import ClientOptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 from googleapiclient.discovery import build
@@ -218,7 +218,9 @@ def authentication_errors(doing: str) -> Generator[None]:
         raise
     except GoogleAuthError as error:
         raise unauthenticated(error, doing) from error
-    except (AirflowException, OSError, ValueError, KeyError, TypeError) as error:
+    except AirflowRuntimeError as error:  # the API server did not say what the connection is
+        raise TransientError(f"{doing}: {error}") from error
+    except Exception as error:  # whatever a broken key file makes of Google's libraries
         raise PermanentError(
             f"{doing}: {type(error).__name__}: {error}; mend the connection"
         ) from error
