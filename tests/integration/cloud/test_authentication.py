@@ -65,6 +65,6 @@ def test_a_connection_that_is_not_there() -> None:
 
 
 def test_a_token_server_that_does_not_answer_is_another_try() -> None:
-    assert type(unauthenticated(TransportError("reset"), "list images")) is TransientError
-    refused = RefreshError("invalid_grant")
+    lost, refused = TransportError("reset"), RefreshError("invalid_grant")  # type: ignore[no-untyped-call]
+    assert type(unauthenticated(lost, "list images")) is TransientError
     assert type(unauthenticated(refused, "list images")) is PermanentError
