@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -173,13 +174,24 @@ class Run:
         alarm.daemon = True
         alarm.start()
         assert process.stdout is not None
-        while chunk := os.read(process.stdout.fileno(), 65536):
+        with process.stdout as output:
+            self._read(process, output.fileno())
+        alarm.cancel()
+        return process.wait()
+
+    def _read(self, process: subprocess.Popen[bytes], output: int) -> None:
+        """To its end, or until the process has ended: what it left behind may hold the pipe."""
+        while True:
+            if not select.select([output], [], [], 1.0)[0]:
+                if process.poll() is not None:
+                    return
+                continue
+            if not (chunk := os.read(output, 65536)):
+                return
             with self._lock:
                 self._text.append(chunk)
                 if self._shown:
                     _write(chunk)
-        alarm.cancel()
-        return process.wait()
 
     def _time_is_over(self) -> None:
         self._text.append(b"\nstopped: its time is over\n")
