@@ -88,9 +88,10 @@ PARTS = (
         [
             (
                 *(*PYTEST, *ON_ALL_CORES, "--hypothesis-profile", "long", "-m", "hypothesis"),
+                *("--timeout", "1500"),
                 *("tests/unit", "tests/integration"),
             ),
-            (*PYTEST, *ON_ALL_CORES, "localgce/tests/test_fuzz.py"),
+            (*PYTEST, *ON_ALL_CORES, "--timeout", "1500", "localgce/tests/test_fuzz.py"),
         ],
         environment={"LOCALGCE_TEST_EXAMPLES": "150"},
     ),

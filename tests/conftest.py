@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 # How long one example takes says more of the machine than of the code; pytest's own limit stands.
-settings.register_profile("bakehouse", deadline=None)
-settings.register_profile("long", deadline=None, max_examples=3000)
+settings.register_profile("bakehouse", deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("bakehouse")
 
 FAILED = pytest.StashKey[bool]()

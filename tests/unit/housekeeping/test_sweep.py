@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.resources import BASE, DAG, NOW, RUN, Resource, ago, image, owned
 
 from bakehouse.core.reasons import Reason
@@ -182,7 +183,7 @@ STATES = st.sampled_from([None, "running", "failed", "success"])
 OURS = {"bakehouse-recipe", "bakehouse-run", "bakehouse-role"}
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(LABELS, KINDS, STATES, st.booleans())
 def test_resources_without_the_labels_are_kept(
     labels: dict[str, str], kind: str, state: str | None, used: bool
@@ -201,7 +202,7 @@ def test_resources_without_the_labels_are_kept(
             assert labels["bakehouse-state"] in {"candidate", "failed"}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.dictionaries(st.text(), st.text()), KINDS)
 def test_resources_with_other_labels_are_kept(labels: dict[str, str], kind: str) -> None:
     thing = {**owned(kind, "anything"), "labels": labels}

@@ -6,8 +6,9 @@ import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.paths import PROJECT
 
 from bakehouse.recipe.guest_scripts import guest_scripts
@@ -108,7 +109,7 @@ def test_every_script_of_ours_passes() -> None:
     assert unquoted_of(texts, "include/startup_scripts") == []
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(TEXTS | st.sampled_from(NASTY) | st.integers() | st.booleans(), max_size=6))
 def test_whatever_a_value_holds_bash_gets_this_very_text(values: list[Any]) -> None:
     form = {"name": "app", "base": "a/b", "vars": {f"v{n}": v for n, v in enumerate(values)}}
@@ -123,6 +124,5 @@ def test_whatever_a_value_holds_bash_gets_this_very_text(values: list[Any]) -> N
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_no_text_breaks_the_linter(text: str) -> None:
     assert all(mistake.line >= 1 for mistake in unquoted(text, FILE))

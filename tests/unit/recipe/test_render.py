@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.recipe import payload
@@ -75,7 +75,6 @@ def key(rendered: Rendered, base: str = "42") -> str:
 KEY = key(made())
 
 
-@settings(deadline=None)
 @given(st.permutations(sorted({**OURS, **FILES})), st.permutations(["page", "b", "c"]))
 def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
@@ -86,7 +85,6 @@ def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None
     assert key(one) == key(render(plain, COMMIT, everything))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted([*OURS, *FILES])), st.data())
 def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.DataObject) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}

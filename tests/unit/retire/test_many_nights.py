@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.resources import NOW, Resource, image
 
 from bakehouse.core.reasons import Reason
@@ -55,7 +56,7 @@ def usable(images: dict[str, Resource]) -> set[str]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(IMAGES, KEEPS)
 def test_whatever_stands(told: list[tuple[int, str | None, str, bool]], keep: Keep) -> None:
     every = [made(n, days, state, kind) for n, (days, state, kind, _) in enumerate(told)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, OLD_IMAGE, Cloud, Crash
 
 from bakehouse.rollout.health import parse
@@ -76,7 +77,7 @@ def test_the_new_disk_is_like_the_old_one_and_says_whose_it_is() -> None:
     assert int(made["labels"]["expires"]) > cloud.now.timestamp()
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     crashes=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=4),
     lag=st.integers(0, 3),
@@ -99,7 +100,7 @@ def test_any_interruption_is_walked_on_from(
     assert cloud.disks["web-1"]["status"] == "READY"
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     forward_until=st.integers(0, 14),
     lose=st.booleans(),
