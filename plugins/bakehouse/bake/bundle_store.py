@@ -11,20 +11,10 @@ from datetime import UTC, datetime
 
 from airflow.sdk import ObjectStoragePath
 
-from bakehouse.core.models import Frozen
 from bakehouse.history.objects import create
-from bakehouse.recipe.bundle import BadBundle, Bundle, read_bundle
+from bakehouse.recipe.bundle import BadBundle, Bundle, StoredBundle, read_bundle
 
 _NAME = re.compile(r"([0-9a-f]{40})\.json")
-
-
-class StoredBundle(Frozen):
-    """An object below `bundles/`."""
-
-    recipe: str
-    name: str
-    content_key: str = ""  # empty for the half of a bundle that a killed writer has left
-    modified: datetime
 
 
 class BundleStore:

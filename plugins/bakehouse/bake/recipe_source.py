@@ -90,7 +90,7 @@ class RecipeSource:
         except BadBundle as damaged:
             raise PermanentError(f"{damaged}: {REPLAN}") from damaged
         if bundle is None:
-            log.warning("the rendered bundle is gone, making it again from %s", plan.short_sha)
+            log.warning("bundle %s is gone, made again from %s", plan.content_key, plan.short_sha)
             bundle = self._made_again(plan)
             store.put(bundle)
         return bundle

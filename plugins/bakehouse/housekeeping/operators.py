@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.bake.recipe_source import bundle_store
 from bakehouse.cloud.events import InstancesGone
 from bakehouse.core.errors import FAILURES, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping import sweep
+from bakehouse.housekeeping.bundles import expired_bundles
 from bakehouse.housekeeping.drift import Drift, drift
 from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.housekeeping.sweep import Found
@@ -33,6 +35,8 @@ from bakehouse.retire.retirement import Action, Decision, is_done, plan_retireme
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from bakehouse.recipe.bundle import StoredBundle
+
 GONE_WITHIN = timedelta(minutes=10)
 PLAIN = frozenset({Reason.WITHIN_KEEP, Reason.FAMILYS_NEWEST})
 
@@ -43,6 +47,11 @@ class SweepOperator(InventoryOperator):
     def look(self, context: Context) -> list[Found]:
         """All of it now, each with its decision."""
         return self.decide(context, read_own_inventory(self.compute))
+
+    def expired_bundles(self, context: Context, inventory: Inventory) -> list[StoredBundle]:
+        """Rendered bundles beside the ledger that nobody needs any more."""
+        stored = bundle_store().listed()
+        return expired_bundles(stored, inventory, datetime.now(UTC), self.only(context))
 
     def decide(self, context: Context, inventory: Inventory) -> list[Found]:
         """What becomes of each thing in these lists."""
@@ -61,9 +70,12 @@ class PlanSweep(SweepOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Look, and decide."""
-        every = self.look(context)
+        inventory = read_own_inventory(self.compute)
+        every = self.decide(context, inventory)
         for found in every:
             self.log.info("%s", found)
+        for bundle in self.expired_bundles(context, inventory):
+            self.log.info("bundle %s/%s: sweep, expired", bundle.recipe, bundle.name)
         going = sum(found.sweep for found in every)
         self.log.info("%d to be swept, %d stay", going, len(every) - going)
         return Done([found.model_dump(mode="json") for found in every])
@@ -88,7 +100,7 @@ class Sweep(SweepOperator):
             return self._until_gone(names)
         others = [f for f in due if f.kind != "instance" and not f.attached]
         asked = ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others)
-        return self.carry_out(asked, refused) or Done(self._gone(planned))
+        return self.carry_out(asked, refused) or Done(self._gone(context, planned))
 
     @resumed_by(InstancesGone)
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:
@@ -128,7 +140,7 @@ class Sweep(SweepOperator):
         trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
         return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
 
-    def _gone(self, planned: list[Found]) -> list[dict[str, Any]]:
+    def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
         now = read_own_inventory(self.compute)
         every = (*now.instances, *now.disks, *now.images, *now.machine_images)
         standing = {str(resource["id"]) for resource in every}
@@ -140,6 +152,9 @@ class Sweep(SweepOperator):
                 self.log.info(
                     "%s %s stays after all: something has changed", found.kind, found.name
                 )
+        for bundle in self.expired_bundles(context, now):
+            bundle_store().delete(bundle)
+            self.log.info("swept bundle %s/%s: expired", bundle.recipe, bundle.name)
         self.log.info("%d swept", len(gone))
         return [found.model_dump(mode="json") for found in gone]
 

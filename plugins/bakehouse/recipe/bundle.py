@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from urllib.parse import quote, unquote_to_bytes
 
@@ -52,6 +53,15 @@ def read_bundle(data: bytes, expected_key: str) -> Bundle:
     if bundle.content_key != expected_key:
         raise BadBundle(f"its content has the key {bundle.content_key}")
     return bundle
+
+
+class StoredBundle(Frozen):
+    """Where a bundle is stored, and since when."""
+
+    recipe: str
+    name: str
+    content_key: str = ""  # empty for the half of a bundle that a killed writer has left
+    modified: datetime
 
 
 class _File(Frozen):

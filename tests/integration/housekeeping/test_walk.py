@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -549,3 +550,21 @@ def whole(compute: Compute, name: str, state: str | None) -> None:
     wait_until(
         lambda: ready in [[i["name"], i["status"]] for i in compute.listed(found)], SOON, name
     )
+
+
+def test_an_expired_bundle_is_swept_and_a_dry_run_names_it(
+    compute: Compute, include: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ledger/bundles/web"
+    folder.mkdir(parents=True)
+    old, new = folder / f"{'a' * 40}.json", folder / f"{'b' * 40}.json"
+    for file in (old, new):
+        file.write_text("{}")
+    month_ago = time.time() - 30 * 24 * 3600
+    os.utime(old, (month_ago, month_ago))
+    run = Walk(f"house_{next(RUNS)}", str(include), STATES)
+    run.through("plan_sweep")
+    assert f"bundle web/{old.name}: sweep, expired" in capsys.readouterr().out
+    assert old.exists()
+    run.through("sweep")
+    assert [file.name for file in folder.iterdir()] == [new.name]

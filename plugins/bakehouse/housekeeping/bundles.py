@@ -1,0 +1,48 @@
+"""Which stored bundles have served their time. Pure.
+
+None is needed for long, and none is lost for good: a task that misses one makes it again from the
+plan's commit.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bakehouse.images.labels import CANDIDATE, CONTENT_KEY, STATE
+from bakehouse.images.links import labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from bakehouse.images.links import Resource
+    from bakehouse.inventory.model import Inventory
+    from bakehouse.recipe.bundle import StoredBundle
+
+KEPT_FOR = timedelta(days=14)
+
+
+def expired_bundles(
+    bundles: Iterable[StoredBundle], inventory: Inventory, now: datetime, only: str = ""
+) -> list[StoredBundle]:
+    """Those older than KEPT_FOR whose content nobody is working on.
+
+    Somebody is while a machine or a candidate image with that content key stands. A run that has
+    neither yet, or not any more, is not asked about: it can do without.
+
+    :param only: the recipe whose bundles are looked at; empty for all.
+    """
+    candidates = (i for i in (*inventory.images, *inventory.machine_images) if _is_candidate(i))
+    working = {labels_of(r).get(CONTENT_KEY) for r in (*inventory.instances, *candidates)}
+    return [
+        bundle
+        for bundle in bundles
+        if only in {"", bundle.recipe}
+        and now - bundle.modified > KEPT_FOR
+        and bundle.content_key not in working
+    ]
+
+
+def _is_candidate(image: Resource) -> bool:
+    return labels_of(image).get(STATE) == CANDIDATE
