@@ -1,18 +1,12 @@
-"""What Airflow loads of Bakehouse; the rest of plugins/ is a library (see .airflowignore)."""
+"""Registers Bakehouse with Airflow where plugins/ is how it is shipped, as on Astro.
+
+Where it is installed (the wheel, `pip install -e .`) its entry point does; Airflow would report a
+second registration as an import error. Everything else in plugins/ is a library (.airflowignore).
+"""
 
 from __future__ import annotations
 
-from airflow.sdk.plugins_manager import AirflowPlugin
+from bakehouse.plugin import BakehousePlugin, has_entry_point
 
-from bakehouse import preload
-from bakehouse.operators.links import LINKS
-from bakehouse.schedule.timetable import Nightly, NightlyOrParent
-
-
-class BakehousePlugin(AirflowPlugin):
-    """Links on the tasks, and the timetable of the recipes."""
-
-    name = "bakehouse"
-    operator_extra_links = [link() for link in LINKS]  # ruff: ignore[mutable-class-default]  as Airflow declares it
-    listeners = [preload]  # ruff: ignore[mutable-class-default]  as Airflow declares it
-    timetables = [Nightly, NightlyOrParent]  # ruff: ignore[mutable-class-default]
+if has_entry_point():
+    del BakehousePlugin

@@ -27,7 +27,9 @@ LIBRARIES = (
 NOT_OF_TASKS = (
     "bakehouse.cli",
     "bakehouse.config.doctor",
+    "bakehouse.config.new_project",
     "bakehouse.config.schema",
+    "bakehouse.plugin",
     "bakehouse.preload",
 )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, conf
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 GIT = "bakehouse_repo"  # the connection, unless an operator is given another
 log = logging.getLogger(__name__)
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]  # the folder that holds plugins/ and dags/
 REPLAN = "clear plan_bake and downstream"
 
 
@@ -110,7 +109,7 @@ class RecipeSource:
         host = BaseHook.get_connection(self._conn_id).host or "."
         remote = is_remote(host)
         try:
-            with self._remote() if remote else open_repository(PROJECT_ROOT / host) as repository:
+            with self._remote() if remote else open_repository(_local(host)) as repository:
                 yield repository
         except RepositoryMissing as missing:
             raise (TransientError if remote else PermanentError)(str(missing)) from missing
@@ -124,3 +123,8 @@ class RecipeSource:
         hook = GitHook(git_conn_id=self._conn_id)
         with hook.configure_hook_env(), open_repository(str(hook.repo_url), hook.env) as repository:
             yield repository
+
+
+def _local(host: str) -> Path:
+    """A relative path begins at the folder that holds dags/, wherever Bakehouse is installed."""
+    return Path(conf.get("core", "dags_folder")).parent / host
