@@ -14,6 +14,7 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
 from bakehouse.images import labels
+from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import image_name, run_label
 from bakehouse.images.selection import is_superseded, newest_with_content
 from bakehouse.operators.base import BakehouseOperator, is_backfill
@@ -165,7 +166,7 @@ class PlanBake(BakehouseOperator):
 
 def _spot(recipe: Recipe, form: BakeParams) -> bool:
     wanted = form.wants_spot(recipe)
-    if wanted and recipe.image.kind == "machine_image":
+    if wanted and recipe.image.kind == MACHINE_IMAGE:
         raise PermanentError("no spot machine for a machine image: what is made of it were one too")
     return wanted
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
 from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile
 from bakehouse.recipe.lint import unquoted_of
@@ -158,7 +159,7 @@ def _common(role: str, nonce: str) -> dict[str, str]:
 def _image(recipe: Recipe) -> dict[str, str | bool | None]:
     """How long images are kept changes nothing in them."""
     image = recipe.image.model_dump(mode="json", exclude={"keep"})
-    if image["kind"] == "custom_image":
+    if image["kind"] == CUSTOM_IMAGE:
         del image["kind"]  # as before there was another, so that no image is baked anew for it
     return {**image, "family": recipe.family}
 
