@@ -19,8 +19,10 @@ def serving(folder: Path, guest: Path = GUEST) -> Generator[str]:
     """Its URL; it serves `GCE_PROJECT` with its state below `folder`."""
     command = [sys.executable, "-m", "localgce", "serve", "--port", "0", "--machines", "instant"]
     command += ["--state", str(folder / "state"), "--project", GCE_PROJECT, "--guest", str(guest)]
-    with (folder / "localgce.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    with (
+        (folder / "localgce.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout is not None
             yield process.stdout.readline().removeprefix("ready ").strip()
