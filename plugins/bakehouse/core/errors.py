@@ -18,7 +18,15 @@ class PermanentError(BakehouseError):
 
 
 class TransientError(BakehouseError):
-    """The next try of the task may succeed."""
+    """The next try of the task may succeed.
+
+    Attributes:
+        wait: Seconds until another try makes sense, where that is known.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class Blocked(BakehouseError):
@@ -57,18 +65,6 @@ class OutcomeUnknown(BakehouseError):
     """No answer, or a 5xx: whether the change happened is unknown. Look before acting again."""
 
 
-class BlockedTooLong(BakehouseError):
-    """Still blocked at the deadline: this try is over.
-
-    Attributes:
-        wait: Seconds until another try makes sense.
-    """
-
-    def __init__(self, message: str, wait: float) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-RETRYABLE = (TransientError, ZoneUnavailable, OutcomeUnknown, BlockedTooLong)
+RETRYABLE = (TransientError, ZoneUnavailable, OutcomeUnknown)
 FINAL = (PermanentError, NotFound, AlreadyExists)
 FAILURES = (*RETRYABLE, *FINAL)  # all but Blocked: what one of many calls may end with

@@ -24,7 +24,6 @@ from bakehouse.core.errors import (
     FINAL,
     RETRYABLE,
     Blocked,
-    BlockedTooLong,
     PermanentError,
     TransientError,
     ZoneUnavailable,
@@ -243,7 +242,7 @@ class BakehouseOperator(BaseOperator):
         until = since + BLOCKED_AT_MOST
         if now >= until:
             message = f"blocked for {BLOCKED_AT_MOST}: {blocked}"
-            raise BlockedTooLong(message, blocked.wait) from blocked
+            raise TransientError(message, blocked.wait) from blocked
         self.remember(blocked_since=since, blocked_count=self.memory.blocked_count + 1)
         self.log.warning(
             "blocked: %s; asking again in %.0f s, until %s",

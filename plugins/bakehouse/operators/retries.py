@@ -17,7 +17,7 @@ from bakehouse.core.errors import (
     FINAL,
     BakehouseError,
     Blocked,
-    BlockedTooLong,
+    TransientError,
     ZoneUnavailable,
 )
 from bakehouse.core.tasks import TaskKind
@@ -71,7 +71,7 @@ class ByError(RetryPolicy):
         jitter = jitter_of(context, try_number)
         if isinstance(error, ZoneUnavailable):
             return RetryDecision.retry(ELSEWHERE.delay(tries, jitter), "another zone may have it")
-        if isinstance(error, (Blocked, BlockedTooLong)):
+        if isinstance(error, (Blocked, TransientError)) and error.wait:
             wait = timedelta(seconds=round(error.wait * (1 + jitter / 3), 1))
             return RetryDecision.retry(wait, "blocked from outside")
         wait = BACK_OFF[self.kind].delay(tries, jitter)

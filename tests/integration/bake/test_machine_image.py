@@ -114,7 +114,7 @@ def test_no_layer_and_no_swap_of_a_machine_image() -> None:
     slice_ = load_recipe("base: {recipe: tray}\n", "slice.yaml")
     (told,) = rules.between([tray, slice_])
     assert (told.recipe, told.loc) == ("slice", ("base", "recipe"))
-    assert "which makes machine images" in told.problem
+    assert "which creates machine images" in told.problem
     text = "recipe: tray\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n"
     (told,) = fleet_rules.between([load_fleet(text, "trays.yaml")], {"tray": tray}, {"tray"})
     assert (told.recipe, told.loc) == ("trays", ("recipe",))

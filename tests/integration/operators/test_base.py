@@ -15,7 +15,6 @@ from bakehouse.core.errors import (
     AlreadyExists,
     BakehouseError,
     Blocked,
-    BlockedTooLong,
     NotFound,
     OutcomeUnknown,
     PermanentError,
@@ -129,7 +128,7 @@ def test_what_stays_blocked_fails_the_try_and_says_when_to_come_back() -> None:
     with pytest.raises(AirflowException, match="quota") as error:
         task.execute(CONTEXT)
     cause = cause_of(error.value)
-    assert isinstance(cause, BlockedTooLong)
+    assert isinstance(cause, TransientError)
     assert cause.wait == 30
 
 
