@@ -73,9 +73,7 @@ def test_a_run_that_gets_no_turn_ends_and_says_for_whom(compute: Compute) -> Non
     late = Walk("loaf", "manual__late", force=True)
     late.through("need_bake")
     late.handed["plan_bake"]["builder"]["wait_for_slot"] = "1s"
-    with pytest.raises(
-        PermanentError, match=r"no builder slot within .*manual__holds_0.*_build"
-    ):
+    with pytest.raises(PermanentError, match=r"no builder slot within .*manual__holds_0.*_build"):
         late.try_("create_builder")
     late.tear_down()
     STATES[holders[0].run_id] = "failed"  # before its teardown: taken all the same
