@@ -44,10 +44,10 @@ def validate(project: ProjectOption = None) -> None:
     any mistake.
     """
     from bakehouse.config.airflow_settings import SettingsError, load_settings
-    from bakehouse.config.project import everything_wrong, read_project
+    from bakehouse.config.project import all_mistakes, read_project
 
     folder = project_folder(project)
-    mistakes = [str(found) for found in everything_wrong(folder / INCLUDE)]
+    mistakes = [str(found) for found in all_mistakes(folder / INCLUDE)]
     try:
         load_settings(folder / SETTINGS)
     except SettingsError as error:

@@ -143,9 +143,9 @@ class PlanBake(BakehouseOperator):
     def _updates(self, existing: Mapping[str, Any], now: datetime) -> Callable[[], Updates]:
         def look_at_archives() -> Updates:
             from bakehouse.history.location import ledger_url
-            from bakehouse.updates.look import look
+            from bakehouse.updates.check import find_updates
 
-            found = look(ledger_url(), str(existing["name"]), now)
+            found = find_updates(ledger_url(), str(existing["name"]), now)
             self.log.info("%s: %s", found.image, found.in_words())
             for update in found.found:
                 self.log.info("  %s", update)

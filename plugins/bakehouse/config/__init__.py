@@ -1,0 +1,1 @@
+"""Reads all files of a project; writes the JSON schemas."""

@@ -7,12 +7,14 @@ line.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 # Astro's name of a field -> the name in Airflow's JSON form of a connection
 _CONNECTION = {
@@ -38,6 +40,7 @@ class SettingsError(ValueError):
     """The file cannot be used; one line for each mistake."""
 
     def __init__(self, mistakes: list[str]) -> None:
+        """Keep the mistakes, one line each."""
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
 

@@ -6,17 +6,20 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from packaging.specifiers import SpecifierSet
 
 from bakehouse.config.airflow_settings import Settings, SettingsError, load_settings
 from bakehouse.config.folder import INCLUDE, SETTINGS
-from bakehouse.config.project import everything_wrong, read_project
+from bakehouse.config.project import all_mistakes, read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PYTHON = (3, 11)
 AIRFLOW = SpecifierSet(">=3.3.1,<3.4")  # as requirements.txt has it
@@ -78,7 +81,7 @@ def _include(project: Path) -> Check:
     if not folder.is_dir():
         remedy = f"{folder} is missing: `bakehouse init FOLDER` writes an example"
         return Check("include/", False, remedy)
-    if wrong := everything_wrong(folder):
+    if wrong := all_mistakes(folder):
         return Check("include/", False, f"{len(wrong)} files have mistakes: bakehouse validate")
     found = read_project(folder)
     counts = f"{len(found.recipes)} recipes, {len(found.fleets)} fleets"

@@ -1,6 +1,6 @@
-"""The whole of include/: every recipe, fleet and script, and every mistake of every file.
+"""Read include/: all recipes, fleets and scripts, and all mistakes of all files.
 
-The DAG files, their import errors and `bakehouse validate` all read it here, so they tell the same.
+The DAG files, their import errors and `bakehouse validate` use it, and report the same mistakes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECIPES, FLEETS, SCRIPTS = "recipes", "fleets", "startup_scripts"
 
 @dataclass(frozen=True)
 class Project:
-    """What is right, and what is not: one Mistakes for each broken file."""
+    """The valid recipes and fleets, and one Mistakes for each file with mistakes."""
 
     recipes: list[Recipe]
     fleets: list[Fleet]
@@ -38,25 +38,24 @@ class Project:
 
 
 def read_project(include: Path) -> Project:
-    """Everything but the scripts, which decide what a bake makes and not whether there is a DAG."""
+    """Read recipes and fleets, not scripts: a recipe with a broken script keeps its DAG."""
     recipes, unreadable = load_recipes(include / RECIPES)
     fleets, unreadable_fleets = load_fleets(include / FLEETS)
     broken = rules.between(recipes, _stems(unreadable))
-    wrong = _files(include / RECIPES, broken)
     known = {*(recipe.name for recipe in recipes), *_stems(unreadable)}
-    adrift = fleet_rules.between(fleets, {recipe.name: recipe for recipe in recipes}, known)
+    broken_fleets = fleet_rules.between(fleets, {recipe.name: recipe for recipe in recipes}, known)
     return Project(
         recipes=_without(recipes, broken),
-        fleets=_without(fleets, adrift),
-        broken_recipes=_in_order([*unreadable, *wrong]),
-        broken_fleets=_in_order([*unreadable_fleets, *_files(include / FLEETS, adrift)]),
+        fleets=_without(fleets, broken_fleets),
+        broken_recipes=_in_order([*unreadable, *_files(include / RECIPES, broken)]),
+        broken_fleets=_in_order([*unreadable_fleets, *_files(include / FLEETS, broken_fleets)]),
     )
 
 
 def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
-    """What is wrong in the scripts, one Mistakes for each file; rendered are those of `recipes`.
+    """Check all scripts, one Mistakes for each file; render those of `recipes`.
 
-    The other folders may be of recipes that are wrong themselves: what can be told of them, is.
+    The scripts of recipes with mistakes are checked as far as possible, without rendering.
     """
     from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
     from bakehouse.recipe.templates import script_environment
@@ -64,24 +63,24 @@ def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
     texts = _texts(include / SCRIPTS)
     environment = script_environment({**_guest_texts(), **texts}, f"include/{SCRIPTS}")
     found = wrong_in(texts)
-    told = {mistake.file for mistake in found}
+    reported = {mistake.file for mistake in found}
     for recipe in recipes:
         install = f"{recipe.scripts}/{INSTALL}"
         if install not in texts:
             found.append(_lacks_install(include, recipe))
-        elif f"include/{SCRIPTS}/{install}" not in told:
+        elif f"include/{SCRIPTS}/{install}" not in reported:
             found += wrong_with(recipe, environment)
     return _by_file(found)
 
 
-def everything_wrong(include: Path) -> list[Mistakes]:
-    """All mistakes below include/, as DAG import errors show them."""
+def all_mistakes(include: Path) -> list[Mistakes]:
+    """Return all mistakes below include/, as DAG import errors show them."""
     project = read_project(include)
-    return [*recipes_wrong(include, project), *project.broken_fleets]
+    return [*recipe_mistakes(include, project), *project.broken_fleets]
 
 
-def recipes_wrong(include: Path, project: Project) -> list[Mistakes]:
-    """Those of recipes and their scripts."""
+def recipe_mistakes(include: Path, project: Project) -> list[Mistakes]:
+    """Return the mistakes of recipes and their scripts."""
     return [*project.broken_recipes, *read_scripts(include, project.recipes)]
 
 
@@ -116,8 +115,8 @@ def _by_file(mistakes: Iterable[Mistake]) -> list[Mistakes]:
 
 def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
     file = include / RECIPES / f"{recipe.name}.yaml"
-    problem = f"lacks include/{SCRIPTS}/{recipe.scripts}/install.sh.j2"
-    return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has one")
+    problem = f"has no include/{SCRIPTS}/{recipe.scripts}/install.sh.j2"
+    return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has it")
 
 
 def _guest_texts() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The JSON schemas of recipe and fleet files, for editors, and the tables of the guide.
 
-Both are generated, and held true by a test.
+Both are generated; a test compares them with the models.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ BEGIN, END = "<!-- tables: `make schema` -->", "<!-- end of tables -->"
 
 
 class _AsWritten(GenerateJsonSchema):
-    """Defaults as the file has them: 10m, and not the PT10M of JSON's own convention."""
+    """Writes default durations as in the file: 10m instead of PT10M."""
 
     def encode_default(self, dft: Any) -> Any:
-        """A duration in its shortest form, all else as it is."""
+        """Encode a duration in its shortest form, and anything else as pydantic does."""
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Of a file: the name is the file's own, and need not be said."""
+    """Return the JSON schema of a file; its `name` is optional, since it is the file's stem."""
     made = model.model_json_schema(schema_generator=_AsWritten)
     made["required"] = [name for name in made["required"] if name != "name"]
     return {
@@ -46,12 +46,12 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def text_of(model: type[BaseModel]) -> str:
-    """As the file holds it."""
+    """Return the content of the schema file."""
     return json.dumps(schema_of(model), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_schemas(include: Path) -> list[Path]:
-    """Into `<include>/recipes/schema.json` and `<include>/fleets/schema.json`."""
+    """Write `<include>/recipes/schema.json` and `<include>/fleets/schema.json`."""
     files = []
     for folder, model in SCHEMAS.items():
         file = include / folder / "schema.json"
@@ -61,13 +61,13 @@ def write_schemas(include: Path) -> list[Path]:
 
 
 def write_tables(guide: Path, model: type[BaseModel]) -> Path:
-    """Into the guide, between its marks."""
+    """Write the tables into the guide, between its marks."""
     guide.write_text(with_tables(guide.read_text("utf-8"), model), encoding="utf-8")
     return guide
 
 
 def tables_of(model: type[BaseModel]) -> str:
-    """Every field as Markdown, a table for each mapping: its name, its default, what it is."""
+    """Return Markdown tables of all fields, one for each mapping: name, default, description."""
     schema = schema_of(model)
     parts = [_table("", schema)]
     for name, field in schema["properties"].items():
@@ -82,7 +82,7 @@ def tables_of(model: type[BaseModel]) -> str:
 
 
 def with_tables(text: str, model: type[BaseModel]) -> str:
-    """A guide's text with the tables as they are now, between its two marks."""
+    """Return a guide's text with the current tables between its two marks."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{tables_of(model)}\n{END}{after}"
@@ -93,8 +93,8 @@ def _table(prefix: str, schema: dict[str, Any]) -> str:
     for name, field in schema["properties"].items():
         if (prefix, name) == ("", "name"):
             continue  # the file's own
-        said = str(field.get("description", "")).replace("|", "\\|")
-        lines.append(f"| `{name}` | {_default(name, field, schema)} | {said} |")
+        description = str(field.get("description", "")).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_default(name, field, schema)} | {description} |")
     return "\n".join(lines)
 
 

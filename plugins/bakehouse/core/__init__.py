@@ -1,0 +1,1 @@
+"""Errors, reasons, base models and the table of tasks. Pure."""

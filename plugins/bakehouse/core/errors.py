@@ -1,4 +1,4 @@
-"""What happens next when something went wrong: another try, a later moment, or the end.
+"""The errors of Bakehouse, by what happens next: another try, a later moment, or failure.
 
 Every error of Bakehouse is one of these siblings, none of which knows Airflow: `operators/base.py`
 translates them once, `operators/retries.py` says how long the next try waits. Pure.
@@ -10,11 +10,11 @@ BLOCKED_WAIT = 60.0  # seconds
 
 
 class BakehouseError(Exception):
-    """Base of all; the message says what happened to what, and what a person should do."""
+    """Base of all errors; the message names the error and what a person should do."""
 
 
 class PermanentError(BakehouseError):
-    """No try can heal this: the task fails at once."""
+    """A retry cannot help: the task fails at once."""
 
 
 class TransientError(BakehouseError):
@@ -30,31 +30,33 @@ class TransientError(BakehouseError):
 
 
 class Blocked(BakehouseError):
-    """Refused for now from outside (quota, rate limit, a gate): the task waits deferred.
+    """Refused for now (quota, rate limit, a gate): the task waits deferred.
 
     Attributes:
         wait: Seconds until it makes sense to ask again.
     """
 
     def __init__(self, message: str, wait: float = BLOCKED_WAIT) -> None:
+        """See the class."""
         super().__init__(message)
         self.wait = wait
 
 
 class ZoneUnavailable(BakehouseError):
-    """This zone cannot give what is asked for, or took it away; another zone may have it.
+    """The zone has no capacity, or preempted the VM; another zone may have capacity.
 
     Attributes:
-        nothing_created: The call was refused before anything was made, as by a stock-out.
+        nothing_created: The call was refused before anything was created.
     """
 
     def __init__(self, message: str, *, nothing_created: bool = False) -> None:
+        """See the class."""
         super().__init__(message)
         self.nothing_created = nothing_created
 
 
 class NotFound(BakehouseError):
-    """What the call names is not there (404)."""
+    """The resource of the call does not exist (404)."""
 
 
 class AlreadyExists(BakehouseError):

@@ -52,11 +52,11 @@ def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FO
     Raises:
         ValueError: with every mistake, its file, line and remedy.
     """
-    from bakehouse.config.project import read_project, recipes_wrong
+    from bakehouse.config.project import read_project, recipe_mistakes
     from bakehouse.recipe.mistakes import as_text
 
     project = read_project(Path(include))
-    broken = recipes_wrong(Path(include), project) if "recipes" in folders else []
+    broken = recipe_mistakes(Path(include), project) if "recipes" in folders else []
     broken += project.broken_fleets if "fleets" in folders else []
     if broken:
         raise ValueError("\n" + as_text(broken))

@@ -1,0 +1,1 @@
+"""The model of a fleet and its stages. Pure."""

@@ -1,0 +1,1 @@
+"""Leases of fleets, contents and builder slots, in the ledger's store."""

@@ -6,14 +6,14 @@ from bakehouse.core.models import Frozen
 
 
 class LeaseLooksFree(Frozen):
-    """The event of a lease's wait; `free` is False at the deadline, and `why` says who has it."""
+    """A lease looks free; at the deadline `free` is False and `why` names the owner."""
 
     free: bool
     why: str
 
 
 class SlotTaken(Frozen):
-    """The event of a slot's wait; `slot` is None at the deadline, and `why` says who has them."""
+    """A slot was taken; at the deadline `slot` is None and `why` names the owners."""
 
     slot: int | None
     why: str

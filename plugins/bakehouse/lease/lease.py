@@ -1,10 +1,10 @@
-"""One holder at a time: a lease by compare-and-swap, in the ledger's object store.
+"""A lease with one owner at a time, by compare-and-swap in the ledger's object store.
 
-A lease is a log, `<base>/leases/<name>/<generation>.json`, and its newest record is the truth. A
-record is only ever created, never changed, and creating is exclusive: of two who saw the same
-newest generation one makes the next, the other is told that it exists. That is `os.link` on a
-file system and `ifGenerationMatch=0` on Cloud Storage; a store that cannot do it is refused.
-docs/decisions holds why it is this and when a lease may be taken over.
+A lease is a log, `<base>/leases/<name>/<generation>.json`, of which the newest record is valid.
+Records are created, never changed, and creation is exclusive: of two writers that saw the same
+newest generation one creates the next, the other gets an error. That is `os.link` on a file system
+and `ifGenerationMatch=0` on Cloud Storage; a store without such an operation is refused. See
+docs/decisions/0020-fleet-lease.md.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 EXCLUSIVE_STORES = frozenset({"gs", "gcs"})  # `pipe_file(mode="create")` is atomic there
-KEPT = 8  # old generations left for the reader of a log; fewer are looked at by nobody
+KEPT = 8  # newest generations; older ones are deleted
 
 
 class Owner(BaseModel):
-    """The run that holds."""
+    """The run that owns a lease."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +38,7 @@ class Owner(BaseModel):
     run_id: str
 
     def __str__(self) -> str:
+        """The text for messages."""
         return f"{self.dag_id} {self.run_id}"
 
 
@@ -52,28 +53,35 @@ class Record(BaseModel):
     since: datetime
     expires: datetime
     released: bool = False
-    token: str  # tells the writer its own record, when the answer to its creation was lost
+    token: str  # lets the writer recognise its record if the answer was lost
 
 
 class Claim(StrEnum):
-    """What a run that asks for the lease may do."""
+    """What a run that wants the lease may do."""
 
     TAKE = "take"
-    RENEW = "renew"  # it is ours already
+    RENEW = "renew"  # the run owns it already
     WAIT = "wait"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and why in one line."""
+    """What to do, with the reason in one line."""
 
     claim: Claim
     why: str
 
 
 def decide(newest: Record | None, owner: Owner, run_state: str | None, now: datetime) -> Decision:
-    """Whether `owner` may have the lease. `run_state` is Airflow's of the holder's run, None when
-    Airflow does not know that run (deleted, or of another Airflow on the same ledger)."""
+    """Decide whether `owner` may take the lease.
+
+    Args:
+        newest: The newest record of the lease.
+        owner: The run that wants it.
+        run_state: The state of the run that holds the lease; None if Airflow does not know the run
+            (it was deleted, or belongs to another Airflow with the same ledger).
+        now: The current time.
+    """
     if newest is None or newest.released:
         return Decision(Claim.TAKE, "it was free")
     if newest.owner == owner:
@@ -81,9 +89,12 @@ def decide(newest: Record | None, owner: Owner, run_state: str | None, now: date
     if run_state in {"success", "failed"}:
         return Decision(Claim.TAKE, f"its owner ({newest.owner}) has ended: {run_state}")
     if run_state is None and newest.expires <= now:
-        return Decision(Claim.TAKE, f"its owner ({newest.owner}) is unknown and its time is over")
-    state = run_state or "unknown here"
-    return Decision(Claim.WAIT, f"{newest.owner} ({state}) has it since {newest.since:%F %T}")
+        return Decision(
+            Claim.TAKE,
+            f"its owner ({newest.owner}) is unknown to Airflow and the lease has expired",
+        )
+    state = run_state or "unknown to this Airflow"
+    return Decision(Claim.WAIT, f"{newest.owner} ({state}) holds it since {newest.since:%F %T}")
 
 
 class UnsafeStore(ValueError):
@@ -91,9 +102,10 @@ class UnsafeStore(ValueError):
 
 
 class Lease:
-    """The lease whose generations are in `folder`. Every call reads the store."""
+    """A lease. Every call reads the store."""
 
     def __init__(self, fs: AbstractFileSystem, folder: str) -> None:
+        """Use the generations in `folder`. Raises UnsafeStore."""
         protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
         if not isinstance(fs, LocalFileSystem) and not protocols & EXCLUSIVE_STORES:
             raise UnsafeStore(
@@ -103,7 +115,7 @@ class Lease:
         self._fs, self._folder = fs, folder.rstrip("/")
 
     def newest(self) -> Record | None:
-        """The record that counts; None when there never was one."""
+        """Return the valid record; None if there never was one."""
         while generations := self._generations():
             record = self._read(generations[-1])
             if record is not None:
@@ -111,11 +123,11 @@ class Lease:
         return None
 
     def take(self, owner: Owner, after: Record | None, now: datetime, time: timedelta) -> bool:
-        """Become the holder if `after` is still the newest record; False when it is not."""
+        """Become the owner if `after` is still the newest record; return whether it was."""
         return self._append(owner, after, now, now + time, released=False)
 
     def release(self, owner: Owner, now: datetime) -> bool:
-        """Let go what `owner` holds; False when it holds nothing. Repeating it does nothing."""
+        """Release the lease if `owner` holds it; return whether it did. Idempotent."""
         while (newest := self.newest()) is not None:
             if newest.owner != owner or newest.released:
                 return False
@@ -124,7 +136,7 @@ class Lease:
         return False
 
     def held_by(self, owner: Owner) -> bool:
-        """Whether `owner` has the lease now."""
+        """Whether `owner` holds the lease now."""
         newest = self.newest()
         return newest is not None and newest.owner == owner and not newest.released
 
@@ -147,8 +159,8 @@ class Lease:
         )
         if not self._create(record):
             return False
-        # Who was slow may have made again a generation that was trimmed meanwhile. The newest is
-        # never trimmed, so one that is newer than ours is seen here.
+        # A slow writer may have created a generation again that was deleted in the meantime. The
+        # newest one is never deleted, so a newer one is seen here.
         generations = self._generations()
         if generations[-1] != record.generation:
             self._remove([record.generation])
@@ -175,7 +187,7 @@ class Lease:
         return sorted(int(stem) for stem in stems if stem.isdigit())
 
     def _read(self, generation: int) -> Record | None:
-        """None when it was trimmed since it was listed."""
+        """Return the record; None if it was deleted since it was listed."""
         try:
             return Record.model_validate_json(self._fs.cat_file(self._path(generation)))
         except FileNotFoundError:
@@ -203,7 +215,7 @@ def acquire(
     time: timedelta,
     run_state: Callable[[Owner], str | None],
 ) -> Decision:
-    """Take or renew the lease, or say who has it (WAIT). Safe to repeat."""
+    """Take or renew the lease, or return who holds it (WAIT). Idempotent."""
     while True:
         newest = lease.newest()
         holder = newest.owner if newest and not newest.released else None
@@ -214,7 +226,7 @@ def acquire(
 
 
 def _create_exclusively(fs: AbstractFileSystem, path: str, content: bytes) -> None:
-    """Make the object with all of its content, or raise FileExistsError."""
+    """Create the object with all of its content, or raise FileExistsError."""
     if not isinstance(fs, LocalFileSystem):
         fs.pipe_file(path, content, mode="create")
         return
@@ -226,6 +238,6 @@ def _create_exclusively(fs: AbstractFileSystem, path: str, content: bytes) -> No
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, target)  # fsspec's own "create" looks first and writes then: not exclusive
+        os.link(draft, target)  # fsspec's "create" checks, then writes: not exclusive
     finally:
         draft.unlink(missing_ok=True)

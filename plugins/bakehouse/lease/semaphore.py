@@ -1,4 +1,4 @@
-"""At most so many holders at a time: one lease for each slot."""
+"""A semaphore of slots: one lease for each slot."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ RunState = Callable[[Owner], str | None]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """The slot that somebody has got, or why there is none."""
+class SlotGrant:
+    """The slot that was acquired, or the reason why there is none."""
 
     slot: int | None
     why: str
@@ -25,9 +25,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class View:
-    """One look at all slots: whose they are, and which may be taken (with the record seen there).
+    """The state of all slots: their owners, and the free ones with their newest records.
 
-    `limit` is how many may be held; a slot above it is given to nobody new.
+    `limit` is the number of slots that may be held; a slot above it is not given to another run.
     """
 
     limit: int
@@ -36,13 +36,13 @@ class View:
 
     @property
     def why(self) -> str:
-        """Who is waited for."""
+        """The runs that hold the slots."""
         holders = ", ".join(sorted(str(owner) for owner in self.held))
-        return f"all {self.limit} builders' slots are taken, by {holders}"
+        return f"all {self.limit} builder slots are taken, by {holders}"
 
 
 def newest(slots: Mapping[int, Lease]) -> dict[int, Record | None]:
-    """The record that counts of each slot."""
+    """Return the valid record of each slot."""
     return {number: lease.newest() for number, lease in slots.items()}
 
 
@@ -52,7 +52,7 @@ def view(
     limit: int,
     now: datetime,
 ) -> View:
-    """What the records mean; `states` are Airflow's of the holders' runs."""
+    """Return the state of all slots; `states` are those of the runs that hold them."""
     held: dict[Owner, int] = {}
     free: dict[int, Record | None] = {}
     for number, record in records.items():
@@ -61,43 +61,43 @@ def view(
             held[record.owner] = number
         elif number <= limit:
             free[number] = record
-    # slots above a limit that was lowered count as long as they are held
+    # slots above a lowered limit count as long as they are held
     room = max(0, limit - len(held))
     return View(limit, held, dict(list(free.items())[:room]))
 
 
-def take_one(
+def acquire_slot(
     slots: Mapping[int, Lease],
     limit: int,
     owner: Owner,
     now: datetime,
     time: timedelta,
     run_state: RunState,
-) -> Turn:
-    """The slot that `owner` has already, else the first free one, else none. Safe to repeat."""
+) -> SlotGrant:
+    """Acquire the slot that `owner` has already, else the first free one. Idempotent."""
     records = newest(slots)
     for number, record in records.items():
         if record and record.owner == owner and not record.released:
             acquire(slots[number], owner, now, time, run_state)
-            return Turn(number, "this run has it already")
+            return SlotGrant(number, "this run has it already")
     holders = {r.owner for r in records.values() if r and not r.released}
     seen = view(records, {holder: run_state(holder) for holder in holders}, limit, now)
-    for number in _from(owner, list(seen.free)):
+    for number in _rotated(owner, list(seen.free)):
         if slots[number].take(owner, seen.free[number], now, time):
-            return Turn(number, "it was free")
-    return Turn(None, seen.why)
+            return SlotGrant(number, "it was free")
+    return SlotGrant(None, seen.why)
 
 
-def release_all(slots: Mapping[int, Lease], owner: Owner, now: datetime) -> list[int]:
-    """Let go of whatever slot `owner` holds; their numbers."""
+def release_slots(slots: Mapping[int, Lease], owner: Owner, now: datetime) -> list[int]:
+    """Release all slots of `owner`; return their numbers."""
     return [number for number, lease in slots.items() if lease.release(owner, now)]
 
 
 NOBODY = Owner(dag_id="", run_id="")
 
 
-def _from(owner: Owner, numbers: list[int]) -> list[int]:
-    """Rotated by the owner: twenty who ask at once do not all run into the same slot."""
+def _rotated(owner: Owner, numbers: list[int]) -> list[int]:
+    """Rotate the slots by owner, so that concurrent runs do not all try the same one."""
     if not numbers:
         return []
     start = int(sha256(str(owner).encode()).hexdigest(), 16) % len(numbers)

@@ -1,4 +1,4 @@
-"""Waiting for a lease, or for one slot of many. Blocking calls go to threads."""
+"""Triggers that wait for a lease, or for a builder slot. Blocking calls run in threads."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import TriggerEvent
 
-POLL_LEASE = 5.0  # seconds between two looks at who has it
+POLL_LEASE = 5.0  # seconds between two reads
 
 
 class LeaseTrigger(BakehouseTrigger):
     """Waits until a lease looks free, or the deadline has passed. Fires `LeaseLooksFree`.
 
-    Taking it is the worker's: whoever is quicker has it, and the other waits again.
+    The worker then takes the lease; if another run was faster, the task waits again.
     """
 
     def __init__(
         self, *, ledger: str, name: str, owner: dict[str, str], deadline: float, **other: Any
     ) -> None:
+        """Wait for the lease `name`, on behalf of the run `owner`, until `deadline` (epoch)."""
         super().__init__(ledger=ledger, name=name, owner=owner, deadline=deadline, **other)
         self.ledger, self.name, self.owner, self.deadline = ledger, name, owner, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Fire one event."""
         from bakehouse.lease.store import lease_of
 
         me, shown = Owner.model_validate(self.owner), ""
@@ -55,11 +56,11 @@ class LeaseTrigger(BakehouseTrigger):
 
 
 class SlotTrigger(BakehouseTrigger):
-    """Waits for a builder's slot and takes it, or until the deadline has passed. Fires `SlotTaken`.
+    """Waits for a builder slot and takes it, or until the deadline has passed. Fires `SlotTaken`.
 
-    It takes the slot itself, for the run: were two hundred waiting tasks woken by one free slot,
-    each would need a worker to find out that another was quicker. A triggerer that dies in between
-    finds the slot held by this very run.
+    The trigger takes the slot for the run: if one free slot woke two hundred waiting tasks, each
+    would need a worker to find out that another was faster. A triggerer that is restarted in
+    between finds the slot held by this run.
     """
 
     def __init__(
@@ -72,56 +73,58 @@ class SlotTrigger(BakehouseTrigger):
         deadline: float,
         **other: Any,
     ) -> None:
+        """Wait for a slot of `project`, on behalf of the run `owner`, until `deadline` (epoch)."""
         mine = {"ledger": ledger, "project": project, "owner": owner, "held_for": held_for}
         super().__init__(**mine, deadline=deadline, **other)
         self.ledger, self.project, self.owner = ledger, project, owner
         self.held_for, self.deadline = held_for, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Fire one event."""
         me, why = Owner.model_validate(self.owner), ""
         semaphore = SlotSemaphore.of(self.ledger, self.project)
         while time.time() < self.deadline:
             await asyncio.sleep(POLL_LEASE)
-            turn = await semaphore.acquire(me, timedelta(seconds=self.held_for))
-            if turn.slot is not None:
-                yield self.fire(SlotTaken(slot=turn.slot, why=turn.why))
+            grant = await semaphore.acquire(me, timedelta(seconds=self.held_for))
+            if grant.slot is not None:
+                yield self.fire(SlotTaken(slot=grant.slot, why=grant.why))
                 return
-            if turn.why != why:
-                await asyncio.to_thread(self.log.info, "waiting: %s", turn.why)
-                why = turn.why
+            if grant.why != why:
+                await asyncio.to_thread(self.log.info, "waiting: %s", grant.why)
+                why = grant.why
         yield self.fire(SlotTaken(slot=None, why=why))
 
 
 class SlotSemaphore:
-    """The slots of one project, looked at once a tick however many triggers wait for one."""
+    """The slots of one project; one read per interval serves all waiting triggers."""
 
     _all: ClassVar[
         WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], SlotSemaphore]]
-    ] = WeakKeyDictionary()  # one for each event loop: its lock belongs to that
+    ] = WeakKeyDictionary()  # one for each event loop, to which its lock belongs
 
     def __init__(self, ledger: str, project: str) -> None:
+        """Start without any state."""
         self.ledger, self.project = ledger, project
-        self._one = asyncio.Lock()
-        self._looked = float("-inf")
+        self._lock = asyncio.Lock()
+        self._refreshed = float("-inf")
         self._view = slots.View(0)
         self._leases: dict[int, Lease] = {}
 
     @classmethod
     def of(cls, ledger: str, project: str) -> SlotSemaphore:
-        """The one of this event loop."""
+        """Return the semaphore of this event loop."""
         mine = cls._all.setdefault(asyncio.get_running_loop(), {})
         return mine.setdefault((ledger, project), cls(ledger, project))
 
-    async def acquire(self, me: Owner, held_for: timedelta) -> slots.Turn:
-        """One after the other: a slot, or who has them."""
-        async with self._one:
-            if time.monotonic() - self._looked >= POLL_LEASE:
-                self._view = await self._look()
-                self._looked = time.monotonic()
+    async def acquire(self, me: Owner, held_for: timedelta) -> slots.SlotGrant:
+        """Acquire a slot, or return who holds them; one caller at a time."""
+        async with self._lock:
+            if time.monotonic() - self._refreshed >= POLL_LEASE:
+                self._view = await self._refresh()
+                self._refreshed = time.monotonic()
             seen = self._view
             if me in seen.held:
-                return slots.Turn(seen.held[me], "this run has it already")
+                return slots.SlotGrant(seen.held[me], "this run has it already")
             for number, record in seen.free.items():
                 now = datetime.now(UTC)
                 lease = self._leases[number]
@@ -130,10 +133,10 @@ class SlotSemaphore:
                 held = {**self._view.held, **({me: number} if taken else {})}
                 self._view = slots.View(seen.limit, held, free)
                 if taken:
-                    return slots.Turn(number, "it was free")
-            return slots.Turn(None, seen.why)
+                    return slots.SlotGrant(number, "it was free")
+            return slots.SlotGrant(None, seen.why)
 
-    async def _look(self) -> slots.View:
+    async def _refresh(self) -> slots.View:
         records, limit = await asyncio.to_thread(self._read)
         holders = {r.owner for r in records.values() if r and not r.released}
         states = {who: await comms.dag_run_state(who.dag_id, who.run_id) for who in holders}

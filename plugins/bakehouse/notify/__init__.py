@@ -1,0 +1,1 @@
+"""Notifications through Airflow's notifiers."""

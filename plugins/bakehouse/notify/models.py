@@ -1,4 +1,4 @@
-"""Who is told of what: the `notify` list of a recipe or fleet file, and the news itself."""
+"""The `notify` list of a recipe or fleet file, and the notification itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
 class NotificationEvent(StrEnum):
-    """What can be told."""
+    """What a notification is about."""
 
     FAILURE = "failure"
     SLA_MISS = "sla_miss"
@@ -21,22 +21,25 @@ class NotificationEvent(StrEnum):
     REVOKE = "revoke"
 
 
-# Short names for what most teams use; any other Airflow notifier goes by its import path.
+# Short names of common notifiers; any other Airflow notifier is named by its import path.
 NOTIFIERS = {
     "smtp": "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
     "slack": "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
 }
 
-# What the short names say when the file does not; Jinja2, rendered by the notifier itself.
-WORDING = {
+# Default arguments of the notifiers with short names; the notifier renders them as Jinja2.
+DEFAULT_ARGUMENTS = {
     "smtp": {
-        "subject": "[bakehouse] {{ news.title }}",
+        "subject": "[bakehouse] {{ notification.title }}",
         "html_content": (
-            "<p><b>{{ news.title | e }}</b></p><p>{{ news.text | e }}</p>"
-            "<p>{{ news.dag_id | e }}, run {{ news.run_id | e }}</p>"
+            "<p><b>{{ notification.title | e }}</b></p><p>{{ notification.text | e }}</p>"
+            "<p>{{ notification.dag_id | e }}, run {{ notification.run_id | e }}</p>"
         ),
     },
-    "slack": {"text": "*{{ news.title }}*\n{{ news.text }}\n{{ news.dag_id }}, {{ news.run_id }}"},
+    "slack": {
+        "text": "*{{ notification.title }}*\n{{ notification.text }}\n"
+        "{{ notification.dag_id }}, {{ notification.run_id }}"
+    },
 }
 
 ImportPath = Annotated[
@@ -45,7 +48,7 @@ ImportPath = Annotated[
 
 
 class Channel(BaseModel):
-    """One Airflow notifier, its arguments, and the occasions on which it is used."""
+    """An Airflow notifier, its arguments, and the events that it reports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +56,7 @@ class Channel(BaseModel):
         description="smtp, slack, or the import path of an Airflow notifier"
     )
     arguments: dict[str, Any] = Field(
-        default={}, description="of the notifier; templates see `news`"
+        default={}, description="of the notifier; its templates may use `notification`"
     )
     # not `on`: YAML 1.1 reads that as true
     occasions: tuple[NotificationEvent, ...] = Field(
@@ -63,17 +66,17 @@ class Channel(BaseModel):
 
     @property
     def path(self) -> str:
-        """Import path of the notifier's class."""
+        """The import path of the notifier's class."""
         return NOTIFIERS.get(self.notifier, self.notifier)
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """Arguments for the notifier's constructor, our wording below the user's own."""
-        return {**WORDING.get(self.notifier, {}), **self.arguments}
+        """The arguments of the notifier's constructor: the user's override the defaults."""
+        return {**DEFAULT_ARGUMENTS.get(self.notifier, {}), **self.arguments}
 
 
 class Notification(BaseModel):
-    """What is told; no secrets, no log text: it leaves the house."""
+    """A notification. It contains neither secrets nor log text, since it is sent elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The DAG's own `on_failure_callback`: tells that a run has failed."""
+"""The `on_failure_callback` of a DAG: notifies that a run has failed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from bakehouse.notify.send import notify
 
 
 class RunFailed(BaseNotifier):
-    """Runs in the DAG processor when a run of the DAG ends as failed.
-
-    :param channels: as JSON, since the DAG is serialised.
-    """
+    """Runs in the DAG processor when a run of the DAG has failed."""
 
     def __init__(self, channels: list[dict[str, Any]]) -> None:
+        """Keep the channels.
+
+        Args:
+            channels: The channels as JSON, since Airflow serialises the DAG.
+        """
         super().__init__()
         self.channels = channels
 
     def notify(self, context: Any) -> None:
-        """Tell every channel that wants failures."""
+        """Notify every channel that reports failures."""
         run = context["dag_run"]
         notification = Notification(
             occasion=NotificationEvent.FAILURE,

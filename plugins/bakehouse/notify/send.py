@@ -1,4 +1,4 @@
-"""Hands news to Airflow's notifiers. Blocking: a trigger calls it in a thread."""
+"""Send notifications through Airflow's notifiers. Blocking: a trigger calls it in a thread."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from bakehouse.notify.models import Channel, Notification, NotificationEvent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SWITCH = "bakehouse_notifications"  # Airflow variable: "on" turns notifications on
+VARIABLE = "bakehouse_notifications"  # Airflow Variable; "on" turns notifications on
 
 log = logging.getLogger(__name__)
 
 
 def notify(channels: Sequence[Channel], notification: Notification) -> list[str]:
-    """Tell the channels that want this occasion; answers with the notifiers that were told.
+    """Notify the channels that report this event; return the notifiers that succeeded.
 
     A notifier that fails is logged and never fails the caller: the ledger has the record.
     """
-    wanting = [channel for channel in channels if notification.occasion in channel.occasions]
-    if not wanting or not _switched_on():
+    selected = [channel for channel in channels if notification.occasion in channel.occasions]
+    if not selected or not _switched_on():
         return []
-    told = [channel.notifier for channel in wanting if _tell(channel, notification)]
-    if told:
-        log.info("told %s: %s", ", ".join(told), notification.title)
-    return told
+    notified = [channel.notifier for channel in selected if _send(channel, notification)]
+    if notified:
+        log.info("notified %s: %s", ", ".join(notified), notification.title)
+    return notified
 
 
 def notify_from_task(
     context: Any, channels: Sequence[Channel], occasion: NotificationEvent, title: str, text: str
 ) -> list[str]:
-    """The same from a task: the run is read from its context."""
+    """Notify from a task, whose context names the run."""
     ti = context["ti"]
     notification = Notification(
         occasion=occasion,
@@ -46,12 +46,13 @@ def notify_from_task(
     return notify(channels, notification)
 
 
-def _tell(channel: Channel, notification: Notification) -> bool:
+def _send(channel: Channel, notification: Notification) -> bool:
     try:
         notifier = _notifier(channel)
-        notifier({"news": notification})
-    except Exception as problem:  # whatever a notifier of the user's raises
-        log.warning("could not tell %s of %r: %s", channel.notifier, notification.title, problem)
+        # `news` is the name that templates of older recipes use
+        notifier({"notification": notification, "news": notification})
+    except Exception as problem:  # a user's notifier may raise anything
+        log.warning("notifier %s failed for %r: %s", channel.notifier, notification.title, problem)
         return False
     return True
 
@@ -64,5 +65,5 @@ def _notifier(channel: Channel) -> Any:
 def _switched_on() -> bool:
     from airflow.sdk import Variable
 
-    value = Variable.get(SWITCH, default="off")
+    value = Variable.get(VARIABLE, default="off")
     return str(value).strip().lower() in {"on", "true", "1", "yes"}

@@ -6,12 +6,15 @@ below `guest/`. A commit that has a file of the same name there replaces one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import GUEST, GitFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FOLDER = files("bakehouse") / "guest"
 _MODE = 0o100644  # whatever the installed file has: modes are part of the content key

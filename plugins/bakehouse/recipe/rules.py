@@ -95,10 +95,10 @@ def _families(recipes: Sequence[Recipe]) -> Iterator[Broken]:
         for name in names:
             if name != owner:
                 problem = f"is the family of the recipe {owner} too"
-                yield Broken(name, ("image", "family"), problem, _another(family, owner))
+                yield Broken(name, ("image", "family"), problem, _another(family))
 
 
-def _another(family: str, owner: str) -> str:
+def _another(family: str) -> str:
     own = f" (images of both would take turns as the newest of {family})"
     return f"Choose another one, or remove the field to use the recipe's name{own}"
 

@@ -1,4 +1,4 @@
-"""What a promotion is published as; fleets and child recipes listen to it."""
+"""The asset of promoted images, which fleets and child recipes are scheduled on."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from airflow.sdk import Asset
 
 
 def image_asset(recipe: str) -> Asset:
-    """The asset of a recipe's promoted images; each event is a partition of the image's name."""
+    """Return the asset of a recipe; each promoted image is a partition of its name."""
     return Asset(name=f"image/{recipe}", uri=f"x-bakehouse://images/{recipe}")

@@ -1,4 +1,4 @@
-"""How much later than its cron a recipe is baked, so that not all recipes start at once. Pure."""
+"""The offset of a recipe's runs from its cron, so that not all recipes start at once. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import sha256
 
 
 def offset_of(recipe: str, jitter: timedelta | None) -> timedelta:
-    """The same for a recipe every night, spread over `jitter` for many of them; whole seconds."""
+    """Return the offset of a recipe: always the same, below `jitter`, in whole seconds."""
     seconds = int(jitter.total_seconds()) if jitter else 0
     if seconds < 1:
         return timedelta(0)

@@ -1,6 +1,6 @@
-"""When a recipe is baked: its cron in its time zone, later by an offset of its own.
+"""The timetable of a recipe: its cron in its time zone, later by an offset of its own.
 
-docs/decisions/0031-jitter-in-the-timetable.md holds why it is not the cron that is shifted.
+docs/decisions/0031-jitter-in-the-timetable.md explains why the cron itself is not shifted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, PartitionMapperInf
 from airflow.timetables.trigger import CronTriggerTimetable
 from airflow.utils.strings import get_random_string
 from pendulum import now as time_now
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,35 +25,35 @@ if TYPE_CHECKING:
     from airflow.utils.types import DagRunType
     from pendulum import DateTime
 
-# A night that was missed by less than this is made up for: the scheduler may have been busy when a
-# recipe was seen for the first time.
+# A run that was due less than this before a recipe was first parsed is not taken for a missed one.
 GRACE = timedelta(seconds=15)
 
 
 class Nightly(CronTriggerTimetable):
-    """`run_after` is the cron's moment and the offset; the data interval ends at that moment.
+    """Runs at the times of a cron plus an offset; the data interval ends at the cron's time.
 
-    What was missed for longer is not made up for: of an outage the newest moment only, of the time
-    before the recipe was known nothing. A backfill may ask for any of it.
+    After an outage only the newest missed run is made up for, and none from before the recipe
+    existed. A backfill may cover any time.
     """
 
     def __init__(self, cron: str, *, timezone: Any, offset: timedelta = timedelta(0)) -> None:
+        """Create the timetable; `offset` is added to each of the cron's times."""
         super().__init__(cron, timezone=timezone)
         self.offset = offset
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
-        """From what `serialize` gave."""
+        """Create the timetable from its serialised form."""
         offset = timedelta(seconds=data["offset"])
         return cls(data["expression"], timezone=data["timezone"], offset=offset)
 
     def serialize(self) -> dict[str, Any]:
-        """As Airflow stores it."""
+        """Return the form that Airflow stores."""
         return {**super().serialize(), "offset": self.offset.total_seconds()}
 
     @property
     def summary(self) -> str:
-        """What the UI shows."""
+        """The description in the UI."""
         late = f", {int(self.offset.total_seconds())} s later" if self.offset else ""
         return f"{super().summary}{late}"
 
@@ -62,9 +63,9 @@ class Nightly(CronTriggerTimetable):
         last_automated_data_interval: DataInterval | None,
         restriction: TimeRestriction,
     ) -> DagRunInfo | None:
-        """The next run, or None when there is none any more."""
+        """Return the next run, or None if there is none."""
         if not restriction.catchup:
-            # a run that is due but still within its offset must not be taken for a missed one
+            # a run within its offset is due, not missed
             since = time_now("UTC") - self.offset
             if last_automated_data_interval is None:
                 earliest = self._align_to_next(since - GRACE)
@@ -85,23 +86,25 @@ class Nightly(CronTriggerTimetable):
 
 
 class NightlyOrParent(Nightly):
-    """The nights of a recipe that is built on another's images, and each new one of these at once.
+    """Runs at the times of a cron, and at once for each new image of the parent recipe.
 
-    Airflow has no schedule of a cron and a partitioned asset: an asset's partitions make runs only
-    of a timetable that is partitioned as a whole. So the nights are partitions here too, the night
-    their key: `partition_date` is what `data_interval_end` is of `Nightly`. A run of a new image
-    has the image's name as its key. docs/decisions/0051-layers.md holds what else was looked at.
+    Airflow has no schedule that combines a cron with a partitioned asset: the partitions of an
+    asset create runs only for a timetable that is partitioned as a whole. So scheduled runs are
+    partitions here too: their key is the cron's time, and `partition_date` replaces
+    `data_interval_end`. A run for a new image has the image's name as its key.
+    docs/decisions/0051-layers.md lists the alternatives.
     """
 
     partitioned = True
 
     def __init__(self, cron: str, *, timezone: Any, offset: timedelta, parent: Any) -> None:
+        """Create the timetable; `parent` is the asset of the parent recipe's images."""
         super().__init__(cron, timezone=timezone, offset=offset)
         self.asset_condition = ensure_serialized_asset(parent)
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
-        """From what `serialize` gave."""
+        """Create the timetable from its serialised form."""
         return cls(
             data["expression"],
             timezone=data["timezone"],
@@ -110,22 +113,23 @@ class NightlyOrParent(Nightly):
         )
 
     def serialize(self) -> dict[str, Any]:
-        """As Airflow stores it."""
+        """Return the form that Airflow stores."""
         return {**super().serialize(), "parent": encode_asset_like(self.asset_condition)}
 
     @property
     def summary(self) -> str:
-        """What the UI shows."""
+        """The description in the UI."""
         names = ", ".join(key.name for key, _ in self.asset_condition.iter_assets())
         return f"{super().summary}, and {names}"
 
+    @override
     def get_partition_mapper(self, *, name: str = "", uri: str = "") -> PartitionMapper:
-        """One run for each image: its key is the image's name."""
+        """Return the mapper of one run for each image, whose key is the image's name."""
         return IdentityMapper()
 
     @property
     def partition_mapper_info(self) -> list[PartitionMapperInfo]:
-        """The same, as the UI reads it."""
+        """The mapper as the UI reads it."""
         return [
             PartitionMapperInfo(name=key.name, uri=key.uri, is_rollup=False)
             for key, _ in self.asset_condition.iter_assets()
@@ -134,7 +138,7 @@ class NightlyOrParent(Nightly):
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The next night."""
+        """Return the next scheduled run."""
         last = last_dagrun_info.partition_date if last_dagrun_info else None
         info = self.next_dagrun_info(
             last_automated_data_interval=DataInterval.exact(last) if last else None,
@@ -147,7 +151,7 @@ class NightlyOrParent(Nightly):
     def iter_partition_dagrun_infos(
         self, *, earliest: datetime, latest: datetime
     ) -> Iterable[DagRunInfo]:
-        """A backfill's nights, both ends included; none of the future."""
+        """Yield the runs of a backfill, both ends included, none in the future."""
         night = self._align_to_next(self.localize_partition_datetime(earliest))
         until = min(self.localize_partition_datetime(latest), time_now("UTC"))
         while night <= until:
@@ -162,7 +166,7 @@ class NightlyOrParent(Nightly):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """A night that a backfill makes anew has a second run, which needs another name."""
+        """Return a run id; a backfill's has a suffix, since its date may have a run already."""
         plain = super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
         )

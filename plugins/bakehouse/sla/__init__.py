@@ -1,0 +1,1 @@
+"""Watches the SLAs of a run's tasks."""

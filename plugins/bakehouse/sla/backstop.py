@@ -1,6 +1,6 @@
-"""The run's own deadline: Airflow's DeadlineAlert behind the watcher, seen in Browse → Deadlines.
+"""The deadline of a run, behind the watcher: Airflow's DeadlineAlert, see Browse → Deadlines.
 
-The scheduler notices it, so it holds while no triggerer runs; only the telling waits for one.
+The scheduler detects it, also while no triggerer runs; the callback then waits for a triggerer.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ NAME = "longest SLA of the run"
 
 
 def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
-    """Missed when the run has not succeeded `longest` after it was queued."""
-    told = [channel.model_dump(mode="json") for channel in channels]
+    """Return an alert for a run that has not succeeded `longest` after it was queued."""
+    as_json = [channel.model_dump(mode="json") for channel in channels]
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=longest,
-        callback=AsyncCallback(run_is_late, kwargs={"channels": told}),
+        callback=AsyncCallback(run_is_late, kwargs={"channels": as_json}),
         name=NAME,
     )
 
 
 async def run_is_late(channels: list[dict[str, Any]], context: dict[str, Any]) -> str:
-    """Called by the triggerer. Answers with text: a dict would end it for good (Airflow 3.3)."""
+    """Notify that a run is late; called by the triggerer.
+
+    The result is text: Airflow 3.3 stops the callback for good if it is a dict.
+    """
     run, deadline = context["dag_run"], context["deadline"]
     notification = Notification(
         occasion=NotificationEvent.SLA_MISS,
@@ -43,5 +46,5 @@ async def run_is_late(channels: list[dict[str, Any]], context: dict[str, Any]) -
         run_id=run["dag_run_id"],
     )
     wanted = [Channel.model_validate(channel) for channel in channels]
-    told = await asyncio.to_thread(notify, wanted, notification)
-    return f"{notification.title}: {notification.text}; told: {', '.join(told) or 'nobody'}"
+    notified = await asyncio.to_thread(notify, wanted, notification)
+    return f"{notification.title}: {notification.text}; notified: {', '.join(notified) or 'nobody'}"

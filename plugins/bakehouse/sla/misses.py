@@ -1,4 +1,4 @@
-"""Which tasks are late: pure, from the states of a run and the clock.
+"""Which tasks have missed their SLA, from the states of a run and the time. Pure.
 
 An SLA has Airflow 2's meaning: the time from the run's start within which the task should have
 succeeded, however many tries that takes.
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 SETTLED = frozenset({"success", "skipped", "removed"})
-LAST_FEW = 3  # tasks left: the run is about to end
-SOON = 0.5  # seconds between two looks then
+LAST_FEW = 3  # unfinished tasks: the run is about to end
+SOON = 0.5  # seconds between two checks then
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 
@@ -32,7 +32,8 @@ class Miss(BaseModel):
     noticed: datetime
 
     def __str__(self) -> str:
-        now = "has not begun" if self.state == "none" else f"is {self.state}"
+        """The sentence for logs and notifications."""
+        now = "has not started" if self.state == "none" else f"is {self.state}"
         return (
             f"{self.task_id} {now}; it should have succeeded within"
             f" {self.sla_seconds:.0f} s of the run's start, by {self.deadline:%H:%M:%S %Z}"
@@ -42,10 +43,13 @@ class Miss(BaseModel):
 def task_state(
     task_id: str, states: Mapping[str, str | None], known: Collection[str]
 ) -> str | None:
-    """State of a task, mapped or not: of a mapped one the first state that is not settled.
+    """Return the state of a task; of a mapped task the first state that is not final.
 
-    `states` is what the Execution API answers: `{task_id: state}`, and `{task_id_<n>: state}`
-    for mapped instances, so the ids that are tasks of their own (`known`) must be told apart.
+    Args:
+        task_id: The task.
+        states: The answer of the Execution API: `{task_id: state}`, and `{task_id_<n>: state}` for
+            mapped task instances.
+        known: The ids of all tasks, which are not taken for mapped instances.
     """
     if task_id in states:
         return states[task_id]
@@ -68,7 +72,7 @@ def find_misses(
     now: datetime,
     reported: Collection[str],
 ) -> list[Miss]:
-    """The misses not reported yet, in the order of their deadlines."""
+    """Return the misses that are not reported yet, in the order of their deadlines."""
     late = []
     for task_id, seconds in slas.items():
         deadline = started + timedelta(seconds=seconds)
@@ -86,7 +90,7 @@ def find_misses(
     return sorted(late, key=lambda miss: miss.deadline)
 
 
-def seconds_to_next_look(
+def seconds_to_next_check(
     slas: Mapping[str, float],
     states: Mapping[str, str | None],
     started: datetime,
@@ -94,7 +98,7 @@ def seconds_to_next_look(
     reported: Collection[str],
     interval: float,
 ) -> float | None:
-    """Seconds until the states must be looked at again; None when nothing is left to miss."""
+    """Return the seconds until the next check; None when no SLA can be missed any more."""
     open_tasks = [
         task_id
         for task_id in slas
@@ -103,7 +107,7 @@ def seconds_to_next_look(
     if not open_tasks:
         return None
     if len(open_tasks) <= LAST_FEW < len(slas) - len(open_tasks):
-        interval = min(interval, SOON)  # the run waits for its watcher alone
+        interval = min(interval, SOON)  # the run ends when its watcher does
     next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
-    # a hair behind the deadline, so that the look itself finds it passed
+    # just after the deadline, so that the check finds it passed
     return max(0.2, min(interval, (next_deadline - now).total_seconds() + 0.05))

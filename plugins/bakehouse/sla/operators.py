@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
+from typing_extensions import override
 
 from bakehouse.notify.run_failed import RunFailed
 from bakehouse.sla.backstop import backstop
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
 
 
 class SlaWatch(BaseOperator):
-    """Starts in the triggerer, stays there, and never needs a worker.
-
-    :param slas: seconds from the run's start within which each task should have succeeded.
-    """
+    """Watches the SLAs of a run. It starts and ends in the triggerer and never needs a worker."""
 
     start_from_trigger = True
-    # rendered in the triggerer, so the name must be a template field of operator and trigger alike
+    # the triggerer renders it: operator and trigger need a template field of the same name
     template_fields = ("started",)
 
     def __init__(
@@ -36,6 +34,15 @@ class SlaWatch(BaseOperator):
         interval: float = 5.0,
         **kwargs: Any,
     ) -> None:
+        """Set up the trigger.
+
+        Args:
+            slas: Seconds from the run's start within which each task should have succeeded.
+            subject: The recipe or fleet.
+            channels: The channels as JSON.
+            interval: Seconds between two checks.
+            **kwargs: The arguments of every operator.
+        """
         super().__init__(**kwargs)
         self.started = "{{ dag_run.start_date.isoformat() }}"
         self.start_trigger_args = StartTriggerArgs(
@@ -52,25 +59,25 @@ class SlaWatch(BaseOperator):
             timeout=None,
         )
 
+    @override
     def execute(self, context: Any) -> None:
-        """`dag.test()` ignores start_from_trigger and comes here: nothing is watched there."""
-        self.log.info("SLAs are watched in the triggerer only; this run has none: not watched")
+        """Log that nothing is watched: only `dag.test()` calls this, without a triggerer."""
+        self.log.info("SLAs are not watched: this run has no triggerer")
 
-    def done(self, context: Any, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Never reached on a scheduler: the trigger ends the task itself."""
+    def done(self, _context: Any, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the event. A scheduler never calls this: the trigger ends the task."""
         return event
 
 
 def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch | None:
-    """Give the DAG all that notices lateness and failure; the last line of a DAG.
+    """Add the watcher of the SLAs, the run's deadline and the failure callback; call it last.
 
-    A watcher for every task that has an `sla`, the run's own deadline behind it, and, when anybody
-    is to be told, the failure of a run.
+    The watcher is a teardown whose failure does not fail the run.
 
-    :param subject: the recipe or fleet.
-    :param channels: who is told.
-
-    A teardown whose failure does not fail the run: its state never decides the run's.
+    Args:
+        dag: The DAG, with all of its tasks.
+        subject: The recipe or fleet.
+        channels: The channels to notify.
     """
     promised = {task.task_id: sla for task in dag.tasks if (sla := _sla_of(task)) is not None}
     if not promised:
@@ -78,15 +85,15 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
     dag.deadline = [backstop(max(promised.values()), channels)]
     if channels:
         dag.on_failure_callback = RunFailed([c.model_dump(mode="json") for c in channels])
-        dag.has_on_failure_callback = True  # Airflow looks at this only when the DAG is made
-    told = [channel.model_dump(mode="json") for channel in channels]
+        dag.has_on_failure_callback = True  # Airflow sets this only in the DAG's constructor
+    as_json = [channel.model_dump(mode="json") for channel in channels]
     watch = SlaWatch(
         task_id="sla_watch",
         slas={task_id: sla.total_seconds() for task_id, sla in promised.items()},
         subject=subject,
-        channels=told,
+        channels=as_json,
         retries=3,
-        doc_md="Notices, while the run goes on, which task is later than its SLA.",
+        doc_md="Reports each task that misses its SLA while the run is in progress.",
         dag=dag,
     )
     watch.as_teardown(on_failure_fail_dagrun=False)
@@ -94,6 +101,6 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
 
 
 def _sla_of(task: Any) -> timedelta | None:
-    """A step's own; a mapped one keeps it among its partial arguments."""
+    """The `sla` of a task; a mapped task has it among its partial arguments."""
     found = getattr(task, "sla", None) or getattr(task, "partial_kwargs", {}).get("sla")
     return found if isinstance(found, timedelta) else None

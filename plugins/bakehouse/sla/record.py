@@ -1,4 +1,4 @@
-"""What a miss leaves behind: an event in the ledger, and news for whoever asked for it."""
+"""The record of a missed SLA: an event in the ledger, and a notification."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record_miss(ti: Any, subject: str, miss: Miss) -> None:
-    """One event for each task and run, whatever the tries: its name holds both and no more."""
+    """Write one event for each task and run, however many tries the task has."""
     event = SlaMissEvent(
         time=miss.deadline,
         at=miss.noticed,
@@ -32,8 +32,8 @@ def record_miss(ti: Any, subject: str, miss: Miss) -> None:
     record(event)
 
 
-def tell_miss(ti: Any, channels: Sequence[Channel], miss: Miss) -> None:
-    """Hand the miss to the notifiers of the recipe or fleet."""
+def notify_miss(ti: Any, channels: Sequence[Channel], miss: Miss) -> None:
+    """Notify the channels of the recipe or fleet."""
     notification = Notification(
         occasion=NotificationEvent.SLA_MISS,
         title=f"{ti.dag_id}: {miss.task_id} is late",

@@ -1,4 +1,4 @@
-"""The watcher: one coroutine a run, from the run's start to the last task that has an SLA."""
+"""The watcher: one coroutine for each run, until the last task with an SLA has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from bakehouse.notify.models import Channel
-from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_look
+from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_check
 from bakehouse.triggers import supervisor_comms as comms
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 
 
 class SlaWatchTrigger(BaseTrigger):
-    """Looks at the run's task states at each deadline and every `interval` seconds.
+    """Checks the states of a run's tasks at each deadline and every `interval` seconds.
 
-    A miss is written to the watcher's own XCom, then to the ledger, then told: a triggerer that
-    is killed in between tells it at most once and records it for certain.
+    A miss is written to the watcher's own XCom, then to the ledger, then to the notifiers: if the
+    triggerer is killed in between, the miss is recorded, and notified at most once.
     """
 
     def __init__(
@@ -33,8 +33,14 @@ class SlaWatchTrigger(BaseTrigger):
         channels: list[dict[str, Any]],
         interval: float = 5.0,
     ) -> None:
-        """:param started: ISO time; :param slas: seconds by task id; :param subject: the recipe or
-        fleet; :param channels: `notify` of its file; :param interval: seconds between two looks.
+        """Keep the arguments.
+
+        Args:
+            started: The start of the run, in ISO format.
+            slas: Seconds by task id.
+            subject: The recipe or fleet.
+            channels: `notify` of its file, as JSON.
+            interval: Seconds between two checks.
         """
         super().__init__()
         self.started = started
@@ -44,13 +50,13 @@ class SlaWatchTrigger(BaseTrigger):
         self.interval = interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them."""
+        """Return class path and arguments, as Airflow stores them."""
         names = ("started", "slas", "subject", "channels", "interval")
         path = "bakehouse.sla.triggers.SlaWatchTrigger"
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch until nothing is left to miss, then end the task without a worker."""
+        """Watch until no SLA can be missed any more, then end the task without a worker."""
         ti: Any = self.task_instance
         started = datetime.fromisoformat(self.started)
         reported: dict[str, Any] = await comms.get_xcom(ti, REPORTED) or {}
@@ -63,16 +69,16 @@ class SlaWatchTrigger(BaseTrigger):
                 reported[miss.task_id] = miss.model_dump(mode="json")
                 await comms.set_xcom(ti, REPORTED, reported)
                 await asyncio.to_thread(self._report, ti, miss)
-            wait = seconds_to_next_look(self.slas, states, started, now, reported, self.interval)
+            wait = seconds_to_next_check(self.slas, states, started, now, reported, self.interval)
             if wait is None:
                 yield TaskSuccessEvent(xcoms={"return_value": reported})
                 return
             await asyncio.sleep(wait)
 
     def _report(self, ti: Any, miss: Miss) -> None:
-        """Into the log, the ledger and the notifiers; blocking, so in a thread."""
-        from bakehouse.sla.record import record_miss, tell_miss
+        """Log, record and notify a miss; blocking, so it runs in a thread."""
+        from bakehouse.sla.record import notify_miss, record_miss
 
         self.log.error("SLA missed: %s", miss)
         record_miss(ti, self.subject, miss)
-        tell_miss(ti, [Channel.model_validate(channel) for channel in self.channels], miss)
+        notify_miss(ti, [Channel.model_validate(channel) for channel in self.channels], miss)

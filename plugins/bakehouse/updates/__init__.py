@@ -1,1 +1,1 @@
-"""Whether the packages of an image have newer versions in the archives that it installs from."""
+"""Finds newer versions of an image's packages in the archives of its apt sources."""

@@ -1,8 +1,8 @@
-"""Release files and package indexes over HTTP: bounded in size and time, indexes cached.
+"""Read Release files and package indexes over HTTP, with limits for size and time, and a cache.
 
-The cache is nothing but one, beside the ledger where every worker reaches it:
-`<ledger>/indexes/<source>/<hash>.gz`, the hash being the one that the Release file gives. What is
-missing or broken there is fetched again.
+The cache is beside the ledger, where every worker reaches it:
+`<ledger>/indexes/<source>/<hash>.gz`, with the hash of the Release file. A missing or damaged entry
+is fetched again.
 """
 
 from __future__ import annotations
@@ -24,43 +24,53 @@ if TYPE_CHECKING:
 
     from bakehouse.history.manifest import Source
 
-SECONDS = 180  # for everything that one run reads
-QUIET_SECONDS = 15.0  # of one connection
-MOST_OF_A_RELEASE = 1 << 23  # bytes
-MOST_OF_AN_INDEX = 1 << 27
+SECONDS = 180  # for all reads of one check
+CONNECTION_TIMEOUT = 15.0  # seconds
+MAX_RELEASE_BYTES = 1 << 23  # bytes
+MAX_INDEX_BYTES = 1 << 27
 TRIES = 3
 
 
 class Archives:
-    """Reads indexes; to be closed. `mirrors` says where to ask instead: URL prefix -> prefix."""
+    """Reads package indexes. Must be closed."""
 
     def __init__(self, ledger: str, now: datetime, mirrors: Mapping[str, str]) -> None:
+        """Open the cache and an HTTP client.
+
+        Args:
+            ledger: The ledger's URL.
+            now: The time that decides whether a Release file has expired.
+            mirrors: URL prefixes and their replacements.
+        """
         self._cache = ObjectStoragePath(ledger) / "indexes"
         self._now = now
         self._mirrors = mirrors
         self._deadline = time.monotonic() + SECONDS
-        self._client = httpx.Client(timeout=QUIET_SECONDS, follow_redirects=True, max_redirects=5)
+        self._client = httpx.Client(
+            timeout=CONNECTION_TIMEOUT, follow_redirects=True, max_redirects=5
+        )
         self._releases: dict[str, Release] = {}
 
     def close(self) -> None:
+        """Close the HTTP client."""
         self._client.close()
 
     def listings(self, source: Source, architectures: frozenset[str]) -> list[Listing]:
-        """The indexes of a source for these architectures. Raises Unreadable."""
-        folder = release.folder_of(source._replace(uri=self._asked(source.uri)))
+        """Read the indexes of a source for these architectures. Raises Unreadable."""
+        folder = release.folder_of(source._replace(uri=self._mirrored(source.uri)))
         found = self._release(folder)
-        wanted = sorted(architectures | {ALL} if found.all_apart else architectures)
+        wanted = sorted(architectures | {ALL} if found.separate_all_index else architectures)
         listings = []
         for arch in wanted if source.component else ["flat"]:
             file = release.index_of(found, source, arch)
             if file is not None:
                 versions = self._versions(folder, found, source, file)
                 reach = arch if source.component else ALL
-                listings.append(Listing(source, reach, found.security, found.taken, versions))
+                listings.append(Listing(source, reach, found.security, found.policy, versions))
         return listings
 
-    def _asked(self, uri: str) -> str:
-        """The URL of a mirror, where one is told for it."""
+    def _mirrored(self, uri: str) -> str:
+        """Return the URL on a mirror, if one is configured for it."""
         for prefix in sorted(self._mirrors, key=len, reverse=True):
             if uri.startswith(prefix):
                 return self._mirrors[prefix] + uri.removeprefix(prefix)
@@ -69,9 +79,9 @@ class Archives:
     def _release(self, folder: str) -> Release:
         if folder not in self._releases:
             try:
-                data = self._get(f"{folder}InRelease", MOST_OF_A_RELEASE)
-            except _NotThere:
-                data = self._get(f"{folder}Release", MOST_OF_A_RELEASE)
+                data = self._get(f"{folder}InRelease", MAX_RELEASE_BYTES)
+            except _FileNotFound:
+                data = self._get(f"{folder}Release", MAX_RELEASE_BYTES)
             self._releases[folder] = release.parse(data)
             release.check_age(self._releases[folder], self._now)
         return self._releases[folder]
@@ -82,18 +92,18 @@ class Archives:
         try:
             return index.from_bytes(cached.read_bytes())
         except (OSError, ValueError):
-            pass  # not there, or half written by a worker that died
-        if file.size > MOST_OF_AN_INDEX:
-            raise Unreadable(f"{file.path} has {file.size} bytes, {MOST_OF_AN_INDEX} are allowed")
+            pass  # missing, or incomplete because a worker died
+        if file.size > MAX_INDEX_BYTES:
+            raise Unreadable(f"{file.path} has {file.size} bytes; the limit is {MAX_INDEX_BYTES}")
         try:
             versions = index.versions_of(self._get(folder + _path(found, file), file.size), file)
         except Unreadable as cause:
             raise Unreadable(f"{file.path} {cause}") from cause
-        self._keep(cached, index.to_bytes(versions))
+        self._store(cached, index.to_bytes(versions))
         return versions
 
-    def _keep(self, cached: ObjectStoragePath, data: bytes) -> None:
-        """In place of the older ones of the same source."""
+    def _store(self, cached: ObjectStoragePath, data: bytes) -> None:
+        """Write a cache entry and delete older ones of the same source."""
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_bytes(data)
         for older in cached.parent.iterdir():
@@ -101,9 +111,9 @@ class Archives:
                 older.unlink(missing_ok=True)
 
     def _get(self, url: str, at_most: int) -> bytes:
-        """A file of at most so many bytes; a connection that breaks is tried again."""
+        """Fetch a file of at most so many bytes; a broken connection is tried again."""
         if not url.startswith(("http://", "https://")):
-            raise Unreadable(f"{url} is nothing that a worker can fetch")
+            raise Unreadable(f"{url} is not an HTTP URL")
         for left in reversed(range(TRIES)):
             try:
                 return self._stream(url, at_most)
@@ -118,7 +128,7 @@ class Archives:
         data = bytearray()
         with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
             if answer.status_code in {404, 410}:
-                raise _NotThere(f"{url} is not there")
+                raise _FileNotFound(f"{url} does not exist")
             if answer.status_code != 200:
                 raise Unreadable(f"{url} answers {answer.status_code}")
             for chunk in answer.iter_raw():
@@ -130,12 +140,12 @@ class Archives:
         return bytes(data)
 
 
-class _NotThere(Unreadable):
-    """The archive has no such file."""
+class _FileNotFound(Unreadable):
+    """The archive does not have this file."""
 
 
 def _path(found: Release, file: File) -> str:
-    """By its hash, where the archive offers that: it stays when the index changes meanwhile."""
+    """Return the path by hash if the archive has it: it stays valid when the index changes."""
     folder, _, name = file.path.rpartition("/")
     named = f"by-hash/SHA256/{file.sha256}" if found.by_hash else name
     return f"{folder}/{named}" if folder else named

@@ -1,4 +1,4 @@
-"""An image's packages against what its sources have now. Pure."""
+"""Compare an image's packages with the current indexes of its sources. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.history.diff import abbreviate
 from bakehouse.history.versions import newer, newest
-from bakehouse.updates.release import Taken
+from bakehouse.updates.release import UpgradePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,17 +20,17 @@ ALL = "all"
 
 
 class Listing(NamedTuple):
-    """One index, read."""
+    """The content of one index."""
 
     source: Source
-    arch: str  # all: it holds what is for every architecture
+    arch: str  # `all`: its packages are for every architecture
     security: bool
-    taken: Taken
+    policy: UpgradePolicy
     versions: Versions
 
 
 class Update(Frozen):
-    """A version that the image's sources have, newer than all that they had when it was baked."""
+    """A version that is newer than all that the sources had when the image was baked."""
 
     name: str
     arch: str
@@ -40,21 +40,22 @@ class Update(Frozen):
     security: bool
 
     def __str__(self) -> str:
+        """The line for logs."""
         mark = ", security" if self.security else ""
         return f"{self.name} {self.installed} -> {self.available} ({self.suite}{mark})"
 
 
 class Updates(Frozen):
-    """What one look at the archives has found about one image."""
+    """The updates of one image."""
 
     image: str
-    found: tuple[Update, ...] = ()  # security first, by name
-    unread: tuple[str, ...] = ()  # each an index that could not be read, and why
-    indexes: int = 0  # how many were read
+    found: tuple[Update, ...] = ()  # security updates first, by name
+    unread: tuple[str, ...] = ()  # indexes that could not be read, with the cause
+    indexes: int = 0  # number of indexes that were read
 
     @property
     def reason(self) -> Reason | None:
-        """Why the image is to be baked again; None when it is not."""
+        """Why the image must be baked again; None if it need not be."""
         if any(update.security for update in self.found):
             return Reason.SECURITY_UPDATES
         if self.found:
@@ -62,7 +63,7 @@ class Updates(Frozen):
         return Reason.UPDATES_UNKNOWN if self.unread else None
 
     def in_words(self) -> str:
-        """Counts and some names, in one line."""
+        """Return counts and some names, in one line."""
         security = [update.name for update in self.found if update.security]
         others = [update.name for update in self.found if not update.security]
         parts = [
@@ -75,13 +76,13 @@ class Updates(Frozen):
 
 
 def counted(number: int, what: str) -> str:
-    """`1 index`, `2 indexes`."""
+    """Return `1 index` or `2 indexes`."""
     ending = "es" if what.endswith("x") else "s"
     return f"{number} {what}{ending if number != 1 else ''}"
 
 
 def updates_in(manifest: Manifest, listings: Sequence[Listing]) -> tuple[Update, ...]:
-    """Packages that apt would upgrade now, and could not when the image was baked."""
+    """Return the upgrades of apt that were not available when the image was baked."""
     known: dict[str, set[str]] = {}
     for passed in manifest.passed_over:
         known.setdefault(passed.name, set()).add(passed.version)
@@ -95,7 +96,7 @@ def updates_in(manifest: Manifest, listings: Sequence[Listing]) -> tuple[Update,
 
 
 def native_arch(packages: Iterable[Package]) -> str:
-    """The architecture that most packages have; '' without any."""
+    """Return the most frequent architecture; an empty text without packages."""
     counts: dict[str, int] = {}
     for package in packages:
         if package.arch != ALL:
@@ -129,13 +130,15 @@ def _update(
 def _offered(
     package: Package, arch: str, listings: Sequence[Listing]
 ) -> Iterator[tuple[Listing, str]]:
-    """What apt would consider: of a backport only where the package itself came from one."""
+    """Yield the versions that apt considers; backports only for a package that is a backport."""
     has = [
         (listing, listing.versions[package.name])
         for listing in listings
         if listing.arch in {arch, ALL} and package.name in listing.versions
     ]
-    always = [(listing, version) for listing, version in has if listing.taken is Taken.ALWAYS]
+    always = [
+        (listing, version) for listing, version in has if listing.policy is UpgradePolicy.ALWAYS
+    ]
     yield from always
     if all(newer(package.version, version) for _, version in always):
-        yield from ((li, v) for li, v in has if li.taken is Taken.WHEN_NOWHERE_ELSE)
+        yield from ((li, v) for li, v in has if li.policy is UpgradePolicy.WHEN_NOWHERE_ELSE)

@@ -1,4 +1,4 @@
-"""A package index: the newest version of each package, from apt's form and in a small one. Pure."""
+"""Parse package indexes: the newest version of each package. Pure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import PurePosixPath
 from bakehouse.history.versions import newest
 from bakehouse.updates.release import File, Unreadable
 
-MOST_UNPACKED = 1 << 29  # bytes; Debian's biggest has 50 million
+MAX_UNPACKED_BYTES = 1 << 29  # the largest index of Debian has 50 million
 CHUNK = 1 << 20
 
 Versions = Mapping[str, str]
 
 
 def versions_of(packed: bytes, file: File) -> Versions:
-    """Package -> newest version, of an index as it came. Raises Unreadable for any other file."""
+    """Parse an index into package and newest version. Raises Unreadable for any other file."""
     if len(packed) != file.size or sha256(packed).hexdigest() != file.sha256:
-        raise Unreadable("is not the file that the Release file names: size or SHA256 differ")
+        raise Unreadable("differs in size or SHA256 from its entry in the Release file")
     found: dict[str, str] = {}
     name = ""
-    for line in _lines(_unpacked(packed, PurePosixPath(file.path).suffix)):
+    for line in _lines(_decompressed(packed, PurePosixPath(file.path).suffix)):
         if line.startswith(b"Package: "):
             name = line[9:].decode("utf-8", "replace").strip()
         elif line.startswith(b"Version: ") and name:
@@ -36,15 +36,15 @@ def versions_of(packed: bytes, file: File) -> Versions:
 
 
 def to_bytes(versions: Versions) -> bytes:
-    """The small form, for the cache: gzip of lines "name TAB version"."""
+    """Return the form for the cache: gzip of lines "name TAB version"."""
     lines = "".join(f"{name}\t{version}\n" for name, version in sorted(versions.items()))
     return gzip.compress(lines.encode(), compresslevel=6, mtime=0)
 
 
 def from_bytes(data: bytes) -> Versions:
-    """Raises ValueError for anything else, also for one that was written by half."""
+    """Read the form of the cache. Raises ValueError for anything else, also if it is incomplete."""
     if not data:
-        raise ValueError("not a cached index: empty")  # which gzip takes for the end of nothing
+        raise ValueError("not a cached index: empty")  # gzip accepts it
     try:
         lines = gzip.decompress(data).decode().splitlines()
     except (OSError, EOFError, zlib.error) as broken:
@@ -57,14 +57,14 @@ def _pair(line: str) -> tuple[str, str]:
     return name, version
 
 
-def _unpacked(packed: bytes, packing: str) -> Iterator[bytes]:
-    """In pieces, so that a bomb is noticed before it goes off."""
+def _decompressed(packed: bytes, packing: str) -> Iterator[bytes]:
+    """Decompress in pieces, with a limit for the whole."""
     total = 0
     with _opened(packed, packing) as unpacked:
         while piece := _piece(unpacked):
             total += len(piece)
-            if total > MOST_UNPACKED:
-                raise Unreadable(f"is unpacked larger than {MOST_UNPACKED} bytes")
+            if total > MAX_UNPACKED_BYTES:
+                raise Unreadable(f"has more than {MAX_UNPACKED_BYTES} bytes when decompressed")
             yield piece
 
 
@@ -79,7 +79,7 @@ def _piece(unpacked: BufferedIOBase) -> bytes:
     try:
         return unpacked.read(CHUNK)
     except (lzma.LZMAError, zlib.error, EOFError, OSError) as broken:
-        raise Unreadable(f"cannot be unpacked: {broken}") from broken
+        raise Unreadable(f"cannot be decompressed: {broken}") from broken
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The Release file of a suite: what it is, and which index has which hash. Pure."""
+"""Parse the Release file of a suite, which has the hashes of its indexes. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
     from bakehouse.history.manifest import Source
 
-PACKINGS = (".xz", ".gz", "")  # of an index, the smallest first
+COMPRESSIONS = (".xz", ".gz", "")  # of an index, the best first
 
 
 class Unreadable(Exception):
-    """An index that cannot be read, or must not be believed; the message is the cause."""
+    """An index cannot be read, or must not be trusted; the message is the cause."""
 
 
-class Taken(Enum):
-    """When apt installs a suite's newer version by itself; its man page says more."""
+class UpgradePolicy(Enum):
+    """When apt upgrades to a suite's version by itself; see apt_preferences(5)."""
 
     ALWAYS = "always"
-    WHEN_NOWHERE_ELSE = "when_nowhere_else"  # a backport, of a package that came from there
+    WHEN_NOWHERE_ELSE = "when_nowhere_else"  # backports: only packages that came from there
     NEVER = "never"
 
 
 class File(NamedTuple):
-    """One that the Release file vouches for."""
+    """An entry of the Release file."""
 
     path: str  # below the suite's folder
     size: int
@@ -36,23 +36,23 @@ class File(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Of one suite."""
+    """The Release file of one suite."""
 
-    names: tuple[str, ...]  # its label, suite and codename, as far as it has them
-    all_apart: bool  # whether what is for all architectures has an index of its own
-    taken: Taken
+    names: tuple[str, ...]  # its label, suite and codename
+    separate_all_index: bool  # whether architecture `all` has an index of its own
+    policy: UpgradePolicy
     by_hash: bool
     valid_until: datetime | None
     files: Mapping[str, File]
 
     @property
     def security(self) -> bool:
-        """It holds what Debian's (or Ubuntu's) security team has released."""
+        """Whether the suite contains security updates."""
         return any("security" in name.lower() for name in self.names)
 
 
 def parse(data: bytes) -> Release:
-    """An InRelease (signed inline) or Release file. Raises Unreadable."""
+    """Parse an InRelease (signed inline) or Release file. Raises Unreadable."""
     from debian.deb822 import Release as Fields
 
     try:
@@ -69,8 +69,8 @@ def parse(data: bytes) -> Release:
     apart = fields.get("No-Support-for-Architecture-all") != "Packages"
     return Release(
         names=tuple(str(fields[key]) for key in ("Label", "Suite", "Codename") if key in fields),
-        all_apart=apart and "all" in architectures,
-        taken=_taken(fields),
+        separate_all_index=apart and "all" in architectures,
+        policy=_policy(fields),
         by_hash=fields.get("Acquire-By-Hash") == "yes",
         valid_until=valid_until,
         files={file.path.removeprefix("./"): file for file in files},
@@ -78,32 +78,36 @@ def parse(data: bytes) -> Release:
 
 
 def index_of(release: Release, source: Source, arch: str) -> File | None:
-    """The smallest packing of the index of an architecture; None where there is none.
+    """Return the best compressed index of an architecture; None if there is none.
 
-    Raises Unreadable when the suite does not have the component at all.
+    Raises Unreadable if the suite does not have the component.
     """
     folder = f"{source.component}/binary-{arch}/" if source.component else ""
-    for packing in PACKINGS:
-        if found := release.files.get(f"{folder}Packages{packing}"):
+    for compression in COMPRESSIONS:
+        if found := release.files.get(f"{folder}Packages{compression}"):
             return found
     if not any(path.startswith(f"{source.component}/binary-") for path in release.files):
-        raise Unreadable(f"has no component {source.component or 'without a name'}")
+        raise Unreadable(f"has no component {source.component or '(unnamed)'}")
     return None
 
 
 def folder_of(source: Source) -> str:
-    """The URL of a suite, with a slash at its end; one whose suite ends with a slash is flat."""
+    """Return the URL of a suite, with a slash at its end; a suite that ends with one is flat."""
     uri = source.uri.rstrip("/")
     return f"{uri}/{source.suite}" if source.suite.endswith("/") else f"{uri}/dists/{source.suite}/"
 
 
 def check_age(release: Release, now: datetime) -> None:
-    """Raises Unreadable when it is past the date that it names itself: somebody holds it back."""
+    """Raise Unreadable if the Release file has expired, since it may be held back on purpose."""
     if release.valid_until is not None and release.valid_until < now:
-        raise Unreadable(f"has expired at {release.valid_until:%Y-%m-%d %H:%M} UTC")
+        raise Unreadable(f"expired at {release.valid_until:%Y-%m-%d %H:%M} UTC")
 
 
-def _taken(fields: Mapping[str, object]) -> Taken:
+def _policy(fields: Mapping[str, object]) -> UpgradePolicy:
     if fields.get("NotAutomatic") != "yes":
-        return Taken.ALWAYS
-    return Taken.WHEN_NOWHERE_ELSE if fields.get("ButAutomaticUpgrades") == "yes" else Taken.NEVER
+        return UpgradePolicy.ALWAYS
+    return (
+        UpgradePolicy.WHEN_NOWHERE_ELSE
+        if fields.get("ButAutomaticUpgrades") == "yes"
+        else UpgradePolicy.NEVER
+    )

@@ -111,7 +111,7 @@ def test_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt:
     night = nights.run()
     plan = night.handed["plan_bake"]
     assert (plan["bake"], plan["reason"]) == (True, "updates_unknown")
-    assert "trixie/Release is not there" in plan["updates"]["unread"][0]
+    assert "trixie/Release does not exist" in plan["updates"]["unread"][0]
     (updates,) = of_kind(UpdatesEvent, events(night))
     assert list(updates.detail.unread) == plan["updates"]["unread"]
     night.tear_down()

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from tests.support.paths import PROJECT
 
-from bakehouse.config.project import everything_wrong, read_project
+from bakehouse.config.project import all_mistakes, read_project
 from bakehouse.config.schema import SCHEMAS, schema_of, text_of, with_tables
 from bakehouse.recipe.mistakes import as_text
 
@@ -31,7 +31,7 @@ def write(include: Path, **files: str) -> None:
 
 
 def test_what_ships_has_no_mistake() -> None:
-    assert as_text(everything_wrong(PROJECT / "include")) == ""
+    assert as_text(all_mistakes(PROJECT / "include")) == ""
 
 
 def test_every_mistake_of_every_file_at_once(include: Path) -> None:
@@ -55,7 +55,7 @@ def test_every_mistake_of_every_file_at_once(include: Path) -> None:
     typo = include / "startup_scripts" / "typo"
     typo.mkdir()
     (typo / "install.sh.j2").write_text("echo {{ vars.page }}\n")  # its recipe is wrong as well
-    found = [m for broken in everything_wrong(include) for m in broken.mistakes]
+    found = [m for broken in all_mistakes(include) for m in broken.mistakes]
     assert [(m.file.removeprefix("include/"), m.line, m.where) for m in found] == [
         ("recipes/a.yaml", 1, "base.recipe"),
         ("recipes/b.yaml", 3, "base.recipe"),
@@ -96,7 +96,7 @@ def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:
     write(include, recipes__typo="base: debian\n", fleets__far="recipe: nobody\n")
     bad = validate(include.parent)
     assert (bad.returncode, bad.stdout) == (1, "")
-    assert bad.stderr == as_text(everything_wrong(include)) + "\n"
+    assert bad.stderr == as_text(all_mistakes(include)) + "\n"
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)

@@ -32,7 +32,7 @@ from bakehouse.history.events import (
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
-from bakehouse.notify import send as tell
+from bakehouse.notify import send
 from bakehouse.rollout.members import choose
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
@@ -384,7 +384,7 @@ def test_revoke_reaches_image_descendants_and_members(
 ) -> None:
     told: list[str] = []
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS", "on")
-    monkeypatch.setattr(tell, "_tell", lambda channel, news: told.append(news.text))
+    monkeypatch.setattr(send, "_send", lambda _channel, sent: told.append(sent.text))
     recipe = include / "recipes/web.yaml"
     recipe.write_text(recipe.read_text() + "notify: [{notifier: smtp, occasions: [revoke]}]\n")
     image(compute, "web-1")

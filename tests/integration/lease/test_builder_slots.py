@@ -38,8 +38,8 @@ def alive(_: Owner) -> str | None:
 
 def take(
     folder: Path, owner: Owner, limit: int = 2, state: Callable[[Owner], str | None] = alive
-) -> slots.Turn:
-    return slots.take_one(at(folder, limit), limit, owner, NOW, HOUR, state)
+) -> slots.SlotGrant:
+    return slots.acquire_slot(at(folder, limit), limit, owner, NOW, HOUR, state)
 
 
 def test_the_first_two_get_one_each_and_the_third_is_told_whose_they_are(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_first_two_get_one_each_and_the_third_is_told_whose_they_are(tmp_pat
     assert {first.slot, second.slot} == {1, 2}
     third = take(tmp_path, run(3))
     assert third.slot is None
-    assert "all 2 builders' slots are taken, by bake__r1 scheduled__1, bake__r2" in third.why
+    assert "all 2 builder slots are taken, by bake__r1 scheduled__1, bake__r2" in third.why
 
 
 def test_who_has_one_gets_no_second(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_who_has_one_gets_no_second(tmp_path: Path) -> None:
 def test_what_is_released_is_free(tmp_path: Path) -> None:
     taken = take(tmp_path, run(1), limit=1)
     assert take(tmp_path, run(2), limit=1).slot is None
-    assert slots.release_all(at(tmp_path, 0), run(1), NOW) == [taken.slot]
+    assert slots.release_slots(at(tmp_path, 0), run(1), NOW) == [taken.slot]
     assert take(tmp_path, run(2), limit=1).slot == taken.slot
 
 
@@ -72,11 +72,11 @@ def test_a_limit_that_was_lowered_counts_those_above_it(tmp_path: Path) -> None:
     for number in range(4):
         assert take(tmp_path, run(number), limit=4).slot
     assert take(tmp_path, run(9), limit=2).slot is None
-    slots.release_all(at(tmp_path, 0), run(0), NOW)
-    slots.release_all(at(tmp_path, 0), run(1), NOW)
+    slots.release_slots(at(tmp_path, 0), run(0), NOW)
+    slots.release_slots(at(tmp_path, 0), run(1), NOW)
     assert take(tmp_path, run(9), limit=2).slot is None, "two are held still"
-    slots.release_all(at(tmp_path, 0), run(2), NOW)
-    slots.release_all(at(tmp_path, 0), run(3), NOW)
+    slots.release_slots(at(tmp_path, 0), run(2), NOW)
+    slots.release_slots(at(tmp_path, 0), run(3), NOW)
     assert take(tmp_path, run(9), limit=2).slot in {1, 2}
 
 
@@ -91,7 +91,7 @@ def test_never_more_holders_than_allowed(
             assert got == (number in holders or len(holders) < limit)
             holders |= {number} if got else set()
         else:
-            slots.release_all(at(folder, 0), run(number), NOW)
+            slots.release_slots(at(folder, 0), run(number), NOW)
             holders.discard(number)
 
 
@@ -133,7 +133,7 @@ async def test_of_many_that_wait_as_many_as_allowed_have_one_at_a_time(
         most = max(most, len(holding))
         await asyncio.sleep(0.02)
         holding.discard(event.payload["event"]["slot"])
-        slots.release_all(at(tmp_path, 0), run(number), datetime.now(UTC))
+        slots.release_slots(at(tmp_path, 0), run(number), datetime.now(UTC))
 
     await asyncio.gather(*(wait_and_work(number) for number in range(9)))
     assert most == 2

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify
 
-NEWS = Notification(
+NOTIFICATION = Notification(
     occasion=NotificationEvent.SLA_MISS,
     title="create_image of bake__web is late",
     text="should have succeeded within 60 s",
@@ -20,7 +20,7 @@ NEWS = Notification(
 
 class Recorder(BaseNotifier):
     template_fields = ("message",)
-    told: ClassVar[list[str]] = []
+    sent: ClassVar[list[str]] = []
 
     def __init__(self, message: str) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Recorder(BaseNotifier):
     def notify(self, context: Any) -> None:
         if "fail" in self.message:
             raise ConnectionError("no route to host")
-        self.told.append(self.message)
+        self.sent.append(self.message)
 
 
 def channel(message: str, **more: Any) -> Channel:
@@ -41,35 +41,36 @@ def channel(message: str, **more: Any) -> Channel:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS", "on")
     monkeypatch.setattr("bakehouse.notify.send._notifier", lambda c: Recorder(**c.keywords))
-    Recorder.told.clear()
+    Recorder.sent.clear()
 
 
-def test_the_notifier_renders_its_arguments_with_the_news() -> None:
-    assert len(notify([channel("late: {{ news.title }}")], NEWS)) == 1
-    assert Recorder.told == ["late: create_image of bake__web is late"]
+@pytest.mark.parametrize("name", ["notification", "news"])  # the second in older recipes
+def test_the_notifier_renders_its_arguments_with_the_notification(name: str) -> None:
+    assert len(notify([channel("late: {{ " + name + ".title }}")], NOTIFICATION)) == 1
+    assert Recorder.sent == ["late: create_image of bake__web is late"]
 
 
-def test_a_channel_hears_only_the_occasions_it_asked_for() -> None:
-    assert notify([channel("x", occasions=(NotificationEvent.PROMOTION,))], NEWS) == []
-    assert Recorder.told == []
+def test_a_channel_reports_only_its_occasions() -> None:
+    assert notify([channel("x", occasions=(NotificationEvent.PROMOTION,))], NOTIFICATION) == []
+    assert Recorder.sent == []
 
 
 def test_off_unless_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_VAR_BAKEHOUSE_NOTIFICATIONS")
     monkeypatch.setattr("airflow.sdk.Variable.get", lambda key, default: default)
-    assert notify([channel("x")], NEWS) == []
+    assert notify([channel("x")], NOTIFICATION) == []
 
 
 def test_a_failing_notifier_neither_raises_nor_stops_the_others() -> None:
-    assert len(notify([channel("fail"), channel("second")], NEWS)) == 1
-    assert Recorder.told == ["second"]
+    assert len(notify([channel("fail"), channel("second")], NOTIFICATION)) == 1
+    assert Recorder.sent == ["second"]
 
 
-def test_short_names_bring_their_wording_and_the_user_has_the_last_word() -> None:
+def test_short_names_have_default_arguments_and_the_users_override_them() -> None:
     smtp = Channel(notifier="smtp", arguments={"to": "ops@example.com", "subject": "mine"})
     assert smtp.path.endswith(".SmtpNotifier")
     assert smtp.keywords["subject"] == "mine"
-    assert "news.text" in smtp.keywords["html_content"]
+    assert "notification.text" in smtp.keywords["html_content"]
 
 
 @pytest.mark.parametrize("name", ["mail", "os", "a b.c", ""])

@@ -89,7 +89,7 @@ def test_time_alone_takes_it_from_nobody_that_lives(
 def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
     take(tmp_path, BAKE)
     decision = acquire(lease(tmp_path), ROLL, NOW, HOUR, running)
-    assert "bake__web scheduled__1 (running) has it since 2026-11-23 09:00:00" in decision.why
+    assert "bake__web scheduled__1 (running) holds it since 2026-11-23 09:00:00" in decision.why
 
 
 def test_old_generations_are_trimmed_and_the_newest_stands(tmp_path: Path) -> None:

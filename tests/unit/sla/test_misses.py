@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.sla.misses import SOON, find_misses, seconds_to_next_look, task_state
+from bakehouse.sla.misses import SOON, find_misses, seconds_to_next_check, task_state
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 SLAS = {"create_image": 60.0, "smoke_test": 120.0}
@@ -54,19 +54,19 @@ def test_a_task_whose_name_ends_in_a_number_is_not_taken_for_a_mapped_instance()
 
 def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
     states: dict[str, str | None] = {"create_image": "running", "smoke_test": "upstream_failed"}
-    assert seconds_to_next_look(SLAS, states, START, at(70), {"create_image"}, 5) is None
+    assert seconds_to_next_check(SLAS, states, START, at(70), {"create_image"}, 5) is None
 
 
 def test_it_looks_again_soon_when_the_run_is_about_to_end() -> None:
     slas = dict.fromkeys(("a", "b", "c", "d", "e"), 600.0)
     ended: dict[str, str | None] = dict.fromkeys(("a", "b", "c", "d"), "success")
-    assert seconds_to_next_look(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == SOON
+    assert seconds_to_next_check(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == SOON
     begun: dict[str, str | None] = {"a": "success"}
-    assert seconds_to_next_look(slas, begun, START, at(9), set(), 5) == 5
+    assert seconds_to_next_check(slas, begun, START, at(9), set(), 5) == 5
 
 
 def test_it_wakes_at_the_next_deadline() -> None:
-    wait = seconds_to_next_look(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
+    wait = seconds_to_next_check(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
     assert wait is not None and 2 <= wait < 2.1
 
 

@@ -7,7 +7,7 @@ import pytest
 from bakehouse.core.reasons import Reason
 from bakehouse.history.manifest import Manifest, Package, PassedOver, Source
 from bakehouse.updates.compare import Listing, Update, Updates, updates_in
-from bakehouse.updates.release import Taken
+from bakehouse.updates.release import UpgradePolicy
 
 SOURCE = Source("http://x/debian", "trixie", "main")
 SECURITY = SOURCE._replace(suite="trixie-security")
@@ -15,8 +15,8 @@ BACKPORTS = SOURCE._replace(suite="trixie-backports")
 
 
 def has(source: Source = SOURCE, arch: str = "amd64", **versions: str) -> Listing:
-    taken = Taken.WHEN_NOWHERE_ELSE if source is BACKPORTS else Taken.ALWAYS
-    return Listing(source, arch, source is SECURITY, taken, versions)
+    policy = UpgradePolicy.WHEN_NOWHERE_ELSE if source is BACKPORTS else UpgradePolicy.ALWAYS
+    return Listing(source, arch, source is SECURITY, policy, versions)
 
 
 def image(*packages: tuple[str, ...], passed_over: tuple[tuple[str, str], ...] = ()) -> Manifest:

@@ -14,8 +14,8 @@ from bakehouse.updates import release
 from bakehouse.updates.index import from_bytes, to_bytes, versions_of
 from bakehouse.updates.release import (
     File,
-    Taken,
     Unreadable,
+    UpgradePolicy,
     check_age,
     folder_of,
     parse,
@@ -57,7 +57,7 @@ def test_the_newest_of_two_versions_counts() -> None:
 @pytest.mark.parametrize("packing", ["xz", "gz", ""])
 def test_another_file_than_the_release_names_is_refused(packing: str) -> None:
     data, file = packed(INDEX, packing)
-    with pytest.raises(Unreadable, match="SHA256 differ"):
+    with pytest.raises(Unreadable, match="differs in size or SHA256"):
         versions_of(data[:-1] + b"x", file)
     with pytest.raises(Unreadable, match="size"):
         versions_of(data + b"x", file)
@@ -68,14 +68,14 @@ def test_a_truncated_or_broken_archive_is_refused(packing: str) -> None:
     data, _ = packed(INDEX, packing)
     for spoiled in (data[: len(data) // 2], b"<html>"):
         file = File(f"Packages.{packing}", len(spoiled), sha256(spoiled).hexdigest())
-        with pytest.raises(Unreadable, match="cannot be unpacked"):
+        with pytest.raises(Unreadable, match="cannot be decompressed"):
             versions_of(spoiled, file)
 
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakehouse.updates.index.MOST_UNPACKED", 1 << 22)
+    monkeypatch.setattr("bakehouse.updates.index.MAX_UNPACKED_BYTES", 1 << 22)
     for packing in ("xz", "gz"):
-        with pytest.raises(Unreadable, match="unpacked larger"):
+        with pytest.raises(Unreadable, match="when decompressed"):
             versions_of(*packed(b"\0" * (1 << 23), packing))
 
 
@@ -93,8 +93,8 @@ def test_a_release_file_signed_or_not(data: bytes) -> None:
     found = parse(data)
     assert found.security
     assert found.by_hash
-    assert not found.all_apart
-    assert found.taken is Taken.ALWAYS
+    assert not found.separate_all_index
+    assert found.policy is UpgradePolicy.ALWAYS
     source = Source("http://x/debian/", "trixie-security", "main")
     assert folder_of(source) == "http://x/debian/dists/trixie-security/"
     assert release.index_of(found, source, "amd64") == File(
@@ -115,7 +115,7 @@ def test_a_release_file_signed_or_not(data: bytes) -> None:
 )
 def test_an_index_of_its_own_for_all_architectures(fields: str, apart: bool) -> None:
     text = f"{fields}\nSHA256:\n aa 1 main/binary-all/Packages\n"
-    assert parse(text.encode()).all_apart is apart
+    assert parse(text.encode()).separate_all_index is apart
 
 
 def test_a_flat_repository() -> None:
@@ -128,19 +128,19 @@ def test_a_flat_repository() -> None:
 @pytest.mark.parametrize(
     ("fields", "taken"),
     [
-        ("", Taken.ALWAYS),
-        ("NotAutomatic: yes\n", Taken.NEVER),
-        ("NotAutomatic: yes\nButAutomaticUpgrades: yes\n", Taken.WHEN_NOWHERE_ELSE),
+        ("", UpgradePolicy.ALWAYS),
+        ("NotAutomatic: yes\n", UpgradePolicy.NEVER),
+        ("NotAutomatic: yes\nButAutomaticUpgrades: yes\n", UpgradePolicy.WHEN_NOWHERE_ELSE),
     ],
 )
-def test_what_apt_would_install_by_itself(fields: str, taken: Taken) -> None:
-    assert parse(f"{fields}SHA256:\n aa 1 Packages\n".encode()).taken is taken
+def test_what_apt_would_install_by_itself(fields: str, taken: UpgradePolicy) -> None:
+    assert parse(f"{fields}SHA256:\n aa 1 Packages\n".encode()).policy is taken
 
 
 def test_a_release_that_is_held_back_is_not_believed() -> None:
     found = parse(DEBIAN.encode())
     check_age(found, datetime(2026, 11, 30, tzinfo=UTC))
-    with pytest.raises(Unreadable, match="has expired at 2026-12-01 00:34 UTC"):
+    with pytest.raises(Unreadable, match="expired at 2026-12-01 00:34 UTC"):
         check_age(found, datetime(2026, 12, 2, tzinfo=UTC))
 
 

@@ -15,8 +15,8 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.history.manifest import Manifest, Package, Source
 from bakehouse.history.manifest_store import write_manifest
 from bakehouse.updates import archive
+from bakehouse.updates.check import find_updates, mirrors
 from bakehouse.updates.compare import Updates
-from bakehouse.updates.look import look, mirrors
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PACKAGES = (Package("bash", "5.2-2", "amd64"), Package("docs", "1", "all"))
@@ -43,7 +43,7 @@ def baked(ledger: str, apt: Apt, *sources: tuple[str, str, str]) -> None:
 
 
 def seen(ledger: str) -> Updates:
-    return look(ledger, BAKED.image, NOW)
+    return find_updates(ledger, BAKED.image, NOW)
 
 
 def test_nothing_new_then_an_update_then_nothing_downloaded_twice(ledger: str, apt: Apt) -> None:
@@ -106,9 +106,9 @@ def test_an_index_that_cannot_be_read_is_told_with_its_cause(ledger: str, apt: A
     found = seen(ledger)
     causes = dict(zip(("dead", "no suite", "no component", "file"), found.unread, strict=True))
     assert causes["dead"].startswith(f"{gone} trixie main: {gone}/dists/trixie/InRelease does not")
-    assert causes["no suite"].endswith("dists/bookworm/Release is not there")
+    assert causes["no suite"].endswith("dists/bookworm/Release does not exist")
     assert causes["no component"].endswith("has no component contrib")
-    assert causes["file"].endswith("is nothing that a worker can fetch")
+    assert causes["file"].endswith("is not an HTTP URL")
     assert found.reason == "updates_unknown"
 
 
@@ -119,7 +119,7 @@ def test_a_changed_index_that_the_release_does_not_name_is_not_believed(
     index = next(path for path in apt.files if path.endswith("Packages.xz"))
     apt.files[index] = apt.files[index][:-1] + b"x"
     (cause,) = seen(ledger).unread
-    assert "main/binary-amd64/Packages.xz is not the file that the Release file names" in cause
+    assert "main/binary-amd64/Packages.xz differs in size or SHA256" in cause
 
 
 def test_a_connection_that_breaks_is_tried_again(ledger: str, apt: Apt) -> None:
@@ -132,11 +132,11 @@ def test_a_connection_that_breaks_is_tried_again(ledger: str, apt: Apt) -> None:
 
 def test_size_and_time_are_bounded(ledger: str, apt: Apt, monkeypatch: pytest.MonkeyPatch) -> None:
     baked(ledger, apt)
-    monkeypatch.setattr(archive, "MOST_OF_A_RELEASE", 10)
+    monkeypatch.setattr(archive, "MAX_RELEASE_BYTES", 10)
     assert "is larger than 10 bytes" in seen(ledger).unread[0]
-    monkeypatch.setattr(archive, "MOST_OF_A_RELEASE", 1 << 20)
-    monkeypatch.setattr(archive, "MOST_OF_AN_INDEX", 10)
-    assert "10 are allowed" in seen(ledger).unread[0]
+    monkeypatch.setattr(archive, "MAX_RELEASE_BYTES", 1 << 20)
+    monkeypatch.setattr(archive, "MAX_INDEX_BYTES", 10)
+    assert "the limit is 10" in seen(ledger).unread[0]
     monkeypatch.setattr(archive, "SECONDS", -1)
     assert "was not read within" in seen(ledger).unread[0]
 
@@ -165,6 +165,6 @@ def test_a_variable_that_is_no_map_is_refused(text: str, monkeypatch: pytest.Mon
 def test_an_image_that_tells_no_sources_cannot_be_compared(ledger: str) -> None:
     assert "there is no manifest of" in seen(ledger).unread[0]
     write_manifest(ledger, BAKED, Manifest(PACKAGES))
-    assert "does not tell any" in seen(ledger).unread[0]
+    assert "its manifest has none" in seen(ledger).unread[0]
     write_manifest(ledger, BAKED, Manifest(PACKAGES, sources=()))
     assert seen(ledger).reason is None, "without sources nothing can be newer"

@@ -1,6 +1,6 @@
-"""One look at the archives of an image's sources; the only file here that reads Airflow's things.
+"""Find the updates of an image in the archives of its apt sources.
 
-The Variable `bakehouse_apt_mirrors` tells workers where to ask instead, as JSON of URL prefixes:
+The Variable `bakehouse_apt_mirrors` replaces URLs, as JSON of URL prefixes:
 `{"http://deb.debian.org/": "http://mirror.internal/"}`.
 """
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 VARIABLE = "bakehouse_apt_mirrors"
 
 
-def look(ledger: str, image: str, now: datetime) -> Updates:
-    """What the sources of an image have that is newer; whatever cannot be told is in `unread`."""
+def find_updates(ledger: str, image: str, now: datetime) -> Updates:
+    """Find newer versions of an image's packages; what could not be read is in `unread`."""
     try:
         manifest = read_manifest(ledger, image)
     except ManifestNotFound as missing:
         return Updates(image=image, unread=(str(missing),))
     if manifest.sources is None:
-        return Updates(image=image, unread=(f"the apt sources of {image}: it does not tell any",))
+        return Updates(image=image, unread=(f"the apt sources of {image}: its manifest has none",))
     return _compared(image, manifest, manifest.sources, Archives(ledger, now, mirrors()))
 
 
 def mirrors() -> Mapping[str, str]:
-    """What the Variable says. Raises PermanentError for what is no such JSON."""
+    """Read the Variable. Raises PermanentError if it is not such JSON."""
     from airflow.sdk import Variable
 
     text = str(Variable.get(VARIABLE, default="{}"))
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except ValueError:
-        told = None
-    if isinstance(told, dict) and all(isinstance(to, str) for to in told.values()):
-        return told
+        value = None
+    if isinstance(value, dict) and all(isinstance(to, str) for to in value.values()):
+        return value
     raise PermanentError(
         f"the Variable {VARIABLE} is {text!r}: write JSON of URL prefixes, such as"
         ' {"http://deb.debian.org/": "http://mirror.internal/"}'
