@@ -31,9 +31,27 @@ def doctor(project: ProjectOption = None) -> None:
 
     checks = examine(project_folder(project), os.environ)
     for check in checks:
-        typer.echo(f"{'ok ' if check.ok else 'NOT'}  {check.name:<12} {check.detail}")
+        typer.echo(f"{'ok ' if check.ok else 'NOT'}  {check.name:<20} {check.detail}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="a new or an empty folder")],
+) -> None:
+    """Write a project that starts: an example of each file. Exit code 1 if FOLDER is not empty."""
+    from bakehouse.config.new_project import NotEmpty, commit_project, write_project
+
+    try:
+        files = write_project(folder)
+    except NotEmpty as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(1) from None
+    for file in files:
+        typer.echo(str(file))
+    typer.echo(commit_project(folder))
+    typer.echo(f"next: {folder / 'README.md'}")
 
 
 @app.command()

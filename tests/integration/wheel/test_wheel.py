@@ -1,0 +1,127 @@
+"""From `pip install bakehouse` and `bakehouse init` to a promoted image, without a checkout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from bakehouse.recipe.guest_scripts import guest_scripts
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
+
+from .conftest import Installed
+
+pytestmark = pytest.mark.timeout(300)
+
+IN_PROCESS = Path(__file__).with_name("in_process.py")
+DAGS = ["bake__web", "housekeeping", "revoke", "roll_out__web"]
+
+
+@pytest.fixture
+def compute(tmp_path: Path) -> Iterator[tuple[Compute, str]]:
+    """A localgce with instant machines, and its URL."""
+    with serving(tmp_path) as url:
+        client = Compute(url, GCE_PROJECT)
+        yield client, url
+        client.close()
+
+
+def airflow(installed: Installed, project: Path, *dag_id: str, **connections: Any) -> Any:
+    """What in_process.py says of the project; a DAG id is run."""
+    home = installed.folder / "airflow"
+    answer = project.parent / "answer.json"
+    done = installed.run(
+        "python",
+        IN_PROCESS,
+        project / "dags",
+        answer,
+        *dag_id,
+        check=False,
+        AIRFLOW_HOME=str(home),
+        AIRFLOW__CORE__DAGS_FOLDER=str(project / "dags"),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(project / "plugins"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{home}/airflow.db?timeout=60",
+        AIRFLOW__BAKEHOUSE__FIRST_LOOK="0",
+        AIRFLOW_VAR_BAKEHOUSE_LEDGER=f"file://{project.parent}/ledger",
+        **{f"AIRFLOW_CONN_{name}": json.dumps(form) for name, form in connections.items()},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(answer.read_text())
+
+
+def bake(installed: Installed, project: Path, url: str, host: str) -> Any:
+    google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
+    google |= {"poll_interval": 0.2, "reads_per_minute": 60000}
+    return airflow(
+        installed,
+        project,
+        "bake__web",
+        GOOGLE_CLOUD_DEFAULT={"conn_type": "google_cloud_platform", "extra": google},
+        BAKEHOUSE_REPO={"conn_type": "git", "host": host},
+    )
+
+
+def commit_all(project: Path) -> None:
+    git = ["git", "-C", str(project), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+
+
+def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(installed: Installed) -> None:
+    names = ZipFile(installed.wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"bakehouse"}
+    assert sum(name.startswith("bakehouse/guest/") for name in names) == len(guest_scripts())
+    assert "bakehouse/init_template/gitignore" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_a_new_project_is_valid_and_a_folder_with_files_is_refused(
+    installed: Installed, project: Path
+) -> None:
+    valid = installed.run("bakehouse", "validate", "--project", project)
+    assert valid.stdout == "1 recipes: web\n1 fleets: web\n"
+    refused = installed.run("bakehouse", "init", project, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == f"{project} is not an empty folder: choose another one\n"
+
+
+def test_airflow_has_the_plugin_and_every_dag_of_a_new_project(
+    installed: Installed, project: Path
+) -> None:
+    found = airflow(installed, project)
+    assert found["package"].startswith(str(installed.folder))
+    assert (found["dags"], found["import_errors"]) == (DAGS, {})
+    assert found["plugins"].count("bakehouse") == 1
+    assert found["plugin_errors"] == {}
+
+
+def test_a_new_project_bakes(
+    installed: Installed, project: Path, compute: tuple[Compute, str]
+) -> None:
+    client, url = compute
+    commit_all(project)
+    found = bake(installed, project, url, host=".")
+    assert found["state"] == "success", found
+    assert [image["family"] for image in client.images()] == ["web"]
+
+
+def test_include_may_lie_anywhere_in_the_repository(
+    installed: Installed, project: Path, compute: tuple[Compute, str]
+) -> None:
+    client, url = compute
+    (project / "platform").mkdir()
+    shutil.move(project / "include", project / "platform" / "include")
+    for file in (project / "dags").glob("*.py"):
+        file.write_text(file.read_text().replace('/ "include"', '/ "platform" / "include"'))
+    commit_all(project)
+    found = bake(installed, project, url, host="platform")
+    assert (found["state"], found["import_errors"]) == ("success", {}), found
+    assert [image["family"] for image in client.images()] == ["web"]
