@@ -26,7 +26,7 @@ from devstack.waiting import every
 EVERY = 10.0
 STALE_AFTER = 60.0  # seconds without a heartbeat; Airflow itself gives up on one after 30
 STALE_CHECKS = 2  # in a row: after a suspend every heartbeat is old at once
-MOST_UNANSWERED = 6  # requests in a row that the API server may leave unanswered
+MOST_UNANSWERED = 18  # requests in a row that the API server may leave unanswered
 API = "api-server"
 
 
