@@ -255,7 +255,7 @@ _HOUSEKEEPING = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(minutes=15),
-        operator="bakehouse.housekeeping.operators:PlanSweep",
+        operator="bakehouse.housekeeping.sweep_operators:PlanSweep",
         docs="Finds VMs, disks and candidates that no run owns any more.",
     ),
     TaskSpec(
@@ -264,7 +264,7 @@ _HOUSEKEEPING = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(minutes=45),
-        operator="bakehouse.housekeeping.operators:Sweep",
+        operator="bakehouse.housekeeping.sweep_operators:Sweep",
         docs="Deletes what was planned and still has no owner. Skipped in a dry run.",
     ),
     TaskSpec(
@@ -273,7 +273,7 @@ _HOUSEKEEPING = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(minutes=15),
-        operator="bakehouse.housekeeping.operators:PlanRetire",
+        operator="bakehouse.housekeeping.retire_operators:PlanRetire",
         docs="Says of each promoted image whether it stays, and why.",
     ),
     TaskSpec(
@@ -282,7 +282,7 @@ _HOUSEKEEPING = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(minutes=45),
-        operator="bakehouse.housekeeping.operators:Retire",
+        operator="bakehouse.housekeeping.retire_operators:Retire",
         docs="Deprecates an image, makes it obsolete or deletes it, one step a run. Skipped in a"
         " dry run.",
     ),
@@ -292,7 +292,7 @@ _HOUSEKEEPING = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(minutes=30),
-        operator="bakehouse.housekeeping.operators:ShowDrift",
+        operator="bakehouse.housekeeping.drift_operator:ShowDrift",
         docs="Lists the members that do not run the newest promoted image.",
     ),
 )

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import FAILURES, TransientError
+from bakehouse.core.errors import FAILURES, PermanentError, TransientError
 from bakehouse.fleet.load import load_fleets
 from bakehouse.fleet.model import Fleet
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
 from bakehouse.notify.models import Channel, NotificationEvent
-from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.base import BakehouseOperator, Model
 from bakehouse.operators.reconcile import WaitForOperation
 from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
@@ -156,3 +156,15 @@ def is_dry_run(context: Context) -> bool:
     kind = context["dag_run"].run_type
     scheduled = getattr(kind, "value", kind) == "scheduled"
     return not scheduled and bool(context["params"].get("dry_run", True))
+
+
+def received_list(context: Context, task_id: str, model: type[Model]) -> list[Model]:
+    """The XCom of a planning task, as models.
+
+    Raises:
+        PermanentError: The task returned none.
+    """
+    found = context["ti"].xcom_pull(task_ids=task_id)
+    if found is None:
+        raise PermanentError(f"{task_id} returned no XCom: clear {task_id} and downstream")
+    return [model.model_validate(item) for item in found]

@@ -28,29 +28,7 @@ if TYPE_CHECKING:
 Resource = dict[str, Any]
 
 
-class RevokeOperator(InventoryOperator):
-    """A step of a revocation. Machine images are labelled alike; they cannot be deprecated."""
-
-    def revocation(self, context: Context) -> Revocation:
-        """What `find_image` returned."""
-        return self.received(context, "find_image", Revocation)
-
-    def images(self) -> list[Resource]:
-        """All of ours, of both kinds."""
-        return [*self.compute.images(labels.OURS), *self.compute.machine_images(labels.OURS)]
-
-    def grace(self, recipe: str) -> timedelta:
-        """How long the image stays, obsolete, before it may be deleted."""
-        keeps = {known.name: known.image.keep for known in self.recipes}
-        return keeps.get(recipe, Keep()).grace
-
-    def deprecation(self, context: Context, image: Resource, body: dict[str, str]) -> Ask:
-        """The call that changes what an image is good for."""
-        request = self.request_id(context, f"{body['state']} {image['id']}")
-        return partial(self.compute.deprecate_image, str(image["name"]), body, request)
-
-
-class FindImage(RevokeOperator):
+class FindImage(InventoryOperator):
     """The image that the form means, with all that is built upon it -> Revocation."""
 
     def reconcile(self, context: Context) -> Next:
@@ -62,7 +40,7 @@ class FindImage(RevokeOperator):
         refused = revoke.refusal_to_revoke(image)
         if refused is not None:
             raise PermanentError(refused)
-        built = revoke.descendants(str(image["id"]), self.images())
+        built = revoke.descendants(str(image["id"]), own_images(self))
         revoked = Revocation(
             image=revoked_image(image),
             why=str(context["params"]["why"]).strip(),
@@ -76,18 +54,18 @@ class FindImage(RevokeOperator):
     def _not_there(self, wanted: str) -> str:
         from difflib import get_close_matches
 
-        known = [str(image["name"]) for image in self.images()]
+        known = [str(image["name"]) for image in own_images(self)]
         near = get_close_matches(wanted, known, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"there is no image {wanted} in {self.compute.project}{hint}"
 
 
-class RevokeImage(RevokeOperator):
+class RevokeImage(InventoryOperator):
     """The label first, which stops our rollouts, then OBSOLETE, which stops everybody -> name."""
 
     def reconcile(self, context: Context) -> Next:
         """First the label, then the deprecation."""
-        revoked = self.revocation(context)
+        revoked = self.received(context, "find_image", Revocation)
         kind = revoked.image.kind
         self.link_image(revoked.image.name, kind=kind)
         image = self.image_client(kind).get(revoked.image.name)
@@ -108,9 +86,9 @@ class RevokeImage(RevokeOperator):
     def _obsolete(self, context: Context, image: Resource) -> Ask:
         newest = newest_of_family(self.compute.images(labels.OURS), image.get("family"))
         link = str(newest["selfLink"]) if newest else ""
-        grace = self.grace(labels_of(image)[labels.RECIPE])
+        grace = grace_of(self, labels_of(image)[labels.RECIPE])
         when = context["dag_run"].run_after
-        return self.deprecation(context, image, obsolescence_body(image, when, grace, link))
+        return deprecation(self, context, image, obsolescence_body(image, when, grace, link))
 
     def _record(self, context: Context, revoked: Revocation) -> None:
         from bakehouse.housekeeping.record import record_revoked
@@ -119,7 +97,7 @@ class RevokeImage(RevokeOperator):
         record_revoked(context, revoked)
 
 
-class MarkDescendants(RevokeOperator):
+class MarkDescendants(InventoryOperator):
     """Whatever is built upon it is labelled so, and deprecated: not the newest of any family.
 
     Looked for again: a bake may have ended meanwhile. -> Revocation, with all of them.
@@ -127,8 +105,8 @@ class MarkDescendants(RevokeOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Mark and deprecate whatever is built upon it."""
-        revoked = self.revocation(context)
-        images = self.images()
+        revoked = self.received(context, "find_image", Revocation)
+        images = own_images(self)
         found = revoke.descendants(revoked.image.id, images)
         mark = {labels.REVOKED_BASE: revoked.image.id}
         unmarked = [i for i in found if not mark.items() <= labels_of(i).items()]
@@ -136,7 +114,7 @@ class MarkDescendants(RevokeOperator):
             (f"mark {i['name']}", partial(self.image_client(kind_of(i)).label, dict(i), mark))
             for i in unmarked
         )
-        current = self.images() if unmarked else images
+        current = own_images(self) if unmarked else images
         wait = marked or self.carry_out(self._deprecations(context, revoked, current))
         if wait is not None:
             return wait
@@ -154,9 +132,9 @@ class MarkDescendants(RevokeOperator):
             if kind_of(child) == CUSTOM_IMAGE and active:
                 newest = newest_of_family(images, child.get("family"))
                 link = str(newest["selfLink"]) if newest else ""
-                grace = self.grace(labels_of(child).get(labels.RECIPE, ""))
+                grace = grace_of(self, labels_of(child).get(labels.RECIPE, ""))
                 body = deprecation_body(context["dag_run"].run_after, grace, link)
-                ask = self.deprecation(context, dict(child), body)
+                ask = deprecation(self, context, dict(child), body)
                 asked.append((f"deprecate {child['name']}", ask))
         return asked
 
@@ -167,7 +145,7 @@ class MarkDescendants(RevokeOperator):
         record_marked(context, revoked, child)
 
 
-class NameMembers(RevokeOperator):
+class NameMembers(InventoryOperator):
     """The members of fleets that run any of them -> [{fleet, member, zone, image}]; none is
     touched: what to move them to is a person's decision."""
 
@@ -210,3 +188,26 @@ class NameMembers(RevokeOperator):
         title = f"{revoked.image.name} is revoked"
         text = f"{revoked.why}. It is run by: {who}"
         self.notify(context, [*told, *channels], NotificationEvent.REVOKE, title, text)
+
+
+def own_images(operator: InventoryOperator) -> list[Resource]:
+    """All images that carry our labels, of both kinds.
+
+    Machine images are labelled alike; they cannot be deprecated.
+    """
+    compute = operator.compute
+    return [*compute.images(labels.OURS), *compute.machine_images(labels.OURS)]
+
+
+def grace_of(operator: InventoryOperator, recipe: str) -> timedelta:
+    """How long an image of the recipe stays, obsolete, before it may be deleted."""
+    keeps = {known.name: known.image.keep for known in operator.recipes}
+    return keeps.get(recipe, Keep()).grace
+
+
+def deprecation(
+    operator: InventoryOperator, context: Context, image: Resource, body: dict[str, str]
+) -> Ask:
+    """The call of images.deprecate with this body."""
+    request = operator.request_id(context, f"{body['state']} {image['id']}")
+    return partial(operator.compute.deprecate_image, str(image["name"]), body, request)

@@ -15,14 +15,16 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.integration.bake.walk import _first_event
 from tests.support.errors import bakehouse_errors
 
+from bakehouse.housekeeping.drift_operator import ShowDrift
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
-from bakehouse.housekeeping.operators import PlanRetire, PlanSweep, Retire, ShowDrift, Sweep
+from bakehouse.housekeeping.retire_operators import PlanRetire, Retire
 from bakehouse.housekeeping.revoke_operators import (
     FindImage,
     MarkDescendants,
     NameMembers,
     RevokeImage,
 )
+from bakehouse.housekeeping.sweep_operators import PlanSweep, Sweep
 
 CONN = "house"
 STEPS: dict[str, type[InventoryOperator]] = {

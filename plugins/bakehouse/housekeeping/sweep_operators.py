@@ -1,0 +1,155 @@
+"""Sweep what runs left behind: machines, disks, candidates, rendered bundles.
+
+Planned by one task and done by the next: the plan survives whatever happens to the doing, and a dry
+run is the plan alone. Whoever does it looks again first, and touches only what was planned and is
+still so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.bake.recipe_source import bundle_store
+from bakehouse.cloud.events import InstancesGone
+from bakehouse.core.errors import FAILURES, TransientError
+from bakehouse.housekeeping import sweep
+from bakehouse.housekeeping.bundles import expired_bundles
+from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator, received_list
+from bakehouse.housekeeping.sweep import Found
+from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
+from bakehouse.images.labels import FLEET
+from bakehouse.images.links import labels_of
+from bakehouse.inventory.listing import read_own_inventory
+from bakehouse.inventory.model import Inventory
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from bakehouse.recipe.bundle import StoredBundle
+
+GONE_WITHIN = timedelta(minutes=10)
+
+
+class PlanSweep(InventoryOperator):
+    """What no run owns any more, and what stays, each with its reason -> [Found]."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Look, and decide."""
+        inventory = read_own_inventory(self.compute)
+        every = resources_to_sweep(self, context, inventory)
+        for found in every:
+            self.log.info("%s", found)
+        for bundle in bundles_to_sweep(self, context, inventory):
+            self.log.info("bundle %s/%s: sweep, expired", bundle.recipe, bundle.name)
+        going = sum(found.sweep for found in every)
+        self.log.info("%d to be swept, %d stay", going, len(every) - going)
+        return Done([found.model_dump(mode="json") for found in every])
+
+
+class Sweep(InventoryOperator):
+    """Deletes what was planned to be swept, if it still is -> what is gone, [Found]."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Delete what still is to be swept: machines first, then disks and images."""
+        from bakehouse.housekeeping.record import record_swept
+
+        self.refuse_dry_run(context)
+        planned = [f for f in received_list(context, "plan_sweep", Found) if f.sweep]
+        keys = {(f.kind, f.id) for f in planned}
+        due = [
+            f
+            for f in resources_to_sweep(self, context, read_own_inventory(self.compute))
+            if f.sweep and (f.kind, f.id) in keys
+        ]
+        for found in due:
+            record_swept(context, found)
+        machines = [f for f in due if f.kind == "instance"]
+        names, refused = self._delete_machines(context, machines)
+        if names:
+            return self._until_gone(names)
+        others = [f for f in due if f.kind != "instance" and not f.attached]
+        asked = ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others)
+        return self.carry_out(asked, refused) or Done(self._gone(context, planned))
+
+    @resumed_by(InstancesGone)
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:
+        """After the machines: disks and images are left, or nothing."""
+        if event.left:
+            raise TransientError(f"still there: {', '.join(event.left)}")
+        return Again()
+
+    def _deletion(self, context: Context, found: Found) -> Ask:
+        request = self.request_id(context, f"delete {found.kind} {found.id}")
+        if found.kind == "disk":
+            return partial(self.compute.delete_disk, found.zone, found.name, request)
+        kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
+        return partial(self.image_client(kind).delete, found.name, request)
+
+    def _delete_machines(
+        self, context: Context, machines: Iterable[Found]
+    ) -> tuple[dict[str, list[str]], list[str]]:
+        """Names by zone of those that go, and why others were refused."""
+        names: dict[str, list[str]] = {}
+        refused: list[str] = []
+        for found in machines:
+            self.log.info("deleting %s in %s: %s", found.name, found.zone, found.reason.text)
+            request = self.request_id(context, f"delete {found.id}")
+            try:
+                self.compute.delete_instance(found.zone, found.name, request)
+            except FAILURES as error:
+                refused.append(str(error))
+            else:
+                names.setdefault(found.zone, []).append(found.name)
+        return names, refused
+
+    def _until_gone(self, names: dict[str, list[str]]) -> WaitFor:
+        from bakehouse.cloud.triggers import GoneTrigger
+
+        deadline = time.time() + GONE_WITHIN.total_seconds()
+        trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
+        return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
+
+    def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
+        now = read_own_inventory(self.compute)
+        every = (*now.instances, *now.disks, *now.images, *now.machine_images)
+        standing = {str(resource["id"]) for resource in every}
+        gone = [found for found in planned if found.id not in standing]
+        for found in gone:
+            self.log.info("swept %s %s: %s", found.kind, found.name, found.reason.text)
+        for found in planned:
+            if found.id in standing:
+                self.log.info(
+                    "%s %s stays after all: something has changed", found.kind, found.name
+                )
+        for bundle in bundles_to_sweep(self, context, now):
+            bundle_store().delete(bundle)
+            self.log.info("swept bundle %s/%s: expired", bundle.recipe, bundle.name)
+        self.log.info("%d swept", len(gone))
+        return [found.model_dump(mode="json") for found in gone]
+
+
+def resources_to_sweep(
+    operator: InventoryOperator, context: Context, inventory: Inventory
+) -> list[Found]:
+    """What becomes of each thing in these lists."""
+    fleets = {f for disk in inventory.disks if (f := labels_of(disk).get(FLEET))}
+    facts = sweep.SweepFacts(
+        now=datetime.now(UTC),
+        states=operator.run_states(context, sweep.owners(inventory)),
+        busy_fleets=operator.rollouts_going_on(context, fleets),
+    )
+    only = operator.only(context)
+    return [found for found in sweep.plan(inventory, facts) if only in {"", found.recipe}]
+
+
+def bundles_to_sweep(
+    operator: InventoryOperator, context: Context, inventory: Inventory
+) -> list[StoredBundle]:
+    """Rendered bundles beside the ledger that nobody needs any more."""
+    stored = bundle_store().listed()
+    return expired_bundles(stored, inventory, datetime.now(UTC), operator.only(context))
