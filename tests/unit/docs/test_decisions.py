@@ -50,6 +50,11 @@ def test_file_name_starts_with_the_number() -> None:
     assert [d.file for d in written() if int(d.file.partition("-")[0]) != int(d.number)] == []
 
 
+def test_no_number_is_used_twice() -> None:
+    numbers = [decision.number for decision in written()]
+    assert sorted(set(numbers), key=int) == numbers
+
+
 def test_superseded_decision_names_one_that_exists() -> None:
     numbers = {decision.number for decision in written()}
     for decision in written():
