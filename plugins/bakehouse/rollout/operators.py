@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
+from bakehouse.history.events import MemberOutcome
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
@@ -20,6 +21,7 @@ from bakehouse.rollout import members
 from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, FleetOperator, now
 from bakehouse.rollout.outcome import Outcome, rollout_outcome
 from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
+from bakehouse.rollout.states import State
 from bakehouse.rollout.strategies.swap import forward
 
 if TYPE_CHECKING:
@@ -191,7 +193,6 @@ class Verdict(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Record how it ended, then clean up."""
-        from bakehouse.history.events import MemberOutcome
         from bakehouse.rollout.record import record_end
 
         states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
@@ -203,9 +204,9 @@ class Verdict(FleetOperator):
         made = RolloutPlan.model_validate(value)
         outcomes = self._outcomes(context, made)
         for outcome in outcomes:
-            self.log.info("%(member)s: %(state)s, %(why)s", outcome)
+            self.log.info("%s: %s, %s", outcome.member, outcome.state, outcome.why)
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
-        record_end(context, made, reason, [MemberOutcome.model_validate(o) for o in outcomes])
+        record_end(context, made, reason, outcomes)
         self._sweep(made)
         if ending is not Outcome.GOOD:
             raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
@@ -215,21 +216,22 @@ class Verdict(FleetOperator):
             self.notify(
                 context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts
             )
-        return Done({"image": made.image.name, "outcomes": outcomes})
+        every = [outcome.model_dump(mode="json") for outcome in outcomes]
+        return Done({"image": made.image.name, "outcomes": every})
 
     def _short(self, task_id: str) -> str:
         return task_id.removeprefix(self.near(""))
 
-    def _outcomes(self, context: Context, made: RolloutPlan) -> list[dict[str, Any]]:
+    def _outcomes(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
         """What each member's task has left, forward then back."""
         names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["roll_back"]
         counts = [len(stage) for stage in made.stages] + [len(made.changes)]
-        found: list[dict[str, Any]] = []
+        found: list[MemberOutcome] = []
         for name, count in zip(names, counts, strict=True):
             told = context["ti"].xcom_pull(
                 task_ids=self.near(name), key="outcome", map_indexes=list(range(count))
             )
-            found += [outcome for outcome in told or [] if outcome]
+            found += [MemberOutcome.model_validate(outcome) for outcome in told or [] if outcome]
         return found
 
     def _sweep(self, made: RolloutPlan) -> None:
@@ -246,6 +248,6 @@ _REASONS = {
 }
 
 
-def _first_failure(outcomes: list[dict[str, Any]]) -> str:
-    bad = [o for o in outcomes if o["way"] == "forward" and o["state"] != "replaced"]
-    return f"{bad[0]['member']}: {bad[0]['state']}, {bad[0]['why']}" if bad else ""
+def _first_failure(outcomes: list[MemberOutcome]) -> str:
+    bad = [o for o in outcomes if o.way == "forward" and o.state != State.REPLACED]
+    return f"{bad[0].member}: {bad[0].state}, {bad[0].why}" if bad else ""

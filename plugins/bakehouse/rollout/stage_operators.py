@@ -66,20 +66,21 @@ class ReplaceMember(FleetOperator):
     @resumed_by(SwapEnded)
     def walked(self, context: Context, event: SwapEnded) -> Next:
         """The walk has ended: record how, and fail if the member is not where it should be."""
+        from bakehouse.history.events import MemberOutcome
         from bakehouse.rollout.record import record_member
 
         swap = Swap.model_validate(self.swap)
         if event.transient:
             raise TransientError(f"{swap.member}: {event.why}")
         state = str(event.state) if event.state else "stuck"
-        outcome = {
-            "member": swap.member,
-            "way": swap.way,
-            "state": state,
-            "why": event.why,
-            "image": swap.image.name,
-            "disk": swap.disk,
-        }
+        outcome = MemberOutcome(
+            member=swap.member,
+            way=swap.way,
+            state=state,
+            why=event.why,
+            image=swap.image.name,
+            disk=swap.disk,
+        ).model_dump(mode="json")
         record_member(context, swap, state, event.why, event.seconds)
         context["ti"].xcom_push("outcome", outcome)
         if state != State.REPLACED:
