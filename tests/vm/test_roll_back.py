@@ -29,7 +29,7 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: 
     assert good.state == "success", bed.explain(good)
     old = bed.compute.newest_of("web")  # of an earlier commit where that one's would be the same
     demo_fleet.create(bed.compute, old["name"], "qemu")
-    before = demo_fleet.look(bed.compute, real=True)
+    before = demo_fleet.observe(bed.compute, real=True)
     assert {seen.page["git_sha"] for seen in before.values()} == {old["labels"]["git-sha"]}
 
     sha = spoil(bed)
@@ -44,6 +44,6 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: 
     assert "web-1" in why
     assert "motto" in why, "the guest's own words say what is missing"
 
-    after = demo_fleet.look(bed.compute, real=True)
+    after = demo_fleet.observe(bed.compute, real=True)
     assert after == before, "image, page, data, address, metadata: all as it was"
     assert demo_fleet.leftovers(bed.compute) == []

@@ -66,7 +66,7 @@ class Line:
 
 
 class Airflow:
-    """A logged-in client. Every call raises AirflowError with Airflow's own words."""
+    """A logged-in client. Every call raises AirflowError with Airflow's own message."""
 
     def __init__(
         self, url: str, user: str, password: str, transport: httpx.BaseTransport | None = None

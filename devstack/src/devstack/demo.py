@@ -65,10 +65,10 @@ def bake_older(demo: Demo) -> None:
 def make_fleet(demo: Demo) -> None:
     """Create the instances of include/fleets/web.yaml from the older image."""
     demo_fleet.create(demo.compute, demo.older, demo.choice.machines)
-    demo.before = demo_fleet.look(demo.compute, demo.real)
-    for member, seen in demo.before.items():
-        page = f", its page: {seen.page['page']!r}" if seen.page else ""
-        demo.report.line(f"{member} runs {seen.boot_image} at {seen.internal_ip}{page}")
+    demo.before = demo_fleet.observe(demo.compute, demo.real)
+    for member, state in demo.before.items():
+        page = f", its page: {state.page['page']!r}" if state.page else ""
+        demo.report.line(f"{member} runs {state.boot_image} at {state.internal_ip}{page}")
 
 
 def bake(demo: Demo) -> None:
@@ -98,14 +98,14 @@ def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
 
 def failures(demo: Demo, run: Run) -> list[str]:
     """The error lines of each failed task."""
-    said = []
+    errors = []
     for task in demo.airflow.tasks(run.dag_id, run.run_id):
         if task.state == "failed":
             lines = demo.airflow.log(
                 run.dag_id, run.run_id, task.task_id, task.try_number, task.map_index
             )
-            said += [f"{name(task)}: {text}" for text in error_lines(lines)]
-    return said
+            errors += [f"{name(task)}: {text}" for text in error_lines(lines)]
+    return errors
 
 
 def show_table(demo: Demo) -> None:
@@ -117,7 +117,7 @@ def show_table(demo: Demo) -> None:
             ("git hash", demo.image["labels"]["git-sha"]),
             ("family", demo.image["family"]),
             ("fleet", ", ".join(demo.before)),
-            ("packages", demo.image["labels"].get("packages", "not told")),
+            ("packages", demo.image["labels"].get("packages", "unknown")),
             ("seconds per step", seconds_of(steps_of(tasks))),
         ],
     )

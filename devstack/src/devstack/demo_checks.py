@@ -27,10 +27,10 @@ def check_image(demo: Demo) -> None:
 
 def check_members(demo: Demo) -> None:
     """Each member has the new image and page, and all else is as before."""
-    after = demo_fleet.look(demo.compute, demo.real)
+    after = demo_fleet.observe(demo.compute, demo.real)
     for member, now in after.items():
         image, sha = demo.image["name"], demo.commit.sha
-        wrong = demo_fleet.changed(demo.before[member], now, image, sha, demo.real)
+        wrong = demo_fleet.changes(demo.before[member], now, image, sha, demo.real)
         claim(not wrong, f"{member}: {'; '.join(wrong)}")
         page = f", its page: {now.page['page']!r}, {now.page['greeting']!r}" if now.page else ""
         same = "id, address, metadata and data as before"

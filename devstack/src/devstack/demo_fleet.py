@@ -29,7 +29,7 @@ sync
 
 
 @dataclass(frozen=True)
-class Seen:
+class Member:
     """One member as seen from outside; only real machines have `page` and `data`."""
 
     name: str
@@ -60,10 +60,10 @@ def create(compute: Compute, image: str, kind: str) -> None:
     )
 
 
-def look(compute: Compute, real: bool) -> dict[str, Seen]:
+def observe(compute: Compute, real: bool) -> dict[str, Member]:
     """Every member as it is now; waits until real machines serve their pages."""
     disks = {disk["name"]: disk for disk in compute.disks()}
-    return {name: _seen(compute, name, disks, real) for name in MEMBERS}
+    return {name: _state_of(compute, name, disks, real) for name in MEMBERS}
 
 
 def page_urls(compute: Compute) -> dict[str, str]:
@@ -80,16 +80,16 @@ def leftovers(compute: Compute) -> list[str]:
     ]
 
 
-def changed(before: Seen, after: Seen, image: str, git_sha: str, real: bool) -> list[str]:
-    """Where a swap broke its promise: a new image, and all else as before."""
+def changes(before: Member, after: Member, image: str, git_sha: str, real: bool) -> list[str]:
+    """What is not as a swap promises: a new image, and all else as before."""
     same = ("instance_id", "internal_ip", "metadata", "data_disk_id", "data")
     wrong = [
         f"{field} was {getattr(before, field)!r} and is {getattr(after, field)!r}"
         for field in same
         if getattr(before, field) != getattr(after, field)
     ]
-    told = {"boot disk": after.boot_image, "guest": after.healthy_image}
-    wrong += [f"its {who} says {it}, not {image}" for who, it in told.items() if it != image]
+    images = {"boot disk": after.boot_image, "guest": after.healthy_image}
+    wrong += [f"its {of} has {it}, not {image}" for of, it in images.items() if it != image]
     if before.boot_image == image:
         wrong.append(f"it ran {image} before the rollout already")
     if real:
@@ -118,7 +118,7 @@ def _body(image: str, name: str) -> Resource:
         "machineType": f"zones/{ZONE}/machineTypes/e2-small",
         "labels": {"fleet": "web"},
         "metadata": {"items": [{"key": key, "value": value} for key, value in items.items()]},
-        # an external address, which is what lets the demo look at the page
+        # with an external address the demo can request the page
         "networkInterfaces": [{"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}],
         "disks": [
             {"boot": True, "autoDelete": True, "initializeParams": boot},
@@ -127,11 +127,11 @@ def _body(image: str, name: str) -> Resource:
     }
 
 
-def _seen(compute: Compute, name: str, disks: Mapping[str, Resource], real: bool) -> Seen:
+def _state_of(compute: Compute, name: str, disks: Mapping[str, Resource], real: bool) -> Member:
     instance = _instance(compute, name)
     attached = {bool(d.get("boot")): disks[_last(d["source"])] for d in instance["disks"]}
     page, data = _served(compute, name) if real else ({}, "")
-    return Seen(
+    return Member(
         name=name,
         instance_id=str(instance["id"]),
         internal_ip=str(instance["networkInterfaces"][0]["networkIP"]),

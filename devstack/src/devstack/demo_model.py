@@ -8,7 +8,7 @@ from typing import Any
 
 from bakehouse.recipe.commit import Commit
 from devstack.airflow_api import Airflow, Run
-from devstack.demo_fleet import Seen
+from devstack.demo_fleet import Member
 from devstack.gce_api import Compute
 from devstack.machines import Choice
 from devstack.report import Report
@@ -42,7 +42,7 @@ class Demo:
     run: Run = field(init=False)
     image: dict[str, Any] = field(init=False)
     older: str = field(init=False)
-    before: dict[str, Seen] = field(init=False)
+    before: dict[str, Member] = field(init=False)
     downtimes: dict[str, float] = field(init=False, default_factory=dict)
 
     @property

@@ -18,9 +18,9 @@ ENDED = frozenset({TaskInstanceState.SUCCESS, TaskInstanceState.FAILED})
 class LastWordExecutor(LocalExecutor):
     """Tells the scheduler that a try's process has ended only when no other one of it is to come.
 
-    A deferred task is two processes of one try with one key. If the second is under way before the
-    end of the first has been told, that end would be taken for the end of the try, and the task
-    fails: "finished with state success, but the task instance's state attribute is queued".
+    A deferred task is two processes of one try with one key. If the second one starts before the
+    end of the first one is reported, that end is taken for the end of the try, and the task fails:
+    "finished with state success, but the task instance's state attribute is queued".
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

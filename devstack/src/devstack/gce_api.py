@@ -12,7 +12,7 @@ Resource = dict[str, Any]
 
 
 class ComputeError(RuntimeError):
-    """The API refused; the message holds its own words."""
+    """The API refused; with the API's own message."""
 
 
 class Compute:

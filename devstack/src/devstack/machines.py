@@ -79,7 +79,7 @@ def make_public_image(progress: Callable[[str], None]) -> None:
         start_new_session=True,  # so that Ctrl-C reaches it once, from here
     ) as process:
         last = ""
-        assert process.stdout is not None  # PIPE was asked for
+        assert process.stdout is not None
         try:
             for line in process.stdout:
                 if line.strip():

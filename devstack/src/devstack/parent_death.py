@@ -59,7 +59,7 @@ def parent_pid(where: str) -> int:
 
 
 def die_with(parent: int, number: signal.Signals) -> None:
-    """Tie this process to its parent; the parent may have died before the call, hence the look."""
+    """Tie this process to its parent; it may have died before the call, hence the check."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")

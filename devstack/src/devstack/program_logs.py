@@ -22,5 +22,5 @@ def last_lines(layout: Layout, name: str, lines: int = 5) -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return f"has written nothing to {log}"
-    said = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
-    return f"{' | '.join(said)[-600:]} (see {log})"
+    texts = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
+    return f"{' | '.join(texts)[-600:]} (see {log})"

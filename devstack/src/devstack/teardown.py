@@ -23,7 +23,7 @@ def end_stack(layout: Layout) -> list[str]:
     if supervisor is not None:
         _ask_to_stop(supervisor)
     left: list[psutil.Process] = []
-    for _ in range(3):  # what was being born during a look is seen at the next
+    for _ in range(3):  # a process that starts during one search is found by the next
         left = processes.end(processes.marked(layout.state), grace=2)
     layout.supervisor_pid.unlink(missing_ok=True)
     return [processes.describe(process) for process in left]

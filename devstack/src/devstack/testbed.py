@@ -103,8 +103,10 @@ class Testbed:
     def errors(self, run: Run, task_id: str) -> list[str]:
         """The exceptions that ended tries of a task, as their logs have them."""
         tries = self._tries(run, task_id)
-        told = [[d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries]
-        return [str(details[-1][0]["exc_value"]) for details in told if details]
+        details = [
+            [d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries
+        ]
+        return [str(found[-1][0]["exc_value"]) for found in details if found]
 
     def _tries(self, run: Run, task_id: str) -> list[list[Line]]:
         task = next(t for t in self.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)

