@@ -38,7 +38,7 @@ def test_the_airflow_that_is_accepted_is_the_one_that_is_required() -> None:
 
 
 def test_an_airflow_out_of_range_is_missing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.metadata, "version", lambda _: "3.4.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "3.4.0")
     found = checks(project)["Airflow"]
     assert not found.ok
     assert "is 3.4.0" in found.detail
