@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.abc import Traversable
 from importlib.resources import files
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakehouse import __version__
 from bakehouse.config.folder import INCLUDE
 from bakehouse.config.schema import write_schemas
 from bakehouse.recipe.git.command import Git, GitFailed
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+    from pathlib import Path
 
 _TEMPLATE = files("bakehouse") / "init_template"
 _HIDDEN = frozenset({"gitignore", "dockerignore"})  # in the package without their dot
@@ -63,6 +66,6 @@ def _is_inside_work_tree(git: Git) -> bool:
     try:
         return git.text("rev-parse", "--is-inside-work-tree") == "true"
     except GitFailed as failed:
-        if "not a git repository" in failed.said:
+        if "not a git repository" in failed.output:
             return False
         raise

@@ -25,6 +25,7 @@ class TransientError(BakehouseError):
     """
 
     def __init__(self, message: str, wait: float | None = None) -> None:
+        """See the class."""
         super().__init__(message)
         self.wait = wait
 

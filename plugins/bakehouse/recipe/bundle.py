@@ -1,4 +1,4 @@
-"""The rendered bundle of a bake, as bytes that hash to their own name. Pure."""
+"""The rendered bundle of a bake, stored under its content key. Pure."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from bakehouse.recipe.render import Rendered
 
 
 class BadBundle(ValueError):
-    """Not a bundle, or not the one that its name says."""
+    """Not a bundle, or not the one of its name."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Exactly what the content key covers: the same key is the same bundle, whatever the commit."""
+    """What the content key covers: bundles with the same key are the same."""
 
     rendered: Rendered
     base_image_id: str
 
     @property
     def content_key(self) -> str:
-        """Computed from what is in it."""
+        """The content key, computed from the bundle."""
         return content_key(self.rendered, self.base_image_id)
 
     def to_bytes(self) -> bytes:
-        """JSON, the same bytes for the same bundle."""
+        """Return JSON, the same bytes for the same bundle."""
         stored = _Stored(
             schema=1, base_image_id=self.base_image_id, rendered=_content(self.rendered)
         )
@@ -44,11 +44,11 @@ class Bundle:
 
 
 def read_bundle(data: bytes, expected_key: str) -> Bundle:
-    """The bundle, if it has that content key. Raises BadBundle."""
+    """Read a bundle that has this content key. Raises BadBundle."""
     try:
         stored = _Stored.model_validate_json(data)
     except ValidationError as broken:
-        raise BadBundle(f"it is no bundle: {broken.errors()[0]['msg']}") from broken
+        raise BadBundle(f"it is not a bundle: {broken.errors()[0]['msg']}") from broken
     bundle = Bundle(_rendered(stored.rendered), stored.base_image_id)
     if bundle.content_key != expected_key:
         raise BadBundle(f"its content has the key {bundle.content_key}")
@@ -56,11 +56,11 @@ def read_bundle(data: bytes, expected_key: str) -> Bundle:
 
 
 class StoredBundle(Frozen):
-    """Where a bundle is stored, and since when."""
+    """The location of a stored bundle, and its time."""
 
     recipe: str
     name: str
-    content_key: str = ""  # empty for the half of a bundle that a killed writer has left
+    content_key: str = ""  # empty for an incomplete bundle of a writer that was killed
     modified: datetime
 
 
@@ -78,7 +78,7 @@ class _Content(Frozen):
     bake_script: str
     smoke_script: str
     smoke_metadata: dict[str, str]
-    files: dict[str, _File]  # by quoted path: to git a name is bytes, which need not be text
+    files: dict[str, _File]  # by quoted path: git's names are bytes
     machine_type: str
     disk_gb: int
     image: dict[str, str | bool | None]

@@ -1,7 +1,7 @@
-"""Bakehouse's own scripts for machines: they travel in the package, beside the code that uses them.
+"""Bakehouse's own guest scripts, which are part of the package.
 
-Templates name them as if they lay in include/startup_scripts: the `*.j2` at its top, all others
-below `guest/`. A commit that has a file of the same name there replaces one.
+Templates refer to them by their path below include/startup_scripts: `*.j2` at the top, all others
+below `guest/`. A file of the same name at the commit replaces one.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FOLDER = files("bakehouse") / "guest"
-_MODE = 0o100644  # whatever the installed file has: modes are part of the content key
+_MODE = 0o100644  # fixed, since modes are part of the content key
 
 
 @cache
 def guest_scripts() -> Mapping[str, GitFile]:
-    """Each by its name below include/startup_scripts."""
+    """Return all guest scripts by their path below include/startup_scripts."""
     found = (entry for entry in _FOLDER.iterdir() if entry.is_file())
     return MappingProxyType(
         {_name(entry.name): GitFile(_MODE, entry.read_bytes()) for entry in found}

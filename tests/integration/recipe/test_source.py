@@ -153,8 +153,8 @@ def test_a_repository_without_commits(work: Work, opened: Open) -> None:
 
 @pytest.mark.parametrize("where", ["/nowhere", "file:///nowhere", "https://127.0.0.1:1/x.git"])
 def test_a_missing_repository(where: str) -> None:
-    with pytest.raises(RepositoryMissing):
-        open_repository(where).resolve("HEAD")
+    with pytest.raises(RepositoryMissing), open_repository(where) as repository:
+        repository.resolve("HEAD")
 
 
 def test_a_folder_that_is_no_repository(tmp_path: Path) -> None:

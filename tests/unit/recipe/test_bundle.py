@@ -102,7 +102,7 @@ def test_each_change_of_the_content_is_noticed() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", bundle().to_bytes()[:-40]])
 def test_what_is_no_bundle_is_refused(data: bytes) -> None:
-    with pytest.raises(BadBundle, match="no bundle"):
+    with pytest.raises(BadBundle, match="not a bundle"):
         read_bundle(data, bundle().content_key)
 
 

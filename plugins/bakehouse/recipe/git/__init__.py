@@ -1,1 +1,1 @@
-"""Commits and files, straight from git's objects: a work tree is never read nor touched."""
+"""Commits and files, read from git's objects: a work tree is neither read nor changed."""

@@ -1,14 +1,14 @@
-"""Why a repository cannot give what it was asked for; each message says what to do about it."""
+"""Errors of reading a repository; each message has a remedy."""
 
 from __future__ import annotations
 
 
 class SourceError(ValueError):
-    """What was asked for cannot be read."""
+    """A commit or file cannot be read."""
 
 
 class RepositoryMissing(SourceError):
-    """No git repository there, or none that answers."""
+    """There is no git repository, or it cannot be reached."""
 
 
 class UnknownRef(SourceError):
@@ -16,11 +16,11 @@ class UnknownRef(SourceError):
 
 
 class ShallowRepository(SourceError):
-    """The history that would answer was cut off by a shallow clone."""
+    """A shallow clone lacks the history that is needed."""
 
 
 class CommitGone(SourceError):
-    """A commit that was there is not to be had any more: the branch was rewritten (force-push)."""
+    """An earlier commit does not exist any more: the branch was rewritten (force-push)."""
 
 
 class NotInCommit(SourceError):
@@ -28,8 +28,8 @@ class NotInCommit(SourceError):
 
 
 def commit_gone(sha: str, repository: str) -> CommitGone:
-    """The error for a commit that an earlier task has seen."""
+    """Return the error for a commit that an earlier task has used."""
     return CommitGone(
         f"commit {sha[:12]} is not in {repository} any more, its branch was rewritten (a"
-        " force-push?): clear resolve_commit and downstream to bake what is there now"
+        " force-push?): clear resolve_commit and downstream to bake the current commit"
     )

@@ -1,32 +1,38 @@
-"""Commits and files of a repository on this disk, read from its objects."""
+"""Read commits and files from the objects of a local repository."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.git.command import Git, GitFailed
 from bakehouse.recipe.git.errors import NotInCommit, ShallowRepository, UnknownRef
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _REGULAR, _SYMLINK = "100", "120000"
 
 
 class Objects:
-    """What one repository holds.
-
-    :param name: how messages name the repository.
-    :param prefix: the folder inside the repository that all paths are relative to; ends in `/`.
-    """
+    """The objects of one repository."""
 
     def __init__(self, git: Git, name: str, prefix: str = "") -> None:
+        """Read through `git`.
+
+        Args:
+            git: Runs git in the repository.
+            name: The repository's name in messages.
+            prefix: The folder that all paths are relative to; ends in `/`.
+        """
         self._git = git
         self._name = name
         self._prefix = prefix
 
     def has(self, sha: str) -> bool:
-        """Whether the commit is here."""
+        """Whether the commit exists here."""
         try:
             self._git.text("cat-file", "-e", f"{sha}^{{commit}}")
         except GitFailed:
@@ -34,7 +40,7 @@ class Objects:
         return True
 
     def tip(self, ref: str) -> str:
-        """The commit that a ref names. Raises UnknownRef, ShallowRepository."""
+        """Return the commit of a ref. Raises UnknownRef, ShallowRepository."""
         try:
             return self._git.text("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         except GitFailed as unknown:
@@ -45,7 +51,7 @@ class Objects:
         return bool(self._git.text("rev-parse", "--symbolic-full-name", name))
 
     def newest(self, tip: str, ref: str, not_after: datetime) -> str:
-        """The newest commit of the tip's first parents that is not later (by committer time).
+        """Return the newest first parent of the tip that is not later, by committer time.
 
         Raises UnknownRef, ShallowRepository.
         """
@@ -62,13 +68,13 @@ class Objects:
         raise UnknownRef(f"{ref} of {self._name} has no commit as early as {when}")
 
     def committed(self, sha: str) -> datetime:
-        """The committer's time."""
-        return datetime.fromtimestamp(int(self._told(sha, "%ct")), UTC)
+        """Return the committer time."""
+        return datetime.fromtimestamp(int(self._format(sha, "%ct")), UTC)
 
     def describe(self, sha: str, ref: str, dirty: Sequence[str] = ()) -> Commit:
-        """The commit with its author and subject."""
-        told = self._told(sha, "%H%x00%aI%x00%an <%ae>%x00%s")
-        full, when, author, subject = told.split("\0", 3)
+        """Return the commit with its author and subject."""
+        facts = self._format(sha, "%H%x00%aI%x00%an <%ae>%x00%s")
+        full, when, author, subject = facts.split("\0", 3)
         return Commit(
             sha=full,
             ref=ref,
@@ -79,14 +85,14 @@ class Objects:
         )
 
     def read(self, sha: str, path: str) -> bytes:
-        """One file's content. Raises NotInCommit."""
+        """Read one file. Raises NotInCommit."""
         try:
             return self._git.bytes("cat-file", "blob", f"{sha}:{self._prefix}{path}")
         except GitFailed as missing:
             raise self._not_in(sha, path) from missing
 
     def files(self, sha: str, folder: str) -> dict[str, GitFile]:
-        """Everything below a folder, paths relative to it. Raises NotInCommit."""
+        """Read all files below a folder, by relative path. Raises NotInCommit."""
         entries = self._tree(sha, folder)
         blobs = self._blobs([oid for _, oid in entries.values()])
         return {
@@ -96,31 +102,31 @@ class Objects:
 
     @property
     def is_shallow(self) -> bool:
-        """Whether its history was cut off."""
+        """Whether this is a shallow clone."""
         return self._git.text("rev-parse", "--is-shallow-repository") == "true"
 
     def no_such(self, ref: str) -> UnknownRef | ShallowRepository:
-        """The error for a ref or hash that is not here."""
+        """Return the error for a ref or hash that does not exist."""
         if self.is_shallow:
             return ShallowRepository(
                 f"{self._name} is a shallow clone without {ref}: run `git fetch --unshallow` there"
             )
         return UnknownRef(
-            f"{self._name} has no branch, tag or commit {ref}: push it, or ask for another"
+            f"{self._name} has no branch, tag or commit {ref}: push it, or use another one"
         )
 
-    def _told(self, sha: str, form: str) -> str:
-        """Facts of the commit itself; `git show` would look at its files too."""
-        told = self._git.text("rev-list", "--max-count=1", f"--format={form}", sha)
-        return told.partition("\n")[2]  # behind the line `commit <sha>`
+    def _format(self, sha: str, form: str) -> str:
+        """Format a commit; `git show` would read its files too."""
+        text = self._git.text("rev-list", "--max-count=1", f"--format={form}", sha)
+        return text.partition("\n")[2]  # after the line `commit <sha>`
 
     def _not_in(self, sha: str, path: str) -> NotInCommit:
         return NotInCommit(
-            f"commit {sha[:12]} of {self._name} has no {path}: commit it, or bake a commit that has"
+            f"commit {sha[:12]} of {self._name} has no {path}: commit it, or bake a commit with it"
         )
 
     def _tree(self, sha: str, folder: str) -> dict[str, tuple[str, str]]:
-        """Path below the folder -> (mode, object)."""
+        """Return mode and object of all files below a folder, by relative path."""
         path = PurePosixPath(self._prefix, folder).as_posix()
         path = "" if path == "." else path  # git's name for the top
         try:
@@ -136,7 +142,7 @@ class Objects:
         return entries
 
     def _blobs(self, oids: list[str]) -> list[bytes]:
-        """The content of many objects by one process."""
+        """Read many objects with one process."""
         answer = self._git.bytes("cat-file", "--batch", stdin="\n".join([*oids, ""]).encode())
         blobs, start = [], 0
         for _ in oids:

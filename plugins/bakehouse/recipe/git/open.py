@@ -1,21 +1,25 @@
-"""Whichever kind of repository a name is."""
+"""Open a local or remote repository."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakehouse.recipe.git.local import LocalRepository
 from bakehouse.recipe.git.remote import RemoteRepository
-from bakehouse.recipe.git.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bakehouse.recipe.git.repository import Repository
 
 
 def open_repository(url_or_path: str | Path, env: Mapping[str, str] | None = None) -> Repository:
-    """A local path (also of a folder inside a work tree) is read where it is; nothing is copied.
+    """Open a repository. Raises RepositoryMissing for a path without one.
 
-    A remote one is asked when something is read: only then is it known what has to be fetched.
-    Raises RepositoryMissing for a path that is none.
+    A local path, also of a folder inside a work tree, is read in place. A remote repository is
+    fetched from when something is read.
     """
     name = str(url_or_path)
     if is_remote(name):
@@ -24,5 +28,5 @@ def open_repository(url_or_path: str | Path, env: Mapping[str, str] | None = Non
 
 
 def is_remote(name: str) -> bool:
-    """As git decides: a URL, or host:path with no slash before the colon."""
+    """Whether git takes it for remote: a URL, or host:path without a slash before the colon."""
     return "://" in name or re.match(r"[^/]+:", name) is not None

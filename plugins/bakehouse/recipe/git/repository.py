@@ -1,30 +1,35 @@
-"""A repository that recipes are baked from: a path on this disk, or anything that git can fetch.
+"""The interface of a repository, local or remote.
 
-`resolve` answers with the newest commit of the ref's first-parent history not later than a
-given time (committer time); an exact hash is itself.
+`resolve` returns the newest commit of the ref's first-parent history that is not later than a given
+time (by committer time); a hash is returned as it is.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from datetime import datetime
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.git.errors import UnknownRef
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+    from bakehouse.recipe.commit import Commit, GitFile
 
 _SAFE_REF = re.compile(r"(?![-^])[^\x00-\x20\x7f:?*\[\\]+")
 
 
 class Repository(ABC):
-    """Commits, and the files of a commit; a context manager that removes what it has fetched."""
+    """Commits and their files; a context manager that removes what it has fetched."""
 
     def __init__(self, name: str) -> None:
+        """Keep the name for messages."""
         self.name = name
 
     def __enter__(self) -> Self:
+        """Return the repository."""
         return self
 
     def __exit__(
@@ -33,10 +38,11 @@ class Repository(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the repository."""
         self.close()
 
     def resolve(self, ref: str, not_after: datetime | None = None) -> Commit:
-        """The commit to bake. Raises RepositoryMissing, UnknownRef, ShallowRepository."""
+        """Return the commit to bake. Raises RepositoryMissing, UnknownRef, ShallowRepository."""
         if not _SAFE_REF.fullmatch(ref):
             raise UnknownRef(f"{ref!r} is not a branch, tag or commit hash")
         if not_after is not None and not_after.tzinfo is None:
@@ -45,11 +51,11 @@ class Repository(ABC):
 
     @abstractmethod
     def read(self, sha: str, path: str) -> bytes:
-        """One file's content. Raises RepositoryMissing, NotInCommit, CommitGone."""
+        """Read one file. Raises RepositoryMissing, NotInCommit, CommitGone."""
 
     @abstractmethod
     def files(self, sha: str, folder: str) -> dict[str, GitFile]:
-        """Everything below a folder, paths relative to it.
+        """Read all files below a folder, by relative path.
 
         Raises RepositoryMissing, NotInCommit, CommitGone.
         """
@@ -60,4 +66,4 @@ class Repository(ABC):
 
     @abstractmethod
     def _resolve(self, ref: str, not_after: datetime | None) -> Commit:
-        """The commit, for a ref that is safe to give to git."""
+        """Resolve a ref that is safe to pass to git."""
