@@ -17,12 +17,13 @@ def check_image(demo: Demo) -> None:
         f"the image is labelled {labels.get('git-sha')}, not {demo.commit.sha}",
     )
     claim(labels.get("bakehouse-state") == "promoted", f"the image's labels say {labels}")
-    newest = demo.compute.newest_of(plan["family"])
+    family = plan["image"]["family"] or plan["recipe"]
+    newest = demo.compute.newest_of(family)
     claim(
         newest["name"] == demo.image["name"],
-        f"the newest image of {plan['family']} is {newest['name']}, not {demo.image['name']}",
+        f"the newest image of {family} is {newest['name']}, not {demo.image['name']}",
     )
-    demo.report.line(f"{demo.image['name']} is READY and the newest of {plan['family']}", "green")
+    demo.report.line(f"{demo.image['name']} is READY and the newest of {family}", "green")
 
 
 def check_members(demo: Demo) -> None:
