@@ -107,7 +107,7 @@ def ancestry(
     events = Ledger(base).events(lambda record: typer.echo(str(record), err=True))
     bakes = bakes_by_image(events)
     if image not in bakes:
-        typer.echo(f"the ledger {base} holds no bake of {image}", err=True)
+        typer.echo(f"the ledger {base} has no bake of {image}", err=True)
         raise typer.Exit(1)
     for line in describe(image, bakes):
         typer.echo(line)

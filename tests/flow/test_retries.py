@@ -118,7 +118,7 @@ def test_a_failing_install_is_told_in_the_task_log_and_leaves_nothing(bed: Testb
     assert "E: Unable to locate package nginks" in log
     (error,) = bed.errors(run, "wait_for_shutdown")
     assert "lines of bake-loaf-" in error, "the machine's last lines stand in the error itself"
-    assert "guest says: stage install" in error
+    assert "guest reports: stage install" in error
     states = bed.airflow.states(run.dag_id, run.run_id)
     assert states["delete_builder"] == "success"
     assert states["promote_image"] == "upstream_failed"
@@ -179,7 +179,7 @@ def test_an_install_is_in_the_log_once_over_a_triggerer_killed_in_its_middle(
     assert max(told.values()) <= 2
     assert len(repeated) <= LINES_A_TICK, "at most one tick is repeated"
     for stage in ("boot", "install", "generalise"):
-        assert sum(f"guest says: stage {stage}" in line for line in shown) in {1, 2}
-    assert sum("reading on from byte" in line for line in shown) == 1
+        assert sum(f"guest reports: stage {stage}" in line for line in shown) in {1, 2}
+    assert sum("continuing at byte" in line for line in shown) == 1
     assert image_of(bed, run)["labels"]["bakehouse-state"] == "promoted"
     assert bed.left() == []

@@ -286,7 +286,7 @@ def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
     again = bed.airflow.wait(ROLL_OUT, run.run_id, RUN)
     assert again.state == "success", bed.explain(again)
     assert members.stops() == {"web-1": 1}
-    assert "holding the fleet" in bed.log(
+    assert "holding the lease of fleet" in bed.log(
         run, f"{GROUP}.acquire_lease"
     )  # the lease was taken again
 

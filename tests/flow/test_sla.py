@@ -202,7 +202,7 @@ def test_start_finish_halt_and_way_back_of_a_rollout_are_told(
     assert mailbox.subjects == sorted(
         [
             failure,
-            "[bakehouse] tellers: goes back to the images it had",
+            "[bakehouse] tellers: is rolled back to its previous images",
             f"[bakehouse] tellers: moves to {old}",
             "[bakehouse] tellers: the rollout has halted",
         ]

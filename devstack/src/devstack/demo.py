@@ -181,7 +181,7 @@ def finish(demo: Demo) -> None:
     left = demo.stack.stop()
     left += [processes.describe(p) for p in processes.marked(demo.stack.layout.state)]
     if left or demo.stack.layout.gce.exists():
-        raise DemoFailed(f"still there: {'; '.join(left) or demo.stack.layout.gce}")
+        raise DemoFailed(f"still existing: {'; '.join(left) or demo.stack.layout.gce}")
     demo.report.line("nothing is left: no process, no instance, no disk", "green")
 
 

@@ -40,7 +40,7 @@ def resolve(
     if chosen is None:
         raise PermanentError(_nothing(base))
     if (refused := refusal_to_use(chosen.image)) is not None:
-        raise PermanentError(f"base: {base} cannot be built upon: {refused}")
+        raise PermanentError(f"base: {base} cannot be used as a base: {refused}")
     return BaseImage(
         self_link=str(chosen.image["selfLink"]),
         id=str(chosen.image["id"]),
@@ -55,7 +55,7 @@ def _nothing(base: BaseFamily | FixedImage | BaseRecipe) -> str:
             f"the recipe {base.recipe} has no promoted image yet to build on: bake it first, with"
             f" bake__{base.recipe}; its promotion triggers this recipe's bake"
         )
-    return f"there is no image for base: {base}; mend the recipe's base"
+    return f"no image exists for base: {base}; correct the recipe's base"
 
 
 def _chosen(

@@ -113,11 +113,11 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         """The builder has stopped, or will not: what its disk is worth."""
         plan, vm, observed = self._waited_for(context), self.memory.vm, event.observed
         if vm is None:
-            raise TransientError("it is not known which builder was waited for")
+            raise TransientError("the builder of this wait is unknown")
         self.link_machine(vm.zone, vm.name)
         shutdown = classify_shutdown(observed)
         if shutdown is None:
-            raise TransientError(f"{vm.name} had stopped, and runs again")
+            raise TransientError(f"{vm.name} had stopped and is running again")
         if not shutdown.ok:
             self._give_up(context, plan, vm, shutdown, observed)
         return Done(self._built(plan, vm, observed).model_dump(mode="json"))
@@ -130,7 +130,9 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
 
         self.remember(vm=vm)
         until = datetime.fromisoformat(vm.created) + plan.patience
-        self.log.info("waiting until %s is off, at most until %s", vm.name, format_utc(until))
+        self.log.info(
+            "waiting until %s has powered off, at most until %s", vm.name, format_utc(until)
+        )
         trigger = ShutdownTrigger(
             conn_id=self.gcp_conn_id,
             zone=vm.zone,
@@ -148,7 +150,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         if first and given:
             if builder.adopts(self.compute.instance(given.zone, given.name)):
                 return given
-            self.log.warning("%s is not there any more, making another", given.name)
+            self.log.warning("%s does not exist any more, creating another builder", given.name)
         zone = given.zone if given else None
         wanted = builder.builder_at(plan, f"w{ti.try_number}", self.memory.zones_tried, zone)
         return EnsureBuilder(self, self.git_conn_id)(context, plan, wanted)
@@ -187,7 +189,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         if found is not None:
             self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
             until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
-            self.log.warning("%s in %s is kept, until %s", vm.name, vm.zone, format_utc(until))
+            self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, format_utc(until))
 
     def _built(self, plan: BakePlan, vm: BuilderVm, observed: MachineObservation) -> Built:
         from bakehouse.bake.ledger_records import write_sbom
@@ -198,7 +200,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         manifest = manifest_of(observed)
         if manifest is None:
             self.log.warning(
-                "its manifest could not be read: nobody will know what is in the image"
+                "its manifest could not be read: the packages of the image are unknown"
             )
             return Built(builder=vm, seconds=seconds)
         packages = manifest.packages
@@ -234,8 +236,8 @@ class DeleteBuilder(BakehouseOperator):
                 wait = self._delete_disk(context, zone_of(disk), str(disk["name"]))
                 if wait is not None:
                     return wait
-        but = ", but for the builder that is kept" if kept else ""
-        self.log.info("no machine and no disk of run %s is left%s", plan.run, but)
+        but = ", except the builder that is kept" if kept else ""
+        self.log.info("no VM and no disk of run %s is left%s", plan.run, but)
         self._release(context, plan)
         return Done()
 
@@ -243,7 +245,7 @@ class DeleteBuilder(BakehouseOperator):
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:
         """After waiting: disks are left, or nothing."""
         if event.left:
-            raise TransientError(f"still there: {', '.join(event.left)}")
+            raise TransientError(f"still existing: {', '.join(event.left)}")
         return Again()
 
     def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:

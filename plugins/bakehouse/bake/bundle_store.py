@@ -48,7 +48,7 @@ class BundleStore:
         try:
             return read_bundle(data, content_key)
         except BadBundle as bad:
-            raise BadBundle(f"{target} does not hold the bundle of its name: {bad}") from bad
+            raise BadBundle(f"{target} is not the bundle of its name: {bad}") from bad
 
     def listed(self) -> list[StoredBundle]:
         """Everything below `bundles/`."""

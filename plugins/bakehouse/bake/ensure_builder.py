@@ -28,7 +28,7 @@ class EnsureBuilder:
 
     Args:
         operator: The task; its log, connection and requestIds are used.
-        git_conn_id: The connection that a bundle which is gone is made again from.
+        git_conn_id: The connection that a bundle which was deleted is made again from.
     """
 
     def __init__(self, operator: BakehouseOperator, git_conn_id: str) -> None:
@@ -53,7 +53,7 @@ class EnsureBuilder:
                 return wait
             found = operator.compute.instance(vm.zone, vm.name)
         if found is None:
-            raise TransientError(f"{vm.name} was created and is gone again")
+            raise TransientError(f"{vm.name} was created and does not exist any more")
         created = str(found["creationTimestamp"])
         operator.log.info("builder %s (id %s) is %s", vm.name, found["id"], found["status"])
         return vm.model_copy(update={"id": str(found["id"]), "created": created})

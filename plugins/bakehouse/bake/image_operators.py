@@ -59,10 +59,10 @@ class CreateImage(BakehouseOperator):
             operation = self.compute.set_metadata(zone, dict(machine), dict(body))
             return wait_for(operation, f"clear the metadata of {name}")
         if "maxRunDuration" in machine["scheduling"]:
-            request = self.request_id(context, f"clear the end of {name}")
+            request = self.request_id(context, f"clear the maximum run time of {name}")
             body = dict(candidate.LASTING)
             operation = self.compute.set_scheduling(zone, name, body, request)
-            return wait_for(operation, f"clear the end of {name}")
+            return wait_for(operation, f"clear the maximum run time of {name}")
         return None
 
     def _create(
@@ -76,7 +76,7 @@ class CreateImage(BakehouseOperator):
         return wait_for(operation, f"create image {plan.image_name}")
 
     def _replace(self, context: Context, plan: BakePlan) -> Wait | None:
-        self.log.warning("deleting image %s: it is not from this disk", plan.image_name)
+        self.log.warning("deleting image %s: it was not created from this disk", plan.image_name)
         request = self.request_id(context, f"delete {plan.image_name}")
         operation = self.image_client(plan.kind).delete(plan.image_name, request)
         return wait_for(operation, f"delete image {plan.image_name}")
@@ -104,11 +104,13 @@ class LabelImage(BakehouseOperator):
         self.link_image(plan.image_name, kind=plan.kind)
         image = self.image_client(plan.kind).get(plan.image_name)
         if image is None:
-            raise PermanentError(f"{plan.image_name} is gone: clear create_image and downstream")
+            raise PermanentError(
+                f"{plan.image_name} does not exist any more: clear create_image and downstream"
+            )
         made = candidate.candidate(image)
         if made.git_sha != plan.commit.sha:
             raise PermanentError(
-                f"{made.name} says git-sha {made.git_sha or 'nothing'}, planned was"
+                f"{made.name} has the git-sha {made.git_sha or 'nothing'} instead of"
                 f" {plan.commit.sha}: delete it, and clear wait_for_shutdown and downstream"
             )
         wanted = candidate.facts_labels(built)
@@ -117,7 +119,7 @@ class LabelImage(BakehouseOperator):
             operation = self.image_client(plan.kind).label(image, wanted)
             return WaitForOperation(operation, f"label image {made.name}")
         told = ", ".join(f"{key} {value}" for key, value in wanted.items())
-        self.log.info("%s is of commit %s; %s", made.name, made.git_sha, told or "nothing to add")
+        self.log.info("%s has commit %s; %s", made.name, made.git_sha, told or "nothing to add")
         return Done(made.model_dump(mode="json"))
 
 
@@ -127,12 +129,12 @@ def _words(plan: BakePlan) -> str:
 
 def _cannot(do: Do, plan: BakePlan, built: Built) -> PermanentError | TransientError:
     if do is Do.WAIT:
-        return TransientError(f"image {plan.image_name} is still being made, or deleted")
+        return TransientError(f"image {plan.image_name} is being created or deleted")
     if do is Do.NOT_OURS:
         return PermanentError(
-            f"an image {plan.image_name} is there that this run did not make: rename or delete it"
+            f"an image {plan.image_name} exists that this run did not create: rename or delete it"
         )
     return PermanentError(
-        f"{built.builder.name} is gone, or its disk, and there is no image of it:"
-        " clear wait_for_shutdown and downstream"
+        f"{built.builder.name} or its disk does not exist any more, nor an image of"
+        " it: clear wait_for_shutdown and downstream"
     )

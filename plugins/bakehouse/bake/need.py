@@ -57,8 +57,8 @@ class NeedBake(BakehouseOperator, SkipMixin):
         """After the wait for the other run."""
         if not event.free:
             raise PermanentError(
-                f"another run has been baking this very content for {SAME_CONTENT_AT_MOST}:"
-                f" {event.why}; end it, and clear this task"
+                f"another run has been baking the same content for {SAME_CONTENT_AT_MOST}:"
+                f" {event.why}; stop it and clear this task"
             )
         return Again()
 

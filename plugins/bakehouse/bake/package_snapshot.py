@@ -32,7 +32,7 @@ def snapshot_of(recipe: Recipe, form: BakeParams, when: datetime, *, history: bo
     if day is None:
         return None
     if day > when.astimezone(UTC).date():
-        raise PermanentError(f"snapshot_date {day} is later than this run: there is none yet")
+        raise PermanentError(f"snapshot_date {day} is later than this run")
     return stamp(day)
 
 

@@ -155,7 +155,7 @@ class PlanBake(BakehouseOperator):
 
     def _base_image(self, recipe: Recipe, then: datetime | None, promoted: str | None) -> BaseImage:
         if promoted:
-            self.log.info("the promotion of %s asks for this bake", promoted)
+            self.log.info("the promotion of %s triggered this bake", promoted)
         base = base_image.resolve(self.compute, recipe.base, then, promoted)
         gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
         told = self.log.warning if gone else self.log.info
@@ -167,7 +167,9 @@ class PlanBake(BakehouseOperator):
 def _spot(recipe: Recipe, form: BakeParams) -> bool:
     wanted = form.wants_spot(recipe)
     if wanted and recipe.image.kind == MACHINE_IMAGE:
-        raise PermanentError("no spot machine for a machine image: what is made of it were one too")
+        raise PermanentError(
+            "not a spot VM: the instances of a machine image would be spot VMs too"
+        )
     return wanted
 
 

@@ -89,7 +89,11 @@ class RecipeSource:
         except BadBundle as damaged:
             raise PermanentError(f"{damaged}: {REPLAN}") from damaged
         if bundle is None:
-            log.warning("bundle %s is gone, made again from %s", plan.content_key, plan.short_sha)
+            log.warning(
+                "bundle %s did not exist any more and was rendered again from %s",
+                plan.content_key,
+                plan.short_sha,
+            )
             bundle = self._made_again(plan)
             store.put(bundle)
         return bundle
@@ -99,7 +103,7 @@ class RecipeSource:
         bundle = Bundle(rendered, plan.base_image.id)
         if bundle.content_key != plan.content_key:
             raise PermanentError(
-                f"commit {plan.short_sha} gives content key {bundle.content_key}, the plan says"
+                f"commit {plan.short_sha} has content key {bundle.content_key} instead of"
                 f" {plan.content_key}: this worker runs another version of Bakehouse; {REPLAN}"
             )
         return bundle

@@ -77,7 +77,9 @@ def classify_shutdown(observed: MachineObservation) -> Shutdown | None:
         error = _error(observed)
         return Shutdown(reason=Reason.INSTALL_FAILED, message=str(error), error=error)
     if said == "ok" and observed.status in STOPPED:
-        return Shutdown(reason=Reason.FINISHED, message=f"{observed.name} said ok and powered off")
+        return Shutdown(
+            reason=Reason.FINISHED, message=f"{observed.name} reported ok and powered off"
+        )
     if observed.alive:
         return _silent(observed, said) if observed.late else None
     return _lost(observed)
@@ -85,7 +87,9 @@ def classify_shutdown(observed: MachineObservation) -> Shutdown | None:
 
 def _silent(observed: MachineObservation, said: str | None) -> Shutdown:
     stage = observed.last("stage") or observed.attributes.get("stage") or "none"
-    what = "said ok but did not power off" if said else f"said no result (last stage: {stage})"
+    what = (
+        "reported ok but did not power off" if said else f"reported no result (last stage: {stage})"
+    )
     return Shutdown(reason=Reason.SILENT, message=f"{observed.name} {what} until its deadline")
 
 

@@ -27,7 +27,7 @@ def next_zone(operator: BakehouseOperator, zones: Sequence[str], error: ZoneUnav
     """
     memory = operator.memory
     if not isinstance(memory, ZoneMemory):
-        raise TypeError(f"{operator.task_id} does not remember the zones that it has tried")
+        raise TypeError(f"{operator.task_id} has no record of the zones that it has tried")
     tried = memory.zones_tried + 1
     # another requestId: the old one would be answered with the old failure
     operator.remember(zones_tried=tried, blocked_count=memory.blocked_count + 1)

@@ -106,7 +106,7 @@ class Calls(GoogleBaseHook):
         found: list[Resource] = []
         call = api.aggregatedList(project=self.project, maxResults=PAGE, filter=filter_ or None)
         while call is not None:
-            page = self._read(call, f"list {kind} everywhere")
+            page = self._read(call, f"list {kind} of all zones")
             _refuse_partial(page, kind)
             for scope in page.get("items", {}).values():
                 found += scope.get(kind, [])
@@ -143,7 +143,7 @@ class Calls(GoogleBaseHook):
         try:
             return self._change(call, doing)
         except OutcomeUnknown as lost:
-            self.log.warning("%s; asking once more", lost)
+            self.log.warning("%s; calling again", lost)
             return self._settled(call, doing)
 
     def _remove(self, call: Any, doing: str) -> Resource | None:
@@ -164,9 +164,9 @@ class Calls(GoogleBaseHook):
             return self._change(call, doing)
         except OutcomeUnknown as lost:
             if self._stands(look, labels, doing):
-                self.log.warning("%s; it was made all the same", lost)
+                self.log.warning("%s; the call had succeeded", lost)
                 return None
-            self.log.warning("%s; nothing was made, asking once more", lost)
+            self.log.warning("%s; the call had no effect, calling again", lost)
         except AlreadyExists:
             if self._stands(look, labels, doing):
                 return None
@@ -181,7 +181,7 @@ class Calls(GoogleBaseHook):
             return False
         if not is_of_run(found, labels):
             raise AlreadyExists(
-                f"{doing}: something of this name is there that this run did not make"
+                f"{doing}: a resource of this name exists that this run did not create"
             )
         return True
 
@@ -193,7 +193,7 @@ class Calls(GoogleBaseHook):
 
 
 def _refuse_partial(page: Resource, kind: str) -> None:
-    """What a zone that is down does not list is still there: nobody may take it for gone."""
+    """What a zone that is down does not list is still existing: nobody may take it for gone."""
     unreachable = [str(scope) for scope in page.get("unreachables") or []]
     unreachable += [
         name
@@ -201,7 +201,9 @@ def _refuse_partial(page: Resource, kind: str) -> None:
         if (scope.get("warning") or {}).get("code") == "UNREACHABLE"
     ]
     if unreachable:
-        raise TransientError(f"list {kind} everywhere: {', '.join(unreachable)} cannot be reached")
+        raise TransientError(
+            f"list {kind} of all zones: {', '.join(unreachable)} cannot be reached"
+        )
 
 
 @contextmanager
@@ -222,7 +224,7 @@ def authentication_errors(doing: str) -> Generator[None]:
         raise TransientError(f"{doing}: {error}") from error
     except Exception as error:  # whatever a broken key file makes of Google's libraries
         raise PermanentError(
-            f"{doing}: {type(error).__name__}: {error}; mend the connection"
+            f"{doing}: {type(error).__name__}: {error}; correct the connection"
         ) from error
 
 
@@ -231,7 +233,7 @@ def unauthenticated(error: GoogleAuthError, doing: str) -> BakehouseError:
     text = f"{doing}: {type(error).__name__}: {error}"
     if isinstance(error, TransportError) or error.retryable:
         return TransientError(text)
-    return PermanentError(f"{text}; mend the connection's credentials")
+    return PermanentError(f"{text}; correct the connection's credentials")
 
 
 def _refused(error: HttpError, doing: str) -> BakehouseError:

@@ -36,12 +36,12 @@ class ComputeHook(Calls):
     def image(self, name: str, project: str | None = None) -> Resource | None:
         """The image, or None."""
         call = self._client.images().get(project=project or self.project, image=name)
-        return self._find(call, f"look at image {name}")
+        return self._find(call, f"get image {name}")
 
     def image_of_family(self, project: str, family: str) -> Resource | None:
         """The newest image of a family that is not deprecated, or None."""
         call = self._client.images().getFromFamily(project=project, family=family)
-        return self._find(call, f"look for the newest image of {project}/{family}")
+        return self._find(call, f"get the newest image of {project}/{family}")
 
     def images(self, filter_: str, project: str | None = None) -> list[Resource]:
         """The images of a project (ours) that match, deprecated ones too."""
@@ -94,7 +94,7 @@ class ComputeHook(Calls):
     def machine_image(self, name: str) -> Resource | None:
         """The machine image, or None."""
         call = self._client.machineImages().get(project=self.project, machineImage=name)
-        return self._find(call, f"look at machine image {name}")
+        return self._find(call, f"get machine image {name}")
 
     def insert_machine_image(self, body: Resource, request_id: str) -> Resource | None:
         """Create one; the operation, or None when it turned out to stand already."""
@@ -138,18 +138,18 @@ class ComputeHook(Calls):
     def instance(self, zone: str, name: str) -> Resource | None:
         """The instance, or None."""
         call = self._client.instances().get(project=self.project, zone=zone, instance=name)
-        return self._find(call, f"look at {name}")
+        return self._find(call, f"get {name}")
 
     def instances(self, zone: str, filter_: str) -> list[Resource]:
         """A zone's instances that match."""
         api = self._client.instances()
         return self._pages(
-            api.list, api.list_next, f"list machines in {zone}", zone=zone, filter=filter_
+            api.list, api.list_next, f"list instances in {zone}", zone=zone, filter=filter_
         )
 
     def instance_states(self, zone: str, filter_: str) -> list[Resource]:
         """Names and states alone: a builder's metadata would be 100 kB each time."""
-        api, doing = self._client.instances(), f"look at all machines in {zone}"
+        api, doing = self._client.instances(), f"get all instances in {zone}"
         only = "items(name,status),nextPageToken"
         return self._pages(api.list, api.list_next, doing, zone=zone, filter=filter_, fields=only)
 
@@ -227,7 +227,7 @@ class ComputeHook(Calls):
     def disk(self, zone: str, name: str) -> Resource | None:
         """The disk, or None."""
         call = self._client.disks().get(project=self.project, zone=zone, disk=name)
-        return self._find(call, f"look at disk {name}")
+        return self._find(call, f"get disk {name}")
 
     def disks(self, zone: str, filter_: str) -> list[Resource]:
         """A zone's disks that match."""
@@ -297,7 +297,7 @@ class ComputeHook(Calls):
             call = self._client.zoneOperations().get(
                 project=self.project, zone=zone, operation=name
             )
-        return self._find(call, f"look at operation {name}")
+        return self._find(call, f"get operation {name}")
 
     def operations(self, zone: str | None) -> list[Resource]:
         """The newest 500 operations of a zone, or the newest global ones, newest first."""

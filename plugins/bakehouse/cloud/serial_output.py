@@ -54,7 +54,7 @@ def said(lines: Iterable[str], nonce: str) -> tuple[dict[str, Any], ...]:
 def shown(line: str) -> str:
     """The line as the task log shows it: the guest's structured lines in words, others marked."""
     found = _parse(line)
-    return f"  │ {line}" if found is None else f"guest says: {_in_words(found)}"
+    return f"  │ {line}" if found is None else f"guest reports: {_in_words(found)}"
 
 
 def _in_words(line: Mapping[str, Any]) -> str:

@@ -118,7 +118,9 @@ class SerialStream:
 
     def _show(self, chunk: serial.Chunk) -> None:
         if chunk.lost:
-            self._emit(f"… {chunk.lost} bytes of serial output were gone before they could be read")
+            self._emit(
+                f"… {chunk.lost} bytes of serial output were overwritten before they could be read"
+            )
         self.said += serial.said(chunk.lines, self._nonce)
         for line in filter(None, chunk.lines):
             shown = serial.shown(line)

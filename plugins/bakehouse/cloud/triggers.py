@@ -108,7 +108,7 @@ class MachineTrigger(BakehouseTrigger):
 
     def settled(self, observed: MachineObservation) -> bool:
         """Whether the wait is over."""
-        raise TypeError(f"{type(self).__name__} does not say when it is over")
+        raise TypeError(f"{type(self).__name__} does not implement its end condition")
 
     def told_all(self, observed: MachineObservation) -> bool:
         """Whether the serial port alone has said what the task needs: else attributes are read."""
@@ -205,14 +205,14 @@ class MachineTrigger(BakehouseTrigger):
         """From a list that all share which have lost a machine at this tick."""
         tick = await cloud.operations(self.zone).next()
         if tick.error is not None:
-            raise TransientError(f"what happened to {self.name} is not known yet: {tick.error}")
+            raise TransientError(f"the state of {self.name} is unknown: {tick.error}")
         return operations.instance_events(tick.items.values(), self.name)
 
     async def _stream(self, cloud: Cloud) -> SerialStream:
         ti = self.task_instance  # None in dag.test(), where nothing outlives this trigger
         offset = int(await comms.get_xcom(ti, OFFSET) or 0) if ti else 0
         if offset:
-            await asyncio.to_thread(self.log.info, "reading on from byte %d", offset)
+            await asyncio.to_thread(self.log.info, "continuing at byte %d", offset)
 
         async def save(at: int) -> None:
             if ti is None:
@@ -220,7 +220,7 @@ class MachineTrigger(BakehouseTrigger):
             try:
                 await comms.set_xcom(ti, OFFSET, at)
             except Exception as error:  # the log goes on; after a restart it may repeat itself
-                await asyncio.to_thread(self.log.warning, "byte %d is not noted: %s", at, error)
+                await asyncio.to_thread(self.log.warning, "byte %d was not stored: %s", at, error)
 
         return SerialStream(
             read=lambda start: hook_of(self.conn_id).serial_output(self.zone, self.name, start),

@@ -143,7 +143,7 @@ class _Reader:
                 continue
             name = str(identity.value)
             if name in seen:
-                self.wrong(identity, f"{_ID[kind]} {name!r} stands there twice")
+                self.wrong(identity, f"{_ID[kind]} {name!r} is defined twice")
             seen.add(name)
             made = make(fields)
             if made is not None:

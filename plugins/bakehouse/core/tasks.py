@@ -61,8 +61,8 @@ _BAKE = (
         sla=timedelta(minutes=15),
         operator="bakehouse.bake.plan_operators:PlanBake",
         docs="Reads the recipe at that commit, resolves the base image, computes the content key"
-        " and decides whether to bake: of an image with this content it looks for updates of the"
-        " packages. Creates no resource.",
+        " and decides whether to bake: it looks for package updates of an image with the same"
+        " content. Creates no resource.",
     ),
     TaskSpec(
         id="need_bake",
@@ -81,7 +81,7 @@ _BAKE = (
         retries=3,
         sla=timedelta(minutes=25),
         operator="bakehouse.bake.builder_operators:CreateBuilder",
-        docs="Creates the VM that installs. Each try uses the next zone.",
+        docs="Creates the builder VM. Each try uses the next zone.",
     ),
     TaskSpec(
         id="wait_for_shutdown",
@@ -120,7 +120,7 @@ _BAKE = (
         retries=2,
         sla=timedelta(minutes=105),
         operator="bakehouse.smoke.operators:SmokeTest",
-        docs="Boots a VM of its own from the candidate and reports each check.",
+        docs="Boots a VM from the candidate and reports each check.",
     ),
     TaskSpec(
         id="promote_image",
@@ -180,7 +180,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=3),
         operator="bakehouse.rollout.operators:Plan",
-        docs="Looks at every member and says in which stage it is replaced, or why it is not.",
+        docs="Assigns every member to a stage, or names the reason why it is not replaced.",
     ),
     TaskSpec(
         id="select_members",
@@ -189,7 +189,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.operators:SelectMembers",
-        docs="The members of this stage, with the last health report of each.",
+        docs="Lists the members of this stage, with the last health report of each.",
     ),
     TaskSpec(
         id="replace",
@@ -198,7 +198,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:ReplaceMember",
-        docs="One member: disk from the image, stop, detach, attach, start, healthy.",
+        docs="Replaces the boot disk of one member: create, stop, detach, attach, start, health.",
     ),
     TaskSpec(
         id="verify_stage",
@@ -216,7 +216,7 @@ _ROLLOUT = (
         retries=4,
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:PlanRollback",
-        docs="Waits until no member is being replaced any more, and says who goes back.",
+        docs="Waits until no member is being replaced, then lists the members to roll back.",
     ),
     TaskSpec(
         id="roll_back",
@@ -225,7 +225,7 @@ _ROLLOUT = (
         retries=5,
         sla=timedelta(hours=7),
         operator="bakehouse.rollout.stage_operators:ReplaceMember",
-        docs="One member back to its previous image, in reverse order, one at a time.",
+        docs="Rolls one member back to its previous image, in reverse order, one at a time.",
     ),
     TaskSpec(
         id="verdict",
@@ -234,7 +234,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=7),
         operator="bakehouse.rollout.operators:Verdict",
-        docs="The outcome, member by member; a rollout that was rolled back fails here.",
+        docs="Reports the outcome of each member; fails if the rollout failed or was rolled back.",
     ),
     TaskSpec(
         id="release_lease",
@@ -256,7 +256,7 @@ _HOUSEKEEPING = (
         retries=4,
         sla=timedelta(minutes=15),
         operator="bakehouse.housekeeping.sweep_operators:PlanSweep",
-        docs="Finds VMs, disks and candidates that no run owns any more.",
+        docs="Lists VMs, disks and candidates whose run has ended.",
     ),
     TaskSpec(
         id="sweep",
@@ -274,7 +274,7 @@ _HOUSEKEEPING = (
         retries=4,
         sla=timedelta(minutes=15),
         operator="bakehouse.housekeeping.retire_operators:PlanRetire",
-        docs="Says of each promoted image whether it stays, and why.",
+        docs="Lists each promoted image, whether it stays, and why.",
     ),
     TaskSpec(
         id="retire",

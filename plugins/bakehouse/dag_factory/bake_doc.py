@@ -13,14 +13,14 @@ from bakehouse.recipe.rules import ancestors_of, children_of, parent_of
 from bakehouse.schedule.jitter import offset_of
 
 ROLLOUTS = {
-    "with_bake": "moves at the end of each bake",
-    "follow": "follows each promoted image in a run of its own",
-    "manual": "moves only by hand",
+    "with_bake": "rolled out at the end of each bake",
+    "follow": "rolled out in a run of its own for each promoted image",
+    "manual": "rolled out manually",
 }
 REBAKES = {
     "on_updates": "when its packages have updates, and once it is older than {age}",
     "always": "every time",
-    "never": "never, as long as there is an image with this content",
+    "never": "never, while an image with this content exists",
 }
 
 
@@ -37,7 +37,7 @@ def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Flee
             *_section("Vars", _table(("var", "value"), _vars(recipe.vars))),
             *_section("Fleets", _table(("fleet", "image"), _fleets(recipe, fleets))),
             f"Recipe `include/recipes/{recipe.name}.yaml`, scripts"
-            f" `include/startup_scripts/{recipe.scripts}/`: both as of the commit that is baked.",
+            f" `include/startup_scripts/{recipe.scripts}/`: both at the commit that is baked.",
         ]
     )
 
@@ -91,7 +91,7 @@ def _builder(recipe: Recipe) -> str:
     return (
         f"{kind}{builder.machine_type} with {builder.disk_gb} GB of {builder.disk_type}, {way}"
         f"{account}, in {' or '.join(builder.zones)}; at most"
-        f" {builder.install_deadline_minutes} min to install"
+        f" {builder.install_deadline_minutes} min for the install"
     )
 
 
@@ -99,7 +99,7 @@ def _smoke(recipe: Recipe) -> str:
     given = ", ".join(f"`{key}`" for key in recipe.smoke.metadata)
     metadata = f"; given {given}" if given else ""
     return (
-        f"healthy within **{format_duration(recipe.boot_time_limit)}** of power on, all checks"
+        f"healthy within **{format_duration(recipe.boot_time_limit)}** of power-on, all checks"
         f" within {format_duration(recipe.smoke.deadline)}{metadata}"
     )
 
@@ -108,7 +108,7 @@ def _kept(recipe: Recipe) -> str:
     keep = recipe.image.keep
     days = f" and all younger than {keep.days} days" if keep.days else ""
     failed = format_duration(keep.failed)
-    return f"the newest {keep.last} promoted{days}; one that failed its test for {failed}"
+    return f"the newest {keep.last} promoted{days}; images that failed the smoke test for {failed}"
 
 
 def _vars(values: Mapping[str, Scalar]) -> Iterator[tuple[str, str]]:

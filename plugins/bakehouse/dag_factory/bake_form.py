@@ -21,7 +21,7 @@ def form(recipe: Recipe) -> dict[str, Param]:
             "HEAD",
             type="string",
             title="Git ref",
-            description="Branch, tag, hash or HEAD~3: its newest commit as of the run is baked.",
+            description="Branch, tag, hash or HEAD~3; its newest commit at that time is baked.",
             minLength=1,
             maxLength=200,
             pattern=GIT_REF,
@@ -30,13 +30,13 @@ def form(recipe: Recipe) -> dict[str, Param]:
             False,
             type="boolean",
             title="Bake anyway",
-            description="Also when a promoted image has exactly this content.",
+            description="Bake although a promoted image has the same content.",
         ),
         "roll_out": Param(
             True,
             type="boolean",
             title="Roll out",
-            description="Move the fleets that say rollout: with_bake onto the new image.",
+            description="Roll out to the fleets that set rollout: with_bake.",
         ),
         **_machine(recipe),
         "snapshot_date": Param(
@@ -44,7 +44,7 @@ def form(recipe: Recipe) -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Packages as of",
-            description="Install from snapshot.debian.org as of this day; empty for today's.",
+            description="Install packages of this date (snapshot.debian.org); empty: today's.",
         ),
         "vars": _vars(recipe),
     }
@@ -64,28 +64,28 @@ def _vars(recipe: Recipe) -> Param:
 
 def _may_be_given(recipe: Recipe) -> str:
     if not recipe.vars:
-        return "The recipe has none."
-    return f"As JSON, in place of the recipe's own; it has: {', '.join(recipe.vars)}."
+        return "The recipe has no vars."
+    return f"As JSON; replaces vars of the recipe, which are: {', '.join(recipe.vars)}."
 
 
 def _machine(recipe: Recipe) -> dict[str, Param]:
-    usual = "a spot machine" if recipe.builder.spot else "a standard machine"
+    usual = "a spot VM" if recipe.builder.spot else "a standard VM"
     return {
         "zone": Param(
             AUTOMATIC,
             type="string",
             title="Zone",
-            description="Where to bake; automatic tries the recipe's zones in their order.",
+            description="The zone of the builder; automatic tries the recipe's zones in order.",
             enum=[AUTOMATIC, *recipe.builder.zones],
         ),
         "spot": Param(
             AS_THE_RECIPE,
             type="string",
-            title="Spot machine",
-            description="Cheaper, and may be taken away; then another one is tried.",
+            title="Spot VM",
+            description="Cheaper; may be preempted, then another VM is created.",
             enum=list(SPOT),
             values_display={
-                AS_THE_RECIPE: f"as the recipe says: {usual}",
+                AS_THE_RECIPE: f"as in the recipe: {usual}",
                 "yes": "yes",
                 "no": "no",
             },
@@ -94,7 +94,7 @@ def _machine(recipe: Recipe) -> dict[str, Param]:
             recipe.builder.keep_builder_on_failure is not None,
             type="boolean",
             title="Keep a failed builder",
-            description="Leave the machine of a failed install, for a day unless the recipe says"
+            description="Keep the VM of a failed install for a day, or for the recipe's"
             " builder.keep_builder_on_failure.",
         ),
     }

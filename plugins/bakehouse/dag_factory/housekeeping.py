@@ -62,13 +62,13 @@ def _form(include: Path) -> dict[str, Param]:
             True,
             type="boolean",
             title="Dry run",
-            description="Say what would be done, and change nothing. Scheduled runs act.",
+            description="Only report what would be done. Scheduled runs are never dry.",
         ),
         "recipe": Param(
             "",
             type="string",
             title="Recipe",
-            description="Only what belongs to this recipe; empty for all.",
+            description="Only resources of this recipe; empty: all.",
             enum=["", *_recipe_names(include)],
         ),
     }
@@ -86,7 +86,7 @@ DOC = """\
 images by each recipe's `image.keep` (deprecated, then obsolete, then deleted), and **shows** which
 members do not run the newest image. The logs hold every decision with its reason.
 
-Scheduled runs act. A run from the form only says what it would do, unless *Dry run* is off.
+Scheduled runs delete. A run from the form only reports, unless *Dry run* is switched off.
 
 Guide: `docs/operating.md`, *Housekeeping*.
 """

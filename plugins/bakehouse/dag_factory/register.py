@@ -22,7 +22,7 @@ def make_dags(
 ) -> Iterator[DAG]:
     """The DAGs of the flows. A worker that is about to run a task gets that task's DAG only."""
     if unknown := set(flows) - set(Flow):
-        raise ValueError(f"no such flow: {', '.join(sorted(unknown))}; there are {', '.join(Flow)}")
+        raise ValueError(f"unknown flow: {', '.join(sorted(unknown))}; known: {', '.join(Flow)}")
     channels = [Channel.model_validate(channel) for channel in notify]
     wanted = get_parsing_context().dag_id
     makers = dict(_of_files(include, flows))

@@ -26,7 +26,7 @@ def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> D
     """
     with DAG(
         dag_id="revoke",
-        description="Takes an image, and what is built upon it, out of use",
+        description="Takes an image and all images built on it out of use",
         schedule=None,
         start_date=BEGINNING,
         catchup=False,
@@ -77,7 +77,7 @@ DOC = """\
 # Revoke an image
 
 Makes the image OBSOLETE and labels it as revoked: no rollout moves a fleet onto it any more, no
-disk is created from it, and the next bake of the same content bakes anew. Images that are built on
+disk is created from it, and the same content is baked again. Images that are built on
 it are marked, deprecated and refused as well. The run names the members that run any of them;
 **it does not change them**: roll them out onto another image.
 

@@ -132,14 +132,14 @@ def _form(fleet: Fleet) -> dict[str, Param]:
             type="string",
             title="Image",
             description=f"Name or id of a promoted image of {fleet.recipe}, also an old one;"
-            " empty for the newest.",
+            " empty: the newest.",
             maxLength=63,
         ),
         "members": Param(
             [],
             type="array",
             title="Members",
-            description="Only these; empty for all.",
+            description="Only these members; empty: all.",
             items={"type": "string", **({"enum": list(members)} if members else {})},
         ),
     }

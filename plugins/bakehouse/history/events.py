@@ -623,4 +623,4 @@ def _in_one_line(invalid: ValidationError) -> str:
             return f"its kind {error['ctx']['tag']!r} is not known to this version of Bakehouse"
         place = ".".join(str(part) for part in error["loc"][1:]) or "record"
         found.append(f"{place}: {error['msg']}")
-    return "; ".join(found)
+    return " ".join("; ".join(found).split())  # a field name may contain a line break

@@ -26,7 +26,7 @@ class UnreadableRecord(Frozen):
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.path} is left out: {self.problem}"
+        return f"{self.path} is skipped: {self.problem}"
 
 
 def _warn(record: UnreadableRecord) -> None:

@@ -165,5 +165,5 @@ def _unpack(text: str) -> str:
     except (binascii.Error, zlib.error, ValueError) as broken:
         raise BadManifest(f"not base64 of gzip: {broken}") from broken
     if not unpacker.eof:
-        raise BadManifest("cut short, or unreasonably large")
+        raise BadManifest("incomplete or too large")
     return data.decode("utf-8", "replace")

@@ -40,7 +40,7 @@ def read_manifest(ledger: str, image: str) -> Manifest:
             return Manifest(parse_packages(listed.read_text(encoding="utf-8").splitlines()))
     except (BadManifest, UnicodeDecodeError) as broken:
         raise ManifestNotFound(f"the manifest of {image} cannot be read: {broken}") from broken
-    raise ManifestNotFound(f"there is no manifest of {image}: {sbom} is missing")
+    raise ManifestNotFound(f"no manifest of {image} exists: {sbom} is missing")
 
 
 def _folder(ledger: str) -> ObjectStoragePath:

@@ -36,5 +36,5 @@ class ShowDrift(InventoryOperator):
         count = f"{seen.on_newest} of {seen.on_newest + len(seen.behind)} members"
         self.log.info("%s: %s on the newest image, %s", seen.fleet, count, seen.newest or "none")
         for member in seen.behind:
-            age = "which is gone" if member.age_days is None else f"{member.age_days} days old"
+            age = "which was deleted" if member.age_days is None else f"{member.age_days} days old"
             self.log.warning("%s: %s runs %s, %s", seen.fleet, member.name, member.image, age)

@@ -46,14 +46,14 @@ class InventoryOperator(BakehouseOperator):
         """Those whose file is right."""
         fleets, broken = load_fleets(Path(self.include) / "fleets")
         for mistakes in broken:
-            self.log.warning("a fleet is left out, its file has mistakes:\n%s", mistakes)
+            self.log.warning("a fleet is skipped, its file has mistakes:\n%s", mistakes)
         return fleets
 
     @cached_property
     def _recipes(self) -> tuple[list[Recipe], list[str]]:
         recipes, broken = load_recipes(Path(self.include) / "recipes")
         for mistakes in broken:
-            self.log.warning("a recipe's images are left alone:\n%s", mistakes)
+            self.log.warning("a recipe's images are not changed:\n%s", mistakes)
         return recipes, [Path(m.mistakes[0].file).stem for m in broken]
 
     @property
@@ -127,7 +127,7 @@ class InventoryOperator(BakehouseOperator):
         """Ends a task that would touch something, in a run that shall not. Raises a skip."""
         if is_dry_run(context):
             raise AirflowSkipException(
-                "a dry run touches nothing: the task before this one says what it would have done"
+                "a dry run changes nothing: the previous task has listed what would be done"
             )
 
     def notify(

@@ -35,7 +35,7 @@ class PlanRetire(InventoryOperator):
         for decision in every:
             self.log.info("%s", decision)
         going = sum(decision.do is not Action.LEAVE for decision in every)
-        self.log.info("%d go a stage further, %d stay", going, len(every) - going)
+        self.log.info("%d are retired by one step, %d stay", going, len(every) - going)
         return Done([decision.model_dump(mode="json") for decision in every])
 
 
@@ -66,8 +66,8 @@ class Retire(InventoryOperator):
         done = [d for d in planned if is_done(d, standing.get(d.id))]
         for decision in planned:
             if decision not in done:
-                self.log.info("%s stays after all: something has changed", decision.image)
-        self.log.info("%d went a stage further", len(done))
+                self.log.info("%s stays: it has changed since the plan", decision.image)
+        self.log.info("%d were retired by one step", len(done))
         return [decision.model_dump(mode="json") for decision in done]
 
     def _ask(self, context: Context, decision: Decision) -> Ask:

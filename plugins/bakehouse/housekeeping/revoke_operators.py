@@ -48,7 +48,7 @@ class FindImage(InventoryOperator):
         )
         self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
         for child in revoked.descendants:
-            self.log.info("built upon it: %s of recipe %s", child.name, child.recipe)
+            self.log.info("built on it: %s of recipe %s", child.name, child.recipe)
         return Done(revoked.model_dump(mode="json"))
 
     def _not_there(self, wanted: str) -> str:
@@ -57,7 +57,7 @@ class FindImage(InventoryOperator):
         known = [str(image["name"]) for image in own_images(self)]
         near = get_close_matches(wanted, known, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"there is no image {wanted} in {self.compute.project}{hint}"
+        return f"no image {wanted} exists in {self.compute.project}{hint}"
 
 
 class RevokeImage(InventoryOperator):
@@ -70,7 +70,7 @@ class RevokeImage(InventoryOperator):
         self.link_image(revoked.image.name, kind=kind)
         image = self.image_client(kind).get(revoked.image.name)
         if image is None or str(image["id"]) != revoked.image.id:
-            raise PermanentError(f"{revoked.image.name} is not there any more: nothing to revoke")
+            raise PermanentError(f"{revoked.image.name} does not exist any more: nothing to revoke")
         doing = f"revoke {revoked.image.name}"
         wanted = {labels.STATE: labels.REVOKED}
         if not wanted.items() <= labels_of(image).items():
@@ -160,7 +160,7 @@ class NameMembers(InventoryOperator):
             named += [self._name(context, revoked, fleet.name, member) for member in running]
             channels += fleet.notify if running else ()
         bake = ", ".join(revoke.recipes_to_bake(revoked))
-        self.log.info("%d members run it; to bake anew: %s", len(named), bake)
+        self.log.info("%d members run it; to bake again: %s", len(named), bake)
         self._notify(context, revoked, named, channels)
         return Done(named)
 
@@ -186,7 +186,7 @@ class NameMembers(InventoryOperator):
         told = [c for r in self.recipes if r.name in concerned for c in r.notify]
         who = ", ".join(f"{m['fleet']}/{m['member']}" for m in named) or "no member of a fleet"
         title = f"{revoked.image.name} is revoked"
-        text = f"{revoked.why}. It is run by: {who}"
+        text = f"{revoked.why}. Members that run it: {who}"
         self.notify(context, [*told, *channels], NotificationEvent.REVOKE, title, text)
 
 

@@ -47,7 +47,7 @@ class PlanSweep(InventoryOperator):
         for bundle in bundles_to_sweep(self, context, inventory):
             self.log.info("bundle %s/%s: sweep, expired", bundle.recipe, bundle.name)
         going = sum(found.sweep for found in every)
-        self.log.info("%d to be swept, %d stay", going, len(every) - going)
+        self.log.info("%d to be deleted, %d stay", going, len(every) - going)
         return Done([found.model_dump(mode="json") for found in every])
 
 
@@ -80,7 +80,7 @@ class Sweep(InventoryOperator):
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:
         """After the machines: disks and images are left, or nothing."""
         if event.left:
-            raise TransientError(f"still there: {', '.join(event.left)}")
+            raise TransientError(f"still existing: {', '.join(event.left)}")
         return Again()
 
     def _deletion(self, context: Context, found: Found) -> Ask:
@@ -123,9 +123,7 @@ class Sweep(InventoryOperator):
             self.log.info("swept %s %s: %s", found.kind, found.name, found.reason.text)
         for found in planned:
             if found.id in standing:
-                self.log.info(
-                    "%s %s stays after all: something has changed", found.kind, found.name
-                )
+                self.log.info("%s %s stays: it has changed since the plan", found.kind, found.name)
         for bundle in bundles_to_sweep(self, context, now):
             bundle_store().delete(bundle)
             self.log.info("swept bundle %s/%s: expired", bundle.recipe, bundle.name)

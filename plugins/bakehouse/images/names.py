@@ -12,7 +12,7 @@ from hashlib import sha256
 def image_name(recipe: str, when: datetime, sha: str, run_id: str) -> str:
     """`<recipe>-<yyyymmdd>t<hhmm>-<sha7>-<run4>`; `when` is the data interval's end, with zone."""
     if when.tzinfo is None:
-        raise ValueError(f"the time {when.isoformat()} has no zone")
+        raise ValueError(f"the time {when.isoformat()} has no time zone")
     stamp = when.astimezone(UTC).strftime("%Y%m%dt%H%M")
     return f"{recipe}-{stamp}-{sha[:7]}-{_hex(run_id, 4)}"
 

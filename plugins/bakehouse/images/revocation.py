@@ -54,11 +54,11 @@ def refusal_to_revoke(image: Resource) -> str | None:
     """Why this image cannot be revoked, as a sentence; None when it can."""
     told, name = labels_of(image), image["name"]
     if not {labels.RECIPE, labels.RUN, labels.STATE} <= told.keys():
-        return f"{name} is not an image of Bakehouse (it lacks its labels)"
+        return f"{name} is not an image of Bakehouse (it lacks the labels)"
     state = told[labels.STATE]
     if state not in REVOCABLE:
         return (
-            f"{name} is not promoted (its bakehouse-state is {state}): no fleet can be given it,"
+            f"{name} is not promoted (its bakehouse-state is {state}): no fleet can use it,"
             " and housekeeping deletes it"
         )
     return None
@@ -80,7 +80,7 @@ def refusal_to_use(image: Resource) -> str | None:
         )
     state = deprecation_state(image)
     if state in NOTHING_IS_MADE_OF:
-        return f"{name} is {state}: Compute Engine makes no disk from it any more"
+        return f"{name} is {state}: Compute Engine creates no disk from it any more"
     return None
 
 

@@ -208,9 +208,9 @@ def not_older(
     if asked_at is None or created_at(chosen.image) >= asked_at:
         return chosen
     raise PermanentError(
-        f"the promotion of {promoted} asks for this bake, and that image has been taken out of use"
-        f" since; {chosen.image['name']}, the newest one there is, is older. Trigger the bake by"
-        " hand to build on that one all the same"
+        f"the promotion of {promoted} triggered this bake, but that image was taken out of use"
+        f"; {chosen.image['name']}, now the newest, is older. Trigger the bake by"
+        " hand to build on that image"
     )
 
 

@@ -182,7 +182,7 @@ class BakehouseOperator(BaseOperator):
     def operation_ended(self, context: Context, event: OperationEnded) -> Next:
         """After an operation: the next missing thing."""
         if event.late:
-            raise TransientError(f"{event.doing}: still not done after {OPERATION_AT_MOST}")
+            raise TransientError(f"{event.doing}: not finished after {OPERATION_AT_MOST}")
         if event.operation is not None:
             self._has_succeeded(event.operation, event.doing)
         return Again()
@@ -202,7 +202,9 @@ class BakehouseOperator(BaseOperator):
             if isinstance(step, WaitFor):
                 self._defer(step)
             work = lambda: self.reconcile(context)  # ruff: ignore[lambda-assignment]
-        raise TransientError(f"{self.task_id} did not settle in {MOST_ROUNDS} rounds")
+        raise TransientError(
+            f"{self.task_id} did not finish within {MOST_ROUNDS} rounds of reconcile"
+        )
 
     def _advance(self, step: Next) -> Done | Again | WaitFor:
         """An operation that has ended is no wait; for another one there is a trigger."""
@@ -245,7 +247,7 @@ class BakehouseOperator(BaseOperator):
             raise TransientError(message, blocked.wait) from blocked
         self.remember(blocked_since=since, blocked_count=self.memory.blocked_count + 1)
         self.log.warning(
-            "blocked: %s; asking again in %.0f s, until %s",
+            "blocked: %s; trying again in %.0f s, until %s",
             blocked,
             blocked.wait,
             format_utc(until),

@@ -70,10 +70,12 @@ class ByError(RetryPolicy):
         tries = try_number - max(0, max_tries - ((task and task.retries) or 0))
         jitter = jitter_of(context, try_number)
         if isinstance(error, ZoneUnavailable):
-            return RetryDecision.retry(ELSEWHERE.delay(tries, jitter), "another zone may have it")
+            return RetryDecision.retry(
+                ELSEWHERE.delay(tries, jitter), "another zone may have capacity"
+            )
         if isinstance(error, (Blocked, TransientError)) and error.wait:
             wait = timedelta(seconds=round(error.wait * (1 + jitter / 3), 1))
-            return RetryDecision.retry(wait, "blocked from outside")
+            return RetryDecision.retry(wait, "blocked")
         wait = BACK_OFF[self.kind].delay(tries, jitter)
         return RetryDecision.retry(wait, f"{type(error).__name__} of a task of kind {self.kind}")
 

@@ -48,11 +48,11 @@ class PromoteImage(BakehouseOperator):
         self.link_image(tested.name, kind=plan.kind)
         image = self.image_client(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
-            raise PermanentError(f"{tested.name} is not there any more: nothing to promote")
+            raise PermanentError(f"{tested.name} does not exist any more: nothing to promote")
         if (refused := refusal_to_use(image) or self._base_refused(plan)) is not None:
             raise PermanentError(f"not promoted: {refused}; trigger another bake instead")
         if needs_family(image, wanted):
-            self.log.info("%s joins family %s", tested.name, wanted.family)
+            self.log.info("adding %s to family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
             body = {"family": wanted.family}
             operation = self.compute.patch_image(tested.name, body, request)
@@ -137,7 +137,7 @@ class PublishImage(BakehouseOperator):
         image = self.received(context, "promote_image", Candidate)
         self.link_image(image.name, kind=plan.kind)
         if is_backfill(context):
-            raise AirflowSkipException(f"a backfill tells nobody of {image.name}")
+            raise AirflowSkipException(f"a backfill sends no asset event for {image.name}")
         event: dict[str, Any] = {
             "image": image.name,
             "image_id": image.id,
@@ -178,7 +178,7 @@ class PublishImage(BakehouseOperator):
 
 def _where(plan: BakePlan, wanted: Promotion) -> str:
     if plan.history:
-        return "part of the history"
+        return "an image of the history"
     if wanted.family is None:
         return f"the newest machine image of {plan.recipe}"
     return f"the newest of family {wanted.family}"

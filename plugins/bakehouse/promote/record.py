@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 def record_promotion(
     context: Context, plan: BakePlan, reason: Reason, detail: PromotionDetail
 ) -> None:
-    """This run's image was promoted, or became part of the history."""
+    """This run's image was promoted, or became an image of the history."""
     fields = plan_fields(context, plan)
     record(PromotionEvent(**fields, image=plan.image_name, reason=reason, detail=detail))

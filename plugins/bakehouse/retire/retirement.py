@@ -34,7 +34,7 @@ from bakehouse.images.selection import (
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.references import Reference
 
-NO_DATE = "it had no date for the next stage"
+NO_DATE = "it had no date for the next step"
 
 
 class Action(StrEnum):

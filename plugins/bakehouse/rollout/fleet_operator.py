@@ -65,7 +65,7 @@ class FleetOperator(BakehouseOperator):
         if not self.lease().held_by(self.holder(context)):
             acquire = self.near("acquire_lease")
             raise PermanentError(
-                f"this run does not hold the fleet: clear {acquire} and downstream"
+                f"this run does not hold the fleet's lease: clear {acquire} and downstream"
             )
 
     def notify(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:

@@ -68,7 +68,7 @@ def explain(health: Health | None, image: str, before: str | None) -> str:
     if health is None:
         return "no health report"
     if health.boot_id == before:
-        return f"no report of this boot; the last one, of {health.image}, is from before the stop"
+        return f"no report since the restart; the last one is of {health.image}"
     if health.image != image:
         return f"reports the image {health.image!r} instead of {image!r}"
     return f"{health.state}: {health.detail}" if health.detail else health.state

@@ -102,7 +102,7 @@ def check(hook: ComputeHook, pinned: Target) -> None:
     """
     image = hook.image(pinned.name)
     if image is None or str(image["id"]) != pinned.id:
-        raise PermanentError(f"{pinned.name} (id {pinned.id}) is not there any more")
+        raise PermanentError(f"{pinned.name} (id {pinned.id}) does not exist any more")
     if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
 
@@ -159,7 +159,7 @@ def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:
 def _named(hook: ComputeHook, wanted: str) -> Resource:
     image = hook.image(resource_name(wanted))
     if image is None:
-        raise PermanentError(f"there is no image {wanted} in {hook.project}")
+        raise PermanentError(f"no image {wanted} exists in {hook.project}")
     return image
 
 

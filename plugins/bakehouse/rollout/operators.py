@@ -71,7 +71,7 @@ class AcquireLease(FleetOperator):
         decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: run_state(context, owner))
         if decision.claim is Claim.WAIT:
             return self._wait(me, decision.why)
-        self.log.info("holding the fleet %s: %s", self.fleet.name, decision.why)
+        self.log.info("holding the lease of fleet %s: %s", self.fleet.name, decision.why)
         return Done({"fleet": self.fleet.name, "why": decision.why})
 
     @resumed_by(LeaseLooksFree)
@@ -86,7 +86,7 @@ class AcquireLease(FleetOperator):
         from bakehouse.lease.store import lease_name
         from bakehouse.lease.triggers import LeaseTrigger
 
-        self.log.info("waiting for the fleet %s: %s", self.fleet.name, why)
+        self.log.info("waiting for the lease of fleet %s: %s", self.fleet.name, why)
         deadline = self.memory.deadline
         if deadline is None:
             deadline = time.time() + self.fleet.wait_for_fleet.total_seconds()
@@ -107,9 +107,9 @@ class ReleaseLease(FleetOperator):
     def reconcile(self, context: Context) -> Next:
         """Release it; a second time does nothing."""
         if self.lease().release(self.holder(context), now()):
-            self.log.info("released the fleet %s", self.fleet.name)
+            self.log.info("released the lease of fleet %s", self.fleet.name)
         else:
-            self.log.info("the fleet %s was not held by this run", self.fleet.name)
+            self.log.info("this run did not hold the lease of fleet %s", self.fleet.name)
         return Done()
 
 
@@ -153,7 +153,7 @@ class Plan(FleetOperator):
             names = ", ".join(change.name for change in stage)
             self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
         for skipped in made.skipped:
-            self.log.info("left alone: %s, %s", skipped.name, skipped.reason.text)
+            self.log.info("not replaced: %s, %s", skipped.name, skipped.reason.text)
 
 
 class SelectMembers(FleetOperator):
@@ -173,7 +173,7 @@ class SelectMembers(FleetOperator):
         if decision.claim is not Claim.RENEW:
             self.lease().release(me, now())
             raise PermanentError(
-                f"this run had lost the fleet: {decision.why}; clear acquire_lease"
+                f"this run had lost the fleet's lease: {decision.why}; clear acquire_lease"
             )
         changes = made.stages[self.stage - 1]
         swaps = [
@@ -198,9 +198,11 @@ class Verdict(FleetOperator):
         states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
         ending = rollout_outcome({self._short(task): state for task, state in states.items()})
         if ending is Outcome.NONE:
-            raise AirflowSkipException("no rollout was asked for")
+            raise AirflowSkipException("no rollout was requested")
         if value is None:
-            raise PermanentError("nothing was touched: a step before the first member failed")
+            raise PermanentError(
+                "no member was changed: a task before the first replacement failed"
+            )
         made = RolloutPlan.model_validate(value)
         outcomes = self._outcomes(context, made)
         for outcome in outcomes:
@@ -210,7 +212,7 @@ class Verdict(FleetOperator):
         self._sweep(made)
         if ending is not Outcome.GOOD:
             raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
-        counts = f"{len(made.changes)} replaced, {len(made.skipped)} left alone"
+        counts = f"{len(made.changes)} replaced, {len(made.skipped)} not replaced"
         self.log.info("%s", counts)
         if made.changes:
             self.notify(

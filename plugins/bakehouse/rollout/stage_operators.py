@@ -105,7 +105,7 @@ class ReplaceMember(FleetOperator):
         gate = others_are_up(swap.member, there, there, self.fleet.max_unavailable)
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
-            raise TransientError(f"{swap.member} is not touched: {gate.why}")
+            raise TransientError(f"{swap.member} is not changed: {gate.why}")
 
     def _show_serial(self, swap: Swap) -> None:
         try:
@@ -153,8 +153,8 @@ class VerifyStage(FleetOperator):
             self._check(swap)
         for swap in swaps:
             if members.delete_unused(self.compute, swap.zone, swap.old.name, swap.run):
-                self.log.info("deleted %s, which %s had before", swap.old.name, swap.member)
-        self.log.info("stage %d has passed: %d members", self.stage, len(swaps))
+                self.log.info("deleted %s, the previous disk of %s", swap.old.name, swap.member)
+        self.log.info("stage %d succeeded: %d members", self.stage, len(swaps))
         return [swap.member for swap in swaps]
 
     def _check(self, swap: Swap) -> None:
@@ -177,10 +177,10 @@ class PlanRollback(FleetOperator):
         """Decide once every task of every stage has ended."""
         states = self.states(context)
         if states.get(self.near("plan")) != "success":
-            raise AirflowSkipException("nothing was planned, so nothing has to go back")
+            raise AirflowSkipException("nothing was planned, so nothing is rolled back")
         short = {task.removeprefix(self.near("")): state for task, state in states.items()}
         if not stage_failed(short):
-            self.log.info("every stage has passed")
+            self.log.info("every stage succeeded")
             return Done([])
         failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
         self.notify(
@@ -194,10 +194,10 @@ class PlanRollback(FleetOperator):
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways = [way for swap in done if (way := self._way_back(swap)) is not None]
         names = ", ".join(way.member for way in ways)
-        self.log.info("going back: %s", names or "nobody")
+        self.log.info("rolling back: %s", names or "nobody")
         if ways:
             self.notify(
-                context, NotificationEvent.ROLL_BACK, "goes back to the images it had", names
+                context, NotificationEvent.ROLL_BACK, "is rolled back to its previous images", names
             )
         return Done([way.model_dump(mode="json") for way in ways])
 
@@ -207,14 +207,16 @@ class PlanRollback(FleetOperator):
             self.log.error("%s: %s", swap.member, Reason.MEMBER_LOST.text)
             return None
         if not is_touched(instance, swap.old):
-            self.log.info("%s was not touched", swap.member)
+            self.log.info("%s was not changed", swap.member)
             return None
         image = members.previous(self.compute, swap.old, swap.image.recipe)
         kept = self._is_kept(swap)
         if image is None and not kept:
             old = resource_name(swap.old.image)
-            gone = f"its image {old} (id {swap.old.image_id}) is gone or revoked"
-            self.log.error("%s cannot go back: %s, and its disk is gone", swap.member, gone)
+            gone = f"its image {old} (id {swap.old.image_id}) was deleted or revoked"
+            self.log.error(
+                "%s cannot be rolled back: %s, and its disk was deleted", swap.member, gone
+            )
             return None
         health = members.health(self.compute, swap.zone, swap.member)
         return back(swap, image, kept=kept, health=health)

@@ -172,8 +172,8 @@ def move(before: State | None, after: State) -> State:
     legal = before is None or after in {before, State.LOST} or after in MOVES[before]
     if not legal:
         raise IllegalMove(
-            f"went from {before} to {after}, which no step of this rollout does: "
-            "somebody else acts on the instance"
+            f"went from {before} to {after}, which this rollout does not do: "
+            "somebody else changes the instance"
         )
     return after
 

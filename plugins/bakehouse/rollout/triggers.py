@@ -175,7 +175,7 @@ class SwapTrigger(BakehouseTrigger):
             raise error
         if final:
             self._refused += 1
-        await self._info("%s; looking again", error)
+        await self._info("%s; reading the state again", error)
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
 
     def _request_id(self, step: Action) -> str:
@@ -197,7 +197,7 @@ class SwapTrigger(BakehouseTrigger):
 
 def _lost(observed: MemberObservation) -> str:
     if observed.instance_id is None:
-        return "the instance is not there"
+        return "the instance does not exist"
     return (
         f"instance {observed.instance_id} is {observed.status}, its next disk {observed.goal_disk}"
     )

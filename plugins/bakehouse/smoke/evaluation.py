@@ -72,7 +72,8 @@ def evaluate_smoke_test(
         return _of_report(report, boot_time_limit)
     if observed.status is None:
         return SmokeResult(
-            reason=Reason.VANISHED, message=f"{observed.name} is gone: {_why_gone(observed)}"
+            reason=Reason.VANISHED,
+            message=f"{observed.name} does not exist any more: {_why_gone(observed)}",
         )
     if not observed.alive:
         return SmokeResult(
@@ -107,7 +108,7 @@ def _report(observed: MachineObservation) -> Report | None:
     try:
         return Report.model_validate(told)
     except ValidationError as broken:
-        return Report(result="failed", error=f"its report makes no sense: {broken}")
+        return Report(result="failed", error=f"its report is invalid: {broken}")
 
 
 def _parsed(text: str) -> Any:
@@ -119,7 +120,7 @@ def _parsed(text: str) -> Any:
 
 def _silence(observed: MachineObservation) -> str:
     health = observed.attributes.get("health")
-    return f"no verdict until its deadline, health: {health}" if health else Reason.SILENT.text
+    return f"no result until its deadline, health: {health}" if health else Reason.SILENT.text
 
 
 def _why_gone(observed: MachineObservation) -> str:

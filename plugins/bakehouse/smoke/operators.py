@@ -81,7 +81,7 @@ class SmokeTest(BakehouseOperator):
         plan = self.received(context, "plan_bake", BakePlan)
         vm, observed = self.memory.vm, event.observed
         if vm is None:
-            raise TransientError("it is not known which smoke machine was waited for")
+            raise TransientError("the smoke VM of this wait is unknown")
         result = evaluate_smoke_test(observed, plan.smoke.boot_time_limit)
         self._delete(context, vm)
         if result is None or result.says_nothing:
@@ -138,7 +138,7 @@ class SmokeTest(BakehouseOperator):
         for check in result.checks:
             (self.log.info if check.ok else self.log.error)("check %s", check)
         if result.ready_seconds is not None:
-            self.log.info("ready %.1f s after power on", result.ready_seconds)
+            self.log.info("ready %.1f s after power-on", result.ready_seconds)
         record_verdict(context, plan, result)
 
     def _reject(
@@ -159,6 +159,6 @@ class SmokeTest(BakehouseOperator):
             expires = str(int(until.timestamp()))
             changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
             self.image_client(plan.kind).label(image, changes)
-            self.log.info("%s stays for a look until %s", plan.image_name, format_utc(until))
+            self.log.info("%s is kept for inspection until %s", plan.image_name, format_utc(until))
         message = f"{plan.image_name} is not promoted: {result.reason.text}: {result.message}"
         raise PermanentError(observed.with_tail(message))

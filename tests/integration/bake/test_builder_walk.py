@@ -54,7 +54,7 @@ def test_each_check_is_told_with_its_hint_and_ready_is_measured(
     told = capsys.readouterr().out
     assert "check passed  the templates render" in told
     assert "check FAILED  the page is served (hint: an instant machine runs no commands)" in told
-    assert "ready 0.2 s after power on" in told
+    assert "ready 0.2 s after power-on" in told
     run.tear_down()
     (verdict,) = of_kind(VerdictEvent, events(run))
     assert verdict.detail.ready_seconds == pytest.approx(0.2)
@@ -164,7 +164,7 @@ def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
     assert heading.startswith("The last 50 lines of bake-loaf-")
     assert len(tail) == 50
     assert "  │ Setting up package 80 of 80" in tail
-    assert "guest says: result failed" in tail
+    assert "guest reports: result failed" in tail
     (failed,) = of_kind(BuilderFailedEvent, events(run))
     assert failed.reason is Reason.INSTALL_FAILED
     assert failed.detail.error is not None
@@ -186,5 +186,5 @@ def test_one_deferral_an_attempt_while_the_log_streams(
     for number in (1, 350, 700):
         assert told.count(f"Setting up package {number} of 700") == 1
     for stage in ("boot", "install", "generalise"):
-        assert told.count(f"guest says: stage {stage}") == 1
+        assert told.count(f"guest reports: stage {stage}") == 1
     run.tear_down()

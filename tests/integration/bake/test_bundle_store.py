@@ -75,7 +75,7 @@ def test_a_damaged_bundle_is_refused_and_a_new_plan_mends_it(
 ) -> None:
     store.put(bundle())
     file_of(tmp_path, bundle()).write_bytes(damage)
-    with pytest.raises(BadBundle, match=f"{bundle().content_key}.json does not hold"):
+    with pytest.raises(BadBundle, match=f"{bundle().content_key}.json is not"):
         store.get("web", bundle().content_key)
     store.put(bundle())
     assert store.get("web", bundle().content_key) == bundle()

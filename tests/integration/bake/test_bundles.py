@@ -74,7 +74,7 @@ def test_a_bundle_that_is_gone_is_made_again_from_the_commit(
     git.write_text("")
     with caplog.at_level(logging.WARNING):
         run.try_("create_builder")
-    assert "is gone, made again from" in caplog.text
+    assert "did not exist any more and was rendered again from" in caplog.text
     assert bundle_of(run).read_bytes() == before
     assert len(transfers(git)) == 1
     run.through("promote_image", "wait_for_shutdown")
@@ -109,6 +109,6 @@ def test_a_commit_that_renders_to_other_content_now_is_not_baked(
     run.through("need_bake")
     bundle_of(run).unlink()
     run.handed["plan_bake"]["vars"] = {"page": "as another version would render it"}
-    with pytest.raises(PermanentError, match=r"gives content key .*clear plan_bake"):
+    with pytest.raises(PermanentError, match=r"has content key .*clear plan_bake"):
         run.try_("create_builder")
     run.tear_down()

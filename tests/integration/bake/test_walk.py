@@ -179,7 +179,7 @@ def test_a_failing_install_says_where_and_leaves_nothing(
     run.through("create_builder")
     with pytest.raises(PermanentError, match=r"install\.sh.*E: no such package"):
         run.try_("wait_for_shutdown")
-    assert "guest says: result failed" in capsys.readouterr().out
+    assert "guest reports: result failed" in capsys.readouterr().out
     run.tear_down()
     assert nothing_is_left(compute, run)
     assert run.handed["plan_bake"]["image_name"] not in [i["name"] for i in compute.images()]

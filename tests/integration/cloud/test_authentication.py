@@ -31,7 +31,9 @@ def look() -> None:
 
 def test_a_key_file_that_is_missing(connect: Any) -> None:
     connect(project="p", key_path="/nowhere/key.json")
-    with pytest.raises(PermanentError, match=rf"{CONN}.*/nowhere/key\.json.*mend the connection"):
+    with pytest.raises(
+        PermanentError, match=rf"{CONN}.*/nowhere/key\.json.*correct the connection"
+    ):
         look()
 
 

@@ -92,7 +92,7 @@ async def test_what_was_said_before_the_restart_is_remembered() -> None:
     after = machine.stream(offset=len(machine.text))
     await after.recall()
     assert [line["result"] for line in after.said] == ["ok"]
-    assert list(after.tail) == ["guest says: result ok", "  │ last words"]
+    assert list(after.tail) == ["guest reports: result ok", "  │ last words"]
     assert machine.log == []
 
 

@@ -51,11 +51,11 @@ def test_a_recipe_in_words() -> None:
         "older than 3d",
         "| spot e2-medium with 20 GB of pd-balanced, without an external address",
         "| services | `kafka` |",
-        "healthy within **1m30s** of power on, all checks within 4m; given `broker-id`",
+        "healthy within **1m30s** of power-on, all checks within 4m; given `broker-id`",
         "the newest 3 promoted and all younger than 30 days",
         "| `port` | `9092` |",
         "| `motto` | `` a\\|b `c` `` |",
-        "| [brokers](/dags/roll_out__brokers) | follows each promoted image",
+        "| [brokers](/dags/roll_out__brokers) | rolled out in a run of its own",
         "| owner | data-team |",
         "`include/startup_scripts/kafka/`",
     ):

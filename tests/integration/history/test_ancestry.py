@@ -68,14 +68,14 @@ def test_the_same_from_a_shell(tmp_path: Path, image: str, code: int) -> None:
     command = ["ancestry", image, "--ledger", f"file://{tmp_path}", "--project", str(PROJECT)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == code
-    assert f"{garbled.name} is left out: it is not JSON" in done.stderr
+    assert f"{garbled.name} is skipped: it is not JSON" in done.stderr
     if code:
-        assert "holds no bake of nobody-1" in done.stderr
+        assert "has no bake of nobody-1" in done.stderr
         return
     assert done.stdout.splitlines() == [
         "kafka-1 (recipe kafka, commit c0ffee0, 2026-11-25)",
         "  jre-1 (recipe jre, commit c0ffee0, 2026-11-25)",
-        "    debian-12 (not baked here)",
+        "    debian-12 (no bake of it in this ledger)",
         "built on it:",
         "  connect-1 (recipe connect, commit c0ffee0, 2026-11-25)",
     ]

@@ -62,7 +62,7 @@ def test_json_output_holds_nothing_but_the_diff(ledger: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((OLD, "web-2"), "there is no manifest of web-2: "),
+        ((OLD, "web-2"), "no manifest of web-2 exists: "),
         (("../x", NEW), "'../x' is not the name of an image"),
         ((OLD, NEW, "--ledger", "nosuch://x/ledger"), ""),
     ],

@@ -83,7 +83,7 @@ def test_the_list_of_an_older_image_is_still_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        ("web-2", "there is no manifest of web-2: .*web-2.spdx.json is missing"),
+        ("web-2", "no manifest of web-2 exists: .*web-2.spdx.json is missing"),
         ("web-3", "the manifest of web-3 cannot be read: not an SBOM"),
         ("../web", "'../web' is not the name of an image"),
     ],

@@ -417,7 +417,7 @@ def test_revoke_reaches_image_descendants_and_members(
     assert (event.image, event.detail.why) == ("web-2", "it holds a key")
     assert {e.image for e in events(tmp_path, MarkedEvent)} == {"app-2", "app-3"}
     assert [e.detail.member for e in events(tmp_path, RunsRevokedEvent)] == ["m-2", "m-1"]
-    assert told == ["it holds a key. It is run by: app/m-2, web/m-1"]
+    assert told == ["it holds a key. Members that run it: app/m-2, web/m-1"]
 
     from bakehouse.cloud.compute_hook import hook_of
 
@@ -475,7 +475,7 @@ def test_revoke_killed_after_each_call_is_right_when_it_is_done_again(
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ("web-promotd", "there is no image web-promotd .* did you mean web-promoted?"),
+        ("web-promotd", "no image web-promotd exists .* did you mean web-promoted?"),
         ("web-candidate", "is not promoted"),
         ("seed", "not an image of Bakehouse"),
     ],

@@ -107,7 +107,7 @@ def test_one_that_failed_fails_the_task_with_its_own_words() -> None:
 def test_one_that_is_late_is_another_try() -> None:
     late = OperationEnded(doing="create web-1", operation=None, late=True)
     event = {"event": late.model_dump(mode="json"), "memory": {}}
-    with pytest.raises(AirflowException, match="create web-1: still not done") as error:
+    with pytest.raises(AirflowException, match="create web-1: not finished") as error:
         scripted().resume_execution("operation_ended", {"event": event}, CONTEXT)
     assert isinstance(cause_of(error.value), TransientError)
 
@@ -148,7 +148,7 @@ def test_what_another_try_may_heal_is_retried_by_its_own_kind(kind: type[Bakehou
 
 
 def test_a_task_that_never_settles_ends() -> None:
-    with pytest.raises(AirflowException, match="did not settle"):
+    with pytest.raises(AirflowException, match="did not finish"):
         scripted(*[Again()] * (MOST_ROUNDS + 1)).execute(CONTEXT)
 
 

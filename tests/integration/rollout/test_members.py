@@ -115,7 +115,7 @@ def test_a_rollout_that_goes_on_ends_when_its_image_is_revoked() -> None:
     with pytest.raises(PermanentError, match="it is revoked"):
         members.check(hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned)
     for found in (Hook(), Hook(image("web-1", id="101"))):
-        with pytest.raises(PermanentError, match="not there any more"):
+        with pytest.raises(PermanentError, match="does not exist any more"):
             members.check(hook(found), pinned)
 
 

@@ -197,7 +197,7 @@ async def test_who_else_moves_the_member_stops_the_walk(
     event = await fire(trigger(swap))
     assert event.state is None
     assert not event.transient
-    assert "somebody else acts" in event.why
+    assert "somebody else changes" in event.why
 
 
 async def test_unhealthy_is_said_with_the_guests_own_words(
@@ -206,4 +206,4 @@ async def test_unhealthy_is_said_with_the_guests_own_words(
     cloud.healthy = False
     event = await fire(trigger(swap, within=-60.0))
     assert event.state == "unhealthy"
-    assert "from before the stop" in event.why
+    assert "no report since the restart" in event.why

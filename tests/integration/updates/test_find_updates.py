@@ -163,7 +163,7 @@ def test_a_variable_that_is_no_map_is_refused(text: str, monkeypatch: pytest.Mon
 
 
 def test_an_image_that_tells_no_sources_cannot_be_compared(ledger: str) -> None:
-    assert "there is no manifest of" in seen(ledger).unread[0]
+    assert "no manifest of" in seen(ledger).unread[0]
     write_manifest(ledger, BAKED, Manifest(PACKAGES))
     assert "its manifest has none" in seen(ledger).unread[0]
     write_manifest(ledger, BAKED, Manifest(PACKAGES, sources=()))

@@ -89,9 +89,9 @@ def test_structured_lines_are_shown_in_words() -> None:
     def shown(**line: object) -> str:
         return serial.shown(f"bakehouse {json.dumps({'nonce': NONCE, **line})}")
 
-    assert shown(stage="install") == "guest says: stage install"
-    assert shown(result="ok", ready_seconds=3) == "guest says: result ok"
+    assert shown(stage="install") == "guest reports: stage install"
+    assert shown(result="ok", ready_seconds=3) == "guest reports: result ok"
     assert shown(check={"name": "page", "ok": False, "detail": "404"}) == (
-        "guest says: check page FAILED 404"
+        "guest reports: check page FAILED 404"
     )
-    assert shown(manifest="x" * 5000) == "guest says: manifest (5000 characters)"
+    assert shown(manifest="x" * 5000) == "guest reports: manifest (5000 characters)"

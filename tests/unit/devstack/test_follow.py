@@ -22,8 +22,8 @@ def line(text: str, level: str = "info", logger: str = "airflow", **fields: obje
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        (line("guest says: stage install"), True),
-        (line("guest says: manifest H4sI"), False),
+        (line("guest reports: stage install"), True),
+        (line("guest reports: manifest H4sI"), False),
         (line("  │ Unpacking nginx", logger="bakehouse.cloud.serial_stream"), False),
         (line("no image has this key", logger="bakehouse.bake.plan"), True),
         (line("Pre task execution logs"), False),
@@ -63,7 +63,7 @@ def task(state: str | None, seconds: float | None = None) -> Task:
 def test_each_change_and_each_line_is_told_once() -> None:
     out = io.StringIO()
     report = Report(Console(file=out, width=200, highlight=False))
-    follower = Follower(Quiet([line("guest says: stage boot [1]")]), report, "d", "r")
+    follower = Follower(Quiet([line("guest reports: stage boot [1]")]), report, "d", "r")
     for tasks in (
         [task(None)],
         [task("running")],
@@ -77,6 +77,6 @@ def test_each_change_and_each_line_is_told_once() -> None:
     told = [text.split("s  ", 1)[1].split() for text in out.getvalue().splitlines()]
     assert told == [
         ["create_builder", "running"],
-        ["guest", "says:", "stage", "boot", "[1]"],
+        ["guest", "reports:", "stage", "boot", "[1]"],
         ["create_builder", "success", "2.5", "s"],
     ]

@@ -107,7 +107,7 @@ def test_nothing_to_read_is_no_mistake(text: str) -> None:
         (
             "airflow:\n  connections:\n  - {conn_id: a, conn_uri: b}\n"
             "  - {conn_id: a, conn_uri: b}",
-            "f:4: conn_id 'a' stands there twice",
+            "f:4: conn_id 'a' is defined twice",
         ),
     ],
 )

@@ -71,7 +71,7 @@ def test_an_image_name_tells_recipe_time_commit_and_run() -> None:
 
 
 def test_a_time_without_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="no zone"):
+    with pytest.raises(ValueError, match="no time zone"):
         names.image_name("web", datetime(2026, 1, 1), "c0ffee", "r")
 
 
