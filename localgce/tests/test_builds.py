@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from localgce.images import builds
+from localgce.machines.qemu import builds
 
 
 def build(folder: Path, name: str) -> Path:

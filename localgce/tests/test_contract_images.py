@@ -10,7 +10,6 @@ VMS = f"zones/{ZONE}/instances"
 pytestmark = pytest.mark.timeout(900)  # the public image may have to be built first
 
 
-@pytest.mark.smoke
 def test_what_a_guest_wrote_is_in_the_image(gce: Gce, name: str) -> None:
     script = "#!/bin/sh\necho baked >/etc/proof\nsync\nsystemctl poweroff\n"
     bake = {"instant-script": "write boot /etc/proof baked\npoweroff", "startup-script": script}

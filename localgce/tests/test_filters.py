@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localgce.errors import ApiError
+from localgce.core.errors import ApiError
 from localgce.http import fields, filters
 
 VM = {

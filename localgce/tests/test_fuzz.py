@@ -15,21 +15,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localgce.http import handlers
+from localgce.api.routing import TABLE
+from localgce.core.operations import KINDS
+from localgce.core.settings import Settings
 from localgce.http.discovery import DOCUMENT, Discovery, Method
-from localgce.http.dispatcher import Dispatcher
 from localgce.machines.instant.host import InstantHost
-from localgce.machines.instant.world import ServiceWorld
 from localgce.metadata.app import MetadataApp
-from localgce.operations import KINDS
-from localgce.service import Service, Settings
+from localgce.service import Service
 
 from .gce import DEBIAN, ZONE, instance
 
 EXAMPLES = int(os.environ.get("LOCALGCE_TEST_EXAMPLES", "15"))  # of each method
 DISCOVERY = Discovery.load()
 SCHEMAS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["schemas"]
-METHODS = [m for name, m in DISCOVERY.methods.items() if handlers.handler(name)]
+METHODS = [m for name, m in DISCOVERY.methods.items() if name in TABLE]
 TEXTS = st.sampled_from(
     [
         *("", "vm", "vm-2", "img", "x" * 64, "É", "-1", "0", "99999999999999999999", "true", "10"),
@@ -113,9 +112,9 @@ class Runner:
         self.loop = asyncio.new_event_loop()
         host = InstantHost(folder)
         self.service = Service(Settings(folder, "demo", folder, 0.1), host)
-        host.world = ServiceWorld(self.service)
+        self.service.connect_guests(host)
         self.loop.run_until_complete(self.service.open())
-        self.dispatcher = Dispatcher(self.service, check_responses=True)
+        self.dispatcher = self.service.dispatcher(check_responses=True)
         vms = f"projects/demo/zones/{ZONE}/instances"
         for name in ("vm", "asks"):
             self.call("POST", vms, "", json.dumps(instance(name)).encode())
@@ -176,7 +175,9 @@ def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
             assert body["error"]["errors"][0]["reason"]
 
     check()
-    seen = {request["method"] for request in runner.service.faults.requests if "method" in request}
+    seen = {
+        request["method"] for request in runner.service.core.faults.requests if "method" in request
+    }
     assert method.id in seen
 
 
@@ -248,7 +249,9 @@ def test_no_guest_gets_a_500(
     }
     receive = AsyncMock(return_value={"type": "http.request", "body": body})
     send = AsyncMock()
-    asking = MetadataApp(runner.service, vm.id)(scope, receive, send)
+    asking = MetadataApp(runner.service.core, runner.service.guest_attributes, vm.id)(
+        scope, receive, send
+    )
     runner.loop.run_until_complete(asyncio.wait_for(asking, 5))
     start = send.call_args_list[0].args[0]
     assert start["status"] < 500

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
 from localgce.machines.qemu import layers as layers_module
 from localgce.machines.qemu import qcow2
 from localgce.machines.qemu.layers import Layers

@@ -11,12 +11,11 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from localgce.http.dispatcher import Dispatcher
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
+from localgce.core.settings import Settings
+from localgce.core.store import Record
 from localgce.machines.instant.host import InstantHost, InstantMachine
-from localgce.machines.instant.world import ServiceWorld
-from localgce.service import Service, Settings
-from localgce.state.store import Record
+from localgce.service import Service
 
 from .gce import ZONE, instance
 
@@ -29,8 +28,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         host = InstantHost(folder)
         self.service = Service(Settings(folder, "demo", folder, shutdown_grace=0.05), host)
-        host.world = ServiceWorld(self.service)
-        self.dispatcher = Dispatcher(self.service, check_responses=True)
+        self.service.connect_guests(host)
+        self.dispatcher = self.service.dispatcher(check_responses=True)
 
     async def do(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """A change: its operation when done."""

@@ -11,10 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localgce.http.dispatcher import Dispatcher
+from localgce.core.settings import Settings
 from localgce.machines.instant.host import InstantHost
-from localgce.machines.instant.world import ServiceWorld
-from localgce.service import Service, Settings
+from localgce.service import Service
 
 from .gce import ZONE, instance
 
@@ -26,7 +25,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     """A service with an instance `vm`."""
     host = InstantHost(tmp_path)
     service = Service(Settings(tmp_path, "demo", tmp_path), host)
-    host.world = ServiceWorld(service)
+    service.connect_guests(host)
     await service.open()
     body = instance(
         "vm",
@@ -44,7 +43,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 async def call(service: Service, method: str, path: str, body: object) -> dict[str, object]:
     """A call of the API."""
     raw = json.dumps(body).encode()
-    answer = await Dispatcher(service).answer(method, f"projects/demo/{path}", "", raw)
+    answer = await service.dispatcher().answer(method, f"projects/demo/{path}", "", raw)
     assert answer.status == 200, answer.body
     assert answer.body is not None
     return answer.body

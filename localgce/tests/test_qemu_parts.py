@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localgce import doctor
-from localgce.commands import run
+from localgce.core.errors import MachineError
+from localgce.core.subprocesses import run
 from localgce.guest import bootable
-from localgce.machines.contract import Attachment, MachineError, MachineSpec, Nic
+from localgce.machines.contract import Attachment, MachineSpec, Nic
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import kvm
 from localgce.machines.qemu import process as qemu_process

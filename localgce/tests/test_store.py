@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from localgce.errors import ApiError
-from localgce.http.dispatcher import Dispatcher
+from localgce.core.errors import ApiError
+from localgce.core.settings import Settings
+from localgce.core.store import Record, StateInUse, Store
 from localgce.machines.instant.host import InstantHost
-from localgce.machines.instant.world import ServiceWorld
-from localgce.service import Service, Settings
-from localgce.state.store import Record, StateInUse, Store
+from localgce.service import Service
 
 from .gce import ZONE, instance
 
@@ -70,9 +69,9 @@ def test_two_stores_on_one_folder_are_refused(tmp_path: Path) -> None:
 async def test_a_full_disk_fails_the_call_and_not_the_server(tmp_path: Path) -> None:
     host = InstantHost(tmp_path)
     service = Service(Settings(tmp_path, "demo", tmp_path), host)
-    host.world = ServiceWorld(service)
+    service.connect_guests(host)
     await service.open()
-    dispatcher = Dispatcher(service)
+    dispatcher = service.dispatcher()
     vms = f"projects/demo/zones/{ZONE}/instances"
 
     async def call(method: str, path: str, body: object = None) -> int:

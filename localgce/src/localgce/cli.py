@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from localgce.cache import default_cache
+from localgce.core.cache import default_cache
 
 app = typer.Typer(
     help="A Compute Engine v1-compatible server on this machine.",
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 class Machines(StrEnum):
-    """What stands behind an instance."""
+    """The kind of machines."""
 
     QEMU = "qemu"
     INSTANT = "instant"
@@ -42,32 +42,41 @@ def serve(
     ),
     guest: Annotated[Path | None, typer.Option(help="Guest program of instant machines.")] = None,
     cache: Cache = None,
-    clock: Annotated[str, typer.Option(help="real, or manual: stepped by tests.")] = "real",
+    clock: Annotated[str, typer.Option(help="real, or manual: advanced by tests.")] = "real",
+    clock_rate: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Pass server time this many times as fast.")
+    ] = 1.0,
     shutdown_grace: Annotated[
-        float, typer.Option(min=0, help="Seconds between power button and plug.")
+        float, typer.Option(min=0, help="Seconds between the power button and a hard power-off.")
     ] = 90.0,
     check_responses: Annotated[
-        bool, typer.Option("--check-responses", help="Judge every answer by the API's schema.")
+        bool, typer.Option("--check-responses", help="Validate every answer by the API's schema.")
     ] = False,
 ) -> None:
     """Answer the Compute Engine API on loopback until SIGTERM."""
+    from localgce.core.clock import Clock, ManualClock, ScaledClock
+    from localgce.core.settings import Settings
     from localgce.serve import Options
     from localgce.serve import serve as run
-    from localgce.service import Settings
 
     if guest is not None and machines is not Machines.INSTANT:
         raise _fail("--guest needs --machines instant")
     if clock not in {"real", "manual"}:
         raise _fail("--clock is real or manual")
+    if clock_rate != 1.0 and (clock == "manual" or machines is not Machines.INSTANT):
+        raise _fail("--clock-rate needs --machines instant and --clock real")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = Settings(state, project, cache or default_cache(), shutdown_grace)
-    options = Options(settings, port, machines.value, guest, clock == "manual", check_responses)
+    chosen: Clock | None = ManualClock() if clock == "manual" else None
+    if clock_rate != 1.0:
+        chosen = ScaledClock(clock_rate)
+    options = Options(settings, port, machines.value, guest, chosen, check_responses)
     _run(run(options))
 
 
 @app.command()
 def reset(state: State, cache: Cache = None) -> None:
-    """End that state's machines, remove the folder, and the builds that only it stood on."""
+    """Kill the machines of a state folder; delete it and the public images that only it used."""
     from localgce.reset import reset as run
 
     _run(run(state, cache or default_cache()))
@@ -75,7 +84,7 @@ def reset(state: State, cache: Cache = None) -> None:
 
 @app.command()
 def doctor(cache: Cache = None) -> None:
-    """Say what this machine can do and what is missing."""
+    """Report what this host supports and what is missing."""
     from localgce.doctor import doctor as run
 
     raise typer.Exit(run(cache or default_cache()))
@@ -86,8 +95,8 @@ def image(
     name: Annotated[str, typer.Argument(help="The public image's family.")] = "debian-12",
     cache: Cache = None,
 ) -> None:
-    """Build a public image now; nothing happens when it is in the cache."""
-    from localgce.images import public_image
+    """Build a public image, unless it is in the cache."""
+    from localgce.machines.qemu import public_image
 
     if name != public_image.FAMILY:
         raise _fail(f"there is only {public_image.FAMILY}, not {name}")
@@ -95,8 +104,8 @@ def image(
 
 
 def _run(work: object) -> None:
-    from localgce.machines.contract import MachineError
-    from localgce.state.store import StateInUse
+    from localgce.core.errors import MachineError
+    from localgce.core.store import StateInUse
 
     try:
         asyncio.run(work)  # type: ignore[arg-type]

@@ -1,18 +1,18 @@
-"""`python -m localgce.coverage`: which methods of the API are implemented, from the code itself."""
+"""`python -m localgce.coverage`: which methods of the API are implemented, from the routing table."""
 
 from __future__ import annotations
 
+from localgce.api.routing import TABLE
 from localgce.http.discovery import Discovery
-from localgce.http.handlers import RESOURCES, handler
 
 
 def table() -> str:
-    """A Markdown table of the resources that are there, with their methods."""
+    """A Markdown table of the implemented resources, with their methods."""
     methods = Discovery.load().methods
     lines = ["| resource | methods | of the API's |", "| --- | --- | --- |"]
-    for resource in sorted(RESOURCES):
+    for resource in sorted({method_id.split(".")[1] for method_id in TABLE}):
         own = sorted(name for name in methods if name.split(".")[1] == resource)
-        there = [name.split(".")[2] for name in own if handler(name) is not None]
+        there = [name.split(".")[2] for name in own if name in TABLE]
         lines.append(f"| {resource} | {', '.join(there)} | {len(there)} of {len(own)} |")
     return "\n".join(lines) + "\n"
 

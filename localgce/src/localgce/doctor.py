@@ -10,8 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce.images import public_image
-from localgce.machines.qemu import kvm
+from localgce.machines.qemu import kvm, public_image
 from localgce.machines.qemu import network as qemu_network
 from localgce.machines.qemu.command import QEMU
 

@@ -1,19 +1,22 @@
-"""`localgce reset`: end the machines of a state folder that no server serves, and remove it."""
+"""`localgce reset`: kill the machines of a state folder that no server uses, and delete it."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from localgce.machines.contract import Host, MachineError
+from localgce.core.errors import MachineError
+from localgce.core.settings import Settings
+from localgce.machines.contract import Host
 from localgce.machines.instant.host import InstantHost
-from localgce.service import Service, Settings
+from localgce.service import Service
 
 
 async def reset(state: Path, cache: Path) -> None:
-    """Also the builds of the public image that nothing stands on any more.
+    """Delete the state folder, and builds of the public image that no state folder uses.
 
-    Raises StateInUse when a server has the folder, MachineError when it is no state folder."""
+    Raises StateInUse when a server has the folder, MachineError when it is not a state folder.
+    """
     if not state.exists():
         return
     if any(state.iterdir()) and not (state / "state.sqlite").exists():
@@ -28,7 +31,7 @@ async def reset(state: Path, cache: Path) -> None:
     shutil.rmtree(state)
     if isinstance(service.host, InstantHost):
         return
-    from localgce.images import public_image
+    from localgce.machines.qemu import public_image
 
     await public_image.sweep(cache)
     public_image.prune(cache)
@@ -37,6 +40,6 @@ async def reset(state: Path, cache: Path) -> None:
 def _host(state: Path, cache: Path) -> Host:
     if (state / "disks" / "instant.sqlite").exists():
         return InstantHost(state)
-    from localgce.machines.qemu.host import QemuHost  # imports what instant machines do not need
+    from localgce.machines.qemu.host import QemuHost  # not needed for instant machines
 
     return QemuHost(state, cache)

@@ -12,25 +12,24 @@ from pathlib import Path
 
 import uvicorn
 
-from localgce.clock import Clock, ManualClock, RealClock
-from localgce.http import app
+from localgce.core.clock import Clock
+from localgce.core.settings import Settings
 from localgce.machines.contract import Host
 from localgce.machines.instant.host import InstantHost, default_guest, load_guest
-from localgce.machines.instant.world import ServiceWorld
-from localgce.service import Service, Settings
+from localgce.service import Service
 
 log = logging.getLogger("localgce")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     settings: Settings
     port: int
     machines: str  # qemu or instant
     guest: Path | None = None
-    manual_clock: bool = False
+    clock: Clock | None = None  # None: real time
     check_responses: bool = False
 
 
@@ -40,21 +39,20 @@ async def serve(options: Options) -> None:
     Raises StateInUse, MachineError or OSError, in one line, when it cannot start.
     """
     listener = _listen(options.port)
-    clock: Clock = ManualClock() if options.manual_clock else RealClock()
-    service = Service(options.settings, _host(options), clock)
+    service = Service(options.settings, _host(options), options.clock)
     if isinstance(service.host, InstantHost):
-        service.host.world = ServiceWorld(service)
+        service.connect_guests(service.host)
     try:
         await service.open()
         gc.collect()
-        gc.freeze()  # the discovery document is large and never garbage
+        gc.freeze()  # the discovery document is large and lives as long as the process
         await _run(service, listener, check_responses=options.check_responses)
     finally:
         await service.close()
 
 
 def _listen(port: int) -> socket.socket:
-    # The protocol must be named: asyncio switches Nagle's delay off only where it is.
+    # The protocol must be given: asyncio sets TCP_NODELAY only on such a socket.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -71,14 +69,14 @@ def _host(options: Options) -> Host:
     if options.machines == "instant":
         boot = load_guest(options.guest) if options.guest else default_guest
         return InstantHost(state, boot)
-    from localgce.machines.qemu.host import QemuHost  # imports what instant machines do not need
+    from localgce.machines.qemu.host import QemuHost  # not needed for instant machines
 
     return QemuHost(state, options.settings.cache)
 
 
 async def _run(service: Service, listener: socket.socket, *, check_responses: bool) -> None:
     config = uvicorn.Config(
-        app.build(service, check_responses=check_responses),
+        service.app(check_responses=check_responses),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -95,19 +93,19 @@ async def _run(service: Service, listener: socket.socket, *, check_responses: bo
 
 
 class _Server(uvicorn.Server):
-    """uvicorn with its own signal handling left out: ours lets machines power off first."""
+    """uvicorn without its signal handlers: ours lets machines power off first."""
 
     ready = ""
 
     def stop(self) -> None:
-        """End gracefully."""
+        """Shut down gracefully."""
         self.should_exit = True
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Without uvicorn's own handlers, which raise the signal again at the end."""
+        """Serve without uvicorn's handlers, which raise the signal again at the end."""
         await self._serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say that it answers."""
+        """Print that the server is ready."""
         await super().startup(sockets)
         print(self.ready, flush=True)

@@ -1,75 +1,112 @@
-"""The server's parts, put together. Handlers and works get it; it holds no rules of its own."""
+"""The wiring of one server: what is created, in which order, and what knows what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from localgce.clock import Clock, RealClock, stamp
-from localgce.control.faults import Faults
-from localgce.errors import Json, not_found
+from localgce.admin import pages
+from localgce.api.routing import TABLE
+from localgce.api.services import Services
+from localgce.core.clock import Clock, RealClock
+from localgce.core.context import Core
+from localgce.core.crud import CrudHandlers
+from localgce.core.projects import ProjectHandlers
+from localgce.defaults import create_defaults
+from localgce.disks.contents import DiskContents
+from localgce.disks.operation_handlers import DiskHandlers
 from localgce.groups.manager import Groups
+from localgce.groups.member_actions import MemberActions
+from localgce.groups.operation_handlers import GroupHandlers
+from localgce.groups.stateful import StatefulPolicy
+from localgce.http.app import App
 from localgce.http.discovery import Discovery
-from localgce.images.debian_cloud import PUBLIC_PROJECTS, PublicImages
+from localgce.http.dispatcher import Dispatcher
+from localgce.images.debian_cloud import PublicImages
+from localgce.images.layers import LayerBuilder
+from localgce.images.operation_handlers import ImageHandlers
 from localgce.instances.addresses import Allocator
 from localgce.instances.deadlines import Deadlines
+from localgce.instances.disk_operation_handlers import InstanceDiskHandlers
+from localgce.instances.interruptions import Interruptions
 from localgce.instances.lifecycle import Lifecycle
-from localgce.machines.contract import Host
+from localgce.instances.machine_image_handlers import MachineImageHandlers
+from localgce.instances.operation_handlers import InstanceHandlers
+from localgce.instances.removal import Removal
 from localgce.metadata.guest_attributes import GuestAttributes
+from localgce.metadata.guest_environment import ServerGuestEnvironment
 from localgce.metadata.servers import MetadataServer
-from localgce.metadata.service_accounts import service_account
-from localgce.operations import Operations
-from localgce.resources import catalog, links
-from localgce.resources.ids import fingerprint
-from localgce.resources.quotas import Quotas
-from localgce.state.changes import Changes
-from localgce.state.store import Record, Store
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How this server was started."""
-
-    state: Path
-    project: str
-    cache: Path
-    shutdown_grace: float = 90.0  # seconds between the power button and the plug
+if TYPE_CHECKING:
+    from localgce.core.settings import Settings
+    from localgce.machines.contract import Host
+    from localgce.machines.instant.host import InstantHost
 
 
 class Service:
-    """One Compute Engine."""
+    """One Compute Engine. It has no rules of its own, and nothing below it knows it."""
 
     def __init__(self, settings: Settings, host: Host, clock: Clock | None = None) -> None:
-        self.settings = settings
+        """Create and connect all parts; raises StateInUse when another server has the folder."""
+        self.core = core = Core.open(settings, clock or RealClock())
+        self.store = store = core.store
+        self.operations = core.operations
         self.host = host
-        self.clock: Clock = clock or RealClock()
-        self.discovery = Discovery.load()
-        self.store = Store(settings.state)
-        self.changes = Changes()
-        self.faults = Faults()
-        self.operations = Operations(self)
-        self.addresses = Allocator(self)
-        self.quotas = Quotas(self)
-        self.deadlines = Deadlines(self)
-        self.lifecycle = Lifecycle(self)
-        self.groups = Groups(self)
-        self.metadata_server = MetadataServer(self)
-        self.guest_attributes = GuestAttributes(self)
-        self.public_images = PublicImages(self)
+        self.guest_attributes = GuestAttributes(core)
+        self.metadata_server = MetadataServer(core, self.guest_attributes)
+        self.addresses = Allocator(store, settings.state)
+        self.deadlines = Deadlines(core.clock)
+        self.lifecycle = Lifecycle(core, host, self.addresses, self.deadlines, self.metadata_server)
+        self.public_images = PublicImages(store, core.changes, host)
+        disks = DiskContents(store, host.disks, self.public_images)
+        layers = LayerBuilder(store, host.disks, self.public_images, self.lifecycle.find)
+        removal = Removal(core, self.lifecycle, disks, self.addresses, self.guest_attributes)
+        self.interruptions = Interruptions(core, self.lifecycle, removal)
+        self.deadlines.on_expiry(self.interruptions.expire)
+        actions = MemberActions(core, self.addresses, StatefulPolicy(core, disks, self.addresses))
+        self.groups = Groups(core, actions)
+        self.lifecycle.subscribe(self.groups.instance_changed)
+        for handlers in (
+            CrudHandlers(store),
+            ProjectHandlers(store, core.changes),
+            DiskHandlers(store, disks),
+            ImageHandlers(store, core.changes, layers),
+            InstanceHandlers(core, self.lifecycle, disks, removal, self.interruptions),
+            InstanceDiskHandlers(core, self.lifecycle),
+            MachineImageHandlers(store, layers),
+            GroupHandlers(core, self.groups, actions),
+        ):
+            handlers.register(core.operations)
+
+    def connect_guests(self, host: InstantHost) -> None:
+        """Let the guests of instant machines use this server."""
+        host.environment = ServerGuestEnvironment(self.core, self.guest_attributes)
+
+    def dispatcher(self, *, check_responses: bool = False) -> Dispatcher[Services]:
+        """The API; `check_responses` validates answers by the discovery document."""
+        services = Services(self.addresses, self.lifecycle, self.guest_attributes)
+        return Dispatcher(
+            self.core, Discovery.load(), TABLE, services, check_responses=check_responses
+        )
+
+    def app(self, *, check_responses: bool = False) -> App:
+        """The ASGI application: the API and the admin API."""
+        routes = pages.routes(self.core, self.lifecycle, self.interruptions)
+        return App(self.dispatcher(check_responses=check_responses), routes)
 
     async def open(self) -> None:
-        """Get ready, and take up what an earlier server left."""
+        """Prepare, adopt the machines of an earlier server, resume its operations."""
         await self.host.open()
         with self.store.transaction():
-            self._furnish()
+            create_defaults(self.core)
         await self.public_images.open()
         self.addresses.open()
+        self.operations.load()
         await self.lifecycle.recover()
         self.operations.resume()
         self.groups.open()
 
     async def close(self, grace: float = 5.0) -> None:
-        """Power the machines off, keep everything else."""
+        """Stop all machines within `grace` seconds; everything else is kept."""
         await self.groups.close()
         self.deadlines.close()
         await self.operations.close()
@@ -78,80 +115,3 @@ class Service:
         await self.public_images.close()
         await self.host.close()
         self.store.close()
-
-    def project_record(self, project: str) -> Record:
-        """The project; raises 404."""
-        found = self.store.get("projects", project, "global", project)
-        if found is None:
-            raise not_found(f"projects/{project}")
-        return found
-
-    def check_project(self, project: str) -> None:
-        """Raises 404 for a project that is neither ours nor one of the public ones."""
-        if project not in PUBLIC_PROJECTS:
-            self.project_record(project)
-
-    def _furnish(self) -> None:
-        project = self.settings.project
-        if self.store.get("projects", project, "global", project) is None:
-            self.store.put(self._project(project))
-        network = self.store.get("networks", project, "global", "default")
-        if network is None:
-            self.store.put(self._default_network(project))
-            for region, cidr in catalog.SUBNETS.items():
-                self.store.put(self._subnetwork(project, region, cidr))
-
-    def _project(self, project: str) -> Record:
-        body: Json = {
-            "kind": "compute#project",
-            "id": catalog.fixed_id(f"projects/{project}"),
-            "name": project,
-            "creationTimestamp": stamp(self.clock.now()),
-            "selfLink": links.url(f"projects/{project}"),
-            "commonInstanceMetadata": {
-                "kind": "compute#metadata",
-                "fingerprint": fingerprint([]),
-                "items": [],
-            },
-            "defaultNetworkTier": "PREMIUM",
-            "defaultServiceAccount": service_account(project),
-            "quotas": [],
-        }
-        return Record("projects", project, "global", project, body)
-
-    def _default_network(self, project: str) -> Record:
-        path = f"projects/{project}/global/networks/default"
-        body: Json = {
-            "kind": "compute#network",
-            "id": catalog.fixed_id(path),
-            "name": "default",
-            "description": "Default network for the project",
-            "creationTimestamp": stamp(self.clock.now()),
-            "selfLink": links.url(path),
-            "autoCreateSubnetworks": True,
-            "subnetworks": [
-                links.url(f"projects/{project}/regions/{region}/subnetworks/default")
-                for region in catalog.SUBNETS
-            ],
-            "routingConfig": {"routingMode": "REGIONAL"},
-        }
-        return Record("networks", project, "global", "default", body)
-
-    def _subnetwork(self, project: str, region: str, cidr: str) -> Record:
-        path = f"projects/{project}/regions/{region}/subnetworks/default"
-        body: Json = {
-            "kind": "compute#subnetwork",
-            "id": catalog.fixed_id(path),
-            "name": "default",
-            "creationTimestamp": stamp(self.clock.now()),
-            "selfLink": links.url(path),
-            "network": links.url(f"projects/{project}/global/networks/default"),
-            "region": links.url(f"projects/{project}/regions/{region}"),
-            "ipCidrRange": cidr,
-            "gatewayAddress": cidr.rsplit(".", 1)[0] + ".1",
-            "fingerprint": fingerprint(cidr),
-            "privateIpGoogleAccess": False,
-            "purpose": "PRIVATE",
-            "stackType": "IPV4_ONLY",
-        }
-        return Record("subnetworks", project, f"regions/{region}", "default", body)

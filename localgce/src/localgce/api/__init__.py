@@ -1,1 +1,1 @@
-"""One file per resource; each public function is the API's method of that name."""
+"""The handlers of the API: one file per resource, one function per method."""

@@ -1,25 +1,29 @@
-"""Autoscalers: there are none, and clients that ask for groups ask for them too."""
+"""Autoscalers: none exist, but clients that list groups ask for them."""
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.errors import Json
-from localgce.http.call import Call
-from localgce.http.listing import aggregated, list_of
-from localgce.resources import catalog
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.http.listing import list_of, zonal
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.autoscalers.get")
 def get(call: Call) -> Json:
-    """None."""
-    path = f"projects/{call.project}/{call.scope}/autoscalers/{call.path['autoscaler']}"
-    raise errors.not_found(path)
+    """Raise 404."""
+    return call.record().body
 
 
+@method("compute.autoscalers.list")
 def list_(call: Call) -> Json:
     """An empty list."""
     return list_of(call, "autoscaler", [])
 
 
+@method("compute.autoscalers.aggregatedList")
 def aggregated_list(call: Call) -> Json:
     """Empty lists."""
-    return aggregated(call, "autoscaler", [], [f"zones/{zone}" for zone in catalog.zones()])
+    return zonal(call, "autoscaler", [])

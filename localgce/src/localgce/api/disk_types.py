@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from localgce.errors import Json, not_found
-from localgce.http.call import Call
-from localgce.http.listing import aggregated, list_of
-from localgce.resources import catalog
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import catalog
+from localgce.core.errors import not_found
+from localgce.http.listing import list_of, zonal
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.diskTypes.get")
 def get(call: Call) -> Json:
     """One disk type."""
-    zone, name = call.path["zone"], call.path["diskType"]
-    found = catalog.disk_type_body(call.project, zone, name)
+    name = call.path["diskType"]
+    found = catalog.disk_type_body(call.context.project, call.context.zone, name)
     if found is None:
-        raise not_found(f"projects/{call.project}/{call.scope}/diskTypes/{name}")
+        raise not_found(f"{call.context.base}/diskTypes/{name}")
     return found
 
 
+@method("compute.diskTypes.list")
 def list_(call: Call) -> Json:
     """Those of a zone."""
-    return list_of(call, "diskType", _bodies(call, call.path["zone"]))
+    return list_of(call, "diskType", _bodies(call, call.context.zone))
 
 
+@method("compute.diskTypes.aggregatedList")
 def aggregated_list(call: Call) -> Json:
     """Those of all zones."""
-    bodies = [body for zone in catalog.zones() for body in _bodies(call, zone)]
-    return aggregated(call, "diskType", bodies, [f"zones/{zone}" for zone in catalog.zones()])
+    return zonal(
+        call, "diskType", [body for zone in catalog.zones() for body in _bodies(call, zone)]
+    )
 
 
 def _bodies(call: Call, zone: str) -> list[Json]:
-    found = [catalog.disk_type_body(call.project, zone, name) for name in catalog.disk_types()]
+    names = catalog.disk_types()
+    found = [catalog.disk_type_body(call.context.project, zone, name) for name in names]
     return [body for body in found if body is not None]

@@ -2,104 +2,61 @@
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.api import labels, snapshots
-from localgce.disks import body as disk_body
-from localgce.disks import works as disk_works
-from localgce.errors import Json
-from localgce.http.call import Call
-from localgce.http.listing import aggregated, list_of
-from localgce.operations import Work, work
-from localgce.resources import catalog, links
+from typing import TYPE_CHECKING
 
-set_labels = labels.set_labels
+from localgce.api.method import Call, method
+from localgce.core import errors
+from localgce.disks import commands
+from localgce.http.listing import list_of, zonal
+from localgce.images import snapshots
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.disks.insert")
 def insert(call: Call) -> Json:
-    """A blank disk, or one from an image or snapshot."""
+    """Create a blank disk, or one from an image or snapshot."""
     body = dict(call.body)
     if "sourceImage" in call.query:
         body["sourceImage"] = call.query["sourceImage"]
-    disk = disk_body.plan(call, body)
-    call.service.store.put(disk)
-    return call.begin(disk, "disks.insert")
+    return commands.insert(call.context, body).body
 
 
+@method("compute.disks.get")
 def get(call: Call) -> Json:
     """One disk."""
     return call.record().body
 
 
+@method("compute.disks.list")
 def list_(call: Call) -> Json:
-    """Those of a zone."""
-    found = call.service.store.all("disks", call.project, call.scope)
-    return list_of(call, "disk", [record.body for record in found])
+    """The disks of a zone."""
+    return list_of(call, "disk", [record.body for record in call.records()])
 
 
+@method("compute.disks.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """Those of all zones."""
-    found = call.service.store.all("disks", call.project)
-    scopes = [f"zones/{zone}" for zone in catalog.zones()]
-    return aggregated(call, "disk", [record.body for record in found], scopes)
+    """The disks of all zones."""
+    return zonal(call, "disk", [record.body for record in call.records(everywhere=True)])
 
 
+@method("compute.disks.delete")
 def delete(call: Call) -> Json:
-    """A disk that nobody uses."""
-    disk = call.record()
-    users = disk.body.get("users")
-    if users:
-        raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
-    if disk.body["status"] == "CREATING":
-        raise errors.not_ready(disk.path)
-    return call.begin(disk, "disks.delete")
+    """Delete a disk that no instance uses."""
+    return commands.delete(call.context, call.record()).body
 
 
+@method("compute.disks.createSnapshot")
 def create_snapshot(call: Call) -> Json:
-    """The same as snapshots.insert."""
-    return snapshots.begin(call, call.record())
+    """Create a snapshot, as snapshots.insert does."""
+    return snapshots.insert(call.context, call.record(), call.body).body
 
 
+@method("compute.disks.resize")
 def resize(call: Call) -> Json:
-    """Larger, never smaller."""
+    """Grow a disk."""
     disk = call.record()
     if "sizeGb" not in call.body:
         raise errors.required("sizeGb")
-    size, now = int(call.body["sizeGb"]), int(disk.body["sizeGb"])
-    if size < now:
-        text = f"New disk size '{size}' must be larger than existing size '{now}'."
-        raise errors.invalid("sizeGb", size, text)
-    if size > 65536:
-        raise errors.invalid("sizeGb", size, "Disk size must be at most 65536 GB.")
-    region = catalog.region_of(call.path["zone"])
-    call.service.quotas.check(call.project, region, {"DISKS_TOTAL_GB": float(size - now)})
-    return call.begin(disk, "disks.resize", size_gb=size)
-
-
-async def undo_insert(task: Work) -> None:
-    """A disk that cannot be made is gone."""
-    await disk_works.delete(task.service, task.target)
-
-
-@work("disks.insert", undo=undo_insert)
-async def fill(task: Work) -> None:
-    """Make the content."""
-    disk_works.warn_of_deprecated(task, task.target)
-    await disk_works.fill(task.service, task.target)
-
-
-@work("disks.delete")
-async def remove(task: Work) -> None:
-    """Content and record, unless someone took it meanwhile."""
-    users = task.target.body.get("users")
-    if users:
-        raise errors.in_use(task.target.path, users[0].removeprefix(links.BASE))
-    await disk_works.delete(task.service, task.target)
-
-
-@work("disks.resize")
-async def grow(task: Work) -> None:
-    """Content, then the numbers that are shown."""
-    size = task.args["size_gb"]
-    await task.service.host.disks.resize(task.target.id, size)
-    current = task.service.store.again(task.target) or task.target
-    task.service.store.put(current.changed(sizeGb=str(size)))
+    return commands.resize(call.context, disk, int(call.body["sizeGb"])).body

@@ -1,41 +1,51 @@
-"""Firewalls: kept and shown, not enforced."""
+"""Firewalls: stored and shown, not enforced."""
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.api import kept
-from localgce.errors import Json
-from localgce.http.call import Call
-from localgce.resources import links
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import crud, errors, links
+from localgce.http.listing import list_of
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.firewalls.insert")
 def insert(call: Call) -> Json:
-    """A rule, which either allows or denies."""
+    """Create a rule, which either allows or denies."""
     if ("allowed" in call.body) == ("denied" in call.body):
         text = "A firewall has either allowed or denied."
         raise errors.invalid("resource.allowed", len(call.body.get("allowed", [])), text)
-    network = call.link(call.body.get("network", "global/networks/default"), "resource.network")
+    given = call.body.get("network", "global/networks/default")
+    network = call.context.link(given, "resource.network")
     defaults = {"direction": "INGRESS", "priority": 1000, "disabled": False}
     fields = {key: call.body.get(key, value) for key, value in defaults.items()}
-    record = kept.new(call, "firewall", network=links.url(network.path), **fields)
-    return kept.begin_insert(call, record)
+    fields["network"] = links.url(network.path)
+    record = crud.new(call.context, "firewall", "firewalls", call.body, **fields)
+    return crud.begin_insert(call.context, record).body
 
 
+@method("compute.firewalls.get")
 def get(call: Call) -> Json:
     """One rule."""
     return call.record().body
 
 
+@method("compute.firewalls.list")
 def list_(call: Call) -> Json:
-    """All of the project."""
-    return kept.page(call, "firewall")
+    """The rules of the project."""
+    return list_of(call, "firewall", [record.body for record in call.records()])
 
 
+@method("compute.firewalls.patch")
 def patch(call: Call) -> Json:
     """Replace the given fields."""
-    return call.begin(call.record(), "kept.patch", changes=call.body)
+    return crud.begin_patch(call.context, call.record(), call.body).body
 
 
+@method("compute.firewalls.delete")
 def delete(call: Call) -> Json:
-    """Forget the rule."""
-    return kept.begin_delete(call, call.record())
+    """Delete a rule."""
+    return crud.begin_delete(call.context, call.record()).body

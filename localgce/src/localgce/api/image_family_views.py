@@ -1,13 +1,17 @@
-"""Image families as a zone sees them."""
+"""Image families as a zone shows them."""
 
 from __future__ import annotations
 
-from localgce.disks import body as disk_body
-from localgce.errors import Json
-from localgce.http.call import Call
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.images.lookup import newest
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.imageFamilyViews.get")
 def get(call: Call) -> Json:
     """The family's newest image."""
-    image = disk_body.newest(call, call.project, call.path["family"])
-    return {"image": image.body}
+    return {"image": newest(call.context, call.context.project, call.path["family"]).body}

@@ -1,43 +1,51 @@
-"""Instance groups: each is that of a managed instance group."""
+"""Instance groups: each belongs to a managed instance group."""
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.errors import Json
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import catalog, errors, links
+from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
-from localgce.http.call import Call
-from localgce.http.listing import aggregated, list_of
-from localgce.resources import catalog, links
-from localgce.resources.ids import fingerprint
-from localgce.state.store import Record
+from localgce.groups.commands import KIND as MANAGERS
+from localgce.http.listing import list_of, zonal
 
-_MANAGERS = "instanceGroupManagers"
+if TYPE_CHECKING:
+    from localgce.core.context import Core
+    from localgce.core.errors import Json
+    from localgce.core.store import Record
 
 
+@method("compute.instanceGroups.get")
 def get(call: Call) -> Json:
     """One group."""
-    return _shown(call, _manager(call))
+    return _shown(call.context.core, _manager(call))
 
 
+@method("compute.instanceGroups.list")
 def list_(call: Call) -> Json:
-    """Those of a zone."""
-    found = call.service.store.all(_MANAGERS, call.project, call.scope)
-    return list_of(call, "instanceGroup", [_shown(call, record) for record in found])
+    """The groups of a zone."""
+    context = call.context
+    found = context.store.all(MANAGERS, context.project, context.scope)
+    return list_of(call, "instanceGroup", [_shown(context.core, record) for record in found])
 
 
+@method("compute.instanceGroups.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """Those of all zones."""
-    found = [_shown(call, record) for record in call.service.store.all(_MANAGERS, call.project)]
-    scopes = [f"zones/{zone}" for zone in catalog.zones()]
-    return aggregated(call, "instanceGroup", found, scopes)
+    """The groups of all zones."""
+    context = call.context
+    found = context.store.all(MANAGERS, context.project)
+    return zonal(call, "instanceGroup", [_shown(context.core, record) for record in found])
 
 
+@method("compute.instanceGroups.listInstances")
 def list_instances(call: Call) -> Json:
-    """The group's instances; with `instanceState` RUNNING only those that run."""
-    group = _manager(call)
+    """The group's instances; with `instanceState` RUNNING only the running ones."""
+    core, group = call.context.core, _manager(call)
     found = []
-    for member in group_members.all_of(call.service, group):
-        instance = group_members.instance_of(call.service, member)
+    for member in group_members.all_of(core, group):
+        instance = group_members.instance_of(core, member)
         if instance is None:
             continue
         status = instance.body["status"]
@@ -51,19 +59,18 @@ def list_instances(call: Call) -> Json:
 
 
 def _manager(call: Call) -> Record:
-    name = call.path["instanceGroup"]
-    found = call.service.store.get(_MANAGERS, call.project, call.scope, name)
+    context, name = call.context, call.path["instanceGroup"]
+    found = context.store.get(MANAGERS, context.project, context.scope, name)
     if found is None:
-        path = f"projects/{call.project}/{call.scope}/instanceGroups/{name}"
-        raise errors.not_found(path)
+        raise errors.not_found(f"{context.base}/instanceGroups/{name}")
     return found
 
 
-def _shown(call: Call, group: Record) -> Json:
+def _shown(core: Core, group: Record) -> Json:
     path = f"projects/{group.project}/global/networks/default"
-    members = group_members.all_of(call.service, group)
-    size = sum(group_members.instance_of(call.service, m) is not None for m in members)
-    manager = f"projects/{group.project}/{group.scope}/{_MANAGERS}/{group.name}"
+    members = group_members.all_of(core, group)
+    size = sum(group_members.instance_of(core, m) is not None for m in members)
+    manager = f"projects/{group.project}/{group.scope}/{MANAGERS}/{group.name}"
     return {
         "kind": "compute#instanceGroup",
         "id": catalog.fixed_id(f"{manager}/{group.id}"),

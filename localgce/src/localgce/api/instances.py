@@ -1,77 +1,137 @@
-"""Instances: made, started, stopped, deleted."""
+"""Instances: creation, states, what can be read of them."""
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.disks import works as disk_works
-from localgce.errors import ApiError, Json
-from localgce.http.call import Call
-from localgce.instances import body as instance_body
-from localgce.instances import templates
-from localgce.resources import catalog, quotas
-from localgce.state.store import Record
+from typing import TYPE_CHECKING
 
-_BUSY = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}
+from localgce.api.method import Call, method
+from localgce.core import errors
+from localgce.core.errors import ApiError, Json
+from localgce.http.listing import list_of, zonal
+from localgce.instances import commands, templates
+
+if TYPE_CHECKING:
+    from localgce.core.store import Record
 
 
+@method("compute.instances.insert")
 def insert(call: Call) -> Json:
-    """A new instance with its disks."""
-    call.refuse_existing("instances", call.body["name"])
-    plan = instance_body.plan(call, templates.body_of(call))
-    store = call.service.store
-    for disk in [*plan.new_disks, *plan.attached]:
-        disk_works.take(call.service, store.put(disk), plan.instance)
-    store.put(plan.instance)
-    new = [disk.name for disk in plan.new_disks]
-    return call.begin(plan.instance, "instances.insert", new_disks=new)
+    """Create an instance with its disks."""
+    call.context.refuse_existing("instances", call.body["name"])
+    template = call.query.get("sourceInstanceTemplate")
+    machine_image = call.query.get("sourceMachineImage")
+    body = templates.insert_body(call.context, call.body, template, machine_image)
+    return commands.insert(call.context, call.services.addresses, body).body
 
 
+@method("compute.instances.get")
+def get(call: Call) -> Json:
+    """One instance."""
+    return call.record().body
+
+
+@method("compute.instances.list")
+def list_(call: Call) -> Json:
+    """The instances of a zone."""
+    return list_of(call, "instance", [record.body for record in call.records()])
+
+
+@method("compute.instances.aggregatedList")
+def aggregated_list(call: Call) -> Json:
+    """The instances of all zones."""
+    return zonal(call, "instance", [record.body for record in call.records(everywhere=True)])
+
+
+@method("compute.instances.delete")
 def delete(call: Call) -> Json:
-    """The instance, and its disks with autoDelete."""
-    instance = call.record()
-    if instance.body.get("deletionProtection"):
-        text = f"Resource cannot be deleted if it's protected against deletion: {instance.path}"
-        raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
-    return call.begin(instance, "instances.delete")
+    """Delete the instance, and its disks with autoDelete."""
+    return commands.delete(call.context, call.record()).body
 
 
+@method("compute.instances.start")
 def start(call: Call) -> Json:
-    """On again; nothing happens to one that is on."""
-    instance = _at_rest(call, {"TERMINATED", "STOPPED", "RUNNING"})
-    if instance.body["status"] != "RUNNING":
-        wanted = {"CPUS": float(quotas.cpus(instance.body["machineType"]))}
-        region = catalog.region_of(call.path["zone"])
-        call.service.quotas.check(call.project, region, wanted)
-    return call.begin(instance, "instances.start")
+    """Start."""
+    return commands.start(call.context, call.record()).body
 
 
+@method("compute.instances.stop")
 def stop(call: Call) -> Json:
-    """Off; nothing happens to one that is off."""
-    return call.begin(_at_rest(call, {"RUNNING", "TERMINATED", "SUSPENDED"}), "instances.stop")
+    """Stop."""
+    return commands.stop(call.context, call.record()).body
 
 
+@method("compute.instances.reset")
 def reset(call: Call) -> Json:
-    """The reset button of one that is on."""
-    return call.begin(_at_rest(call, {"RUNNING"}), "instances.reset")
+    """Press the reset button."""
+    return commands.reset(call.context, call.record()).body
 
 
+@method("compute.instances.suspend")
 def suspend(call: Call) -> Json:
-    """The memory is kept, the processor stands."""
-    return call.begin(_at_rest(call, {"RUNNING"}), "instances.suspend")
+    """Stop the CPU and keep the memory."""
+    return commands.suspend(call.context, call.record()).body
 
 
+@method("compute.instances.resume")
 def resume(call: Call) -> Json:
-    """A suspended instance goes on."""
-    return call.begin(_at_rest(call, {"SUSPENDED"}), "instances.resume")
+    """Continue a suspended instance."""
+    return commands.resume(call.context, call.record()).body
 
 
-def _at_rest(call: Call, allowed: set[str]) -> Record:
+@method("compute.instances.simulateMaintenanceEvent")
+def simulate_maintenance_event(call: Call) -> Json:
+    """Do what a maintenance of the host does."""
+    return commands.simulate_maintenance_event(call.context, call.record()).body
+
+
+@method("compute.instances.getSerialPortOutput")
+def get_serial_port_output(call: Call) -> Json:
+    """The output of a serial port, from `start` on."""
     instance = call.record()
-    status = instance.body["status"]
-    if status in allowed:
-        return instance
-    if status in _BUSY:
-        raise errors.not_ready(instance.path)
-    wanted = " or ".join(sorted(allowed))
-    text = f"Instance must be {wanted} to {call.method.verb}: '{instance.path}' is {status}."
-    raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
+    port = call.query.get("port", 1)
+    start_at = call.query.get("start", 0)
+    contents, first, following = call.services.lifecycle.serial(instance, port, start_at)
+    return {
+        "kind": "compute#serialPortOutput",
+        "selfLink": f"{instance.link}/serialPort",
+        "contents": contents.decode(errors="replace"),
+        "start": str(first),
+        "next": str(following),
+    }
+
+
+@method("compute.instances.getGuestAttributes")
+def get_guest_attributes(call: Call) -> Json:
+    """Guest attributes, by `queryPath` (`namespace/` or `namespace/key`) or `variableKey`."""
+    instance = call.record()
+    values = _guest_values(call, instance)
+    wanted = call.query.get("queryPath", call.query.get("variableKey", ""))
+    namespace, _, key = wanted.strip("/").partition("/")
+    found = [
+        {"namespace": name, "key": k, "value": v}
+        for name, keys in sorted(values.items())
+        for k, v in sorted(keys.items())
+        if namespace in {"", name} and key in {"", k}
+    ]
+    if not found:
+        path = f"{instance.path}/guestAttributes/{wanted}"
+        text = f"The resource '{path}' of type 'Guest Attribute' was not found."
+        raise ApiError(404, "notFound", text)
+    body: Json = {
+        "kind": "compute#guestAttributes",
+        "selfLink": f"{instance.link}/getGuestAttributes",
+        "queryPath": wanted,
+        "queryValue": {"items": found},
+    }
+    if "variableKey" in call.query:
+        body = {**body, "variableKey": wanted, "variableValue": found[0]["value"]}
+    return body
+
+
+def _guest_values(call: Call, instance: Record) -> dict[str, dict[str, str]]:
+    attributes, faults = call.services.guest_attributes, call.context.core.faults
+    if not attributes.enabled(instance):
+        return {}
+    if faults.denies_guest_attributes(instance.name, instance.body["status"]):
+        raise errors.not_found(f"{instance.path}/guestAttributes")
+    return attributes.all(instance)

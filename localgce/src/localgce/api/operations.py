@@ -1,30 +1,38 @@
-"""Operations of zones, regions and the project: one file, because they only differ by scope."""
+"""Operations of zones, regions and the project."""
 
 from __future__ import annotations
 
-from localgce.errors import ApiError, Json
-from localgce.http.call import Call
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import catalog
+from localgce.core.errors import ApiError
+from localgce.core.operations import KINDS
 from localgce.http.listing import aggregated, list_of
-from localgce.operations import KINDS
-from localgce.resources import catalog
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 WAIT_SECONDS = 120.0
 
 
+@method(*(f"compute.{kind}.get" for kind in KINDS))
 def get(call: Call) -> Json:
     """One operation."""
     return call.record().body
 
 
+@method(*(f"compute.{kind}.list" for kind in KINDS))
 def list_(call: Call) -> Json:
-    """Those of the scope."""
-    found = call.service.store.all(call.method.resource, call.project, call.scope)
-    return list_of(call, "operation", [record.body for record in found])
+    """The operations of the scope."""
+    return list_of(call, "operation", [record.body for record in call.records()])
 
 
+@method("compute.globalOperations.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """Those of all scopes."""
-    found = [r.body for kind in KINDS for r in call.service.store.all(kind, call.project)]
+    """The operations of all scopes."""
+    context = call.context
+    found = [r.body for kind in KINDS for r in context.store.all(kind, context.project)]
     scopes = [
         "global",
         *(f"regions/{region}" for region in catalog.REGIONS),
@@ -33,17 +41,19 @@ def aggregated_list(call: Call) -> Json:
     return aggregated(call, "operation", found, scopes)
 
 
+@method(*(f"compute.{kind}.wait" for kind in KINDS))
 async def wait(call: Call) -> Json:
-    """The operation when it is done, or as it is after two minutes."""
-    done = await call.service.operations.wait(call.record(), WAIT_SECONDS)
+    """The operation once it is DONE, or its current state after two minutes."""
+    done = await call.context.core.operations.wait(call.record(), WAIT_SECONDS)
     return done.body
 
 
+@method(*(f"compute.{kind}.delete" for kind in KINDS))
 def delete(call: Call) -> Json:
-    """Forget one that is done."""
+    """Delete an operation that is DONE."""
     operation = call.record()
     if operation.body["status"] != "DONE":
         text = f"The operation '{operation.name}' is not done."
         raise ApiError(400, "badRequest", text)
-    call.service.operations.forget(operation)
+    call.context.core.operations.forget(operation)
     return {}

@@ -1,51 +1,32 @@
-"""Projects: the one that the server was started for."""
+"""Projects: the one that the server was started for, and the public ones."""
 
 from __future__ import annotations
 
-from localgce.errors import Json, OperationError
-from localgce.http.call import Call
-from localgce.images import debian_cloud
-from localgce.operations import Work, work
-from localgce.resources import limits
-from localgce.resources.catalog import fixed_id
-from localgce.resources.links import url
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import catalog, links, projects
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.projects.get")
 def get(call: Call) -> Json:
-    """The project, or the little that is known of a public one."""
-    if call.project in debian_cloud.PUBLIC_PROJECTS:
-        path = f"projects/{call.project}"
+    """The project; of a public one only its name and id."""
+    project = call.context.project
+    if project in catalog.PUBLIC_PROJECTS:
+        path = f"projects/{project}"
         return {
             "kind": "compute#project",
-            "id": fixed_id(path),
-            "name": call.project,
-            "selfLink": url(path),
+            "id": catalog.fixed_id(path),
+            "name": project,
+            "selfLink": links.url(path),
         }
-    return call.service.project_record(call.project).body
+    return call.context.core.project_record(project).body
 
 
+@method("compute.projects.setCommonInstanceMetadata")
 def set_common_instance_metadata(call: Call) -> Json:
-    """Metadata that all instances see."""
-    project = call.service.project_record(call.project)
-    items = call.body.get("items", [])
-    limits.check_metadata(items, "metadata")
-    current = project.body["commonInstanceMetadata"]
-    limits.check_metadata_fingerprint(call.body.get("fingerprint"), current)
-    return call.begin(
-        project,
-        "projects.setCommonInstanceMetadata",
-        metadata=limits.metadata(call.body),
-        was=current["fingerprint"],
-    )
-
-
-@work("projects.setCommonInstanceMetadata")
-def replace_metadata(task: Work) -> None:
-    """Only if nobody changed it since the call; all instances hear of it."""
-    new = task.args["metadata"]
-    now = task.target.body["commonInstanceMetadata"]["fingerprint"]
-    if now not in {task.args["was"], new["fingerprint"]}:
-        text = "Supplied fingerprint does not match current metadata fingerprint."
-        raise OperationError("CONDITION_NOT_MET", text, 412)
-    task.service.store.put(task.target.changed(commonInstanceMetadata=new))
-    task.service.changes.notify(f"project/{task.target.name}")
+    """Replace the metadata of all instances."""
+    return projects.set_common_instance_metadata(call.context, call.body).body

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from localgce.errors import Json, not_found
-from localgce.http.call import Call
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.core import catalog
+from localgce.core.errors import not_found
 from localgce.http.listing import list_of
-from localgce.resources import catalog
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.regions.get")
 def get(call: Call) -> Json:
     """One region."""
     region = call.path["region"]
     if region not in catalog.REGIONS:
-        raise not_found(f"projects/{call.project}/regions/{region}")
+        raise not_found(f"projects/{call.context.project}/regions/{region}")
     return _body(call, region)
 
 
+@method("compute.regions.list")
 def list_(call: Call) -> Json:
-    """All of them."""
+    """All regions."""
     return list_of(call, "region", [_body(call, region) for region in catalog.REGIONS])
 
 
 def _body(call: Call, region: str) -> Json:
-    quotas = call.service.quotas.shown(call.project, region)
-    return catalog.region_body(call.project, region, quotas)
+    project = call.context.project
+    quotas = call.context.core.quotas.shown(project, region)
+    return catalog.region_body(project, region, quotas)

@@ -1,25 +1,30 @@
-"""Subnetworks: the default network's, one in each region."""
+"""Subnetworks: those of the default network, one per region."""
 
 from __future__ import annotations
 
-from localgce.api import kept
-from localgce.errors import Json
-from localgce.http.call import Call
-from localgce.http.listing import aggregated
-from localgce.resources import catalog
+from typing import TYPE_CHECKING
+
+from localgce.api.method import Call, method
+from localgce.http.listing import list_of, regional
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 
+@method("compute.subnetworks.get")
 def get(call: Call) -> Json:
     """One subnetwork."""
     return call.record().body
 
 
+@method("compute.subnetworks.list")
 def list_(call: Call) -> Json:
-    """Those of a region."""
-    return kept.page(call, "subnetwork")
+    """The subnetworks of a region."""
+    return list_of(call, "subnetwork", [record.body for record in call.records()])
 
 
+@method("compute.subnetworks.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """Those of all regions."""
-    bodies = [record.body for record in call.service.store.all("subnetworks", call.project)]
-    return aggregated(call, "subnetwork", bodies, [f"regions/{r}" for r in catalog.REGIONS])
+    """The subnetworks of all regions."""
+    bodies = [record.body for record in call.records(everywhere=True)]
+    return regional(call, "subnetwork", bodies)

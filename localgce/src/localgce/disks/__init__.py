@@ -1,1 +1,1 @@
-"""Disks: from a body to content, taken and let go."""
+"""Disks: creation, attachment, deletion."""

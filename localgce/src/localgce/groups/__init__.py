@@ -1,1 +1,1 @@
-"""Managed instance groups: what is wanted, what is planned, what is done."""
+"""Managed instance groups: commands, decisions, actions on members."""

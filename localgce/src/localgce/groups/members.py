@@ -1,8 +1,8 @@
-"""Managed instances as records of their own, and as the API shows them.
+"""Managed instances: their records, and how the API shows them.
 
-A record's `private`: `version` {name, instanceTemplate}, `action`, `since` (when it last came up),
+A record's `private`: `version` {name, instanceTemplate}, `action`, `since` (when it last started),
 `born`, `old` (the id of the instance that is being replaced), `preserved` (what the stateful
-policy keeps: `disks` by device name, `internalIPs` and `externalIPs` by interface), `errors` of
+policy preserves: `disks` by device name, `internalIPs` and `externalIPs` by interface), `errors` of
 the last attempt.
 """
 
@@ -12,16 +12,16 @@ import secrets
 import string
 from typing import TYPE_CHECKING
 
-from localgce.errors import Json
-from localgce.groups.body import policy, targets
+from localgce.core import links
+from localgce.core.errors import Json
+from localgce.core.ids import numeric_id
+from localgce.core.store import Record
 from localgce.groups.plan import Action, Group, Member, Version
 from localgce.groups.templates import needs
-from localgce.resources import links
-from localgce.resources.ids import numeric_id
-from localgce.state.store import Record
+from localgce.groups.validation import policy, targets
 
 if TYPE_CHECKING:
-    from localgce.service import Service
+    from localgce.core.context import Core
 
 KIND = "managedInstances"
 _LETTERS = string.digits + string.ascii_lowercase
@@ -29,35 +29,35 @@ _OFF = {"TERMINATED", "STOPPED"}
 
 
 def scope_of(group: Record) -> str:
-    """Where the store keeps the members of a group."""
+    """The store's scope for the members of a group."""
     return f"{group.scope}/instanceGroupManagers/{group.name}"
 
 
-def all_of(service: Service, group: Record) -> list[Record]:
+def all_of(core: Core, group: Record) -> list[Record]:
     """The members of a group."""
-    return service.store.all(KIND, group.project, scope_of(group))
+    return core.store.all(KIND, group.project, scope_of(group))
 
 
-def group_of(service: Service, member: Record) -> Record | None:
-    """The group of a member, while there is one."""
+def group_of(core: Core, member: Record) -> Record | None:
+    """The group of a member; None when it is deleted."""
     scope, _, name = member.scope.partition("/instanceGroupManagers/")
-    return service.store.get("instanceGroupManagers", member.project, scope, name)
+    return core.store.get("instanceGroupManagers", member.project, scope, name)
 
 
-def instance_of(service: Service, member: Record) -> Record | None:
-    """The instance of a member, while there is one."""
+def instance_of(core: Core, member: Record) -> Record | None:
+    """The instance of a member; None while it does not exist."""
     scope = member.scope.partition("/instanceGroupManagers/")[0]
-    return service.store.get("instances", member.project, scope, member.name)
+    return core.store.get("instances", member.project, scope, member.name)
 
 
-def new(service: Service, group: Record, version: Version, name: str | None = None) -> Record:
-    """A member to be, under a name that no instance of the zone has."""
-    name = name or _free_name(service, group)
+def new(core: Core, group: Record, version: Version, name: str | None = None) -> Record:
+    """A member to create, with a name that no instance of the zone has."""
+    name = name or _free_name(core, group)
     private = {
         "version": shown_version(version),
         "action": Action.CREATING.value,
         "since": None,
-        "born": service.clock.now(),
+        "born": core.clock.now(),
         "old": None,
         "preserved": {},
     }
@@ -65,17 +65,17 @@ def new(service: Service, group: Record, version: Version, name: str | None = No
     return Record(KIND, group.project, scope_of(group), name, body, private)
 
 
-def _free_name(service: Service, group: Record) -> str:
+def _free_name(core: Core, group: Record) -> str:
     base = group.body["baseInstanceName"]
     while True:
         name = f"{base}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
-        taken = service.store.get("instances", group.project, group.scope, name)
-        if taken is None and service.store.get(KIND, group.project, scope_of(group), name) is None:
+        taken = core.store.get("instances", group.project, group.scope, name)
+        if taken is None and core.store.get(KIND, group.project, scope_of(group), name) is None:
             return name
 
 
 def version_of(member: Record) -> Version:
-    """The version that a member is of, or is becoming."""
+    """The version that a member has or is being updated to."""
     raw = member.private["version"]
     return Version(raw.get("name", ""), raw["instanceTemplate"])
 
@@ -87,19 +87,19 @@ def shown_version(version: Version) -> Json:
 
 
 def ready_at(group: Record, member: Record) -> float | None:
-    """When a member that came up counts as available."""
+    """When a member that has started counts as available."""
     since: float | None = member.private["since"]
     seconds = group.body["updatePolicy"].get("minReadySec", 0)
     return None if since is None else since + float(seconds)
 
 
-def fact(service: Service, group: Record, member: Record) -> Member:
-    """What the plan has to know of a member."""
-    instance = instance_of(service, member)
+def fact(core: Core, group: Record, member: Record) -> Member:
+    """The input of `plan` about a member."""
+    instance = instance_of(core, member)
     action = Action(member.private["action"])
     at = ready_at(group, member)
     running = instance is not None and instance.body["status"] == "RUNNING"
-    waiting = at is not None and at > service.clock.now()
+    waiting = at is not None and at > core.clock.now()
     off = instance is None or instance.body["status"] in _OFF
     if action is Action.NONE and running and waiting:
         action = Action.VERIFYING
@@ -114,21 +114,21 @@ def fact(service: Service, group: Record, member: Record) -> Member:
     )
 
 
-def facts(service: Service, group: Record) -> Group:
-    """All that the plan has to know of a group."""
+def facts(core: Core, group: Record) -> Group:
+    """The input of `plan` about a group."""
     return Group(
         size=int(group.body["targetSize"]),
         targets=targets(group.body),
-        members=[fact(service, group, member) for member in all_of(service, group)],
+        members=[fact(core, group, member) for member in all_of(core, group)],
         policy=policy(group.body),
-        needs=lambda old, new: needs(service, group.project, old, new),
+        needs=lambda old, new: needs(core.store, group.project, old, new),
     )
 
 
-def shown(service: Service, group: Record, member: Record) -> Json:
+def shown(core: Core, group: Record, member: Record) -> Json:
     """A ManagedInstance."""
-    found = fact(service, group, member)
-    instance = instance_of(service, member)
+    found = fact(core, group, member)
+    instance = instance_of(core, member)
     path = f"projects/{group.project}/{group.scope}/instances/{member.name}"
     body: Json = {
         "name": member.name,

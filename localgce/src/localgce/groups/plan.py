@@ -1,4 +1,4 @@
-"""What a managed instance group does next: facts in, steps out; knows neither store nor clock."""
+"""Decides what a managed instance group does next; uses neither the store nor the clock."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """The `currentAction` of a managed instance, as far as it has one here."""
+    """The `currentAction` of a managed instance."""
 
     NONE = "NONE"
     CREATING = "CREATING"
     RECREATING = "RECREATING"
     RESTARTING = "RESTARTING"
     REFRESHING = "REFRESHING"
-    VERIFYING = "VERIFYING"  # it runs, and `minReadySec` are not over
+    VERIFYING = "VERIFYING"  # it runs, and `minReadySec` has not passed
     DELETING = "DELETING"
     ABANDONING = "ABANDONING"
 
@@ -47,9 +47,9 @@ class Member:
     name: str
     version: Version
     action: Action
-    ready: bool = False  # it runs and `minReadySec` are over
-    failed: bool = False  # nobody works on it and it does not run
-    missing: bool = False  # there is no instance yet
+    ready: bool = False  # it runs, and `minReadySec` has passed
+    failed: bool = False  # it does not run, and no action is in progress
+    missing: bool = False  # its instance does not exist yet
     born: float = 0.0
 
 
@@ -68,19 +68,19 @@ class Policy:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to begin: with a member, or (`member` None) with a new one."""
+    """An action to begin on a member, or on a new one (`member` is None)."""
 
     action: Action
     member: str | None
     version: Version
 
 
-Needs = Callable[[Version, Version], str]  # the action that leads from one to the other
+Needs = Callable[[Version, Version], str]  # the action that updates from one to the other
 
 
 @dataclass(frozen=True)
 class Group:
-    """All facts. `targets` are the versions with the numbers wanted of each."""
+    """All facts about a group; `targets` are the versions with their target sizes."""
 
     size: int
     targets: Sequence[tuple[Version, int]]
@@ -90,11 +90,11 @@ class Group:
 
     @property
     def alive(self) -> list[Member]:
-        """Those that are to stay, as far as is known."""
+        """The members that are not being removed."""
         return [m for m in self.members if m.action not in LEAVING]
 
     def outdated(self) -> list[Member]:
-        """Those of no version of now, and those that are too many of theirs; the newest first."""
+        """Members of no current version, or beyond its target size; the newest first."""
         left = Counter(dict(self.targets))
         found = []
         for member in sorted(self.alive, key=lambda m: (not m.ready, m.born)):
@@ -103,6 +103,12 @@ class Group:
             else:
                 found.append(member)
         return found[::-1]
+
+    def most_lacking(self) -> Version:
+        """The version that lacks the most members."""
+        gone = {m.name for m in self.outdated()}
+        there = [m.version for m in self.alive if m.name not in gone]
+        return max(self.targets, key=lambda target: target[1] - there.count(target[0]))[0]
 
 
 def absolute(given: dict[str, int] | None, size: int) -> int:
@@ -114,13 +120,13 @@ def absolute(given: dict[str, int] | None, size: int) -> int:
 
 
 def action_for(minimal: str, needed: str, allowed: str) -> Action | None:
-    """The least disruptive action that will do; None when it is more than is allowed."""
+    """The least disruptive sufficient action; None when it is not allowed."""
     rank = max(_RANKS.index(minimal), _RANKS.index(needed))
     return None if rank > _RANKS.index(allowed) else _IN_PLACE[_RANKS[rank]]
 
 
 def next_steps(group: Group) -> list[Step]:
-    """What can begin now."""
+    """The actions that can begin now."""
     outdated = group.outdated()
     lacking = _Lacking(group, outdated)
     steps = [
@@ -143,7 +149,7 @@ def next_steps(group: Group) -> list[Step]:
 
 
 class _Lacking:
-    """The versions that there are too few of, one at a time."""
+    """The versions below their target size, one member at a time."""
 
     def __init__(self, group: Group, outdated: Iterable[Member]) -> None:
         gone = {member.name for member in outdated}
@@ -151,7 +157,7 @@ class _Lacking:
         self._left = {version: number - there[version] for version, number in group.targets}
 
     def take(self) -> Version:
-        """The version most lacking, which then lacks one less."""
+        """The version that lacks the most members; counts one for it."""
         version = max(self._left, key=lambda v: self._left[v])
         self._left[version] -= 1
         return version
@@ -161,7 +167,7 @@ def _resize(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Ste
     alive = group.alive
     more = group.size - len(alive)
     if more >= 0:
-        if group.policy.proactive:  # those that an update still deletes count for its surge
+        if group.policy.proactive:  # members that an update is deleting count for its surge
             more = min(more, group.size + group.policy.surge - len(group.members))
         return [Step(Action.CREATING, None, lacking.take()) for _ in range(more)]
     old = {m.name for m in outdated}
@@ -199,13 +205,13 @@ def _update(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Ste
 
 
 def is_reached(group: Group) -> bool:
-    """Whether every instance is of its target version."""
+    """Whether every instance has its target version."""
     changing = {Action.CREATING, Action.RECREATING, Action.DELETING, Action.RESTARTING}
     return not group.outdated() and not any(m.action in changing for m in group.members)
 
 
 def is_stable(group: Group) -> bool:
-    """Whether nothing happens and nothing is going to."""
+    """Whether no action is in progress or due."""
     repaired = group.policy.repair
     quiet = all(m.action is Action.NONE and not (m.failed and repaired) for m in group.members)
     return quiet and len(group.members) == group.size and not next_steps(group)

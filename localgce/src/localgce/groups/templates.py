@@ -1,35 +1,33 @@
-"""What a change from one template to another takes, and the insert of a template's instance."""
+"""What an update from one template to another requires, and the insert of a member."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.errors import Json, not_found
+from localgce.core import links
+from localgce.core.errors import Json, not_found
 from localgce.groups.plan import Version
-from localgce.resources import links
-from localgce.state.store import Record
 
 if TYPE_CHECKING:
-    from localgce.service import Service
+    from localgce.core.store import Record, Store
 
 _REFRESHED = ("metadata", "labels", "tags")
 _RESTARTED = ("machineType",)
 
 
-def properties(service: Service, project: str, link: str) -> Json:
+def properties(store: Store, project: str, link: str) -> Json:
     """The properties of a template; raises 404 when it is gone."""
-    found = service.store.get("instanceTemplates", project, "global", links.last(link))
+    found = store.get("instanceTemplates", project, "global", links.last(link))
     if found is None:
         raise not_found(f"projects/{project}/global/instanceTemplates/{links.last(link)}")
     given: Json = found.body["properties"]
     return given
 
 
-def needs(service: Service, project: str, old: Version, new: Version) -> str:
-    """NONE, REFRESH, RESTART or REPLACE: the least that makes one of the other."""
+def needs(store: Store, project: str, old: Version, new: Version) -> str:
+    """NONE, REFRESH, RESTART or REPLACE: the least disruptive action for this update."""
     if old.template == new.template:
         return "NONE"
-    store = service.store
     names = links.last(old.template), links.last(new.template)
     found = [store.get("instanceTemplates", project, "global", name) for name in names]
     before, after = (record.body["properties"] if record else {} for record in found)
@@ -42,7 +40,7 @@ def needs(service: Service, project: str, old: Version, new: Version) -> str:
 
 
 def metadata(group: Record, given: Json, template: str) -> Json:
-    """A template's metadata with what a group adds to tell whose an instance is."""
+    """A template's metadata, with the keys that a group adds."""
     base = f"projects/{group.project}"
     more = {
         **group.body.get("allInstancesConfig", {}).get("properties", {}).get("metadata", {}),
@@ -54,13 +52,13 @@ def metadata(group: Record, given: Json, template: str) -> Json:
 
 
 def labels(group: Record, given: Json) -> dict[str, str]:
-    """A template's labels and those that the group has for all."""
+    """A template's labels, and those of the group's `allInstancesConfig`."""
     config = group.body.get("allInstancesConfig", {}).get("properties", {})
     return {**given.get("labels", {}), **config.get("labels", {})}
 
 
 def insert_body(group: Record, given: Json, name: str, template: str, preserved: Json) -> Json:
-    """The body of instances.insert for a member, what is preserved put in its place."""
+    """The body of instances.insert for a member, with what is preserved."""
     body: Json = {
         "name": name,
         "metadata": metadata(group, given, template),

@@ -1,1 +1,1 @@
-"""From HTTP to handlers and back: routes, checks, lists, batches."""
+"""The transport: routing, validation of requests, lists, batches. It knows no resource."""

@@ -1,4 +1,4 @@
-"""The ASGI application: the API, the batch endpoint and localgce's own pages."""
+"""The ASGI application: the API, the batch endpoint and further routes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,36 +16,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from localgce.control import pages as control
-from localgce.errors import ApiError
+from localgce.core.errors import ApiError
 from localgce.http.batch import batch
 from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher
-from localgce.service import Service
 
 _PREFIX = "/compute/v1/"
 
 
-def build(service: Service, *, check_responses: bool = False) -> App:
-    """The application of a service."""
-    return App(service, Dispatcher(service, check_responses=check_responses))
-
-
 class App:
-    """Calls of the API go straight to the dispatcher, the few others to Starlette's router."""
+    """Requests of the API go straight to the dispatcher, the few others to Starlette's router."""
 
-    def __init__(self, service: Service, dispatcher: Dispatcher) -> None:
-        self.service = service
+    def __init__(self, dispatcher: Dispatcher[Any], routes: Sequence[Route]) -> None:
+        """Serve the API, its batch endpoint and `routes`."""
         self.dispatcher = dispatcher
         self._others = Starlette(
             routes=[
-                *control.routes(service),
+                *routes,
                 Route("/batch/compute/v1", self._batch, methods=["POST"]),
                 Route("/batch", self._batch, methods=["POST"]),
             ]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve one ASGI connection."""
         if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
             await self._others(scope, receive, send)
             return
@@ -88,7 +82,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _send_tagged(scope: Scope, send: Send, body: bytes) -> None:
-    """What is read has an ETag, and is not sent again to who has it."""
+    """Send an ETag with what is read; answer 304 to a client that has that version."""
     tag = b'"%s"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
     known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
     if tag in known or known.strip() == b"*":
@@ -109,7 +103,7 @@ async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]
 
 
 async def _break(fault: str, receive: Receive, send: Send) -> None:
-    """Never answer, or reset the connection; uvicorn's transport hangs on its `send`."""
+    """Never answer, or reset the connection through the transport behind uvicorn's `send`."""
     if fault == "silence":
         while (await receive())["type"] != "http.disconnect":
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""POST /batch/compute/v1: many calls in one multipart body, each answered as if it came alone."""
+"""POST /batch/compute/v1: many requests in one multipart body, each answered on its own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localgce.errors import ApiError
+from localgce.core.errors import ApiError
 from localgce.http.dispatcher import Dispatcher
 
 MAX_CALLS = 1000
 _BOUNDARY = "batch_localgce"
 
 
-async def batch(dispatcher: Dispatcher, request: Request) -> Response:
-    """Answer each part in turn; raises 400 for what is no multipart body."""
+async def batch(dispatcher: Dispatcher[Any], request: Request) -> Response:
+    """Answer each part in turn; raises 400 for a body that is not multipart."""
     raw = await request.body()
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/mixed"):
@@ -36,7 +37,7 @@ async def batch(dispatcher: Dispatcher, request: Request) -> Response:
     )
 
 
-async def _part(dispatcher: Dispatcher, part: Message) -> bytes:
+async def _part(dispatcher: Dispatcher[Any], part: Message) -> bytes:
     payload = part.get_payload(decode=True)
     inner = payload if isinstance(payload, bytes) else b""
     head, _, body = inner.partition(b"\r\n\r\n")

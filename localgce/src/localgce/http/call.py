@@ -1,81 +1,67 @@
-"""One call of the API, as handlers see it."""
+"""One request of the API, as handlers see it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from localgce import errors
-from localgce.errors import Json
-from localgce.http.discovery import Method
-from localgce.resources import links
-from localgce.state.store import Record
+from localgce.core.errors import Json
 
 if TYPE_CHECKING:
-    from localgce.control.faults import Rule
-    from localgce.service import Service
+    from localgce.core.context import Context
+    from localgce.core.store import Record
+    from localgce.http.discovery import Method
+
+Services = TypeVar("Services")
 
 
-@dataclass
-class Call:
-    """A routed and validated call."""
+@dataclass(frozen=True)
+class Call(Generic[Services]):
+    """A routed and validated request; `services` are those that the handlers need."""
 
-    service: Service
+    context: Context
+    services: Services
     method: Method
     path: dict[str, str]
     query: dict[str, Any]
     body: Json
-    cleared: frozenset[str] = frozenset()
-    faults: list[Rule] = field(default_factory=list)
+    cleared: frozenset[str] = frozenset()  # the fields that the body sets to null
 
-    @property
-    def project(self) -> str:
-        """The project that the path names."""
-        return self.path["project"]
+    def record(self) -> Record:
+        """The resource that the path names; raises 404."""
+        return self.context.find(self.method.resource, self.path[self.method.subject or ""])
 
-    @property
-    def scope(self) -> str:
-        """`zones/Z`, `regions/R` or `global`."""
-        if "zone" in self.path:
-            return f"zones/{self.path['zone']}"
-        return f"regions/{self.path['region']}" if "region" in self.path else "global"
+    def records(self, *, everywhere: bool = False) -> list[Record]:
+        """The method's resources in the request's scope, or in all scopes of the project."""
+        context = self.context
+        scope = None if everywhere else context.scope
+        return context.store.all(self.method.resource, context.project, scope)
 
-    @property
-    def subject(self) -> str | None:
-        """The name of the resource that the call is about: in the path, or in an insert's body."""
-        name = self.method.subject
-        if name and name in self.path:
-            return self.path[name]
-        inserted = self.body.get("name")
-        return inserted if isinstance(inserted, str) else None
 
-    def link(self, value: str, name: str) -> links.Link:
-        """A link given in the field of that name, `project` and `zone` of the call assumed."""
-        return links.parse(value, project=self.project, field=name)
+Handler = Callable[[Call[Services]], Json | Awaitable[Json]]
 
-    def record(self, kind: str | None = None, name: str | None = None) -> Record:
-        """The resource that the call is about; raises 404."""
-        kind = kind or self.method.resource
-        wanted = name or self.path[self.method.subject or ""]
-        found = self.service.store.get(kind, self.project, self.scope, wanted)
-        if found is None:
-            collection = "operations" if kind.endswith("Operations") else kind
-            raise errors.not_found(f"projects/{self.project}/{self.scope}/{collection}/{wanted}")
-        return found
 
-    def at(self, link: links.Link) -> Record:
-        """The resource at a link; raises 404."""
-        found = self.service.store.get(link.collection, link.project, link.scope, link.name)
-        if found is None:
-            raise errors.not_found(link.path)
-        return found
+def scope_of(path: dict[str, str]) -> str:
+    """`zones/Z`, `regions/R` or `global`."""
+    if "zone" in path:
+        return f"zones/{path['zone']}"
+    return f"regions/{path['region']}" if "region" in path else "global"
 
-    def refuse_existing(self, kind: str, name: str) -> None:
-        """Raises 409 when the name is taken."""
-        found = self.service.store.get(kind, self.project, self.scope, name)
-        if found is not None:
-            raise errors.already_exists(found.path)
 
-    def begin(self, target: Record, work: str, **args: Any) -> Json:
-        """Start the operation that does the work on the target; returns what the call answers."""
-        return self.service.operations.begin(self, target, work, args).body
+def subject_of(method: Method, path: dict[str, str], body: Json) -> str | None:
+    """The name of the resource that a request addresses: in the path, or in an insert's body."""
+    name = method.subject
+    if name and name in path:
+        return path[name]
+    inserted = body.get("name")
+    return inserted if isinstance(inserted, str) else None
+
+
+def request_key(
+    method: Method, path: dict[str, str], request_id: str | None
+) -> tuple[str, ...] | None:
+    """What identifies a request across retries; None without a requestId."""
+    if not request_id:
+        return None
+    return (method.id, *(value for _, value in sorted(path.items())), request_id.lower())

@@ -15,7 +15,7 @@ from typing import Any
 
 import googleapiclient
 
-from localgce.errors import ApiError, Json
+from localgce.core.errors import ApiError, Json
 from localgce.http.fields import Mask
 from localgce.http.schema import Schemas, Validator
 

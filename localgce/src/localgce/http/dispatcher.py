@@ -1,6 +1,6 @@
-"""From HTTP to handlers and back: one way in for every call of the API.
+"""From HTTP to handlers and back: all requests of the API pass through `Dispatcher.answer`.
 
-route -> check project and scope -> parse query -> check body -> faults -> handler -> faults
+route -> parse query -> validate body -> check project and scope -> faults -> handler -> faults
 """
 
 from __future__ import annotations
@@ -9,36 +9,43 @@ import inspect
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from localgce import errors
-from localgce.control.faults import CALL_KINDS, Rule
-from localgce.errors import ApiError, Json
-from localgce.http import fields, handlers
-from localgce.http.call import Call
-from localgce.http.discovery import Method, Parameter
+from localgce.core import catalog, errors
+from localgce.core.context import Context
+from localgce.core.errors import ApiError, Json
+from localgce.core.faults import CALL_KINDS, Rule
+from localgce.core.operations import Origin
+from localgce.http import fields
+from localgce.http.call import Call, Services, request_key, scope_of, subject_of
 from localgce.http.schema import drop_nulls
-from localgce.resources import catalog
-from localgce.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localgce.core.context import Core
+    from localgce.http.call import Handler
+    from localgce.http.discovery import Discovery, Method, Parameter
+    from localgce.http.schema import Validator
 
 log = logging.getLogger("localgce")
 MAX_BODY = 16 << 20
 _LENIENT = {
     *("alt", "prettyPrint", "fields", "key", "userIp", "quotaUser", "$.xgafv", "$alt"),
-    "returnPartialSuccess",  # gcloud sends it to every list, the document names it for some only
+    "returnPartialSuccess",  # gcloud sends it with every list, the document names it for some only
 }
 
 
 @dataclass
 class Answer:
-    """What goes back: a status and a body, or a fault of the connection."""
+    """The answer to a request: a status and a body, or a fault of the connection."""
 
     status: int
     body: Json | None
     fault: str | None = None  # reset or silence
-    pretty: bool = False  # Google's default is true; indenting costs more than all the rest
+    pretty: bool = False  # Google's default is true; indentation costs more than everything else
 
     def encoded(self) -> bytes:
         """The body as bytes."""
@@ -47,17 +54,28 @@ class Answer:
         return json.dumps(self.body, indent=2 if self.pretty else None).encode()
 
 
-class Dispatcher:
-    """Answers calls of the API."""
+class Dispatcher(Generic[Services]):
+    """Answers requests of the API."""
 
-    def __init__(self, service: Service, *, check_responses: bool = False) -> None:
-        self._service = service
+    def __init__(
+        self,
+        core: Core,
+        discovery: Discovery,
+        handlers: Mapping[str, Handler[Services]],
+        services: Services,
+        *,
+        check_responses: bool = False,
+    ) -> None:
+        """Route to `handlers`, by method id; `check_responses` validates what they return."""
+        self._core = core
+        self._discovery = discovery
+        self._handlers = handlers
+        self._services = services
         self._check_responses = check_responses
-        self._handlers = {name: handlers.handler(name) for name in service.discovery.methods}
 
     async def answer(self, http_method: str, path: str, query: str, body: bytes) -> Answer:
-        """The answer to one call; `path` is what follows `/compute/v1/`."""
-        seen: Json = {"time": self._service.clock.now(), "http": http_method, "path": path}
+        """The answer to one request; `path` is what follows `/compute/v1/`."""
+        seen: Json = {"time": self._core.clock.now(), "http": http_method, "path": path}
         try:
             answer = await self._answer(http_method, path, query, body, seen)
         except ApiError as error:
@@ -72,64 +90,79 @@ class Dispatcher:
     async def _answer(
         self, http_method: str, path: str, query: str, body: bytes, seen: Json
     ) -> Answer:
-        service = self._service
-        matched = service.discovery.match(http_method, path)
+        matched = self._discovery.match(http_method, path)
         if matched is None:
             text = f"Not found: {http_method} /compute/v1/{path}"
             raise ApiError(404, "notFound", text)
         method, bound = matched
         seen["method"] = method.id
-        service.faults.requests.append(seen)
-        handler = self._handlers[method.id]
+        self._core.faults.requests.append(seen)
+        handler = self._handlers.get(method.id)
         if handler is None:
             text = f"localgce does not implement {method.id}"
             raise ApiError(501, "notImplemented", text)
         parsed, common = self._query(method, query)
         seen.update(query=parsed, resource=bound.get(method.subject or "", None))
         given = self._body(method, body)
-        call = Call(service, method, bound, parsed, given, _cleared(body, method))
-        seen["resource"] = call.subject
-        self._check_scope(call)
+        subject = subject_of(method, bound, given)
+        seen["resource"] = subject
+        self._check_scope(method, bound)
         mask = self._mask(method, common.get("fields"))
-        rules = service.faults.for_call(method.id, call.subject)
+        rules = self._core.faults.for_call(method.id, subject)
         fault = _call_fault(rules, "before")
         if fault is None:
-            call.faults = [rule for rule in rules if rule.kind not in CALL_KINDS]
-            shown = await self._effect(call, handler)
+            context = self._context(method, bound, parsed, rules)
+            cleared = _cleared(body, method)
+            call = Call(context, self._services, method, bound, parsed, given, cleared)
+            shown = await self._handle(call, handler)
             fault = _call_fault(rules, "after")
         if fault is not None:
             return fault
         pretty = common.get("prettyPrint", "").lower() == "true"
         return Answer(200, fields.keep(mask, shown) if mask else shown, pretty=pretty)
 
+    def _context(
+        self, method: Method, path: dict[str, str], query: dict[str, Any], rules: list[Rule]
+    ) -> Context:
+        request_id = query.get("requestId")
+        origin = Origin(
+            method.id,
+            request_id,
+            request_key(method, path, request_id),
+            tuple(rule for rule in rules if rule.kind not in CALL_KINDS),
+        )
+        return Context(self._core, path["project"], scope_of(path), origin)
+
     def _mask(self, method: Method, text: str | None) -> fields.Mask | None:
         if text is None:
             return None
         mask = fields.parse(text)
-        unknown = self._service.discovery.unknown_field(method, mask)
+        unknown = self._discovery.unknown_field(method, mask)
         if unknown is not None:
             raise fields.bad(unknown)
         return mask
 
-    async def _effect(self, call: Call, handler: handlers.Handler) -> Json:
-        earlier = call.service.operations.repeated(call)
+    async def _handle(self, call: Call[Services], handler: Handler[Services]) -> Json:
+        earlier = self._core.operations.repeated(call.context.origin.request_key)
         if earlier is not None:
             return earlier.body
-        with call.service.store.transaction():
+        with self._core.store.transaction():
             result = handler(call)
         shown: Json = await result if inspect.isawaitable(result) else result
         if self._check_responses:
-            validator = call.service.discovery.response_validator(call.method)
+            validator = self._discovery.response_validator(call.method)
             if validator is not None:
                 _check_response(validator, call.method, shown)
         return shown
 
-    def _check_scope(self, call: Call) -> None:
-        call.service.check_project(call.project)
-        if call.method.http_method != "GET" and call.project != call.service.settings.project:
-            raise _forbidden(call)
-        if not catalog.known_scope(call.scope) and call.method.resource not in {"zones", "regions"}:
-            kind, name = call.scope.split("/", 1)
+    def _check_scope(self, method: Method, path: dict[str, str]) -> None:
+        project, scope = path["project"], scope_of(path)
+        if project not in catalog.PUBLIC_PROJECTS:
+            self._core.project_record(project)
+        if method.http_method != "GET" and project != self._core.settings.project:
+            raise _forbidden(method, project, scope)
+        if not catalog.known_scope(scope) and method.resource not in {"zones", "regions"}:
+            kind, name = scope.split("/", 1)
             kind = kind.removesuffix("s")
             raise errors.invalid(kind, name, f"Unknown {kind}.")
 
@@ -140,7 +173,7 @@ class Dispatcher:
             parameter = method.query_parameters.get(name)
             if parameter is not None:
                 _add(own, parameter, value)
-            elif name in self._service.discovery.common_parameters or name in _LENIENT:
+            elif name in self._discovery.common_parameters or name in _LENIENT:
                 common[name] = value
                 _check_form(name, value)
             else:
@@ -156,7 +189,7 @@ class Dispatcher:
         return own, common
 
     def _body(self, method: Method, raw: bytes) -> Json:
-        validator = self._service.discovery.request_validator(method)
+        validator = self._discovery.request_validator(method)
         if validator is None:
             return {}
         body = drop_nulls(_json(raw)) if raw.strip() else {}
@@ -165,17 +198,16 @@ class Dispatcher:
         return validator.without_output_only(shown) if method.verb == "insert" else shown
 
 
-def _forbidden(call: Call) -> ApiError:
-    """The public projects are everybody's to read."""
-    verb = {"insert": "create"}.get(call.method.verb, call.method.verb)
-    permission = f"compute.{call.method.resource}.{verb}"
-    where = "/".join(filter(None, (f"projects/{call.project}", call.scope)))
-    text = f"Required '{permission}' permission for '{where}'"
+def _forbidden(method: Method, project: str, scope: str) -> ApiError:
+    """The public projects can only be read."""
+    verb = {"insert": "create"}.get(method.verb, method.verb)
+    permission = f"compute.{method.resource}.{verb}"
+    text = f"Required '{permission}' permission for 'projects/{project}/{scope}'"
     return ApiError(403, "forbidden", text)
 
 
 def _cleared(raw: bytes, method: Method) -> frozenset[str]:
-    """Fields that the body names with a null: how clients take a value away."""
+    """The fields that the body sets to null: clients clear values so."""
     body = _json(raw) if method.request and raw.strip() else {}
     return frozenset(key for key, value in body.items() if value is None)
 
@@ -191,7 +223,7 @@ def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:
 
 
 def _check_form(name: str, value: str) -> None:
-    """Only JSON is answered; google-cloud-compute says `json;enum-encoding=int`."""
+    """Accept JSON only; google-cloud-compute asks for `json;enum-encoding=int`."""
     if name in {"alt", "$alt"} and value.partition(";")[0] not in {"", "json"}:
         text = f"Invalid value for field '{name}': '{value}'. Must be one of: json."
         raise ApiError(400, "invalidParameter", text, location=name)
@@ -224,7 +256,7 @@ def _call_fault(rules: list[Rule], when: str) -> Answer | None:
     return None
 
 
-def _check_response(validator: Any, method: Method, shown: Json) -> None:
+def _check_response(validator: Validator, method: Method, shown: Json) -> None:
     try:
         validator.check(shown)
     except ApiError as error:

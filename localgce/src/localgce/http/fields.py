@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localgce.errors import ApiError, Json
+from localgce.core.errors import ApiError, Json
 
 Mask = dict[str, "Mask"]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from localgce.errors import ApiError, Json
+from localgce.core.errors import ApiError, Json
 
 Predicate = Callable[[Json], bool]
 _TOKEN = re.compile(

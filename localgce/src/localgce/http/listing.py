@@ -1,4 +1,4 @@
-"""Lists: filter, order and pages over any resources, and the aggregated form by scope."""
+"""Lists of any resources: filter, order, pages, and the aggregated form by scope."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from localgce.errors import ApiError, Json
+from localgce.core import catalog, links
+from localgce.core.errors import ApiError, Json
 from localgce.http import filters
 from localgce.http.call import Call
-from localgce.resources import links
 
 DEFAULT_PAGE = 500
 _Key = tuple[Any, ...]
 
 
-def list_of(call: Call, kind: str, items: Iterable[Json]) -> Json:
+def list_of(call: Call[Any], kind: str, items: Iterable[Json]) -> Json:
     """A page of `compute#<kind>List` over the bodies."""
     page, token = page_of(call, items)
-    path = f"projects/{call.project}/{call.scope}/{call.method.segments[-1]}"
+    path = f"projects/{call.context.project}/{call.context.scope}/{call.method.segments[-1]}"
     result: Json = {
         "kind": f"compute#{kind}List",
         "id": path,
@@ -31,8 +31,8 @@ def list_of(call: Call, kind: str, items: Iterable[Json]) -> Json:
     return _finish(result, page, token)
 
 
-def aggregated(call: Call, kind: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:
-    """A page of `compute#<kind>AggregatedList`: items by scope, a warning where there are none."""
+def aggregated(call: Call[Any], kind: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:
+    """A page of `compute#<kind>AggregatedList`: items by scope, a warning for an empty scope."""
     page, token = page_of(call, items)
     collection = call.method.segments[-1]
     by_scope: dict[str, Json] = {scope: {} for scope in scopes}
@@ -42,7 +42,7 @@ def aggregated(call: Call, kind: str, items: Iterable[Json], scopes: Iterable[st
     for scope, found in by_scope.items():
         if not found:
             found["warning"] = _no_results(scope)
-    path = f"projects/{call.project}/aggregated/{collection}"
+    path = f"projects/{call.context.project}/aggregated/{collection}"
     result: Json = {
         "kind": f"compute#{kind}AggregatedList",
         "id": path,
@@ -54,6 +54,16 @@ def aggregated(call: Call, kind: str, items: Iterable[Json], scopes: Iterable[st
     return result
 
 
+def zonal(call: Call[Any], kind: str, items: Iterable[Json]) -> Json:
+    """`aggregated` over all zones."""
+    return aggregated(call, kind, items, [f"zones/{zone}" for zone in catalog.zones()])
+
+
+def regional(call: Call[Any], kind: str, items: Iterable[Json]) -> Json:
+    """`aggregated` over all regions."""
+    return aggregated(call, kind, items, [f"regions/{region}" for region in catalog.REGIONS])
+
+
 def _finish(result: Json, page: list[Json], token: str | None) -> Json:
     if not page:
         del result["items"]
@@ -62,8 +72,8 @@ def _finish(result: Json, page: list[Json], token: str | None) -> Json:
     return result
 
 
-def page_of(call: Call, items: Iterable[Json]) -> tuple[list[Json], str | None]:
-    """The page that the call's filter, order and token ask for, and the next page's token."""
+def page_of(call: Call[Any], items: Iterable[Json]) -> tuple[list[Json], str | None]:
+    """The page for the request's filter, order and token, and the next page's token."""
     text = call.query.get("filter")
     if text:
         accepts = filters.parse(text)

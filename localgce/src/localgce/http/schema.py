@@ -13,7 +13,7 @@ from typing import Any
 
 import fastjsonschema
 
-from localgce.errors import ApiError, Json, invalid, required
+from localgce.core.errors import ApiError, Json, invalid, required
 from localgce.http.fields import Mask
 
 _INT = r"^-?[0-9]{1,20}$"

@@ -1,1 +1,1 @@
-"""Images, and the public one that is built here."""
+"""Images and snapshots: creation, lookup by family, and the public images."""

@@ -1,1 +1,1 @@
-"""Instances: from a body to a machine, through its life to its end."""
+"""Instances: creation, changes, states, addresses, machine images."""

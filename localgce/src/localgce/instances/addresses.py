@@ -1,7 +1,7 @@
-"""Which addresses are given out: internal ones of the subnetworks, external ones of loopback.
+"""Allocation of addresses: internal ones of the subnetworks, external ones of the loopback.
 
-An external address is an address of its own in 127.0.0.0/8, from a part that the state folder
-decides, so that two servers on one machine do not get in each other's way.
+Each external address is an address of 127.0.0.0/8, from a range that is derived from the state
+folder, so that two servers on one host do not use the same addresses.
 """
 
 from __future__ import annotations
@@ -10,76 +10,78 @@ import hashlib
 import ipaddress
 from typing import TYPE_CHECKING
 
-from localgce.errors import ApiError, Json, invalid
-from localgce.state.store import Record
+from localgce.core.addresses import addresses_of
+from localgce.core.errors import ApiError, Json, invalid
 
 if TYPE_CHECKING:
-    from localgce.service import Service
+    from pathlib import Path
+
+    from localgce.core.store import Record, Store
 
 
 class Allocator:
-    """Addresses that instances hold, kept in step by those who take and release; reserved ones
-    are asked of the store."""
+    """The addresses that instances have; reserved ones are read from the store."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._held: set[str] = set()
+    def __init__(self, store: Store, state: Path) -> None:
+        """Allocate nothing yet; `open` reads what instances have."""
+        self._store = store
+        self._state = state
+        self._used: set[str] = set()
         self._cursor: dict[str, int] = {}
-        self._last: dict[str, str] = {}  # external addresses given back, by instance id
+        self._last: dict[str, str] = {}  # released external addresses, by instance id
 
     def open(self) -> None:
-        """Learn what instances hold."""
-        for instance in self._service.store.all("instances"):
-            self._held.update(held_by(instance))
+        """Read the addresses of all instances."""
+        for instance in self._store.all("instances"):
+            self._used.update(addresses_of(instance))
 
-    def take_internal(self, subnetwork: Record, wanted: str | None = None) -> str:
-        """An address of the subnetwork for an instance: the wanted one, or the next free one."""
+    def allocate_internal(self, subnetwork: Record, wanted: str | None = None) -> str:
+        """Allocate an address of the subnetwork: the wanted one, or the next free one."""
         if not wanted:
             return self._take(self._next_internal(subnetwork))
         wanted = self._named(subnetwork, wanted)
         self._check_inside(subnetwork, wanted, "resource.networkInterfaces[0].networkIP")
-        self._refuse(wanted in self._held, wanted)
+        self._refuse(wanted in self._used, wanted)
         return self._take(wanted)
 
     def reserve_internal(self, subnetwork: Record, wanted: str | None) -> str:
-        """An address of the subnetwork to be reserved."""
+        """An address of the subnetwork that can be reserved."""
         if not wanted:
             return self._next_internal(subnetwork)
         self._check_inside(subnetwork, wanted, "resource.address")
         self._refuse(wanted in self._reserved(), wanted)
         return wanted
 
-    def take_external(self, project: str = "", wanted: str | None = None) -> str:
-        """A loopback address: the reserved one that is wanted, or a free one."""
+    def allocate_external(self, project: str = "", wanted: str | None = None) -> str:
+        """Allocate a loopback address: the wanted reserved one, or the next free one."""
         if wanted:
             if not any(a.body["address"] == wanted for a in self._external(project)):
                 field = "resource.networkInterfaces[0].accessConfigs[0].natIP"
                 text = "The specified external IP address was not found."
                 raise invalid(field, wanted, text)
-            self._refuse(wanted in self._held, wanted)
+            self._refuse(wanted in self._used, wanted)
             return self._take(wanted)
         return self._take(self._next_external())
 
     def reserve_external(self, wanted: str | None) -> str:
-        """A free loopback address to be reserved, or one that an instance holds."""
+        """A loopback address that can be reserved: a free one, or one that an instance has."""
         if not wanted:
             return self._next_external()
-        if wanted not in self._held or not wanted.startswith("127."):
+        if wanted not in self._used or not wanted.startswith("127."):
             text = "Only an address that an instance holds can be reserved by its value."
             raise invalid("resource.address", wanted, text)
         self._refuse(wanted in self._reserved(), wanted)
         return wanted
 
     def _next_external(self) -> str:
-        digest = hashlib.sha256(str(self._service.settings.state.resolve()).encode()).digest()
+        digest = hashlib.sha256(str(self._state.resolve()).encode()).digest()
         first = int(ipaddress.IPv4Address(f"127.{1 + digest[0] % 254}.{digest[1] & 0xF0}.1"))
         return self._next("external", first, 4000)
 
-    def give_back_ephemeral(self, instance: Record) -> list[Json]:
-        """The interfaces of an instance that is off: external addresses that are not reserved
-        are free for others."""
+    def release_ephemeral(self, instance: Record) -> list[Json]:
+        """The interfaces of a stopped instance, without its ephemeral external addresses."""
         reserved = self._reserved()
-        for address in held_by(instance) - reserved:
+        for address in addresses_of(instance) - reserved:
             if address.startswith("127."):
                 self._last[instance.id] = address
                 self.release({address})
@@ -94,11 +96,13 @@ class Allocator:
             for nic in instance.body["networkInterfaces"]
         ]
 
-    def take_ephemeral(self, instance: Record) -> list[Json]:
-        """The interfaces of an instance that goes on: each has an external address again, the
-        one it had before if nobody has taken it."""
+    def allocate_ephemeral(self, instance: Record) -> list[Json]:
+        """The interfaces of a starting instance, each with an external address.
+
+        An instance gets the address it had before, unless another instance has it now.
+        """
         last = self._last.pop(instance.id, None)
-        if last in self._held or last in self._reserved():
+        if last in self._used or last in self._reserved():
             last = None
         return [
             _with_configs(
@@ -114,30 +118,30 @@ class Allocator:
         ]
 
     def forget(self, instance: Record) -> None:
-        """The instance is gone."""
+        """Release the addresses of a deleted instance."""
         self._last.pop(instance.id, None)
-        self.release(held_by(instance))
+        self.release(addresses_of(instance))
 
     def release(self, addresses: set[str]) -> None:
-        """Instances no longer hold these."""
-        self._held -= addresses
+        """Make addresses free for others."""
+        self._used -= addresses
 
     def _take(self, address: str) -> str:
-        self._held.add(address)
+        self._used.add(address)
         return address
 
     def _external(self, project: str) -> list[Record]:
-        return self._service.store.all("addresses", project)
+        return self._store.all("addresses", project)
 
     def _reserved(self) -> set[str]:
-        return {str(a.body["address"]) for a in self._service.store.all("addresses")}
+        return {str(a.body["address"]) for a in self._store.all("addresses")}
 
     def _named(self, subnetwork: Record, wanted: str) -> str:
-        """An address, or what the reserved one at that link is."""
+        """The address itself, or that of the reserved address at the link."""
         if "/" not in wanted:
             return wanted
         name = wanted.rsplit("/", 1)[-1]
-        store = self._service.store
+        store = self._store
         found = store.get("addresses", subnetwork.project, subnetwork.scope, name)
         return str(found.body["address"]) if found else wanted
 
@@ -163,7 +167,7 @@ class Allocator:
     def _next(self, pool: str, first: int, count: int) -> str:
         start = self._cursor.get(pool, 0)
         reserved = self._reserved()
-        taken = self._held | reserved if reserved else self._held
+        taken = self._used | reserved if reserved else self._used
         for step in range(count):
             offset = (start + step) % count
             address = str(ipaddress.IPv4Address(first + offset))
@@ -175,12 +179,3 @@ class Allocator:
 
 def _with_configs(nic: Json, configs: list[Json]) -> Json:
     return {**nic, "accessConfigs": configs} if configs else nic
-
-
-def held_by(instance: Record) -> set[str]:
-    """The addresses of an instance."""
-    held: set[str] = set()
-    for nic in instance.body.get("networkInterfaces", []):
-        held.add(nic["networkIP"])
-        held.update(c["natIP"] for c in nic.get("accessConfigs", []) if c.get("natIP"))
-    return held

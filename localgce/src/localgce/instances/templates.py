@@ -1,12 +1,15 @@
-"""From a template and what a call says besides to the body of an insert."""
+"""Instance properties: those of an instance, and the insert of a template or machine image."""
 
 from __future__ import annotations
 
-from localgce import errors
-from localgce.errors import Json
-from localgce.http.call import Call
-from localgce.resources import links
-from localgce.state.store import Record
+from typing import TYPE_CHECKING
+
+from localgce.core import errors, links
+
+if TYPE_CHECKING:
+    from localgce.core.context import Context
+    from localgce.core.errors import Json
+    from localgce.core.store import Record
 
 _PROPERTIES = (
     "canIpForward",
@@ -22,7 +25,7 @@ _PROPERTIES = (
 
 
 def properties_of(instance: Record) -> Json:
-    """What of an instance others like it are made with, its disks left out."""
+    """The properties for instances like this one, without disks."""
     body = instance.body
     properties: Json = {key: body[key] for key in _PROPERTIES if key in body}
     interfaces = [_interface(nic) for nic in body["networkInterfaces"]]
@@ -36,40 +39,41 @@ def _interface(nic: Json) -> Json:
     return {**shown, "accessConfigs": configs} if configs else shown
 
 
-def body_of(call: Call) -> Json:
-    """The call's body, over the properties of the template or machine image that it names."""
-    machine_image = call.query.get("sourceMachineImage") or call.body.get("sourceMachineImage")
+def insert_body(
+    context: Context, body: Json, template: str | None, machine_image: str | None
+) -> Json:
+    """The body of an insert, merged over the template or machine image that it names."""
+    machine_image = machine_image or body.get("sourceMachineImage")
     if machine_image:
-        return _from_machine_image(call, machine_image)
-    source = call.query.get("sourceInstanceTemplate")
-    if not source:
-        return call.body
-    template = call.at(call.link(source, "sourceInstanceTemplate"))
-    return merged(call, template.body.get("properties", {}), call.body)
+        return _from_machine_image(context, machine_image, body)
+    if not template:
+        return body
+    found = context.at(context.link(template, "sourceInstanceTemplate"))
+    return merged(context, found.body.get("properties", {}), body)
 
 
-def merged(call: Call, properties: Json, body: Json) -> Json:
-    """Properties name types barely; an instance's body needs them as links of its zone."""
+def merged(context: Context, properties: Json, body: Json) -> Json:
+    """Merge a body over properties; types that they give by name become links of the zone."""
     result: Json = {**properties, **body}
     if "machineType" in result:
-        result["machineType"] = _in_zone(call, result["machineType"], "machineTypes")
+        result["machineType"] = _in_zone(context, result["machineType"], "machineTypes")
     disks = []
     for disk in result.get("disks", []):
         params = disk.get("initializeParams")
         if params and "diskType" in params:
-            kind = _in_zone(call, params["diskType"], "diskTypes")
+            kind = _in_zone(context, params["diskType"], "diskTypes")
             disk = {**disk, "initializeParams": {**params, "diskType": kind}}
         disks.append(disk)
     return {**result, "disks": disks} if disks else result
 
 
-def _from_machine_image(call: Call, source: str) -> Json:
-    image = call.at(call.link(source, "sourceMachineImage"))
+def _from_machine_image(context: Context, source: str, given: Json) -> Json:
+    image = context.at(context.link(source, "sourceMachineImage"))
     if image.kind != "machineImages":
         raise errors.invalid("sourceMachineImage", source, "The URL is malformed.")
     properties = image.body["instanceProperties"]
     disks = [_saved_disk(disk, image.link) for disk in properties["disks"]]
-    body = merged(call, {**properties, "disks": disks}, call.body)
+    body = merged(context, {**properties, "disks": disks}, given)
     return {**body, "sourceMachineImage": image.link}
 
 
@@ -79,5 +83,5 @@ def _saved_disk(disk: Json, image: str) -> Json:
     return {**disk, "initializeParams": {**size, **params}}
 
 
-def _in_zone(call: Call, value: str, collection: str) -> str:
-    return value if "/" in value else f"{call.scope}/{collection}/{value}"
+def _in_zone(context: Context, value: str, collection: str) -> str:
+    return value if "/" in value else f"{context.scope}/{collection}/{value}"

@@ -1,7 +1,7 @@
-"""The contract between the API and whatever stands behind an instance.
+"""The contract between instances and machines.
 
-Two kinds keep it: `qemu` (a real machine) and `instant` (no process, a scripted guest).
-The API decides what a state means; a machine only starts, stops and says that it has stopped.
+There are two implementations: `qemu` (a real machine) and `instant` (no process, a scripted guest).
+Instances decide what a state means; a machine only starts, stops and reports that it has stopped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Nic:
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """All that is needed to start a machine; pure data, kept by the caller."""
+    """All that is needed to start a machine."""
 
     machine_id: (
         str  # the instance's numeric id: names the machine's folder, so it is stable over restarts
@@ -57,120 +57,138 @@ class StopReason(StrEnum):
 
 
 class Machine(Protocol):
-    """One machine. Every method may be called again and does nothing the second time."""
+    """One machine. Every method is idempotent."""
 
     async def start(self) -> None:
-        """Switch on, or adopt the machine that still runs from before a restart of the server.
+        """Power on, or adopt the machine that still runs from before a restart of the server.
 
-        Returns when the guest's processor runs; raises MachineError when it cannot.
+        Returns when the guest's CPU runs; raises MachineError when it cannot.
         """
 
     async def power_down(self) -> None:
-        """Press the power button (ACPI); returns at once."""
+        """Press the ACPI power button; returns at once."""
 
     async def kill(self) -> None:
-        """Pull the plug; returns when nothing of the machine runs any more."""
+        """Power off without the guest; returns when nothing of the machine runs any more."""
 
     async def pause(self) -> None:
-        """Stop the guest's processor (suspend)."""
+        """Stop the guest's CPU (suspend)."""
 
     async def resume(self) -> None:
-        """Let it go on."""
+        """Continue a paused guest."""
 
     async def reset(self) -> None:
         """Press the reset button."""
 
     async def delete(self) -> None:
-        """Kill, then forget all that is kept of the machine but its disks (its folder, its serial
-        output)."""
+        """Kill, then delete the machine's folder and serial output, but not its disks."""
 
     async def attach(self, attachment: Attachment) -> None:
-        """Plug a disk into the running machine."""
+        """Attach a disk to the running machine."""
 
     async def detach(self, device_name: str) -> None:
-        """Unplug a disk from the running machine."""
+        """Detach a disk from the running machine."""
 
     @property
     def running(self) -> bool:
-        """Whether something of the machine runs now."""
+        """Whether the machine runs now."""
 
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
-        """What the guest wrote: (contents, start of these contents, next start), in bytes.
+        """Serial output: (contents, start of these contents, next start), in bytes.
 
-        The last 1 MiB is kept; a `start` before what is kept is moved up to it, a negative one
-        counts from the end.
+        The last 1 MiB is kept; a `start` before it is moved up to it, a negative one counts from
+        the end.
         """
 
 
 class Disks(Protocol):
-    """The contents of disks and images: `qemu/layers.py` for real, else `instant/disks.py`.
+    """The contents of disks and images: `qemu/layers.py` or `instant/disks.py`.
 
-    `layer` is the frozen content that an image stands for. Sizes are in GiB.
-    Every method is safe to repeat after a crash in the middle of it.
+    A layer is the frozen content of an image. Sizes are in GiB. Every method is idempotent, also
+    after a crash in the middle of it.
     """
 
-    async def create_blank(self, disk_id: str, size_gb: int) -> None: ...
+    async def create_blank(self, disk_id: str, size_gb: int) -> None:
+        """Create an empty disk."""
 
-    async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None: ...
+    async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None:
+        """Create a disk with the content of a layer."""
 
     async def freeze(self, disk_id: str, layer_id: str) -> int:
-        """Make the disk's content of now the layer `layer_id`, without copying; the disk goes on
-        upon it. Only for a disk that no running machine has. Returns the layer's size in bytes."""
+        """Make the disk's current content the layer `layer_id`, without copying.
+
+        The disk continues on top of the layer. Only for a disk that no running machine has.
+        Returns the layer's size in bytes.
+        """
 
     async def copy(self, disk_id: str, layer_id: str) -> int:
-        """The same by copying, for a disk whose machine is paused at the moment: the layer is what
-        a crash at that moment would have left. Returns the layer's size in bytes."""
+        """Copy the content of a disk whose machine is paused to the layer `layer_id`.
+
+        The layer is what a crash at that moment would have left. Returns its size in bytes.
+        """
 
     async def import_layer(self, layer_id: str, path: Path) -> None:
-        """Let a qcow2 or raw file made elsewhere (the public image in its cache) be a layer where
-        it is: never copied, written or deleted."""
+        """Use a qcow2 or raw file (the public image in the cache) as a layer.
 
-    async def resize(self, disk_id: str, size_gb: int) -> None: ...
+        The file is never copied, written or deleted.
+        """
 
-    async def delete_disk(self, disk_id: str) -> None: ...
+    async def resize(self, disk_id: str, size_gb: int) -> None:
+        """Grow a disk, also one of a running machine."""
+
+    async def delete_disk(self, disk_id: str) -> None:
+        """Delete a disk."""
 
     async def delete_layer(self, layer_id: str) -> None:
-        """Forget the layer; its file goes as soon as no disk or layer stands on it."""
+        """Delete a layer; its file is kept as long as a disk or layer needs it."""
 
 
 class Host(Protocol):
-    """Makes machines of one kind and finds again those that survived the server.
+    """Creates machines of one kind, and finds those that outlived the server.
 
-    Made as `QemuHost(state: Path)` or `InstantHost(state: Path, ...)`; what belongs to a machine is
-    kept below `state / "machines" / machine_id`, what belongs to disks below `state / "disks"`.
+    Created as `QemuHost(state: Path, cache: Path)` or `InstantHost(state: Path, ...)`; the files of
+    a machine lie below `state / "machines" / machine_id`, those of disks below `state / "disks"`.
     """
 
     @property
     def disks(self) -> Disks:
         """The contents of this kind's disks."""
 
-    asks_by_socket: bool
-    """Whether guests ask the metadata server through the unix socket
-    `state / "machines" / machine_id / "metadata.sock"`, which the caller then serves from before
-    `start()` until after the machine has stopped."""
+    metadata_by_socket: bool
+    """Whether guests reach the metadata server through the unix socket
+    `state / "machines" / machine_id / "metadata.sock"`, which the caller serves from before
+    `start()` until the machine has stopped."""
 
     async def open(self) -> None:
-        """Get ready; raises MachineError, in one line, when this kind cannot be had here."""
+        """Prepare; raises MachineError, in one line, when this host cannot run such machines."""
 
     async def close(self) -> None:
-        """Switch off every machine that this host runs, at once."""
+        """Kill every machine of this host."""
 
     def machine(self, spec: MachineSpec, stopped: Callable[[StopReason], None]) -> Machine:
-        """The machine of this spec; `stopped` is called once on the event loop whenever it stops.
+        """The machine of this spec; `stopped` is called on the event loop when it stops.
 
-        A machine whose process survived an earlier server is `running` at once; the caller
-        then calls `start()` to adopt it.
+        A machine whose process outlived an earlier server is `running` at once; the caller then
+        calls `start()` to adopt it.
         """
+
+    async def public_image(self) -> PublicImage:
+        """The public image of this kind of machines, which may not be built yet."""
+
+    async def build_public_image(self) -> PublicImage:
+        """Build the public image unless it is built; raises MachineError when that fails."""
+
+    async def import_public_image(self, image: PublicImage) -> None:
+        """Make the built image the layer `image.id`."""
 
 
 @dataclass(frozen=True)
 class PublicImage:
-    """The public image `debian-cloud/debian-12`, built (`ready`) or only named as yet.
+    """The public image `debian-cloud/debian-12`; `ready` once it is built.
 
-    `public_image.py` offers `identity(cache: Path) -> PublicImage`, which mints name and id on
-    first use and keeps them in the cache, so that they are the same before and after the build, and
-    `async ensure(cache: Path, progress: Callable[[str], None]) -> PublicImage`, which builds what
-    is missing; safe to call from several processes at a time (one builds, the others wait).
+    `qemu/public_image.py` has `identity`, which generates name and id on first use and stores them
+    in the cache, so that they are the same before and after the build, and `ensure`, which builds
+    the image; several processes may call it at a time (one builds, the others wait).
     """
 
     name: str  # debian-12-bookworm-v20261123
@@ -180,7 +198,3 @@ class PublicImage:
     layer_path: Path
     size_gb: int
     ready: bool
-
-
-class MachineError(Exception):
-    """A machine or disk operation failed; the message is one line for the API's caller."""

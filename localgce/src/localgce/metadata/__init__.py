@@ -1,1 +1,1 @@
-"""The metadata server, as a guest sees it."""
+"""The metadata server and guest attributes."""

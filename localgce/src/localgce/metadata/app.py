@@ -1,4 +1,4 @@
-"""The metadata server's answers to one machine, as Compute Engine documents them."""
+"""The metadata server of one machine, as Compute Engine documents it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from localgce.core.store import Record
 from localgce.metadata import paths
-from localgce.metadata.guest_attributes import NAME, VALUE_BYTES
+from localgce.metadata.guest_attributes import NAME, VALUE_BYTES, GuestAttributes
 from localgce.metadata.service_accounts import identity, token
 from localgce.metadata.tree import boot_image, instance_tree, project_tree
-from localgce.state.store import Record
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from localgce.service import Service
+    from localgce.core.context import Core
 
 _ROOT = "/computeMetadata/v1"
 _LONGEST_WAIT = 3600.0
@@ -27,7 +27,7 @@ _LONGEST_WAIT = 3600.0
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, text, and what its headers say."""
+    """Status, text, and the values of the headers."""
 
     status: int
     text: str = ""
@@ -37,14 +37,16 @@ class Reply:
 
 
 class MetadataApp:
-    """ASGI; knows which machine asks by the socket that it serves."""
+    """An ASGI application for one machine, which the socket identifies."""
 
-    def __init__(self, service: Service, machine_id: str) -> None:
-        self._service = service
+    def __init__(self, core: Core, guest_attributes: GuestAttributes, machine_id: str) -> None:
+        """Serve one machine."""
+        self._core = core
+        self._guest_attributes_store = guest_attributes
         self._machine_id = machine_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serve one request."""
         if scope["type"] != "http":
             return
         headers = {
@@ -60,7 +62,7 @@ class MetadataApp:
     async def reply(
         self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> Reply:
-        """The answer to one request; `headers` have lower case names."""
+        """The reply to one request; `headers` have lower case names."""
         if "x-forwarded-for" in headers:
             return Reply(403, "Requests with X-Forwarded-For are refused.\n", "text/html")
         fixed = {"": "computeMetadata/\n", "/computeMetadata": "v1/\n"}.get(path.rstrip("/"))
@@ -72,7 +74,7 @@ class MetadataApp:
             return Reply(301, location=f"{_ROOT}/")
         if not path.startswith(f"{_ROOT}/"):
             return _missing(path)
-        instance = self._service.store.by_id("instances", self._machine_id)
+        instance = self._core.store.by_id("instances", self._machine_id)
         if instance is None:
             return Reply(503, "The instance is being deleted.\n", "text/html")
         parts = [part for part in path.removeprefix(_ROOT).split("/") if part]
@@ -104,7 +106,7 @@ class MetadataApp:
     async def _changed(
         self, parts: list[str], value: Any, query: dict[str, str]
     ) -> tuple[bool, Any]:
-        """The value when it differs from the client's, or as it is when its time is over."""
+        """The value once it differs from the client's, or the current one after the timeout."""
         known = query.get("last_etag", paths.etag(value))
         given = query.get("timeout_sec", "")
         whole = re.fullmatch(r"-?[0-9]{1,9}", given, re.ASCII)
@@ -113,21 +115,23 @@ class MetadataApp:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while found and paths.etag(value) == known:
-                    await self._service.changes.wait(*self._topics())
+                    await self._core.changes.wait(*self._topics())
                     found, value, _ = paths.find(self._tree(), parts)
         return found, value
 
     def _topics(self) -> list[str]:
-        instance = self._service.store.by_id("instances", self._machine_id)
+        instance = self._core.store.by_id("instances", self._machine_id)
         return [f"instance/{self._machine_id}", f"project/{instance.project if instance else ''}"]
 
     def _tree(self) -> dict[str, Any]:
-        instance = self._service.store.by_id("instances", self._machine_id)
+        instance = self._core.store.by_id("instances", self._machine_id)
         if instance is None:
             return {}
-        project = self._service.project_record(instance.project)
-        tree = instance_tree(instance, project, boot_image(self._service.store, instance))
-        tree["guestAttributes"] = {}  # listed as a folder; what is in it is read there only
+        project = self._core.project_record(instance.project)
+        tree = instance_tree(instance, project, boot_image(self._core.store, instance))
+        tree[
+            "guestAttributes"
+        ] = {}  # listed as a folder; its contents are read by their own path only
         return {"instance": tree, "project": project_tree(project), "oslogin": {}}
 
     def _credential(
@@ -138,7 +142,7 @@ class MetadataApp:
         found, entry, _ = paths.find(self._tree(), ["instance", "service-accounts", account])
         if not found:
             return _missing(f"service-accounts/{account}")
-        now = self._service.clock.now()
+        now = self._core.clock.now()
         if what == "token":
             return Reply(200, json.dumps(token(instance.id, now)), "application/json")
         audience = query.get("audience")
@@ -149,7 +153,7 @@ class MetadataApp:
     def _guest_attributes(
         self, instance: Record, method: str, parts: list[str], query: dict[str, str], body: bytes
     ) -> Reply:
-        attributes = self._service.guest_attributes
+        attributes = self._guest_attributes_store
         if not attributes.enabled(instance):
             return Reply(403, "Guest attributes endpoint access is disabled.\n", "text/html")
         if method in {"GET", "HEAD"}:
@@ -170,7 +174,7 @@ class MetadataApp:
     def _read_guest_attributes(
         self, instance: Record, parts: list[str], query: dict[str, str]
     ) -> Reply:
-        current: Any = self._service.guest_attributes.all(instance)
+        current: Any = self._guest_attributes_store.all(instance)
         for part in parts:
             if not isinstance(current, dict) or part not in current:
                 return _missing("/".join(parts))

@@ -1,4 +1,4 @@
-"""Guest attributes: what a guest says to the outside, by namespace and key."""
+"""Guest attributes: values that a guest publishes, by namespace and key."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from localgce.core.store import Record
 from localgce.metadata.tree import attributes
-from localgce.state.store import Record
 
 if TYPE_CHECKING:
-    from localgce.service import Service
+    from localgce.core.context import Core
 
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,128}\Z")
 VALUE_BYTES = 256 * 1024
@@ -21,20 +21,21 @@ _PER_SECOND = 3
 class GuestAttributes:
     """All instances' attributes and their rate limits.
 
-    Documented: at most 10 queries a minute and 3 a second for each VM; values beyond may be
-    dropped. Here they always are, so that nobody comes to rely on luck. What is left over of a
-    quiet minute may be spent at once.
+    Documented: at most 10 queries a minute and 3 a second for each VM; Compute Engine may drop
+    further values. localgce always drops them, so that clients cannot depend on the difference.
+    The limit per minute is a token bucket: after a quiet minute a burst is allowed.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, core: Core) -> None:
+        """Start with full rate limits."""
+        self._core = core
         self._tokens: dict[str, tuple[float, float]] = {}
         self._recent: dict[str, deque[float]] = {}
 
     def enabled(self, instance: Record) -> bool:
         """Whether `enable-guest-attributes` is TRUE, of the instance or else of the project."""
         own = attributes(instance.body.get("metadata", {}))
-        project = self._service.project_record(instance.project)
+        project = self._core.project_record(instance.project)
         common = attributes(project.body["commonInstanceMetadata"])
         return {**common, **own}.get("enable-guest-attributes", "").upper() in {"TRUE", "1", "Y"}
 
@@ -45,7 +46,7 @@ class GuestAttributes:
         return found
 
     def put(self, instance: Record, namespace: str, key: str, value: str) -> bool:
-        """Write; False when the rate limit dropped it."""
+        """Write a value; False when the rate limit dropped it."""
         if not self._allowed(instance.id):
             return False
         values = {name: dict(keys) for name, keys in self.all(instance).items()}
@@ -54,7 +55,7 @@ class GuestAttributes:
         return True
 
     def delete(self, instance: Record, namespace: str, key: str | None) -> bool:
-        """Remove a key or a whole namespace; False when it was not there."""
+        """Delete a key or a whole namespace; False when it does not exist."""
         values = {name: dict(keys) for name, keys in self.all(instance).items()}
         if namespace not in values or (key is not None and key not in values[namespace]):
             return False
@@ -69,20 +70,20 @@ class GuestAttributes:
         """The instance is deleted."""
         record = self._record(instance)
         if record is not None:
-            self._service.store.delete(record)
+            self._core.store.delete(record)
         self._tokens.pop(instance.id, None)
         self._recent.pop(instance.id, None)
 
     def _record(self, instance: Record) -> Record | None:
-        return self._service.store.get("_guestAttributes", instance.project, "", instance.id)
+        return self._core.store.get("_guestAttributes", instance.project, "", instance.id)
 
     def _save(self, instance: Record, values: dict[str, dict[str, str]]) -> None:
         body = {"id": f"guest-{instance.id}", "values": values}
-        self._service.store.put(Record("_guestAttributes", instance.project, "", instance.id, body))
-        self._service.changes.notify(f"guest-attributes/{instance.id}")
+        self._core.store.put(Record("_guestAttributes", instance.project, "", instance.id, body))
+        self._core.changes.notify(f"guest-attributes/{instance.id}")
 
     def _allowed(self, instance_id: str) -> bool:
-        now = self._service.clock.now()
+        now = self._core.clock.now()
         tokens, last = self._tokens.get(instance_id, (float(_PER_MINUTE), now))
         tokens = min(float(_PER_MINUTE), tokens + (now - last) * _PER_MINUTE / 60)
         recent = self._recent.setdefault(instance_id, deque(maxlen=_PER_SECOND))

@@ -1,4 +1,4 @@
-"""A metadata server for each machine that asks by a socket of its own, all in this process."""
+"""A metadata server for each machine that has a socket of its own, all in this process."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from uvicorn.server import ServerState
 from localgce.metadata.app import MetadataApp
 
 if TYPE_CHECKING:
-    from localgce.service import Service
+    from localgce.core.context import Core
+    from localgce.metadata.guest_attributes import GuestAttributes
 
 
 class MetadataServer:
-    """The sockets `machines/<id>/metadata.sock`: who connects there is that machine.
+    """The sockets `machines/<id>/metadata.sock`; the socket identifies the machine.
 
-    Only uvicorn's protocol is used, not a server object for each: a socket costs a listening
-    descriptor and nothing else.
+    Only uvicorn's protocol class is used, without a server object per machine: a socket costs one
+    listening descriptor.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, core: Core, guest_attributes: GuestAttributes) -> None:
+        """Serve no machine yet."""
+        self._core = core
+        self._guest_attributes = guest_attributes
         self._servers: dict[str, asyncio.Server] = {}
 
     async def open(self, machine_id: str) -> None:
-        """Serve the machine's socket; nothing happens when it is served."""
+        """Serve the machine's socket; does nothing when it is served already."""
         if machine_id in self._servers:
             return
-        folder = self._service.settings.state / "machines" / machine_id
+        folder = self._core.settings.state / "machines" / machine_id
         folder.mkdir(parents=True, exist_ok=True)
         listener = _listen(folder / "metadata.sock")
         config = uvicorn.Config(
-            MetadataApp(self._service, machine_id),
+            MetadataApp(self._core, self._guest_attributes, machine_id),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -59,7 +62,7 @@ class MetadataServer:
         server = self._servers.pop(machine_id, None)
         if server is not None:
             server.close()
-        path = self._service.settings.state / "machines" / machine_id / "metadata.sock"
+        path = self._core.settings.state / "machines" / machine_id / "metadata.sock"
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -70,7 +73,7 @@ class MetadataServer:
 
 
 def _listen(path: Path) -> socket.socket:
-    """Bound through the folder's descriptor: a socket's own path may have only 107 bytes."""
+    """Bind through the folder's descriptor: the path of a socket has at most 107 bytes."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""Service accounts: every project has the default one; tokens are well-formed and worth nothing."""
+"""Service accounts: each project has the default one; tokens are well-formed but not valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from localgce.resources.catalog import fixed_id
+from localgce.core.catalog import fixed_id
 
 SCOPES = "https://www.googleapis.com/auth/cloud-platform"
 LIFETIME = 3599  # seconds
@@ -19,7 +19,7 @@ def service_account(project: str) -> str:
 
 
 def token(instance_id: str, now: float) -> dict[str, object]:
-    """`{access_token, expires_in, token_type}`; the same token for the hour in which it is good."""
+    """`{access_token, expires_in, token_type}`; the same token until it expires."""
     period, passed = divmod(int(now), LIFETIME)
     secret = hashlib.sha256(f"{instance_id}/{period}".encode()).digest()
     text = base64.urlsafe_b64encode(secret * 4).decode().rstrip("=")
@@ -31,7 +31,7 @@ def token(instance_id: str, now: float) -> dict[str, object]:
 
 
 def identity(audience: str, email: str, instance_id: str, now: float) -> str:
-    """A JSON Web Token of the right shape, signed by nobody."""
+    """A JSON Web Token of the right form, without a valid signature."""
     header = {"alg": "RS256", "kid": "localgce", "typ": "JWT"}
     claims = {
         "aud": audience,

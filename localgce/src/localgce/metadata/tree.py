@@ -1,12 +1,12 @@
-"""What the metadata server tells an instance about itself and its project."""
+"""The `instance/` and `project/` trees of the metadata server."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from localgce.core import links
+from localgce.core.store import Record, Store
 from localgce.metadata.service_accounts import SCOPES
-from localgce.resources import links
-from localgce.state.store import Record, Store
 
 Tree = dict[str, Any]
 
@@ -26,7 +26,7 @@ def project_tree(project: Record) -> Tree:
 
 
 def boot_image(store: Store, instance: Record) -> str:
-    """`projects/P/global/images/I`, which the boot disk was made from; empty where it was not."""
+    """`projects/P/global/images/I` that the boot disk was created from; empty without one."""
     boot = next((disk for disk in instance.body.get("disks", []) if disk["boot"]), None)
     if boot is None:
         return ""
@@ -37,7 +37,7 @@ def boot_image(store: Store, instance: Record) -> str:
 
 
 def instance_tree(instance: Record, project: Record, image: str) -> Tree:
-    """`/computeMetadata/v1/instance/`, guest attributes left out."""
+    """`/computeMetadata/v1/instance/`, without guest attributes."""
     body = instance.body
     zone = links.last(instance.scope)
     number = project.id

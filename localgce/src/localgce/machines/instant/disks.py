@@ -1,4 +1,4 @@
-"""Disks of instant machines: small trees of text files in one SQLite file."""
+"""Disks of instant machines: small trees of text files in one SQLite database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Generator, Iterator, MutableMapping
 from pathlib import Path
 
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS contents (id TEXT PRIMARY KEY, size_gb INTEGER NOT NULL);
@@ -18,13 +18,15 @@ CREATE TABLE IF NOT EXISTS files (
 
 
 class Content(MutableMapping[str, str]):
-    """The files of one disk; every change is kept at once."""
+    """The files of one disk; each change is written at once."""
 
     def __init__(self, db: sqlite3.Connection, content_id: str) -> None:
+        """Open the disk or layer of that id."""
         self._db = db
         self._id = content_id
 
     def __getitem__(self, path: str) -> str:
+        """The text of a file."""
         row = self._db.execute(
             "SELECT text FROM files WHERE id=? AND path=?", (self._id, path)
         ).fetchone()
@@ -33,26 +35,31 @@ class Content(MutableMapping[str, str]):
         return str(row[0])
 
     def __setitem__(self, path: str, text: str) -> None:
+        """Write a file."""
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (self._id, path, text))
 
     def __delitem__(self, path: str) -> None:
+        """Delete a file."""
         gone = self._db.execute("DELETE FROM files WHERE id=? AND path=?", (self._id, path))
         if gone.rowcount == 0:
             raise KeyError(path)
 
     def __iter__(self) -> Iterator[str]:
+        """The paths, sorted."""
         rows = self._db.execute("SELECT path FROM files WHERE id=? ORDER BY path", (self._id,))
         return iter([str(row[0]) for row in rows])
 
     def __len__(self) -> int:
+        """The number of files."""
         row = self._db.execute("SELECT count(*) FROM files WHERE id=?", (self._id,)).fetchone()
         return int(row[0])
 
 
 class InstantDisks:
-    """Contents of disks and layers by id; a layer is just a content that nobody writes."""
+    """Contents of disks and layers by id; a layer is a content that is never written."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
+        """Use the database of the host."""
         self._db = db
 
     async def create_blank(self, disk_id: str, size_gb: int) -> None:
@@ -67,7 +74,7 @@ class InstantDisks:
             self._copy(layer_id, disk_id, size_gb)
 
     async def freeze(self, disk_id: str, layer_id: str) -> int:
-        """The disk's files of now as a layer; its size in bytes."""
+        """Copy the disk's current files to a layer; returns its size in bytes."""
         size = self._size(disk_id)
         if size is None:
             raise MachineError(f"there is no disk {disk_id}")
@@ -79,24 +86,24 @@ class InstantDisks:
         return int(row[0])
 
     async def copy(self, disk_id: str, layer_id: str) -> int:
-        """The same."""
+        """Copy as `freeze` does."""
         return await self.freeze(disk_id, layer_id)
 
     async def import_layer(self, layer_id: str, path: Path) -> None:
-        """An image that comes from elsewhere is empty here."""
+        """Create an empty layer: instant machines do not read image files."""
         self._make(layer_id, 0)
 
     async def resize(self, disk_id: str, size_gb: int) -> None:
-        """Note the new size."""
+        """Record the new size."""
         self._db.execute("UPDATE contents SET size_gb=? WHERE id=?", (size_gb, disk_id))
 
     async def delete_disk(self, disk_id: str) -> None:
-        """Forget the disk."""
+        """Delete the disk."""
         self._db.execute("DELETE FROM files WHERE id=?", (disk_id,))
         self._db.execute("DELETE FROM contents WHERE id=?", (disk_id,))
 
     async def delete_layer(self, layer_id: str) -> None:
-        """Forget the layer."""
+        """Delete the layer."""
         await self.delete_disk(layer_id)
 
     def _make(self, content_id: str, size_gb: int) -> None:

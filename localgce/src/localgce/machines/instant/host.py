@@ -1,4 +1,4 @@
-"""Machines without a process: a guest program plays the guest, disks are small file trees.
+"""Machines without a process: a guest program is the guest, disks are small file trees.
 
 The guest program is a Python file with `async def boot(vm)`, run at each start as a task that
 ends when the machine stops. It sees a `Vm`; nothing of localgce need be imported.
@@ -17,7 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from localgce.machines.contract import Attachment, MachineError, MachineSpec, StopReason
+from localgce.core.catalog import DEBIAN_PROJECT, fixed_id
+from localgce.core.errors import MachineError
+from localgce.machines.contract import Attachment, MachineSpec, PublicImage, StopReason
 from localgce.machines.instant.disks import TABLES, Content, InstantDisks
 
 log = logging.getLogger("localgce")
@@ -29,27 +31,30 @@ CREATE INDEX IF NOT EXISTS serial_machine ON serial (machine);
 """
 
 
-class World(Protocol):
-    """What a guest reaches of the server: its metadata server and its clock."""
+class GuestEnvironment(Protocol):
+    """What a guest can use of the server: its metadata server and its clock."""
 
-    def metadata(self, machine_id: str) -> dict[str, Any]: ...
+    def metadata(self, machine_id: str) -> dict[str, Any]:
+        """The `instance/` tree."""
 
-    def project_attributes(self, machine_id: str) -> dict[str, str]: ...
+    def project_attributes(self, machine_id: str) -> dict[str, str]:
+        """The project's metadata."""
 
-    async def metadata_changed(self, machine_id: str) -> None: ...
+    async def metadata_changed(self, machine_id: str) -> None:
+        """Wait for the next change of the instance's or the project's metadata."""
 
-    async def guest_attribute(
-        self, machine_id: str, namespace: str, key: str, value: str
-    ) -> None: ...
+    async def guest_attribute(self, machine_id: str, namespace: str, key: str, value: str) -> None:
+        """Write a guest attribute; raises OSError when the metadata server rejects it."""
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Wait, in the server's time."""
 
 
 Boot = Callable[["Vm"], Awaitable[None] | None]
 
 
 def default_guest(vm: Vm) -> None:
-    """What boots when no guest program is given."""
+    """The guest program that runs when none is given."""
     vm.serial(f"\nDebian GNU/Linux 12 {vm.name} ttyS0\n\n{vm.name} login: ")
 
 
@@ -66,11 +71,12 @@ def load_guest(path: Path) -> Boot:
 
 
 class InstantHost:
-    """Makes instant machines; which of them ran is kept, so that a killed server finds them."""
+    """Creates instant machines; persists which of them run, for the restart after a kill."""
 
-    asks_by_socket = False
+    metadata_by_socket = False
 
     def __init__(self, state: Path, boot: Boot = default_guest) -> None:
+        """Open the disks of a state folder; `boot` is the guest program."""
         folder = state / "disks"
         folder.mkdir(parents=True, exist_ok=True)
         self.db = sqlite3.connect(folder / "instant.sqlite", isolation_level=None)
@@ -79,11 +85,11 @@ class InstantHost:
         self.db.executescript(TABLES + _TABLES)
         self.disks = InstantDisks(self.db)
         self.boot = boot
-        self.world: World | None = None
+        self.environment: GuestEnvironment | None = None
         self._machines: dict[str, InstantMachine] = {}
 
     async def open(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing: instant machines need no preparation."""
 
     async def close(self) -> None:
         """Switch off all machines."""
@@ -98,8 +104,29 @@ class InstantHost:
         self._machines[spec.machine_id] = machine
         return machine
 
+    async def public_image(self) -> PublicImage:
+        """An empty image that is the same on every server."""
+        name = "debian-12-bookworm-v20261110"
+        return PublicImage(
+            name=name,
+            id=fixed_id(f"{DEBIAN_PROJECT}/{name}") + "000000000",
+            family="debian-12",
+            created="2026-11-10T12:00:00.000-08:00",
+            layer_path=Path("/nonexistent"),
+            size_gb=10,
+            ready=True,
+        )
+
+    async def build_public_image(self) -> PublicImage:
+        """The same image: there is nothing to build."""
+        return await self.public_image()
+
+    async def import_public_image(self, image: PublicImage) -> None:
+        """Create the empty layer."""
+        await self.disks.import_layer(image.id, image.layer_path)
+
     def forget(self, machine: InstantMachine) -> None:
-        """The machine is deleted."""
+        """Drop a deleted machine."""
         if self._machines.get(machine.spec.machine_id) is machine:
             del self._machines[machine.spec.machine_id]
 
@@ -115,6 +142,7 @@ class InstantMachine:
         *,
         was_running: bool,
     ) -> None:
+        """Describe the machine; `was_running` when a killed server left it on."""
         self.host = host
         self.spec = spec
         self._stopped = stopped
@@ -130,53 +158,53 @@ class InstantMachine:
         return self._running
 
     async def start(self) -> None:
-        """Boot the guest program; one that ran before a kill of the server boots anew."""
+        """Start the guest program; after a kill of the server it starts again."""
         if self._task is None:
             self._running = True
             self._db("INSERT OR IGNORE INTO running VALUES (?)")
             self._boot()
 
     async def power_down(self) -> None:
-        """The guest goes off at once."""
+        """Power off at once, unless the machine is paused."""
         if self._awake.is_set():
             self._end(StopReason.POWERED_OFF)
 
     async def kill(self) -> None:
-        """The plug."""
+        """Power off without the guest."""
         self._end(StopReason.KILLED)
 
     async def delete(self) -> None:
-        """Kill, and forget the serial output."""
+        """Kill, and delete the serial output."""
         self._end(StopReason.KILLED)
         self._db("DELETE FROM serial WHERE machine=?")
         self.host.forget(self)
 
     async def pause(self) -> None:
-        """The guest's next step waits."""
+        """Hold the guest before its next await."""
         self._awake.clear()
 
     async def resume(self) -> None:
-        """It goes on."""
+        """Let the guest continue."""
         self._awake.set()
 
     async def reset(self) -> None:
-        """Boot again."""
+        """Restart the guest program."""
         if self._running:
             self._cancel()
             self._boot()
 
     async def attach(self, attachment: Attachment) -> None:
-        """Plug a disk in."""
+        """Attach a disk."""
         others = [a for a in self.spec.attachments if a.device_name != attachment.device_name]
         self.spec = replace(self.spec, attachments=(*others, attachment))
 
     async def detach(self, device_name: str) -> None:
-        """Unplug it."""
+        """Detach a disk."""
         kept = tuple(a for a in self.spec.attachments if a.device_name != device_name)
         self.spec = replace(self.spec, attachments=kept)
 
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
-        """What the guest wrote to port 1; the others are silent."""
+        """The output of port 1; the other ports have none."""
         return self._ring().read(start) if port == 1 else (b"", 0, 0)
 
     async def awake(self) -> None:
@@ -184,13 +212,13 @@ class InstantMachine:
         await self._awake.wait()
 
     def write(self, text: str) -> None:
-        """The guest writes to port 1."""
+        """Append output of the guest to port 1."""
         data = text.encode()
         self._ring().append(data)
         self._db("INSERT INTO serial VALUES (?, ?)", data)
 
     def power_off(self) -> None:
-        """The guest switches itself off."""
+        """Power off from inside the guest."""
         self._end(StopReason.POWERED_OFF)
 
     def _boot(self) -> None:
@@ -202,7 +230,7 @@ class InstantMachine:
             doing = self.host.boot(vm)
             if doing is not None:
                 await doing
-        except Exception:  # whatever the guest program does wrong is the guest's, not the server's
+        except Exception:  # an error of the guest program must not reach the server
             self.write(traceback.format_exc())
 
     def _cancel(self) -> None:
@@ -233,7 +261,7 @@ class InstantMachine:
 
 
 class _Ring:
-    """The last RING bytes of a stream, addressed by their offset in the whole of it."""
+    """The last RING bytes of a stream, addressed by their offset in the whole stream."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -257,6 +285,7 @@ class Vm:
     """The machine as its guest program sees it."""
 
     def __init__(self, machine: InstantMachine) -> None:
+        """Show the machine to its guest program."""
         self._machine = machine
         self._id = machine.spec.machine_id
         self.name = machine.spec.name
@@ -266,23 +295,23 @@ class Vm:
         self.boot_id = str(uuid.uuid4())
 
     @property
-    def _world(self) -> World:
-        world = self._machine.host.world
-        if world is None:
+    def _environment(self) -> GuestEnvironment:
+        environment = self._machine.host.environment
+        if environment is None:
             raise MachineError("the host is not connected to a server")
-        return world
+        return environment
 
     def metadata(self) -> dict[str, Any]:
         """The metadata server's `instance/` tree, recursive."""
-        return self._world.metadata(self._id)
+        return self._environment.metadata(self._id)
 
     def project_attributes(self) -> dict[str, str]:
         """The project's metadata."""
-        return self._world.project_attributes(self._id)
+        return self._environment.project_attributes(self._id)
 
     async def metadata_changed(self) -> None:
         """Return at the next change of the instance's or the project's metadata."""
-        await self._world.metadata_changed(self._id)
+        await self._environment.metadata_changed(self._id)
         await self._machine.awake()
 
     def serial(self, text: str) -> None:
@@ -292,17 +321,19 @@ class Vm:
     async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
         """Write a guest attribute; raises OSError when the metadata server refuses."""
         await self._machine.awake()
-        await self._world.guest_attribute(self._id, namespace, key, value)
+        await self._environment.guest_attribute(self._id, namespace, key, value)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, in the server's time."""
-        await self._world.sleep(seconds)
+        await self._environment.sleep(seconds)
         await self._machine.awake()
 
     async def power_off(self) -> None:
         """Switch the machine off from inside; does not return."""
         self._machine.power_off()
-        await asyncio.get_running_loop().create_future()  # the machine's end cancels this task
+        await (
+            asyncio.get_running_loop().create_future()
+        )  # the task is cancelled when the machine stops
 
     def disk(self, device_name: str) -> MutableMapping[str, str]:
         """The files of an attached disk; raises KeyError when there is none of that name."""

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
 
 _LONGEST = 100  # sun_path holds 108 bytes on Linux, with the final zero
 

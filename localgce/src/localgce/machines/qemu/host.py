@@ -1,7 +1,7 @@
-"""Real machines: one QEMU process each, of its own session, which outlives the server.
+"""Real machines: one QEMU process each, in a session of its own, which outlives the server.
 
-A process is found again by its pidfile and spoken to through its QMP socket, both in the machine's
-folder; nothing else need be remembered.
+A process is found again by its pidfile and controlled through its QMP socket; both lie in the
+machine's folder. Nothing else is persisted.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localgce.commands import run
-from localgce.machines.contract import Attachment, MachineError, MachineSpec, StopReason
+from localgce.core.errors import MachineError
+from localgce.core.subprocesses import run
+from localgce.machines.contract import Attachment, MachineSpec, PublicImage, StopReason
+from localgce.machines.qemu import builds, kvm, public_image
 from localgce.machines.qemu import command as qemu_command
-from localgce.machines.qemu import kvm
 from localgce.machines.qemu import network as qemu_network
 from localgce.machines.qemu import process as qemu_process
 from localgce.machines.qemu import serial as qemu_serial
@@ -33,12 +34,14 @@ PRESS_SECONDS = 5.0
 
 
 class QemuHost:
-    """`Host` for machines below the folder `state`; `cache` keeps KVM's verdict."""
+    """The `Host` of real machines."""
 
-    asks_by_socket = True
+    metadata_by_socket = True
 
     def __init__(self, state: Path, cache: Path) -> None:
-        state = state.resolve()  # a process is known by the path it was started with
+        """Keep machines below `state`; `cache` has the public image and the result of the KVM probe."""
+        state = state.resolve()  # a process is identified by the path it was started with
+        self._state = state
         self._folder = state / "machines"
         self._cache = cache
         self._machines: dict[str, QemuMachine] = {}
@@ -50,7 +53,7 @@ class QemuHost:
         self.disks: Layers = Layers(state / "disks", self._resize)
 
     async def open(self) -> None:
-        """Get ready; raises MachineError naming the packages that are missing."""
+        """Prepare; raises MachineError that names the missing packages."""
         if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
             packages = sorted({_PROGRAMS[name] for name in missing})
             raise MachineError(f"real machines need the packages {', '.join(packages)}")
@@ -61,7 +64,7 @@ class QemuHost:
         self._trimming = asyncio.create_task(self._trim())
 
     async def close(self) -> None:
-        """Kill every machine of the state folder, also those that no `Machine` was made for."""
+        """Kill every machine of the state folder, also those without a `Machine` object."""
         if self._trimming:
             self._trimming.cancel()
             self._name_server.close()
@@ -76,20 +79,34 @@ class QemuHost:
         self.names.add(spec)
         return QemuMachine(self, spec, MachineFiles(self._folder / spec.machine_id), stopped)
 
+    async def public_image(self) -> PublicImage:
+        """The public image of the cache, after removal of what killed builders have left."""
+        await public_image.sweep(self._cache)
+        return public_image.identity(self._cache)
+
+    async def build_public_image(self) -> PublicImage:
+        """Build the public image into the cache, unless it is there."""
+        return await public_image.ensure(self._cache, log.info)
+
+    async def import_public_image(self, image: PublicImage) -> None:
+        """Use the file of the cache as a layer, and record that this state folder uses it."""
+        builds.note_user(image.layer_path, self._state)
+        await self.disks.import_layer(image.id, image.layer_path)
+
     async def accelerator(self) -> str:
         """`kvm` where a probe has booted with it, else `tcg`."""
         return (await kvm.verdict(self._cache)).accelerator
 
     def distrust(self) -> None:
-        """KVM has failed a machine."""
+        """Record that a machine ended in an error of KVM."""
         kvm.distrust(self._cache)
 
     def on(self, machine: QemuMachine) -> None:
-        """The machine runs from now on."""
+        """Add a machine that has started."""
         self._machines[machine.spec.machine_id] = machine
 
     def off(self, machine: QemuMachine) -> None:
-        """The machine has stopped."""
+        """Remove a machine that has stopped."""
         if self._machines.get(machine.spec.machine_id) is machine:
             del self._machines[machine.spec.machine_id]
 
@@ -123,6 +140,7 @@ class QemuMachine:
         files: MachineFiles,
         stopped: Callable[[StopReason], None],
     ) -> None:
+        """Describe the machine, and find its process if that still runs."""
         self.spec = spec
         self._host = host
         self._files = files
@@ -138,11 +156,11 @@ class QemuMachine:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process runs."""
         return self._process is not None
 
     async def start(self) -> None:
-        """Start the process, or take over the one that lives."""
+        """Start the process, or adopt the running one."""
         async with self._changing:
             if self._watching:
                 return
@@ -161,13 +179,13 @@ class QemuMachine:
             self._host.on(self)
 
     async def power_down(self) -> None:
-        """Press the button, again every few seconds: a guest that is still booting misses it."""
+        """Press the power button, again every few seconds: a booting guest ignores it."""
         if self._session and not self._pressing:
             await self._session.execute("system_powerdown")
             self._pressing = asyncio.create_task(self._press(self._session))
 
     async def kill(self) -> None:
-        """End the process as a power cut would."""
+        """Kill the process, as a power failure would."""
         if process := self._process:
             self._reason = self._reason or StopReason.KILLED
             process.kill()
@@ -178,11 +196,11 @@ class QemuMachine:
             self._process = None
 
     async def pause(self) -> None:
-        """Stop the processors; the memory stays."""
+        """Stop the CPUs; the memory is kept."""
         await self._on().execute("stop")
 
     async def resume(self) -> None:
-        """Let them go on."""
+        """Continue the CPUs."""
         await self._on().execute("cont")
 
     async def reset(self) -> None:
@@ -190,14 +208,14 @@ class QemuMachine:
         await self._on().execute("system_reset")
 
     async def delete(self) -> None:
-        """Kill, and remove the folder."""
+        """Kill, and delete the folder."""
         await self.kill()
         self._host.names.remove(self.spec)
         await asyncio.to_thread(shutil.rmtree, self._files.folder, ignore_errors=True)
         sweep_links()
 
     async def attach(self, attachment: Attachment) -> None:
-        """Plug in a SCSI disk."""
+        """Attach a SCSI disk."""
         if attachment.device_name in self._disks:
             return
         session, path = self._on(), self._host.disks.path(attachment.disk_id)
@@ -211,7 +229,7 @@ class QemuMachine:
         self._disks[attachment.device_name] = attachment
 
     async def detach(self, device_name: str) -> None:
-        """Unplug a disk; what the guest had not written is lost."""
+        """Detach a disk; what the guest has not written yet is lost."""
         if device_name not in self._disks:
             return
         session, node = self._on(), qemu_command.node(device_name)
@@ -223,7 +241,7 @@ class QemuMachine:
         del self._disks[device_name]
 
     async def resize(self, disk_id: str, size: int) -> bool:
-        """Tell the guest of a disk's new size in bytes; False when it has no such disk."""
+        """Announce a disk's new size in bytes to the guest; False when it has no such disk."""
         for name, attachment in self._disks.items():
             if attachment.disk_id == disk_id and self._session:
                 node = qemu_command.node(name)
@@ -232,7 +250,7 @@ class QemuMachine:
         return False
 
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
-        """What the guest wrote to the port, also when it is off."""
+        """The serial output of the port, also of a machine that is off."""
         return qemu_serial.read(self._files.serial(port), start)
 
     def _on(self) -> Session:
@@ -241,7 +259,7 @@ class QemuMachine:
         return self._session
 
     async def _launch(self) -> Process:
-        """Start a daemon; its parent ends when it is ready, or says why it is not."""
+        """Start QEMU as a daemon; the started process ends once the daemon is ready or has failed."""
         self._files.folder.mkdir(parents=True, exist_ok=True)
         words = qemu_command.command(
             self.spec,
@@ -262,7 +280,7 @@ class QemuMachine:
         return process
 
     async def _let_run(self, session: Session) -> None:
-        """Start the processors of a machine that was made but never switched on."""
+        """Start the CPUs of a machine that QEMU has created but not started."""
         status = (await session.execute("query-status"))["status"]
         if status == "prelaunch":
             await session.execute("cont")
@@ -273,7 +291,7 @@ class QemuMachine:
         if event == "SHUTDOWN" and self._reason is None:
             self._reason = StopReason.POWERED_OFF if data.get("guest") else StopReason.KILLED
         elif event == "STOP" and self._session:
-            # also says so when the API suspends; only QEMU's own error ends a machine
+            # suspension also causes this event; only an internal error of QEMU ends a machine
             self._checking = asyncio.create_task(self._look(self._session))
         elif event == "DEVICE_DELETED":
             self._unplugged.pop(str(data.get("device")), asyncio.Event()).set()
@@ -284,7 +302,7 @@ class QemuMachine:
                 self._crash()
 
     def _crash(self) -> None:
-        """KVM gave up: QEMU stays, paused for ever, so it must be ended."""
+        """End a QEMU that an error of KVM has paused for ever."""
         self._reason = self._reason or StopReason.CRASHED
         self._host.distrust()
         if self._process:
@@ -297,7 +315,7 @@ class QemuMachine:
                 await session.execute("system_powerdown")
 
     async def _watch(self, process: Process, session: Session) -> None:
-        """Wait for the end, and say once how it came."""
+        """Wait for the end of the process, and report its reason once."""
         await process.ended()
         if self._pressing:
             self._pressing.cancel()

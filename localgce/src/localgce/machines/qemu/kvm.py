@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localgce.images import public_image
+from localgce.machines.qemu import public_image
 from localgce.machines.qemu.command import QEMU
 
 DEADLINE = 20.0

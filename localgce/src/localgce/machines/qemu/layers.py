@@ -17,8 +17,8 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from localgce.commands import run
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
+from localgce.core.subprocesses import run
 from localgce.machines.qemu import qcow2
 
 GIB = 1 << 30

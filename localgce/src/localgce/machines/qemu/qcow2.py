@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
 
 _MAGIC = b"QFI\xfb"
 

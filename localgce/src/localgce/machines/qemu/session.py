@@ -10,7 +10,7 @@ from typing import Any
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
-from localgce.machines.contract import MachineError
+from localgce.core.errors import MachineError
 
 SECONDS = 20.0
 """Until QEMU must have answered."""

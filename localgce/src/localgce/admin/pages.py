@@ -1,0 +1,134 @@
+"""The admin API below `/_localgce`: faults, quotas, the clock and the log of requests."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from localgce.core.clock import ManualClock
+from localgce.core.errors import ApiError, Json, not_found
+from localgce.core.faults import MACHINE_KINDS, Rule
+
+if TYPE_CHECKING:
+    from localgce.core.context import Core
+    from localgce.core.store import Record
+    from localgce.instances.interruptions import Interruptions
+    from localgce.instances.lifecycle import Lifecycle
+
+
+def routes(core: Core, lifecycle: Lifecycle, interruptions: Interruptions) -> list[Route]:
+    """The routes."""
+    pages = _Pages(core, lifecycle, interruptions)
+    return [
+        Route("/_localgce/faults", pages.faults, methods=["GET", "POST", "DELETE"]),
+        Route("/_localgce/requests", pages.requests, methods=["GET", "DELETE"]),
+        Route("/_localgce/quotas", pages.quotas, methods=["POST"]),
+        Route("/_localgce/clock", pages.clock, methods=["GET", "POST"]),
+        Route("/_localgce/health", pages.health, methods=["GET"]),
+    ]
+
+
+class _Pages:
+    def __init__(self, core: Core, lifecycle: Lifecycle, interruptions: Interruptions) -> None:
+        self._core = core
+        self._lifecycle = lifecycle
+        self._interruptions = interruptions
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def faults(self, request: Request) -> Response:
+        """POST a rule or a list of rules, GET the current ones, DELETE all."""
+        if request.method == "DELETE":
+            self._core.faults.clear()
+            return JSONResponse({})
+        if request.method == "GET":
+            return JSONResponse(self._core.faults.as_json())
+        try:
+            return JSONResponse(self._add(await _json(request)))
+        except ApiError as error:
+            return JSONResponse(error.as_json(), error.status)
+
+    async def requests(self, request: Request) -> Response:
+        """GET the requests, oldest first, `?method=` those of one method; DELETE clears the log."""
+        if request.method == "DELETE":
+            self._core.faults.requests.clear()
+            return JSONResponse({})
+        wanted = request.query_params.get("method")
+        found = [r for r in self._core.faults.requests if wanted in {None, r["method"]}]
+        return JSONResponse({"requests": found})
+
+    async def quotas(self, request: Request) -> Response:
+        """POST `{"region": R, "metric": "CPUS", "limit": 8}`."""
+        try:
+            raw = await _json(request)
+            region, metric, limit = str(raw["region"]), str(raw["metric"]), float(raw["limit"])
+            self._core.quotas.set(region, metric, limit)
+        except (KeyError, TypeError, ValueError):
+            text = "a quota has region, metric and limit"
+            return JSONResponse(ApiError(400, "invalid", text).as_json(), 400)
+        except ApiError as error:
+            return JSONResponse(error.as_json(), error.status)
+        return JSONResponse({})
+
+    async def clock(self, request: Request) -> Response:
+        """GET the server's time; POST `{"advance": seconds}` moves a manual clock."""
+        clock = self._core.clock
+        if request.method == "POST":
+            try:
+                raw = await _json(request)
+            except ApiError as error:
+                return JSONResponse(error.as_json(), error.status)
+            seconds = raw.get("advance") if isinstance(raw, dict) else None
+            if not isinstance(clock, ManualClock) or not isinstance(seconds, (int, float)):
+                text = "needs a server with --clock manual and {'advance': seconds}"
+                return JSONResponse(ApiError(400, "invalid", text).as_json(), 400)
+            await clock.advance(seconds)
+        return JSONResponse({"now": clock.now()})
+
+    async def health(self, _: Request) -> Response:
+        """Answer while the server is running."""
+        return JSONResponse({"status": "ok"})
+
+    def _add(self, raw: Any) -> Json:
+        rules = raw if isinstance(raw, list) else [raw]
+        if not all(isinstance(rule, dict) for rule in rules):
+            raise ApiError(400, "invalid", "a fault is a JSON object")
+        added = [self._core.faults.add(rule) for rule in rules]
+        for rule in added:
+            if rule.kind in MACHINE_KINDS:
+                self._interrupt(rule)
+        return {"faults": [asdict(rule) for rule in added]}
+
+    def _interrupt(self, rule: Rule) -> None:
+        instance = next(
+            (r for r in self._core.store.all("instances") if r.name == rule.instance), None
+        )
+        if instance is None:
+            raise not_found(f"instances/{rule.instance}")
+        task = asyncio.create_task(self._apply(rule.kind, instance))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _apply(self, kind: str, instance: Record) -> None:
+        machine = self._lifecycle.find(instance)
+        if kind == "kill":
+            await self._lifecycle.kill(instance)
+        elif kind == "preempt":
+            await self._interruptions.preempt(instance)
+        elif kind == "host_error":
+            await self._interruptions.host_error(instance)
+        elif machine is not None and kind == "freeze":
+            await machine.pause()
+        elif machine is not None and kind == "thaw":
+            await machine.resume()
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError:
+        raise ApiError(400, "parseError", "the body is not JSON") from None

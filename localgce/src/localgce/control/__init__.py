@@ -1,1 +1,0 @@
-"""localgce's own pages: faults on demand and the log of calls."""

@@ -1,0 +1,1 @@
+"""What every layer stands on: state, time, operations, faults, and the rules all resources share."""

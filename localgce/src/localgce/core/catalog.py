@@ -1,0 +1,194 @@
+"""What Compute Engine offers by itself: zones, regions, machine types, disk types, projects."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from localgce.core import links
+from localgce.core.errors import Json
+
+REGIONS = {
+    "us-central1": ("a", "b", "c", "f"),
+    "europe-west1": ("b", "c", "d"),
+}
+SUBNETS = {"us-central1": "10.128.0.0/20", "europe-west1": "10.132.0.0/20"}
+_CREATED = "1969-12-31T16:00:00.000-08:00"  # what Compute Engine shows for built-in resources
+_MACHINE_TYPES = {
+    "e2-micro": (2, 1024),
+    "e2-small": (2, 2048),
+    "e2-medium": (2, 4096),
+    "f1-micro": (1, 614),
+    "g1-small": (1, 1740),
+    **{f"e2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"e2-highmem-{n}": (n, n * 8192) for n in (2, 4, 8, 16)},
+    **{f"e2-highcpu-{n}": (n, n * 1024) for n in (2, 4, 8, 16, 32)},
+    **{f"n1-standard-{n}": (n, n * 3840) for n in (1, 2, 4, 8, 16, 32)},
+    **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"c3-standard-{n}": (n, n * 4096) for n in (4, 8, 22)},
+}
+_CUSTOM = re.compile(r"^(?:(?:e2|n1|n2|n2d)-)?custom-([1-9][0-9]{0,2})-([1-9][0-9]{2,6})$")
+_DISK_TYPES = {
+    "pd-standard": ("10GB-65536GB", "500"),
+    "pd-balanced": ("10GB-65536GB", "100"),
+    "pd-ssd": ("10GB-65536GB", "100"),
+    "pd-extreme": ("500GB-65536GB", "1000"),
+    "hyperdisk-balanced": ("4GB-65536GB", "100"),
+}
+DEBIAN_PROJECT = "debian-cloud"
+# `gcloud compute images list` asks for all of them; only Debian's has an image here.
+PUBLIC_PROJECTS = frozenset(
+    [
+        DEBIAN_PROJECT,
+        "centos-cloud",
+        "cos-cloud",
+        "fedora-cloud",
+        "fedora-coreos-cloud",
+        "google-public-images",
+        "opensuse-cloud",
+        "oracle-linux-cloud",
+        "rhel-cloud",
+        "rhel-sap-cloud",
+        "rocky-linux-accelerator-cloud",
+        "rocky-linux-cloud",
+        "suse-cloud",
+        "suse-sap-cloud",
+        "ubuntu-os-accelerator-images",
+        "ubuntu-os-cloud",
+        "ubuntu-os-pro-cloud",
+        "windows-cloud",
+        "windows-sql-cloud",
+        "ml-images",
+        "deeplearning-platform-release",
+        "debian-sap-cloud",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class MachineType:
+    """CPUs and memory of a machine type."""
+
+    name: str
+    cpus: int
+    memory_mb: int
+
+
+def zones() -> list[str]:
+    """All zones: `us-central1-a`, ..."""
+    return [f"{region}-{letter}" for region, letters in REGIONS.items() for letter in letters]
+
+
+def region_of(zone: str) -> str:
+    """`us-central1` of `us-central1-a`."""
+    return zone.rsplit("-", 1)[0]
+
+
+def known_scope(scope: str) -> bool:
+    """Whether the zone or region exists."""
+    if scope == "global":
+        return True
+    kind, name = scope.split("/", 1)
+    return name in (zones() if kind == "zones" else REGIONS)
+
+
+def machine_type(name: str) -> MachineType | None:
+    """A machine type by name, custom ones too; None if there is none of that name."""
+    custom = _CUSTOM.match(name)
+    if custom:
+        return MachineType(name, int(custom[1]), int(custom[2]))
+    found = _MACHINE_TYPES.get(name)
+    return MachineType(name, *found) if found else None
+
+
+def machine_types() -> list[str]:
+    """Names of the predefined machine types."""
+    return sorted(_MACHINE_TYPES)
+
+
+def disk_types() -> list[str]:
+    """Names of the disk types."""
+    return sorted(_DISK_TYPES)
+
+
+@lru_cache(maxsize=1024)
+def zone_body(project: str, zone: str) -> Json:
+    """A Zone."""
+    return {
+        **_common("zone", zone, f"projects/{project}/zones/{zone}"),
+        "description": zone,
+        "status": "UP",
+        "region": links.url(f"projects/{project}/regions/{region_of(zone)}"),
+        "availableCpuPlatforms": ["Intel Broadwell"],
+        "supportsPzs": False,
+    }
+
+
+def region_body(project: str, region: str, quotas: list[Json]) -> Json:
+    """A Region with its quotas."""
+    path = f"projects/{project}/regions/{region}"
+    return {
+        **_common("region", region, path),
+        "description": region,
+        "status": "UP",
+        "zones": [
+            links.url(f"projects/{project}/zones/{region}-{letter}") for letter in REGIONS[region]
+        ],
+        "quotas": quotas,
+        "supportsPzs": False,
+    }
+
+
+@lru_cache(maxsize=4096)
+def machine_type_body(project: str, zone: str, name: str) -> Json | None:
+    """A MachineType; None if there is none of that name."""
+    found = machine_type(name)
+    if found is None:
+        return None
+    path = f"projects/{project}/zones/{zone}/machineTypes/{name}"
+    return {
+        **_common("machineType", name, path),
+        "description": f"{found.cpus} vCPUs, {found.memory_mb / 1024:g} GB RAM",
+        "guestCpus": found.cpus,
+        "memoryMb": found.memory_mb,
+        "imageSpaceGb": 0,
+        "maximumPersistentDisks": 128,
+        "maximumPersistentDisksSizeGb": "263168",
+        "zone": zone,
+        "isSharedCpu": name in {"e2-micro", "e2-small", "e2-medium", "f1-micro", "g1-small"},
+        "architecture": "X86_64",
+    }
+
+
+@lru_cache(maxsize=4096)
+def disk_type_body(project: str, zone: str, name: str) -> Json | None:
+    """A DiskType; None if there is none of that name."""
+    if name not in _DISK_TYPES:
+        return None
+    valid, default = _DISK_TYPES[name]
+    path = f"projects/{project}/zones/{zone}/diskTypes/{name}"
+    return {
+        **_common("diskType", name, path),
+        "description": name,
+        "validDiskSize": valid,
+        "defaultDiskSizeGb": default,
+        "zone": links.url(f"projects/{project}/zones/{zone}"),
+    }
+
+
+def fixed_id(path: str) -> str:
+    """The numeric id of a built-in resource: the same on every server."""
+    return str(int.from_bytes(hashlib.sha256(path.encode()).digest()[:4]) + 1000)
+
+
+def _common(kind: str, name: str, path: str) -> Json:
+    return {
+        "kind": f"compute#{kind}",
+        "id": fixed_id(path),
+        "creationTimestamp": _CREATED,
+        "name": name,
+        "selfLink": links.url(path),
+    }

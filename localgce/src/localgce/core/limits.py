@@ -1,0 +1,98 @@
+"""Limits on labels and metadata, and their fingerprints."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from localgce.core.errors import Json, condition_not_met, invalid
+from localgce.core.ids import fingerprint
+
+_METADATA_KEY = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
+_TAG = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
+_VALUE_BYTES = 256 * 1024
+_TOTAL_BYTES = 512 * 1024
+
+
+def check_labels(labels: dict[str, str], field: str = "resource.labels") -> None:
+    """At most 64; keys 1 to 63, values 0 to 63 of lower case letters, digits, `_` and `-`."""
+    if len(labels) > 64:
+        raise invalid(field, len(labels), "A resource can have at most 64 labels.")
+    for key, value in labels.items():
+        if not key or len(key) > 63 or (not key[0].islower() and not _letter(key[0])):
+            raise invalid(field, key, "Label keys begin with a lowercase letter, 63 at most.")
+        if len(value) > 63 or not all(map(_allowed, key + value)):
+            text = "Labels have lowercase letters, digits, '_' and '-', 63 at most."
+            raise invalid(field, f"{key}={value}", text)
+
+
+def check_tags(items: list[str], field: str) -> None:
+    """At most 64 network tags, each a name as RFC 1035 has them."""
+    if len(items) > 64:
+        raise invalid(f"{field}.items", len(items), "An instance can have at most 64 tags.")
+    for index, item in enumerate(items):
+        if not _TAG.match(item):
+            problem = f"Must be a match of regex '{_TAG.pattern[1:-2]}'"
+            raise invalid(f"{field}.items[{index}]", item, problem)
+
+
+def check_metadata(items: list[Json], field: str = "resource.metadata") -> None:
+    """Keys once and well-formed, a value at most 256 KiB, all at most 512 KiB."""
+    total = 0
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        key, value = item.get("key", ""), item.get("value", "")
+        where = f"{field}.items[{index}]"
+        if not _METADATA_KEY.match(key):
+            raise invalid(f"{where}.key", key, "Must be a match of regex '[a-zA-Z0-9-_]{1,128}'")
+        if key in seen:
+            raise invalid(f"{where}.key", key, "Duplicate metadata key.")
+        seen.add(key)
+        size = len(value.encode())
+        total += size + len(key)
+        if size > _VALUE_BYTES:
+            shown = f"({size} bytes)"
+            raise invalid(f"{where}.value", shown, f"Value must be at most {_VALUE_BYTES} bytes.")
+    if total > _TOTAL_BYTES:
+        raise invalid(field, f"({total} bytes)", f"Total must be below {_TOTAL_BYTES} bytes.")
+
+
+def metadata(raw: Json | None) -> Json:
+    """A Metadata object as it is shown; items without a value get an empty one."""
+    items = [
+        {"key": item["key"], "value": item.get("value", "")}
+        for item in (raw or {}).get("items", [])
+    ]
+    shown: Json = {"kind": "compute#metadata", "fingerprint": fingerprint(items)}
+    return {**shown, "items": items} if items else shown
+
+
+def label_fields(labels: dict[str, str] | None) -> Json:
+    """`labels` and `labelFingerprint` of a resource."""
+    shown: Json = {"labelFingerprint": fingerprint(labels or {})}
+    return {**shown, "labels": labels} if labels else shown
+
+
+def check_label_fingerprint(given: str | None, body: Json) -> None:
+    """Raise 412 unless it is the current one; it may be omitted while there are no labels."""
+    if not given and not body.get("labels"):
+        return
+    if given != body.get("labelFingerprint"):
+        raise condition_not_met("Labels fingerprint either invalid or resource labels have changed")
+
+
+def check_metadata_fingerprint(given: str | None, current: Json) -> None:
+    """Raise 412 unless it is the current one; it may be omitted while there is no metadata."""
+    if not given and not current.get("items"):
+        return
+    if given != current.get("fingerprint"):
+        raise condition_not_met("Supplied fingerprint does not match current metadata fingerprint.")
+
+
+def _letter(character: str) -> bool:
+    return unicodedata.category(character) == "Lo"
+
+
+def _allowed(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind in {"Ll", "Lo", "Nd", "Nl", "No", "Mn", "Mc"} or character in "_-"

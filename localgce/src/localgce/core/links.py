@@ -1,0 +1,59 @@
+"""Links between resources. Sent with the base that Compute Engine sends; any base is understood."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from localgce.core.errors import ApiError
+
+BASE = "https://www.googleapis.com/compute/v1/"
+_API = re.compile(r"^https?://[^/]+/(?:compute/)?(?:v1|beta|alpha|staging_v1)/")
+_FULL = re.compile(
+    r"^projects/(?P<project>[^/]+)/(?P<scope>global|zones/[^/]+|regions/[^/]+)"
+    r"/(?P<collection>[A-Za-z]+)/(?P<name>.+)$"
+)
+_PARTIAL = re.compile(
+    r"^(?P<scope>global|zones/[^/]+|regions/[^/]+)/(?P<collection>[A-Za-z]+)/(?P<name>.+)$"
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a resource is."""
+
+    project: str
+    scope: str
+    collection: str
+    name: str  # for a family: `family/F`
+
+    @property
+    def path(self) -> str:
+        """`projects/p/zones/z/disks/d`."""
+        return f"projects/{self.project}/{self.scope}/{self.collection}/{self.name}"
+
+
+def url(path: str) -> str:
+    """The full link of a project-relative path."""
+    return BASE + path
+
+
+def parse(value: str, *, project: str, field: str) -> Link:
+    """A full or partial URL of a resource, in the given project when it names none.
+
+    Raises the 400 that names the field when it is no link at all.
+    """
+    path = _API.sub("", value).lstrip("/")
+    full = _FULL.match(path)
+    if full:
+        return Link(**full.groupdict())
+    partial = _PARTIAL.match(path)
+    if partial:
+        return Link(project=project, **partial.groupdict())
+    text = f"Invalid value for field '{field}': '{value}'. The URL is malformed."
+    raise ApiError(400, "invalid", text)
+
+
+def last(value: str) -> str:
+    """The name at a link's end."""
+    return value.rstrip("/").rsplit("/", 1)[-1]

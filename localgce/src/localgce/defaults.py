@@ -1,0 +1,84 @@
+"""What a new project has: itself, the default network, one subnetwork per region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localgce.core import catalog, links
+from localgce.core.clock import timestamp
+from localgce.core.ids import fingerprint
+from localgce.core.store import Record
+from localgce.metadata.service_accounts import service_account
+
+if TYPE_CHECKING:
+    from localgce.core.context import Core
+    from localgce.core.errors import Json
+
+
+def create_defaults(core: Core) -> None:
+    """Create what the server's project lacks."""
+    project, now = core.settings.project, timestamp(core.clock.now())
+    if core.store.get("projects", project, "global", project) is None:
+        core.store.put(_project(project, now))
+    if core.store.get("networks", project, "global", "default") is None:
+        core.store.put(_network(project, now))
+        for region, cidr in catalog.SUBNETS.items():
+            core.store.put(_subnetwork(project, region, cidr, now))
+
+
+def _project(project: str, now: str) -> Record:
+    body: Json = {
+        "kind": "compute#project",
+        "id": catalog.fixed_id(f"projects/{project}"),
+        "name": project,
+        "creationTimestamp": now,
+        "selfLink": links.url(f"projects/{project}"),
+        "commonInstanceMetadata": {
+            "kind": "compute#metadata",
+            "fingerprint": fingerprint([]),
+            "items": [],
+        },
+        "defaultNetworkTier": "PREMIUM",
+        "defaultServiceAccount": service_account(project),
+        "quotas": [],
+    }
+    return Record("projects", project, "global", project, body)
+
+
+def _network(project: str, now: str) -> Record:
+    path = f"projects/{project}/global/networks/default"
+    body: Json = {
+        "kind": "compute#network",
+        "id": catalog.fixed_id(path),
+        "name": "default",
+        "description": "Default network for the project",
+        "creationTimestamp": now,
+        "selfLink": links.url(path),
+        "autoCreateSubnetworks": True,
+        "subnetworks": [
+            links.url(f"projects/{project}/regions/{region}/subnetworks/default")
+            for region in catalog.SUBNETS
+        ],
+        "routingConfig": {"routingMode": "REGIONAL"},
+    }
+    return Record("networks", project, "global", "default", body)
+
+
+def _subnetwork(project: str, region: str, cidr: str, now: str) -> Record:
+    path = f"projects/{project}/regions/{region}/subnetworks/default"
+    body: Json = {
+        "kind": "compute#subnetwork",
+        "id": catalog.fixed_id(path),
+        "name": "default",
+        "creationTimestamp": now,
+        "selfLink": links.url(path),
+        "network": links.url(f"projects/{project}/global/networks/default"),
+        "region": links.url(f"projects/{project}/regions/{region}"),
+        "ipCidrRange": cidr,
+        "gatewayAddress": cidr.rsplit(".", 1)[0] + ".1",
+        "fingerprint": fingerprint(cidr),
+        "privateIpGoogleAccess": False,
+        "purpose": "PRIVATE",
+        "stackType": "IPV4_ONLY",
+    }
+    return Record("subnetworks", project, f"regions/{region}", "default", body)

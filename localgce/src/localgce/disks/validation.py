@@ -1,0 +1,112 @@
+"""From the body of disks.insert to the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localgce.core import catalog, errors, limits, links
+from localgce.core.clock import timestamp
+from localgce.core.errors import Json
+from localgce.core.ids import numeric_id
+from localgce.core.store import Record
+from localgce.images.lookup import image_at
+
+if TYPE_CHECKING:
+    from localgce.core.context import Context
+
+_DEFAULT_GB = 500
+_MAX_GB = 65536
+SAVED = ("sourceMachineImage", "sourceMachineImageDiskDeviceName")
+_INHERITED = ("licenses", "architecture", "guestOsFeatures")
+
+
+def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
+    """The disk in status CREATING; raises Compute Engine's 400s, 404s and 409."""
+    name = str(body["name"])
+    context.refuse_existing("disks", name)
+    limits.check_labels(body.get("labels", {}), f"{where}.labels")
+    path = f"{context.base}/disks/{name}"
+    region = catalog.region_of(context.zone)
+    source_fields, source = _source(context, body, where)
+    shown: Json = {
+        "kind": "compute#disk",
+        "id": numeric_id(),
+        "creationTimestamp": timestamp(context.now()),
+        "name": name,
+        "sizeGb": str(_size(body, source, where)),
+        "status": "CREATING",
+        "type": _type(context, body, where),
+        "zone": links.url(f"{context.base}"),
+        "selfLink": links.url(path),
+        "physicalBlockSizeBytes": body.get("physicalBlockSizeBytes", "4096"),
+        "enableConfidentialCompute": False,
+        **limits.label_fields(body.get("labels")),
+        **source_fields,
+        **{key: body[key] for key in ("description", "guestOsFeatures", "licenses") if key in body},
+    }
+    wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
+    context.core.quotas.check(context.project, region, wanted)
+    device = body.get("sourceMachineImageDiskDeviceName", "")
+    private = {"source": [source.kind, source.project, source.name, device]} if source else {}
+    return Record("disks", context.project, context.scope, name, shown, private)
+
+
+def _source(context: Context, body: Json, where: str) -> tuple[Json, Record | None]:
+    """The fields that name the source, and the source itself."""
+    if "sourceImage" in body and "sourceSnapshot" in body:
+        raise errors.invalid(f"{where}.sourceSnapshot", body["sourceSnapshot"], "Two sources.")
+    if "sourceDisk" in body:
+        text = "localgce makes no clones of disks: take a snapshot or an image."
+        raise errors.invalid(f"{where}.sourceDisk", body["sourceDisk"], text)
+    if "sourceMachineImage" in body:
+        return _saved(context, body, where)
+    if "sourceImage" in body:
+        image = image_at(context, body["sourceImage"], f"{where}.sourceImage")
+        return {"sourceImage": image.link, "sourceImageId": image.id, **_inherit(image)}, image
+    if "sourceSnapshot" in body:
+        snapshot = context.at(context.link(body["sourceSnapshot"], f"{where}.sourceSnapshot"))
+        if snapshot.kind != "snapshots":
+            text = "The URL is malformed."
+            raise errors.invalid(f"{where}.sourceSnapshot", body["sourceSnapshot"], text)
+        fields = {"sourceSnapshot": snapshot.link, "sourceSnapshotId": snapshot.id}
+        return {**fields, **_inherit(snapshot)}, snapshot
+    return {}, None
+
+
+def _saved(context: Context, body: Json, where: str) -> tuple[Json, Record]:
+    link = context.link(body["sourceMachineImage"], f"{where}.sourceMachineImage")
+    image = context.at(link)
+    device = body.get("sourceMachineImageDiskDeviceName", "")
+    if image.kind != "machineImages" or device not in image.private["layers"]:
+        field = f"{where}.sourceMachineImageDiskDeviceName"
+        raise errors.invalid(field, device, "There is no saved disk of that device name.")
+    fields = {"sourceMachineImage": image.link, "sourceMachineImageId": image.id}
+    return {**fields, "sourceMachineImageDiskDeviceName": device}, image
+
+
+def _inherit(source: Record) -> Json:
+    return {key: source.body[key] for key in _INHERITED if key in source.body}
+
+
+def _size(body: Json, source: Record | None, where: str) -> int:
+    least = int(source.body.get("diskSizeGb", 1)) if source else 1
+    given: Any = body.get("sizeGb")
+    size = int(given) if given is not None else (least if source else _DEFAULT_GB)
+    field = f"{where}.{'sizeGb' if where == 'resource' else 'diskSizeGb'}"
+    if size < 1 or size > _MAX_GB:
+        raise errors.invalid(field, size, f"Disk size must be between 1 GB and {_MAX_GB} GB.")
+    if size < least:
+        text = f"Requested disk size cannot be smaller than the image size ({least} GB)"
+        raise errors.invalid(field, size, text)
+    return size
+
+
+def _type(context: Context, body: Json, where: str) -> str:
+    field = f"{where}.{'type' if where == 'resource' else 'diskType'}"
+    default = f"{context.scope}/diskTypes/pd-standard"
+    link = context.link(body.get("type", default), field)
+    known = link.collection == "diskTypes" and link.name in catalog.disk_types()
+    if not known or link.scope != context.scope:
+        text = "The referenced diskType resource cannot be found."
+        raise errors.invalid(field, body.get("type"), text)
+    return links.url(f"{context.base}/diskTypes/{link.name}")

@@ -1,0 +1,103 @@
+"""The commands on some instances of a managed instance group."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from localgce.core import errors
+from localgce.groups import members as group_members
+from localgce.groups import plan as group_plan
+from localgce.groups import validation
+from localgce.groups.plan import Action
+
+if TYPE_CHECKING:
+    from localgce.core.context import Context
+    from localgce.core.errors import Json
+    from localgce.core.store import Record
+
+_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def recreate(context: Context, group: Record, given: Json) -> Record:
+    """Replace instances at once."""
+    names = _names(context, group, given)
+    return context.begin(group, "managedInstances.recreate", names=names)
+
+
+def apply_updates(context: Context, group: Record, given: Json) -> Record:
+    """Update instances to their target version at once, in place, as far as is allowed."""
+    everyone = given.get("allInstances", False)
+    if everyone and given.get("instances"):
+        text = "Only one of allInstances and instances can be given."
+        raise errors.invalid("resource.allInstances", True, text)
+    members = group_members.all_of(context.core, group)
+    names = [m.name for m in members] if everyone else _names(context, group, given)
+    minimal = given.get("minimalAction", "NONE")
+    allowed = given.get("mostDisruptiveAllowedAction", "REPLACE")
+    return context.begin(
+        group, "managedInstances.apply", names=names, minimal=minimal, allowed=allowed
+    )
+
+
+def delete(context: Context, group: Record, given: Json) -> Record:
+    """Delete instances and shrink the group by them."""
+    return _shrink(context, group, given, Action.DELETING, "managedInstances.delete")
+
+
+def abandon(context: Context, group: Record, given: Json) -> Record:
+    """Remove instances from the group without deleting them, and shrink the group by them."""
+    return _shrink(context, group, given, Action.ABANDONING, "managedInstances.abandon")
+
+
+def create(context: Context, group: Record, given: Json) -> Record:
+    """Create instances of these names, and grow the group by them."""
+    names = [str(raw.get("name", "")) for raw in given.get("instances", [])]
+    if not names:
+        raise errors.required("resource.instances")
+    for index, name in enumerate(names):
+        where = f"resource.instances[{index}].name"
+        if not _NAME.fullmatch(name):
+            raise errors.invalid(where, name, f"Must be a match of regex '{_NAME.pattern}'")
+        if names.count(name) > 1:
+            raise errors.invalid(where, name, "Given twice.")
+        context.refuse_existing("instances", name)
+    size = validation.check_size(group.body["targetSize"] + len(names))
+    changed = context.store.put(group.changed(targetSize=size))
+    for name in names:  # in this transaction, so that the group does not create others instead
+        facts = group_members.facts(context.core, changed)
+        version = facts.most_lacking()
+        context.store.put(group_members.new(context.core, changed, version, name))
+    return context.begin(changed, "managedInstances.create", names=names)
+
+
+def _names(context: Context, group: Record, given: Json) -> list[str]:
+    """The members that the body's links name; raises 400 for an instance of another group."""
+    values = given.get("instances", [])
+    if not values:
+        raise errors.required("resource.instances")
+    there = {member.name for member in group_members.all_of(context.core, group)}
+    names = []
+    for index, value in enumerate(values):
+        where = f"resource.instances[{index}]"
+        link = context.link(value, where)
+        if link.name not in there or link.scope != context.scope:
+            text = f"The instance is not a member of '{group.path}'."
+            raise errors.invalid(where, value, text)
+        names.append(link.name)
+    return list(dict.fromkeys(names))
+
+
+def _shrink(context: Context, group: Record, given: Json, action: Action, handler: str) -> Record:
+    """Change size and members in one transaction, so that the group does not replace them."""
+    names = _names(context, group, given)
+    leaving = [
+        m
+        for m in group_members.all_of(context.core, group)
+        if m.name in names and Action(m.private["action"]) not in group_plan.LEAVING
+    ]
+    for member in leaving:
+        context.store.put(member.kept(action=action.value))
+    size = max(0, int(group.body["targetSize"]) - len(leaving))
+    changed = context.store.put(group.changed(targetSize=size))
+    return context.begin(changed, handler, names=names)

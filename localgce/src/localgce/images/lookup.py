@@ -1,0 +1,50 @@
+"""From a link or a family to the image; which images may be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localgce.core import errors
+from localgce.core.errors import ApiError
+
+if TYPE_CHECKING:
+    from localgce.core.context import Context
+    from localgce.core.store import Record
+
+_REJECTED = {"OBSOLETE", "DELETED"}
+
+
+def deprecation_state(image: Record) -> str:
+    """ACTIVE, DEPRECATED, OBSOLETE or DELETED; an image without deprecation is ACTIVE."""
+    return str(image.body.get("deprecated", {}).get("state", "ACTIVE"))
+
+
+def image_at(context: Context, value: str, where: str) -> Record:
+    """The image of a link: by name, by family, or by `imageFamilyViews` of any zone."""
+    link = context.link(value, where)
+    if link.collection == "imageFamilyViews":
+        return newest(context, link.project, link.name)
+    if link.collection != "images" or link.scope != "global":
+        raise errors.invalid(where, value, "The URL is malformed.")
+    if link.name.startswith("family/"):
+        return newest(context, link.project, link.name.removeprefix("family/"))
+    found = context.at(link)
+    state = deprecation_state(found)
+    if state in _REJECTED:
+        text = f"The image '{found.path}' is {state.lower()} and cannot be used."
+        raise ApiError(400, "resourceNotReady", text)
+    return found
+
+
+def newest(context: Context, project: str, family: str) -> Record:
+    """The family's newest image whose deprecation state is ACTIVE; raises 404."""
+    images = [
+        image
+        for image in context.store.all("images", project, "global")
+        if image.body.get("family") == family
+        and deprecation_state(image) == "ACTIVE"
+        and image.body["status"] not in {"FAILED", "DELETING"}
+    ]
+    if not images:
+        raise errors.not_found(f"projects/{project}/global/images/family/{family}")
+    return max(images, key=lambda image: (image.private.get("at", 0), image.id))

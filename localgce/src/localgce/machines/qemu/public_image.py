@@ -1,0 +1,313 @@
+"""Builds `debian-cloud/debian-12` on this machine, once, with mmdebstrap.
+
+The cache holds `public/debian-12/identity.json` and `public/debian-12/<name>-<id>.qcow2`. The disk
+appears by a rename when it is whole, so a killed build leaves nothing that looks like an image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import secrets
+import shlex
+import shutil
+import tarfile
+import tempfile
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from localgce.core.errors import MachineError
+from localgce.core.subprocesses import run
+from localgce.guest import bootable
+from localgce.machines.contract import PublicImage
+from localgce.machines.qemu import builds
+
+FAMILY = "debian-12"
+SIZE_GB = 10  # what Google's image has; the root grows at boot where the disk is larger
+PACKAGES = (
+    *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "grub-pc-bin", "grub2-common"),
+    *("systemd-sysv", "udev", "dbus", "kmod", "fdisk", "e2fsprogs", "iproute2", "netbase"),
+    # what Google's image has, and startup scripts use
+    *("google-guest-agent", "python3", "curl", "wget", "ca-certificates", "gpg"),
+    *("adduser", "procps", "sudo", "less"),
+)
+SOURCES = (
+    "deb http://deb.debian.org/debian bookworm main",
+    "deb http://deb.debian.org/debian bookworm-updates main",
+    "deb http://deb.debian.org/debian-security bookworm-security main",
+)
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+HOST_CERTIFICATES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+)
+
+_GUEST = resources.files("localgce") / "guest"
+
+Progress = Callable[[str], None]
+
+
+def identity(cache: Path) -> PublicImage:
+    """The public image's name and numbers, minted on first use and kept in the cache.
+
+    They are minted anew when what would be built has changed with localgce itself; the disk built
+    before stays, for the state folders that stand on it.
+    """
+    folder = cache / "public" / FAMILY
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "identity.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = _read(folder / "identity.json")
+        if kept.get("ingredients") != ingredients():
+            kept = _mint()
+            _write(folder / "identity.json", kept)
+    layer = folder / f"{kept['name']}-{kept['id']}.qcow2"
+    return PublicImage(
+        name=kept["name"],
+        id=kept["id"],
+        family=FAMILY,
+        created=kept["created"],
+        layer_path=layer,
+        size_gb=SIZE_GB,
+        ready=layer.exists(),
+    )
+
+
+async def ensure(cache: Path, progress: Progress) -> PublicImage:
+    """Build the image unless the cache has it; `progress` gets a line for each step.
+
+    Raises MachineError, in one line, when it cannot be built here.
+    """
+    image = identity(cache)
+    if image.ready:
+        return image
+    async with _only_builder(image.layer_path.parent, progress):
+        image = identity(cache)
+        if not image.ready:
+            await _build(image, progress)
+    return identity(cache)
+
+
+async def sweep(cache: Path) -> None:
+    """Remove what builders that were killed have left, unless one is at work."""
+    await builds.sweep(cache / "public" / FAMILY)
+
+
+def prune(cache: Path) -> None:
+    """Remove earlier builds that no state folder stands on."""
+    builds.prune(identity(cache).layer_path)
+
+
+def ingredients() -> str:
+    """A hash over all that decides what the image contains, except Debian's archive."""
+    digest = hashlib.sha256(repr((SIZE_GB, PACKAGES, SOURCES)).encode())
+    digest.update(_overlay(b"") + (_GUEST / "file_system.sh").read_bytes())
+    return digest.hexdigest()
+
+
+def kernel(image: PublicImage) -> tuple[Path, Path]:
+    """The image's kernel and initramfs, kept beside its disk for probing KVM."""
+    return image.layer_path.with_suffix(".vmlinuz"), image.layer_path.with_suffix(".initrd")
+
+
+def _mint() -> dict[str, str]:
+    now = datetime.now(UTC)
+    return {
+        "name": f"debian-12-bookworm-v{now:%Y%m%d}",
+        "id": str(secrets.randbits(62) | 1 << 62),
+        "created": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ingredients": ingredients(),
+    }
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(path: Path, content: dict[str, str]) -> None:
+    aside = path.with_suffix(".new")
+    with aside.open("w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+@contextlib.asynccontextmanager
+async def _only_builder(folder: Path, progress: Progress) -> AsyncGenerator[None, None]:
+    """Hold the build lock; the kernel lets go of it when the builder dies."""
+    with (folder / "build.lock").open("w") as lock:
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    progress("another process builds the image; waiting for it")
+                told = True
+                await asyncio.sleep(0.5)
+        yield
+
+
+async def _build(image: PublicImage, progress: Progress) -> None:
+    folder = image.layer_path.parent
+    await builds.sweep_locked(folder)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch_name:
+        scratch = Path(scratch_name)
+        file_system = uuid.uuid4()
+        progress(f"building {image.name} with mmdebstrap (a minute or two, once)")
+        with builds.temporary_folder(scratch) as place:
+            await _bootstrap(scratch, file_system, place, progress)
+        progress("making the disk")
+        await _make_disk(scratch, file_system, progress)
+        progress("writing the boot loader")
+        parts = await asyncio.to_thread(_boot_parts, scratch / "root.tar")
+        bootable.write_boot_loader(
+            scratch / "disk.raw", parts["boot.img"], parts["core.img"], uuid.UUID(int=int(image.id))
+        )
+        await run("qemu-img", "convert", "-O", "qcow2", "-o", "lazy_refcounts=on",
+                  scratch / "disk.raw", scratch / "disk.qcow2")  # fmt: skip
+        for path, part in zip(kernel(image), ("vmlinuz", "initrd"), strict=True):
+            path.write_bytes(parts[part])
+        await asyncio.to_thread(_publish, scratch / "disk.qcow2", image.layer_path)
+    progress(f"{image.name} is ready ({image.layer_path.stat().st_size >> 20} MiB)")
+    for name in builds.prune(image.layer_path):
+        progress(f"the earlier build {name} is removed: no state folder stands on it")
+
+
+def _publish(disk: Path, place: Path) -> None:
+    """Make the whole disk durable before its name appears; nobody writes to it from then on."""
+    place.with_suffix(".users").mkdir(exist_ok=True)
+    disk.chmod(0o444)
+    with disk.open("rb") as file:
+        os.fsync(file.fileno())
+    disk.replace(place)
+
+
+async def _bootstrap(
+    scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
+) -> None:
+    """Make `root.tar`, the root file system."""
+    bundle = next((path for path in HOST_CERTIFICATES if path.exists()), None)
+    (scratch / "overlay.tar").write_bytes(_overlay(bundle.read_bytes() if bundle else b""))
+    await run(
+        "mmdebstrap",
+        "--mode=auto",
+        "--variant=minbase",
+        "--format=tar",
+        "--architectures=amd64",
+        f"--include={','.join(PACKAGES)}",
+        *([f"--keyring={KEYRING}"] if KEYRING.exists() else []),
+        # the lists stay: `apt-get update` in a guest then fetches only what has changed since
+        "--skip=cleanup/apt/lists",
+        f"--customize-hook=tar-in {shlex.quote(str(scratch / 'overlay.tar'))} /",
+        f'--customize-hook=chroot "$1" sh /tmp/localgce/finish.sh {file_system}',
+        "bookworm",
+        scratch / "root.tar",
+        *SOURCES,
+        line=lambda text: progress(text.removeprefix("I: ")) if text.startswith("I: ") else None,
+        hint=_why_not_here(),
+        environment={"TMPDIR": str(place)},
+    )
+
+
+def _why_not_here() -> str:
+    if shutil.which("mmdebstrap") is None:
+        return "the package mmdebstrap is missing"
+    if os.geteuid() != 0 and shutil.which("newuidmap") is None:
+        return "as a normal user mmdebstrap needs the package uidmap and a line in /etc/subuid"
+    return ""
+
+
+async def _make_disk(scratch: Path, file_system: uuid.UUID, progress: Progress) -> None:
+    """Make `disk.raw` with the root file system at its place; needs no mount and no root.
+
+    A normal user unpacks the tar in the same user namespace as mmdebstrap. That user may write to
+    no folder of ours, so the disk is its standard output (which mke2fs opens anew, hence 0666;
+    nobody else can reach it, the folder being closed).
+    """
+    disk = scratch / "disk.raw"
+    with disk.open("wb") as file:
+        file.truncate(SIZE_GB << 30)
+        disk.chmod(0o666)
+        inside = [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
+        with (scratch / "root.tar").open("rb") as root:
+            await run(
+                *inside,
+                "sh",
+                "-c",
+                (_GUEST / "file_system.sh").read_text(),
+                "make-file-system",
+                str(file_system),
+                str(bootable.ROOT_START * bootable.SECTOR),
+                str(bootable.root_blocks(SIZE_GB << 30)),
+                stdin=root.fileno(),
+                stdout=file.fileno(),
+                line=progress,
+            )
+        disk.chmod(0o600)
+
+
+def _boot_parts(root: Path) -> dict[str, bytes]:
+    """GRUB's two images, the kernel and the initramfs out of the root file system."""
+    wanted = {
+        "./boot/grub/i386-pc/boot.img": "boot.img",
+        "./boot/grub/i386-pc/core.img": "core.img",
+    }
+    parts: dict[str, bytes] = {}
+    with tarfile.open(root) as tar:
+        for member in tar:
+            name = wanted.get(member.name)
+            if member.name.startswith("./boot/vmlinuz-"):
+                name = "vmlinuz"
+            elif member.name.startswith("./boot/initrd.img-"):
+                name = "initrd"
+            content = tar.extractfile(member) if name else None
+            if name and content:
+                parts[name] = content.read()
+    missing = {"boot.img", "core.img", "vmlinuz", "initrd"} - parts.keys()
+    if missing:
+        raise MachineError(f"the new root file system lacks {', '.join(sorted(missing))}")
+    return parts
+
+
+def _overlay(host_certificates: bytes) -> bytes:
+    """A tar of our files for the image; the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in sorted(_files(_GUEST / "root", "")):
+            executable = content.startswith(b"#!")
+            _add(tar, name, content, 0o755 if executable else 0o644)
+        for script in ("finish.sh", "extra_certificates.py"):
+            _add(tar, f"tmp/localgce/{script}", (_GUEST / script).read_bytes(), 0o644)
+        _add(tar, "tmp/localgce/host-certificates.crt", host_certificates, 0o644)
+    return buffer.getvalue()
+
+
+def _files(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _files(entry, f"{prefix}{entry.name}/")
+        else:
+            found.append((f"{prefix}{entry.name}", entry.read_bytes()))
+    return found
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), mode
+    tar.addfile(member, io.BytesIO(content))

@@ -1,1 +1,0 @@
-"""What all resources share: places and types, links, numbers, limits, quotas."""

@@ -1,1 +1,0 @@
-"""What the server knows and who waits for its changes."""
