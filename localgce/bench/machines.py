@@ -7,11 +7,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from server import ZONE, Bench, instance, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GIB = 3
 PAIRS = 2

@@ -7,13 +7,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 ZONE = "zones/us-central1-a"
 DEBIAN = "projects/debian-cloud/global/images/family/debian-12"

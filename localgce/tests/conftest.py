@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .gce import Gce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 GUEST = Path(__file__).parent / "guest_program.py"
 

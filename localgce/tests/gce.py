@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEBIAN = "projects/debian-cloud/global/images/family/debian-12"
 ZONE = "us-central1-a"
@@ -61,7 +63,7 @@ class Gce:
         return str(error["message"])
 
     def control(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """localgce's own pages."""
+        """Localgce's own pages."""
         return self._good(self.http.request(method, f"/_localgce/{path}", json=body))
 
     def create(self, name: str, **more: Any) -> dict[str, Any]:

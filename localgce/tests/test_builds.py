@@ -11,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from localgce.machines.qemu import builds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def build(folder: Path, name: str) -> Path:
@@ -46,7 +49,9 @@ def test_builds_that_nothing_stands_on_are_pruned(tmp_path: Path) -> None:
     link = stand_on(tmp_path / "state", used)
     assert builds.prune(newest) == ["debian-1"]
     assert sorted(path.name for path in cache.glob("debian-1*")) == []
-    assert used.exists() and unaccounted.exists() and newest.exists()
+    assert used.exists()
+    assert unaccounted.exists()
+    assert newest.exists()
     link.unlink()
     assert builds.prune(newest) == ["debian-2"]
     shutil.rmtree(tmp_path / "state")
@@ -75,7 +80,8 @@ async def test_what_a_killed_builder_left_is_swept(tmp_path: Path, temporary: Pa
         with (folder / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             await builds.sweep(folder)
-            assert place.exists() and scratch.exists()
+            assert place.exists()
+            assert scratch.exists()
         await builds.sweep(folder)
         assert orphan.wait(10) == -signal.SIGKILL
         assert not place.exists()

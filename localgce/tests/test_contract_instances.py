@@ -24,7 +24,8 @@ def test_life_from_insert_to_delete(gce: Gce, name: str) -> None:
 
     made = gce.instance(name)
     assert made["status"] == "RUNNING"
-    assert made["id"] == done["targetId"] and made["id"].isdigit()
+    assert made["id"] == done["targetId"]
+    assert made["id"].isdigit()
     assert made["selfLink"] == f"https://www.googleapis.com/compute/v1/projects/demo/{VMS}/{name}"
     assert made["labels"] == {"test": "life"}
     assert made["networkInterfaces"][0]["networkIP"].startswith("10.128.")

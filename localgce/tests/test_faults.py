@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from .gce import ZONE, Gce, instance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VMS = f"zones/{ZONE}/instances"
 DISKS = f"zones/{ZONE}/disks"

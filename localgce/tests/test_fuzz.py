@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 from urllib.parse import urlencode
 
@@ -24,6 +22,10 @@ from localgce.metadata.app import MetadataApp
 from localgce.service import Service
 
 from .gce import DEBIAN, ZONE, instance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 EXAMPLES = int(os.environ.get("LOCALGCE_TEST_EXAMPLES", "15"))  # of each method
 DISCOVERY = Discovery.load()

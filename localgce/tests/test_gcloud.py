@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .gce import ZONE, Gce
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GCLOUD = shutil.which("gcloud")
 pytestmark = [

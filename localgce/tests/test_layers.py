@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from localgce.core.errors import MachineError
 from localgce.machines.qemu import layers as layers_module
 from localgce.machines.qemu import qcow2
 from localgce.machines.qemu.layers import Layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-io") is None, reason="qemu-utils is missing")
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 
 import pytest
 
 from localgce.core.errors import MachineError
 from localgce.core.settings import Settings
-from localgce.core.store import Record
 from localgce.machines.instant.host import InstantHost, InstantMachine
 from localgce.service import Service
 
 from .gce import ZONE, instance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from localgce.core.store import Record
 
 VMS = f"zones/{ZONE}/instances"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -16,6 +15,10 @@ from localgce.machines.instant.host import InstantHost
 from localgce.service import Service
 
 from .gce import ZONE, instance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 V1 = "/computeMetadata/v1"
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import Server
 from .gce import ZONE
 from .guests import SLOW, VMS, external, page, said, script, serial
+
+if TYPE_CHECKING:
+    from .conftest import Server
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 

@@ -7,16 +7,19 @@ import http.server
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import Server
 from .gce import DEBIAN, ZONE, Gce, instance
 from .guests import SLOW, VMS, external, page, program, said, script
 from .test_groups import GROUPS, TEMPLATES, members, proactive, template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Server
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 HOST = "169.254.0.1"  # the host's loopback, as a guest sees it

@@ -118,7 +118,8 @@ async def test_a_process_is_found_only_by_the_pidfile_it_was_started_with(tmp_pa
     pidfile.write_text(f"{child.pid}\n")
     await asyncio.sleep(0.2)
     found = qemu_process.find(pidfile)
-    assert found is not None and found.pid == child.pid
+    assert found is not None
+    assert found.pid == child.pid
     found.kill()
     await asyncio.wait_for(asyncio.gather(found.ended(), found.ended()), 5)
     await child.wait()
@@ -144,7 +145,8 @@ def test_names_of_machines() -> None:
     names.add(SPEC)
     zonal = names.answer(query("Web-2.us-central1-a.c.demo.internal"))
     assert code(zonal) == (0, 1)
-    assert zonal is not None and zonal.endswith(bytes([10, 128, 0, 2]))
+    assert zonal is not None
+    assert zonal.endswith(bytes([10, 128, 0, 2]))
     assert code(names.answer(query("web-2.c.demo.internal"))) == (0, 1)
     assert code(names.answer(query("web-2.us-central1-a.c.demo.internal", kind=28))) == (0, 0)
     assert code(names.answer(query("web-3.us-central1-a.c.demo.internal"))) == (3, 0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import Server
 from .gce import DEBIAN, ZONE, Gce, instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import Server
 
 VMS = f"zones/{ZONE}/instances"
 DISKS = f"zones/{ZONE}/disks"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import Server
 from .gce import ZONE, Gce, instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import Server
 
 VMS = f"zones/{ZONE}/instances"
 ADDRESSES = "regions/us-central1/addresses"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from localgce.machines.instant.host import InstantHost
 from localgce.service import Service
 
 from .gce import ZONE, instance
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def record(name: str, **body: object) -> Record:

@@ -1,0 +1,1 @@
+"""A Compute Engine v1-compatible server for one machine."""

@@ -1,4 +1,4 @@
-"""`python -m localgce.coverage`: which methods of the API are implemented, from the routing table."""
+"""`python -m localgce.coverage`: the implemented methods, from the routing table."""
 
 from __future__ import annotations
 

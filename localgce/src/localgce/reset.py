@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
 from localgce.core.settings import Settings
-from localgce.machines.contract import Host
 from localgce.machines.instant.host import InstantHost
 from localgce.service import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localgce.machines.contract import Host
 
 
 async def reset(state: Path, cache: Path) -> None:
@@ -17,15 +21,12 @@ async def reset(state: Path, cache: Path) -> None:
 
     Raises StateInUse when a server has the folder, MachineError when it is not a state folder.
     """
-    if not state.exists():
+    if not _is_state_folder(state):
         return
-    if any(state.iterdir()) and not (state / "state.sqlite").exists():
-        raise MachineError(f"{state} is not a state folder of localgce")
     service = Service(Settings(state, "reset", state), _host(state, cache))
     try:
         for instance in service.store.all("instances"):
-            machine = service.host.machine(service.lifecycle.spec(instance), lambda reason: None)
-            await machine.delete()
+            await service.lifecycle.delete_machine(instance)
     finally:
         service.store.close()
     shutil.rmtree(state)
@@ -35,6 +36,15 @@ async def reset(state: Path, cache: Path) -> None:
 
     await public_image.sweep(cache)
     public_image.prune(cache)
+
+
+def _is_state_folder(state: Path) -> bool:
+    """False when there is no such folder; raises MachineError for any other folder."""
+    if not state.exists():
+        return False
+    if any(state.iterdir()) and not (state / "state.sqlite").exists():
+        raise MachineError(f"{state} is not a state folder of localgce")
+    return True
 
 
 def _host(state: Path, cache: Path) -> Host:

@@ -8,15 +8,19 @@ import logging
 import signal
 import socket
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from localgce.core.clock import Clock
-from localgce.core.settings import Settings
-from localgce.machines.contract import Host
 from localgce.machines.instant.host import InstantHost, default_guest, load_guest
 from localgce.service import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localgce.core.clock import Clock
+    from localgce.core.settings import Settings
+    from localgce.machines.contract import Host
 
 log = logging.getLogger("localgce")
 

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -15,6 +14,8 @@ from localgce.core.errors import ApiError, Json, not_found
 from localgce.core.faults import MACHINE_KINDS, Rule
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from localgce.core.context import Core
     from localgce.core.store import Record
     from localgce.instances.interruptions import Interruptions

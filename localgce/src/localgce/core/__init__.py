@@ -1,1 +1,1 @@
-"""What every layer stands on: state, time, operations, faults, and the rules all resources share."""
+"""What every layer uses: state, time, operations, faults, rules that all resources share."""

@@ -6,9 +6,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from localgce.core import links
-from localgce.core.errors import Json
+
+if TYPE_CHECKING:
+    from localgce.core.errors import Json
 
 REGIONS = {
     "us-central1": ("a", "b", "c", "f"),

@@ -1,4 +1,4 @@
-"""Errors as Compute Engine reports them: of a request (HTTP status, reason), of an operation (code)."""
+"""Errors as Compute Engine reports them: of a request (status, reason), of an operation (code)."""
 
 from __future__ import annotations
 

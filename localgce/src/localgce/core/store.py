@@ -12,13 +12,16 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from localgce.core.errors import ApiError, Json
-from localgce.core.links import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from localgce.core.links import Link
 
 log = logging.getLogger("localgce")
 _TABLES = """

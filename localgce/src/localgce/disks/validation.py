@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from localgce.core import catalog, errors, limits, links
 from localgce.core.clock import timestamp
-from localgce.core.errors import Json
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
 from localgce.images.lookup import image_at
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
+    from localgce.core.errors import Json
 
 _DEFAULT_GB = 500
 _MAX_GB = 65536

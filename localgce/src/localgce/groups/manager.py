@@ -100,10 +100,16 @@ class Groups:
         members = group_members.all_of(self._core, group)
         for member in members:
             self.begin(group, member, _deletion(member))
-        while group_members.all_of(self._core, group):
-            running = [self._running[m.id] for m in members if m.id in self._running]
-            await asyncio.wait(running) if running else await asyncio.sleep(0)
+        while running := self._running_of(group):
+            await asyncio.wait(running)
+        if group_members.all_of(self._core, group):
+            # `close` has cancelled the deletions; the operation is resumed at the next start
+            raise asyncio.CancelledError
         self._core.store.delete(group)
+
+    def _running_of(self, group: Record) -> list[asyncio.Task[None]]:
+        tasks = (self._running.get(m.id) for m in group_members.all_of(self._core, group))
+        return [task for task in tasks if task is not None and not task.done()]
 
     def _stop_driving(self, group: Record) -> None:
         driver = self._drivers.pop(group.id, None)

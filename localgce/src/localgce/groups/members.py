@@ -13,7 +13,6 @@ import string
 from typing import TYPE_CHECKING
 
 from localgce.core import links
-from localgce.core.errors import Json
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
 from localgce.groups.plan import Action, Group, Member, Version
@@ -22,6 +21,7 @@ from localgce.groups.validation import policy, targets
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
+    from localgce.core.errors import Json
 
 KIND = "managedInstances"
 _LETTERS = string.digits + string.ascii_lowercase

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from localgce.core import links
 from localgce.core.errors import Json, not_found
-from localgce.groups.plan import Version
 
 if TYPE_CHECKING:
     from localgce.core.store import Record, Store
+    from localgce.groups.plan import Version
 
 _REFRESHED = ("metadata", "labels", "tags")
 _RESTARTED = ("machineType",)

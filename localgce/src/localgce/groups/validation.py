@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from localgce.core import errors, links
-from localgce.core.errors import Json
+from localgce.core import errors
 from localgce.groups import plan as group_plan
 from localgce.groups.plan import Policy, Version
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
+    from localgce.core.errors import Json
     from localgce.core.store import Record
 
 MAX_SIZE = 2000

@@ -12,7 +12,10 @@ import struct
 import uuid
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECTOR = 512
 CORE_START = 2048  # sectors

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import socket
 import struct
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from localgce.core.errors import ApiError
 from localgce.http.batch import batch
 from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 _PREFIX = "/compute/v1/"
 
@@ -105,8 +107,9 @@ async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]
 async def _break(fault: str, receive: Receive, send: Send) -> None:
     """Never answer, or reset the connection through the transport behind uvicorn's `send`."""
     if fault == "silence":
-        while (await receive())["type"] != "http.disconnect":
-            await asyncio.sleep(0)
+        message = await receive()
+        while message["type"] != "http.disconnect":
+            message = await receive()
         return
     cycle: Any = getattr(send, "__self__", None)
     transport = getattr(cycle, "transport", None)

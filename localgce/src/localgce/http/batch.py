@@ -6,14 +6,17 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from localgce.core.errors import ApiError
-from localgce.http.dispatcher import Dispatcher
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from localgce.http.dispatcher import Dispatcher
 
 MAX_CALLS = 1000
 _BOUNDARY = "batch_localgce"

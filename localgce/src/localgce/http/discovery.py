@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import googleapiclient
 
 from localgce.core.errors import ApiError, Json
-from localgce.http.fields import Mask
 from localgce.http.schema import Schemas, Validator
 
-# Fields that only the beta's document has, and clients of v1 send all the same.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localgce.http.fields import Mask
+
+# Fields that only the beta document has, but that clients of v1 send.
 _FROM_BETA: dict[str, Json] = {
     "InstanceGroupManagerUpdatePolicy": {"minReadySec": {"type": "integer", "format": "int32"}}
 }
@@ -39,11 +42,11 @@ class Parameter:
     enum: frozenset[str]
     minimum: int | None
     maximum: int | None
-    wide: bool = False  # a 64-bit integer, which the document calls a string
+    wide: bool = False  # a 64-bit integer, which the document declares as a string
 
     @classmethod
     def of(cls, name: str, raw: Json) -> Parameter:
-        """From the document's own words."""
+        """Parse the document's entry."""
         pattern = raw.get("pattern")
         return cls(
             name=name,
@@ -106,7 +109,7 @@ class Method:
 
     @classmethod
     def of(cls, raw: Json) -> Method:
-        """From the document's own words."""
+        """Parse the document's entry."""
         segments = tuple(str(raw.get("flatPath") or raw["path"]).split("/"))
         in_path = {part[1:-1] for part in segments if part.startswith("{")}
         parameters = {n: Parameter.of(n, p) for n, p in raw.get("parameters", {}).items()}
@@ -146,9 +149,10 @@ class _Node:
 
 
 class Discovery:
-    """The document, ready to route and to validate."""
+    """Routing and validation by the document."""
 
     def __init__(self, document: Json) -> None:
+        """Index the methods of the document."""
         self.revision: str = document["revision"]
         self.common_parameters = {
             name: Parameter.of(name, raw) for name, raw in document["parameters"].items()
@@ -199,7 +203,7 @@ class Discovery:
         return self._schemas.response(method.response) if method.response else None
 
     def unknown_field(self, method: Method, mask: Mask) -> str | None:
-        """The first name of a mask that no answer of the method has, with what leads to it."""
+        """The path of the mask's first name that the method's response does not have."""
         return self._schemas.unknown(method.response, mask) if method.response else None
 
     @cached_property

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localgce.core import catalog, links
 from localgce.core.errors import ApiError, Json
 from localgce.http import filters
-from localgce.http.call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localgce.http.call import Call
 
 DEFAULT_PAGE = 500
 _Key = tuple[Any, ...]

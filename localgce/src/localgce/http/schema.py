@@ -1,29 +1,34 @@
 """Discovery schemas as JSON schemas, compiled when first used; errors carry the field's path.
 
-Google's JSON is more lenient than JSON schema: nulls count as absent, 64-bit numbers come as
-strings or numbers, fields that only the server sets are ignored. `Validator.normalise` makes
-one form of that.
+Google's JSON is more lenient than JSON schema: nulls count as absent, 64-bit numbers are strings or
+numbers, fields that only the server sets are ignored. `Validator.normalise` converts a request to
+one form.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
 
 from localgce.core.errors import ApiError, Json, invalid, required
-from localgce.http.fields import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localgce.http.fields import Mask
 
 _INT = r"^-?[0-9]{1,20}$"
 _WIDE = {"int64", "uint64"}
 
 
 class Schemas:
-    """All schemas of the document; validators are made on first use and kept."""
+    """All schemas of the document; validators are compiled on first use and cached."""
 
     def __init__(self, raw: dict[str, Json]) -> None:
+        """Use the `schemas` of the document."""
         self._raw = raw
         self._requests: dict[tuple[str, str], Validator] = {}
         self._responses: dict[str, Validator] = {}
@@ -32,13 +37,13 @@ class Schemas:
         """The validator of a request body, with the fields that this method requires."""
         key = (name, method_id)
         if key not in self._requests:
-            self._requests[key] = Validator(self._raw, name, _RequestRules(method_id))
+            self._requests[key] = Validator(self._raw, name, _request(method_id))
         return self._requests[key]
 
     def response(self, name: str) -> Validator:
         """The validator of a response: 64-bit integers must be strings."""
         if name not in self._responses:
-            self._responses[name] = Validator(self._raw, name, _ResponseRules())
+            self._responses[name] = Validator(self._raw, name, _RESPONSE)
         return self._responses[name]
 
     def unknown(self, name: str, mask: Mask) -> str | None:
@@ -61,36 +66,35 @@ def _unknown(raw: dict[str, Json], schema: Json, mask: Mask) -> str | None:
     return None
 
 
-class _ResponseRules:
-    """How a response's scalars and required fields are written."""
+@dataclass(frozen=True)
+class _Rules:
+    """How scalars are written, and which method's required fields are required."""
+
+    narrow_integer: Json
+    wide_integer: Json
+    method_id: str | None = None
 
     def integer(self, wide: bool) -> Json:
-        return {"type": "string", "pattern": _INT} if wide else {"type": "integer"}
+        return self.wide_integer if wide else self.narrow_integer
 
     def requires(self, schema: Json) -> bool:
-        return False
-
-    def boolean(self) -> Json:
-        return {"type": "boolean"}
+        needed_by: list[str] = schema.get("annotations", {}).get("required", [])
+        return self.method_id is not None and self.method_id in needed_by
 
 
-class _RequestRules(_ResponseRules):
-    """How a request's are: more forms, and what the method requires."""
+_LENIENT_INTEGER: Json = {"type": ["integer", "string"], "pattern": _INT}
+_RESPONSE = _Rules({"type": "integer"}, {"type": "string", "pattern": _INT})
 
-    def __init__(self, method_id: str) -> None:
-        self.method_id = method_id
 
-    def integer(self, wide: bool) -> Json:
-        return {"type": ["integer", "string"], "pattern": _INT}
-
-    def requires(self, schema: Json) -> bool:
-        return self.method_id in schema.get("annotations", {}).get("required", ())
+def _request(method_id: str) -> _Rules:
+    return _Rules(_LENIENT_INTEGER, _LENIENT_INTEGER, method_id)
 
 
 class Validator:
-    """One schema with all that it refers to."""
+    """One schema, with all that it refers to."""
 
-    def __init__(self, raw: dict[str, Json], name: str, rules: _ResponseRules) -> None:
+    def __init__(self, raw: dict[str, Json], name: str, rules: _Rules) -> None:
+        """Compile the schema."""
         self._raw = raw
         self._name = name
         definitions = {n: _convert(raw[n], rules) for n in _closure(raw, name)}
@@ -149,7 +153,7 @@ def _refs(schema: Any) -> list[str]:
     return own + [name for value in schema.values() for name in _refs(value)]
 
 
-def _convert(schema: Json, rules: _ResponseRules) -> Json:
+def _convert(schema: Json, rules: _Rules) -> Json:
     if "$ref" in schema:
         return {"$ref": f"#/definitions/{schema['$ref']}"}
     kind = schema.get("type")
@@ -158,7 +162,7 @@ def _convert(schema: Json, rules: _ResponseRules) -> Json:
     if kind == "array":
         return {"type": "array", "items": _convert(schema["items"], rules)}
     if kind == "boolean":
-        return rules.boolean()
+        return {"type": "boolean"}
     if kind in {"integer", "string"} and schema.get("format") in {*_WIDE, "int32", "uint32"}:
         return rules.integer(schema["format"] in _WIDE)
     if kind == "number":
@@ -177,7 +181,7 @@ def _convert_string(schema: Json) -> Json:
     return converted
 
 
-def _convert_object(schema: Json, rules: _ResponseRules) -> Json:
+def _convert_object(schema: Json, rules: _Rules) -> Json:
     properties = schema.get("properties", {})
     extra = schema.get("additionalProperties")
     converted: Json = {

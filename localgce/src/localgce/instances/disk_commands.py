@@ -30,7 +30,7 @@ def attach(context: Context, instance: Record, given: Json) -> Record:
     if len(disks) >= validation.MAX_DISKS:
         raise ApiError(403, "limitExceeded", f"At most {validation.MAX_DISKS} disks.")
     index = next(i for i in range(200) if i not in {d["index"] for d in disks})
-    entry = validation.shown_disk(disk, given, index, instance)
+    entry = validation.shown_disk(disk, given, index)
     if entry["deviceName"] in {d["deviceName"] for d in disks}:
         text = "Device name is already in use on the instance."
         raise errors.invalid("resource.deviceName", entry["deviceName"], text)

@@ -1,4 +1,4 @@
-"""From the body of instances.insert to the instance and its disks, checked before any is created."""
+"""From the body of instances.insert to the instance and its disks, all checked beforehand."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _attached_disk(
         found.new_disks.append(disk)
     else:
         raise errors.required(f"{where}.initializeParams")
-    return validation.shown_disk(disk, given, index, found.instance)
+    return validation.shown_disk(disk, given, index)
 
 
 def _new_disk(context: Context, instance: str, given: Json, index: int, where: str) -> Record:

@@ -151,9 +151,12 @@ class Lifecycle:
     async def delete(self, instance: Record, grace: float) -> None:
         """Stop, and delete the machine."""
         await self.stop(instance, grace, final="STOPPING")
-        machine = self._off_machine(instance)
-        await machine.delete()
+        await self.delete_machine(instance)
         self._metadata_server.close(instance.id)
+
+    async def delete_machine(self, instance: Record) -> None:
+        """Kill the machine of an instance, and delete what is kept of it."""
+        await self._off_machine(instance).delete()
 
     async def kill(self, instance: Record) -> None:
         """Kill the machine, as a failing host would."""
@@ -205,7 +208,7 @@ class Lifecycle:
         return live
 
     def _off_machine(self, instance: Record) -> Machine:
-        return self._host.machine(self.spec(instance), lambda reason: None)
+        return self._host.machine(self.spec(instance), _ignore_stop)
 
     def _stopped(self, instance: Record, live: Live, reason: StopReason) -> None:
         live.stopped.set()
@@ -304,3 +307,7 @@ class Lifecycle:
             boot=disk["boot"],
             read_only=disk["mode"] == "READ_ONLY",
         )
+
+
+def _ignore_stop(_: StopReason) -> None:
+    """Ignore that a machine has stopped: it was created only to be read or deleted."""

@@ -100,7 +100,7 @@ def service_accounts(context: Context, body: Json) -> list[Json]:
     ]
 
 
-def shown_disk(disk: Record, given: Json, index: int, instance: Record) -> Json:
+def shown_disk(disk: Record, given: Json, index: int) -> Json:
     """An AttachedDisk."""
     shown: dict[str, Any] = {
         "kind": "compute#attachedDisk",

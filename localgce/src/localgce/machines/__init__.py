@@ -1,1 +1,1 @@
-"""What stands behind instances: one contract, two kinds."""
+"""Machines: one contract, two implementations."""

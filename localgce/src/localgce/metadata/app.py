@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from localgce.core.store import Record
 from localgce.metadata import paths
 from localgce.metadata.guest_attributes import NAME, VALUE_BYTES, GuestAttributes
 from localgce.metadata.service_accounts import identity, token
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from localgce.core.context import Core
+    from localgce.core.store import Record
 
 _ROOT = "/computeMetadata/v1"
 _LONGEST_WAIT = 3600.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localgce.core.store import Record
 from localgce.metadata.tree import attributes, boot_image, instance_tree
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
+    from localgce.core.store import Record
     from localgce.metadata.guest_attributes import GuestAttributes
 
 

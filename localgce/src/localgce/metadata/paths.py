@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _VERBATIM = {"attributes", "guestAttributes", "serviceAccounts"}
 _LINES = {"scopes", "aliases"}

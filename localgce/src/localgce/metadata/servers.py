@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -15,6 +14,8 @@ from uvicorn.server import ServerState
 from localgce.metadata.app import MetadataApp
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from localgce.core.context import Core
     from localgce.metadata.guest_attributes import GuestAttributes
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from localgce.core.catalog import fixed_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCOPES = "https://www.googleapis.com/auth/cloud-platform"
 LIFETIME = 3599  # seconds

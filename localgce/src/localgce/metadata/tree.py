@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localgce.core import links
-from localgce.core.store import Record, Store
 from localgce.metadata.service_accounts import SCOPES
+
+if TYPE_CHECKING:
+    from localgce.core.store import Record, Store
 
 Tree = dict[str, Any]
 

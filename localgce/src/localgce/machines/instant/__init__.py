@@ -1,1 +1,1 @@
-"""Machines without a process: a guest program in the server."""
+"""Instant machines: a guest program in the server instead of a process."""

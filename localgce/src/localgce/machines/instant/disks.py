@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Generator, Iterator, MutableMapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS contents (id TEXT PRIMARY KEY, size_gb INTEGER NOT NULL);
@@ -89,7 +92,7 @@ class InstantDisks:
         """Copy as `freeze` does."""
         return await self.freeze(disk_id, layer_id)
 
-    async def import_layer(self, layer_id: str, path: Path) -> None:
+    async def import_layer(self, layer_id: str, path: Path) -> None:  # noqa: ARG002 - the contract
         """Create an empty layer: instant machines do not read image files."""
         self._make(layer_id, 0)
 

@@ -1,1 +1,1 @@
-"""Machines with a QEMU process each."""
+"""Real machines: a QEMU process each."""

@@ -1,9 +1,9 @@
-"""The cache's builds of the public image: who stands on them, and what killed builders left.
+"""The builds of the public image in the cache: their users, and what killed builders have left.
 
-Beside a build `NAME-ID.qcow2` the folder `NAME-ID.users` holds a symbolic link to each state
-folder that has used it. A build that is not the newest goes when none of them has its layer any
-more. While a build is made, `building-*` holds it, and its file `elsewhere` names the folder for
-temporary files of mmdebstrap, which must lie where other users may look in.
+Beside a build `NAME-ID.qcow2` the folder `NAME-ID.users` has a symbolic link to each state folder
+that has used it. A build that is not the newest is deleted when none of them has its layer any
+more. A build in progress lies in `building-*`, and its file `elsewhere` names the folder for
+temporary files of mmdebstrap, which must lie where other users can enter.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 ELSEWHERE = "elsewhere"
 
 
 def note_user(layer: Path, state: Path) -> None:
-    """The state folder is about to stand on the build."""
+    """Record that a state folder uses the build."""
     users = _users(layer)
     users.mkdir(exist_ok=True)
     state = state.resolve()
@@ -36,11 +39,11 @@ def note_user(layer: Path, state: Path) -> None:
 
 
 def prune(newest: Path) -> list[str]:
-    """Remove the builds beside the newest that no state folder stands on; their names."""
+    """Delete the builds beside the newest that no state folder uses; returns their names."""
     gone = []
     for layer in sorted(newest.parent.glob("*.qcow2")):
         if layer == newest or not _users(layer).is_dir() or _is_used(layer):
-            continue  # without the folder of users it is of a localgce that kept no account
+            continue  # an early version of localgce has built it, and recorded no users
         for suffix in (".qcow2", ".vmlinuz", ".initrd"):
             layer.with_suffix(suffix).unlink(missing_ok=True)
         shutil.rmtree(_users(layer), ignore_errors=True)
@@ -60,7 +63,7 @@ def _is_used(layer: Path) -> bool:
 
 @contextlib.contextmanager
 def temporary_folder(scratch: Path) -> Generator[Path]:
-    """A folder for mmdebstrap's temporary files, noted in `scratch` before it is there."""
+    """A folder for mmdebstrap's temporary files, recorded in `scratch` before it is created."""
     place = Path(tempfile.gettempdir()) / f"localgce-build-{os.urandom(6).hex()}"
     (scratch / ELSEWHERE).write_text(str(place))
     place.mkdir(mode=0o711)
@@ -71,28 +74,46 @@ def temporary_folder(scratch: Path) -> Generator[Path]:
 
 
 async def sweep(folder: Path) -> None:
-    """End and remove what builders that were killed have left, unless one is at work."""
-    if not any(folder.glob("building-*")):
+    """Kill and delete what killed builders have left, unless a builder is running."""
+    if not _leftovers(folder):
         return
-    with (folder / "build.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
+    with contextlib.suppress(BlockingIOError), build_lock(folder):
         await sweep_locked(folder)
 
 
 async def sweep_locked(folder: Path) -> None:
-    """The same, for who holds the build lock."""
-    for left in folder.glob("building-*"):
-        with contextlib.suppress(OSError):
-            await _clear(Path((left / ELSEWHERE).read_text()))
+    """Sweep while the caller holds the build lock."""
+    for left in _leftovers(folder):
+        place = _temporary_folder_of(left)
+        if place is not None:
+            await _clear(place)
         await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def build_lock(folder: Path) -> Generator[None]:
+    """Hold the build lock; raises BlockingIOError when another builder holds it.
+
+    The kernel releases the lock when its holder ends.
+    """
+    with (folder / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob("building-*"))
+
+
+def _temporary_folder_of(left: Path) -> Path | None:
+    with contextlib.suppress(OSError):
+        place = Path((left / ELSEWHERE).read_text())
+        if place.name.startswith("localgce-build-") and place.is_dir():
+            return place
+    return None
+
+
 async def _clear(place: Path) -> None:
-    if not place.name.startswith("localgce-build-") or not place.is_dir():
-        return
     for pid in _working_in(place):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -104,7 +125,7 @@ async def _clear(place: Path) -> None:
 
 
 def _working_in(place: Path) -> list[int]:
-    """Processes that were told to use the folder for their temporary files."""
+    """Processes whose TMPDIR is the folder."""
     wanted, found = b"TMPDIR=" + os.fsencode(place), []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""QEMU's command line for a machine; pure."""
+"""QEMU's command line for a machine."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import hashlib
 import ipaddress
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from localgce.machines.contract import Attachment, MachineSpec
-from localgce.machines.qemu.files import MachineFiles
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from localgce.machines.contract import Attachment, MachineSpec
+    from localgce.machines.qemu.files import MachineFiles
 
 QEMU = "qemu-system-x86_64"
 SERIAL_PORTS = (1, 2, 3, 4)
 SLIRP_MAC = "42:01:a9:fe:01:02"
-"""The interface that leads outside; the public image knows it by this address."""
+"""The interface to the outside; the public image identifies it by this address."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def command(
     lan: Lan | None,
     ports: tuple[int, ...],
 ) -> list[str]:
-    """The words to run. The machine waits for `cont`, so that no event of it is missed."""
+    """The command line. The machine waits for `cont`, so that no event is missed."""
     words = [QEMU, "-nodefaults", "-no-user-config", "-daemonize", "-S", "-display", "none"]
     words += ["-name", spec.name.replace(",", ",,"), "-pidfile", str(files.pid)]
     words += ["-D", str(files.log)]
@@ -58,15 +60,15 @@ def command(
 
 
 def node(device_name: str) -> str:
-    """Name of a disk within QEMU, which allows 31 characters where Compute Engine allows 63."""
+    """The name of a disk in QEMU, which allows 31 characters where Compute Engine allows 63."""
     return "disk-" + hashlib.sha256(device_name.encode()).hexdigest()[:16]
 
 
 def blockdev(attachment: Attachment, path: Path) -> dict[str, Any]:
     """Arguments of `-blockdev` and `blockdev-add`.
 
-    What the guest flushes reaches the host's page cache, not its disk: it survives the death of
-    QEMU and of the server. Layers are made durable when they are frozen.
+    What the guest flushes reaches the host's page cache, not its disk: it survives a kill of QEMU
+    and of the server. Layers are synced when they are frozen.
     """
     return {
         "driver": "qcow2",
@@ -103,9 +105,9 @@ def mac(address: str) -> str:
 
 
 def _board(spec: MachineSpec, accelerator: str) -> list[str]:
-    # Under TCG each feature of the processor that the guest's kernel makes use of costs: `max`
-    # boots in three times the time of `qemu64`. What is added is what x86-64-v2 software needs;
-    # without svm the guest does not load a hypervisor of its own.
+    # Under TCG each CPU feature that the guest's kernel uses costs time: `max` boots three times as
+    # slowly as `qemu64`. The added features are those of x86-64-v2; without svm the guest does not
+    # load a hypervisor of its own.
     cpu = "host" if accelerator == "kvm" else "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
     accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
     return [
@@ -118,7 +120,7 @@ def _board(spec: MachineSpec, accelerator: str) -> list[str]:
 
 
 def _outside(spec: MachineSpec, servers: dict[int, Path], ports: tuple[int, ...]) -> list[str]:
-    """QEMU's own user-mode network: the outside, our servers at 169.254.169.254, ports to us."""
+    """QEMU's user-mode network: the outside, 169.254.169.254, forwarded ports."""
     options = [
         "user,id=outside,net=169.254.0.0/16,host=169.254.0.1,dns=169.254.0.3",
         "dhcpstart=169.254.1.2,ipv6=off",
@@ -132,7 +134,7 @@ def _outside(spec: MachineSpec, servers: dict[int, Path], ports: tuple[int, ...]
 
 
 def _inside(spec: MachineSpec, lan: Lan | None) -> list[str]:
-    """The machines' own network, or a cable into nowhere."""
+    """The network between machines, or a hub without other ports."""
     network = "hubport,id=inside,hubid=0"
     if lan:
         network = f"socket,id=inside,mcast={lan.group}:{lan.port},localaddr=127.0.0.1"

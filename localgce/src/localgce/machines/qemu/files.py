@@ -1,4 +1,4 @@
-"""What lies in a machine's folder, and paths that fit into a unix socket's address."""
+"""The files in a machine's folder, and paths that fit into the address of a unix socket."""
 
 from __future__ import annotations
 
@@ -22,32 +22,34 @@ class MachineFiles:
 
     @property
     def pid(self) -> Path:
-        """Written by QEMU itself; it also tells this machine's process by its command line."""
+        """Written by QEMU; its path in the command line identifies the machine's process."""
         return self.folder / "qemu.pid"
 
     @property
     def qmp(self) -> Path:
+        """The socket of QEMU's machine protocol."""
         return socket_path(self.folder / "qmp.sock")
 
     @property
     def metadata(self) -> Path:
-        """Served by the metadata server, asked by the guest."""
+        """The socket of the metadata server."""
         return socket_path(self.folder / "metadata.sock")
 
     @property
     def log(self) -> Path:
-        """What QEMU says after its start."""
+        """QEMU's messages after its start."""
         return self.folder / "qemu.log"
 
     def serial(self, port: int) -> Path:
+        """The output of a serial port."""
         return self.folder / f"serial-{port}.log"
 
 
 def socket_path(path: Path) -> Path:
-    """The same place under a name that QEMU and socat can take as a socket's address.
+    """The path in a form that QEMU and socat accept as the address of a socket.
 
-    They cannot where it is too long or has characters with a meaning to them: then it is reached
-    through a symbolic link to its folder, below the system's folder for temporary files.
+    A path that is too long, or has characters with a meaning to them, is reached through a symbolic
+    link to its folder in the system's temporary folder.
     """
     path = path.absolute()
     if len(os.fsencode(path)) <= _LONGEST and re.fullmatch(r"[\w/.+@-]+", str(path), re.ASCII):
@@ -55,14 +57,14 @@ def socket_path(path: Path) -> Path:
     link = _link(path.parent)
     if not link.is_symlink():
         link.symlink_to(path.parent)
-    # a folder for everyone: somebody else may have put a link of that name there
+    # every user can write to that folder: the link may be another user's
     if link.lstat().st_uid != os.getuid() or link.readlink() != path.parent:
-        raise MachineError(f"{link} is not a link of this user's to {path.parent}; remove it")
+        raise MachineError(f"{link} is not a link of this user to {path.parent}; remove it")
     return link / path.name
 
 
 def sweep_links() -> None:
-    """Remove this user's links to folders that are no more."""
+    """Delete this user's links to folders that no longer exist."""
     for link in Path(tempfile.gettempdir()).glob(f"localgce-{os.getuid()}-*"):
         if link.is_symlink() and not link.exists():
             link.unlink(missing_ok=True)

@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
@@ -25,8 +23,13 @@ from localgce.machines.qemu import serial as qemu_serial
 from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
 from localgce.machines.qemu.layers import Layers
 from localgce.machines.qemu.names import Names, NameServer
-from localgce.machines.qemu.process import Process
 from localgce.machines.qemu.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from localgce.machines.qemu.process import Process
 
 log = logging.getLogger("localgce")
 TRIM_SECONDS = 60.0
@@ -39,7 +42,7 @@ class QemuHost:
     metadata_by_socket = True
 
     def __init__(self, state: Path, cache: Path) -> None:
-        """Keep machines below `state`; `cache` has the public image and the result of the KVM probe."""
+        """Keep machines below `state`; `cache` has the public image and the KVM probe."""
         state = state.resolve()  # a process is identified by the path it was started with
         self._state = state
         self._folder = state / "machines"
@@ -259,7 +262,7 @@ class QemuMachine:
         return self._session
 
     async def _launch(self) -> Process:
-        """Start QEMU as a daemon; the started process ends once the daemon is ready or has failed."""
+        """Start QEMU as a daemon; returns once the daemon is ready, raises when it fails."""
         self._files.folder.mkdir(parents=True, exist_ok=True)
         words = qemu_command.command(
             self.spec,

@@ -1,8 +1,8 @@
-"""Whether KVM runs a stock guest here; only a boot can tell.
+"""Whether KVM can run a guest on this host, which only a boot can show.
 
-/dev/kvm may open and still not do: QEMU refuses the processor, or the guest ends in "KVM internal
-error" with QEMU still there. So the public image's kernel is booted without a root file system: a
-processor that works gets as far as the kernel's panic about that, which resets the machine.
+/dev/kvm can be opened and still be unusable: QEMU rejects the CPU model, or the guest ends in "KVM
+internal error" while QEMU stays. So the public image's kernel is booted without a root file system:
+where KVM works, the kernel reaches its panic about that, which resets the machine.
 """
 
 from __future__ import annotations
@@ -25,40 +25,53 @@ _REACHED = b"Unable to mount root fs"
 
 @dataclass(frozen=True)
 class Verdict:
-    """`accelerator` is `kvm` or `tcg`; `reason` says why, in one line."""
+    """`accelerator` is `kvm` or `tcg`; `reason` explains it in one line."""
 
     accelerator: str
     reason: str
 
 
 async def verdict(cache: Path) -> Verdict:
-    """What to run machines with here; probed once for each kernel of the host."""
+    """The accelerator for machines of this host; probed once per boot of the host."""
     wanted = os.environ.get("LOCALGCE_ACCEL", "")
     if wanted in {"kvm", "tcg"}:
         return Verdict(wanted, f"LOCALGCE_ACCEL={wanted}")
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        there = Path("/dev/kvm").exists()
-        return Verdict(
-            "tcg", f"/dev/kvm {'may not be opened by this user' if there else 'is not there'}"
-        )
+    unusable = _why_unusable()
+    if unusable:
+        return Verdict("tcg", unusable)
     kernel, _ = public_image.kernel(public_image.identity(cache))
     if not kernel.exists():
         return Verdict("tcg", "KVM is probed when the public image is there")
     return await _remembered(cache / "kvm.json", kernel)
 
 
+def _why_unusable() -> str:
+    """Why /dev/kvm cannot be opened; empty when it can."""
+    if os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ""
+    there = Path("/dev/kvm").exists()
+    return f"/dev/kvm {'may not be opened by this user' if there else 'is not there'}"
+
+
 async def _remembered(file: Path, kernel: Path) -> Verdict:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(file.read_text())
-        if kept["host"] == _host():
-            return Verdict(**kept["verdict"])
+    kept = _recall(file)
+    if kept is not None:
+        return kept
     found = await probe(kernel)
     _remember(file, found)
     return found
 
 
+def _recall(file: Path) -> Verdict | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(file.read_text())
+        if kept["host"] == _host():
+            return Verdict(**kept["verdict"])
+    return None
+
+
 def distrust(cache: Path) -> None:
-    """A machine has ended in KVM's own error after all: use TCG from now on."""
+    """Use TCG from now on, because a machine has ended in an error of KVM."""
     _remember(cache / "kvm.json", Verdict("tcg", "a machine with kvm ended in an internal error"))
 
 
@@ -69,14 +82,14 @@ def _remember(file: Path, found: Verdict) -> None:
 
 
 def _host() -> str:
-    """What the verdict holds for: this kernel, until the computer starts again."""
+    """What a result is valid for: this kernel, until the host boots again."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text().strip() if boot.exists() else ""
     return f"{platform.release()} {platform.version()} {started}"
 
 
 async def probe(kernel: Path, accelerator: str = "kvm") -> Verdict:
-    """Boot the kernel to the point where it misses its root file system."""
+    """Boot the kernel until it does not find its root file system."""
     with tempfile.TemporaryDirectory(prefix="localgce-probe-") as folder:
         serial = Path(folder) / "serial"
         process = await asyncio.create_subprocess_exec(
@@ -107,7 +120,7 @@ def _command(kernel: Path, serial: Path, accelerator: str) -> list[str]:
         *(QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "q35", "-accel", accelerator, "-cpu", cpu, "-smp", "2", "-m", "256"),
         *("-chardev", f"file,id=serial,path={serial}", "-device", "isa-serial,chardev=serial"),
-        # a machine that KVM has given up on would otherwise stay
+        # after an internal error of KVM, QEMU would otherwise stay
         *("-action", "panic=shutdown", "-kernel", str(kernel)),
         *("-append", "console=ttyS0 panic=-1"),
     ]

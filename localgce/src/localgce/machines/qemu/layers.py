@@ -1,12 +1,12 @@
 """Disks and frozen layers as qcow2 files (`Disks`, for real machines).
 
-Below `<state>/disks`, `volumes/ID.qcow2` is a disk and `layers/ID.qcow2` a layer: a file nobody
-writes to any more, or a symbolic link to one elsewhere (the public image). Either names the layer
-it stands on as `../layers/ID.qcow2`: one file may change its role, and the folder its place.
+Below `<state>/disks`, `volumes/ID.qcow2` is a disk and `layers/ID.qcow2` a layer: a read-only file,
+or a symbolic link to one elsewhere (the public image). Both name their backing file as
+`../layers/ID.qcow2`, so that a file can change from disk to layer and the folder can be moved.
 
-What stands on what is read from the files themselves and kept in no second place, so nothing can
-disagree after a crash. Each step is a link or a rename, and each method finishes what an earlier
-call began.
+The backing files are read from the qcow2 headers and recorded nowhere else, so that nothing can
+disagree after a crash. Each step is a link or a rename, and each method completes what an earlier
+call has begun.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from localgce.machines.qemu import qcow2
 
 GIB = 1 << 30
 MAX_DEPTH = 8
-"""Layers below a disk; of a longer chain one layer is made, on the public image if it has that."""
+"""Layers below a disk; a longer chain is flattened down to the public image."""
 
 LiveResize = Callable[[str, int], Awaitable[bool]]
-"""Resizes a disk (id, bytes) in the machine that runs with it; False when none does."""
+"""Resizes a disk (id, bytes) of a running machine; False when no machine runs with it."""
 
 
 class Layers:
     """The disks and layers below one folder; sizes in GiB, as in `Disks`."""
 
     def __init__(self, folder: Path, live_resize: LiveResize | None = None) -> None:
+        """Use the folder; `live_resize` grows the disks of running machines."""
         self._disks = folder / "volumes"
         self._layers = folder / "layers"
         self._live_resize = live_resize
@@ -43,7 +44,7 @@ class Layers:
         return self._disks / f"{disk_id}.qcow2"
 
     async def open(self) -> None:
-        """Finish or take back what a killed server left half done."""
+        """Complete or undo what a killed server has left."""
         async with self._changing:
             self._disks.mkdir(parents=True, exist_ok=True)
             self._layers.mkdir(parents=True, exist_ok=True)
@@ -55,13 +56,13 @@ class Layers:
             self._collect()
 
     async def create_blank(self, disk_id: str, size_gb: int) -> None:
-        """An empty disk."""
+        """Create an empty disk."""
         async with self._changing:
             if not self.path(disk_id).exists():
                 await self._new(self.path(disk_id), str(size_gb * GIB))
 
     async def create_from_layer(self, disk_id: str, layer_id: str, size_gb: int) -> None:
-        """A disk that stands on the layer; costs neither time nor space."""
+        """Create a disk on top of the layer; needs neither time nor space."""
         async with self._changing:
             if self.path(disk_id).exists():
                 return
@@ -69,7 +70,7 @@ class Layers:
             await self._new(self.path(disk_id), str(size), on=layer_id)
 
     async def freeze(self, disk_id: str, layer_id: str) -> int:
-        """Make the disk's file the layer; the disk goes on in a new file upon it."""
+        """Make the disk's file the layer; the disk continues in a new file on top of it."""
         async with self._changing:
             disk, layer = self._disk(disk_id), self._layers / f"{layer_id}.qcow2"
             if not layer.exists():
@@ -83,7 +84,7 @@ class Layers:
             return self._bytes(layer)
 
     async def copy(self, disk_id: str, layer_id: str) -> int:
-        """The layer is a copy of what the paused machine has written so far."""
+        """Copy what the paused machine has written to the layer."""
         async with self._changing:
             disk, layer = self._disk(disk_id), self._layers / f"{layer_id}.qcow2"
             if not layer.exists():
@@ -92,20 +93,12 @@ class Layers:
             return self._bytes(layer)
 
     async def import_layer(self, layer_id: str, path: Path) -> None:
-        """Let a file made elsewhere be a layer where it is."""
+        """Link a file as a layer."""
         async with self._changing:
-            self._layers.mkdir(parents=True, exist_ok=True)
-            link = self._layers / f"{layer_id}.qcow2"
-            if link.is_symlink() and link.readlink() == path.resolve():
-                return
-            aside = self._layers / f".{layer_id}.new"
-            aside.unlink(missing_ok=True)
-            aside.symlink_to(path.resolve())
-            aside.replace(link)
-            _sync(self._layers)
+            self._link(layer_id, path)
 
     async def resize(self, disk_id: str, size_gb: int) -> None:
-        """Grow the disk, also under a running machine; never shrinks."""
+        """Grow the disk, also of a running machine; never shrinks it."""
         async with self._changing:
             disk, size = self._disk(disk_id), size_gb * GIB
             if self._live_resize and await self._live_resize(disk_id, size):
@@ -116,18 +109,30 @@ class Layers:
             _sync(disk)
 
     async def delete_disk(self, disk_id: str) -> None:
-        """Remove the disk, and the layers only it still needed."""
+        """Delete the disk, and deleted layers that only it needed."""
         async with self._changing:
             self.path(disk_id).unlink(missing_ok=True)
             self._collect()
 
     async def delete_layer(self, layer_id: str) -> None:
-        """Forget the layer; the file goes when nothing stands on it."""
+        """Delete the layer; its file is kept while a disk or layer needs it."""
         async with self._changing:
             layer = self._layers / f"{layer_id}.qcow2"
             if layer.is_symlink() or layer.exists():
                 layer.with_suffix(".forgotten").touch()
             self._collect()
+
+    def _link(self, layer_id: str, path: Path) -> None:
+        path = path.resolve()
+        self._layers.mkdir(parents=True, exist_ok=True)
+        link = self._layers / f"{layer_id}.qcow2"
+        if link.is_symlink() and link.readlink() == path:
+            return
+        aside = self._layers / f".{layer_id}.new"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(path)
+        aside.replace(link)
+        _sync(self._layers)
 
     def _disk(self, disk_id: str) -> Path:
         path = self.path(disk_id)
@@ -143,7 +148,7 @@ class Layers:
         return path
 
     async def _new(self, path: Path, size: str, on: str | None = None) -> None:
-        """Create a qcow2 file of `size` bytes on the layer `on` aside, then give it its name."""
+        """Create a qcow2 file of `size` bytes on the layer `on`; it gets its name when complete."""
         aside = path.with_name(f".{path.stem}.new")
         below = ["-u", "-b", f"../layers/{on}.qcow2", "-F", self._format(on)] if on else []
         await run("qemu-img", "create", "-q", "-f", "qcow2", *below, aside, size)
@@ -153,7 +158,7 @@ class Layers:
         return "qcow2" if qcow2.is_qcow2(self._layer(layer_id)) else "raw"
 
     async def _leave(self, disk: Path, layer: Path | None = None) -> None:
-        """The disk's file has become a layer: let the disk go on in a new file upon it."""
+        """Continue a disk whose file has become a layer in a new file on top of it."""
         layers = [layer] if layer else self._layers.glob("*.qcow2")
         for frozen in layers:
             if not frozen.is_symlink() and frozen.samefile(disk):
@@ -162,7 +167,7 @@ class Layers:
                 return
 
     async def _flatten(self, disk: Path) -> None:
-        """Take what the layers below the disk hold into it, down to the public image."""
+        """Merge the layers below the disk into it, down to the public image."""
         bottom, aside = self._chain(disk)[-1], disk.with_name(f".{disk.stem}.new")
         below = ["-b", ""]
         if bottom.is_symlink():
@@ -172,7 +177,7 @@ class Layers:
         self._name(aside, disk)
 
     async def _copy(self, disk: Path, to: Path, on: str | None) -> None:
-        """Write what the disk's own file holds, above the layer `on` that it stands on, to `to`."""
+        """Copy the disk's own file, whose backing file is the layer `on`, to `to`."""
         aside = to.with_name(f".{to.stem}.new")
         below = ["-B", f"../layers/{on}.qcow2", "-F", self._format(on)] if on else []
         files = (disk, aside)
@@ -180,28 +185,28 @@ class Layers:
         self._name(aside, to)
 
     def _name(self, aside: Path, path: Path) -> None:
-        """A whole file gets its name."""
+        """Rename a complete file."""
         _sync(aside)
         aside.replace(path)
         _sync(path.parent)
 
     def _chain(self, path: Path) -> list[Path]:
-        """The layers that a file stands on, nearest first."""
+        """The backing files of a file, nearest first."""
         chain: list[Path] = []
         here = path
         while qcow2.is_qcow2(here) and (below := qcow2.read(here).backing):
             here = self._layers / Path(below).name
             chain.append(here)
-            if here.is_symlink():  # whatever the public image stands on is not ours
+            if here.is_symlink():  # backing files of the public image are not in this folder
                 break
         return chain
 
     def _bytes(self, layer: Path) -> int:
-        """What the layer and all below it occupy."""
+        """The space that the layer and its backing files use."""
         return sum(path.stat().st_blocks * 512 for path in [layer, *self._chain(layer)])
 
     def _collect(self) -> None:
-        """Delete forgotten layers that nothing stands on, which may free further ones."""
+        """Delete the files of deleted layers that nothing needs, which may free further ones."""
         while forgotten := {path.stem for path in self._layers.glob("*.forgotten")}:
             files = [*self._disks.glob("*.qcow2"), *self._layers.glob("*.qcow2")]
             used = {Path(below).stem for path in files if (below := _backing(path))}
@@ -220,7 +225,7 @@ def _backing(path: Path) -> str | None:
 
 
 def _sync(path: Path) -> None:
-    """Make a file's content, or a folder's names, survive a power cut."""
+    """Sync a file or a folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

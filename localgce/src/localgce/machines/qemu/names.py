@@ -1,8 +1,8 @@
 """The name server of the machines, at 169.254.169.254 as on Compute Engine.
 
-Guests ask over TCP (`options use-vc`), since slirp hands on nothing else to a program: one
-connection each, through socat, to a unix socket. Names below `internal` are answered from the
-machines this host knows, all others by the resolvers of the computer we run on.
+Guests ask over TCP (`options use-vc`), because slirp forwards only TCP to a program: one connection
+each, through socat, to a unix socket. Names below `internal` are answered from the machines of this
+server, all others by the resolvers of the host.
 Formats: RFC 1035 section 4.
 """
 
@@ -13,8 +13,10 @@ import contextlib
 import ipaddress
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from localgce.machines.contract import MachineSpec
+if TYPE_CHECKING:
+    from localgce.machines.contract import MachineSpec
 
 _A, _PTR, _ANY = 1, 12, 255
 _NO_ERROR, _SERVER_FAILURE, _NAME_ERROR = 0, 2, 3
@@ -26,24 +28,25 @@ class Names:
     """The names of one project's machines; `NAME.ZONE.c.PROJECT.internal`, zonal and global."""
 
     def __init__(self) -> None:
+        """Know only the metadata server."""
         self._addresses = {"metadata.google.internal": "169.254.169.254"}
         self._names: dict[str, str] = {}
 
     def add(self, spec: MachineSpec) -> None:
-        """Know a machine, or its new address."""
+        """Add a machine, or its new address."""
         zonal = f"{spec.name}.{spec.zone}.c.{spec.project}.internal"
         self._addresses[zonal] = spec.nic.internal_ip
         self._addresses[f"{spec.name}.c.{spec.project}.internal"] = spec.nic.internal_ip
         self._names[ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer] = zonal
 
     def remove(self, spec: MachineSpec) -> None:
-        """Forget a machine."""
+        """Remove a machine."""
         self._addresses.pop(f"{spec.name}.{spec.zone}.c.{spec.project}.internal", None)
         self._addresses.pop(f"{spec.name}.c.{spec.project}.internal", None)
         self._names.pop(ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer, None)
 
     def answer(self, query: bytes) -> bytes | None:
-        """The reply to a query about our own names; None when others must be asked."""
+        """The reply to a query about names below `internal`; None for other names."""
         name, kind, end = _question(query)
         if name.endswith(".internal"):
             found = self._addresses.get(name)
@@ -60,17 +63,18 @@ class NameServer:
     """Answers on a unix socket until closed."""
 
     def __init__(self, names: Names, resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
+        """Forward other names to the resolvers of `resolv_conf`."""
         self._names = names
         self._resolv_conf = resolv_conf
         self._server: asyncio.Server | None = None
 
     async def open(self, socket: Path) -> None:
-        """Take the socket over from an earlier server."""
-        socket.unlink(missing_ok=True)
+        """Listen; replaces the socket of an earlier server."""
+        _delete(socket)
         self._server = await asyncio.start_unix_server(self._serve, socket)
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop listening."""
         if self._server:
             self._server.close()
 
@@ -84,7 +88,7 @@ class NameServer:
         writer.close()
 
     async def _forward(self, query: bytes) -> bytes:
-        """The first answer that a resolver of this computer gives."""
+        """The first answer of a resolver of this host."""
         for server in _resolvers(self._resolv_conf):
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_SECONDS):
@@ -92,6 +96,10 @@ class NameServer:
                     truncated = reply[2] & 0x02
                     return await _ask_by_stream(server, query) if truncated else reply
         return query[:2] + struct.pack(">H", 0x8180 | _SERVER_FAILURE) + query[4:]
+
+
+def _delete(socket: Path) -> None:
+    socket.unlink(missing_ok=True)
 
 
 def _resolvers(resolv_conf: Path) -> list[str]:
@@ -105,7 +113,7 @@ class _OneReply(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - asyncio's
         if len(data) >= 12 and not self.reply.done():
             self.reply.set_result(data)
 
@@ -143,7 +151,7 @@ def _framed(message: bytes) -> bytes:
 
 
 def _question(query: bytes) -> tuple[str, int, int]:
-    """(name in lower case, type, where the question ends); ValueError for what is no query."""
+    """(name in lower case, type, end of the question); raises ValueError for an invalid query."""
     labels, at = [], 12
     try:
         while length := query[at]:
@@ -163,7 +171,7 @@ def _encode(name: str) -> bytes:
 
 
 def _reply(query: bytes, end: int, kind: int, data: bytes, *, known: bool) -> bytes:
-    """Authoritative: one record, none (another type was asked for), or no such name."""
+    """An authoritative reply: one record, no record of this type, or no such name."""
     code = _NO_ERROR if known else _NAME_ERROR
     recursion = struct.unpack_from(">H", query, 2)[0] & 0x0100
     flags = 0x8480 | recursion | code

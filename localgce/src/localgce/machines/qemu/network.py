@@ -1,4 +1,4 @@
-"""What machines have of the host's network: a LAN among themselves, ports on the loopback."""
+"""The machines' networks: a LAN among themselves, and ports on the host's loopback."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import logging
 import os
 import socket
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from localgce.machines.contract import MachineSpec
 from localgce.machines.qemu.command import Lan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localgce.machines.contract import MachineSpec
 
 log = logging.getLogger("localgce")
 _GROUP = "230.0.0.1"
@@ -19,7 +23,7 @@ _GROUP = "230.0.0.1"
 def lan(state: Path) -> Lan | None:
     """The network of this state folder's machines, apart from those of other folders.
 
-    None where the host's loopback carries no multicast: machines then reach only the outside.
+    None where the host's loopback has no multicast: machines then reach only the outside.
     """
     digest = hashlib.sha256(os.fsencode(state.absolute())).digest()
     port = 20000 + int.from_bytes(digest[:4], "big") % 12000
@@ -34,7 +38,7 @@ def lan(state: Path) -> Lan | None:
 
 
 def free_ports(spec: MachineSpec) -> tuple[int, ...]:
-    """The ports of the spec that can be had on the external address; QEMU starts with no other."""
+    """The ports of the spec that can be bound on the external address; QEMU fails with others."""
     return tuple(port for port in spec.ports if _free(spec.nic.external_ip, port))
 
 

@@ -1,4 +1,4 @@
-"""A QEMU process: found by its pidfile, never mistaken for another, watched to its end."""
+"""A QEMU process: found by its pidfile, identified by its command line, watched to its end."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pathlib import Path
 
 
 class Process:
-    """One running QEMU, ours or an earlier server's child: the kernel's handle makes no difference.
+    """One running QEMU, which this or an earlier server has started.
 
-    The handle (pidfd_open(2)) stays with this process also when its number is used again.
+    The handle (pidfd_open(2)) refers to this process also when its pid is used again.
     """
 
     def __init__(self, pid: int, handle: int) -> None:
+        """Own the pidfd `handle`."""
         self.pid = pid
         self._handle = handle
         self._ended: asyncio.Future[None] | None = None
 
     def kill(self) -> None:
-        """SIGKILL; nothing happens when it has ended already."""
+        """Send SIGKILL; does nothing when the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
@@ -39,6 +40,7 @@ class Process:
             self._ended.set_result(None)
 
     def __del__(self) -> None:
+        """Close the pidfd."""
         os.close(self._handle)
 
 
@@ -50,12 +52,12 @@ def find(pidfile: Path) -> Process | None:
     except (OSError, ValueError):
         return None
     process = Process(pid, handle)
-    # read after the handle was had: what this shows is what the handle holds
+    # read after the handle was opened: the command line belongs to the handle's process
     return process if _started_with(pid, pidfile) else None
 
 
 def _started_with(pid: int, pidfile: Path) -> bool:
-    """Whether the process was started for this pidfile; a process that has ended shows nothing."""
+    """Whether the process was started with this pidfile; False for one that has ended."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

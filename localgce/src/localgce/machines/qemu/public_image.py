@@ -1,7 +1,7 @@
-"""Builds `debian-cloud/debian-12` on this machine, once, with mmdebstrap.
+"""Builds `debian-cloud/debian-12` on this host, once, with mmdebstrap.
 
-The cache holds `public/debian-12/identity.json` and `public/debian-12/<name>-<id>.qcow2`. The disk
-appears by a rename when it is whole, so a killed build leaves nothing that looks like an image.
+The cache has `public/debian-12/identity.json` and `public/debian-12/<name>-<id>.qcow2`. The disk is
+renamed to that name once it is complete, so that a killed build leaves no image behind.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
@@ -31,12 +31,15 @@ from localgce.guest import bootable
 from localgce.machines.contract import PublicImage
 from localgce.machines.qemu import builds
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 FAMILY = "debian-12"
-SIZE_GB = 10  # what Google's image has; the root grows at boot where the disk is larger
+SIZE_GB = 10  # as Google's image; the root file system grows at boot where the disk is larger
 PACKAGES = (
     *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "grub-pc-bin", "grub2-common"),
     *("systemd-sysv", "udev", "dbus", "kmod", "fdisk", "e2fsprogs", "iproute2", "netbase"),
-    # what Google's image has, and startup scripts use
+    # what Google's image also has, and startup scripts use
     *("google-guest-agent", "python3", "curl", "wget", "ca-certificates", "gpg"),
     *("adduser", "procps", "sudo", "less"),
 )
@@ -57,10 +60,10 @@ Progress = Callable[[str], None]
 
 
 def identity(cache: Path) -> PublicImage:
-    """The public image's name and numbers, minted on first use and kept in the cache.
+    """The public image's name and ids, generated on first use and stored in the cache.
 
-    They are minted anew when what would be built has changed with localgce itself; the disk built
-    before stays, for the state folders that stand on it.
+    They are generated again when the definition of the image has changed with localgce itself; the
+    earlier disk stays for the state folders that use it.
     """
     folder = cache / "public" / FAMILY
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,7 @@ def identity(cache: Path) -> PublicImage:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = _read(folder / "identity.json")
         if kept.get("ingredients") != ingredients():
-            kept = _mint()
+            kept = _new_identity()
             _write(folder / "identity.json", kept)
     layer = folder / f"{kept['name']}-{kept['id']}.qcow2"
     return PublicImage(
@@ -98,17 +101,17 @@ async def ensure(cache: Path, progress: Progress) -> PublicImage:
 
 
 async def sweep(cache: Path) -> None:
-    """Remove what builders that were killed have left, unless one is at work."""
+    """Delete what killed builders have left, unless a builder is running."""
     await builds.sweep(cache / "public" / FAMILY)
 
 
 def prune(cache: Path) -> None:
-    """Remove earlier builds that no state folder stands on."""
+    """Delete earlier builds that no state folder uses."""
     builds.prune(identity(cache).layer_path)
 
 
 def ingredients() -> str:
-    """A hash over all that decides what the image contains, except Debian's archive."""
+    """A hash over all that defines the image's contents, except Debian's archive."""
     digest = hashlib.sha256(repr((SIZE_GB, PACKAGES, SOURCES)).encode())
     digest.update(_overlay(b"") + (_GUEST / "file_system.sh").read_bytes())
     return digest.hexdigest()
@@ -119,7 +122,7 @@ def kernel(image: PublicImage) -> tuple[Path, Path]:
     return image.layer_path.with_suffix(".vmlinuz"), image.layer_path.with_suffix(".initrd")
 
 
-def _mint() -> dict[str, str]:
+def _new_identity() -> dict[str, str]:
     now = datetime.now(UTC)
     return {
         "name": f"debian-12-bookworm-v{now:%Y%m%d}",
@@ -147,19 +150,21 @@ def _write(path: Path, content: dict[str, str]) -> None:
 
 @contextlib.asynccontextmanager
 async def _only_builder(folder: Path, progress: Progress) -> AsyncGenerator[None, None]:
-    """Hold the build lock; the kernel lets go of it when the builder dies."""
-    with (folder / "build.lock").open("w") as lock:
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    progress("another process builds the image; waiting for it")
-                told = True
-                await asyncio.sleep(0.5)
+    """Hold the build lock, and wait for it while another process builds."""
+    with contextlib.ExitStack() as stack:
+        while not _locked(stack, folder):
+            progress("another process builds the image; waiting for it")
+            # ends once the other process has released the lock
+            await run("flock", folder / "build.lock", "true")
         yield
+
+
+def _locked(stack: contextlib.ExitStack, folder: Path) -> bool:
+    try:
+        stack.enter_context(builds.build_lock(folder))
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _build(image: PublicImage, progress: Progress) -> None:
@@ -185,11 +190,11 @@ async def _build(image: PublicImage, progress: Progress) -> None:
         await asyncio.to_thread(_publish, scratch / "disk.qcow2", image.layer_path)
     progress(f"{image.name} is ready ({image.layer_path.stat().st_size >> 20} MiB)")
     for name in builds.prune(image.layer_path):
-        progress(f"the earlier build {name} is removed: no state folder stands on it")
+        progress(f"the earlier build {name} is deleted: no state folder uses it")
 
 
 def _publish(disk: Path, place: Path) -> None:
-    """Make the whole disk durable before its name appears; nobody writes to it from then on."""
+    """Sync the complete disk before it gets its name; it is read-only from then on."""
     place.with_suffix(".users").mkdir(exist_ok=True)
     disk.chmod(0o444)
     with disk.open("rb") as file:
@@ -200,9 +205,8 @@ def _publish(disk: Path, place: Path) -> None:
 async def _bootstrap(
     scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
 ) -> None:
-    """Make `root.tar`, the root file system."""
-    bundle = next((path for path in HOST_CERTIFICATES if path.exists()), None)
-    (scratch / "overlay.tar").write_bytes(_overlay(bundle.read_bytes() if bundle else b""))
+    """Create `root.tar`, the root file system."""
+    (scratch / "overlay.tar").write_bytes(_overlay(_host_certificates()))
     await run(
         "mmdebstrap",
         "--mode=auto",
@@ -210,7 +214,7 @@ async def _bootstrap(
         "--format=tar",
         "--architectures=amd64",
         f"--include={','.join(PACKAGES)}",
-        *([f"--keyring={KEYRING}"] if KEYRING.exists() else []),
+        *_keyring(),
         # the lists stay: `apt-get update` in a guest then fetches only what has changed since
         "--skip=cleanup/apt/lists",
         f"--customize-hook=tar-in {shlex.quote(str(scratch / 'overlay.tar'))} /",
@@ -224,6 +228,15 @@ async def _bootstrap(
     )
 
 
+def _host_certificates() -> bytes:
+    bundle = next((path for path in HOST_CERTIFICATES if path.exists()), None)
+    return bundle.read_bytes() if bundle else b""
+
+
+def _keyring() -> list[str]:
+    return [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+
+
 def _why_not_here() -> str:
     if shutil.which("mmdebstrap") is None:
         return "the package mmdebstrap is missing"
@@ -233,11 +246,11 @@ def _why_not_here() -> str:
 
 
 async def _make_disk(scratch: Path, file_system: uuid.UUID, progress: Progress) -> None:
-    """Make `disk.raw` with the root file system at its place; needs no mount and no root.
+    """Create `disk.raw` with the root file system in place; needs neither mount nor root.
 
-    A normal user unpacks the tar in the same user namespace as mmdebstrap. That user may write to
-    no folder of ours, so the disk is its standard output (which mke2fs opens anew, hence 0666;
-    nobody else can reach it, the folder being closed).
+    A normal user unpacks the tar in the same user namespace as mmdebstrap. That user cannot write
+    to this folder, so the disk is the standard output (which mke2fs opens again, hence 0666; nobody
+    else can enter the folder).
     """
     disk = scratch / "disk.raw"
     with disk.open("wb") as file:
@@ -285,7 +298,7 @@ def _boot_parts(root: Path) -> dict[str, bytes]:
 
 
 def _overlay(host_certificates: bytes) -> bytes:
-    """A tar of our files for the image; the same bytes for the same files."""
+    """A reproducible tar of localgce's files for the image."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in sorted(_files(_GUEST / "root", "")):

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAGIC = b"QFI\xfb"
 
 
 @dataclass(frozen=True)
 class Header:
-    """The virtual size in bytes, and the file it stands on as written in it."""
+    """The virtual size in bytes, and the backing file."""
 
     size: int
     backing: str | None
 
 
 def is_qcow2(path: Path) -> bool:
-    """Whether the file is qcow2; anything else is taken as raw."""
+    """Whether the file is qcow2; any other is raw."""
     with path.open("rb") as file:
         return file.read(4) == _MAGIC
 
 
 def read(path: Path) -> Header:
-    """The header; a raw file has its length and stands on nothing."""
+    """The header; of a raw file the length, without a backing file."""
     with path.open("rb") as file:
         head = file.read(32)
         if head[:4] != _MAGIC:

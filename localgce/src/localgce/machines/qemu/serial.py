@@ -1,8 +1,8 @@
-"""Serial output as a file that is cut off at its beginning, not at its end.
+"""Serial output in files whose beginning is discarded.
 
-QEMU appends to the file, also while no server runs. What is older than the ring is given back to
-the file system by punching a hole (fallocate(2)), so the file's length stays the number of bytes
-ever written, and an offset into the output stays true.
+QEMU appends to the file, also while no server runs. The space of old output is released by punching
+a hole (fallocate(2)), so that the file's length stays the number of bytes ever written and offsets
+into the output stay valid.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RING = 1 << 20
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
@@ -32,7 +35,7 @@ def read(path: Path, start: int) -> tuple[bytes, int, int]:
 
 
 def trim(path: Path) -> None:
-    """Give back the space of what has left the ring, where the file system can."""
+    """Release the space of old output, where the file system supports it."""
     with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
         status = os.fstat(file.fileno())
         if status.st_blocks * 512 > 2 * RING:

@@ -1,19 +1,21 @@
-"""The QMP connection to one QEMU: commands out, the few events that matter in."""
+"""The QMP connection to one QEMU: commands, and the few events that matter."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
 from localgce.core.errors import MachineError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 SECONDS = 20.0
-"""Until QEMU must have answered."""
+"""The deadline for QEMU's answers."""
 
 _EVENTS = ("SHUTDOWN", "STOP", "DEVICE_DELETED")
 
@@ -22,6 +24,7 @@ class Session:
     """`event` is called with each event's name and data, also with those that end the session."""
 
     def __init__(self, event: Callable[[str, dict[str, Any]], None]) -> None:
+        """Call `event` with each event."""
         self._client = QMPClient()
         self._listener = EventListener(_EVENTS)
         self._client.register_listener(self._listener)
@@ -37,16 +40,16 @@ class Session:
         self._reading = asyncio.create_task(self._read())
 
     async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
-        """Run a QMP command; raises MachineError when QEMU refuses it or is silent."""
+        """Run a QMP command; raises MachineError when QEMU rejects it or does not answer."""
         try:
             return await asyncio.wait_for(self._client.execute(command, arguments), SECONDS)
         except (ExecuteError, QMPError) as error:
-            raise MachineError(f"QEMU refused {command}: {error}") from error
+            raise MachineError(f"QEMU rejected {command}: {error}") from error
         except TimeoutError as error:
             raise MachineError(f"QEMU has not answered {command} in {SECONDS:.0f} s") from error
 
     async def close(self) -> None:
-        """Hand on what has come in by now and hang up; for a QEMU that ends, wait for its last."""
+        """Report the received events and disconnect; waits for the last events of an ending QEMU."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 while self._client.runstate == Runstate.RUNNING:
@@ -55,13 +58,13 @@ class Session:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
         for message in self._listener.clear():
-            self._tell(message)
+            self._report(message)
         with contextlib.suppress(QMPError, OSError, EOFError):
             await self._client.disconnect()
 
     async def _read(self) -> None:
         async for message in self._listener:
-            self._tell(message)
+            self._report(message)
 
-    def _tell(self, message: Any) -> None:
+    def _report(self, message: Any) -> None:
         self._event(str(message["event"]), dict(message.get("data") or {}))
