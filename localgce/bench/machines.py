@@ -80,6 +80,7 @@ class Plain:
     """QEMU without localgce: the words of a running machine, with files of its own."""
 
     def __init__(self, bench: Bench, machine: Path) -> None:
+        """Take the command line of the running machine."""
         self.folder = bench.state / "plain"
         self.folder.mkdir()
         number = bench.call("GET", f"{ZONE}/disks/vm")["id"]

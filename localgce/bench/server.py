@@ -25,6 +25,7 @@ class Bench:
     """One connection to the server, kept open."""
 
     def __init__(self, base: str, process: int, state: Path) -> None:
+        """Connect to the server of that process."""
         where = urlsplit(base)
         self.state = state
         self._http = http.client.HTTPConnection(str(where.hostname), where.port, timeout=600)

@@ -41,21 +41,27 @@ class Server:
         if machines == "instant" and "--guest" not in options:
             self.command += ["--guest", str(GUEST)]
         self.process: subprocess.Popen[str] | None = None
+        self.clients: list[Gce] = []
 
     def start(self) -> Gce:
         """Start; a client of it."""
-        log = (self.state.parent / f"{self.state.name}.log").open("a")
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, text=True)
+        path = self.state.parent / f"{self.state.name}.log"
+        with path.open("a") as log:
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(self.command, stdout=pipe, stderr=log, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("ready "), Path(log.name).read_text()
-        return Gce(line.split()[1])
+        assert line.startswith("ready "), path.read_text()
+        self.clients.append(Gce(line.split()[1]))
+        return self.clients[-1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        status = self.process.wait(30)
+        status = self.process.wait(120)
+        for client in self.clients:
+            client.close()
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status

@@ -22,6 +22,10 @@ class Gce:
         self.http = httpx.Client(base_url=base, timeout=400)
         self.root = "/compute/v1/projects/demo"
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
         """Any call; `path` is below the project."""
         return self.http.request(method, f"{self.root}/{path}", json=body, params=query)
@@ -75,11 +79,11 @@ class Gce:
         """An instance as it is now."""
         return self.get(f"zones/{ZONE}/instances/{name}")
 
-    def until(self, what: Callable[[], Any], seconds: float = 10) -> Any:
-        """What becomes true."""
+    def until(self, what: Callable[[], Any], seconds: float = 120) -> Any:
+        """The first true result of `what`; fails after the deadline."""
         end = time.monotonic() + seconds
         while not (found := what()):
-            assert time.monotonic() < end, "did not come true in time"
+            assert time.monotonic() < end, f"not true within {seconds} s"
             time.sleep(0.02)
         return found
 

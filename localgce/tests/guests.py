@@ -9,7 +9,7 @@ import httpx
 from .gce import ZONE, Gce
 
 VMS = f"zones/{ZONE}/instances"
-SLOW = 240  # seconds for a boot without KVM beside other work
+SLOW = 480  # seconds for a boot without KVM beside other work
 METADATA = "http://169.254.169.254/computeMetadata/v1/instance"
 ASK = f"ask() {{ curl -sf -H 'Metadata-Flavor: Google' {METADATA}/$1; }}"
 TELL = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 
 import pytest
@@ -149,10 +148,9 @@ def test_lists_are_filtered_ordered_and_paged(instant: Gce, name: str) -> None:
 def test_wait_holds_until_the_operation_is_done(instant: Gce, name: str) -> None:
     instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.5})
     operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})
-    begun = time.monotonic()
+    assert operation["status"] != "DONE"
     done = instant.start("POST", f"zones/{ZONE}/operations/{operation['name']}/wait")
     assert done["status"] == "DONE"
-    assert 0.3 < time.monotonic() - begun < 5
     listed = instant.get("aggregated/operations", filter=f"name={operation['name']}")["items"]
     assert len(listed[f"zones/{ZONE}"]["operations"]) == 1
     instant.do("DELETE", f"{DISKS}/{name}")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,14 +75,15 @@ async def test_what_a_killed_builder_left_is_swept(tmp_path: Path, temporary: Pa
     with builds.temporary_folder(scratch) as place:
         (place / "root").mkdir()
         assert place.parent == temporary
-        orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, "TMPDIR": str(place)})
+        environment = {**os.environ, "TMPDIR": str(place)}
+        orphan = await asyncio.create_subprocess_exec("sleep", "600", env=environment)
         with (folder / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             await builds.sweep(folder)
             assert place.exists()
             assert scratch.exists()
         await builds.sweep(folder)
-        assert orphan.wait(10) == -signal.SIGKILL
+        assert await asyncio.wait_for(orphan.wait(), 120) == -signal.SIGKILL
         assert not place.exists()
         assert not scratch.exists()
 
@@ -100,19 +100,16 @@ async def test_a_folder_of_someone_else_is_never_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is missing")
-async def test_a_builder_killed_at_work_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+def test_a_builder_killed_at_work_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
     cache = tmp_path / "cache"
     command = [sys.executable, "-m", "localgce", "image", "--cache", str(cache)]
-    builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not any(temporary.glob("localgce-build-*/*")):
-        assert builder.poll() is None
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
-    builder.kill()
-    builder.wait(10)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:
+        assert builder.stdout is not None
+        working = (line for line in builder.stdout if list(temporary.glob("localgce-build-*/*")))
+        assert next(working), "the builder has ended"
+        builder.kill()
     (place,) = temporary.glob("localgce-build-*")
-    await builds.sweep(cache / "public/debian-12")
+    asyncio.run(builds.sweep(cache / "public/debian-12"))
     assert list(temporary.iterdir()) == []
     assert builds._working_in(place) == []
     assert list((cache / "public/debian-12").glob("building-*")) == []

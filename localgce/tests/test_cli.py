@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`localgce ...`, to its end."""
     command = [sys.executable, "-m", "localgce", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def serve(state: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -207,6 +207,6 @@ def test_a_failed_operation_is_a_failure_to_cloud_compute(instant: Gce, name: st
     instant.control("POST", "faults", rule)
     body = compute_v1.Disk(name=name, size_gb=1)
     with pytest.raises(exceptions.Forbidden):
-        disks.insert(**HERE, disk_resource=body).result(timeout=30)
-    disks.insert(**HERE, disk_resource=body).result(timeout=30)
+        disks.insert(**HERE, disk_resource=body).result(timeout=300)
+    disks.insert(**HERE, disk_resource=body).result(timeout=300)
     assert disks.get(**HERE, disk=name).status == "READY"

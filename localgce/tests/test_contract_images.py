@@ -88,6 +88,36 @@ def test_the_family_is_its_newest_image_that_is_not_deprecated(gce: Gce, name: s
         gce.do("DELETE", f"global/images/{name}-{number}")
 
 
+def test_an_image_keeps_the_deprecation_state_active(gce: Gce, name: str) -> None:
+    gce.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": "1"})
+    source = {"sourceDisk": f"zones/{ZONE}/disks/{name}", "family": name}
+    active = {"state": "ACTIVE"}
+    gce.do("POST", "global/images", {"name": name, **source})
+    image = f"global/images/{name}"
+    gce.do("POST", f"{image}/deprecate", active)
+    assert gce.get(image)["deprecated"] == active
+    assert gce.get(f"global/images/family/{name}")["name"] == name
+    disk = {"name": f"{name}-from", "sourceImage": f"global/images/family/{name}"}
+    assert "warnings" not in gce.do("POST", f"zones/{ZONE}/disks", disk)
+
+    gce.do("POST", f"{image}/deprecate", {"state": "DEPRECATED"})
+    gce.fails(404, "notFound", "GET", f"global/images/family/{name}")
+    gce.do("PATCH", image, {"deprecated": active})
+    assert gce.get(image)["deprecated"] == active
+    assert gce.get(f"global/images/family/{name}")["name"] == name
+    gce.do("POST", f"{image}/deprecate", {})
+    assert "deprecated" not in gce.get(image)
+    gce.fails(400, "invalid", "POST", f"{image}/deprecate", {**active, "deleted": "soon"})
+
+    # the field is output-only for an insert
+    gce.do("POST", "global/images", {"name": f"{name}-2", **source, "deprecated": active})
+    assert "deprecated" not in gce.get(f"{image}-2")
+    for path in (f"zones/{ZONE}/disks/{name}-from", f"zones/{ZONE}/disks/{name}"):
+        gce.do("DELETE", path)
+    for path in (image, f"{image}-2"):
+        gce.do("DELETE", path)
+
+
 def test_disks_grow_and_do_not_shrink(gce: Gce, name: str) -> None:
     gce.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": 2})
     gce.do("POST", f"zones/{ZONE}/disks/{name}/resize", {"sizeGb": "3"})

@@ -40,11 +40,11 @@ def test_routes(discovery: Discovery, call: str, method: str) -> None:
 
 
 def test_every_method_routes_to_itself(discovery: Discovery) -> None:
-    for method in discovery.methods.values():
-        path = "/".join(_segment(method, s) for s in method.segments)
-        found = discovery.match(method.http_method, path)
+    for own in discovery.methods.values():
+        path = "/".join(_segment(own, s) for s in own.segments)
+        found = discovery.match(own.http_method, path)
         assert found is not None
-        assert found[0] is method
+        assert found[0] is own
 
 
 def _segment(method: Method, segment: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 from urllib.parse import urlencode
@@ -27,7 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EXAMPLES = int(os.environ.get("LOCALGCE_TEST_EXAMPLES", "15"))  # of each method
+
+def examples(quick: int, long: int) -> pytest.MarkDecorator:
+    """Runs a test with few examples, always the same, and with the marker fuzz_long with many."""
+    marks = [pytest.mark.fuzz_long, pytest.mark.timeout(1200)]
+    few = settings(max_examples=quick, deadline=None, derandomize=True)
+    many = settings(max_examples=long, deadline=None)
+    values = [pytest.param(few, id="quick"), pytest.param(many, id="long", marks=marks)]
+    return pytest.mark.parametrize("size", values)
+
+
 DISCOVERY = Discovery.load()
 SCHEMAS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["schemas"]
 METHODS = [m for name, m in DISCOVERY.methods.items() if name in TABLE]
@@ -138,7 +146,7 @@ class Runner:
                 await asyncio.sleep(0)
             return answer.status, answer.body
 
-        return self.loop.run_until_complete(asyncio.wait_for(run(), 20))
+        return self.loop.run_until_complete(asyncio.wait_for(run(), 120))
 
     def close(self) -> None:
         """End."""
@@ -162,13 +170,10 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     found.close()
 
 
+@examples(5, 60)
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id.removeprefix("compute."))
-def test_no_call_gives_a_500(runner: Runner, method: Method) -> None:
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+def test_no_call_gives_a_500(runner: Runner, method: Method, size: settings) -> None:
+    @settings(size, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(call=calls(method))
     def check(call: tuple[str, str, str, bytes]) -> None:
         status, body = runner.call(*call)
@@ -226,38 +231,42 @@ QUERIES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    method=st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD"]),
-    path=PATHS,
-    query=QUERIES,
-    wait=st.booleans(),
-    flavour=st.one_of(st.just(b"Google"), st.binary(max_size=5)),
-    body=st.binary(max_size=20),
-)
-def test_no_guest_gets_a_500(
-    runner: Runner, method: str, path: str, query: bytes, wait: bool, flavour: bytes, body: bytes
-) -> None:
-    vm = runner.service.store.get("instances", "demo", f"zones/{ZONE}", "asks")
-    assert vm is not None
-    if wait:
-        query += b"&wait_for_change=true&timeout_sec=0&last_etag="
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": f"/computeMetadata/v1/{path}",
-        "query_string": query,
-        "headers": [(b"metadata-flavor", flavour)],
-    }
-    receive = AsyncMock(return_value={"type": "http.request", "body": body})
-    send = AsyncMock()
-    asking = MetadataApp(runner.service.core, runner.service.guest_attributes, vm.id)(
-        scope, receive, send
+@examples(100, 4000)
+def test_no_guest_gets_a_500(runner: Runner, size: settings) -> None:
+    @settings(size)
+    @given(
+        method=st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD"]),
+        path=PATHS,
+        query=QUERIES,
+        wait=st.booleans(),
+        flavour=st.one_of(st.just(b"Google"), st.binary(max_size=5)),
+        body=st.binary(max_size=20),
     )
-    runner.loop.run_until_complete(asyncio.wait_for(asking, 5))
-    start = send.call_args_list[0].args[0]
-    assert start["status"] < 500
-    assert not [value for _, value in start["headers"] if {*b"\r\n"} & {*value}]
+    def check(
+        method: str, path: str, query: bytes, wait: bool, flavour: bytes, body: bytes
+    ) -> None:
+        vm = runner.service.store.get("instances", "demo", f"zones/{ZONE}", "asks")
+        assert vm is not None
+        if wait:
+            query += b"&wait_for_change=true&timeout_sec=0&last_etag="
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": f"/computeMetadata/v1/{path}",
+            "query_string": query,
+            "headers": [(b"metadata-flavor", flavour)],
+        }
+        receive = AsyncMock(return_value={"type": "http.request", "body": body})
+        send = AsyncMock()
+        asking = MetadataApp(runner.service.core, runner.service.guest_attributes, vm.id)(
+            scope, receive, send
+        )
+        runner.loop.run_until_complete(asyncio.wait_for(asking, 120))
+        start = send.call_args_list[0].args[0]
+        assert start["status"] < 500
+        assert not [value for _, value in start["headers"] if {*b"\r\n"} & {*value}]
+
+    check()
 
 
 def spoil(body: Any, path: list[int], value: Any) -> Any:
@@ -282,24 +291,32 @@ FULL = instance(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(path=st.lists(st.integers(0, 12), min_size=1, max_size=4), value=VALUES)
-def test_no_spoiled_insert_gives_a_500(runner: Runner, path: list[int], value: Any) -> None:
-    body = json.dumps(spoil(FULL, path, value)).encode()
-    vms = f"projects/demo/zones/{ZONE}/instances"
-    status, answer = runner.call("POST", vms, "", body)
-    assert status < 500, answer
-    if status == 200:
-        runner.call("DELETE", f"{vms}/{answer['targetLink'].rsplit('/', 1)[1]}", "", b"")
+@examples(100, 3000)
+def test_no_spoiled_insert_gives_a_500(runner: Runner, size: settings) -> None:
+    @settings(size)
+    @given(path=st.lists(st.integers(0, 12), min_size=1, max_size=4), value=VALUES)
+    def check(path: list[int], value: Any) -> None:
+        body = json.dumps(spoil(FULL, path, value)).encode()
+        vms = f"projects/demo/zones/{ZONE}/instances"
+        status, answer = runner.call("POST", vms, "", body)
+        assert status < 500, answer
+        if status == 200:
+            runner.call("DELETE", f"{vms}/{answer['targetLink'].rsplit('/', 1)[1]}", "", b"")
+
+    check()
 
 
-@settings(max_examples=300, deadline=None)
-@given(path=st.text(max_size=60), query=st.text(max_size=30), body=st.binary(max_size=60))
-def test_no_garbage_gives_a_500(runner: Runner, path: str, query: str, body: bytes) -> None:
-    for method in ("GET", "POST"):
-        assert runner.call(method, path, query, body)[0] < 500
-    status, _ = runner.call("POST", f"projects/demo/zones/{ZONE}/disks", query, body)
-    assert status < 500
+@examples(100, 3000)
+def test_no_garbage_gives_a_500(runner: Runner, size: settings) -> None:
+    @settings(size)
+    @given(path=st.text(max_size=60), query=st.text(max_size=30), body=st.binary(max_size=60))
+    def check(path: str, query: str, body: bytes) -> None:
+        for method in ("GET", "POST"):
+            assert runner.call(method, path, query, body)[0] < 500
+        status, _ = runner.call("POST", f"projects/demo/zones/{ZONE}/disks", query, body)
+        assert status < 500
+
+    check()
 
 
 def test_no_operation_ended_in_an_internal_error(runner: Runner) -> None:

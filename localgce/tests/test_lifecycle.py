@@ -44,7 +44,7 @@ class Bench:
         name = answer.body["name"]
         operation = self.service.store.get(kind, "demo", f"zones/{ZONE}", name)
         assert operation is not None
-        return (await self.service.operations.wait(operation, 10)).body
+        return (await self.service.operations.wait(operation, 120)).body
 
     def instance(self, name: str) -> Record | None:
         """An instance as it is."""

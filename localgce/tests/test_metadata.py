@@ -36,9 +36,10 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         serviceAccounts=[{"email": "default", "scopes": ["https://scope/one"]}],
         tags={"items": ["blue"]},
     )
-    await call(service, "POST", f"zones/{ZONE}/instances", body)
-    while service.store.get("instances", "demo", f"zones/{ZONE}", "vm").body["status"] != "RUNNING":  # type: ignore[union-attr]
-        await asyncio.sleep(0)
+    inserted = await call(service, "POST", f"zones/{ZONE}/instances", body)
+    operation = service.store.by_id("zoneOperations", str(inserted["id"]))
+    assert operation is not None
+    await service.operations.wait(operation, 120)
     yield service
     await service.close()
 
@@ -141,9 +142,9 @@ async def test_changes_are_waited_for(service: Service, guest: httpx.AsyncClient
     tag = first.headers["etag"]
     timed_out = await guest.get(f"{path}&last_etag={tag}&timeout_sec=0")
     assert timed_out.headers["etag"] == tag
-    waiting = asyncio.create_task(guest.get(f"{path}&last_etag={tag}", timeout=20))
-    await asyncio.sleep(0.05)
-    assert not waiting.done()
+    waiting = asyncio.create_task(guest.get(f"{path}&last_etag={tag}", timeout=120))
+    done, _ = await asyncio.wait({waiting}, timeout=0.1)
+    assert not done
     found = service.store.get("instances", "demo", f"zones/{ZONE}", "vm")
     assert found is not None
     fingerprint = found.body["metadata"]["fingerprint"]
@@ -156,7 +157,7 @@ async def test_changes_are_waited_for(service: Service, guest: httpx.AsyncClient
     assert listing.status_code == 400
 
 
-async def test_guest_attributes(service: Service, guest: httpx.AsyncClient) -> None:
+async def test_guest_attributes(guest: httpx.AsyncClient) -> None:
     base = f"{V1}/instance/guest-attributes"
     assert (await guest.put(f"{base}/ns/key", content="value")).status_code == 200
     assert (await guest.get(f"{base}/ns/key")).text == "value"

@@ -49,12 +49,12 @@ def test_a_disk_becomes_an_image_whose_machine_outlives_the_server(real: Server)
 
     attached = {"source": f"zones/{ZONE}/disks/data", "deviceName": "kept"}
     gce.do("POST", f"{VMS}/web/attachDisk", attached)
-    gce.until(lambda: said(gce, "web", "disk") == str(1 << 30), 30)
+    gce.until(lambda: said(gce, "web", "disk") == str(1 << 30), SLOW)
     gce.do("POST", f"{VMS}/web/detachDisk", deviceName="kept")
-    gce.until(lambda: said(gce, "web", "disk") == "gone", 30)
+    gce.until(lambda: said(gce, "web", "disk") == "gone", SLOW)
 
     address = gce.instance("web")["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
-    gce.until(lambda: page(address) == "baked\n", 60)
+    gce.until(lambda: page(address) == "baked\n", SLOW)
 
     real.stop(signal.SIGKILL)
     assert page(address) == "baked\n"

@@ -6,7 +6,7 @@ import functools
 import http.server
 import signal
 import threading
-import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,7 +84,7 @@ def test_a_group_moves_to_its_next_template_and_keeps_its_state(
     gce.until(lambda: said(gce, name, "colour") == "blue", SLOW)
     before = gce.instance(name)
     nat = before["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
-    assert gce.until(lambda: page(nat), 60) == before["id"]
+    assert gce.until(lambda: page(nat), SLOW) == before["id"]
 
     # Google's guest agent sees new keys and makes the account
     items = [*before["metadata"]["items"], {"key": "ssh-keys", "value": f"jane:{KEY}"}]
@@ -108,7 +108,7 @@ def test_a_group_moves_to_its_next_template_and_keeps_its_state(
     nics = [vm["networkInterfaces"][0] for vm in (before, after)]
     assert nics[0]["networkIP"] == nics[1]["networkIP"]
     gce.until(lambda: said(gce, name, "colour") == "green", SLOW)
-    assert gce.until(lambda: page(nat), 60) == before["id"]  # the first one wrote it on its disk
+    assert gce.until(lambda: page(nat), SLOW) == before["id"]  # the first one wrote it on its disk
     gce.do("DELETE", f"{GROUPS}/web")
     assert gce.items(VMS) == []
     assert gce.items(f"zones/{ZONE}/disks") == []
@@ -121,9 +121,12 @@ def test_preemption_leaves_thirty_seconds_and_a_run_ends_in_its_time(real: Serve
     gce.do("POST", VMS, instance("deaf", scheduling=spot))
     gce.control("POST", "faults", {"kind": "freeze", "instance": "deaf"})
     gce.control("POST", "faults", {"kind": "preempt", "instance": "deaf"})
-    began = time.monotonic()
-    gce.until(lambda: gce.instance("deaf")["status"] == "TERMINATED", 60)
-    assert 25 < time.monotonic() - began < 45
+    gce.until(lambda: gce.instance("deaf")["status"] == "TERMINATED", SLOW)
+    (preempted,) = gce.items(
+        f"zones/{ZONE}/operations", filter='operationType="compute.instances.preempted"'
+    )
+    stopped = datetime.fromisoformat(gce.instance("deaf")["lastStopTimestamp"])
+    assert stopped - datetime.fromisoformat(preempted["insertTime"]) >= timedelta(seconds=29)
     gce.do("DELETE", f"{VMS}/deaf")
 
     metadata = script("tell up $(ask preempted)")
@@ -131,7 +134,7 @@ def test_preemption_leaves_thirty_seconds_and_a_run_ends_in_its_time(real: Serve
     gce.create("spot", metadata=metadata, scheduling=spot)
     gce.until(lambda: said(gce, "spot", "up") == "FALSE", SLOW)
     gce.control("POST", "faults", {"kind": "preempt", "instance": "spot"})
-    gce.until(lambda: gce.instance("spot")["status"] == "TERMINATED", 60)
+    gce.until(lambda: gce.instance("spot")["status"] == "TERMINATED", SLOW)
     assert said(gce, "spot", "down") == "TRUE"
     kinds = [op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")]
     assert kinds.count("compute.instances.preempted") == 2

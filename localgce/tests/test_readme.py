@@ -27,7 +27,7 @@ def test_the_start_has_five_lines_and_they_work(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = ["bash", "-c", script]
     done = subprocess.run(
-        command, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=50
+        command, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     answer = done.stdout.split("\n", 1)[1] if done.stdout.startswith("ready") else done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from typing import TYPE_CHECKING
@@ -41,17 +40,23 @@ def test_what_is_put_is_there_after_opening_again(tmp_path: Path) -> None:
 def test_a_failing_transaction_leaves_everything_as_it_was(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(record("a", size="1"))
-    with pytest.raises(ZeroDivisionError), store.transaction():
-        store.put(record("a", size="2"))
-        store.put(record("abc"))
-        store.delete(record("a"))
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail(store)
     assert store.all("disks") == [record("a", size="1")]
     assert store.by_id("disks", "300") is None
     store.close()
     again = Store(tmp_path)
     assert again.all("disks") == [record("a", size="1")]
     again.close()
+
+
+def change_and_fail(store: Store) -> None:
+    """Change records in a transaction that fails."""
+    with store.transaction():
+        store.put(record("a", size="2"))
+        store.put(record("abc"))
+        store.delete(record("a"))
+        raise ZeroDivisionError
 
 
 def test_ids_find_only_in_their_scope(tmp_path: Path) -> None:
@@ -79,7 +84,10 @@ async def test_a_full_disk_fails_the_call_and_not_the_server(tmp_path: Path) -> 
 
     async def call(method: str, path: str, body: object = None) -> int:
         answer = await dispatcher.answer(method, path, "", json.dumps(body).encode())
-        await asyncio.sleep(0.05)
+        if method == "POST" and answer.body is not None and answer.status == 200:
+            operation = service.store.by_id("zoneOperations", str(answer.body["id"]))
+            assert operation is not None
+            await service.operations.wait(operation, 120)
         return answer.status
 
     assert await call("POST", vms, instance("one")) == 200

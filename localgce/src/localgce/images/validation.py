@@ -66,7 +66,6 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
     now = context.now()
     path = f"projects/{context.project}/global/images/{body['name']}"
     least = int(source.body.get("diskSizeGb") or source.body["sizeGb"])
-    deprecated = deprecation(body.get("deprecated", {}))
     shown: Json = {
         "kind": "compute#image",
         "id": numeric_id(),
@@ -84,7 +83,6 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
         **limits.label_fields(body.get("labels")),
         **{key: source.body[key] for key in INHERITED if key in source.body},
         **{key: body[key] for key in _COPIED if key in body},
-        **({"deprecated": deprecated} if deprecated else {}),
     }
     private = {
         "layer": shown["id"],

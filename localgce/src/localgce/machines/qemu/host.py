@@ -70,7 +70,7 @@ class QemuHost:
         """Kill every machine of the state folder, also those without a `Machine` object."""
         if self._trimming:
             self._trimming.cancel()
-            self._name_server.close()
+            await self._name_server.close()
         await asyncio.gather(*(machine.kill() for machine in self._machines.values()))
         for pidfile in self._folder.glob("*/qemu.pid"):
             if process := qemu_process.find(pidfile):

@@ -67,25 +67,38 @@ class NameServer:
         self._names = names
         self._resolv_conf = resolv_conf
         self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def open(self, socket: Path) -> None:
         """Listen; replaces the socket of an earlier server."""
         _delete(socket)
         self._server = await asyncio.start_unix_server(self._serve, socket)
 
-    def close(self) -> None:
-        """Stop listening."""
+    async def close(self) -> None:
+        """Stop listening, and close all connections."""
         if self._server:
             self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None  # asyncio runs each connection in a task
+        self._connections.add(connection)
+        try:
+            await self._answer(reader, writer)
+        finally:
+            self._connections.discard(connection)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, TimeoutError):
             while True:
                 async with asyncio.timeout(60):
                     query = await _receive(reader)
                 writer.write(_framed(self._names.answer(query) or await self._forward(query)))
                 await writer.drain()
-        writer.close()
 
     async def _forward(self, query: bytes) -> bytes:
         """The first answer of a resolver of this host."""

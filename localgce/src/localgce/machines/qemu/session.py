@@ -49,7 +49,7 @@ class Session:
             raise MachineError(f"QEMU has not answered {command} in {SECONDS:.0f} s") from error
 
     async def close(self) -> None:
-        """Report the received events and disconnect; waits for the last events of an ending QEMU."""
+        """Report the received events and disconnect; waits for those of an ending QEMU."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 while self._client.runstate == Runstate.RUNNING:
