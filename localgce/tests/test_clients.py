@@ -1,8 +1,10 @@
-"""Google's own clients as judges."""
+"""Google's client libraries."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import google.auth.credentials
@@ -16,22 +18,28 @@ from googleapiclient.discovery import build
 from .gce import DEBIAN, ZONE, Gce, instance
 
 HERE = {"project": "demo", "zone": ZONE}
+Cloud = Callable[[Any], Any]
 Anonymous = google.auth.credentials.AnonymousCredentials
 
 
 @pytest.fixture(scope="module")
-def rest(instant: Gce) -> Any:
+def rest(instant: Gce) -> Iterator[Any]:
     """google-api-python-client."""
     options = {"api_endpoint": f"{instant.base}/compute/v1/"}
     credentials = Anonymous()  # type: ignore[no-untyped-call]
-    return build("compute", "v1", client_options=options, credentials=credentials)
+    with build("compute", "v1", client_options=options, credentials=credentials) as client:
+        yield client
 
 
-def cloud(instant: Gce, kind: Any) -> Any:
-    """A client of google-cloud-compute."""
+@pytest.fixture
+def cloud(instant: Gce) -> Iterator[Callable[[Any], Any]]:
+    """Makes clients of google-cloud-compute."""
     options = ClientOptions(api_endpoint=instant.base)
     credentials = Anonymous()  # type: ignore[no-untyped-call]
-    return kind(client_options=options, credentials=credentials)
+    with contextlib.ExitStack() as stack:
+        yield lambda kind: stack.enter_context(
+            kind(client_options=options, credentials=credentials)
+        )
 
 
 def test_api_python_client(rest: Any, name: str) -> None:
@@ -76,9 +84,9 @@ def test_api_python_client_batches(instant: Gce, rest: Any, name: str) -> None:
     assert answers["3"].startswith("operation-")
 
 
-def test_cloud_compute(instant: Gce, name: str) -> None:
-    instances = cloud(instant, compute_v1.InstancesClient)
-    operations = cloud(instant, compute_v1.ZoneOperationsClient)
+def test_cloud_compute(cloud: Cloud, name: str) -> None:
+    instances = cloud(compute_v1.InstancesClient)
+    operations = cloud(compute_v1.ZoneOperationsClient)
     disk = compute_v1.AttachedDisk(
         boot=True,
         auto_delete=True,
@@ -102,11 +110,11 @@ def test_cloud_compute(instant: Gce, name: str) -> None:
     assert name in {found.name for found in scopes[f"zones/{ZONE}"].instances}
 
 
-def test_cloud_compute_bakes_an_image(instant: Gce, name: str) -> None:
-    images = cloud(instant, compute_v1.ImagesClient)
-    disks = cloud(instant, compute_v1.DisksClient)
-    zonal = cloud(instant, compute_v1.ZoneOperationsClient)
-    everywhere = cloud(instant, compute_v1.GlobalOperationsClient)
+def test_cloud_compute_bakes_an_image(cloud: Cloud, name: str) -> None:
+    images = cloud(compute_v1.ImagesClient)
+    disks = cloud(compute_v1.DisksClient)
+    zonal = cloud(compute_v1.ZoneOperationsClient)
+    everywhere = cloud(compute_v1.GlobalOperationsClient)
     disk = compute_v1.Disk(name=name, source_image=DEBIAN)
     operation = disks.insert_unary(**HERE, disk_resource=disk)
     assert not zonal.wait(**HERE, operation=operation.name).error.errors
@@ -125,10 +133,10 @@ def test_cloud_compute_bakes_an_image(instant: Gce, name: str) -> None:
         images.get_from_family(project="demo", family=name)
 
 
-def test_cloud_compute_rolls_out_a_group(instant: Gce, name: str) -> None:
-    templates = cloud(instant, compute_v1.InstanceTemplatesClient)
-    groups = cloud(instant, compute_v1.InstanceGroupManagersClient)
-    zonal = cloud(instant, compute_v1.ZoneOperationsClient)
+def test_cloud_compute_rolls_out_a_group(cloud: Cloud, instant: Gce, name: str) -> None:
+    templates = cloud(compute_v1.InstanceTemplatesClient)
+    groups = cloud(compute_v1.InstanceGroupManagersClient)
+    zonal = cloud(compute_v1.ZoneOperationsClient)
     body = instance(name)
     del body["name"]
     properties = compute_v1.InstanceProperties.from_json(
@@ -172,9 +180,9 @@ def test_cloud_compute_rolls_out_a_group(instant: Gce, name: str) -> None:
     ],
 )
 def test_faults_come_to_cloud_compute_as_its_errors(
-    instant: Gce, name: str, status: int, reason: str, expected: type[Exception]
+    cloud: Cloud, instant: Gce, name: str, status: int, reason: str, expected: type[Exception]
 ) -> None:
-    disks = cloud(instant, compute_v1.DisksClient)
+    disks = cloud(compute_v1.DisksClient)
     rule = {"kind": "http", "method": "compute.disks.insert", "resource": name, "status": status}
     instant.control("POST", "faults", {**rule, "reason": reason, "when": "after"})
     body = compute_v1.Disk(name=name, size_gb=1)
@@ -184,8 +192,8 @@ def test_faults_come_to_cloud_compute_as_its_errors(
     assert disks.get(**HERE, disk=name).name == name  # the effect was there, only the answer not
 
 
-def test_cloud_compute_maps_errors(instant: Gce, name: str) -> None:
-    instances = cloud(instant, compute_v1.InstancesClient)
+def test_cloud_compute_maps_errors(cloud: Cloud, instant: Gce, name: str) -> None:
+    instances = cloud(compute_v1.InstancesClient)
     with pytest.raises(exceptions.NotFound) as missing:
         instances.get(**HERE, instance=name)
     assert missing.value.errors[0]["reason"] == "notFound"
@@ -199,10 +207,12 @@ def test_cloud_compute_maps_errors(instant: Gce, name: str) -> None:
         instances.stop_unary(**HERE, instance=name)
 
 
-def test_a_failed_operation_is_a_failure_to_cloud_compute(instant: Gce, name: str) -> None:
-    disks = cloud(instant, compute_v1.DisksClient)
+def test_a_failed_operation_fails_in_cloud_compute(
+    cloud: Cloud, instant: Gce, name: str
+) -> None:
+    disks = cloud(compute_v1.DisksClient)
     services = disks.transport._extended_operations_services
-    services["zone_operations"] = cloud(instant, compute_v1.ZoneOperationsClient)
+    services["zone_operations"] = cloud(compute_v1.ZoneOperationsClient)
     rule = {"kind": "operation", "resource": name, "code": "QUOTA_EXCEEDED", "status": 403}
     instant.control("POST", "faults", rule)
     body = compute_v1.Disk(name=name, size_gb=1)

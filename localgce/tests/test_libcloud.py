@@ -1,11 +1,11 @@
-"""Apache Libcloud's Compute Engine driver as a judge: it lists and creates.
+"""Apache Libcloud's Compute Engine driver: it lists and creates.
 
-The driver has no way to be pointed at another server, so its connection is replaced.
+The driver has no option for another server, so its connection is replaced.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,18 +15,21 @@ from libcloud.compute.types import NodeState
 
 from .gce import ZONE, Gce
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class NoCredential:
-    """Stands for a login."""
+    """Replaces the OAuth credential."""
 
     access_token = "none"
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Takes what the real one takes."""
+        """Accept the arguments of the real one."""
 
 
 @pytest.fixture
-def libcloud(instant: Gce, monkeypatch: pytest.MonkeyPatch) -> Any:
+def libcloud(instant: Gce, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The driver, at the session's server."""
     monkeypatch.setattr(google, "GoogleOAuth2Credential", NoCredential)
     where = urlsplit(instant.base)
@@ -41,8 +44,10 @@ def libcloud(instant: Gce, monkeypatch: pytest.MonkeyPatch) -> Any:
             self.secure = False
 
     monkeypatch.setattr(driver.GCENodeDriver, "connectionCls", Connection)
-    made: Any = driver.GCENodeDriver
-    return made("user", "key", project="demo", datacenter=ZONE, secure=False)
+    make: Any = driver.GCENodeDriver
+    made = make("user", "key", project="demo", datacenter=ZONE, secure=False)
+    yield made
+    made.connection.connection.session.close()
 
 
 def test_libcloud_creates_and_lists(instant: Gce, libcloud: Any, name: str) -> None:
