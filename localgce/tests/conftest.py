@@ -1,4 +1,4 @@
-"""Servers for the tests: one of each kind for the session, others where a test asks."""
+"""Servers for the tests: one of each kind per session, and others per test."""
 
 from __future__ import annotations
 
@@ -80,6 +80,8 @@ def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gce]:
     """The session's server with real machines."""
     cache = os.environ.get("LOCALGCE_TEST_CACHE")
     options = ["--cache", cache] if cache else []
+    # a guest that is still booting ignores the power button: most tests do not wait for the boot
+    options += ["--shutdown-grace", "15"]
     server = Server(tmp_path_factory.mktemp("qemu") / "state", *options, machines="qemu")
     yield server.start()
     assert server.stop() == 0

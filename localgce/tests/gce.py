@@ -1,4 +1,4 @@
-"""A plain client for the tests: paths and JSON, nothing hidden."""
+"""A plain HTTP client for the tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The guest of the tests' instant machines: does what the attribute `instant-script` says.
+"""The guest program of the tests: runs the commands of the attribute `instant-script`.
 
-One order in each line: `serial TEXT`, `attribute NS/KEY VALUE`, `write DEVICE PATH TEXT`,
+One command per line: `serial TEXT`, `attribute NS/KEY VALUE`, `write DEVICE PATH TEXT`,
 `show DEVICE PATH` (to the serial port), `sleep SECONDS`, `watch` (says each change of metadata),
 `fail`, `poweroff`.
 """

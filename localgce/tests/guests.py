@@ -1,4 +1,4 @@
-"""What a test says to a real guest, by its startup script, and hears of it."""
+"""Startup scripts for real guests, and what they report."""
 
 from __future__ import annotations
 

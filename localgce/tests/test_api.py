@@ -1,4 +1,4 @@
-"""The API itself: what it refuses and how, lists, idempotency, fingerprints. Instant machines."""
+"""The API with instant machines: rejections, lists, idempotency, fingerprints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VMS = f"zones/{ZONE}/instances"
 DISKS = f"zones/{ZONE}/disks"
 
 
-def test_what_is_not_implemented_says_its_name(instant: Gce) -> None:
+def test_a_method_that_is_not_implemented_is_named(instant: Gce) -> None:
     message = instant.fails(501, "notImplemented", "GET", "global/sslCertificates")
     assert message == "localgce does not implement compute.sslCertificates.list"
     instant.fails(404, "notFound", "GET", "global/nothingLikeThis")
@@ -42,7 +42,7 @@ def test_what_is_not_implemented_says_its_name(instant: Gce) -> None:
         ({"scheduling": {"provisioningModel": "SPOT", "automaticRestart": True}}, "spot"),
     ],
 )
-def test_bad_bodies_are_refused_with_the_fields_path(
+def test_an_invalid_body_is_rejected_with_the_path_of_the_field(
     instant: Gce, name: str, change: dict[str, object], message: str
 ) -> None:
     response = instant.call("POST", VMS, {**instance(name), **change})
@@ -51,7 +51,7 @@ def test_bad_bodies_are_refused_with_the_fields_path(
     instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
 
 
-def test_missing_fields_wrong_zones_and_sources_are_refused(instant: Gce, name: str) -> None:
+def test_missing_fields_wrong_zones_and_sources_are_rejected(instant: Gce, name: str) -> None:
     body = instance(name)
     del body["name"]
     message = instant.fails(400, "required", "POST", VMS, body)
@@ -73,7 +73,7 @@ def test_packers_url_without_projects_is_malformed(instant: Gce, name: str) -> N
     assert "The URL is malformed" in message
 
 
-def test_any_base_of_links_is_understood_and_nulls_are_dropped(instant: Gce, name: str) -> None:
+def test_links_with_any_base_are_accepted_and_nulls_are_dropped(instant: Gce, name: str) -> None:
     body = instance(name)
     base = "http://localhost:1/compute/v1/"
     body["disks"][0]["initializeParams"]["sourceImage"] = base + DEBIAN
@@ -146,7 +146,7 @@ def test_lists_are_filtered_ordered_and_paged(instant: Gce, name: str) -> None:
 
 
 def test_wait_holds_until_the_operation_is_done(instant: Gce, name: str) -> None:
-    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.5})
+    instant.admin("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.5})
     operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})
     assert operation["status"] != "DONE"
     done = instant.start("POST", f"zones/{ZONE}/operations/{operation['name']}/wait")
@@ -159,7 +159,7 @@ def test_wait_holds_until_the_operation_is_done(instant: Gce, name: str) -> None
     instant.fails(404, "notFound", "GET", f"zones/{ZONE}/operations/{operation['name']}")
 
 
-def test_what_is_read_has_an_etag(instant: Gce) -> None:
+def test_responses_to_reads_have_an_etag(instant: Gce) -> None:
     path = f"{instant.root}/zones/{ZONE}"
     first = instant.http.get(path)
     tag = first.headers["etag"]
@@ -177,14 +177,14 @@ def test_operations_of_each_scope(instant: Gce, name: str, scope: str, collectio
     body = {"name": name}
     if collection == "images":
         body["sourceImage"] = DEBIAN
-    instant.control("POST", "faults", {"kind": "stuck", "resource": name})
+    instant.admin("POST", "faults", {"kind": "stuck", "resource": name})
     begun = instant.start("POST", f"{scope}/{collection}", body)
     path = f"{scope}/operations/{begun['name']}"
     assert begun["selfLink"].endswith(path)
     assert begun["operationType"] == "insert"
     assert instant.get(path)["status"] in {"PENDING", "RUNNING"}
     instant.fails(400, "badRequest", "DELETE", path)
-    instant.control("DELETE", "faults")
+    instant.admin("DELETE", "faults")
     done = instant.start("POST", f"{path}/wait")
     assert (done["status"], done["progress"]) == ("DONE", 100)
     listed = instant.items(f"{scope}/operations", filter=f"targetId={done['targetId']}")
@@ -195,8 +195,8 @@ def test_operations_of_each_scope(instant: Gce, name: str, scope: str, collectio
     instant.do("DELETE", f"{scope}/{collection}/{name}")
 
 
-def test_many_wait_at_a_time(instant: Gce, name: str) -> None:
-    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.3})
+def test_many_requests_wait_at_a_time(instant: Gce, name: str) -> None:
+    instant.admin("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.3})
     operation = instant.start("POST", DISKS, {"name": name, "sizeGb": "1"})
     done: list[str] = []
 
@@ -236,7 +236,7 @@ def test_project_metadata_and_the_fixed_resources(instant: Gce) -> None:
     instant.do("DELETE", "global/firewalls/web")
 
 
-def test_a_protected_or_busy_instance_is_left_alone(instant: Gce, name: str) -> None:
+def test_a_protected_or_busy_instance_is_not_deleted(instant: Gce, name: str) -> None:
     instant.create(name, deletionProtection=True)
     message = instant.fails(400, "invalidResourceUsage", "DELETE", f"{VMS}/{name}")
     assert "protected against deletion" in message
@@ -250,7 +250,7 @@ def test_a_protected_or_busy_instance_is_left_alone(instant: Gce, name: str) -> 
         (["suspend"], "SUSPENDED", ["start", "reset", "suspend"]),
     ],
 )
-def test_illegal_moves_are_refused(
+def test_illegal_state_changes_are_rejected(
     instant: Gce, name: str, way: list[str], status: str, illegal: list[str]
 ) -> None:
     path = f"{VMS}/{name}"
@@ -267,9 +267,9 @@ def test_illegal_moves_are_refused(
     instant.do("DELETE", path)
 
 
-def test_nothing_is_asked_of_one_that_is_being_made(instant: Gce, name: str) -> None:
+def test_an_instance_that_is_being_created_is_not_ready(instant: Gce, name: str) -> None:
     path = f"{VMS}/{name}"
-    instant.control("POST", "faults", {"kind": "stuck", "resource": name})
+    instant.admin("POST", "faults", {"kind": "stuck", "resource": name})
     instant.start("POST", VMS, instance(name))
     assert instant.instance(name)["status"] == "PROVISIONING"
     for verb in ("start", "stop", "reset", "suspend", "resume"):
@@ -279,9 +279,9 @@ def test_nothing_is_asked_of_one_that_is_being_made(instant: Gce, name: str) -> 
     assert instant.items(DISKS, filter=f"name={name}") == []
 
 
-def test_two_deletions_both_work(instant: Gce, name: str) -> None:
+def test_two_deletions_at_a_time_both_succeed(instant: Gce, name: str) -> None:
     instant.create(name)
-    instant.control("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.2})
+    instant.admin("POST", "faults", {"kind": "slow", "resource": name, "seconds": 0.2})
     both = [instant.start("DELETE", f"{VMS}/{name}") for _ in range(2)]
     assert ["error" in instant.finish(operation) for operation in both] == [False, False]
     instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
@@ -296,7 +296,7 @@ def test_guest_attributes_need_to_be_enabled(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{VMS}/{name}")
 
 
-def test_guests_hear_of_changed_metadata(instant: Gce, name: str) -> None:
+def test_guests_are_notified_of_changed_metadata(instant: Gce, name: str) -> None:
     made = instant.create(name, metadata={"instant-script": "watch"})
     fingerprint = made["metadata"]["fingerprint"]
     items = [{"key": "colour", "value": "red"}]
@@ -308,7 +308,7 @@ def test_guests_hear_of_changed_metadata(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{VMS}/{name}")
 
 
-def test_writes_past_the_rate_are_dropped(instant: Gce, name: str) -> None:
+def test_guest_attributes_beyond_the_rate_limit_are_dropped(instant: Gce, name: str) -> None:
     lines = "\n".join(f"attribute n/k{i} v" for i in range(20))
     instant.create(
         name, metadata={"enable-guest-attributes": "TRUE", "instant-script": f"{lines}\nserial end"}

@@ -1,4 +1,4 @@
-"""The cache of public images: builds nobody stands on go, killed builders leave nothing."""
+"""The cache of public images: unused builds are deleted, killed builders leave nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stand_on(state: Path, layer: Path) -> Path:
     return link
 
 
-def test_builds_that_nothing_stands_on_are_pruned(tmp_path: Path) -> None:
+def test_unused_builds_are_deleted(tmp_path: Path) -> None:
     cache = tmp_path / "cache with spaces"
     cache.mkdir()
     names = ("debian-1", "debian-2", "debian-3", "debian-4")
@@ -68,7 +68,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-async def test_what_a_killed_builder_left_is_swept(tmp_path: Path, temporary: Path) -> None:
+async def test_the_files_of_a_killed_builder_are_deleted(tmp_path: Path, temporary: Path) -> None:
     folder = tmp_path / "public"
     scratch = folder / "building-x"
     scratch.mkdir(parents=True)
@@ -88,7 +88,7 @@ async def test_what_a_killed_builder_left_is_swept(tmp_path: Path, temporary: Pa
         assert not scratch.exists()
 
 
-async def test_a_folder_of_someone_else_is_never_swept(tmp_path: Path) -> None:
+async def test_a_foreign_folder_is_never_deleted(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     scratch = tmp_path / "public/building-x"
@@ -100,7 +100,7 @@ async def test_a_folder_of_someone_else_is_never_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is missing")
-def test_a_builder_killed_at_work_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+def test_a_builder_killed_during_a_build_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
     cache = tmp_path / "cache"
     command = [sys.executable, "-m", "localgce", "image", "--cache", str(cache)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:

@@ -1,9 +1,10 @@
-"""The command line: bad arguments and states are one line, never a traceback."""
+"""The command line: invalid arguments and states are reported in one line."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_port_in_use_is_named(instant: Gce, tmp_path: Path) -> None:
     assert done.stderr == line
 
 
-def test_a_state_that_is_none_is_said_so(tmp_path: Path) -> None:
+def test_an_invalid_state_database_is_reported(tmp_path: Path) -> None:
     broken = tmp_path / "state"
     broken.mkdir()
     (broken / "state.sqlite").write_text("no database at all, but long enough to be read as one")
@@ -42,7 +43,7 @@ def test_a_state_that_is_none_is_said_so(tmp_path: Path) -> None:
     assert done.stderr == "localgce: the state folder cannot be used: file is not a database\n"
 
 
-def test_a_state_that_is_a_file_is_said_so(tmp_path: Path) -> None:
+def test_a_state_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     done = serve(file, "--machines", "instant", "--port", "0")
@@ -58,16 +59,23 @@ def test_a_state_that_is_a_file_is_said_so(tmp_path: Path) -> None:
         ["--port", "70000", "--machines", "instant"],
         ["--clock", "sun", "--machines", "instant"],
         ["--guest", "guest.py", "--machines", "qemu"],
+        ["--clock-rate", "20", "--machines", "qemu"],
+        ["--clock-rate", "20", "--clock", "manual", "--machines", "instant"],
+        ["--clock-rate", "0", "--machines", "instant"],
     ],
 )
-def test_options_that_make_no_sense(tmp_path: Path, options: list[str]) -> None:
+def test_invalid_options_are_rejected(tmp_path: Path, options: list[str]) -> None:
     done = serve(tmp_path / "state", *options)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "state").exists()
 
 
-def test_only_the_public_image_that_is_there() -> None:
+def test_only_the_existing_public_image_can_be_built() -> None:
     done = run("image", "windows-95")
     assert done.returncode == 1
     assert done.stderr == "localgce: there is only debian-12, not windows-95\n"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"localgce {version('localgce')}\n"

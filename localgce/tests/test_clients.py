@@ -179,12 +179,12 @@ def test_cloud_compute_rolls_out_a_group(cloud: Cloud, instant: Gce, name: str) 
         (500, "internalError", exceptions.InternalServerError),
     ],
 )
-def test_faults_come_to_cloud_compute_as_its_errors(
+def test_cloud_compute_raises_its_errors_for_faults(
     cloud: Cloud, instant: Gce, name: str, status: int, reason: str, expected: type[Exception]
 ) -> None:
     disks = cloud(compute_v1.DisksClient)
     rule = {"kind": "http", "method": "compute.disks.insert", "resource": name, "status": status}
-    instant.control("POST", "faults", {**rule, "reason": reason, "when": "after"})
+    instant.admin("POST", "faults", {**rule, "reason": reason, "when": "after"})
     body = compute_v1.Disk(name=name, size_gb=1)
     with pytest.raises(expected) as caught:
         disks.insert_unary(**HERE, disk_resource=body)
@@ -198,23 +198,21 @@ def test_cloud_compute_maps_errors(cloud: Cloud, instant: Gce, name: str) -> Non
         instances.get(**HERE, instance=name)
     assert missing.value.errors[0]["reason"] == "notFound"
     rule = {"kind": "http", "method": "compute.instances.get", "resource": name, "status": 503}
-    instant.control("POST", "faults", rule)
+    instant.admin("POST", "faults", rule)
     with pytest.raises(exceptions.NotFound):
         instances.get(**HERE, instance=name)  # a read is tried again after a 503
     rule = {"kind": "http", "method": "compute.instances.stop", "status": 403}
-    instant.control("POST", "faults", {**rule, "reason": "quotaExceeded"})
+    instant.admin("POST", "faults", {**rule, "reason": "quotaExceeded"})
     with pytest.raises(exceptions.Forbidden):
         instances.stop_unary(**HERE, instance=name)
 
 
-def test_a_failed_operation_fails_in_cloud_compute(
-    cloud: Cloud, instant: Gce, name: str
-) -> None:
+def test_a_failed_operation_fails_in_cloud_compute(cloud: Cloud, instant: Gce, name: str) -> None:
     disks = cloud(compute_v1.DisksClient)
     services = disks.transport._extended_operations_services
     services["zone_operations"] = cloud(compute_v1.ZoneOperationsClient)
     rule = {"kind": "operation", "resource": name, "code": "QUOTA_EXCEEDED", "status": 403}
-    instant.control("POST", "faults", rule)
+    instant.admin("POST", "faults", rule)
     body = compute_v1.Disk(name=name, size_gb=1)
     with pytest.raises(exceptions.Forbidden):
         disks.insert(**HERE, disk_resource=body).result(timeout=300)

@@ -16,7 +16,7 @@ async def test_a_scaled_clock_passes_faster_and_sleeps_shorter() -> None:
     assert clock.now() - before >= 60
 
 
-def test_a_clock_cannot_stand_or_run_backwards() -> None:
+def test_a_clock_needs_a_positive_rate() -> None:
     with pytest.raises(ValueError, match="must be positive"):
         ScaledClock(0)
 

@@ -1,4 +1,4 @@
-"""What every kind of machine must do behind disks and images."""
+"""The contract of disks and images, with both kinds of machines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_a_guest_wrote_is_in_the_image(gce: Gce, name: str) -> None:
     gce.fails(404, "notFound", "GET", f"global/images/{name}")
 
 
-def test_a_running_instances_disk_needs_force(gce: Gce, name: str) -> None:
+def test_an_image_of_a_running_instances_disk_needs_force(gce: Gce, name: str) -> None:
     gce.create(name)
     body = {"name": name, "sourceDisk": f"zones/{ZONE}/disks/{name}"}
     message = gce.fails(400, "resourceInUseByAnotherResource", "POST", "global/images", body)
@@ -138,7 +138,7 @@ def test_an_image_of_an_image(gce: Gce, name: str) -> None:
     gce.do("DELETE", f"zones/{ZONE}/disks/{name}")
 
 
-def test_snapshots_also_of_a_running_machine(gce: Gce, name: str) -> None:
+def test_a_snapshot_of_a_running_machine(gce: Gce, name: str) -> None:
     script = "#!/bin/sh\necho kept >/etc/proof\nsync\necho all written >/dev/ttyS0\n"
     told = "write boot /etc/proof kept\nserial all written"
     gce.create(name, metadata={"instant-script": told, "startup-script": script})

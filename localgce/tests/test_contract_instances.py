@@ -1,4 +1,4 @@
-"""What every kind of machine must do behind instances."""
+"""The contract of instances, with both kinds of machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VMS = f"zones/{ZONE}/instances"
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_life_from_insert_to_delete(gce: Gce, name: str) -> None:
+def test_an_instance_from_insert_to_delete(gce: Gce, name: str) -> None:
     operation = gce.start("POST", VMS, instance(name, labels={"test": "life"}))
     assert operation["kind"] == "compute#operation"
     assert operation["operationType"] == "insert"
@@ -67,7 +67,7 @@ def test_suspend_and_resume(gce: Gce, name: str) -> None:
     gce.do("DELETE", f"{VMS}/{name}")
 
 
-def test_the_guest_speaks_and_switches_itself_off(gce: Gce, name: str) -> None:
+def test_the_guest_writes_output_and_powers_itself_off(gce: Gce, name: str) -> None:
     said = "attribute bake/result fine\nserial work is done\npoweroff"
     real = """#!/bin/sh
 url=http://169.254.169.254/computeMetadata/v1/instance/guest-attributes/bake/result
@@ -147,7 +147,7 @@ def test_the_boot_disk_is_swapped_and_data_stays(gce: Gce, name: str) -> None:
     gce.fails(404, "notFound", "GET", f"zones/{ZONE}/disks/{name}-new")
 
 
-def test_a_disk_comes_and_goes_while_the_machine_runs(gce: Gce, name: str) -> None:
+def test_a_disk_is_attached_and_detached_while_the_machine_runs(gce: Gce, name: str) -> None:
     gce.create(name)
     gce.until(lambda: _ends(gce, name, "login:"), 300)
     gce.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-data", "sizeGb": "1"})

@@ -1,4 +1,4 @@
-"""The discovery document as router and validator; the coverage table is what the code says."""
+"""Routing and validation by the discovery document; the table of implemented methods."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _segment(method: Method, segment: str) -> str:
     return next(v for v in ("a1", "1", "x/1") if parameter.pattern.fullmatch(v))
 
 
-def test_paths_that_match_no_pattern_are_a_400(discovery: Discovery) -> None:
+def test_paths_that_match_no_pattern_are_rejected(discovery: Discovery) -> None:
     with pytest.raises(ApiError, match="Must be a match of regex"):
         discovery.match("GET", "projects/p/zones/z/instances/Bad_Name")
     assert discovery.match("GET", "projects/p/nothing/at/all") is None

@@ -1,4 +1,4 @@
-"""What survives a kill -9, and what a second server is told."""
+"""The state after a kill -9, and the rejection of a second server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISKS = f"zones/{ZONE}/disks"
 Make = Callable[..., Server]
 
 
-def test_everything_promised_is_there_after_a_kill(make_server: Make) -> None:
+def test_everything_acknowledged_is_there_after_a_kill(make_server: Make) -> None:
     server = make_server()
     gce = server.start()
     made = gce.create("web-1", labels={"a": "b"}, metadata={"instant-script": "serial hello"})
@@ -37,12 +37,12 @@ def test_everything_promised_is_there_after_a_kill(make_server: Make) -> None:
     assert fresh["networkInterfaces"][0]["networkIP"] not in taken
 
 
-def test_operations_that_ran_at_the_kill_are_finished(make_server: Make) -> None:
+def test_operations_interrupted_by_a_kill_are_finished(make_server: Make) -> None:
     server = make_server()
     gce = server.start()
     gce.create("source")
     gce.do("POST", f"{VMS}/source/stop")
-    gce.control("POST", "faults", {"kind": "stuck", "times": 9})
+    gce.admin("POST", "faults", {"kind": "stuck", "times": 9})
     begun = [
         gce.start("POST", VMS, instance("web-1")),
         gce.start("POST", DISKS, {"name": "data", "sizeGb": "1"}),
@@ -53,7 +53,7 @@ def test_operations_that_ran_at_the_kill_are_finished(make_server: Make) -> None
     server.stop(signal.SIGKILL)
 
     gce = server.start()
-    gce.control("DELETE", "faults")
+    gce.admin("DELETE", "faults")
     for operation in begun:
         done = gce.finish(_relocate(gce, operation))
         assert "error" not in done
@@ -68,7 +68,7 @@ def _relocate(gce: Gce, operation: dict[str, str]) -> dict[str, str]:
     return gce.get(path)
 
 
-def test_sigterm_powers_off_and_keeps(make_server: Make) -> None:
+def test_sigterm_powers_machines_off_and_keeps_the_state(make_server: Make) -> None:
     server = make_server()
     gce = server.start()
     gce.create("web-1")
@@ -79,7 +79,7 @@ def test_sigterm_powers_off_and_keeps(make_server: Make) -> None:
     assert gce.instance("web-1")["status"] == "RUNNING"
 
 
-def test_a_second_server_is_refused(make_server: Make) -> None:
+def test_a_second_server_is_rejected(make_server: Make) -> None:
     server = make_server()
     server.start()
     second = subprocess.run(server.command, capture_output=True, text=True, check=False)
@@ -102,7 +102,7 @@ def test_reset_removes_the_state(make_server: Make) -> None:
     assert subprocess.run(command, check=False).returncode == 0
 
 
-def test_a_folder_of_someone_else_is_not_removed(make_server: Make) -> None:
+def test_a_folder_that_is_no_state_folder_is_not_deleted(make_server: Make) -> None:
     server = make_server()
     server.state.mkdir()
     precious = server.state / "precious"

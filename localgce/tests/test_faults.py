@@ -1,4 +1,4 @@
-"""Faults on demand do what the README says."""
+"""Fault injection, as the README describes it."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ DISKS = f"zones/{ZONE}/disks"
 @pytest.fixture
 def gce(instant: Gce) -> Iterator[Gce]:
     """The session's server, its faults cleared before and after."""
-    instant.control("DELETE", "faults")
-    instant.control("DELETE", "requests")
+    instant.admin("DELETE", "faults")
+    instant.admin("DELETE", "requests")
     yield instant
-    instant.control("DELETE", "faults")
+    instant.admin("DELETE", "faults")
 
 
 def fault(gce: Gce, **rule: Any) -> None:
     """One rule."""
-    gce.control("POST", "faults", rule)
+    gce.admin("POST", "faults", rule)
 
 
-def test_the_kth_call_fails_and_the_others_do_not(gce: Gce, name: str) -> None:
+def test_only_the_nth_request_fails(gce: Gce, name: str) -> None:
     fault(gce, kind="http", method="compute.disks.get", nth=2, status=503)
     gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
     answers = [gce.call("GET", f"{DISKS}/{name}").status_code for _ in range(3)]
     assert answers == [200, 503, 200]
-    shown = gce.control("GET", "faults")["faults"][0]
+    shown = gce.admin("GET", "faults")["faults"][0]
     assert (shown["seen"], shown["hits"]) == (3, 1)
     gce.do("DELETE", f"{DISKS}/{name}")
 
 
 @pytest.mark.parametrize(("when", "there"), [("before", 404), ("after", 200)])
-def test_before_means_no_effect_and_after_means_a_lost_answer(
+def test_a_fault_before_the_effect_prevents_it_and_one_after_loses_the_response(
     gce: Gce, name: str, when: str, there: int
 ) -> None:
     fault(gce, kind="http", method="compute.disks.insert", when=when, status=500)
@@ -50,7 +50,7 @@ def test_before_means_no_effect_and_after_means_a_lost_answer(
     assert gce.call("GET", f"{DISKS}/{name}").status_code == there
 
 
-def test_a_lost_answer_is_found_again_by_its_request_id(gce: Gce, name: str) -> None:
+def test_a_lost_response_is_recovered_by_the_request_id(gce: Gce, name: str) -> None:
     fault(gce, kind="reset", method="compute.instances.insert", when="after")
     request = str(uuid.uuid4())
     with pytest.raises(httpx.TransportError):
@@ -60,7 +60,7 @@ def test_a_lost_answer_is_found_again_by_its_request_id(gce: Gce, name: str) -> 
     gce.do("DELETE", f"{VMS}/{name}")
 
 
-def test_silence_never_answers(gce: Gce) -> None:
+def test_a_silent_request_is_never_answered(gce: Gce) -> None:
     fault(gce, kind="silence", method="compute.zones.list")
     with (
         httpx.Client(base_url=gce.base, timeout=0.3) as impatient,
@@ -70,7 +70,7 @@ def test_silence_never_answers(gce: Gce) -> None:
     assert gce.call("GET", "zones").status_code == 200
 
 
-def test_a_stock_out_is_said_in_both_forms_and_leaves_nothing(gce: Gce, name: str) -> None:
+def test_a_stock_out_is_reported_in_both_forms_and_leaves_nothing(gce: Gce, name: str) -> None:
     code = "ZONE_RESOURCE_POOL_EXHAUSTED"
     fault(gce, kind="operation", method="compute.instances.insert", code=code, status=503)
     done = gce.finish(gce.start("POST", VMS, instance(name)))
@@ -83,12 +83,12 @@ def test_a_stock_out_is_said_in_both_forms_and_leaves_nothing(gce: Gce, name: st
     gce.do("DELETE", f"{VMS}/{name}")
 
 
-def test_a_stuck_operation_goes_on_when_faults_are_cleared(gce: Gce, name: str) -> None:
+def test_a_stuck_operation_continues_when_faults_are_cleared(gce: Gce, name: str) -> None:
     fault(gce, kind="stuck", method="compute.disks.insert")
     operation = gce.start("POST", DISKS, {"name": name, "sizeGb": "1"})
     path = f"zones/{ZONE}/operations/{operation['name']}"
     assert gce.get(path)["status"] != "DONE"
-    gce.control("DELETE", "faults")
+    gce.admin("DELETE", "faults")
     assert gce.finish(operation)["status"] == "DONE"
     gce.do("DELETE", f"{DISKS}/{name}")
 
@@ -103,7 +103,7 @@ def test_a_stuck_insert_can_be_deleted(gce: Gce, name: str) -> None:
     gce.fails(404, "notFound", "GET", f"{DISKS}/{name}")
 
 
-def test_a_killed_machine_is_off_and_the_system_says_so(gce: Gce, name: str) -> None:
+def test_a_killed_machine_is_terminated_with_a_system_operation(gce: Gce, name: str) -> None:
     made = gce.create(name)
     fault(gce, kind="kill", instance=name)
     gce.until(lambda: gce.instance(name)["status"] == "TERMINATED")
@@ -112,7 +112,7 @@ def test_a_killed_machine_is_off_and_the_system_says_so(gce: Gce, name: str) -> 
     gce.do("DELETE", f"{VMS}/{name}")
 
 
-def test_a_host_error_restarts_what_wants_to_be_restarted(gce: Gce, name: str) -> None:
+def test_a_host_error_restarts_instances_with_automatic_restart(gce: Gce, name: str) -> None:
     gce.create(name, metadata={"instant-script": ""})
     fault(gce, kind="host_error", instance=name)
     path = f"{VMS}/{name}/serialPort"
@@ -137,7 +137,7 @@ def test_spot_machines_are_preempted(gce: Gce, name: str, action: str) -> None:
     assert made["id"] in {operation["targetId"] for operation in system}
 
 
-def test_a_frozen_guest_does_nothing_until_it_thaws(gce: Gce, name: str) -> None:
+def test_a_frozen_guest_does_nothing_until_it_is_thawed(gce: Gce, name: str) -> None:
     gce.create(name, metadata={"instant-script": "watch"})
     path = f"{VMS}/{name}/serialPort"
     gce.until(lambda: "login:" in gce.get(path)["contents"])
@@ -163,11 +163,11 @@ def test_guest_attributes_of_stopped_machines_can_be_denied(gce: Gce, name: str)
     gce.do("DELETE", f"{VMS}/{name}")
 
 
-def test_calls_are_logged_for_counting(gce: Gce, name: str) -> None:
+def test_requests_are_logged(gce: Gce, name: str) -> None:
     gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
     gce.get(DISKS, filter=f"name={name}")
     gce.call("GET", f"{DISKS}/nothing")
-    calls = gce.control("GET", "requests")["requests"]
+    calls = gce.admin("GET", "requests")["requests"]
     seen = [(c["method"], c["resource"], c["status"]) for c in calls]
     assert ("compute.disks.insert", name, 200) in seen
     assert ("compute.disks.list", None, 200) in seen
@@ -185,5 +185,5 @@ def test_calls_are_logged_for_counting(gce: Gce, name: str) -> None:
         "text",
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(gce: Gce, rule: object) -> None:
+def test_an_invalid_fault_is_rejected(gce: Gce, rule: object) -> None:
     assert gce.http.post("/_localgce/faults", json=rule).status_code == 400

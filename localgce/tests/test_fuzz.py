@@ -1,4 +1,4 @@
-"""No input gives a 500: bodies and queries drawn from the discovery document, valid and not."""
+"""No input causes a 500: generated bodies and queries, valid and invalid."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 @examples(5, 60)
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id.removeprefix("compute."))
-def test_no_call_gives_a_500(runner: Runner, method: Method, size: settings) -> None:
+def test_no_request_causes_a_500(runner: Runner, method: Method, size: settings) -> None:
     @settings(size, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(call=calls(method))
     def check(call: tuple[str, str, str, bytes]) -> None:
@@ -232,7 +232,7 @@ QUERIES = st.one_of(
 
 
 @examples(100, 4000)
-def test_no_guest_gets_a_500(runner: Runner, size: settings) -> None:
+def test_no_request_of_a_guest_causes_a_500(runner: Runner, size: settings) -> None:
     @settings(size)
     @given(
         method=st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD"]),
@@ -292,7 +292,7 @@ FULL = instance(
 
 
 @examples(100, 3000)
-def test_no_spoiled_insert_gives_a_500(runner: Runner, size: settings) -> None:
+def test_no_corrupted_insert_causes_a_500(runner: Runner, size: settings) -> None:
     @settings(size)
     @given(path=st.lists(st.integers(0, 12), min_size=1, max_size=4), value=VALUES)
     def check(path: list[int], value: Any) -> None:
@@ -307,7 +307,7 @@ def test_no_spoiled_insert_gives_a_500(runner: Runner, size: settings) -> None:
 
 
 @examples(100, 3000)
-def test_no_garbage_gives_a_500(runner: Runner, size: settings) -> None:
+def test_no_garbage_causes_a_500(runner: Runner, size: settings) -> None:
     @settings(size)
     @given(path=st.text(max_size=60), query=st.text(max_size=30), body=st.binary(max_size=60))
     def check(path: str, query: str, body: bytes) -> None:

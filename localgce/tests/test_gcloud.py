@@ -168,11 +168,11 @@ def test_groups_and_their_rollouts(gcloud: Gcloud, name: str) -> None:
     gcloud("instances", "delete", f"{name}-x")
 
 
-def test_refusals_and_failures_are_told(gcloud: Gcloud, instant: Gce, name: str) -> None:
+def test_rejections_and_failures_are_reported(gcloud: Gcloud, instant: Gce, name: str) -> None:
     with pytest.raises(GcloudError, match="does not exist in zone"):
         gcloud("instances", "create", name, "--machine-type=e9-huge", *BARE)
     rule = {"kind": "operation", "resource": name, "status": 503}
-    instant.control("POST", "faults", {**rule, "code": "ZONE_RESOURCE_POOL_EXHAUSTED"})
+    instant.admin("POST", "faults", {**rule, "code": "ZONE_RESOURCE_POOL_EXHAUSTED"})
     with pytest.raises(GcloudError, match="ZONE_RESOURCE_POOL_EXHAUSTED"):
         gcloud("instances", "create", name, *BARE)
     operations = gcloud("operations", "list", f"--filter=targetLink:{name}")

@@ -1,4 +1,4 @@
-"""Managed instance groups: the plan alone, and whole rollouts of it by simulation."""
+"""Managed instance groups: the decisions, and simulated rollouts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def running(number: int, version: Version = OLD) -> list[Member]:
     return [Member(f"m{i}", version, Action.NONE, ready=True) for i in range(number)]
 
 
-def test_a_new_group_makes_all_at_once() -> None:
+def test_a_new_group_creates_all_instances_at_once() -> None:
     steps = next_steps(Group(3, [(NEW, 3)], []))
     assert steps == [Step(Action.CREATING, None, NEW)] * 3
 
 
-def test_an_opportunistic_group_leaves_the_old_alone() -> None:
+def test_an_opportunistic_group_does_not_replace_old_instances() -> None:
     group = Group(3, [(NEW, 3)], running(3))
     assert next_steps(group) == []
     assert is_stable(group)
@@ -46,7 +46,7 @@ def test_an_opportunistic_group_leaves_the_old_alone() -> None:
     ]
 
 
-def test_a_surge_of_one_makes_the_new_before_it_deletes_the_old() -> None:
+def test_a_surge_of_one_creates_before_it_deletes() -> None:
     policy = Policy(proactive=True, surge=1, unavailable=0)
     group = Group(3, [(NEW, 3)], running(3), policy)
     assert next_steps(group) == [Step(Action.CREATING, None, NEW)]
@@ -58,7 +58,7 @@ def test_a_surge_of_one_makes_the_new_before_it_deletes_the_old() -> None:
     assert [(s.action, s.version) for s in steps] == [(Action.DELETING, OLD)]
 
 
-def test_recreate_keeps_names_and_counts_the_unavailable() -> None:
+def test_recreate_keeps_names_and_respects_max_unavailable() -> None:
     policy = Policy(proactive=True, recreate=True, surge=0, unavailable=2)
     steps = next_steps(Group(5, [(NEW, 5)], running(5), policy))
     assert len(steps) == 2
@@ -75,7 +75,7 @@ def test_recreate_keeps_names_and_counts_the_unavailable() -> None:
         ("REPLACE", "NONE", "RESTART", None),
     ],
 )
-def test_no_more_is_done_than_a_change_takes(
+def test_the_least_disruptive_action_is_chosen(
     needed: str, minimal: str, allowed: str, expected: Action | None
 ) -> None:
     policy = Policy(True, surge=0, unavailable=1, minimal=minimal, allowed=allowed)
@@ -84,7 +84,7 @@ def test_no_more_is_done_than_a_change_takes(
     assert found == ({expected} if expected else set())
 
 
-def test_what_stopped_by_itself_is_made_anew_unless_it_should_not() -> None:
+def test_a_failed_instance_is_recreated_unless_repair_is_disabled() -> None:
     failed = Member("m0", OLD, Action.NONE, failed=True)
     group = Group(1, [(OLD, 1)], [failed])
     assert next_steps(group) == [Step(Action.RECREATING, "m0", OLD)]
@@ -118,7 +118,7 @@ POLICIES = st.builds(
     canary=st.integers(0, 3),
     order=st.randoms(use_true_random=False),
 )
-def test_every_rollout_ends_and_keeps_its_bounds(
+def test_every_rollout_ends_within_its_bounds(
     policy: Policy, before: int, after: int, canary: int, order: object
 ) -> None:
     canary = min(canary, after)

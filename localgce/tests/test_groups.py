@@ -59,7 +59,7 @@ def proactive(**more: Any) -> dict[str, Any]:
     return {"type": "PROACTIVE", **more}
 
 
-def test_a_group_makes_resizes_and_deletes(instant: Gce, name: str) -> None:
+def test_a_group_is_created_resized_and_deleted(instant: Gce, name: str) -> None:
     made = group(instant, name, 3)
     assert made["currentActions"]["none"] == 3
     assert made["status"]["versionTarget"]["isReached"]
@@ -88,7 +88,7 @@ def test_a_group_makes_resizes_and_deletes(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{TEMPLATES}/{name}")
 
 
-def test_a_rollout_and_its_way_back(instant: Gce, name: str) -> None:
+def test_a_rollout_and_its_rollback(instant: Gce, name: str) -> None:
     policy = proactive(maxSurge={"fixed": 1}, maxUnavailable={"fixed": 0})
     group(instant, name, 3, updatePolicy=policy)
     before = {m["name"] for m in members(instant, name)}
@@ -114,7 +114,7 @@ def test_a_rollout_and_its_way_back(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{GROUPS}/{name}")
 
 
-def test_an_opportunistic_group_waits_to_be_told(instant: Gce, name: str) -> None:
+def test_an_opportunistic_group_updates_on_request(instant: Gce, name: str) -> None:
     group(instant, name, 2)
     new = template(instant, f"{name}-new")
     instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new}]})
@@ -191,11 +191,11 @@ def test_state_outlives_a_replacement(instant: Gce, name: str) -> None:
     assert {a["addressType"] for a in left} == {"EXTERNAL"}
 
 
-def test_members_that_vanish_are_made_again(instant: Gce, name: str) -> None:
+def test_deleted_members_are_created_again(instant: Gce, name: str) -> None:
     group(instant, name, 2)
     one, two = members(instant, name)
     instant.do("DELETE", f"{VMS}/{one['name']}")
-    instant.control("POST", "faults", {"kind": "kill", "instance": two["name"]})
+    instant.admin("POST", "faults", {"kind": "kill", "instance": two["name"]})
     instant.until(
         lambda: {one["id"], two["id"]}.isdisjoint({m.get("id") for m in members(instant, name)})
     )
@@ -204,7 +204,7 @@ def test_members_that_vanish_are_made_again(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{GROUPS}/{name}")
 
 
-def test_members_leave_and_come_by_name(instant: Gce, name: str) -> None:
+def test_members_are_removed_and_created_by_name(instant: Gce, name: str) -> None:
     group(instant, name, 2)
     one, two = members(instant, name)
     path = f"{GROUPS}/{name}"
@@ -219,11 +219,11 @@ def test_members_leave_and_come_by_name(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{VMS}/{one['name']}")
 
 
-def test_a_stock_out_is_listed_and_tried_again(make_server: Callable[..., Server]) -> None:
+def test_a_stock_out_is_listed_and_retried(make_server: Callable[..., Server]) -> None:
     gce = make_server("--clock", "manual").start()
     rule = {"kind": "operation", "method": "compute.instances.insert", "times": 1}
     code = "ZONE_RESOURCE_POOL_EXHAUSTED"
-    gce.control("POST", "faults", {**rule, "code": code, "status": 503})
+    gce.admin("POST", "faults", {**rule, "code": code, "status": 503})
     template(gce, "out")
     body = {"name": "out", "targetSize": 1, "instanceTemplate": f"{TEMPLATES}/out"}
     gce.do("POST", GROUPS, body)
@@ -234,41 +234,43 @@ def test_a_stock_out_is_listed_and_tried_again(make_server: Callable[..., Server
     (member,) = members(gce, "out")
     assert member["lastAttempt"]["errors"]["errors"][0]["code"] == code
     assert "instanceStatus" not in member
-    gce.control("POST", "clock", {"advance": 10})
+    gce.admin("POST", "clock", {"advance": 10})
     stable(gce, "out")
     assert "lastAttempt" not in members(gce, "out")[0]
 
 
-def test_a_new_instance_counts_when_its_time_is_over(make_server: Callable[..., Server]) -> None:
+def test_a_new_instance_is_available_after_min_ready_sec(
+    make_server: Callable[..., Server],
+) -> None:
     gce = make_server("--clock", "manual").start()
     policy = proactive(maxSurge={"fixed": 1}, maxUnavailable={"fixed": 0}, minReadySec=60)
     template(gce, "slow")
     body = {"name": "slow", "targetSize": 1, "instanceTemplate": f"{TEMPLATES}/slow"}
     gce.do("POST", GROUPS, {**body, "updatePolicy": policy})
     gce.until(lambda: members(gce, "slow")[0]["currentAction"] == "VERIFYING")
-    gce.control("POST", "clock", {"advance": 60})
+    gce.admin("POST", "clock", {"advance": 60})
     stable(gce, "slow")
     versions = [{"instanceTemplate": f"{TEMPLATES}/slow", "name": "again"}]
     gce.do("PATCH", f"{GROUPS}/slow", {"versions": versions})
     gce.until(lambda: {m["currentAction"] for m in members(gce, "slow")} == {"NONE", "VERIFYING"})
-    gce.control("POST", "clock", {"advance": 59})
+    gce.admin("POST", "clock", {"advance": 59})
     assert len(members(gce, "slow")) == 2
-    gce.control("POST", "clock", {"advance": 1})
+    gce.admin("POST", "clock", {"advance": 1})
     stable(gce, "slow")
     assert [m["version"]["name"] for m in members(gce, "slow")] == ["again"]
 
 
-def test_a_group_goes_on_after_a_kill(make_server: Callable[..., Server]) -> None:
+def test_a_group_continues_after_a_kill(make_server: Callable[..., Server]) -> None:
     server = make_server()
     gce = server.start()
     group(gce, "lasting", 3, updatePolicy=proactive())
-    gce.control("POST", "faults", {"kind": "stuck", "method": "compute.instances.insert"})
+    gce.admin("POST", "faults", {"kind": "stuck", "method": "compute.instances.insert"})
     versions = [{"instanceTemplate": f"{TEMPLATES}/lasting", "name": "2"}]
     gce.do("PATCH", f"{GROUPS}/lasting", {"versions": versions})
     gce.until(lambda: gce.get(f"{GROUPS}/lasting")["currentActions"]["creating"] == 1)
     server.stop(9)
     gce = server.start()
-    gce.control("DELETE", "faults")  # what was stuck is stuck again, until now
+    gce.admin("DELETE", "faults")  # what was stuck is stuck again, until now
     shown = stable(gce, "lasting")
     assert shown["status"]["versionTarget"]["isReached"]
     assert len(gce.items(VMS)) == 3
@@ -289,7 +291,7 @@ def test_a_group_goes_on_after_a_kill(make_server: Callable[..., Server]) -> Non
         ({"statefulPolicy": {"preservedState": {"externalIPs": {"nic1": {}}}}}, "externalIPs"),
     ],
 )
-def test_groups_that_make_no_sense_are_refused(
+def test_invalid_groups_are_rejected(
     instant: Gce, name: str, change: dict[str, Any], message: str
 ) -> None:
     link = template(instant, name)
@@ -303,7 +305,7 @@ def test_groups_that_make_no_sense_are_refused(
     instant.fails(404, "notFound", "GET", f"zones/{ZONE}/instanceGroups/{name}")
 
 
-def test_a_group_is_whole_again_after_a_stop_of_the_server(
+def test_a_group_is_complete_again_after_a_restart_of_the_server(
     make_server: Callable[..., Server],
 ) -> None:
     server = make_server()

@@ -1,4 +1,4 @@
-"""Instant machines: the test clock, disks that travel with images, guest programs that fail."""
+"""Instant machines: clocks, disks that are copied with images, failing guest programs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 VMS = f"zones/{ZONE}/instances"
 
 
-def test_time_is_moved_by_hand(make_server: Callable[..., Server]) -> None:
+def test_a_manual_clock_is_advanced_by_requests(make_server: Callable[..., Server]) -> None:
     gce = make_server("--clock", "manual").start()
     gce.create("slow", metadata={"instant-script": "serial before\nsleep 3600\nserial after"})
     path = f"{VMS}/slow/serialPort"
-    gce.control("POST", "clock", {"advance": 3599})
+    gce.admin("POST", "clock", {"advance": 3599})
     assert "after" not in gce.get(path)["contents"]
-    before = gce.control("GET", "clock")["now"]
-    gce.control("POST", "clock", {"advance": 1})
+    before = gce.admin("GET", "clock")["now"]
+    gce.admin("POST", "clock", {"advance": 1})
     assert "after" in gce.get(path)["contents"]
-    assert gce.control("GET", "clock")["now"] == before + 1
+    assert gce.admin("GET", "clock")["now"] == before + 1
 
 
 def test_data_disks_keep_what_was_written(instant: Gce, name: str) -> None:
@@ -43,7 +43,7 @@ def test_data_disks_keep_what_was_written(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{VMS}/{name}")
 
 
-def test_a_failing_guest_program_is_seen_on_the_serial_port(instant: Gce, name: str) -> None:
+def test_an_error_of_a_guest_program_is_on_the_serial_port(instant: Gce, name: str) -> None:
     instant.create(name, metadata={"instant-script": "fail"})
     path = f"{VMS}/{name}/serialPort"
     instant.until(lambda: "the guest program fails" in instant.get(path)["contents"])
@@ -51,7 +51,7 @@ def test_a_failing_guest_program_is_seen_on_the_serial_port(instant: Gce, name: 
     instant.do("DELETE", f"{VMS}/{name}")
 
 
-def test_each_start_is_a_boot_of_its_own(instant: Gce, name: str) -> None:
+def test_each_start_is_a_new_boot(instant: Gce, name: str) -> None:
     instant.create(name)
     instant.do("POST", f"{VMS}/{name}/stop")
     instant.do("POST", f"{VMS}/{name}/start")
@@ -66,7 +66,9 @@ def _two_boots(contents: str) -> list[str]:
     return boots if len(boots) == 2 else []
 
 
-def test_bad_options_are_one_line(tmp_path: Path, make_server: Callable[..., Server]) -> None:
+def test_invalid_options_are_reported_in_one_line(
+    tmp_path: Path, make_server: Callable[..., Server]
+) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("this is not python")
     for options in (["--guest", str(broken)], ["--guest", str(tmp_path / "absent.py")]):
@@ -75,3 +77,12 @@ def test_bad_options_are_one_line(tmp_path: Path, make_server: Callable[..., Ser
         assert done.returncode == 1
         assert done.stderr.startswith("localgce: guest program")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_scaled_clock_shortens_the_waits_of_guests(make_server: Callable[..., Server]) -> None:
+    gce = make_server("--clock-rate", "1000").start()
+    before = gce.admin("GET", "clock")["now"]
+    gce.create("slow", metadata={"instant-script": "sleep 3600\nserial after"})
+    path = f"{VMS}/slow/serialPort"
+    gce.until(lambda: "after" in gce.get(path)["contents"])
+    assert gce.admin("GET", "clock")["now"] - before >= 3600

@@ -1,4 +1,4 @@
-"""A server killed in the middle of things, again and again, and one whose disk is full."""
+"""A server that is killed at random moments, and one whose disk is full."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_full_disk_fails_operations_and_not_the_server(make_server: Make) -> N
     gce = server.start()
     gce.create("one", metadata={"instant-script": "write boot /etc/proof baked"})
     gce.do("POST", f"{VMS}/one/stop")
-    gce.control("POST", "faults", {"kind": "stuck", "method": "compute.images.insert"})
+    gce.admin("POST", "faults", {"kind": "stuck", "method": "compute.images.insert"})
     begun = gce.start("POST", "global/images", {"name": "img", "sourceDisk": f"{DISKS}/one"})
     assert server.process is not None
     pid, whole = server.process.pid, resource.RLIM_INFINITY
@@ -172,7 +172,7 @@ def test_a_full_disk_fails_operations_and_not_the_server(make_server: Make) -> N
         "backendError",
     )
     gce.fails(404, "notFound", "GET", f"{VMS}/two")
-    gce.control("DELETE", "faults")
+    gce.admin("DELETE", "faults")
     failed = gce.finish(begun)
     assert failed["error"]["errors"][0]["code"]
     image = gce.call("GET", "global/images/img")
@@ -184,7 +184,7 @@ def test_a_full_disk_fails_operations_and_not_the_server(make_server: Make) -> N
     gce.do("POST", f"{VMS}/one/start")
     server.stop(signal.SIGKILL)
     gce = server.start()
-    gce.control("DELETE", "faults")  # what was stuck is stuck again, until now
+    gce.admin("DELETE", "faults")  # what was stuck is stuck again, until now
     assert {vm["status"] for vm in gce.items(VMS)} == {"RUNNING"}
     if gce.call("GET", "global/images/img").status_code == 200:
         gce.until(lambda: gce.get("global/images/img")["status"] == "READY")

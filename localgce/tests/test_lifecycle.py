@@ -1,4 +1,4 @@
-"""What becomes of an instance whose machine does not do as it should."""
+"""The states of instances whose machines fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VMS = f"zones/{ZONE}/instances"
 
 
 class Bench:
-    """A service in this process, short of patience, and calls of it."""
+    """A service in this process with a short grace period, and requests to it."""
 
     def __init__(self, folder: Path) -> None:
         host = InstantHost(folder)
@@ -69,7 +69,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 fails = AsyncMock(side_effect=MachineError("no machine today"))
 
 
-async def test_a_machine_that_does_not_start(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_does_not_start_fails_the_operation(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await bench.do("POST", VMS, instance("vm"))
     await bench.do("POST", f"{VMS}/vm/stop")
     with monkeypatch.context() as patch:
@@ -86,7 +88,7 @@ async def test_a_machine_that_does_not_start(bench: Bench, monkeypatch: pytest.M
     assert bench.status("vm") == "RUNNING"
 
 
-async def test_a_guest_that_ignores_the_button_loses_power(
+async def test_a_guest_that_ignores_the_power_button_is_powered_off(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.do("POST", VMS, instance("vm"))
@@ -96,7 +98,7 @@ async def test_a_guest_that_ignores_the_button_loses_power(
     assert bench.status("vm") == "TERMINATED"
 
 
-async def test_a_machine_that_cannot_be_paused_runs_on(
+async def test_a_machine_that_cannot_be_paused_keeps_running(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.do("POST", VMS, instance("vm"))
@@ -105,7 +107,7 @@ async def test_a_machine_that_cannot_be_paused_runs_on(
     assert bench.status("vm") == "RUNNING"
 
 
-async def test_works_on_one_instance_take_turns(bench: Bench) -> None:
+async def test_operations_on_one_instance_run_one_after_another(bench: Bench) -> None:
     await bench.do("POST", VMS, instance("vm"))
     verbs = ["stop", "start"] * 5
     done = await asyncio.gather(*(bench.do("POST", f"{VMS}/vm/{verb}") for verb in verbs))
@@ -113,7 +115,7 @@ async def test_works_on_one_instance_take_turns(bench: Bench) -> None:
     assert bench.status("vm") == "RUNNING"
 
 
-async def test_hundreds_come_and_go(bench: Bench) -> None:
+async def test_hundreds_of_instances_are_created_and_deleted(bench: Bench) -> None:
     names = [f"vm-{number}" for number in range(300)]
     await asyncio.gather(*(bench.do("POST", VMS, instance(name)) for name in names))
     statuses = {bench.status(name) for name in names}

@@ -1,4 +1,4 @@
-"""The metadata server as documented, asked over a machine's own socket."""
+"""The metadata server, through the socket of a machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def guest(service: Service, tmp_path: Path) -> AsyncIterator[httpx.AsyncCl
     os.close(folder)
 
 
-async def test_the_flavour_header_goes_both_ways(guest: httpx.AsyncClient) -> None:
+async def test_the_flavor_header_is_required_and_returned(guest: httpx.AsyncClient) -> None:
     good = await guest.get(f"{V1}/instance/name")
     assert (good.status_code, good.text) == (200, "vm")
     assert good.headers["metadata-flavor"] == "Google"
@@ -136,7 +136,9 @@ async def test_credentials_are_well_formed(guest: httpx.AsyncClient) -> None:
     assert waiting.status_code == 400
 
 
-async def test_changes_are_waited_for(service: Service, guest: httpx.AsyncClient) -> None:
+async def test_wait_for_change_returns_at_the_next_change(
+    service: Service, guest: httpx.AsyncClient
+) -> None:
     path = f"{V1}/instance/attributes/?recursive=true&wait_for_change=true"
     first = await guest.get(f"{path}&last_etag=0")
     tag = first.headers["etag"]

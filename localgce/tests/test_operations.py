@@ -1,4 +1,4 @@
-"""Operations that an earlier server has persisted, and what becomes of them at the next start."""
+"""Operations that an earlier server has persisted, at the next start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bake's way through real machines: scripts, images from disks, disks, ports, names, kills."""
+"""A bake on real machines: scripts, images from disks, disks, ports, names, kills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 
-def test_a_disk_becomes_an_image_whose_machine_outlives_the_server(real: Server) -> None:
+def test_a_machine_from_a_baked_image_outlives_the_server(real: Server) -> None:
     gce = real.start()
     gce.create("builder", metadata=script("echo baked >/baked", "tell result ok", "poweroff"))
     gce.until(lambda: gce.instance("builder")["status"] == "TERMINATED", SLOW)
@@ -79,7 +79,7 @@ def test_machines_reach_each_other_by_name(real: Server) -> None:
     assert said(gce, "two", "address") == gce.instance("one")["networkInterfaces"][0]["networkIP"]
 
 
-def test_a_machine_that_dies_while_no_server_runs_is_terminated(real: Server) -> None:
+def test_a_machine_killed_while_no_server_runs_is_terminated(real: Server) -> None:
     gce = real.start()
     machine = gce.create("short")
     real.stop(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Groups of real machines, the guest agent at work in them, and ends that come from outside."""
+"""Groups of real machines, the guest agent, preemption and the end of a run."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def properties(colour: str, url: str) -> dict[str, Any]:
     return external(disks=[boot, data], metadata={"items": items}, labels={"of": colour})
 
 
-def test_a_group_moves_to_its_next_template_and_keeps_its_state(
-    real: Server, files: tuple[Path, str]
-) -> None:
+def test_a_group_is_updated_and_keeps_its_state(real: Server, files: tuple[Path, str]) -> None:
     folder, address = files
     served = [
         "disk=/dev/disk/by-id/google-data",
@@ -115,12 +113,12 @@ def test_a_group_moves_to_its_next_template_and_keeps_its_state(
     gce.do("DELETE", f"{TEMPLATES}/blue")
 
 
-def test_preemption_leaves_thirty_seconds_and_a_run_ends_in_its_time(real: Server) -> None:
+def test_preemption_after_thirty_seconds_and_the_end_of_a_run(real: Server) -> None:
     gce = real.start()
     spot = {"provisioningModel": "SPOT"}
     gce.do("POST", VMS, instance("deaf", scheduling=spot))
-    gce.control("POST", "faults", {"kind": "freeze", "instance": "deaf"})
-    gce.control("POST", "faults", {"kind": "preempt", "instance": "deaf"})
+    gce.admin("POST", "faults", {"kind": "freeze", "instance": "deaf"})
+    gce.admin("POST", "faults", {"kind": "preempt", "instance": "deaf"})
     gce.until(lambda: gce.instance("deaf")["status"] == "TERMINATED", SLOW)
     (preempted,) = gce.items(
         f"zones/{ZONE}/operations", filter='operationType="compute.instances.preempted"'
@@ -133,7 +131,7 @@ def test_preemption_leaves_thirty_seconds_and_a_run_ends_in_its_time(real: Serve
     metadata["shutdown-script"] = program("tell down $(ask preempted)")
     gce.create("spot", metadata=metadata, scheduling=spot)
     gce.until(lambda: said(gce, "spot", "up") == "FALSE", SLOW)
-    gce.control("POST", "faults", {"kind": "preempt", "instance": "spot"})
+    gce.admin("POST", "faults", {"kind": "preempt", "instance": "spot"})
     gce.until(lambda: gce.instance("spot")["status"] == "TERMINATED", SLOW)
     assert said(gce, "spot", "down") == "TRUE"
     kinds = [op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")]

@@ -1,4 +1,4 @@
-"""The parts of real machines that can be judged without booting one."""
+"""The parts of real machines that can be tested without a boot."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def words(folder: Path, *, kvm_here: bool = False) -> list[str]:
     )
 
 
-def test_command_line_carries_disks_ports_and_addresses(tmp_path: Path) -> None:
+def test_the_command_line_has_disks_ports_and_addresses(tmp_path: Path) -> None:
     line = " ".join(words(tmp_path))
     assert f'"device_id": "{"x" * 63}"' in line
     assert '"read-only": true' in line
@@ -95,7 +95,7 @@ def test_serial_pages_by_offset_and_counts_from_the_end(tmp_path: Path) -> None:
     assert qemu_serial.read(port, 99) == (b"", 10, 10)
 
 
-def test_serial_offsets_stay_true_when_old_output_is_given_back(tmp_path: Path) -> None:
+def test_serial_offsets_stay_valid_when_old_output_is_discarded(tmp_path: Path) -> None:
     port = tmp_path / "serial"
     port.write_bytes(b"a" * (3 * qemu_serial.RING) + b"b" * qemu_serial.RING)
     qemu_serial.trim(port)
@@ -156,7 +156,7 @@ def test_names_of_machines() -> None:
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_answered_or_refused(message: bytes) -> None:
+def test_any_query_is_answered_or_rejected(message: bytes) -> None:
     try:
         reply = Names().answer(message)
     except ValueError:
@@ -164,7 +164,7 @@ def test_any_bytes_are_answered_or_refused(message: bytes) -> None:
     assert reply is None or reply[:2] == message[:2]
 
 
-async def test_names_of_others_are_a_failure_when_no_resolver_answers(tmp_path: Path) -> None:
+async def test_other_names_fail_without_a_resolver(tmp_path: Path) -> None:
     (tmp_path / "resolv.conf").write_text("search x\n")
     server = NameServer(Names(), tmp_path / "resolv.conf")
     await server.open(tmp_path / "names.sock")
@@ -179,7 +179,7 @@ async def test_names_of_others_are_a_failure_when_no_resolver_answers(tmp_path: 
 
 
 @pytest.mark.skipif(shutil.which("sfdisk") is None, reason="sfdisk is missing")
-def test_the_partition_table_is_one_that_others_accept(tmp_path: Path) -> None:
+def test_sfdisk_accepts_the_partition_table(tmp_path: Path) -> None:
     disk = tmp_path / "disk.raw"
     with disk.open("wb") as file:
         file.truncate(64 << 20)
@@ -194,7 +194,7 @@ def test_the_partition_table_is_one_that_others_accept(tmp_path: Path) -> None:
         bootable.write_boot_loader(disk, b"B" * 512, b"C" * (2 << 20), uuid.uuid4())
 
 
-async def test_a_command_that_fails_says_why_in_one_line() -> None:
+async def test_a_failing_command_is_reported_in_one_line() -> None:
     assert await run("echo", "fine") == "fine\n"
     with pytest.raises(MachineError, match="sh: second"):
         await run("sh", "-c", "echo first >&2; echo second >&2; exit 3")
@@ -215,28 +215,30 @@ async def test_a_cancelled_command_leaves_no_child() -> None:
     await asyncio.wait_for(child.ended(), 120)
 
 
-async def test_the_accelerator_can_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_accelerator_can_be_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LOCALGCE_ACCEL", "kvm")
-    assert (await kvm.verdict(tmp_path)).accelerator == "kvm"
+    assert (await kvm.choose_accelerator(tmp_path)).accelerator == "kvm"
     monkeypatch.setenv("LOCALGCE_ACCEL", "tcg")
-    assert (await kvm.verdict(tmp_path)).accelerator == "tcg"
+    assert (await kvm.choose_accelerator(tmp_path)).accelerator == "tcg"
 
 
-async def test_a_verdict_is_kept_and_taken_back_when_kvm_fails_a_machine(
+async def test_the_accelerator_is_stored_until_kvm_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probes = []
 
-    async def probe(kernel: Path) -> kvm.Verdict:
+    async def probe(kernel: Path) -> kvm.Accelerator:
         await asyncio.sleep(0)
         probes.append(kernel)
-        return kvm.Verdict("kvm", "fine")
+        return kvm.Accelerator("kvm", "fine")
 
     monkeypatch.setattr(kvm, "probe", probe)
     kept = [await kvm._remembered(tmp_path / "kvm.json", Path("k")) for _ in range(2)]
-    assert [verdict.accelerator for verdict in kept] == ["kvm", "kvm"]
+    assert [chosen.accelerator for chosen in kept] == ["kvm", "kvm"]
     assert len(probes) == 1
-    kvm.distrust(tmp_path)
+    kvm.disable_kvm(tmp_path)
     assert (await kvm._remembered(tmp_path / "kvm.json", Path("k"))).accelerator == "tcg"
 
 
@@ -247,5 +249,5 @@ def test_what_is_missing_is_reported_with_its_package() -> None:
     text = doctor.report([there, missing, note])
     assert "FAIL  socat          is not installed" in text
     assert "apt-get install socat" in text
-    assert "Only --machines instant can be had here: socat." in text
+    assert "This host can run instant machines only: socat." in text
     assert "--machines qemu" in doctor.report([there, note])

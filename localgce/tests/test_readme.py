@@ -1,4 +1,4 @@
-"""The README's start does what it says."""
+"""The quick start of the README."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_start_has_five_lines_and_they_work(tmp_path: Path) -> None:
+def test_the_quick_start_works(tmp_path: Path) -> None:
     block = re.search(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
     assert block is not None
     install, doctor, *rest = block[1].splitlines()

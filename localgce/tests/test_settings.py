@@ -1,4 +1,4 @@
-"""Instances' settings, templates, reserved addresses, ends of runs, maintenance."""
+"""Settings of instances, templates, reserved addresses, run durations, maintenance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VMS = f"zones/{ZONE}/instances"
 ADDRESSES = "regions/us-central1/addresses"
 
 
-def test_what_may_change_only_while_it_is_off(instant: Gce, name: str) -> None:
+def test_settings_that_need_a_stopped_instance(instant: Gce, name: str) -> None:
     instant.create(name)
     bigger = {"machineType": f"zones/{ZONE}/machineTypes/e2-standard-4"}
     path = f"{VMS}/{name}"
@@ -33,7 +33,7 @@ def test_what_may_change_only_while_it_is_off(instant: Gce, name: str) -> None:
     instant.do("DELETE", path)
 
 
-def test_what_may_change_any_time(instant: Gce, name: str) -> None:
+def test_settings_that_can_change_at_any_time(instant: Gce, name: str) -> None:
     made = instant.create(name)
     path = f"{VMS}/{name}"
     tags = {"items": ["web"], "fingerprint": made["tags"]["fingerprint"]}
@@ -51,7 +51,7 @@ def test_what_may_change_any_time(instant: Gce, name: str) -> None:
     instant.do("DELETE", path)
 
 
-def test_an_end_is_taken_away_by_a_null(instant: Gce, name: str) -> None:
+def test_a_null_clears_the_run_duration(instant: Gce, name: str) -> None:
     ends = {"maxRunDuration": {"seconds": "600"}, "instanceTerminationAction": "DELETE"}
     instant.create(name, scheduling=ends)
     path = f"{VMS}/{name}"
@@ -65,7 +65,7 @@ def test_an_end_is_taken_away_by_a_null(instant: Gce, name: str) -> None:
     instant.do("DELETE", path)
 
 
-def test_instances_are_made_from_templates(instant: Gce, name: str) -> None:
+def test_instances_are_created_from_templates(instant: Gce, name: str) -> None:
     properties = instance(name, labels={"of": "template"})
     del properties["name"]
     properties["machineType"] = "e2-small"
@@ -111,7 +111,7 @@ def test_reserved_addresses_survive_a_replacement(instant: Gce, name: str, kind:
     instant.do("DELETE", f"{ADDRESSES}/{name}")
 
 
-def test_ephemeral_addresses_are_given_back_at_stop(instant: Gce, name: str) -> None:
+def test_ephemeral_addresses_are_released_at_stop(instant: Gce, name: str) -> None:
     nic = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
     before = instant.create(name, networkInterfaces=[nic])["networkInterfaces"][0]
     instant.do("POST", f"{VMS}/{name}/stop")
@@ -129,7 +129,7 @@ def test_ephemeral_addresses_are_given_back_at_stop(instant: Gce, name: str) -> 
     instant.do("DELETE", f"{VMS}/{name}")
 
 
-def test_addresses_that_make_no_sense_are_refused(instant: Gce, name: str) -> None:
+def test_invalid_addresses_are_rejected(instant: Gce, name: str) -> None:
     outside = {"name": name, "addressType": "INTERNAL", "address": "192.168.0.1"}
     instant.fails(400, "invalid", "POST", ADDRESSES, outside)
     instant.fails(400, "invalid", "POST", ADDRESSES, {"name": name, "address": "8.8.8.8"})
@@ -139,15 +139,15 @@ def test_addresses_that_make_no_sense_are_refused(instant: Gce, name: str) -> No
 
 
 @pytest.mark.parametrize("action", ["STOP", "DELETE"])
-def test_a_run_ends_in_its_time(make_server: Callable[..., Server], action: str) -> None:
+def test_a_run_ends_at_its_deadline(make_server: Callable[..., Server], action: str) -> None:
     server = make_server("--clock", "manual")
     gce = server.start()
     end = {"maxRunDuration": {"seconds": "3600"}, "instanceTerminationAction": action}
     made = gce.create("short", scheduling=end)
     assert "terminationTimestamp" in made["resourceStatus"]["scheduling"]
-    gce.control("POST", "clock", {"advance": 3599})
+    gce.admin("POST", "clock", {"advance": 3599})
     assert gce.instance("short")["status"] == "RUNNING"
-    gce.control("POST", "clock", {"advance": 1})
+    gce.admin("POST", "clock", {"advance": 1})
     if action == "STOP":
         assert gce.instance("short")["status"] == "TERMINATED"
     else:
@@ -155,24 +155,24 @@ def test_a_run_ends_in_its_time(make_server: Callable[..., Server], action: str)
 
 
 @pytest.mark.parametrize(("how", "grace"), [("preempt", 30), ("stop", 90)])
-def test_a_guest_that_does_not_listen_has_its_grace(
+def test_an_unresponsive_guest_is_powered_off_after_the_grace_period(
     make_server: Callable[..., Server], how: str, grace: int
 ) -> None:
     gce = make_server("--clock", "manual").start()
     gce.create("deaf", scheduling={"provisioningModel": "SPOT"})
-    gce.control("POST", "faults", {"kind": "freeze", "instance": "deaf"})
+    gce.admin("POST", "faults", {"kind": "freeze", "instance": "deaf"})
     if how == "preempt":
-        gce.control("POST", "faults", {"kind": "preempt", "instance": "deaf"})
+        gce.admin("POST", "faults", {"kind": "preempt", "instance": "deaf"})
     else:
         gce.start("POST", f"{VMS}/deaf/stop")
     gce.until(lambda: gce.instance("deaf")["status"] == "STOPPING")
-    gce.control("POST", "clock", {"advance": grace - 1})
+    gce.admin("POST", "clock", {"advance": grace - 1})
     assert gce.instance("deaf")["status"] == "STOPPING"
-    gce.control("POST", "clock", {"advance": 1})
+    gce.admin("POST", "clock", {"advance": 1})
     gce.until(lambda: gce.instance("deaf")["status"] == "TERMINATED")
 
 
-def test_an_end_needs_an_action(instant: Gce, name: str) -> None:
+def test_a_run_duration_needs_a_termination_action(instant: Gce, name: str) -> None:
     end = {"maxRunDuration": {"seconds": "3600"}}
     instant.fails(400, "required", "POST", VMS, instance(name, scheduling=end))
     assert name not in {made["name"] for made in instant.items(VMS)}
@@ -182,16 +182,16 @@ def test_a_maintenance_is_announced(make_server: Callable[..., Server]) -> None:
     gce = make_server("--clock", "manual").start()
     gce.create("moved")
     operation = gce.start("POST", f"{VMS}/moved/simulateMaintenanceEvent")
-    gce.control("POST", "clock", {"advance": 60})
+    gce.admin("POST", "clock", {"advance": 60})
     assert "error" not in gce.finish(operation)
     kinds = {op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")}
     assert "compute.instances.migrateOnHostMaintenance" in kinds
     assert gce.instance("moved")["status"] == "RUNNING"
 
 
-def test_quotas_are_counted_and_kept(make_server: Callable[..., Server]) -> None:
+def test_quotas_are_counted_and_enforced(make_server: Callable[..., Server]) -> None:
     gce = make_server().start()
-    gce.control("POST", "quotas", {"region": "us-central1", "metric": "CPUS", "limit": 3})
+    gce.admin("POST", "quotas", {"region": "us-central1", "metric": "CPUS", "limit": 3})
     gce.create("one")
     message = gce.fails(403, "quotaExceeded", "POST", VMS, instance("two"))
     assert message == "Quota 'CPUS' exceeded.  Limit: 3.0 in region us-central1."

@@ -1,4 +1,4 @@
-"""The store: all or nothing, and a full disk ends a call, not the server."""
+"""The store: transactions, and a full disk that fails a request but not the server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(name: str, **body: object) -> Record:
     return Record("disks", "demo", f"zones/{ZONE}", name, {"id": f"{len(name)}00", **body})
 
 
-def test_what_is_put_is_there_after_opening_again(tmp_path: Path) -> None:
+def test_records_are_there_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(record("a", size="1").kept(secret="x"))
     store.put(record("ab"))
@@ -37,7 +37,7 @@ def test_what_is_put_is_there_after_opening_again(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_failing_transaction_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_a_failing_transaction_changes_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(record("a", size="1"))
     with pytest.raises(ZeroDivisionError):
@@ -67,7 +67,7 @@ def test_ids_find_only_in_their_scope(tmp_path: Path) -> None:
     store.close()
 
 
-def test_two_stores_on_one_folder_are_refused(tmp_path: Path) -> None:
+def test_a_second_store_on_a_folder_is_rejected(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(StateInUse, match="is in use by localgce, pid"):
         Store(tmp_path)

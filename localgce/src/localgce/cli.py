@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,24 @@ class Machines(StrEnum):
 
     QEMU = "qemu"
     INSTANT = "instant"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"localgce {version('localgce')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """A Compute Engine v1-compatible server on this machine."""
 
 
 State = Annotated[Path, typer.Option(help="Folder that holds all state.")]

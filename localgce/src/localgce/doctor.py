@@ -1,4 +1,4 @@
-"""What this computer can do for localgce, and what is missing."""
+"""`localgce doctor`: what this host supports, and what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localgce.machines.qemu.command import QEMU
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `fatal`: without it there are no real machines (instant ones need nothing)."""
+    """One check; `fatal` when real machines need it (instant machines need nothing)."""
 
     name: str
     ok: bool
@@ -36,14 +36,14 @@ _PROGRAMS = (
 
 
 def doctor(cache: Path) -> int:
-    """Print the findings; 0 when real machines can be had here, else 1."""
+    """Print the checks; 0 when this host can run real machines, else 1."""
     checks = examine(cache)
     print(report(checks), flush=True)
     return int(any(check.fatal and not check.ok for check in checks))
 
 
 def examine(cache: Path) -> list[Check]:
-    """All findings; the only thing ever started is KVM's probe boot."""
+    """All checks; they start no process except the KVM probe."""
     found = [_program(name, package) for name, package in _PROGRAMS]
     return [
         *found,
@@ -58,7 +58,7 @@ def examine(cache: Path) -> list[Check]:
 
 
 def report(checks: list[Check]) -> str:
-    """The findings as text, a line each, hints below."""
+    """The checks as text, one per line, with hints below."""
     lines = []
     for check in checks:
         mark = "ok  " if check.ok else "FAIL" if check.fatal else "note"
@@ -66,10 +66,10 @@ def report(checks: list[Check]) -> str:
         if not check.ok and check.hint:
             lines.append(f"      {'':<14} {check.hint}")
     missing = [check.name for check in checks if check.fatal and not check.ok]
-    verdict = "Real machines can be had here: --machines qemu."
+    summary = "This host can run real machines: --machines qemu."
     if missing:
-        verdict = f"Only --machines instant can be had here: {', '.join(missing)}."
-    return "\n".join([*lines, "", verdict])
+        summary = f"This host can run instant machines only: {', '.join(missing)}."
+    return "\n".join([*lines, "", summary])
 
 
 def _program(name: str, package: str) -> Check:
@@ -80,19 +80,19 @@ def _program(name: str, package: str) -> Check:
 
 
 def _user(cache: Path) -> Check:
-    """Whether mmdebstrap can make root's files; only needed while the image is not there."""
+    """Whether mmdebstrap can create root's files; needed only until the image is built."""
     if os.geteuid() == 0:
         return Check("build as", True, "root")
     hint = "apt-get install uidmap; a line for this user in /etc/subuid and /etc/subgid"
-    needless = public_image.identity(cache).ready
+    not_needed = public_image.identity(cache).ready
     if shutil.which("newuidmap") is None:
-        return Check("build as", False, "newuidmap is not installed", hint, fatal=not needless)
+        return Check("build as", False, "newuidmap is not installed", hint, fatal=not not_needed)
     command = ["unshare", "--user", "--map-auto", "--map-root-user", "true"]
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     detail = "a normal user, in a user namespace"
     if tried.returncode:
         detail = tried.stderr.strip().splitlines()[-1] if tried.stderr else "no user namespace"
-    return Check("build as", tried.returncode == 0, detail, hint, fatal=not needless)
+    return Check("build as", tried.returncode == 0, detail, hint, fatal=not not_needed)
 
 
 def _memory() -> Check:
@@ -124,7 +124,7 @@ def _image(cache: Path) -> Check:
 def _acceleration(cache: Path) -> Check:
     if shutil.which(QEMU) is None:
         return Check("acceleration", False, "not known without QEMU", fatal=False)
-    found = asyncio.run(kvm.verdict(cache))
+    found = asyncio.run(kvm.choose_accelerator(cache))
     hint = "machines run without KVM (TCG): a boot takes about 15 s instead of 5 s"
     return Check("acceleration", found.accelerator == "kvm", found.reason, hint, fatal=False)
 

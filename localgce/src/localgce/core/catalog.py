@@ -99,7 +99,7 @@ def known_scope(scope: str) -> bool:
 
 
 def machine_type(name: str) -> MachineType | None:
-    """A machine type by name, custom ones too; None if there is none of that name."""
+    """A predefined or custom machine type by name; None when it does not exist."""
     custom = _CUSTOM.match(name)
     if custom:
         return MachineType(name, int(custom[1]), int(custom[2]))
@@ -147,7 +147,7 @@ def region_body(project: str, region: str, quotas: list[Json]) -> Json:
 
 @lru_cache(maxsize=4096)
 def machine_type_body(project: str, zone: str, name: str) -> Json | None:
-    """A MachineType; None if there is none of that name."""
+    """A MachineType; None when it does not exist."""
     found = machine_type(name)
     if found is None:
         return None
@@ -168,7 +168,7 @@ def machine_type_body(project: str, zone: str, name: str) -> Json | None:
 
 @lru_cache(maxsize=4096)
 def disk_type_body(project: str, zone: str, name: str) -> Json | None:
-    """A DiskType; None if there is none of that name."""
+    """A DiskType; None when it does not exist."""
     if name not in _DISK_TYPES:
         return None
     valid, default = _DISK_TYPES[name]

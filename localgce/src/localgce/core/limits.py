@@ -37,7 +37,7 @@ def check_tags(items: list[str], field: str) -> None:
 
 
 def check_metadata(items: list[Json], field: str = "resource.metadata") -> None:
-    """Keys once and well-formed, a value at most 256 KiB, all at most 512 KiB."""
+    """Unique, valid keys; values of at most 256 KiB each and 512 KiB in all."""
     total = 0
     seen: set[str] = set()
     for index, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""Links between resources. Sent with the base that Compute Engine sends; any base is understood."""
+"""Links between resources: written with the base of Compute Engine, read with any base."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def url(path: str) -> str:
 
 
 def parse(value: str, *, project: str, field: str) -> Link:
-    """A full or partial URL of a resource, in the given project when it names none.
+    """A full or partial URL of a resource; `project` is the default.
 
-    Raises the 400 that names the field when it is no link at all.
+    Raises the 400 that names the field for a malformed link.
     """
     path = _API.sub("", value).lstrip("/")
     full = _FULL.match(path)

@@ -1,1 +1,1 @@
-"""What goes into the public image: the files below `root/` and how its disk comes to boot."""
+"""The contents of the public image: the files below `root/`, and its boot loader."""

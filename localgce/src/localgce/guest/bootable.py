@@ -1,4 +1,4 @@
-"""Makes a raw disk boot: a GUID partition table and GRUB, written without mounts or privileges.
+"""Makes a raw disk bootable: a GUID partition table and GRUB, without mounts or privileges.
 
 Layout as on Google's own images: partition 1 is the root file system and ends the disk (so that it
 can grow), partition 14 in front of it holds GRUB's core image.
@@ -28,7 +28,7 @@ _TABLE_SECTORS = 32
 
 @dataclass(frozen=True)
 class Partition:
-    """One entry of the table; sectors are of 512 bytes, `last` is part of it."""
+    """One entry of the table, in sectors of 512 bytes; `last` is inclusive."""
 
     number: int
     kind: uuid.UUID
@@ -53,7 +53,7 @@ def root_blocks(disk_bytes: int) -> int:
 
 
 def write_boot_loader(image: Path, boot: bytes, core: bytes, disk: uuid.UUID) -> None:
-    """Write table and boot loader around the root file system that already lies in `image`."""
+    """Write table and boot loader around the root file system in `image`."""
     size = image.stat().st_size
     if len(core) > (ROOT_START - CORE_START) * SECTOR:
         raise ValueError(f"GRUB's core image of {len(core)} bytes does not fit before the root")
@@ -73,7 +73,7 @@ def write_boot_loader(image: Path, boot: bytes, core: bytes, disk: uuid.UUID) ->
 
 
 def _boot_sector(boot: bytes, end: int) -> bytes:
-    """GRUB's boot.img with the place of core.img, and the protective MBR entry."""
+    """GRUB's boot.img with the location of core.img, and the protective MBR entry."""
     sector = bytearray(boot[:SECTOR])
     sector[0x5C:0x64] = struct.pack("<Q", CORE_START)
     # as grub-bios-setup does for a hard disk: never doubt the drive number that the BIOS gave
@@ -87,7 +87,7 @@ def _boot_sector(boot: bytes, end: int) -> bytes:
 
 
 def _core(core: bytes) -> bytes:
-    """core.img whose first sector loads the rest from right behind itself."""
+    """core.img whose first sector loads the sectors behind it."""
     image = bytearray(core)
     image[0x1F4:0x1FC] = struct.pack("<Q", CORE_START + 1)
     return bytes(image)

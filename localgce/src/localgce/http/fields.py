@@ -10,7 +10,7 @@ Mask = dict[str, "Mask"]
 
 
 def parse(text: str) -> Mask:
-    """What the parameter names; raises the 400 of what is no mask."""
+    """Parse the parameter; raises 400 for an invalid mask."""
     parser = _Parser(text)
     mask = parser.selection(0)
     if parser.at != len(text):
@@ -19,7 +19,7 @@ def parse(text: str) -> Mask:
 
 
 def keep(mask: Mask, body: Json) -> Json:
-    """Only what the mask names."""
+    """The parts of a body that the mask names."""
     kept: Json = _keep(mask, body)
     return kept
 
@@ -83,6 +83,6 @@ class _Parser:
 
 
 def bad(text: str) -> ApiError:
-    """The 400 of a mask, or of a name in it that the answer does not have."""
+    """400 for an invalid mask, or for a name that the response does not have."""
     message = f"Invalid field selection {text}"
     return ApiError(400, "invalidParameter", message, location="fields")

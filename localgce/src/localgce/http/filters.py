@@ -87,7 +87,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _join_fields(tokens: list[_Token]) -> list[_Token]:
-    """`labels."a b"` comes as a word ending in a dot and a text: one field again."""
+    """Join `labels."a b"`, which is a word that ends in a dot and a text, to one field."""
     joined: list[_Token] = []
     for token in tokens:
         if joined and joined[-1].kind == "word" and joined[-1].text.endswith("."):
@@ -120,7 +120,7 @@ class _Parser:
         return taken
 
     def expression(self, depth: int) -> Predicate:
-        """Terms joined by AND, which may be left out; OR binds closer, as AIP-160 says."""
+        """Terms joined by AND, which may be omitted; OR has precedence, as in AIP-160."""
         if depth > _DEPTH:
             raise _Bad("The filter is nested too deeply.")
         terms = [self._alternatives(depth)]
@@ -167,7 +167,7 @@ class _Parser:
         return _compare(path, operator.text, value)
 
     def _values_of(self, path: list[str], operator: str, depth: int) -> Predicate:
-        """`status=(RUNNING OR STOPPING)`: what is said of each value, joined as a whole is."""
+        """`status=(RUNNING OR STOPPING)`: the comparison with each value, combined."""
         if depth > _DEPTH:
             raise _Bad("The filter is nested too deeply.")
         terms = [[self._value_of(path, operator, depth)]]
@@ -224,7 +224,7 @@ def _compare(path: list[str], operator: str, value: _Token) -> Predicate:
 
 
 def _has(path: list[str], value: _Token) -> Predicate:
-    """`:*` asks whether the field is there; otherwise strings contain, others equal."""
+    """`:*` tests that the field exists; `:` is contains for strings, equals for others."""
     text = value.text
     if text == "*":
         return lambda item: any(True for _ in _values(path, item))
@@ -284,7 +284,7 @@ def _ordered(order: Callable[[Any, Any], bool], value: Any, text: str) -> bool:
 
 
 def _time(text: str) -> datetime | None:
-    """A time as resources have them, with any zone; a date alone begins in UTC."""
+    """A time with any zone; a date alone is midnight in UTC."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

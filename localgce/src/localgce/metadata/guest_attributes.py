@@ -67,7 +67,7 @@ class GuestAttributes:
         return True
 
     def forget(self, instance: Record) -> None:
-        """The instance is deleted."""
+        """Delete the attributes of a deleted instance."""
         record = self._record(instance)
         if record is not None:
             self._core.store.delete(record)

@@ -21,7 +21,7 @@ def kebab(name: str) -> str:
 
 
 def find(tree: Any, parts: list[str]) -> tuple[bool, Any, str]:
-    """Whether there is something at the path, what it is, and the tree's own name for it."""
+    """Whether the path exists, its value, and its name in the tree."""
     current, own = tree, ""
     for part in parts:
         if not is_folder(current, own):
@@ -35,19 +35,19 @@ def find(tree: Any, parts: list[str]) -> tuple[bool, Any, str]:
 
 
 def _names(folder: Any, own: str) -> dict[str, Any]:
-    """What the entries of a folder are called in a path, with their keys or indexes."""
+    """The names of a folder's entries in paths, with their keys or indexes."""
     if isinstance(folder, list):
         return {str(index): index for index in range(len(folder))}
     return {name if own in _VERBATIM else kebab(name): name for name in folder}
 
 
 def is_folder(value: Any, own: str) -> bool:
-    """Whether the path of it ends in a slash."""
+    """Whether the value is a folder, whose path ends in a slash."""
     return isinstance(value, dict) or (isinstance(value, list) and own not in _VALUES)
 
 
 def listing(value: Any, own: str) -> str:
-    """The entries of a folder, one in each line, folders with a slash."""
+    """The entries of a folder, one per line, folders with a slash."""
     if "email" in value and "scopes" in value:  # a service account has two that are made on demand
         value = {**value, "identity": "", "token": ""}
     entries = sorted(_names(value, own).items())
@@ -66,7 +66,7 @@ def leaf_text(value: Any, own: str) -> str:
 
 
 def recursive_text(value: Any, own: str) -> str:
-    """`path value` in each line."""
+    """One `path value` per line."""
     return "".join(f"{line}\n" for line in _lines(value, own, ""))
 
 

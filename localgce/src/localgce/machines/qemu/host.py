@@ -98,11 +98,11 @@ class QemuHost:
 
     async def accelerator(self) -> str:
         """`kvm` where a probe has booted with it, else `tcg`."""
-        return (await kvm.verdict(self._cache)).accelerator
+        return (await kvm.choose_accelerator(self._cache)).accelerator
 
-    def distrust(self) -> None:
+    def disable_kvm(self) -> None:
         """Record that a machine ended in an error of KVM."""
-        kvm.distrust(self._cache)
+        kvm.disable_kvm(self._cache)
 
     def on(self, machine: QemuMachine) -> None:
         """Add a machine that has started."""
@@ -307,7 +307,7 @@ class QemuMachine:
     def _crash(self) -> None:
         """End a QEMU that an error of KVM has paused for ever."""
         self._reason = self._reason or StopReason.CRASHED
-        self._host.distrust()
+        self._host.disable_kvm()
         if self._process:
             self._process.kill()
 

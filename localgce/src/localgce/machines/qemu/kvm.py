@@ -24,24 +24,24 @@ _REACHED = b"Unable to mount root fs"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Accelerator:
     """`accelerator` is `kvm` or `tcg`; `reason` explains it in one line."""
 
     accelerator: str
     reason: str
 
 
-async def verdict(cache: Path) -> Verdict:
+async def choose_accelerator(cache: Path) -> Accelerator:
     """The accelerator for machines of this host; probed once per boot of the host."""
     wanted = os.environ.get("LOCALGCE_ACCEL", "")
     if wanted in {"kvm", "tcg"}:
-        return Verdict(wanted, f"LOCALGCE_ACCEL={wanted}")
+        return Accelerator(wanted, f"LOCALGCE_ACCEL={wanted}")
     unusable = _why_unusable()
     if unusable:
-        return Verdict("tcg", unusable)
+        return Accelerator("tcg", unusable)
     kernel, _ = public_image.kernel(public_image.identity(cache))
     if not kernel.exists():
-        return Verdict("tcg", "KVM is probed when the public image is there")
+        return Accelerator("tcg", "KVM is probed when the public image is there")
     return await _remembered(cache / "kvm.json", kernel)
 
 
@@ -53,7 +53,7 @@ def _why_unusable() -> str:
     return f"/dev/kvm {'may not be opened by this user' if there else 'is not there'}"
 
 
-async def _remembered(file: Path, kernel: Path) -> Verdict:
+async def _remembered(file: Path, kernel: Path) -> Accelerator:
     kept = _recall(file)
     if kept is not None:
         return kept
@@ -62,20 +62,22 @@ async def _remembered(file: Path, kernel: Path) -> Verdict:
     return found
 
 
-def _recall(file: Path) -> Verdict | None:
+def _recall(file: Path) -> Accelerator | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(file.read_text())
         if kept["host"] == _host():
-            return Verdict(**kept["verdict"])
+            return Accelerator(**kept["verdict"])
     return None
 
 
-def distrust(cache: Path) -> None:
+def disable_kvm(cache: Path) -> None:
     """Use TCG from now on, because a machine has ended in an error of KVM."""
-    _remember(cache / "kvm.json", Verdict("tcg", "a machine with kvm ended in an internal error"))
+    _remember(
+        cache / "kvm.json", Accelerator("tcg", "a machine with kvm ended in an internal error")
+    )
 
 
-def _remember(file: Path, found: Verdict) -> None:
+def _remember(file: Path, found: Accelerator) -> None:
     aside = file.with_suffix(f".{os.getpid()}.new")
     aside.write_text(json.dumps({"host": _host(), "verdict": asdict(found)}))
     aside.replace(file)
@@ -88,7 +90,7 @@ def _host() -> str:
     return f"{platform.release()} {platform.version()} {started}"
 
 
-async def probe(kernel: Path, accelerator: str = "kvm") -> Verdict:
+async def probe(kernel: Path, accelerator: str = "kvm") -> Accelerator:
     """Boot the kernel until it does not find its root file system."""
     with tempfile.TemporaryDirectory(prefix="localgce-probe-") as folder:
         serial = Path(folder) / "serial"
@@ -101,7 +103,7 @@ async def probe(kernel: Path, accelerator: str = "kvm") -> Verdict:
         try:
             _, said = await asyncio.wait_for(process.communicate(), DEADLINE)
         except TimeoutError:
-            return Verdict(
+            return Accelerator(
                 "tcg", f"a probe boot with {accelerator} did not end in {DEADLINE:.0f} s"
             )
         finally:
@@ -109,9 +111,9 @@ async def probe(kernel: Path, accelerator: str = "kvm") -> Verdict:
                 process.kill()
             await process.wait()
         if serial.exists() and _REACHED in serial.read_bytes():
-            return Verdict(accelerator, f"a probe boot with {accelerator} succeeded")
+            return Accelerator(accelerator, f"a probe boot with {accelerator} succeeded")
         lines = said.decode(errors="replace").strip().splitlines() or ["no output"]
-        return Verdict("tcg", f"a probe boot with {accelerator} failed: {lines[0]}")
+        return Accelerator("tcg", f"a probe boot with {accelerator} failed: {lines[0]}")
 
 
 def _command(kernel: Path, serial: Path, accelerator: str) -> list[str]:

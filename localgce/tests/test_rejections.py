@@ -1,4 +1,4 @@
-"""What a doubting user tries: each refused in Google's shape, nothing half done."""
+"""Rejected requests: each has an error in Google's format, and no effect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEMPLATES = "global/instanceTemplates"
         ("GET", "zones/mars-1/acceleratorTypes"),
     ],
 )
-def test_what_is_not_implemented_says_so_before_all_else(
+def test_a_missing_method_is_reported_before_invalid_requests(
     instant: Gce, method: str, path: str
 ) -> None:
     message = instant.fails(501, "notImplemented", method, path, {"nonsense": 1}, nonsense=1)
@@ -46,21 +46,21 @@ def test_what_is_not_implemented_says_so_before_all_else(
         ("items(name", "items(name"),
     ],
 )
-def test_fields_that_no_answer_has_are_refused(instant: Gce, mask: str, unknown: str) -> None:
+def test_unknown_fields_of_a_mask_are_rejected(instant: Gce, mask: str, unknown: str) -> None:
     message = instant.fails(400, "invalidParameter", "GET", VMS, fields=mask)
     assert message == f"Invalid field selection {unknown}"
     for good in ("items/labels/any", "items(*/source,metadata(items))", "*"):
         assert instant.call("GET", VMS, fields=good).status_code == 200
 
 
-def test_the_form_of_an_answer(instant: Gce) -> None:
+def test_responses_are_json_pretty_printed_on_request(instant: Gce) -> None:
     path = f"zones/{ZONE}"
     assert instant.call("GET", path, prettyPrint="true").text.startswith('{\n  "kind"')
     assert instant.call("GET", path, **{"$alt": "json;enum-encoding=int"}).status_code == 200
     instant.fails(400, "invalidParameter", "GET", path, alt="media")
 
 
-def test_public_projects_are_for_reading(instant: Gce, name: str) -> None:
+def test_public_projects_are_read_only(instant: Gce, name: str) -> None:
     images = "/compute/v1/projects/debian-cloud/global/images"
     body = {"name": name, "sourceImage": DEBIAN}
     refused = instant.http.post(images, json=body)
@@ -86,7 +86,7 @@ def test_public_projects_are_for_reading(instant: Gce, name: str) -> None:
         ),
     ],
 )
-def test_what_is_elsewhere_or_no_name_is_refused(
+def test_invalid_fields_of_an_instance_are_rejected(
     instant: Gce, name: str, change: dict[str, Any], field: str
 ) -> None:
     message = instant.fails(400, "invalid", "POST", VMS, {**instance(name), **change})
@@ -104,7 +104,7 @@ def test_what_is_elsewhere_or_no_name_is_refused(
         ({"sourceImage": "family/debian-12"}, "resource.sourceImage"),
     ],
 )
-def test_disks_that_make_no_sense_are_refused(
+def test_invalid_disks_are_rejected(
     instant: Gce, name: str, body: dict[str, Any], field: str
 ) -> None:
     message = instant.fails(400, "invalid", "POST", DISKS, {"name": name, **body})
@@ -163,7 +163,7 @@ def test_a_snapshot_of_a_suspended_machine_leaves_it_suspended(instant: Gce, nam
         ({"tags": {"items": ["-"]}}, "invalid", "tags.items[0]"),
     ],
 )
-def test_templates_that_make_no_sense_are_refused(
+def test_invalid_templates_are_rejected(
     instant: Gce, name: str, change: dict[str, Any], reason: str, field: str
 ) -> None:
     properties = {**instance(name), "machineType": "e2-small", **change}
@@ -201,7 +201,7 @@ def test_a_template_of_an_instance(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{TEMPLATES}/{name}")
 
 
-def test_a_family_view_of_any_zone_is_a_source(instant: Gce, name: str) -> None:
+def test_a_family_view_of_any_zone_is_accepted_as_source(instant: Gce, name: str) -> None:
     view = "projects/debian-cloud/zones/-/imageFamilyViews/debian-12"
     instant.do("POST", DISKS, {"name": name, "sourceImage": view})
     assert "/debian-cloud/global/images/" in instant.get(f"{DISKS}/{name}")["sourceImage"]
@@ -216,14 +216,14 @@ def test_a_firewall_allows_or_denies(instant: Gce, name: str, rules: dict[str, A
     assert name not in {made["name"] for made in instant.items("global/firewalls")}
 
 
-def test_quotas_hold_for_starts_and_growth_too(make_server: Callable[..., Server]) -> None:
+def test_quotas_apply_to_starts_and_growth(make_server: Callable[..., Server]) -> None:
     gce = make_server().start()
     gce.create("one")
     gce.do("POST", f"{VMS}/one/stop")
     gce.create("two")
     for metric, limit in (("CPUS", 2), ("DISKS_TOTAL_GB", 30)):
         quota = {"region": "us-central1", "metric": metric, "limit": limit}
-        gce.control("POST", "quotas", quota)
+        gce.admin("POST", "quotas", quota)
     message = gce.fails(403, "quotaExceeded", "POST", f"{VMS}/one/start")
     assert message == "Quota 'CPUS' exceeded.  Limit: 2.0 in region us-central1."
     gce.do("POST", f"{DISKS}/one/resize", {"sizeGb": "20"})
@@ -236,16 +236,16 @@ def test_quotas_hold_for_starts_and_growth_too(make_server: Callable[..., Server
     for nonsense in ({"nth": 0}, {"times": 0}, {"status": 999}, {"seconds": -1}, {"when": "x"}):
         refused = gce.http.post("/_localgce/faults", json={"kind": "http", **nonsense})
         assert refused.status_code == 400, nonsense
-    assert gce.control("GET", "faults")["faults"] == []
+    assert gce.admin("GET", "faults")["faults"] == []
 
 
-def test_a_source_that_goes_before_it_is_used_fails_the_operation(instant: Gce, name: str) -> None:
+def test_a_source_deleted_before_its_use_fails_the_operation(instant: Gce, name: str) -> None:
     instant.do("POST", "global/images", {"name": name, "sourceImage": DEBIAN})
-    instant.control("POST", "faults", {"kind": "stuck", "resource": f"{name}-d"})
+    instant.admin("POST", "faults", {"kind": "stuck", "resource": f"{name}-d"})
     source = {"name": f"{name}-d", "sourceImage": f"global/images/{name}"}
     begun = instant.start("POST", DISKS, source)
     instant.do("DELETE", f"global/images/{name}")
-    instant.control("DELETE", "faults")
+    instant.admin("DELETE", "faults")
     failed = instant.finish(begun)
     assert failed["error"]["errors"][0]["code"] == "RESOURCE_NOT_FOUND"
     assert failed["httpErrorStatusCode"] == 404

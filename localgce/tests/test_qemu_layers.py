@@ -1,4 +1,4 @@
-"""Disks and layers with real qcow2 files; nothing boots."""
+"""Disks and layers in real qcow2 files, without machines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def frozen(layers: Layers) -> set[str]:
     return {path.stem for path in (layers.path("x").parents[1] / "layers").glob("*.qcow2")}
 
 
-async def test_blank_disk_has_its_size_and_is_kept_when_asked_for_again(layers: Layers) -> None:
+async def test_a_blank_disk_is_created_once(layers: Layers) -> None:
     await layers.create_blank("d", 3)
     write(layers.path("d"), 7)
     await layers.create_blank("d", 3)
@@ -51,7 +51,7 @@ async def test_blank_disk_has_its_size_and_is_kept_when_asked_for_again(layers: 
     assert holds(layers.path("d"), 7)
 
 
-async def test_freeze_keeps_the_content_of_now_and_lets_the_disk_go_on(layers: Layers) -> None:
+async def test_freeze_keeps_the_current_content_and_the_disk_continues(layers: Layers) -> None:
     await layers.create_blank("d", 1)
     write(layers.path("d"), 1)
     assert await layers.freeze("d", "l") > 0
@@ -61,7 +61,7 @@ async def test_freeze_keeps_the_content_of_now_and_lets_the_disk_go_on(layers: L
     assert holds(layers.path("e"), 1)
 
 
-async def test_freeze_repeated_after_a_lost_answer_changes_nothing(layers: Layers) -> None:
+async def test_a_repeated_freeze_changes_nothing(layers: Layers) -> None:
     await layers.create_blank("d", 1)
     write(layers.path("d"), 1)
     size = await layers.freeze("d", "l")
@@ -71,7 +71,7 @@ async def test_freeze_repeated_after_a_lost_answer_changes_nothing(layers: Layer
     assert holds(layers.path("e"), 1)
 
 
-async def test_a_freeze_cut_off_after_its_first_step_is_finished_on_the_next_start(
+async def test_an_interrupted_freeze_is_completed_at_the_next_start(
     layers: Layers, tmp_path: Path
 ) -> None:
     await layers.create_blank("d", 1)
@@ -85,7 +85,7 @@ async def test_a_freeze_cut_off_after_its_first_step_is_finished_on_the_next_sta
     assert holds(again.path("d"), 2)
 
 
-async def test_growth_of_a_disk_from_a_layer(layers: Layers) -> None:
+async def test_a_disk_from_a_layer_can_grow(layers: Layers) -> None:
     await layers.create_blank("d", 2)
     await layers.freeze("d", "l")
     await layers.create_from_layer("e", "l", 5)
@@ -96,7 +96,7 @@ async def test_growth_of_a_disk_from_a_layer(layers: Layers) -> None:
     assert sizes == [5, 2, 4]
 
 
-async def test_a_layer_goes_only_when_nothing_stands_on_it(layers: Layers) -> None:
+async def test_a_layer_is_deleted_only_when_nothing_needs_it(layers: Layers) -> None:
     await layers.create_blank("d", 1)
     await layers.freeze("d", "bottom")
     await layers.freeze("d", "top")
@@ -126,7 +126,7 @@ async def test_a_long_chain_is_flattened_down_to_the_public_image(
     assert holds(layers.path("d"), 9)
 
 
-async def test_the_file_of_an_imported_layer_is_never_touched(
+async def test_the_file_of_an_imported_layer_is_never_changed(
     layers: Layers, tmp_path: Path
 ) -> None:
     public = tmp_path / "public.raw"
@@ -141,7 +141,7 @@ async def test_the_file_of_an_imported_layer_is_never_touched(
     assert frozen(layers) == set()
 
 
-async def test_a_copy_stands_on_what_the_disk_stands_on(layers: Layers) -> None:
+async def test_a_copy_has_the_backing_file_of_the_disk(layers: Layers) -> None:
     await layers.create_blank("d", 1)
     write(layers.path("d"), 1)
     await layers.freeze("d", "l")
@@ -153,7 +153,7 @@ async def test_a_copy_stands_on_what_the_disk_stands_on(layers: Layers) -> None:
     assert holds(layers.path("e"), 2, "1M")
 
 
-async def test_the_folder_may_be_moved(layers: Layers, tmp_path: Path) -> None:
+async def test_the_folder_can_be_moved(layers: Layers, tmp_path: Path) -> None:
     await layers.create_blank("d", 1)
     write(layers.path("d"), 1)
     await layers.freeze("d", "l")
@@ -161,7 +161,7 @@ async def test_the_folder_may_be_moved(layers: Layers, tmp_path: Path) -> None:
     assert holds(Layers(tmp_path / "moved").path("d"), 1)
 
 
-async def test_what_is_missing_is_named(layers: Layers) -> None:
+async def test_missing_contents_are_named(layers: Layers) -> None:
     with pytest.raises(MachineError, match="layer gone is missing"):
         await layers.create_from_layer("d", "gone", 1)
     with pytest.raises(MachineError, match="disk gone is missing"):
