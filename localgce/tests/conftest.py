@@ -126,5 +126,5 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def name() -> str:
-    """A name that nothing else has."""
+    """A unique name."""
     return f"t-{uuid.uuid4().hex[:10]}"

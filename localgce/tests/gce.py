@@ -66,7 +66,7 @@ class Gce:
         assert error["code"] == status
         return str(error["message"])
 
-    def control(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Localgce's own pages."""
         return self._good(self.http.request(method, f"/_localgce/{path}", json=body))
 

@@ -29,7 +29,7 @@ def program(*lines: str) -> str:
 
 
 def said(gce: Gce, name: str, key: str) -> str | None:
-    """What the guest has told."""
+    """The value that the guest has published with `tell`."""
     answer = gce.call("GET", f"{VMS}/{name}/getGuestAttributes", queryPath=f"t/{key}")
     return str(answer.json()["queryValue"]["items"][0]["value"]) if answer.is_success else None
 
@@ -40,7 +40,7 @@ def serial(gce: Gce, name: str) -> str:
 
 
 def page(address: str) -> str | None:
-    """What the guest serves; None while nothing listens there."""
+    """The page that the guest serves; None while it does not."""
     try:
         return httpx.get(f"http://{address}:8080/", trust_env=False).text
     except httpx.TransportError:

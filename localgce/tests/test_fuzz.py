@@ -116,7 +116,7 @@ BODIES = {m.request: bodies(SCHEMAS[m.request]) for m in METHODS if m.request}
 
 
 class Runner:
-    """A service with some things in it, and a loop to call it in."""
+    """A service with some resources, and an event loop for requests to it."""
 
     def __init__(self, folder: Path) -> None:
         self.loop = asyncio.new_event_loop()
@@ -164,7 +164,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 @pytest.fixture(scope="module")
 def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """One that nobody has thrown anything at."""
+    """A runner that gets no generated requests."""
     found = Runner(tmp_path_factory.mktemp("lists"))
     yield found
     found.close()

@@ -130,7 +130,7 @@ def _check_resources(gce: Gce) -> None:
 
 
 def prove(gce: Gce, name: str) -> None:
-    """An image that says READY holds what was baked."""
+    """Check that a READY image has the baked contents."""
     if gce.call("GET", f"global/images/{name}").status_code == 404:
         return
     source = {"initializeParams": {"sourceImage": f"global/images/{name}"}, "boot": True}
