@@ -13,7 +13,7 @@ async def test_a_scaled_clock_passes_faster_and_sleeps_shorter() -> None:
     clock = ScaledClock(1000)
     before = clock.now()
     await asyncio.wait_for(clock.sleep(60), 50)
-    assert clock.now() - before >= 60
+    assert clock.now() - before >= 59.9  # the event loop rounds its timers
 
 
 def test_a_clock_needs_a_positive_rate() -> None:
