@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 
@@ -201,15 +202,15 @@ def test_many_requests_wait_at_a_time(instant: Gce, name: str) -> None:
     done: list[str] = []
 
     def wait() -> None:
-        client = Gce(instant.base)
         path = f"zones/{ZONE}/operations/{operation['name']}/wait"
-        done.append(client.start("POST", path)["status"])
+        with contextlib.closing(Gce(instant.base)) as client:
+            done.append(client.start("POST", path)["status"])
 
     threads = [threading.Thread(target=wait) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(200)
     assert done == ["DONE"] * 8
     instant.do("DELETE", f"{DISKS}/{name}")
 
