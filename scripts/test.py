@@ -57,6 +57,7 @@ STAGES = (
             (sys.executable, "-m", "ruff", "check", "."),
             (sys.executable, "-m", "ruff", "format", "--check", "."),
             (".venv/bin/lint-imports", "--no-logo"),
+            (".venv/bin/lint-imports", "--no-logo", "--config", "localgce/.importlinter"),
         ],
     ),
     Stage(
@@ -76,8 +77,14 @@ CHECK = ("lint", "types", "units")
 
 PARTS = (
     Stage("vm", [(*PYTEST, "-v", "tests/vm")]),
-    Stage("localgce-vm", [(*PYTEST, "-v", "--vm", "-m", "vm", "localgce/tests")]),
-    Stage("chaos", [(*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow")]),
+    Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
+    Stage(
+        "chaos",
+        [
+            (*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow"),
+            (*PYTEST, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
+        ],
+    ),
     Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
     Stage(
         "distributed",
@@ -91,9 +98,8 @@ PARTS = (
                 *("--timeout", "1500"),
                 *("tests/unit", "tests/integration"),
             ),
-            (*PYTEST, *ON_ALL_CORES, "--timeout", "1500", "localgce/tests/test_fuzz.py"),
+            (*PYTEST, *ON_ALL_CORES, "--timeout", "1500", "-m", "fuzz_long", "localgce/tests"),
         ],
-        environment={"LOCALGCE_TEST_EXAMPLES": "150"},
     ),
 )
 
