@@ -38,7 +38,7 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: 
     states = bed.airflow.states(DAG, run.run_id)
     assert run.state == "failed", states
     assert states["promote_image"] == "success", "the image itself passed its smoke test"
-    assert "replace_instances.replace_2_0" not in states, "nobody behind the canary was touched"
+    assert "replace_instances.replace_2[0]" not in states, "nobody behind the canary was touched"
     assert bed.compute.newest_of("web")["labels"]["git-sha"] == sha
     why = bed.log(run, "replace_instances.verdict")
     assert "web-1" in why
