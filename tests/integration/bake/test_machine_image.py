@@ -118,4 +118,4 @@ def test_no_layer_and_no_swap_of_a_machine_image() -> None:
     text = "recipe: tray\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n"
     (told,) = fleet_rules.between([load_fleet(text, "trays.yaml")], {"tray": tray}, {"tray"})
     assert (told.recipe, told.loc) == ("trays", ("recipe",))
-    assert "leave out image.kind in tray.yaml" in told.remedy
+    assert "remove image.kind from tray.yaml" in told.remedy
