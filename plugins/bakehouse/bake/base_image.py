@@ -1,4 +1,4 @@
-"""Which image a bake is built on: the newest now, or for a date of the past the newest then."""
+"""Resolve the base image of a bake: the newest one, or for a backfill the newest at its date."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def resolve(
     then: datetime | None,
     promoted: str | None = None,
 ) -> BaseImage:
-    """The image that a recipe's `base` means.
+    """Resolve the `base` of a recipe to an image.
 
     Args:
         compute: the connection; errors of its calls are its own.

@@ -17,7 +17,7 @@ SHIELDED = {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonito
 
 
 class BuilderVm(Frozen):
-    """A builder as tasks hand it on."""
+    """A builder, as an XCom."""
 
     name: str
     zone: str
@@ -30,9 +30,8 @@ def builder_at(
 ) -> BuilderVm:
     """The builder of an attempt: `1`, `2` of create_builder, `w1`, `w2` of wait_for_shutdown.
 
-    Each attempt goes to the next of the recipe's zones, and within one attempt past those that had
-    nothing left. `given` is the zone of create_builder's, which the first `w` comes after: `w2`
-    when `w1` was a wait for that one.
+    Each attempt uses the next of the recipe's zones, and skips those without capacity. `given` is
+    the zone of create_builder's builder: `w2` uses the next one, since `w1` waited for that one.
     """
     if attempt.startswith("w"):
         index = plan.zones.index(given) if given in plan.zones else 0
@@ -44,7 +43,7 @@ def builder_at(
 
 
 def adopts(instance: Mapping[str, Any] | None) -> bool:
-    """Whether a wait may go on with a builder that an earlier task made."""
+    """Whether wait_for_shutdown may use the builder of create_builder."""
     if instance is None:
         return False
     state = labels_of(instance).get(labels.STATE)
@@ -76,7 +75,7 @@ def insert_body(
 def machine_body(
     plan: BakePlan, vm: BuilderVm, source_image: str, owned: Mapping[str, str], made_by: str
 ) -> dict[str, Any]:
-    """What builders and smoke machines have in common; the disk is labelled and described alike."""
+    """Return what builders and smoke VMs have in common; disk and VM have the same labels."""
     builder = plan.builder
     disk = _boot_disk(builder, plan.image, vm, source_image)
     disk["initializeParams"] |= {"labels": dict(owned), "description": made_by}
@@ -98,12 +97,12 @@ def machine_body(
 
 
 def metadata_items(values: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata as an insert body has it."""
+    """Return metadata in the form of an insert body."""
     return {"items": [{"key": key, "value": value} for key, value in sorted(values.items())]}
 
 
 def scheduling(builder: Builder) -> dict[str, Any]:
-    """Never restarted; deleted by Compute Engine when everybody has forgotten it."""
+    """Return the scheduling: no restart, and deletion after the maximum run time."""
     return {
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE",

@@ -1,4 +1,4 @@
-"""The builder's life: made, waited for while it installs, and deleted whatever happens."""
+"""The operators of the builder: create it, wait until it has powered off, delete it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GONE_WITHIN = timedelta(minutes=10)
 
 
 class CreateBuilder(BakehouseOperator):
-    """Makes the builder of this try -> BuilderVm."""
+    """Creates the builder of this try -> BuilderVm."""
 
     operator_extra_links = (MachineLink(), SerialLink())
     Memory = ZoneMemory
@@ -51,7 +51,7 @@ class CreateBuilder(BakehouseOperator):
         self.git_conn_id = git_conn_id
 
     def reconcile(self, context: Context) -> Next:
-        """Make it unless it stands."""
+        """Create the builder unless it exists."""
         plan = self.received(context, "plan_bake", BakePlan)
         attempt = str(context["ti"].try_number)
         wanted = builder.builder_at(plan, attempt, self.memory.zones_tried)
@@ -60,7 +60,7 @@ class CreateBuilder(BakehouseOperator):
 
     @resumed_by(SlotTaken)
     def slot_taken(self, context: Context, event: SlotTaken) -> Next:
-        """After the wait for a builder slot."""
+        """Continue after the wait for a builder slot."""
         return has_slot(event, self.received(context, "plan_bake", BakePlan))
 
     def recover(self, context: Context, error: ZoneUnavailable) -> Again:
@@ -75,10 +75,10 @@ class ShutdownMemory(ZoneMemory):
 
 
 class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
-    """Senses that the builder has powered off, and classifies how -> Built.
+    """Waits until the builder has powered off, and classifies the result -> Built.
 
-    At the first try since it was cleared it waits for the builder of create_builder, if that still
-    stands; in any other case for one that it makes itself.
+    The first try after a clear waits for the builder of create_builder, if it still exists. Any
+    other try creates a builder of its own.
     """
 
     operator_extra_links = (MachineLink(), SerialLink())
@@ -90,18 +90,18 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         self.git_conn_id = git_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Not the sensor's poking: it waits in a trigger."""
+        """Reconcile instead of poking: the task waits in a trigger."""
         return BakehouseOperator.execute(self, context)
 
     def reconcile(self, context: Context) -> Next:
-        """Wait for the builder, made if it has to be."""
+        """Wait for the builder; create it if necessary."""
         plan = self.received(context, "plan_bake", BakePlan)
         vm = self._builder(context, plan)
         return self._until_off(plan, vm) if isinstance(vm, BuilderVm) else vm
 
     @resumed_by(SlotTaken)
     def slot_taken(self, context: Context, event: SlotTaken) -> Next:
-        """After the wait for a builder slot."""
+        """Continue after the wait for a builder slot."""
         return has_slot(event, self.received(context, "plan_bake", BakePlan))
 
     def recover(self, context: Context, error: ZoneUnavailable) -> Again:
@@ -110,7 +110,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
 
     @resumed_by(MachineSettled)
     def settled(self, context: Context, event: MachineSettled) -> Next:
-        """The builder has stopped, or will not: what its disk is worth."""
+        """Continue when the builder has ended: classify how."""
         plan, vm, observed = self._waited_for(context), self.memory.vm, event.observed
         if vm is None:
             raise TransientError("the builder of this wait is unknown")
@@ -163,9 +163,9 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         shutdown: Shutdown,
         observed: MachineObservation,
     ) -> NoReturn:
-        """The error says it all: why, where in which script, and the machine's last lines.
+        """Raise the error with reason, script, line and the last serial lines.
 
-        The ledger has no such lines: nobody knows what an install script prints.
+        The ledger gets no serial lines, since they may contain secrets.
         """
         from bakehouse.bake.ledger_records import record_builder_failed
 
@@ -184,7 +184,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         raise (ZoneUnavailable if shutdown.lost else TransientError)(message)
 
     def _keep(self, plan: BakePlan, vm: BuilderVm) -> None:
-        """Marked as failed, so that no later try adopts it."""
+        """Label the builder as failed, so that no later try uses it."""
         found = self.compute.instance(vm.zone, vm.name)
         if found is not None:
             self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
@@ -216,14 +216,14 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
 
 
 class DeleteBuilder(BakehouseOperator):
-    """The teardown: every machine and disk that carries the run's label, of whatever try.
+    """The teardown: deletes every VM and disk with the run's label, of all tries.
 
-    Then the run's builder slot, and its lease on the content that it baked. A builder that failed
+    Then it releases the run's builder slot and the lease of its content. A builder that failed
     stays until it expires when the recipe or the form asks for it.
     """
 
     def reconcile(self, context: Context) -> Next:
-        """Delete what stands; done when nothing does."""
+        """Delete VMs and disks until none exists."""
         plan = self.received(context, "plan_bake", BakePlan)
         mine = run_filter(plan.run)
         kept = self._kept(context, plan)
@@ -243,13 +243,13 @@ class DeleteBuilder(BakehouseOperator):
 
     @resumed_by(InstancesGone)
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:
-        """After waiting: disks are left, or nothing."""
+        """Continue after the wait for the VMs: delete the disks."""
         if event.left:
             raise TransientError(f"still existing: {', '.join(event.left)}")
         return Again()
 
     def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:
-        """Those of the run that have to go, by zone."""
+        """List the run's VMs to delete, by zone."""
         names: dict[str, list[str]] = {}
         for machine in self.compute.instances_everywhere(mine):
             if labels.is_runs_own(machine) and not (kept and is_builder(machine)):

@@ -1,4 +1,4 @@
-"""A task that runs a machine takes one of the project's builder slots first."""
+"""Take a builder slot before a task creates a VM."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def take_slot(operator: BakehouseOperator, context: Context, plan: BakePlan) -> WaitFor | None:
-    """None with the slot; else the wait for one, which `slot_taken` goes on from.
+    """Return None if the run has a slot, else the wait for one, after which `slot_taken` continues.
 
-    Whoever deletes the run's machines releases the slot.
+    delete_builder releases the slot.
     """
     project = operator.compute.project
     turn = builder_slots.take(context, project)
@@ -42,10 +42,10 @@ def take_slot(operator: BakehouseOperator, context: Context, plan: BakePlan) -> 
 
 
 def has_slot(event: SlotTaken, plan: BakePlan) -> Again:
-    """After the wait for a slot.
+    """Continue after the wait for a slot.
 
     Raises:
-        PermanentError: There was none within the recipe's `builder.wait_for_slot`.
+        PermanentError: No slot became free within the recipe's `builder.wait_for_slot`.
     """
     if event.slot is None:
         hours = plan.builder.wait_for_slot.total_seconds() / 3600

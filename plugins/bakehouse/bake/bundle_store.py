@@ -1,6 +1,6 @@
-"""Where rendered bundles are: `<ledger>/bundles/<recipe>/<content key>.json`.
+"""Store rendered bundles: `<ledger>/bundles/<recipe>/<content key>.json`.
 
-Each is written once, whole or not at all, and proves itself when it is read.
+A bundle is written once and atomically; its content key is verified when it is read.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class BundleStore:
         self._base = ObjectStoragePath(ledger) / "bundles"
 
     def put(self, bundle: Bundle) -> str:
-        """Write the bundle unless it is there already; answers with the object's URL.
+        """Write the bundle unless it exists; return the object's URL.
 
-        One that is there and damaged is replaced.
+        A damaged one is replaced.
         """
         target = self._path(bundle.rendered.recipe, bundle.content_key)
         try:
@@ -39,7 +39,7 @@ class BundleStore:
         return str(target)
 
     def get(self, recipe: str, content_key: str) -> Bundle | None:
-        """The bundle; None when there is none. Raises BadBundle when it is damaged."""
+        """Return the bundle; None if it does not exist. Raises BadBundle if it is damaged."""
         target = self._path(recipe, content_key)
         try:
             data = target.read_bytes()
@@ -51,7 +51,7 @@ class BundleStore:
             raise BadBundle(f"{target} is not the bundle of its name: {bad}") from bad
 
     def listed(self) -> list[StoredBundle]:
-        """Everything below `bundles/`."""
+        """List everything below `bundles/`."""
         self._base.fs.invalidate_cache()
         try:
             found = self._base.fs.find(self._base.path, detail=False)
@@ -60,7 +60,7 @@ class BundleStore:
         return [one for path in sorted(found) if (one := self._stored(path)) is not None]
 
     def delete(self, stored: StoredBundle) -> None:
-        """Delete the object, if it is still there."""
+        """Delete the object, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             (self._base / stored.recipe / stored.name).unlink()
 

@@ -1,4 +1,4 @@
-"""From a stopped disk to a candidate image: what to do with what is there already. Pure."""
+"""Decide how create_image goes from a stopped disk to a candidate image. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LASTING: Resource = {
 
 
 class Built(Frozen):
-    """A builder that has finished: its disk may become an image."""
+    """A builder that has finished, and whose disk may become an image."""
 
     builder: BuilderVm
     seconds: int  # from the machine's creation until it had powered off
@@ -49,7 +49,7 @@ class Candidate(Frozen):
 
 
 class Do(StrEnum):
-    """The next thing that create_image does."""
+    """The next action of create_image."""
 
     CREATE = "create"
     ADOPT = "adopt"
@@ -60,7 +60,7 @@ class Do(StrEnum):
 
 
 def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -> Do:
-    """From the image of the plan's name and the builder's disk, either of which may be missing.
+    """Decide from the image of the plan's name and the builder's disk, which may both be missing.
 
     The source of a machine image is the builder itself.
     """
@@ -76,7 +76,7 @@ def next_step(plan: BakePlan, image: Resource | None, source: Resource | None) -
 
 
 def _outdated(image: Resource, source: Resource) -> bool:
-    """Broken, failed in its smoke test, or made of another disk; never one whose state is final."""
+    """Whether the image is broken, failed its smoke test, or was created from another disk."""
     state = labels_of(image).get(labels.STATE)
     if not is_ready(image):
         return True
@@ -86,16 +86,16 @@ def _outdated(image: Resource, source: Resource) -> bool:
 
 
 def _is_made_of(image: Resource, source: Resource) -> bool:
-    """By the disk's id; of its machine an image knows the link, and no two tries share a name."""
+    """Compare the disk's id; of a machine image the link, since no two tries share a name."""
     if "sourceInstance" in image:
         return resource_name(image["sourceInstance"]) == str(source["name"])
     return str(image.get("sourceDiskId")) == str(source.get("id"))
 
 
 def insert_body(plan: BakePlan, source: Resource, now: datetime) -> dict[str, Any]:
-    """The body of images.insert: no family, so it is newest of nothing until it is promoted.
+    """Return the body of images.insert, without a family.
 
-    For a machine image that of machineImages.insert, of the builder as the source.
+    For a machine image it is the body of machineImages.insert, with the builder as the source.
     """
     machine = plan.kind == MACHINE_IMAGE
     expires = now + labels.CANDIDATE_LIVES
@@ -117,7 +117,7 @@ def insert_body(plan: BakePlan, source: Resource, now: datetime) -> dict[str, An
 
 
 def candidate(image: Resource) -> Candidate:
-    """The image as tasks hand it on."""
+    """Return the image as an XCom."""
     return Candidate(
         name=str(image["name"]),
         id=str(image["id"]),
@@ -133,7 +133,7 @@ def _boot_disk_gb(machine_image: Resource) -> int:
 
 
 def facts_labels(built: Built) -> dict[str, str]:
-    """What is known only after the bake, as labels."""
+    """Return the labels that are known only after the bake."""
     known = {
         "manifest-digest": built.manifest_digest,
         "packages": None if built.packages is None else str(built.packages),

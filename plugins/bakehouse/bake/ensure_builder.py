@@ -1,4 +1,4 @@
-"""The builder of an attempt stands: the run's others are deleted, it is made if absent."""
+"""Ensure that the builder of an attempt exists, and no other builder of the run."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 class EnsureBuilder:
-    """What create_builder and wait_for_shutdown both begin with.
+    """The first step of create_builder and wait_for_shutdown.
 
     Args:
-        operator: The task; its log, connection and requestIds are used.
-        git_conn_id: The connection that a bundle which was deleted is made again from.
+        operator: The task, whose log, connection and request ids are used.
+        git_conn_id: The connection from which a deleted bundle is rendered again.
     """
 
     def __init__(self, operator: BakehouseOperator, git_conn_id: str) -> None:
         self.operator, self.git_conn_id = operator, git_conn_id
 
     def __call__(self, context: Context, plan: BakePlan, vm: BuilderVm) -> BuilderVm | Wait:
-        """The builder with its id, or what has to be waited for first.
+        """Return the builder with its id, or what to wait for first.
 
         Raises:
-            TransientError: It was made and is gone again.
+            TransientError: It was created and does not exist any more.
         """
         operator = self.operator
         operator.link_machine(vm.zone, vm.name)
@@ -89,7 +89,7 @@ class EnsureBuilder:
         return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> Wait | None:
-        """A dead builder must neither be waited for, nor become an image, nor run beside this."""
+        """Delete the run's other builders."""
         operator = self.operator
         mine = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.BUILDER}"
         for other in operator.compute.instances_everywhere(mine):

@@ -1,4 +1,4 @@
-"""From a stopped disk to a labelled candidate."""
+"""The operators from a stopped disk to a labelled candidate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class CreateImage(BakehouseOperator):
-    """The stopped disk becomes a candidate image without a family -> Candidate."""
+    """Creates a candidate image, without a family, from the stopped disk -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
 
     def reconcile(self, context: Context) -> Next:
-        """Adopt the image that stands, or make it, or replace one that is of another disk."""
+        """Use the existing image, create it, or replace one of another disk."""
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
         self.link_image(plan.image_name, kind=plan.kind)
@@ -43,15 +43,15 @@ class CreateImage(BakehouseOperator):
         raise _cannot(do, plan, built)
 
     def _source(self, plan: BakePlan, built: Built) -> Mapping[str, Any] | None:
-        """The builder's disk, or for a machine image the builder."""
+        """Return the builder's disk, or for a machine image the builder."""
         zone, name = built.builder.zone, built.builder.name
         machine = plan.kind == MACHINE_IMAGE
         return self.compute.instance(zone, name) if machine else self.compute.disk(zone, name)
 
     def _strip(self, context: Context, built: Built, machine: Mapping[str, Any]) -> Wait | None:
-        """What every machine made of the image would have of the builder, and must not.
+        """Remove from the builder what instances of a machine image must not inherit.
 
-        Its metadata (it would install again) and its end (it would be deleted within the hour).
+        That is its metadata (they would install again) and its maximum run time.
         """
         zone, name = built.builder.zone, built.builder.name
         if machine["metadata"].get("items"):
@@ -93,12 +93,12 @@ class CreateImage(BakehouseOperator):
 
 
 class LabelImage(BakehouseOperator):
-    """Checks that the image is of the planned commit, adds the facts that it lacks -> Candidate."""
+    """Checks the image's commit and adds missing labels -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
 
     def reconcile(self, context: Context) -> Next:
-        """Add what is missing."""
+        """Add missing labels."""
         plan = self.received(context, "plan_bake", BakePlan)
         built = self.received(context, "wait_for_shutdown", Built)
         self.link_image(plan.image_name, kind=plan.kind)

@@ -1,4 +1,4 @@
-"""What a bake writes beside its image: events into the ledger, and the image's SBOM."""
+"""Write the events of a bake into the ledger, and the image's SBOM."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class PlanFields(RunFields):
-    """The fields that every event of a bake has, but for its image."""
+    """The common fields of a bake's events, without the image."""
 
     recipe: str
     git_sha: str
 
 
 def plan_fields(context: Context, plan: BakePlan) -> PlanFields:
-    """Those of this run, by its plan: the same in every try."""
+    """Return the fields for this run's plan, the same in every try."""
     return {
         "time": plan.created,
         "at": datetime.now(UTC),
@@ -53,7 +53,7 @@ def plan_fields(context: Context, plan: BakePlan) -> PlanFields:
 
 
 def record_bake(context: Context, plan: BakePlan, image: Candidate, built: Built) -> None:
-    """This run has made its image."""
+    """Record that this run has created its image."""
     detail = BakeDetail(
         image_id=image.id,
         content_key=plan.content_key,
@@ -74,7 +74,7 @@ def record_bake(context: Context, plan: BakePlan, image: Candidate, built: Built
 
 
 def record_covers(context: Context, plan: BakePlan, image: str) -> None:
-    """This run's date is served by `image`, whichever run has made it."""
+    """Record that `image` has the content of this run's date, whichever run has created it."""
     detail = CoversDetail(
         date=plan.created,
         content_key=plan.content_key,
@@ -91,7 +91,7 @@ def record_covers(context: Context, plan: BakePlan, image: str) -> None:
 def record_builder_failed(
     context: Context, plan: BakePlan, builder: BuilderVm, shutdown: Shutdown
 ) -> None:
-    """A builder of this run did not finish. Never its output: nobody knows what a script prints."""
+    """Record that a builder of this run failed, without its output."""
     error = shutdown.error
     detail = BuilderFailedDetail(
         builder=builder.name,
@@ -106,7 +106,7 @@ def record_builder_failed(
 
 
 def record_updates(context: Context, plan: BakePlan) -> None:
-    """The updates of the promoted image, where the plan looked for them."""
+    """Record the updates that the plan has found."""
     if plan.updates is None:
         return
     detail = UpdatesDetail(
@@ -122,7 +122,7 @@ def record_updates(context: Context, plan: BakePlan) -> None:
 
 
 def write_sbom(plan: BakePlan, manifest: Manifest, project: str) -> str:
-    """What is in this run's image, as SPDX; the object's URL."""
+    """Write this run's SBOM (SPDX); return the object's URL."""
     from bakehouse.history.manifest_store import write_manifest
     from bakehouse.history.sbom import SbomImage
 

@@ -1,8 +1,8 @@
-"""Whether there is anything to bake: decided by the plan, and once more when it is this run's turn.
+"""Skip a bake whose content exists: by the plan's decision, and again after waiting for others.
 
 Two runs with the same content at the same time (a backfill beside a scheduled run, two dates of
-one backfill) would bake it twice. The first one holds the content's lease; the other waits for it,
-then finds its image, or goes on by itself when the first one has ended without one.
+one backfill) would bake it twice. The first one holds the content's lease. The other one waits for
+it, then uses its image, or bakes itself if the first one has ended without an image.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SAME_CONTENT_AT_MOST = timedelta(hours=6)
 
 
 class NeedBake(BakehouseOperator, SkipMixin):
-    """Ends the run, with the reason in the log, when an image has this content already.
+    """Ends the run, with the reason in the log, if an image has this content already.
 
     Skips only its direct followers: teardowns run whatever happens.
     """
 
     def reconcile(self, context: Context) -> Next:
-        """True, or the followers skipped; a wait while another run bakes the same content."""
+        """Return True, skip the followers, or wait while another run bakes the same content."""
         plan = self.received(context, "plan_bake", BakePlan)
         if not plan.bake:
             return self._nothing_to_bake(context, plan, str(plan.existing_image))
@@ -54,7 +54,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
 
     @resumed_by(LeaseLooksFree)
     def other_run_ended(self, context: Context, event: LeaseLooksFree) -> Next:
-        """After the wait for the other run."""
+        """Continue after the wait for the other run."""
         if not event.free:
             raise PermanentError(
                 f"another run has been baking the same content for {SAME_CONTENT_AT_MOST}:"
@@ -83,7 +83,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
         return WaitFor(trigger, "other_run_ended", 2 * SAME_CONTENT_AT_MOST)
 
     def _baked_meanwhile(self, plan: BakePlan) -> str | None:
-        """The image that another run has made of this content since the plan looked."""
+        """Return the image of this content that another run has created since the plan."""
         wanted = f"labels.{labels.CONTENT_KEY}={plan.content_key}"
         images = self.image_client(plan.kind).list(wanted)
         found = newest_with_content(plan.content_key, images, history=plan.history)
@@ -108,7 +108,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
 
 
 def content_lease(plan: BakePlan) -> Lease:
-    """The lease of the content that a plan bakes; the teardown lets go of it."""
+    """Return the lease of a plan's content; the teardown releases it."""
     from bakehouse.history.location import ledger_url
     from bakehouse.lease.store import content_lease_name, lease_of
 

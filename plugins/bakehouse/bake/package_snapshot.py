@@ -1,4 +1,4 @@
-"""Packages as of a day of the past, from Debian's archive of its archive.
+"""Packages of a past date, from snapshot.debian.org.
 
 The day stands in the script, and so in the content key: two days share an image only when nothing
 that goes into it depends on the day. Where that archive is (Variable `bakehouse_snapshot_url`) does
@@ -21,10 +21,10 @@ DEFAULT_URL = "https://snapshot.debian.org/archive"
 
 
 def snapshot_of(recipe: Recipe, form: BakeParams, when: datetime, *, history: bool) -> str | None:
-    """The day whose packages are installed, as the archive writes it; None for today's.
+    """Return the date of the packages to install, as the archive writes it; None for today's.
 
-    The form's day, else in a backfill the run's own, where the recipe says `snapshot: debian`.
-    Raises PermanentError for a day that has not come yet.
+    The form's date, else in a backfill the run's own if the recipe has `snapshot: debian`.
+    Raises PermanentError for a future date.
     """
     day = form.snapshot_date
     if day is None and history and recipe.snapshot == "debian":
@@ -37,12 +37,12 @@ def snapshot_of(recipe: Recipe, form: BakeParams, when: datetime, *, history: bo
 
 
 def stamp(day: date) -> str:
-    """Its beginning: whatever of that day it is baked for, nothing later than the run gets in."""
+    """Return the beginning of the day, so that nothing later than the run is installed."""
     return datetime.combine(day, time(), UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def archive_url() -> str:
-    """Without a slash at its end."""
+    """Return the archive's URL, without a slash at its end."""
     from airflow.sdk import Variable
 
     return str(Variable.get(VARIABLE, default=DEFAULT_URL)).rstrip("/")

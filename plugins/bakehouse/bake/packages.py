@@ -1,4 +1,4 @@
-"""What a builder has told about its disk. Pure."""
+"""The manifest that a builder has reported. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KERNEL = re.compile(r"linux-image-(\d\S*)")
 
 
 def manifest_of(observed: MachineObservation) -> Manifest | None:
-    """Told by serial line or guest attribute; None when neither can be read."""
+    """Return the manifest of serial line or guest attribute; None if neither can be read."""
     for told in (observed.last("manifest"), observed.attributes.get("manifest")):
         if isinstance(told, str):
             try:
@@ -22,7 +22,7 @@ def manifest_of(observed: MachineObservation) -> Manifest | None:
 
 
 def kernel_of(manifest: Manifest) -> str | None:
-    """The release that boots, such as 6.1.0-41-cloud-amd64: told, else of the newest package."""
+    """Return the kernel release that boots: the reported one, else of the newest package."""
     return manifest.files.kernel or _newest_kernel(manifest.packages)
 
 

@@ -31,7 +31,7 @@ class BakeParams(BaseModel):
 
     @classmethod
     def of_run(cls, params: Mapping[str, Any]) -> BakeParams:
-        """The answers among a run's params; a run of an older form lacks some."""
+        """Return the answers among a run's params; a run of an older form lacks some."""
         known = {name: params[name] for name in cls.model_fields if name in params}
         return cls.model_validate({name: v for name, v in known.items() if v is not None})
 

@@ -1,4 +1,4 @@
-"""Whether a run bakes, and what: everything that the later tasks need to agree upon. Pure."""
+"""The plan of a bake: what later tasks need of the recipe, and whether to bake. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOOTING = timedelta(minutes=10)
 
 
 class BaseImage(Frozen):
-    """The image that the builder's disk is made from, resolved."""
+    """The resolved base image."""
 
     self_link: str
     id: str
@@ -30,22 +30,21 @@ class BaseImage(Frozen):
 
     @property
     def project(self) -> str | None:
-        """Whose it is, which need not be us."""
+        """The project of the image."""
         return project_of(self.self_link)
 
 
 class SmokeSettings(Frozen):
-    """How long the smoke test may take; what its machine is given is in the bundle."""
+    """The time limits of the smoke test; its metadata is in the bundle."""
 
     deadline: timedelta
     boot_time_limit: timedelta
 
 
 class BakePlan(Frozen):
-    """One run: which commit of which recipe becomes which image, or why none is made.
+    """The plan of one run: commit, recipe and image, or the reason why nothing is baked.
 
-    What later tasks need of the recipe stands here; what the machines are given stands in the
-    bundle of the content key. No later task reads the recipe.
+    Later tasks read the plan, and the bundle of its content key, but not the recipe.
     """
 
     recipe: str
@@ -89,12 +88,12 @@ class BakePlan(Frozen):
 
     @property
     def patience(self) -> timedelta:
-        """From the builder's creation until it must have powered off: booting needs time too."""
+        """The time from the builder's creation to its power-off, including the boot."""
         return timedelta(minutes=self.builder.install_deadline_minutes) + BOOTING
 
     @property
     def provenance(self) -> Provenance:
-        """What labels and descriptions of everything that this run makes say."""
+        """The provenance in labels and descriptions of this run's resources."""
         return Provenance(
             recipe=self.recipe,
             dag_id=self.dag_id,
@@ -112,7 +111,7 @@ class BakePlan(Frozen):
 
 
 class Decision(NamedTuple):
-    """Bake or not, and why."""
+    """Whether to bake, and the reason."""
 
     bake: bool
     reason: Reason
@@ -130,12 +129,11 @@ def decide(
     superseded: bool = False,
     updates: Callable[[], Updates] | None = None,
 ) -> Decision:
-    """Whether an image with this content (as images.list gives it) makes a bake unnecessary.
+    """Decide whether an existing image with this content makes a bake unnecessary.
 
-    In the history one is enough: the past does not age, and rebuilding it twice changes nothing.
-    Outside the history it must be the newest, or whoever takes the newest would miss a reverted
-    commit.
-    `updates` looks at the archives, and is called only when the answer depends on it.
+    For a backfill any image of this content is enough. Otherwise it must be the newest image, or a
+    reverted commit would not become the newest one.
+    `updates` reads the archives; it is called only if the decision depends on it.
     """
     if force:
         return Decision(True, Reason.FORCED)

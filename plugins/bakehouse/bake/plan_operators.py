@@ -1,4 +1,4 @@
-"""From a commit to a plan: what a run bakes, or why it bakes nothing."""
+"""The operators that resolve the commit and plan the bake."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHOWN = 5  # names of uncommitted files in the log
 
 
 class ResolveCommit(BakehouseOperator):
-    """The commit to bake: the newest of the form's ref not later than the run's time -> Commit."""
+    """Resolves the form's ref to its newest commit not later than the run's time -> Commit."""
 
     def __init__(self, *, recipe: str, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,7 +59,7 @@ class ResolveCommit(BakehouseOperator):
 
 
 class PlanBake(BakehouseOperator):
-    """What this run makes, or why it makes nothing -> BakePlan. Creates nothing but names."""
+    """Plans the bake, or names the reason why nothing is baked -> BakePlan. Creates no resource."""
 
     operator_extra_links = (ImageLink(),)  # the base image
 
@@ -69,7 +69,7 @@ class PlanBake(BakehouseOperator):
         self.git_conn_id = git_conn_id
 
     def reconcile(self, context: Context) -> Next:
-        """Read the recipe, choose the base image, decide."""
+        """Read the recipe, resolve the base image, decide whether to bake."""
         commit = self.received(context, "resolve_commit", Commit)
         form = BakeParams.of_run(context["params"])
         now, history = time_of(context), is_backfill(context)
@@ -174,10 +174,9 @@ def _spot(recipe: Recipe, form: BakeParams) -> bool:
 
 
 def time_of(context: Context) -> datetime:
-    """The run's own time: its night, else when it was asked for.
+    """Return the run's time: its scheduled time, else the time when it was triggered.
 
-    The night is the end of the data interval, or the date of the partition where nights are ones
-    (`NightlyOrParent`); an image's partition has no date that matters.
+    The scheduled time is the end of the data interval, or the partition date (`NightlyOrParent`).
     """
     run = context["dag_run"]
     night = None if parent_image(context) else run.partition_date
@@ -186,7 +185,7 @@ def time_of(context: Context) -> datetime:
 
 
 def parent_image(context: Context) -> str | None:
-    """The image whose promotion has triggered this run, by name."""
+    """Return the name of the image whose promotion has triggered this run."""
     run = context["dag_run"]
     kind = getattr(run.run_type, "value", run.run_type)
     return str(run.partition_key) if kind == "asset_triggered" and run.partition_key else None

@@ -1,4 +1,4 @@
-"""Recipes and scripts for a bake: from git once, then from the bundle that the plan has stored."""
+"""Recipes and scripts of a bake: read from git once, then from the stored bundle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPLAN = "clear plan_bake and downstream"
 
 
 def bundle_store() -> BundleStore:
-    """Beside the ledger; the libraries of object stores are imported by tasks only."""
+    """Return the store beside the ledger; only tasks import the object store libraries."""
     from bakehouse.bake.bundle_store import BundleStore
     from bakehouse.history.location import ledger_url
 
@@ -42,14 +42,14 @@ def bundle_store() -> BundleStore:
 
 @dataclass(frozen=True)
 class Sources:
-    """A recipe and its scripts as a commit has them."""
+    """A recipe and its scripts at a commit."""
 
     recipe: Recipe
     commit: Commit
     files: Mapping[str, GitFile]
 
     def render(self, override: Mapping[str, Scalar], snapshot: str | None) -> Rendered:
-        """Rendered with the run's vars and day. Raises PermanentError."""
+        """Render with the run's vars and date. Raises PermanentError."""
         try:
             return render(self.recipe, self.commit, self.files, override, snapshot)
         except ValueError as wrong:  # RenderError
@@ -57,10 +57,10 @@ class Sources:
 
 
 class RecipeSource:
-    """The repository of a `git` connection, and the bundles that were made from it.
+    """The repository of a `git` connection, and the bundles rendered from it.
 
-    What is wrong with repository, commit or recipe leaves as PermanentError; a remote that does
-    not answer as TransientError.
+    A mistake in repository, commit or recipe is a PermanentError; a remote that does not answer is
+    a TransientError.
 
     :param conn_id: the connection; its host is a URL, or a path relative to the project.
     """
@@ -69,20 +69,20 @@ class RecipeSource:
         self._conn_id = conn_id
 
     def resolve(self, recipe: str, ref: str, not_after: datetime) -> Commit:
-        """The newest commit of the ref that is not later, which must have the recipe."""
+        """Return the newest commit of the ref that is not later; it must contain the recipe."""
         with self._repository() as repository:
             commit = repository.resolve(ref, not_after)
             recipe_at(repository, commit.sha, recipe)
         return commit
 
     def read(self, recipe: str, commit: Commit) -> Sources:
-        """The recipe and its scripts, in one read of the repository."""
+        """Read the recipe and its scripts, with one fetch."""
         with self._repository() as repository:
             at_commit = recipe_at(repository, commit.sha, recipe)
             return Sources(at_commit, commit, scripts_at(repository, commit.sha, at_commit))
 
     def bundle_of(self, plan: BakePlan) -> Bundle:
-        """What plan_bake has rendered and stored; made from the commit again when it is gone."""
+        """Return the bundle of plan_bake; render it again from the commit if it was deleted."""
         store = bundle_store()
         try:
             bundle = store.get(plan.recipe, plan.content_key)
@@ -130,5 +130,5 @@ class RecipeSource:
 
 
 def _local(host: str) -> Path:
-    """A relative path begins at the folder that holds dags/, wherever Bakehouse is installed."""
+    """Resolve a relative path from the folder that contains the DAGs folder."""
     return Path(conf.get("core", "dags_folder")).parent / host

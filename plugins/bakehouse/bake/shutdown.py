@@ -1,6 +1,6 @@
-"""How a builder ended, from what is known of it. Pure: facts in, verdict out.
+"""Classify how a builder ended. Pure.
 
-Success must be said: a machine that stops without having said `ok` has failed.
+Success must be reported: a VM that stops without the result `ok` has failed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SYSTEM = "system"  # who does what Compute Engine does by itself
 
 
 class GuestError(BaseModel):
-    """Where the install script failed, in the guest's own words."""
+    """Where the install script failed, as the guest reports it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,7 +43,7 @@ class GuestError(BaseModel):
 
 
 class Shutdown(BaseModel):
-    """The verdict over one builder."""
+    """The classified end of one builder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,22 +53,22 @@ class Shutdown(BaseModel):
 
     @property
     def ok(self) -> bool:
-        """Its disk may become an image."""
+        """Whether its disk may become an image."""
         return self.reason is Reason.FINISHED
 
     @property
     def hopeless(self) -> bool:
-        """Another builder would fail in the same way."""
+        """Whether another builder would fail in the same way."""
         return self.reason is Reason.INSTALL_FAILED
 
     @property
     def lost(self) -> bool:
-        """AlreadyExists away: another zone may leave it alone."""
+        """Whether the VM was taken away: another zone may have capacity."""
         return self.reason in {Reason.PREEMPTED, Reason.HOST_LOST, Reason.VANISHED}
 
 
 def classify_shutdown(observed: MachineObservation) -> Shutdown | None:
-    """The verdict, or None while there is something to wait for."""
+    """Classify the end; None while there is something to wait for."""
     said = observed.result or observed.attributes.get("result")
     if said == "failed":
         taken = _taken_away(observed)
@@ -94,7 +94,7 @@ def _silent(observed: MachineObservation, said: str | None) -> Shutdown:
 
 
 def _lost(observed: MachineObservation) -> Shutdown:
-    """Not running and no success said: who ended it?"""
+    """Classify a VM that stopped without success, by who stopped it."""
     taken = _taken_away(observed)
     if taken is not None:
         return taken
@@ -108,7 +108,7 @@ def _lost(observed: MachineObservation) -> Shutdown:
 
 
 def _taken_away(observed: MachineObservation) -> Shutdown | None:
-    """By Compute Engine itself, whatever was done to the machine afterwards."""
+    """Whether Compute Engine took the VM away, whatever happened to it afterwards."""
     for event in observed.instance_events:
         if event.kind in _BY_COMPUTE_ENGINE:
             return _ended(observed, _BY_COMPUTE_ENGINE[event.kind], event)
@@ -125,7 +125,7 @@ def _ended(
 
 
 def _error(observed: MachineObservation) -> GuestError:
-    """The serial line's error, else the attribute's, else that nothing is known."""
+    """Return the error of the serial line, else of the guest attribute, else an unknown error."""
     told: Any = observed.last("error")
     if told is None and "error" in observed.attributes:
         try:

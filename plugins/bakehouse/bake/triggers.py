@@ -1,4 +1,4 @@
-"""Waiting for a builder to power off."""
+"""The trigger that waits until a builder has powered off."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bakehouse.cloud.triggers import MachineTrigger
 
 
 class ShutdownTrigger(MachineTrigger):
-    """Until the classify_shutdown knows how the builder ended."""
+    """Waits until `classify_shutdown` returns a result."""
 
     def settled(self, observed: MachineObservation) -> bool:
-        """The verdict itself is given, and explained, by the task."""
+        """Whether there is a result; the task reports it."""
         return classify_shutdown(observed) is not None
 
     def told_all(self, observed: MachineObservation) -> bool:
-        """A line that another process has written into cannot be read."""
+        """Whether the serial lines have result and manifest; a garbled line does not count."""
         return observed.result == "failed" or (
             observed.result == "ok" and manifest_of(observed) is not None
         )

@@ -1,4 +1,4 @@
-"""The next zone within the same try, when one has nothing left."""
+"""Use the next zone within the same try, if a zone has no capacity."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class ZoneMemory(TryMemory):
-    """What a try remembers that goes from zone to zone."""
+    """The memory of a try that has used several zones."""
 
     zones_tried: int = 0
 
 
 def next_zone(operator: BakehouseOperator, zones: Sequence[str], error: ZoneUnavailable) -> Again:
-    """Go on in the next zone; the operator's memory is a `ZoneMemory`.
+    """Continue in the next zone; the operator's memory is a `ZoneMemory`.
 
     Raises:
-        ZoneUnavailable: Something was made in that zone, or no zone is left.
+        ZoneUnavailable: A resource was created in that zone, or no zone is left.
     """
     memory = operator.memory
     if not isinstance(memory, ZoneMemory):

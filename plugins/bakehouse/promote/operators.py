@@ -1,4 +1,4 @@
-"""A candidate that has proved itself gets its family, and the world hears of it."""
+"""The operators that promote a tested image and publish it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PromoteImage(BakehouseOperator):
         self.notify = tuple(notify)
 
     def reconcile(self, context: Context) -> Next:
-        """First the family, then the label, then the word of it."""
+        """Set the family, then the label, then record and notify."""
         plan = self.received(context, "plan_bake", BakePlan)
         tested = self.received(context, "label_image", Candidate)
         wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
@@ -64,7 +64,7 @@ class PromoteImage(BakehouseOperator):
         return Done(self._promoted(context, plan, tested))
 
     def _base_refused(self, plan: BakePlan) -> str | None:
-        """Somebody may have revoked the base while this run was baking upon it."""
+        """Return why the base image is refused; it may have been revoked during the bake."""
         named = image_of(plan.base_image.self_link, self.compute.project)
         if named is None or named.project != self.compute.project:
             return None  # another project's: not ours to revoke
@@ -94,7 +94,7 @@ class PromoteImage(BakehouseOperator):
         return tested.model_dump(mode="json")
 
     def _changes(self, plan: BakePlan, name: str) -> tuple[str | None, str | None]:
-        """The image promoted before this one, and what differs, in a few words."""
+        """Return the previous promoted image and a summary of the difference."""
         from bakehouse.history.diff import diff_images, summarize
         from bakehouse.history.location import ledger_url
         from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
@@ -112,7 +112,7 @@ class PromoteImage(BakehouseOperator):
         return before, words
 
     def _promoted_ones(self, plan: BakePlan) -> list[dict[str, Any]]:
-        """The family's images, or the recipe's promoted machine images."""
+        """List the family's images, or the recipe's promoted machine images."""
         if plan.kind == MACHINE_IMAGE:
             mine = f"labels.{labels.RECIPE}={plan.recipe} AND labels.{labels.STATE}"
             return self.image_client(plan.kind).list(f"{mine}={labels.PROMOTED}")
@@ -122,7 +122,7 @@ class PromoteImage(BakehouseOperator):
 class PublishImage(BakehouseOperator):
     """Emits the asset event of the promoted image, one partition for each image.
 
-    Skipped in a backfill: the past must not roll out.
+    Skipped in a backfill, which must not roll out.
     """
 
     operator_extra_links = (ImageLink(),)
@@ -132,7 +132,7 @@ class PublishImage(BakehouseOperator):
         super().__init__(outlets=[self.asset], **kwargs)
 
     def reconcile(self, context: Context) -> Next:
-        """Emit the event; a second one of the same image is the same partition."""
+        """Emit the event; repeating it for the same image uses the same partition."""
         plan = self.received(context, "plan_bake", BakePlan)
         image = self.received(context, "promote_image", Candidate)
         self.link_image(image.name, kind=plan.kind)
@@ -154,7 +154,7 @@ class PublishImage(BakehouseOperator):
         return Done(event)
 
     def _remember(self, context: Context, plan: BakePlan) -> None:
-        """The family's newest image and the one before, on the asset's page: a cache.
+        """Store the family's newest image and the one before on the asset's page, as a cache.
 
         Labels and ledger are the truth, and are what is written here, so a task that is cleared
         long after does not turn it back.

@@ -1,4 +1,4 @@
-"""Where an image goes that passed its smoke test: into its family, or into the history. Pure."""
+"""Decide the family and state of an image that passed its smoke test. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Promotion(NamedTuple):
 
 
 def promotion(family: str, *, history: bool, kind: str = CUSTOM_IMAGE) -> Promotion:
-    """What a run's image becomes.
+    """Return the promotion of a run's image.
 
     A backfill rebuilds the past: its images never become the newest of a family. A machine image
     has no family: its label alone promotes it.

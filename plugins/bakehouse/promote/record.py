@@ -1,4 +1,4 @@
-"""What a promotion writes into the ledger."""
+"""Write the event of a promotion into the ledger."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 def record_promotion(
     context: Context, plan: BakePlan, reason: Reason, detail: PromotionDetail
 ) -> None:
-    """This run's image was promoted, or became an image of the history."""
+    """Record that this run's image was promoted, or became an image of the history."""
     fields = plan_fields(context, plan)
     record(PromotionEvent(**fields, image=plan.image_name, reason=reason, detail=detail))

@@ -1,4 +1,4 @@
-"""The event of the trigger that walks a member through its swap. Pure."""
+"""The event of the swap trigger. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bakehouse.rollout.states import State
 
 
 class SwapEnded(Frozen):
-    """The event of a swap: the final state of its member, or the error that ended the walk."""
+    """A swap has ended: the final state of its member, or the error."""
 
     state: State | None = None
     why: str

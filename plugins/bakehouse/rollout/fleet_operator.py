@@ -1,4 +1,4 @@
-"""What every task of a rollout shares: its fleet, its neighbours, the run's hold on the fleet."""
+"""The base of a rollout's operators: the fleet, the tasks of its group, the fleet's lease."""
 
 from __future__ import annotations
 
@@ -22,46 +22,49 @@ SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 
 class FleetOperator(BakehouseOperator):
-    """A task of a rollout of `fleet`; its neighbours are in the same task group."""
+    """A task of a rollout of `fleet`."""
 
     def __init__(self, *, fleet: Fleet, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.fleet = fleet
 
     def near(self, task_id: str) -> str:
-        """The full id of a task of the same group."""
+        """Return the full id of a task of the same group."""
         group, dot, _ = str(self.task_id).rpartition(".")
         return f"{group}{dot}{task_id}"
 
     def plan_of(self, context: Context) -> RolloutPlan:
-        """The XCom of `plan`."""
+        """Return the XCom of `plan`."""
         return self.received(context, self.near("plan"), RolloutPlan)
 
     def picked(self, context: Context, stage: int) -> list[Swap]:
-        """What `pick_<stage>` returned; nothing when it has not run."""
+        """Return the XCom of `select_members_<stage>`; empty if the task has not run."""
         found = context["ti"].xcom_pull(task_ids=self.near(SELECT_MEMBERS.format(stage))) or []
         return [Swap.model_validate(swap) for swap in found]
 
     def holder(self, context: Context) -> Owner:
-        """This run, as the holder of a lease."""
+        """Return this run as the owner of a lease."""
         ti = context["ti"]
         return Owner(dag_id=ti.dag_id, run_id=ti.run_id)
 
     def run_of(self, context: Context) -> str:
-        """The label of what this rollout makes. Not the bake's own label, though it may be the same
-        run: the bake's teardown deletes all that carries that one."""
+        """Return the run label of this rollout's disks.
+
+        It differs from the bake's, also in the same run: the bake's teardown deletes all resources
+        with its label.
+        """
         ti = context["ti"]
         return run_label(f"{ti.dag_id}/rollout/{self.fleet.name}", ti.run_id)
 
     def lease(self) -> Lease:
-        """The fleet's."""
+        """Return the fleet's lease."""
         from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name, lease_of
 
         return lease_of(ledger_url(), lease_name(self.fleet.name))
 
     def check_lease(self, context: Context) -> None:
-        """Raises PermanentError when this run does not hold the fleet: nothing may be touched."""
+        """Raise PermanentError if this run does not hold the fleet's lease."""
         if not self.lease().held_by(self.holder(context)):
             acquire = self.near("acquire_lease")
             raise PermanentError(
@@ -69,13 +72,13 @@ class FleetOperator(BakehouseOperator):
             )
 
     def notify(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:
-        """The notifiers of the fleet's file."""
+        """Notify the channels of the fleet's file."""
         from bakehouse.notify.send import notify_from_task
 
         notify_from_task(context, self.fleet.notify, occasion, f"{self.fleet.name}: {title}", text)
 
     def states(self, context: Context) -> dict[str, str | None]:
-        """Airflow's states of this run's tasks; a mapped one is `<task id>_<map index>`."""
+        """Return the states of this run's tasks, of mapped ones as `<task id>_<map index>`."""
         ti = context["ti"]
         found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
         states: dict[str, str | None] = found.get(ti.run_id, {})
@@ -83,7 +86,7 @@ class FleetOperator(BakehouseOperator):
 
 
 def states_of(states: dict[str, str | None], task_id: str) -> dict[str, str | None]:
-    """Those of one task, mapped or not."""
+    """Filter the states of one task, mapped or not."""
     return {
         name: state
         for name, state in states.items()

@@ -1,4 +1,4 @@
-"""What must be answered yes before a member is touched; pure."""
+"""Conditions that must hold before a member is changed. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Gate:
-    """The answer, and why it is no."""
+    """Whether a condition holds, and the reason if not."""
 
     open: bool
     why: str = ""
@@ -20,7 +20,7 @@ class Gate:
 def others_are_up(
     member: str, siblings: Iterable[str], instances: Mapping[str, Resource], at_most: int
 ) -> Gate:
-    """Fewer than `at_most` other members of the rollout are down.
+    """Require that fewer than `at_most` other members of the rollout are down.
 
     Airflow counts the tasks that run, not the members that are down: one whose task waits for its
     next try in the middle of a swap would be forgotten.
@@ -36,6 +36,6 @@ def others_are_up(
 
 
 def nobody_failed(states: Mapping[str, str | None]) -> Gate:
-    """No other member of the stage has failed (`states`: Airflow's, by task)."""
+    """Require that no other member of the stage has failed (`states`: by task)."""
     failed = sorted(task for task, state in states.items() if state == "failed")
     return Gate(open=not failed, why=f"failed before: {', '.join(failed)}" if failed else "")

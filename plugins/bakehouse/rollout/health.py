@@ -1,7 +1,7 @@
-"""What a member says of itself: the guest attribute `bakehouse/health`, and whether to believe it.
+"""Read a member's health report, the guest attribute `bakehouse/health`, and assess it.
 
-An answer counts only when it is of this boot: the attribute outlives a stop, so the last word of
-the old image would otherwise pass for the first word of the new one.
+A report counts only if it is of the current boot: the attribute outlives a stop, so that the last
+report of the old image would otherwise be taken for one of the new image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Health:
 
 
 class HealthAssessment(StrEnum):
-    """What a report means for a member that is to run `image`."""
+    """The assessment of a report, for a member that must run `image`."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
@@ -34,7 +34,7 @@ class HealthAssessment(StrEnum):
 
 
 def parse(text: str | None) -> Health | None:
-    """The report; None when there is none or it cannot be read (a guest may write anything)."""
+    """Parse the report; None if there is none or it is invalid."""
     if not text:
         return None
     try:
@@ -52,19 +52,19 @@ def parse(text: str | None) -> Health | None:
 
 
 def assess_health(health: Health | None, image: str, before: str | None) -> HealthAssessment:
-    """Believe a report of `image` from another boot than `before` (None: any boot)."""
+    """Assess a report of `image` from another boot than `before` (None: any boot)."""
     if health is None or health.image != image or health.boot_id == before:
         return HealthAssessment.SILENT
     return HealthAssessment.HEALTHY if health.state == HEALTHY else HealthAssessment.UNHEALTHY
 
 
 def late(started: datetime | None, deadline: timedelta, now: datetime) -> bool:
-    """Whether a member that started at `started` has used up its time (False: not yet started)."""
+    """Whether the time of a member that started at `started` is over."""
     return started is not None and now - started > deadline
 
 
 def explain(health: Health | None, image: str, before: str | None) -> str:
-    """One line for the log and the run's reason."""
+    """Return one line for the log and the run's reason."""
     if health is None:
         return "no health report"
     if health.boot_id == before:

@@ -1,4 +1,4 @@
-"""What Compute Engine has of a fleet: its instances, their boot disks, the images they may run."""
+"""Read a fleet from Compute Engine: its instances, boot disks and images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE = 100  # names in one filter, which travels in the URL
 
 
 def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
-    """The fleet's instances in the rollout's order, and the names that no instance has.
+    """Return the fleet's instances in the order of the rollout, and the names without an instance.
 
     By label the order is that of the names; a list's is its own. Errors are those of the hook.
     """
@@ -42,7 +42,7 @@ def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list
 
 
 def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]:
-    """The instances that exist of these, by name; `zones` is name -> zone."""
+    """Return those of these instances that exist, by name; `zones` is name -> zone."""
     found: dict[str, Resource] = {}
     for zone in sorted(set(zones.values())):
         names = [name for name, where in zones.items() if where == zone]
@@ -51,23 +51,23 @@ def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]
 
 
 def facts(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
-    """The members, each with the boot disk it has."""
+    """Return the members, each with its boot disk."""
     return [member_of(instance, _boot_disk(hook, instance)) for instance in found]
 
 
 def made(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
-    """Every boot disk that rollouts of this fleet have made and that is still there, by name."""
+    """Return all existing boot disks that rollouts of this fleet have created, by name."""
     wanted = f"labels.{labels.FLEET}={fleet.name}"
     return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}
 
 
 def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
-    """What the member last said of itself."""
+    """Return the last health report of a member."""
     return parse(hook.guest_attributes(zone, name).get("health"))
 
 
 def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
-    """The image to roll out.
+    """Choose the image to roll out.
 
     Args:
         hook: the connection; errors of its calls are its own.
@@ -108,7 +108,7 @@ def check(hook: ComputeHook, pinned: Target) -> None:
 
 
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
-    """The image that a disk was made from; None when no other disk can be made from it.
+    """Return the image of a disk; None if no disk can be created from it any more.
 
     It does not exist any more (its name may be used again), or it is revoked or obsolete. `recipe`
     stands for the label that an image of another project lacks.
@@ -121,7 +121,7 @@ def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
 
 
 def target(image: Resource, recipe: str = "") -> Target:
-    """The image, pinned by its id; `recipe` where it has no label that says so."""
+    """Pin an image by its id; `recipe` replaces a missing label."""
     told = labels_of(image)
     return Target(
         id=str(image["id"]),
@@ -134,7 +134,7 @@ def target(image: Resource, recipe: str = "") -> Target:
 
 
 def delete_unused(hook: ComputeHook, zone: str, name: str, run: str) -> bool:
-    """Delete a disk that nothing uses; False when it is gone, or in use."""
+    """Delete an unused disk; return whether it was deleted."""
     disk = hook.disk(zone, name)
     if disk is None or disk.get("users"):
         return False
@@ -143,7 +143,7 @@ def delete_unused(hook: ComputeHook, zone: str, name: str, run: str) -> bool:
 
 
 def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, Resource]:
-    """By one call for each hundred, not for each."""
+    """Get instances by name, a hundred with each call."""
     found: list[Resource] = []
     for start in range(0, len(names), AT_ONCE):
         any_of = "|".join(names[start : start + AT_ONCE])

@@ -1,4 +1,4 @@
-"""The frame of a rollout: which image, who holds the fleet, who goes when, how it ended."""
+"""The operators around the stages: image, lease, plan, members of a stage, outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEASE_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
 
 
 class ChooseImage(FleetOperator):
-    """The image of this rollout, pinned by id -> Target; creates nothing.
+    """Pins the image of this rollout by its id -> Target. Creates no resource.
 
     :param image: name or id; empty for the newest promoted one of the fleet's recipe.
     """
@@ -43,7 +43,7 @@ class ChooseImage(FleetOperator):
         self.image = image
 
     def reconcile(self, context: Context) -> Next:
-        """Choose, or skip where no rollout is asked for."""
+        """Choose the image, or skip if no rollout is requested."""
         if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
@@ -54,19 +54,19 @@ class ChooseImage(FleetOperator):
 
 
 class LeaseMemory(TryMemory):
-    """What acquire_lease remembers: until when it waits (epoch seconds)."""
+    """The memory of acquire_lease: the deadline (epoch seconds)."""
 
     deadline: float | None = None
 
 
 class AcquireLease(FleetOperator):
-    """Takes the fleet's lease, or waits deferred for the run that has it."""
+    """Takes the fleet's lease, or waits deferred for the run that holds it."""
 
     Memory = LeaseMemory
     memory: LeaseMemory
 
     def reconcile(self, context: Context) -> Next:
-        """Take it, or wait; wait again when another was quicker."""
+        """Take the lease, or wait; wait again if another run was faster."""
         me, lease = self.holder(context), self.lease()
         decision = acquire(lease, me, now(), LEASE_TIME, lambda owner: run_state(context, owner))
         if decision.claim is Claim.WAIT:
@@ -76,7 +76,7 @@ class AcquireLease(FleetOperator):
 
     @resumed_by(LeaseLooksFree)
     def looks_free(self, context: Context, event: LeaseLooksFree) -> Next:
-        """After the wait."""
+        """Continue after the wait."""
         if not event.free:
             raise PermanentError(f"{Reason.FLEET_BUSY.text}: {event.why}")
         return Again()
@@ -105,7 +105,7 @@ class ReleaseLease(FleetOperator):
     """The teardown: releases the fleet's lease, if this run holds it."""
 
     def reconcile(self, context: Context) -> Next:
-        """Release it; a second time does nothing."""
+        """Release the lease. Idempotent."""
         if self.lease().release(self.holder(context), now()):
             self.log.info("released the lease of fleet %s", self.fleet.name)
         else:
@@ -114,10 +114,10 @@ class ReleaseLease(FleetOperator):
 
 
 class Plan(FleetOperator):
-    """Which member goes in which stage, and which is left alone, and why -> RolloutPlan."""
+    """Assigns each member to a stage, or names the reason why it is skipped -> RolloutPlan."""
 
     def reconcile(self, context: Context) -> Next:
-        """Look at every member, and plan."""
+        """Read every member, and plan."""
         from bakehouse.rollout.record import record_plan
 
         self.check_lease(context)
@@ -157,7 +157,7 @@ class Plan(FleetOperator):
 
 
 class SelectMembers(FleetOperator):
-    """The members of one stage, each with what it last said of itself -> [Swap]; renews the lease.
+    """Lists the members of one stage with their last reports -> [Swap]. Renews the lease.
 
     :param stage: counted from 1.
     """
@@ -167,7 +167,7 @@ class SelectMembers(FleetOperator):
         self.stage = stage
 
     def reconcile(self, context: Context) -> Next:
-        """Renew the lease, and ask each member for its last report."""
+        """Renew the lease, and read each member's last report."""
         made, me = self.plan_of(context), self.holder(context)
         decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
         if decision.claim is not Claim.RENEW:
@@ -185,14 +185,13 @@ class SelectMembers(FleetOperator):
 
 
 class Verdict(FleetOperator):
-    """How the rollout ended: a line for each member, and the run fails with the reason.
+    """Reports the outcome of each member, and fails the run with the reason.
 
-    A roll-back that worked is not a green run. Boot disks that this run made and that nothing uses
-    are deleted.
+    A rollout that was rolled back fails too. Unused boot disks that this run created are deleted.
     """
 
     def reconcile(self, context: Context) -> Next:
-        """Record how it ended, then clean up."""
+        """Record the outcome, then delete unused disks."""
         from bakehouse.rollout.record import record_end
 
         states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
@@ -225,7 +224,7 @@ class Verdict(FleetOperator):
         return task_id.removeprefix(self.near(""))
 
     def _outcomes(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
-        """What each member's task has left, forward then back."""
+        """Return the outcome of each member's tasks, replacements first."""
         names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["roll_back"]
         counts = [len(stage) for stage in made.stages] + [len(made.changes)]
         found: list[MemberOutcome] = []
@@ -237,7 +236,7 @@ class Verdict(FleetOperator):
         return found
 
     def _sweep(self, made: RolloutPlan) -> None:
-        """New disks that did not stay in use; those that members had are never touched here."""
+        """Delete new disks that are unused; never the previous disks of members."""
         for change in made.changes:
             if members.delete_unused(self.compute, change.zone, change.disk, made.run):
                 self.log.info("deleted the unused disk %s", change.disk)

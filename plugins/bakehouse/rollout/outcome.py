@@ -1,4 +1,4 @@
-"""How a rollout ended, from the states of its tasks; pure."""
+"""The outcome of a rollout, from the states of its tasks. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BAD = frozenset({"failed", "upstream_failed"})
 
 
 class Outcome(StrEnum):
-    """What the verdict says."""
+    """The outcome of a rollout."""
 
     NONE = "none"  # none was asked for
     GOOD = "good"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 
 def rollout_outcome(states: Mapping[str, str | None]) -> Outcome:
-    """`states`: Airflow's, by task id within the group (`replace_1_0` for a mapped one)."""
+    """Return the outcome; `states` are by task id in the group (`replace_1_0` for a mapped one)."""
     if states.get("choose_image") == "skipped":
         return Outcome.NONE
     before = ("choose_image", "acquire_lease", "plan", "plan_rollback")
@@ -35,5 +35,5 @@ def rollout_outcome(states: Mapping[str, str | None]) -> Outcome:
 
 
 def stage_failed(states: Mapping[str, str | None]) -> bool:
-    """Whether a task of a stage did not end well."""
+    """Whether a task of a stage failed."""
     return any(state in BAD for task, state in states.items() if _STAGE_TASK.fullmatch(task))

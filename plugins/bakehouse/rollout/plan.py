@@ -1,7 +1,7 @@
-"""Which member goes in which stage, from the facts about each; pure.
+"""Plan the stages of a rollout. Pure.
 
-A member is the instance with the boot disk that it has now. The plan keeps what the way back
-needs: the disk, the image it was made from, and how it was attached.
+A member is an instance with its current boot disk. The plan keeps what a roll-back needs: the disk,
+its image, and how it was attached.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Target(Frozen):
 
 
 class BootDisk(Frozen):
-    """A boot disk and the way it is attached; enough to make another like it."""
+    """A boot disk and its attachment, complete enough to create a similar one."""
 
     name: str
     image_id: str
@@ -49,7 +49,7 @@ class BootDisk(Frozen):
 
 
 class Member(Frozen):
-    """One instance as it stands; `boot` is None while a swap has its boot disk out."""
+    """One instance; `boot` is None while its boot disk is detached by a swap."""
 
     name: str
     zone: str
@@ -59,7 +59,7 @@ class Member(Frozen):
 
 
 class Change(Frozen):
-    """One member's replacement: `old` is what it had when the run began, also on a second look."""
+    """One member's replacement; `old` is its boot disk at the start of the run."""
 
     name: str
     zone: str
@@ -69,7 +69,7 @@ class Change(Frozen):
 
 
 class Skipped(Frozen):
-    """A member that is left alone."""
+    """A member that is not replaced."""
 
     name: str
     reason: Reason
@@ -77,7 +77,7 @@ class Skipped(Frozen):
 
 
 class RolloutPlan(Frozen):
-    """What a rollout will do. `stages` is as long as the fleet's, each may be empty."""
+    """The plan of a rollout, with one entry for each of the fleet's stages; each may be empty."""
 
     fleet: str
     run: str
@@ -87,7 +87,7 @@ class RolloutPlan(Frozen):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Every change in the order of the rollout."""
+        """All changes in the order of the rollout."""
         return tuple(change for stage in self.stages for change in stage)
 
 
@@ -100,7 +100,7 @@ def plan(
     made: Mapping[str, Resource],
     missing: Iterable[str] = (),
 ) -> RolloutPlan:
-    """The plan for members in the order of the fleet; `missing` are named but not there.
+    """Plan the rollout for members in the order of the fleet; `missing` do not exist.
 
     `made`: disks by name that rollouts of this fleet have made. A run that plans again finds its
     own in there, so members it has changed stay in the plan, first, with what they had before.
@@ -149,7 +149,7 @@ def _skip(
 
 
 def _old_disk(member: Member, disk: str, made: Mapping[str, Resource]) -> BootDisk | None:
-    """The disk to go back to: the attached one, or what our own disk says was there before it."""
+    """Return the disk for a roll-back: the attached one, or the one that our disk has replaced."""
     if member.boot is not None and member.boot.name != disk:
         return member.boot
     ours = made.get(disk) or newest(_of(member.name, made))
@@ -161,12 +161,12 @@ def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:
 
 
 def remember(old: BootDisk) -> str:
-    """What the description of a new boot disk says of the one before it; `recall` reads it."""
+    """Return a new boot disk's description, which names the previous one; see `recall`."""
     return json.dumps({REPLACES: old.model_dump(mode="json", exclude={"labels"})})
 
 
 def recall(disk: Resource) -> BootDisk | None:
-    """The disk that `disk` was made to replace; None when it does not say."""
+    """Return the disk that `disk` has replaced; None if it does not name one."""
     try:
         old = json.loads(str(disk.get("description", "")))[REPLACES]
         return BootDisk.model_validate(old | {"labels": users_own(labels_of(disk))})

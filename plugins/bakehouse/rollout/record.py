@@ -1,4 +1,4 @@
-"""What a rollout writes into the ledger: one event for each member and one for the whole."""
+"""Write the events of a rollout into the ledger: one for each member and one for the whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ImageFields(TypedDict):
 
 
 def record_plan(context: Context, plan: RolloutPlan) -> None:
-    """What a rollout is about to do, and each member that it leaves alone."""
+    """Record the plan of a rollout, and each member that it skips."""
     stages = tuple(tuple(change.name for change in stage) for stage in plan.stages)
     event = RolloutPlannedEvent(
         **run_fields(context),
@@ -55,7 +55,7 @@ def record_plan(context: Context, plan: RolloutPlan) -> None:
 
 
 def record_halted(context: Context, swap: Swap, why: str) -> None:
-    """A member whose turn came after another one had failed: it was not touched."""
+    """Record a member that was not changed because another one had failed."""
     detail = MemberSkippedDetail(
         fleet=swap.fleet,
         member=swap.member,
@@ -73,7 +73,7 @@ def record_halted(context: Context, swap: Swap, why: str) -> None:
 def record_member(
     context: Context, swap: Swap, state: str, why: str, seconds: float | None
 ) -> None:
-    """How the replacement of a member, or its way back, ended."""
+    """Record the outcome of a member's replacement or roll-back."""
     replaced = state == State.REPLACED
     event = _MEMBER_EVENTS[swap.way, replaced]
     detail = MemberDetail(
@@ -103,7 +103,7 @@ def record_member(
 def record_end(
     context: Context, plan: RolloutPlan, reason: Reason, outcomes: Iterable[MemberOutcome]
 ) -> None:
-    """How a rollout ended."""
+    """Record the outcome of a rollout."""
     detail = RolloutEndedDetail(fleet=plan.fleet, image_id=plan.image.id, outcomes=tuple(outcomes))
     event = RolloutEndedEvent(
         **run_fields(context),

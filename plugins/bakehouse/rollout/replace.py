@@ -1,4 +1,4 @@
-"""One look at a member and one step of its swap, by Compute Engine; blocking, so run in threads."""
+"""Observe a member and perform one action of its swap; blocking, so it runs in a thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Resource = dict[str, Any]
 
 
 def look(hook: ComputeHook, swap: Swap) -> MemberObservation:
-    """What stands now. The guest is asked only when its word could count."""
+    """Observe the member. The guest attributes are read only if they may count."""
     instance = hook.instance(swap.zone, swap.member)
     if instance is None:
         return observe(swap, None, None, {})
@@ -26,7 +26,7 @@ def look(hook: ComputeHook, swap: Swap) -> MemberObservation:
 
 
 def perform(hook: ComputeHook, step: Action, swap: Swap, request_id: str) -> Resource | None:
-    """Ask for the step; the operation to wait for, None when there is none."""
+    """Request the action; return the operation to wait for, if there is one."""
     return _CALLS[step](hook, swap, request_id)
 
 

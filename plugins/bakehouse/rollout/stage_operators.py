@@ -1,4 +1,4 @@
-"""The members' steps: one replaced, a stage passed, the way back."""
+"""The operators of a stage: replace a member, verify the stage, plan the roll-back."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ TAIL_BYTES, TAIL_LINES = 16_384, 40
 
 
 class ReplaceMember(FleetOperator):
-    """One member, one task: walks its swap to the end in the triggerer -> outcome.
+    """Replaces the boot disk of one member, in the triggerer -> outcome.
 
-    :param swap: a Swap as JSON, from `pick` or `settle`.
+    :param swap: a Swap as JSON, from `select_members` or `plan_rollback`.
     """
 
     operator_extra_links = (MachineLink(), SerialLink())
@@ -44,7 +44,7 @@ class ReplaceMember(FleetOperator):
         self.swap = swap
 
     def reconcile(self, context: Context) -> Next:
-        """Walk the member from where it stands, if nothing forbids it."""
+        """Start the swap from the member's current state, unless a gate forbids it."""
         from bakehouse.rollout.triggers import SwapTrigger
 
         swap = Swap.model_validate(self.swap)
@@ -65,7 +65,7 @@ class ReplaceMember(FleetOperator):
 
     @resumed_by(SwapEnded)
     def walked(self, context: Context, event: SwapEnded) -> Next:
-        """The walk has ended: record how, and fail if the member is not where it should be."""
+        """Continue when the swap has ended: record it; fail unless the member reached its goal."""
         from bakehouse.history.events import MemberOutcome
         from bakehouse.rollout.record import record_member
 
@@ -118,9 +118,9 @@ class ReplaceMember(FleetOperator):
 
 
 class VerifyStage(FleetOperator):
-    """Watches a stage for the fleet's `soak`, then asks each member once more -> names.
+    """Watches a stage for the fleet's `soak`, then checks each member again -> names.
 
-    Only then the boot disks that its members had are deleted.
+    Then it deletes the previous boot disks of the members.
 
     :param stage: counted from 1.
     """
@@ -130,14 +130,14 @@ class VerifyStage(FleetOperator):
         self.stage = stage
 
     def reconcile(self, context: Context) -> Next:
-        """Soak, then verify."""
+        """Wait for the soak time, then verify."""
         swaps = self.picked(context, self.stage)
         if self.fleet.soak is not None and swaps:
             return self._soak(self.fleet.soak)
         return Done(self._verify(context, swaps))
 
     def soaked(self, context: Context, event: Any = None) -> Next:
-        """After the soak."""
+        """Continue after the soak time."""
         return Done(self._verify(context, self.picked(context, self.stage)))
 
     def _soak(self, time: timedelta) -> WaitFor:
@@ -171,10 +171,10 @@ class VerifyStage(FleetOperator):
 
 
 class PlanRollback(FleetOperator):
-    """All members of the stage have come to rest: who goes back, in reverse order -> [Swap]."""
+    """Lists the members to roll back, in reverse order, after all replacements -> [Swap]."""
 
     def reconcile(self, context: Context) -> Next:
-        """Decide once every task of every stage has ended."""
+        """Decide when every task of every stage has ended."""
         states = self.states(context)
         if states.get(self.near("plan")) != "success":
             raise AirflowSkipException("nothing was planned, so nothing is rolled back")

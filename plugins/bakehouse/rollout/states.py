@@ -1,11 +1,11 @@
-"""The swap of one member's boot disk: named states, legal moves, and the step that each asks for.
+"""The states of a member's swap: legal transitions, and the action of each state. Pure.
 
-Nothing is remembered: a state is read from what stands (which disk is the boot disk, whether the
-instance runs, what it says of itself), so a walker that was killed anywhere goes on by looking.
-A stop is asked for in one state only, while the instance runs on another disk than the goal's; once
-the goal's disk is attached no way leads back there, so nothing stops a member twice.
+No state is stored: it is read from the resources (which disk is the boot disk, whether the
+instance runs, what it reports), so that a trigger that was killed continues from the current state.
+A stop is requested in one state only, while the instance runs on another disk than the goal's; no
+transition leads back to it, so no member is stopped twice.
 
-The way back is the same walk with another goal. The drawing is docs/rollout-states.md.
+A roll-back uses the same states with another goal. The drawing is docs/rollout-states.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bakehouse.rollout.health import Health, HealthAssessment, assess_health, la
 
 
 class State(StrEnum):
-    """Where a member stands on the way to its goal."""
+    """The state of a member's swap."""
 
     PENDING = "pending"  # the goal's disk does not exist
     PREPARING = "preparing"  # ... is being made
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 class Action(StrEnum):
-    """What to do next."""
+    """The next action."""
 
     MAKE_DISK = "make_disk"
     STOP = "stop"
@@ -48,7 +48,7 @@ class Action(StrEnum):
 
 
 class Disk(StrEnum):
-    """What is known of the goal's disk."""
+    """The state of the goal's disk."""
 
     ABSENT = "absent"
     CREATING = "creating"
@@ -97,14 +97,14 @@ COMING_UP = frozenset({"PROVISIONING", "STAGING", "REPAIRING", "PENDING"})
 
 
 class IllegalMove(ValueError):
-    """A member came into a state that our own steps cannot lead to: somebody else acts on it."""
+    """A transition that a rollout does not cause: somebody else changes the member."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a member is to become. `before` is the boot that a health report must not be of.
+    """The goal of a swap. A health report of the boot `before` does not count.
 
-    `image` is None for one that never says how it is: to run is then all that can be asked.
+    `image` is None for an image without health reports: the instance must only run.
     """
 
     instance_id: str
@@ -116,7 +116,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class MemberObservation:
-    """What stands, as just read; `instance_id` is None when no instance has the name."""
+    """The observed resources; `instance_id` is None if the instance does not exist."""
 
     instance_id: str | None
     status: str = ""
@@ -127,7 +127,7 @@ class MemberObservation:
 
 
 def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
-    """The state that the facts are of."""
+    """Return the state of an observation."""
     if observed.instance_id != goal.instance_id or observed.goal_disk is Disk.TAKEN:
         return State.LOST
     if observed.boot_disk == goal.disk:
@@ -168,7 +168,7 @@ def _on_the_goal(observed: MemberObservation, goal: Goal, now: datetime) -> Stat
 
 
 def move(before: State | None, after: State) -> State:
-    """`after`, when `before` may become it (staying is legal, and losing a member always is)."""
+    """Check the transition and return `after`. Raises IllegalMove."""
     legal = before is None or after in {before, State.LOST} or after in MOVES[before]
     if not legal:
         raise IllegalMove(
@@ -179,5 +179,5 @@ def move(before: State | None, after: State) -> State:
 
 
 def edges() -> Iterable[tuple[State, State]]:
-    """Every legal move, in reading order; LOST, which every state may become, is left out."""
+    """Return all legal transitions, without those to LOST, which is reachable from every state."""
     return ((a, b) for a in State for b in State if b in MOVES[a])

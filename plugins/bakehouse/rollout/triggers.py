@@ -1,4 +1,4 @@
-"""What a rollout waits for: a member's swap.
+"""The trigger of a member's swap.
 
 Blocking calls and log lines go to threads; the event loop is shared by every trigger.
 """
@@ -51,7 +51,7 @@ AT_FIRST = (0.5, 1.0, 1.0, 2.0, 3.0)
 
 
 class SwapTrigger(BakehouseTrigger):
-    """Walks one member to its goal. Fires `SwapEnded`."""
+    """Moves one member to its goal. Fires `SwapEnded`."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class SwapTrigger(BakehouseTrigger):
         raise TransientError(f"{self.swap.member} is still {self._state} at the deadline")
 
     async def _turn(self, cloud: Cloud) -> bool:
-        """Look and do the one step that is due; True when the member has moved on."""
+        """Observe the member and perform the next action; return whether its state has changed."""
         moved = await self._look()
         step = ACTIONS[self._state] if self._state else Action.WAIT
         if step is Action.WAIT:
@@ -158,18 +158,18 @@ class SwapTrigger(BakehouseTrigger):
             raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
 
     async def _ended(self, zone: str | None, name: str) -> operations.Ended | None:
-        """BakeParams by name; a forgotten operation has ended, what stands will say how."""
+        """Whether the operation has ended; an unknown operation has."""
         found = await asyncio.to_thread(lambda: hook_of(self.conn_id).operation(zone, name))
         return operations.end_of(found) if found else operations.Ended(name)
 
     async def _wait_out(self, blocked: Blocked) -> None:
-        """Quota or rate limit: only the deadline ends this."""
+        """Wait out quota and rate limits until the deadline."""
         self._refused += 1
         await self._info("blocked: %s", blocked)
         await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
 
     async def _pause(self, error: BakehouseError, errors: int, interval: float) -> None:
-        """Whatever went wrong, the next look says what stands; an error that stays is the end."""
+        """Wait before the next observation; raise an error that persists."""
         final = isinstance(error, FINAL_ERRORS)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error

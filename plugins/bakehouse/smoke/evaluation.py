@@ -1,4 +1,4 @@
-"""Whether a candidate has proved itself, from what its machine said. Pure."""
+"""Evaluate a smoke test from the report of its VM. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Check(BaseModel):
 
 
 class Report(BaseModel):
-    """What the machine reports, by serial line or as guest attribute `smoke`."""
+    """The report of the VM, by serial line or guest attribute `smoke`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,7 +43,7 @@ class Report(BaseModel):
 
 
 class SmokeResult(BaseModel):
-    """The verdict over one candidate."""
+    """The result for one candidate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,19 +54,19 @@ class SmokeResult(BaseModel):
 
     @property
     def ok(self) -> bool:
-        """It may be promoted."""
+        """Whether the candidate may be promoted."""
         return self.reason is Reason.SMOKE_PASSED
 
     @property
     def says_nothing(self) -> bool:
-        """The machine was lost: nothing is known about the image, another try may tell."""
+        """Whether the VM was lost, which says nothing about the image."""
         return self.reason in {Reason.VANISHED, Reason.STOPPED_SILENTLY}
 
 
 def evaluate_smoke_test(
     observed: MachineObservation, boot_time_limit: timedelta
 ) -> SmokeResult | None:
-    """The verdict, or None while there is something to wait for."""
+    """Evaluate the test; None while there is something to wait for."""
     report = _report(observed)
     if report is not None:
         return _of_report(report, boot_time_limit)

@@ -1,4 +1,4 @@
-"""The throw-away machine that boots a candidate: its name and the body of its insert. Pure."""
+"""The VM that boots a candidate: its name and the body of its insert. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AFTER_THE_DEADLINE = timedelta(minutes=10)
 
 
 def smoke_vm(plan: BakePlan, attempt: int, zones_tried: int) -> BuilderVm:
-    """The smoke machine of a try, which goes to the next zone, past those that had nothing left."""
+    """Return the smoke VM of a try, in the next zone that has not failed."""
     zone = plan.zones[(attempt - 1 + zones_tried) % len(plan.zones)]
     return BuilderVm(name=smoke_name(plan.recipe, plan.run, attempt), zone=zone)
 

@@ -1,4 +1,4 @@
-"""The candidate boots once on a machine of its own and proves itself."""
+"""The operator of the smoke test."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this i
 
 
 class SmokeMemory(ZoneMemory):
-    """What smoke_test remembers: the machine that it waits for."""
+    """The memory of smoke_test: the VM that it waits for."""
 
     vm: BuilderVm | None = None
 
 
 class SmokeTest(BakehouseOperator):
-    """Boots the candidate, reports each check, deletes the machine -> SmokeResult.
+    """Boots a VM from the candidate, reports each check, deletes the VM -> SmokeResult.
 
-    A failed candidate is labelled so and ends the run; only a lost machine is tried again.
+    A failed candidate is labelled and fails the run; only a lost VM is retried.
     """
 
     operator_extra_links = (MachineLink(), SerialLink(), ImageLink())
@@ -53,7 +53,7 @@ class SmokeTest(BakehouseOperator):
         self.git_conn_id = git_conn_id
 
     def reconcile(self, context: Context) -> Next:
-        """Boot the machine unless it stands, and wait for its report."""
+        """Create the VM unless it exists, and wait for its report."""
         plan = self.received(context, "plan_bake", BakePlan)
         candidate = self.received(context, "label_image", Candidate)
         vm = machine.smoke_vm(plan, context["ti"].try_number, self.memory.zones_tried)
@@ -68,16 +68,16 @@ class SmokeTest(BakehouseOperator):
 
     @resumed_by(SlotTaken)
     def slot_taken(self, context: Context, event: SlotTaken) -> Next:
-        """After the wait for a builder slot."""
+        """Continue after the wait for a builder slot."""
         return has_slot(event, self.received(context, "plan_bake", BakePlan))
 
     def recover(self, context: Context, error: ZoneUnavailable) -> Again:
-        """The next zone within this try."""
+        """Use the next zone within this try."""
         return next_zone(self, self.received(context, "plan_bake", BakePlan).zones, error)
 
     @resumed_by(MachineSettled)
     def reported(self, context: Context, event: MachineSettled) -> Next:
-        """The machine has reported, or never will."""
+        """Continue when the VM has reported, or its deadline has passed."""
         plan = self.received(context, "plan_bake", BakePlan)
         vm, observed = self.memory.vm, event.observed
         if vm is None:
@@ -127,7 +127,7 @@ class SmokeTest(BakehouseOperator):
                 self._delete(context, found)
 
     def _delete(self, context: Context, vm: BuilderVm) -> None:
-        """The call alone; delete_builder waits until it is gone."""
+        """Request the deletion; delete_builder waits for it."""
         self.log.info("deleting %s in %s", vm.name, vm.zone)
         request = self.request_id(context, f"delete {vm.name}")
         self.compute.delete_instance(vm.zone, vm.name, request)
@@ -144,7 +144,7 @@ class SmokeTest(BakehouseOperator):
     def _reject(
         self, context: Context, plan: BakePlan, result: SmokeResult, observed: MachineObservation
     ) -> NoReturn:
-        """The image stays for its keep time, marked: never promoted, never newest of a family.
+        """Label the image as failed; it stays for `image.keep.failed`.
 
         One that was promoted before, and is only tested again, keeps its state: taking it out of
         use is a person's decision (the DAG `revoke`).

@@ -1,4 +1,4 @@
-"""What a smoke test writes into the ledger."""
+"""Write the events of a smoke test into the ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def record_verdict(context: Context, plan: BakePlan, result: SmokeResult) -> None:
-    """How the candidate of this run fared, check by check."""
+    """Record the result of the candidate, check by check."""
     detail = VerdictDetail(
         message=result.message,
         checks=tuple(

@@ -1,4 +1,4 @@
-"""Waiting for a candidate to prove itself."""
+"""The trigger that waits for the report of a smoke test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bakehouse.smoke.evaluation import evaluate_smoke_test
 
 
 class SmokeTrigger(MachineTrigger):
-    """Until the machine has reported, or its deadline has passed."""
+    """Waits until the VM has reported, or its deadline has passed."""
 
     def settled(self, observed: MachineObservation) -> bool:
-        """The verdict itself is given, and explained, by the task."""
+        """Whether there is a result; the task reports it."""
         return evaluate_smoke_test(observed, boot_time_limit=timedelta.max) is not None

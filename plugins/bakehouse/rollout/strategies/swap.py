@@ -1,4 +1,4 @@
-"""Swap: the boot disk is replaced, everything else of the instance stays.
+"""The strategy swap: replace the boot disk and keep everything else of the instance.
 
 Pure: what is handed to the walk, what it reads out of Compute Engine's answers, and the bodies of
 its calls. The new disk is like the old one (type, size, key, snapshot schedules, the users' labels)
@@ -36,7 +36,7 @@ UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that
 
 
 class Swap(Frozen):
-    """One member's walk, forward or back; all that it needs besides what it sees."""
+    """The swap of one member, forward or back."""
 
     member: str
     zone: str
@@ -58,7 +58,7 @@ class Swap(Frozen):
 
 
 def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
-    """The replacement of a member that last said `health`."""
+    """Return the replacement of a member with the last report `health`."""
     on_image = health is not None and health.image == plan.image.name
     return Swap(
         member=change.name,
@@ -77,7 +77,7 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
 
 
 def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None) -> Swap:
-    """The way back of `done` to the image it had; `image` is None when only its disk is left."""
+    """Return the roll-back of `done`; `image` is None if only its previous disk is left."""
     old = done.old
     image = image or Target(
         id=old.image_id,
@@ -97,7 +97,7 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
 
 
 def is_touched(instance: Resource, old: BootDisk) -> bool:
-    """Whether the member is not simply running on the disk it had."""
+    """Whether the member was changed: it does not run on its previous disk."""
     boot = boot_of(instance)
     return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
 
@@ -105,7 +105,7 @@ def is_touched(instance: Resource, old: BootDisk) -> bool:
 def observe(
     swap: Swap, instance: Resource | None, disk: Resource | None, said: Mapping[str, str]
 ) -> MemberObservation:
-    """What stands, from instances.get, disks.get of the goal's disk and the guest attributes."""
+    """Build the observation from instances.get, disks.get and the guest attributes."""
     if instance is None:
         return MemberObservation(instance_id=None)
     boot = boot_of(instance)
@@ -120,7 +120,7 @@ def observe(
 
 
 def boot_of(instance: Resource) -> dict[str, Any] | None:
-    """The attached boot disk as `instance` shows it, with its disk's `name`."""
+    """Return the boot disk of `instance`, with its name."""
     for disk in instance.get("disks") or []:
         if disk.get("boot"):
             return {**disk, "name": resource_name(disk["source"])}
@@ -128,7 +128,7 @@ def boot_of(instance: Resource) -> dict[str, Any] | None:
 
 
 def member_of(instance: Resource, disk: Resource | None) -> Member:
-    """The facts about one member; `disk` is its boot disk's own resource."""
+    """Return a member; `disk` is its boot disk's resource."""
     boot = boot_of(instance)
     return Member(
         name=str(instance["name"]),
@@ -140,7 +140,7 @@ def member_of(instance: Resource, disk: Resource | None) -> Member:
 
 
 def disk_body(swap: Swap, now: datetime) -> dict[str, Any]:
-    """disks.insert: owner and purpose stand in the body, so a kill leaves nothing unowned."""
+    """Return the body of disks.insert, with labels that name run, fleet and member."""
     old = swap.old
     body: dict[str, Any] = {
         "name": swap.disk,
@@ -158,7 +158,7 @@ def disk_body(swap: Swap, now: datetime) -> dict[str, Any]:
 
 
 def attachment(swap: Swap, disk_url: str) -> dict[str, Any]:
-    """instances.attachDisk: in the place and the way of the disk that was there."""
+    """Return the body of instances.attachDisk, like the previous disk's attachment."""
     return {
         "source": disk_url,
         "boot": True,
@@ -208,7 +208,7 @@ def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
 
 
 def _started(instance: Resource) -> datetime | None:
-    """When this boot began; None while the start before the last stop is still shown."""
+    """Return the start of this boot; None while the resource still shows the previous start."""
     start = _time(instance.get("lastStartTimestamp"))
     stop = _time(instance.get("lastStopTimestamp"))
     return None if start and stop and start < stop else start
