@@ -1,4 +1,4 @@
-"""How calls of Compute Engine are made: reads, changes, creations; what an error becomes.
+"""Calls to Compute Engine: reads, changes, creations, and the translation of errors.
 
 The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), `poll_interval` and
 `reads_per_minute`. Every error of a call, authentication included, leaves as one of
@@ -51,18 +51,18 @@ class Calls(GoogleBaseHook):
 
     @cached_property
     def project(self) -> str:
-        """The project in which everything is made."""
+        """The project in which resources are created."""
         with authentication_errors(f"the connection {self.gcp_conn_id}"):
             return str(self.project_id)
 
     @property
     def endpoint(self) -> str | None:
-        """Of a server that is not Google's own."""
+        """The URL of a server other than Google's."""
         return self.extras.get("api_endpoint") or None
 
     @property
     def poll_interval(self) -> float:
-        """Seconds between two looks of a waiting trigger."""
+        """Seconds between two reads of a waiting trigger."""
         return float(self.extras.get("poll_interval") or 5.0)
 
     @property
@@ -71,7 +71,7 @@ class Calls(GoogleBaseHook):
         return float(self.extras.get("reads_per_minute") or 120.0)
 
     def get_conn(self) -> Any:
-        """The discovery client; its document ships with the client, nothing is fetched."""
+        """Return the discovery client; its document is part of the client library."""
         return self._client
 
     @cached_property
@@ -102,7 +102,7 @@ class Calls(GoogleBaseHook):
         return found
 
     def _scopes(self, api: Any, kind: str, filter_: str = "") -> list[Resource]:
-        """Everything of a kind that matches, in whatever zone; all of it without a filter."""
+        """List all resources of a kind in all zones."""
         found: list[Resource] = []
         call = api.aggregatedList(project=self.project, maxResults=PAGE, filter=filter_ or None)
         while call is not None:
@@ -114,7 +114,7 @@ class Calls(GoogleBaseHook):
         return found
 
     def _find(self, call: Any, doing: str) -> Resource | None:
-        """A read of something that may be missing."""
+        """Read a resource; None if it does not exist."""
         try:
             return self._read(call, doing)
         except NotFound:
@@ -139,7 +139,7 @@ class Calls(GoogleBaseHook):
             raise OutcomeUnknown(f"{doing}: {type(error).__name__}: {error}") from error
 
     def _repeat(self, call: Any, doing: str) -> Resource:
-        """A change that may be sent twice: once more after an answer that got lost."""
+        """Make an idempotent change; call again if the answer was lost."""
         try:
             return self._change(call, doing)
         except OutcomeUnknown as lost:
@@ -147,7 +147,7 @@ class Calls(GoogleBaseHook):
             return self._settled(call, doing)
 
     def _remove(self, call: Any, doing: str) -> Resource | None:
-        """A deletion: what is missing is deleted."""
+        """Delete a resource; a missing one counts as deleted."""
         try:
             return self._repeat(call, doing)
         except NotFound:
@@ -156,9 +156,9 @@ class Calls(GoogleBaseHook):
     def _create(
         self, call: Any, doing: str, look: Callable[[], Resource | None], labels: Mapping[str, str]
     ) -> Resource | None:
-        """A creation whose answer may get lost: look whether it stands before asking again.
+        """Create a resource; if the answer is lost, check whether it exists before calling again.
 
-        None when it stands already and belongs to this run; AlreadyExists when it is another's.
+        None if it exists and belongs to this run; AlreadyExists if it belongs to another.
         """
         try:
             return self._change(call, doing)
@@ -193,7 +193,7 @@ class Calls(GoogleBaseHook):
 
 
 def _refuse_partial(page: Resource, kind: str) -> None:
-    """What a zone that is down does not list is still existing: nobody may take it for gone."""
+    """Raise if zones were unreachable: their resources are missing in the list, not deleted."""
     unreachable = [str(scope) for scope in page.get("unreachables") or []]
     unreachable += [
         name
@@ -208,10 +208,10 @@ def _refuse_partial(page: Resource, kind: str) -> None:
 
 @contextmanager
 def authentication_errors(doing: str) -> Generator[None]:
-    """What goes wrong before the first call: a missing key file, a bad key, no such connection.
+    """Translate errors before the first call: a missing or bad key file, a missing connection.
 
     Raises:
-        PermanentError: A person has to mend the connection.
+        PermanentError: The connection must be corrected.
         TransientError: Google's token server did not answer.
     """
     try:
@@ -229,7 +229,7 @@ def authentication_errors(doing: str) -> Generator[None]:
 
 
 def unauthenticated(error: GoogleAuthError, doing: str) -> BakehouseError:
-    """A token that could not be had: lost on the way, or refused for good."""
+    """Return the error for a token that could not be fetched."""
     text = f"{doing}: {type(error).__name__}: {error}"
     if isinstance(error, TransportError) or error.retryable:
         return TransientError(text)

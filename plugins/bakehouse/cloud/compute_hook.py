@@ -1,4 +1,4 @@
-"""The few calls of Compute Engine that Bakehouse makes, by the discovery client."""
+"""The calls to Compute Engine that Bakehouse makes, with the discovery client."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class ComputeHook(Calls):
     # -- pages ----------------------------------------------------------------------------------
 
     def image_page(self, name: str, project: str | None = None, kind: str = "") -> str:
-        """Where a person can look at the image."""
+        """Return the address of the image's page."""
         page = (
             console_pages.machine_image_page if kind == MACHINE_IMAGE else console_pages.image_page
         )
         return page(project or self.project, name, self.endpoint)
 
     def instance_page(self, zone: str, name: str) -> str:
-        """Where a person can look at the machine."""
+        """Return the address of the VM's page."""
         return console_pages.instance_page(self.project, zone, name, self.endpoint)
 
     def serial_page(self, zone: str, name: str) -> str:
-        """Where a person can read its serial output."""
+        """Return the address of its serial output."""
         return console_pages.serial_page(self.project, zone, name, self.endpoint)
 
     # -- images ---------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ class ComputeHook(Calls):
         )
 
     def insert_image(self, body: Resource, request_id: str) -> Resource | None:
-        """Create an image; the operation, or None when it turned out to stand already."""
+        """Create an image; the operation, or None if it exists already."""
         name, run = body["name"], body["labels"]
         call = self._client.images().insert(project=self.project, body=body, requestId=request_id)
         return self._create(call, f"create image {name}", lambda: self.image(name), run)
@@ -64,7 +64,7 @@ class ComputeHook(Calls):
         return self._repeat(call, f"change image {name}")
 
     def label_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
-        """Set labels of an image just read (None removes one); TransientError if it moved since."""
+        """Set labels of an image just read (None removes one); TransientError if it has changed."""
         body = {
             "labels": _changed(image, changes),
             "labelFingerprint": image["labelFingerprint"],
@@ -75,12 +75,12 @@ class ComputeHook(Calls):
         return self._repeat(call, f"label image {image['name']}")
 
     def delete_image(self, name: str, request_id: str) -> Resource | None:
-        """Delete; None when it is not there any more."""
+        """Delete; None if it does not exist any more."""
         call = self._client.images().delete(project=self.project, image=name, requestId=request_id)
         return self._remove(call, f"delete image {name}")
 
     def deprecate_image(self, name: str, body: Resource, request_id: str) -> Resource | None:
-        """Say that it is on its way out (a DeprecationStatus); None when it is not there."""
+        """Set a DeprecationStatus; None if the image does not exist."""
         call = self._client.images().deprecate(
             project=self.project, image=name, body=body, requestId=request_id
         )
@@ -97,7 +97,7 @@ class ComputeHook(Calls):
         return self._find(call, f"get machine image {name}")
 
     def insert_machine_image(self, body: Resource, request_id: str) -> Resource | None:
-        """Create one; the operation, or None when it turned out to stand already."""
+        """Create one; the operation, or None if it exists already."""
         name, run = body["name"], body["labels"]
         call = self._client.machineImages().insert(
             project=self.project, body=body, requestId=request_id
@@ -106,7 +106,7 @@ class ComputeHook(Calls):
         return self._create(call, doing, lambda: self.machine_image(name), run)
 
     def label_machine_image(self, image: Resource, changes: Mapping[str, str | None]) -> Resource:
-        """Set labels of one just read (None removes one); TransientError if it moved since."""
+        """Set labels of one just read (None removes one); TransientError if it has changed."""
         body = {
             "labels": _changed(image, changes),
             "labelFingerprint": image["labelFingerprint"],
@@ -117,7 +117,7 @@ class ComputeHook(Calls):
         return self._repeat(call, f"label machine image {image['name']}")
 
     def delete_machine_image(self, name: str, request_id: str) -> Resource | None:
-        """Delete; None when it is not there any more."""
+        """Delete; None if it does not exist any more."""
         call = self._client.machineImages().delete(
             project=self.project, machineImage=name, requestId=request_id
         )
@@ -148,17 +148,17 @@ class ComputeHook(Calls):
         )
 
     def instance_states(self, zone: str, filter_: str) -> list[Resource]:
-        """Names and states alone: a builder's metadata would be 100 kB each time."""
+        """List names and states only: a builder's metadata has up to 100 kB."""
         api, doing = self._client.instances(), f"get all instances in {zone}"
         only = "items(name,status),nextPageToken"
         return self._pages(api.list, api.list_next, doing, zone=zone, filter=filter_, fields=only)
 
     def instances_everywhere(self, filter_: str) -> list[Resource]:
-        """The same of all zones, by one call."""
+        """List those of all zones, with one call."""
         return self._scopes(self._client.instances(), "instances", filter_)
 
     def insert_instance(self, zone: str, body: Resource, request_id: str) -> Resource | None:
-        """Create an instance; the operation, or None when it turned out to stand already."""
+        """Create an instance; the operation, or None if it exists already."""
         name = body["name"]
         call = self._client.instances().insert(
             project=self.project, zone=zone, body=body, requestId=request_id
@@ -168,7 +168,7 @@ class ComputeHook(Calls):
         )
 
     def delete_instance(self, zone: str, name: str, request_id: str) -> Resource | None:
-        """Delete; None when it is not there any more."""
+        """Delete; None if it does not exist any more."""
         call = self._client.instances().delete(
             project=self.project, zone=zone, instance=name, requestId=request_id
         )
@@ -177,7 +177,7 @@ class ComputeHook(Calls):
     def label_instance(
         self, zone: str, instance: Resource, changes: Mapping[str, str | None]
     ) -> Resource:
-        """The same for an instance."""
+        """Set labels of an instance just read; TransientError if it has changed."""
         body = {
             "labels": _changed(instance, changes),
             "labelFingerprint": instance["labelFingerprint"],
@@ -188,7 +188,7 @@ class ComputeHook(Calls):
         return self._repeat(call, f"label {instance['name']}")
 
     def set_metadata(self, zone: str, instance: Resource, body: Resource) -> Resource:
-        """Replace all metadata of an instance just read; TransientError if it moved since."""
+        """Replace all metadata of an instance just read; TransientError if it has changed."""
         body = {**body, "fingerprint": instance["metadata"]["fingerprint"]}
         call = self._client.instances().setMetadata(
             project=self.project, zone=zone, instance=instance["name"], body=body
@@ -196,7 +196,7 @@ class ComputeHook(Calls):
         return self._repeat(call, f"set the metadata of {instance['name']}")
 
     def set_scheduling(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
-        """Change what is given; None takes a value away."""
+        """Change the given values; None removes one."""
         call = self._client.instances().setScheduling(
             project=self.project, zone=zone, instance=name, body=body, requestId=request_id
         )
@@ -210,7 +210,7 @@ class ComputeHook(Calls):
         return self._find(call, f"read the serial port of {name}") or {}
 
     def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
-        """What the guest has written below `bakehouse/`; empty when nothing, or not to be had."""
+        """What the guest has written below `bakehouse/`; empty if there is nothing."""
         call = self._client.instances().getGuestAttributes(
             project=self.project, zone=zone, instance=name, queryPath="bakehouse/"
         )
@@ -237,18 +237,18 @@ class ComputeHook(Calls):
         )
 
     def disks_everywhere(self, filter_: str) -> list[Resource]:
-        """The same of all zones, by one call."""
+        """List those of all zones, with one call."""
         return self._scopes(self._client.disks(), "disks", filter_)
 
     def delete_disk(self, zone: str, name: str, request_id: str) -> Resource | None:
-        """Delete; None when it is not there any more."""
+        """Delete; None if it does not exist any more."""
         call = self._client.disks().delete(
             project=self.project, zone=zone, disk=name, requestId=request_id
         )
         return self._remove(call, f"delete disk {name} in {zone}")
 
     def insert_disk(self, zone: str, body: Resource, request_id: str) -> Resource | None:
-        """Create a disk; the operation, or None when it turned out to stand already."""
+        """Create a disk; the operation, or None if it exists already."""
         name = body["name"]
         call = self._client.disks().insert(
             project=self.project, zone=zone, body=body, requestId=request_id
@@ -260,28 +260,28 @@ class ComputeHook(Calls):
     # -- the steps of a swap: asked for once; OutcomeUnknown: look before asking again
 
     def stop_instance(self, zone: str, name: str, request_id: str) -> Resource:
-        """Press the power button."""
+        """Stop the instance."""
         call = self._client.instances().stop(
             project=self.project, zone=zone, instance=name, requestId=request_id
         )
         return self._change(call, f"stop {name}")
 
     def start_instance(self, zone: str, name: str, request_id: str) -> Resource:
-        """Switch on."""
+        """Start the instance."""
         call = self._client.instances().start(
             project=self.project, zone=zone, instance=name, requestId=request_id
         )
         return self._change(call, f"start {name}")
 
     def detach_disk(self, zone: str, name: str, device: str, request_id: str) -> Resource:
-        """Take out the disk of that device name; the boot disk of a stopped instance only."""
+        """Detach the disk of that device name; a boot disk only from a stopped instance."""
         call = self._client.instances().detachDisk(
             project=self.project, zone=zone, instance=name, deviceName=device, requestId=request_id
         )
         return self._change(call, f"detach {device} from {name}")
 
     def attach_disk(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
-        """Put in a disk; `body` is an AttachedDisk."""
+        """Attach a disk; `body` is an AttachedDisk."""
         call = self._client.instances().attachDisk(
             project=self.project, zone=zone, instance=name, body=body, requestId=request_id
         )
@@ -290,7 +290,7 @@ class ComputeHook(Calls):
     # -- operations -----------------------------------------------------------------------------
 
     def operation(self, zone: str | None, name: str) -> Resource | None:
-        """One operation of a zone, or a global one; None when it is forgotten."""
+        """Get an operation of a zone, or a global one; None if it does not exist any more."""
         if zone is None:
             call = self._client.globalOperations().get(project=self.project, operation=name)
         else:
@@ -300,7 +300,7 @@ class ComputeHook(Calls):
         return self._find(call, f"get operation {name}")
 
     def operations(self, zone: str | None) -> list[Resource]:
-        """The newest 500 operations of a zone, or the newest global ones, newest first."""
+        """List the newest 500 operations of a zone, or global ones, newest first."""
         newest = {"project": self.project, "maxResults": PAGE, "orderBy": "creationTimestamp desc"}
         if zone is None:
             call = self._client.globalOperations().list(**newest)
@@ -320,7 +320,7 @@ _hooks = threading.local()
 
 
 def hook_of(gcp_conn_id: str) -> ComputeHook:
-    """This thread's hook of a connection; blocking, for triggers' worker threads."""
+    """Return this thread's hook of a connection; blocking, for the threads of triggers."""
     known: dict[str, ComputeHook] = _hooks.__dict__.setdefault("known", {})
     if gcp_conn_id not in known:
         with authentication_errors(f"the connection {gcp_conn_id}"):

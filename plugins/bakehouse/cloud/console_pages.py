@@ -17,7 +17,7 @@ def instance_page(project: str, zone: str, name: str, endpoint: str | None) -> s
 
 
 def serial_page(project: str, zone: str, name: str, endpoint: str | None) -> str:
-    """Where its serial output is to be read, while it stands."""
+    """Return the address of its serial output, while the VM exists."""
     if endpoint:
         return f"{instance_page(project, zone, name, endpoint)}/serialPort?port=1"
     return (
@@ -26,14 +26,14 @@ def serial_page(project: str, zone: str, name: str, endpoint: str | None) -> str
 
 
 def image_page(project: str, name: str, endpoint: str | None) -> str:
-    """The same of an image."""
+    """Return the page of an image."""
     if endpoint:
         return f"{_api(endpoint)}/projects/{project}/global/images/{name}"
     return f"{CONSOLE}/imagesDetail/projects/{project}/global/images/{name}?project={project}"
 
 
 def machine_image_page(project: str, name: str, endpoint: str | None) -> str:
-    """The same of a machine image."""
+    """Return the page of a machine image."""
     if endpoint:
         return f"{_api(endpoint)}/projects/{project}/global/machineImages/{name}"
     return f"{CONSOLE}/machineImages/details/{name}?project={project}"

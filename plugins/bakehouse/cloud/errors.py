@@ -1,4 +1,4 @@
-"""What an error of Compute Engine means for the task that met it. Pure; `calls.py` raises it.
+"""The meaning of Compute Engine's errors for a task. Pure; `calls.py` raises them.
 
 Sources: the error catalogue of the Compute Engine reference, and the reasons and operation codes
 that its clients handle.
@@ -25,7 +25,7 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """The meaning of one error: what to do, and after how many seconds when blocked."""
+    """The meaning of one error, with the wait in seconds if blocked."""
 
     meaning: Meaning
     message: str
@@ -34,7 +34,7 @@ class Answer:
     reason: str = ""  # Compute Engine's own word for it
 
     def error(self, doing: str) -> errors.BakehouseError:
-        """The error to raise; `doing` names the call and its subject."""
+        """Return the error to raise; `doing` names the call and its subject."""
         text = f"{doing}: {self.message}"
         if self.meaning is Meaning.BLOCKED:
             return errors.Blocked(text, wait=self.wait)
@@ -84,7 +84,7 @@ _ZONE_UNAVAILABLE = ("POOL_EXHAUSTED", "STOCKOUT", "does not have enough resourc
 
 
 def of_status(status: int, reason: str, message: str) -> Answer:
-    """The meaning of an HTTP answer that is an error."""
+    """Return the meaning of an HTTP error."""
     default = (Meaning.UNKNOWN, 0.0) if status >= 500 else (Meaning.PERMANENT, 0.0)
     next_, wait = _BY_REASON.get(reason) or _BY_STATUS.get(status) or default
     label = f"HTTP {status} {reason}".rstrip()
@@ -97,7 +97,7 @@ def of_status(status: int, reason: str, message: str) -> Answer:
 
 
 def of_body(status: int, body: Mapping[str, Any]) -> Answer:
-    """The same from the JSON body `{"error": {"message", "errors": [{"reason"}]}}`."""
+    """Return the meaning of the JSON body `{"error": {"message", "errors": [{"reason"}]}}`."""
     error = body.get("error")
     found: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     details = found.get("errors") or [{}]
@@ -107,7 +107,7 @@ def of_body(status: int, body: Mapping[str, Any]) -> Answer:
 
 
 def of_operation(operation: Mapping[str, Any]) -> Answer | None:
-    """Why a DONE operation failed, or None when it succeeded.
+    """Return why a DONE operation failed; None if it succeeded.
 
     Both places count: `error.errors[]` and `httpErrorStatusCode` (clients disagree on which one).
     """

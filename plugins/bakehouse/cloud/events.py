@@ -9,7 +9,7 @@ from bakehouse.core.models import Frozen
 
 
 class OperationEnded(Frozen):
-    """The event of `OperationTrigger`; `operation` is None when it is forgotten."""
+    """The event of `OperationTrigger`; `operation` is None if it does not exist any more."""
 
     doing: str
     operation: dict[str, Any] | None
@@ -17,12 +17,12 @@ class OperationEnded(Frozen):
 
 
 class InstancesGone(Frozen):
-    """The event of `GoneTrigger`: the names of those that still stand at the deadline."""
+    """The event of `GoneTrigger`: the names of those that still exist at the deadline."""
 
     left: tuple[str, ...] = ()
 
 
 class MachineSettled(Frozen):
-    """The event of a `MachineTrigger`: the last look at the machine."""
+    """The event of a `MachineTrigger`: the last observation of the VM."""
 
     observed: MachineObservation

@@ -1,4 +1,4 @@
-"""What is known of a machine that Bakehouse waits for: the only thing its judges look at. Pure."""
+"""The observation of a VM, which classifications are made from. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAIL_LINES = 50
 
 
 class MachineObservation(BaseModel):
-    """One look at a machine; travels from the trigger to the operator as JSON."""
+    """One observation of a VM, sent from the trigger to the operator as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,21 +30,21 @@ class MachineObservation(BaseModel):
 
     @property
     def alive(self) -> bool:
-        """It runs, or is on its way up or down."""
+        """Whether it is running, starting or stopping."""
         return self.status in ALIVE
 
     def last(self, key: str) -> Any:
-        """The newest value that a structured line gave for a key, else None."""
+        """Return the newest value of a key in structured serial lines, else None."""
         return next((line[key] for line in reversed(self.said) if key in line), None)
 
     @property
     def result(self) -> str | None:
-        """`ok` or `failed`, said by serial line; the attributes are the judge's own to read."""
+        """`ok` or `failed` of the serial lines; guest attributes are read separately."""
         value = self.last("result")
         return value if value in {"ok", "failed"} else None
 
     def with_tail(self, what: str) -> str:
-        """The error of a task: what went wrong, and below it the last lines of the machine."""
+        """Return an error text with the VM's last serial lines below it."""
         if not self.tail:
             return what
         return "\n".join([what, f"The last {len(self.tail)} lines of {self.name}:", *self.tail])

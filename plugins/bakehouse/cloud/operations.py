@@ -1,4 +1,4 @@
-"""What an operation of Compute Engine says about the work that it stands for. Pure."""
+"""The state of an operation of Compute Engine. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished operation; `failure` is None when the work succeeded."""
+    """A finished operation; `failure` is None if it succeeded."""
 
     name: str
     failure: Answer | None = None
@@ -21,7 +21,7 @@ class Ended:
 
 
 def end_of(operation: Resource) -> Ended | None:
-    """How it ended, or None while it runs."""
+    """Return how it ended; None while it runs."""
     if operation.get("status") != "DONE":
         return None
     warnings = tuple(str(w.get("message", "")) for w in operation.get("warnings") or [])
@@ -30,7 +30,7 @@ def end_of(operation: Resource) -> Ended | None:
 
 @dataclass(frozen=True)
 class InstanceEvent:
-    """Something that was done to an instance, by somebody or by Compute Engine itself."""
+    """An operation on an instance, by a user or by Compute Engine."""
 
     kind: str  # operationType: stop, delete, compute.instances.preempted, ...
     by: str = ""
@@ -38,7 +38,7 @@ class InstanceEvent:
 
 
 def instance_events(operations: Iterable[Resource], instance: str) -> tuple[InstanceEvent, ...]:
-    """What was done to this instance, newest first as Compute Engine lists it."""
+    """Return the operations on this instance, newest first."""
     tail = f"/instances/{instance}"
     return tuple(
         InstanceEvent(str(op.get("operationType", "")), str(op.get("user", "")), _failure(op))

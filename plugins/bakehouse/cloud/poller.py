@@ -1,4 +1,4 @@
-"""One list call for all waiting triggers of a triggerer: per project, kind, zone and tick."""
+"""One list call per project, kind, zone and tick serves all triggers of a triggerer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _threads = ThreadPoolExecutor(8, thread_name_prefix="bakehouse-poll")
 
 @dataclass(frozen=True)
 class Cloud:
-    """One project as a trigger reaches it. Connections of one project share its reads."""
+    """A project with its connection; connections of one project share their reads."""
 
     conn_id: str
     project: str
@@ -51,17 +51,17 @@ class Cloud:
 
     @property
     def rate_limiter(self) -> RateLimiter:
-        """The project's, in this event loop; the first connection says how big it is."""
+        """Return the project's rate limiter in this event loop; the first caller sets the rate."""
         return RateLimiter.of(f"{self.endpoint or ''}/{self.project}", self.reads_per_minute)
 
     def instances(self, zone: str) -> Poller:
-        """Names and states of Bakehouse's instances of a zone."""
+        """Return the poller of names and states of Bakehouse's instances in a zone."""
         return self._poller(
             "instances", zone, lambda: hook_of(self.conn_id).instance_states(zone, OURS)
         )
 
     def operations(self, zone: str | None) -> Poller:
-        """The newest operations of a zone, or the global ones."""
+        """Return the poller of the newest operations of a zone, or the global ones."""
         return self._poller("operations", zone, lambda: hook_of(self.conn_id).operations(zone))
 
     def _poller(self, kind: str, zone: str | None, fetch: Fetch) -> Poller:
@@ -73,17 +73,17 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Tick:
-    """What one list call saw, by name; `error` when there was no answer (items is then empty)."""
+    """The result of one list call, by name; `error` if it failed (then there are no items)."""
 
     items: Mapping[str, Resource] = field(default_factory=dict)
     error: Exception | None = None
 
 
 class Poller:
-    """Calls `fetch` once a tick while anybody waits, in a thread, and wakes them all.
+    """Calls `fetch` in a thread, once per tick while a trigger waits, and wakes all of them.
 
-    An error is handed over like an answer: one bad tick must not fail every waiting task. `ways`
-    are the fetches of other connections to the same project, tried when this one is refused.
+    An error is passed on as a result, so that one failed call does not fail every waiting task.
+    `ways` are the fetches of other connections to the project, tried if this one is refused.
     """
 
     _all: ClassVar[dict[Hashable, Poller]] = {}  # one for each event loop of the process
@@ -118,7 +118,7 @@ class Poller:
         return poller
 
     async def next(self) -> Tick:
-        """The next tick."""
+        """Wait for the next tick."""
         loop = asyncio.get_running_loop()
         if self._next is None or self._next.done():
             self._next = loop.create_future()
@@ -160,7 +160,7 @@ class Poller:
             return Tick(error=error)
 
     async def _another_way(self, refused: Exception) -> Tick:
-        """A connection may see less of a project than another one that waits for the same."""
+        """Try the fetch of another connection, which may have more permissions."""
         for conn_id, way in [(c, w) for c, w in self.ways.items() if w is not self.fetch]:
             try:
                 tick = await self._ask(way)

@@ -1,8 +1,8 @@
-"""Reads of waiting triggers share one rate_limiter per project: no minute has more of them.
+"""A rate limiter per project for the API reads of waiting triggers.
 
-List calls are few and serve everybody: they go at once and count. Serial output and guest
-attributes have no list call and wait their turn: first what somebody's verdict hangs on, then the
-logs, which may lag. Nobody starves: among the logs, who has waited longest is next.
+List calls are few: they are made at once, and count. Reads of serial output and guest attributes
+are queued: urgent ones, which a result depends on, come first, then reads for logs, in the order of
+their arrival.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BURST = 6  # reads that go at once after a quiet while; they are taken off the s
 
 
 class RateLimiter:
-    """Hands out moments at a steady rate, with a small burst for the first ones."""
+    """Allows reads at a steady rate, with a small burst at the start."""
 
     _all: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RateLimiter]]] = (
         WeakKeyDictionary()
@@ -34,7 +34,7 @@ class RateLimiter:
 
     @classmethod
     def of(cls, project: str, per_minute: float) -> RateLimiter:
-        """The rate_limiter of a project in this event loop, `per_minute` in any minute whatever."""
+        """Return a project's rate limiter in this event loop; no minute exceeds `per_minute`."""
         loop = asyncio.get_running_loop()
         mine = cls._all.setdefault(loop, {})
         if project not in mine:
@@ -43,14 +43,14 @@ class RateLimiter:
         return mine[project]
 
     def reserve(self) -> float:
-        """Take the next moment; the seconds until it."""
+        """Reserve the next read; return the seconds until it."""
         now = self._clock()
         moment = max(self._next, now - self._ahead)
         self._next = moment + self.spacing
         return max(0.0, moment - now)
 
     async def acquire(self, *, urgent: bool = False) -> None:
-        """Wait for one's turn; who is urgent goes before all who are not."""
+        """Wait for a read; urgent ones come first."""
         mine = asyncio.get_running_loop().create_future()
         (self._urgent if urgent else self._patient).append(mine)
         if self._serving is None or self._serving.done():
@@ -58,7 +58,7 @@ class RateLimiter:
         await mine
 
     async def _serve(self) -> None:
-        """One moment after the other, each to whoever is first when it has come."""
+        """Serve the queue, one read at a time."""
         while self._urgent or self._patient:
             await asyncio.sleep(self.reserve())
             queue = self._urgent or self._patient

@@ -1,4 +1,4 @@
-"""The requestId of a change: Compute Engine carries out what has one id only once."""
+"""The request id of a change: Compute Engine performs calls with the same id only once."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import uuid
 
 
 def request_id(run: str, task: str, step: str) -> str:
-    """The same for the same step of the same run and task, another for any other."""
+    """Return the request id of a step of a run and task."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"bakehouse:{run}/{task}/{step}"))

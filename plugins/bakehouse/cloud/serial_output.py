@@ -1,4 +1,4 @@
-"""Serial text of a guest: whole lines, and what the guest says in them. Pure."""
+"""Parse serial output: whole lines, and the guest's structured lines. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SAID = re.compile(r"bakehouse (\{.*\})\s*$")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole lines read from an offset, and the offset after the last of them (bytes)."""
+    """Whole lines from an offset, and the offset after them (bytes)."""
 
     lines: tuple[str, ...]
     next: int
@@ -23,7 +23,7 @@ class Chunk:
 
 
 def split(answer: Mapping[str, Any], asked: int, limit: int, last: bool = False) -> Chunk:
-    """At most `limit` whole lines of a getSerialPortOutput answer; the rest waits.
+    """Split a getSerialPortOutput answer into at most `limit` whole lines.
 
     An unfinished line stays unread unless this is the last read. Offsets are counted from the
     answer's end, which Compute Engine names: a byte that is no UTF-8 comes as another character.
@@ -41,18 +41,18 @@ def split(answer: Mapping[str, Any], asked: int, limit: int, last: bool = False)
 
 
 def clean(line: str) -> str:
-    """The line as a log can show it: no colours, no cursor moves, no control characters."""
+    """Remove control characters and escape sequences from a line."""
     return _ESCAPES.sub("", line.rstrip("\r")).rstrip()
 
 
 def said(lines: Iterable[str], nonce: str) -> tuple[dict[str, Any], ...]:
-    """The structured lines of this guest in order; all else, also a wrong nonce, is noise."""
+    """Return the structured lines of this guest, with the right nonce, in order."""
     found = (_parse(line) for line in lines)
     return tuple(f for f in found if f is not None and f.get("nonce") == nonce)
 
 
 def shown(line: str) -> str:
-    """The line as the task log shows it: the guest's structured lines in words, others marked."""
+    """Return the line for the task log; structured lines are written out, others are marked."""
     found = _parse(line)
     return f"  │ {line}" if found is None else f"guest reports: {_in_words(found)}"
 

@@ -1,4 +1,4 @@
-"""The serial output of a machine as lines of the task log: none lost, none repeated, bounded."""
+"""Stream the serial output of a VM into the task log, without loss and with few repetitions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Save = Callable[[int], Awaitable[None]]
 
 
 class SerialStream:
-    """Reads from `offset` on, shows each line once, and saves the offset of what was shown.
+    """Reads from `offset`, logs each line once, and saves the offset of the logged lines.
 
     Not in one breath: Airflow reads lines and offset from two pipes, in no order, and a kill may
     fall between. The offset of a batch is saved when the next one is due, so a kill repeats that
     batch at the most, and loses nothing.
-    `heard` is set when the guest has said something structured since it was last cleared.
+    `heard` is set when a structured line was read since it was last cleared.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SerialStream:
         self._busy = asyncio.Lock()
 
     async def follow(self, interval: float) -> None:
-        """Go on until cancelled (`stop`)."""
+        """Continue until cancelled (`stop`)."""
         while True:
             await self._rate_limiter.acquire()
             async with self._busy:
@@ -62,12 +62,12 @@ class SerialStream:
             following.cancel()
 
     async def stop(self, following: asyncio.Task[None]) -> None:
-        """The same, then show what is left, unfinished line included."""
+        """Cancel `follow`, then log the rest, including an incomplete line."""
         await self.halt(following)
         await self.catch_up(last=True)
 
     async def catch_up(self, *, last: bool) -> None:
-        """Show all that there is now, before any log that can wait; `last`: it will not go on."""
+        """Log all current output, as an urgent read; `last`: there will be no more."""
         async with self._busy:
             await self._rate_limiter.acquire(urgent=True)
             await self._pump(last)
@@ -75,7 +75,7 @@ class SerialStream:
             await self.recall()
 
     async def recall(self) -> None:
-        """Read the end once more: what the guest said before a restart of the triggerer."""
+        """Read the end again, for structured lines before a restart of the triggerer."""
         await self._rate_limiter.acquire(urgent=True)
         answer = await self._ask(-TAIL_BYTES)
         lines = serial.split(answer, 0, 10_000, last=True).lines
@@ -87,7 +87,7 @@ class SerialStream:
         self._missed = self._missed and not answer
 
     async def _pump(self, last: bool) -> None:
-        """One answer, batch by batch."""
+        """Log one answer in batches."""
         await self._save_shown()
         answer, known = await self._ask(self.offset), len(self.said)
         while answer:

@@ -1,4 +1,4 @@
-"""What tasks wait for: operations to end, a machine to settle, machines to be gone."""
+"""Triggers that wait for an operation, for the end of a VM, or for the deletion of VMs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OperationTrigger(BakehouseTrigger):
         self.doing, self.deadline = doing, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Fire one event."""
         await asyncio.sleep(FIRST_LOOK)
         cloud = await Cloud.of(self.conn_id)
         while time.time() < self.deadline:
@@ -61,7 +61,7 @@ class OperationTrigger(BakehouseTrigger):
         yield self.fire(OperationEnded(doing=self.doing, operation=None, late=True))
 
     async def _alone(self, cloud: Cloud) -> dict[str, Any] | None:
-        """Older than the newest 500: asked for by name."""
+        """Get an operation by name that is not among the newest 500."""
         await cloud.rate_limiter.acquire(urgent=True)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).operation(self.zone, self.name)
@@ -69,7 +69,7 @@ class OperationTrigger(BakehouseTrigger):
 
 
 class GoneTrigger(BakehouseTrigger):
-    """Waits until none of these instances is listed any more. Fires `InstancesGone`."""
+    """Waits until none of these instances exists any more. Fires `InstancesGone`."""
 
     def __init__(
         self, *, conn_id: str, machines: dict[str, list[str]], deadline: float, **other: Any
@@ -78,7 +78,7 @@ class GoneTrigger(BakehouseTrigger):
         self.conn_id, self.machines, self.deadline = conn_id, machines, deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Fire one event."""
         await asyncio.sleep(FIRST_LOOK)
         cloud, left = await Cloud.of(self.conn_id), self.machines
         while left and time.time() < self.deadline:
@@ -93,9 +93,9 @@ class GoneTrigger(BakehouseTrigger):
 
 
 class MachineTrigger(BakehouseTrigger):
-    """Waits for a machine to settle, with its serial output in the task log meanwhile.
+    """Waits for the end of a VM, and streams its serial output into the task log.
 
-    A subclass says when it has (`settled`). Fires `MachineSettled`.
+    A subclass defines the end (`settled`). Fires `MachineSettled`.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class MachineTrigger(BakehouseTrigger):
         raise TypeError(f"{type(self).__name__} does not implement its end condition")
 
     def told_all(self, observed: MachineObservation) -> bool:
-        """Whether the serial port alone has said what the task needs: else attributes are read."""
+        """Whether serial output has all that the task needs; else guest attributes are read."""
         return observed.result is not None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Fire one event."""
         await asyncio.sleep(FIRST_LOOK)
         cloud = await Cloud.of(self.conn_id)
         stream = await self._stream(cloud)
@@ -144,7 +144,7 @@ class MachineTrigger(BakehouseTrigger):
                     return closer
 
     async def _news(self, cloud: Cloud, stream: SerialStream) -> Tick | None:
-        """The next tick, or None when the guest has said something before it."""
+        """Wait for the next tick; None if a structured line came first."""
         tick = asyncio.ensure_future(cloud.instances(self.zone).next())
         heard = asyncio.ensure_future(stream.heard.wait())
         try:
@@ -162,9 +162,9 @@ class MachineTrigger(BakehouseTrigger):
     async def _closer_look(
         self, cloud: Cloud, stream: SerialStream, observed: MachineObservation
     ) -> MachineObservation | None:
-        """Everything there is to know, or None when Compute Engine does not answer in time.
+        """Observe the VM completely; None if Compute Engine does not answer in time.
 
-        Past the deadline the verdict is given on what is known.
+        After the deadline the result is based on what is known.
         """
         try:
             known = observed.status not in {None, UNKNOWN}
@@ -186,7 +186,7 @@ class MachineTrigger(BakehouseTrigger):
         return seen.model_copy(update=more)
 
     async def _status(self, cloud: Cloud) -> str | None:
-        """Not in the list: asked for by name, as a label may have been taken off."""
+        """Get the VM by name if it is not listed, since its label may have been removed."""
         await cloud.rate_limiter.acquire(urgent=True)
         found = await asyncio.to_thread(
             lambda: hook_of(self.conn_id).instance(self.zone, self.name)
@@ -202,7 +202,7 @@ class MachineTrigger(BakehouseTrigger):
         )
 
     async def _happenings(self, cloud: Cloud) -> tuple[InstanceEvent, ...]:
-        """From a list that all share which have lost a machine at this tick."""
+        """Return the VM's operations, from one list call for all VMs lost at this tick."""
         tick = await cloud.operations(self.zone).next()
         if tick.error is not None:
             raise TransientError(f"the state of {self.name} is unknown: {tick.error}")

@@ -1,4 +1,4 @@
-"""`bake__<recipe>`: from a commit to a promoted image, and to the fleets that follow."""
+"""`bake__<recipe>`: from a commit to a promoted image, and its rollouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 
 
 def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()) -> DAG:
-    """The DAG of a recipe; `recipes` and `fleets` are those of the project.
+    """Return the DAG of a recipe; `recipes` and `fleets` are those of the project.
 
     The form comes last: Airflow gives each task a copy of the params that its DAG has by then, and
     checks every copy again when it serialises the DAG (20 of 24 s, with 500 recipes).
@@ -75,7 +75,7 @@ def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
 
 
 def _schedule(recipe: Recipe) -> Nightly | PartitionedAssetTimetable | None:
-    """Its own nights, and each new image of the recipe that it is built on."""
+    """Return the schedule: the cron, and each new image of the parent recipe."""
     parent = parent_of(recipe)
     offset = offset_of(recipe.name, recipe.jitter)
     if recipe.schedule is None:

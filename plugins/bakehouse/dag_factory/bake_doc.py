@@ -1,4 +1,4 @@
-"""A recipe in words, for whoever opens its DAG: the whole of it, as Markdown. Pure."""
+"""The documentation of a recipe's DAG, as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ REBAKES = {
 
 
 def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()) -> str:
-    """All of a recipe, with what it is built on, what is built on it, and the fleets that run it.
+    """Describe a recipe, its base, the recipes built on it, and its fleets.
 
-    A default that matters is told like a value that was written.
+    Important defaults are listed like values of the file.
     """
     return "\n\n".join(
         [
@@ -140,7 +140,7 @@ def _cell(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """As code, whatever it holds: a fence is longer than any run of backticks in it."""
+    """Format as code; the fence is longer than any run of backticks in the text."""
     fence = "`" * (max(map(len, re.findall(r"`+", text)), default=0) + 1)
     space = " " if "`" in text else ""
     return f"{fence}{space}{text or ' '}{space}{fence}"

@@ -1,6 +1,6 @@
 """The trigger form of a bake; `bakehouse.bake.params` is the model of its answers.
 
-A bad value is refused by Airflow before there is a run: 400 from the API, a message in the dialog.
+Airflow rejects an invalid value before there is a run: in the dialog, and with 400 from the API.
 """
 
 from __future__ import annotations

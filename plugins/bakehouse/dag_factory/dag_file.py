@@ -1,4 +1,4 @@
-"""What a DAG file calls. Cheap to import: all else is imported when it is called."""
+"""The functions for DAG files. Cheap to import: the rest is imported when they are called."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def register_dags(
         schedule: of `housekeeping`, as a cron expression.
         timezone: of that schedule.
         owner: of `housekeeping` and `revoke`.
-        notify: who is told when a run of these two is late or fails, as `notify` of a recipe:
+        notify: channels to notify when a run of these two is late or fails, as in a recipe:
             `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
 
     Raises:
-        ValueError: for a flow or a `notify` that there is not.
+        ValueError: for an unknown flow or an invalid `notify`.
     """
     from bakehouse.dag_factory.register import make_dags
 

@@ -22,7 +22,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 def housekeeping_dag(
     include: Path, schedule: str, timezone: str, owner: str, channels: Sequence[Channel] = ()
 ) -> DAG:
-    """The DAG of a project; `channels` are told of a run that is late or fails."""
+    """Return the DAG of a project; `channels` are notified of a run that is late or fails."""
     with DAG(
         dag_id="housekeeping",
         description="Sweeps what runs left behind, retires images, shows which fleets drift",
@@ -75,7 +75,7 @@ def _form(include: Path) -> dict[str, Param]:
 
 
 def _recipe_names(include: Path) -> list[str]:
-    """By the files' names: reading them all would double what parsing costs."""
+    """Return the recipes by file name: reading the files would double the parse time."""
     return sorted(file.stem for file in (include / "recipes").glob("*.yaml"))
 
 

@@ -1,4 +1,4 @@
-"""Which DAGs a project has. Each is made only when it is wanted."""
+"""Create the DAGs of a project, each only when it is needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_dags(
     owner: str,
     notify: Collection[Mapping[str, object]],
 ) -> Iterator[DAG]:
-    """The DAGs of the flows. A worker that is about to run a task gets that task's DAG only."""
+    """Yield the DAGs of the flows; a worker that runs a task gets that task's DAG only."""
     if unknown := set(flows) - set(Flow):
         raise ValueError(f"unknown flow: {', '.join(sorted(unknown))}; known: {', '.join(Flow)}")
     channels = [Channel.model_validate(channel) for channel in notify]
@@ -42,7 +42,7 @@ def make_dags(
 
 
 def _of_files(include: Path, flows: Collection[str]) -> Iterator[tuple[str, Callable[[], DAG]]]:
-    """One for each recipe and each fleet whose file is right."""
+    """Yield one maker for each valid recipe and fleet."""
     if not {Flow.BAKE, Flow.ROLLOUT} & set(flows):
         return
     from bakehouse.config.project import read_project

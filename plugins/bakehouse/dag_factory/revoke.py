@@ -19,10 +19,10 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> DAG:
-    """By hand only, and not without an image and a reason.
+    """Return the DAG, which is only triggered manually, with an image and a reason.
 
-    `channels` are told of a run that is late or fails; of the revocation itself the recipes' and
-    fleets' own are told.
+    `channels` are notified of a run that is late or fails. The revocation itself is reported to the
+    channels of the recipes and fleets.
     """
     with DAG(
         dag_id="revoke",

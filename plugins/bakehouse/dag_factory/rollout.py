@@ -2,8 +2,8 @@
 
 Each shape has a reason. A setup that raises after its effect would skip its teardown, so the
 teardown also belongs to `choose_image`, which has no effect. `plan_rollback` waits for every
-member, since a failed one says nothing of its siblings that are still down. An empty stage skips
-its `replace`, and `verify_stage` lets the next one begin (none_failed).
+member, since its siblings may still be down when one has failed. An empty stage skips its
+`replace`, and `verify_stage` starts the next one (none_failed).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bakehouse.sla.operators import watch_slas
 def replace_instances(
     fleet: Fleet, image: str = "", group_id: str = "replace_instances"
 ) -> TaskGroup:
-    """The tasks that move `fleet` onto `image` (a template; empty: the newest promoted one)."""
+    """Return the tasks that roll out `image` (a template; empty: the newest promoted one)."""
     task = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet)
     with TaskGroup(group_id) as group:
         choose_image = task("choose_image", image=image)
@@ -51,7 +51,7 @@ def replace_instances(
 
 
 def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
-    """The rollouts that end a bake of `recipe`, of the image that it has published."""
+    """Return the rollouts at the end of a bake of `recipe`, of the image that it has published."""
     following = [f for f in fleets if f.recipe == recipe and f.rollout == "with_bake"]
     return [
         replace_instances(
@@ -64,7 +64,7 @@ def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
 
 
 def roll_out_dag(fleet: Fleet) -> DAG:
-    """`roll_out__<fleet>`: any image of the history, which is also the way back."""
+    """Return `roll_out__<fleet>`, for any promoted image, also an older one."""
     with DAG(
         dag_id=f"roll_out__{fleet.name}",
         description=fleet.description or f"Moves the fleet {fleet.name} onto an image",
@@ -103,7 +103,7 @@ def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
 def _mapped(
     fleet: Fleet, task_id: str, members: Any, *, number: int | None = None, **arguments: Any
 ) -> Any:
-    """One task for each member that `members` returns."""
+    """Return a mapped task, with one instance for each member that `members` returns."""
     spec = task_spec(Flow.ROLLOUT, task_id)
     return (
         operator_of(spec)
@@ -118,7 +118,7 @@ def _mapped(
 
 
 def _schedule(fleet: Fleet) -> PartitionedAssetTimetable | None:
-    """`follow`: a run of its own for each image that is published; by hand otherwise."""
+    """Return the schedule: each published image with `follow`, otherwise none."""
     if fleet.rollout != "follow":
         return None
     return PartitionedAssetTimetable(assets=image_asset(fleet.recipe))

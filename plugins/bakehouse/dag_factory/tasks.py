@@ -1,4 +1,4 @@
-"""Operators from the table of tasks: what every task is given, in one place."""
+"""Create operators from the table of tasks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Overrides(Protocol):
     """A file that may set a task's SLA and retries: a recipe or a fleet."""
 
     def sla_of(self, task_id: str) -> timedelta:
-        """The file's own, else the table's."""
+        """Return the file's own value, else the table's."""
 
     def retries_of(self, task_id: str) -> int:
-        """The file's own, else the table's."""
+        """Return the file's own value, else the table's."""
 
 
 def make_task(
@@ -34,7 +34,7 @@ def make_task(
     number: int | None = None,
     **arguments: Any,
 ) -> BaseOperator:
-    """The operator of a task; `arguments` are the operator's own."""
+    """Create the operator of a task; `arguments` are the operator's own."""
     spec = task_spec(flow, task_id)
     return operator_of(spec)(**task_arguments(spec, overrides, number=number), **arguments)
 
@@ -42,7 +42,7 @@ def make_task(
 def task_arguments(
     spec: TaskSpec, overrides: Overrides | None = None, *, number: int | None = None
 ) -> dict[str, Any]:
-    """What every task has: retries with back-off, a time limit, an SLA and its documentation.
+    """Return the arguments of every task: retries, time limit, SLA and documentation.
 
     Args:
         spec: the row of the table.
@@ -61,7 +61,7 @@ def task_arguments(
 
 @cache
 def operator_of(spec: TaskSpec) -> type[BaseOperator]:
-    """The class that the table names; its module is imported here, once."""
+    """Import the class that the table names."""
     module, _, name = spec.operator.partition(":")
     operator: type[BaseOperator] = getattr(import_module(module), name)
     return operator

@@ -1,7 +1,6 @@
-"""Which stored bundles have served their time. Pure.
+"""Which stored bundles have expired. Pure.
 
-None is needed for long, and none is lost for good: a task that misses one makes it again from the
-plan's commit.
+A deleted bundle is not lost: a task that needs it renders it again from the plan's commit.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ KEPT_FOR = timedelta(days=14)
 def expired_bundles(
     bundles: Iterable[StoredBundle], inventory: Inventory, now: datetime, only: str = ""
 ) -> list[StoredBundle]:
-    """Those older than KEPT_FOR whose content nobody is working on.
+    """Return bundles older than KEPT_FOR whose content key no VM and no candidate has.
 
     Somebody is while a machine or a candidate image with that content key stands. A run that has
     neither yet, or not any more, is not asked about: it can do without.

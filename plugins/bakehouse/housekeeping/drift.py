@@ -33,7 +33,7 @@ class Drift(Frozen):
 
 
 def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
-    """Who does not run the newest promoted image, in the order of their names.
+    """Return the members that do not run the newest promoted image, by name.
 
     Members that run a newer one than that (it was taken out of use since) count as behind too.
 
@@ -55,7 +55,7 @@ def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
 
 
 def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Member]:
-    """The fleet's instances, each with the image of its boot disk; the arguments are `drift`'s."""
+    """Return the fleet's instances, each with the image of its boot disk."""
     disks = {path_of(disk.get("selfLink")): disk for disk in inventory.disks}
     images = {str(image["id"]): image for image in inventory.images}
     for instance in inventory.instances:
@@ -66,7 +66,7 @@ def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Membe
 
 
 def is_member(instance: Resource, wanted: Members) -> bool:
-    """Whether the fleet's file means this instance."""
+    """Whether the instance is a member of the fleet."""
     if zone_of(instance) not in wanted.zones:
         return False
     if wanted.labels is not None:

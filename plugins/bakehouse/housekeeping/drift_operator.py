@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ShowDrift(InventoryOperator):
-    """Which members do not run the newest promoted image, and how old theirs is -> [Drift]."""
+    """Lists members that do not run the newest promoted image -> [Drift]."""
 
     def reconcile(self, context: Context) -> Next:
         """Compare each fleet with its newest promoted image."""

@@ -1,6 +1,6 @@
-"""What the tasks of `housekeeping` and `revoke` share.
+"""The base of the operators of `housekeeping` and `revoke`.
 
-The files as they are deployed, dry runs, and many changes at once.
+It reads the deployed files, decides about dry runs, and makes many changes at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Ask = Callable[[], Mapping[str, Any] | None]
 
 
 class InventoryOperator(BakehouseOperator):
-    """A step that looks at everything.
+    """An operator that reads the whole project.
 
     :param include: the deployed folder with `recipes/` and `fleets/`, read when the task runs.
     """
@@ -43,7 +43,7 @@ class InventoryOperator(BakehouseOperator):
 
     @cached_property
     def fleets(self) -> list[Fleet]:
-        """Those whose file is right."""
+        """Return those whose file is valid."""
         fleets, broken = load_fleets(Path(self.include) / "fleets")
         for mistakes in broken:
             self.log.warning("a fleet is skipped, its file has mistakes:\n%s", mistakes)
@@ -58,20 +58,20 @@ class InventoryOperator(BakehouseOperator):
 
     @property
     def recipes(self) -> list[Recipe]:
-        """Those whose file is right."""
+        """Return those whose file is valid."""
         return self._recipes[0]
 
     @property
     def broken(self) -> list[str]:
-        """The recipes whose file has mistakes."""
+        """Return the recipes whose file has mistakes."""
         return self._recipes[1]
 
     def only(self, context: Context) -> str:
-        """The recipe that the form asks for; empty for all."""
+        """Return the recipe of the form; empty for all."""
         return str(context["params"].get("recipe") or "")
 
     def rollouts_going_on(self, context: Context, fleets: Iterable[str]) -> dict[str, str]:
-        """Those of these fleets that a run holds that lives -> why they are taken."""
+        """Return the fleets whose lease a running rollout holds, with the reason."""
         from bakehouse.history.location import ledger_url
         from bakehouse.lease.store import lease_name, lease_of
 
@@ -87,13 +87,13 @@ class InventoryOperator(BakehouseOperator):
         return found
 
     def run_states(self, context: Context, owners: Iterable[Owner]) -> dict[Owner, str | None]:
-        """Airflow's word on each run; None for one that it does not know."""
+        """Return the state of each run; None for one that Airflow does not know."""
         return {owner: run_state(context, owner) for owner in owners}
 
     def carry_out(
         self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()
     ) -> WaitForOperation | None:
-        """Ask for all, then wait for each: what is refused (or was `before`) stops no other.
+        """Request all changes, then wait for each; one that is refused stops no other.
 
         `reconcile` follows each wait, and asks again for what does not stand yet: with the
         requestId of this try, which Compute Engine answers with the operation that it has.
@@ -149,7 +149,7 @@ class InventoryOperator(BakehouseOperator):
 
 
 def is_dry_run(context: Context) -> bool:
-    """The schedule acts; whoever presses the button gets a dry run unless the form says otherwise.
+    """Whether nothing is changed: manual runs are dry runs by default, scheduled ones never.
 
     `run_type` is an enum whose `str()` is its name, not its value.
     """
@@ -159,7 +159,7 @@ def is_dry_run(context: Context) -> bool:
 
 
 def received_list(context: Context, task_id: str, model: type[Model]) -> list[Model]:
-    """The XCom of a planning task, as models.
+    """Return the XCom of a planning task, as models.
 
     Raises:
         PermanentError: The task returned none.

@@ -1,8 +1,8 @@
-"""Retire images that a recipe's `image.keep` does not keep.
+"""The operators that retire images beyond a recipe's `image.keep`.
 
-Planned by one task and done by the next: the plan survives whatever happens to the doing, and a dry
-run is the plan alone. Whoever does it looks again first, and touches only what was planned and is
-still so.
+One task plans, the next one acts: the plan is kept if the second task is killed, and a dry run is
+the plan alone. The second task reads the resources again, and changes only what was planned and has
+not changed since.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PLAIN = frozenset({Reason.WITHIN_KEEP, Reason.FAMILYS_NEWEST})
 
 
 class PlanRetire(InventoryOperator):
-    """Which image goes a stage further, and which stays, each with its reason -> [Decision]."""
+    """Decides for each image whether it is retired by one step, with the reason -> [Decision]."""
 
     def reconcile(self, context: Context) -> Next:
-        """Look, and decide."""
+        """Read the resources, and decide."""
         every = retirement_decisions(self, context)
         for decision in every:
             self.log.info("%s", decision)
@@ -40,10 +40,10 @@ class PlanRetire(InventoryOperator):
 
 
 class Retire(InventoryOperator):
-    """Does what was planned, if it is still so -> [Decision]: one stage for each image and run."""
+    """Retires each planned image by one step, unless it has changed -> [Decision]."""
 
     def reconcile(self, context: Context) -> Next:
-        """Take each image one stage further, if it is still due."""
+        """Retire each image by one step, if it is still due."""
         from bakehouse.housekeeping.record import record_retired
 
         self.refuse_dry_run(context)
@@ -85,7 +85,7 @@ class Retire(InventoryOperator):
 
 
 def retirement_decisions(operator: InventoryOperator, context: Context) -> list[Decision]:
-    """All that were promoted, each with its decision."""
+    """Return the decision for each promoted image."""
     inventory, only = read_inventory(operator.compute), operator.only(context)
     busy = operator.rollouts_going_on(context, (fleet.name for fleet in operator.fleets))
     recipes = {f.recipe: busy[f.name] for f in operator.fleets if f.name in busy}

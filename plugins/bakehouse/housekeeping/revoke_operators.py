@@ -1,4 +1,4 @@
-"""An image is taken out of use: first it, then what is built upon it, then who runs any of them."""
+"""The operators of a revocation: find the image, revoke it, mark its descendants, name members."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Resource = dict[str, Any]
 
 
 class FindImage(InventoryOperator):
-    """The image that the form means, with all that is built upon it -> Revocation."""
+    """Finds the image of the form, and all images built on it -> Revocation."""
 
     def reconcile(self, context: Context) -> Next:
-        """Find it, and what is built upon it."""
+        """Find the image, and all images built on it."""
         wanted = str(context["params"]["image"]).strip()
         image = self.compute.image(wanted) or self.compute.machine_image(wanted)
         if image is None:
@@ -61,10 +61,10 @@ class FindImage(InventoryOperator):
 
 
 class RevokeImage(InventoryOperator):
-    """The label first, which stops our rollouts, then OBSOLETE, which stops everybody -> name."""
+    """Sets the label, which stops rollouts, then OBSOLETE, which stops everybody -> name."""
 
     def reconcile(self, context: Context) -> Next:
-        """First the label, then the deprecation."""
+        """Set the label, then make the image obsolete."""
         revoked = self.received(context, "find_image", Revocation)
         kind = revoked.image.kind
         self.link_image(revoked.image.name, kind=kind)
@@ -98,13 +98,13 @@ class RevokeImage(InventoryOperator):
 
 
 class MarkDescendants(InventoryOperator):
-    """Whatever is built upon it is labelled so, and deprecated: not the newest of any family.
+    """Labels and deprecates all images that are built on the revoked one -> Revocation.
 
-    Looked for again: a bake may have ended meanwhile. -> Revocation, with all of them.
+    It lists them again, since a bake may have ended in the meantime.
     """
 
     def reconcile(self, context: Context) -> Next:
-        """Mark and deprecate whatever is built upon it."""
+        """Label and deprecate all images built on it."""
         revoked = self.received(context, "find_image", Revocation)
         images = own_images(self)
         found = revoke.descendants(revoked.image.id, images)
@@ -150,7 +150,7 @@ class NameMembers(InventoryOperator):
     touched: what to move them to is a person's decision."""
 
     def reconcile(self, context: Context) -> Next:
-        """Name the members, and notify."""
+        """List the members, and notify."""
         revoked = self.received(context, "mark_descendants", Revocation)
         inventory, now = read_own_inventory(self.compute), datetime.now(UTC)
         named: list[dict[str, Any]] = []
@@ -191,16 +191,16 @@ class NameMembers(InventoryOperator):
 
 
 def own_images(operator: InventoryOperator) -> list[Resource]:
-    """All images that carry our labels, of both kinds.
+    """Return all images of Bakehouse, of both kinds.
 
-    Machine images are labelled alike; they cannot be deprecated.
+    Machine images have the same labels, but cannot be deprecated.
     """
     compute = operator.compute
     return [*compute.images(labels.OURS), *compute.machine_images(labels.OURS)]
 
 
 def grace_of(operator: InventoryOperator, recipe: str) -> timedelta:
-    """How long an image of the recipe stays, obsolete, before it may be deleted."""
+    """Return how long an obsolete image of the recipe stays before it is deleted."""
     keeps = {known.name: known.image.keep for known in operator.recipes}
     return keeps.get(recipe, Keep()).grace
 
@@ -208,6 +208,6 @@ def grace_of(operator: InventoryOperator, recipe: str) -> timedelta:
 def deprecation(
     operator: InventoryOperator, context: Context, image: Resource, body: dict[str, str]
 ) -> Ask:
-    """The call of images.deprecate with this body."""
+    """Return the call of images.deprecate with this body."""
     request = operator.request_id(context, f"{body['state']} {image['id']}")
     return partial(operator.compute.deprecate_image, str(image["name"]), body, request)

@@ -1,6 +1,6 @@
-"""What was left behind, and whether it goes: machines, disks and images that no run owns any more.
+"""Decide which leftovers are deleted: VMs, disks and images whose run has ended.
 
-Pure. What does not carry all of our labels is not even looked at.
+Pure. A resource without all labels of Bakehouse is ignored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ A_RUN_MAY_BE_LATE = timedelta(days=1)  # beyond `expires`, while Airflow says th
 
 
 class Found(Frozen):
-    """Something of ours, and what becomes of it."""
+    """A resource of Bakehouse, and the decision about it."""
 
     kind: Kind
     name: str
@@ -51,7 +51,7 @@ class Found(Frozen):
 
 @dataclass(frozen=True)
 class SweepFacts:
-    """What Airflow and the leases say. `states` is Airflow's word by run, None for unknown ones."""
+    """States of runs and leases; `states` is None for a run that Airflow does not know."""
 
     now: datetime
     states: Mapping[Owner, str | None] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class SweepFacts:
 
 
 def plan(inventory: Inventory, facts: SweepFacts) -> list[Found]:
-    """Everything that a run made and that is no lasting image, each with its decision.
+    """Return the decision for each resource of a run that is not a promoted image.
 
     Args:
         inventory: from `read_own_inventory`; what lacks a label of Bakehouse is passed over.
@@ -76,22 +76,22 @@ def plan(inventory: Inventory, facts: SweepFacts) -> list[Found]:
 
 
 def owners(inventory: Inventory) -> set[Owner]:
-    """The runs that Airflow has to be asked about."""
+    """Return the runs whose state is needed."""
     every = [*inventory.instances, *inventory.disks, *inventory.images, *inventory.machine_images]
     passing = (r for r in every if _is_passing(r))
     return {owner for r in passing if (owner := owner_of(r)) is not None}
 
 
 def owner_of(resource: Resource) -> Owner | None:
-    """The run that made it, as leases name runs; None when `run_that_made` finds none."""
+    """Return the run that created it, as an owner; None if `run_that_made` finds none."""
     run = run_that_made(resource)
     return Owner(dag_id=run.dag_id, run_id=run.run_id) if run else None
 
 
 def expires(resource: Resource) -> datetime | None:
-    """When its label `expires` (seconds since 1970) says that its time is over.
+    """Return the time in the label `expires` (seconds since 1970).
 
-    None without the label, and for a value that no run writes.
+    None without the label, and for an invalid value.
     """
     told = labels_of(resource).get(labels.EXPIRES, "")
     if not (told.isascii() and told.isdigit() and len(told) <= 11):
@@ -121,7 +121,7 @@ def _of_disk(
 
 
 def _of_image(kind: Kind, image: Resource, facts: SweepFacts) -> Found | None:
-    """A candidate or a failed one; images of any other state stay, and are retired elsewhere."""
+    """Decide about a candidate or failed image; other images are retired, not swept."""
     state = labels_of(image).get(labels.STATE)
     if not _has_role(image, {labels.IMAGE}) or state not in {labels.CANDIDATE, labels.FAILED}:
         return None
@@ -137,10 +137,10 @@ def _of_image(kind: Kind, image: Resource, facts: SweepFacts) -> Found | None:
 def _of_member(
     disk: Resource, instances: Mapping[str, Resource], facts: SweepFacts
 ) -> Found | None:
-    """A boot disk that a rollout made: new and left behind, or one that a member had before.
+    """Decide about a boot disk that a rollout created.
 
-    The next rollout may need it to mend a member that was left in the middle, so that it is taken
-    only when nothing has used it for a week, and never while a run has the fleet.
+    The next rollout may need it for a member whose swap was interrupted. So it is deleted only when
+    it has been unused for a week, and never during a rollout of the fleet.
     """
     if disk.get("users"):
         return None  # in use, as it should be
@@ -162,7 +162,7 @@ def _of_member(
 
 
 def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:
-    """By its run, and where that is not known by its time."""
+    """Decide by the state of the run, or by the label `expires` if the run is unknown."""
     if labels.PIN in labels_of(resource):
         return False, Reason.PINNED, ""
     if labels.KEPT in labels_of(resource):
@@ -189,7 +189,7 @@ def _when_expired(resource: Resource, kept: Reason, now: datetime) -> tuple[bool
 
 
 def _is_passing(resource: Resource) -> bool:
-    """Of a kind whose run counts."""
+    """Whether the resource belongs to one run."""
     state = labels_of(resource).get(labels.STATE)
     return _has_role(resource, MACHINE_ROLES) or (
         _has_role(resource, {labels.IMAGE}) and state == labels.CANDIDATE

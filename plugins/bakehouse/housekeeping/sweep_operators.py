@@ -1,8 +1,8 @@
-"""Sweep what runs left behind: machines, disks, candidates, rendered bundles.
+"""The operators that delete leftovers: VMs, disks, candidates, rendered bundles.
 
-Planned by one task and done by the next: the plan survives whatever happens to the doing, and a dry
-run is the plan alone. Whoever does it looks again first, and touches only what was planned and is
-still so.
+One task plans, the next one acts: the plan is kept if the second task is killed, and a dry run is
+the plan alone. The second task reads the resources again, and changes only what was planned and has
+not changed since.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ GONE_WITHIN = timedelta(minutes=10)
 
 
 class PlanSweep(InventoryOperator):
-    """What no run owns any more, and what stays, each with its reason -> [Found]."""
+    """Decides about each leftover, with the reason -> [Found]."""
 
     def reconcile(self, context: Context) -> Next:
-        """Look, and decide."""
+        """Read the resources, and decide."""
         inventory = read_own_inventory(self.compute)
         every = resources_to_sweep(self, context, inventory)
         for found in every:
@@ -52,10 +52,10 @@ class PlanSweep(InventoryOperator):
 
 
 class Sweep(InventoryOperator):
-    """Deletes what was planned to be swept, if it still is -> what is gone, [Found]."""
+    """Deletes planned leftovers, unless they have changed -> [Found], the deleted ones."""
 
     def reconcile(self, context: Context) -> Next:
-        """Delete what still is to be swept: machines first, then disks and images."""
+        """Delete the leftovers: VMs first, then disks and images."""
         from bakehouse.housekeeping.record import record_swept
 
         self.refuse_dry_run(context)
@@ -78,7 +78,7 @@ class Sweep(InventoryOperator):
 
     @resumed_by(InstancesGone)
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:
-        """After the machines: disks and images are left, or nothing."""
+        """Continue after the VMs: delete disks and images."""
         if event.left:
             raise TransientError(f"still existing: {', '.join(event.left)}")
         return Again()
@@ -93,7 +93,7 @@ class Sweep(InventoryOperator):
     def _delete_machines(
         self, context: Context, machines: Iterable[Found]
     ) -> tuple[dict[str, list[str]], list[str]]:
-        """Names by zone of those that go, and why others were refused."""
+        """Delete VMs; return their names by zone, and refusals."""
         names: dict[str, list[str]] = {}
         refused: list[str] = []
         for found in machines:
@@ -134,7 +134,7 @@ class Sweep(InventoryOperator):
 def resources_to_sweep(
     operator: InventoryOperator, context: Context, inventory: Inventory
 ) -> list[Found]:
-    """What becomes of each thing in these lists."""
+    """Return the decision for each resource of these lists."""
     fleets = {f for disk in inventory.disks if (f := labels_of(disk).get(FLEET))}
     facts = sweep.SweepFacts(
         now=datetime.now(UTC),
@@ -148,6 +148,6 @@ def resources_to_sweep(
 def bundles_to_sweep(
     operator: InventoryOperator, context: Context, inventory: Inventory
 ) -> list[StoredBundle]:
-    """Rendered bundles beside the ledger that nobody needs any more."""
+    """Return expired rendered bundles."""
     stored = bundle_store().listed()
     return expired_bundles(stored, inventory, datetime.now(UTC), operator.only(context))

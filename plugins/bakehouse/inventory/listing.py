@@ -1,4 +1,4 @@
-"""Lists what a project holds, each kind by one list call."""
+"""List the resources of a project, each kind with one list call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_inventory(hook: ComputeHook) -> Inventory:
-    """Everything that can use an image: six calls, and one for each further 500 of a kind.
+    """List everything that can use an image, with six calls and one for each further 500 of a kind.
 
     Raises as `ComputeHook` does.
     """
@@ -28,7 +28,7 @@ def read_inventory(hook: ComputeHook) -> Inventory:
 
 
 def read_own_inventory(hook: ComputeHook, *, machine_images: bool = True) -> Inventory:
-    """What carries Bakehouse's labels, and every instance and disk: enough to sweep and for drift.
+    """List resources of Bakehouse, and all instances and disks, for sweep and drift.
 
     Args:
         hook: the connection; errors are its own.

@@ -1,4 +1,4 @@
-"""What a project holds, as lists of Compute Engine's resources. Pure."""
+"""The resources of a project. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bakehouse.images.links import Resource
 
 @dataclass(frozen=True)
 class Inventory:
-    """Lists as Compute Engine gives them; the images are ours, all else is everybody's."""
+    """Lists of resources; only the images are limited to those of Bakehouse."""
 
     project: str
     images: tuple[Resource, ...] = ()

@@ -47,7 +47,7 @@ MOST_ROUNDS = 50  # of `reconcile` without a wait: more of them is an error of o
 
 
 class TryMemory(Frozen):
-    """What one try of a task remembers across its waits."""
+    """What a try of a task keeps across its deferrals."""
 
     blocked_count: int = 0  # a refused change is sent again under another requestId
     blocked_since: datetime | None = None
@@ -58,10 +58,10 @@ class BakehouseOperator(BaseOperator):
     """Base of all operators. A subclass implements `reconcile`.
 
     Args:
-        sla: From the run's start, within which the task should have succeeded. Airflow 3 drops the
-            argument of that name, so it is an attribute of ours, read by the SLA watcher.
+        sla: The time from the run's start within which the task should have succeeded. Airflow 3
+            has no such argument; the SLA watcher reads the attribute.
         gcp_conn_id: The Google Cloud connection.
-        **kwargs: Of `BaseOperator`.
+        **kwargs: The arguments of `BaseOperator`.
     """
 
     Memory: ClassVar[type[TryMemory]] = TryMemory
@@ -77,58 +77,58 @@ class BakehouseOperator(BaseOperator):
         self.memory = self.Memory()
 
     def reconcile(self, context: Context) -> Next:
-        """Look at what stands, do the next missing thing, say what comes next."""
+        """Read the current state, do the next missing step, and return what comes next."""
         raise TypeError(f"{type(self).__name__} does not implement reconcile")
 
     def recover(self, context: Context, error: ZoneUnavailable) -> Again:
-        """What comes next when a zone is unavailable: an operator with several zones has one."""
+        """Return what comes next when a zone is unavailable, for operators with several zones."""
         raise error
 
     # -- what a subclass uses --
 
     @property
     def compute(self) -> ComputeHook:
-        """Compute Engine; imported only when a task runs, it would slow down every parse."""
+        """Return the hook; it is imported only when a task runs, to keep DAG parsing fast."""
         from bakehouse.cloud.compute_hook import hook_of
 
         return hook_of(self.gcp_conn_id)
 
     def image_client(self, kind: str) -> ImageClient:
-        """The calls for images of the kind that a recipe makes."""
+        """Return the calls for the kind of image of a recipe."""
         from bakehouse.cloud.image_client import image_client
 
         return image_client(self.compute, kind)
 
     @property
     def pages(self) -> Mapping[str, str]:
-        """Where the links of this task lead."""
+        """The addresses of this task's links."""
         return self.memory.pages
 
     def link_machine(self, zone: str, name: str) -> None:
-        """Let the task's links lead to this machine."""
+        """Point the task's links to this VM."""
         machine, serial = (self.compute.instance_page, self.compute.serial_page)
         self._link(machine=machine(zone, name), serial=serial(zone, name))
 
     def link_image(self, name: str, project: str | None = None, kind: str = "") -> None:
-        """Let the task's link lead to this image."""
+        """Point the task's link to this image."""
         self._link(image=self.compute.image_page(name, project, kind))
 
     def remember(self, **changes: Any) -> None:
-        """Keep these values across the waits of this try."""
+        """Keep these values across the deferrals of this try."""
         self.memory = self.memory.model_copy(update=changes)
 
     def request_id(self, context: Context, step: str) -> str:
-        """The requestId of one change, the same however often this try sends it.
+        """Return the request id of one change, the same for all attempts of this try.
 
-        Another try looks first at what stands, and needs another id: Compute Engine would answer
-        the old one with the old, failed operation.
+        Another try needs another id: Compute Engine would answer the old one with the old, failed
+        operation.
         """
         ti = context["ti"]
         part = f"{step}, try {ti.try_number}, turn {self.memory.blocked_count}"
         return request_id(f"{ti.dag_id}/{ti.run_id}", self.task_id, part)
 
     def received(self, context: Context, task_id: str, model: type[Model]) -> Model:
-        """The XCom of an earlier task as the model that it is of.
+        """Return the XCom of an earlier task as a model.
 
         Raises:
             PermanentError: The task returned none.
@@ -139,7 +139,7 @@ class BakehouseOperator(BaseOperator):
         return model.model_validate(value)
 
     def has_ended(self, wait: WaitForOperation) -> bool:
-        """Whether the operation has succeeded, or is forgotten; raises what its failure means."""
+        """Whether the operation has succeeded, or is unknown; raise the error of a failed one."""
         operation = wait.operation
         if end_of(operation) is None:
             zone, name = zone_of(operation) or None, str(operation["name"])
@@ -152,14 +152,14 @@ class BakehouseOperator(BaseOperator):
     # -- Airflow's side --
 
     def execute(self, context: Context) -> Any:
-        """`reconcile` until it is done, deferred while there is something to wait for."""
+        """Call `reconcile` until it is done; defer while there is something to wait for."""
         with as_airflow_errors():
             return self._run(context, lambda: self.reconcile(context))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
-        """The same from the continuation that the wait was for."""
+        """Resume with the continuation of the wait."""
         kwargs = dict(next_kwargs or {})
         told, model = kwargs.get("event"), _event_model(self, next_method)
         memory = kwargs.pop("memory", {})
@@ -175,12 +175,12 @@ class BakehouseOperator(BaseOperator):
                 raise TransientError(f"the deferral timed out: {late}") from late
 
     def unblocked(self, context: Context, event: Any = None) -> Next:
-        """Ask again after having been blocked."""
+        """Try again after having been blocked."""
         return Again()
 
     @resumed_by(OperationEnded)
     def operation_ended(self, context: Context, event: OperationEnded) -> Next:
-        """After an operation: the next missing thing."""
+        """Continue after an operation."""
         if event.late:
             raise TransientError(f"{event.doing}: not finished after {OPERATION_AT_MOST}")
         if event.operation is not None:
@@ -207,7 +207,7 @@ class BakehouseOperator(BaseOperator):
         )
 
     def _advance(self, step: Next) -> Done | Again | WaitFor:
-        """An operation that has ended is no wait; for another one there is a trigger."""
+        """Continue at once after an operation that has ended; else wait in a trigger."""
         if not isinstance(step, WaitForOperation):
             return step
         if self.has_ended(step):
@@ -226,7 +226,7 @@ class BakehouseOperator(BaseOperator):
         return WaitFor(trigger, "operation_ended", 2 * OPERATION_AT_MOST)
 
     def _has_succeeded(self, operation: Mapping[str, Any], doing: str) -> bool:
-        """False while it runs; raises what its failure means."""
+        """Whether it has succeeded; False while it runs; raise the error of a failed one."""
         ended = end_of(operation)
         if ended is None:
             return False
@@ -272,11 +272,11 @@ class BakehouseOperator(BaseOperator):
 
 @contextmanager
 def as_airflow_errors() -> Generator[None]:
-    """Translates the errors of Bakehouse, which know no Airflow; the cause stays on the exception.
+    """Translate errors of Bakehouse into Airflow's; the cause stays on the exception.
 
     Raises:
-        AirflowFailException: For what no try can heal.
-        AirflowException: For what another try may heal; the retry policy reads its cause.
+        AirflowFailException: If a retry cannot help.
+        AirflowException: If a retry may help; the retry policy reads the cause.
     """
     try:
         yield
@@ -287,7 +287,7 @@ def as_airflow_errors() -> Generator[None]:
 
 
 def is_backfill(context: Context) -> bool:
-    """A backfill rebuilds the past: it moves no family and no fleet, and notifies nobody.
+    """Whether the run is of a backfill, which changes no family and no fleet and notifies nobody.
 
     `run_type` is an enum whose `str()` is its name, not its value.
     """
@@ -296,7 +296,7 @@ def is_backfill(context: Context) -> bool:
 
 
 def rolls_out(context: Context) -> bool:
-    """The form of the bake says so: here, or in the event of the image that this run follows."""
+    """Whether the bake's form requests rollouts, in this run or in that of the parent's image."""
     told = context.get("triggering_asset_events") or {}
     events = [event.extra or {} for asset in told for event in told[asset]]
     here = context["params"].get("roll_out", True)

@@ -1,4 +1,4 @@
-"""The links of a task that lead to what it has made."""
+"""The links of a task to its VM or image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from airflow.sdk import BaseOperatorLink
 
 
 class _PageLink(BaseOperatorLink):
-    """Of the task's last try; asked for whenever its process ends, to wait or for good."""
+    """A link of the task's last try."""
 
     page: ClassVar[str]  # which of the task's pages
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address that the task left, empty when it made nothing."""
+        """Return the address; empty if there is none."""
         return str(getattr(operator, "pages", {}).get(self.page, ""))
 
 
@@ -25,14 +25,14 @@ class MachineLink(_PageLink):
 
 
 class SerialLink(_PageLink):
-    """What that machine writes on its serial port."""
+    """The serial output of that VM."""
 
     name = "Serial log"
     page = "serial"
 
 
 class ImageLink(_PageLink):
-    """The image that is made, or that the plan builds on."""
+    """The created image, or the base image of the plan."""
 
     name = "Image"
     page = "image"

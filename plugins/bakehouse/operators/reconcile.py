@@ -1,7 +1,7 @@
 """What a task does next, as its `reconcile` returns it.
 
-A task looks at what stands, does the one thing that is missing, and says what to wait for; then it
-looks again. So it may be killed anywhere, and repeated as often as Airflow likes.
+A task reads the current state, does the next missing step, and returns what to wait for; then it
+starts again. So it may be killed at any point and repeated.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Again:
-    """Something has changed: reconcile once more, at once."""
+    """Reconcile again, at once."""
 
 
 @dataclass(frozen=True)
 class WaitForOperation:
-    """Reconcile once more when this operation has succeeded; fail as it fails."""
+    """Reconcile again when this operation has succeeded; fail with its error."""
 
     operation: Mapping[str, Any]
     doing: str  # such as "create web-1 in us-central1-a"
@@ -41,7 +41,7 @@ class WaitForOperation:
 
 @dataclass(frozen=True)
 class WaitFor:
-    """Defer; the method `then` goes on with the trigger's event. The timeout is a backstop only."""
+    """Defer; the method `then` continues with the event. The trigger has its own deadline."""
 
     trigger: BaseTrigger
     then: str
@@ -53,12 +53,12 @@ Next = Done | Again | Wait
 
 
 def wait_for(operation: Mapping[str, Any] | None, doing: str) -> WaitForOperation | None:
-    """The wait for an operation; None when there is none, as what was asked for stands already."""
+    """Return the wait for an operation; None without an operation."""
     return None if operation is None else WaitForOperation(operation, doing)
 
 
 def resumed_by(event: type[BaseModel]) -> Callable[[Continuation], Continuation]:
-    """Mark a method `(context, event) -> Next` as what goes on after a trigger with such events."""
+    """Mark a method `(context, event) -> Next` as the continuation for such events."""
 
     def mark(method: Continuation) -> Continuation:
         method.event_model = event  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""How long a failed task waits for its next try: by the error, by the kind of task, with jitter.
+"""The wait before the next try of a task: by error and kind of task, with jitter.
 
-Airflow asks the policy in the worker. It cannot give more tries than the task's `retries`, and is
-not asked when a worker dies: then the task's own `retry_delay` counts.
+Airflow asks the policy in the worker. It cannot give more tries than the task's `retries`, and does
+not call it when a worker dies: then the task's own `retry_delay` counts.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackOff:
-    """The first wait, doubled by each try up to the longest."""
+    """An exponential back-off."""
 
     first: timedelta
     longest: timedelta
 
     def delay(self, tries: int, jitter: float) -> timedelta:
-        """After that many failed tries; `jitter` from 0 to 1 takes away up to a third."""
+        """Return the wait after so many tries; `jitter` (0 to 1) shortens it by up to a third."""
         grown = self.first.total_seconds() * 2.0 ** min(max(tries, 1) - 1, 20)
         longest = self.longest.total_seconds()
         return timedelta(seconds=round(min(grown, longest) * (1 - jitter / 3), 1))
@@ -50,7 +50,7 @@ ELSEWHERE = BackOff(timedelta(seconds=5), timedelta(minutes=15))
 
 
 class ByError(RetryPolicy):
-    """ZoneUnavailable soon, what is blocked when it says, anything else by the kind of task."""
+    """The retry policy: soon in another zone, else after the error's own wait, else by kind."""
 
     def __init__(self, kind: TaskKind) -> None:
         self.kind = kind
@@ -62,7 +62,7 @@ class ByError(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        """`try_number` counts on after a clear; what counts here are the tries since then."""
+        """Decide about a retry. `try_number` goes on after a clear; only later tries count."""
         error = cause_of(exception)
         if isinstance(error, FINAL):
             return RetryDecision.fail(str(error).partition("\n")[0])
@@ -80,30 +80,30 @@ class ByError(RetryPolicy):
         return RetryDecision.retry(wait, f"{type(error).__name__} of a task of kind {self.kind}")
 
     def serialize(self) -> dict[str, Any]:
-        """What Airflow would keep of it."""
+        """Return the form that Airflow stores."""
         return {"kind": self.kind.value}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> ByError:
-        """The reverse."""
+        """Create the policy from its serialised form."""
         return cls(TaskKind(data["kind"]))
 
 
 def cause_of(exception: BaseException) -> BaseException:
-    """The error of Bakehouse that the operator base has translated, else the exception itself."""
+    """Return the translated error of Bakehouse, else the exception itself."""
     cause = exception.__cause__
     return cause if isinstance(cause, BakehouseError) else exception
 
 
 def jitter_of(context: Context | None, try_number: int) -> float:
-    """From 0 to 1, another for each run, task and try, so that not all come back at once."""
+    """Return a value from 0 to 1 for each run, task and try, so that retries are spread."""
     ti = context["ti"] if context else None
     name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{try_number}" if ti else str(try_number)
     return int(sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
 def retry_arguments(kind: TaskKind) -> dict[str, Any]:
-    """The arguments of an operator that say how its tries are spaced."""
+    """Return the retry arguments of an operator."""
     return {
         "retry_policy": ByError(kind),
         # for a try whose worker died, since then nobody asks the policy

@@ -1,8 +1,8 @@
-"""How a machine image is retired: deleted, once it has been beyond its recipe's keep for a while.
+"""Decide when a machine image is deleted. Pure.
 
-Compute Engine has no deprecation of machine images, so no date can be written down. But it is known
-since when one is beyond `keep`: since the creation of the image that pushed it out. What a custom
-image spends deprecated and obsolete, it spends unchanged. Nothing refers to it: an instance that
+Compute Engine has no deprecation of machine images, so no date can be written down. But it
+has been beyond `keep` since the creation of the image that replaced it there. It stays for as long
+as a custom image is deprecated and obsolete. Nothing refers to it: an instance that
 was made of it has disks of its own. Pure.
 """
 
@@ -38,7 +38,7 @@ def plan_machine_image_retirement(
         images: machine images as machineImages.list gives them, of whatever state.
         keeps: recipe -> its `image.keep`, of those recipes that have a valid file.
         now: the moment of the run.
-        broken: the recipes whose file has mistakes; their images are left alone.
+        broken: the recipes whose file has mistakes; their images are not changed.
     """
     mine = [image for image in images if _is_in_scope(image)]
     found: list[Decision] = []

@@ -1,7 +1,7 @@
-"""Who uses an image: the reasons why it may not be retired. Pure.
+"""The references to images, which must not be retired then. Pure.
 
-Disks name their image by id; whatever makes disks later (templates, recipes) names it by a link,
-full or partial, so it is the name in the right project that counts there.
+Disks name their image by id; templates and recipes name it by a full or partial link, of
+which project and name count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BUILT_UPON = frozenset({labels.CANDIDATE, labels.PROMOTED, labels.HISTORY})
 
 
 class Reference(NamedTuple):
-    """One user of an image: how, and who."""
+    """One reference to an image."""
 
     reason: Reason
     by: str
@@ -31,7 +31,7 @@ class Reference(NamedTuple):
 def references(
     inventory: Inventory, recipes: Iterable[Recipe] = ()
 ) -> Mapping[str, list[Reference]]:
-    """Id of an image -> whoever uses it; an image that nobody uses is not in it."""
+    """Return the references by image id, without unused images."""
     ids = {str(image["name"]): str(image["id"]) for image in inventory.images}
     found: defaultdict[str, list[Reference]] = defaultdict(list)
     for image_id, reference in _by_id(inventory, ids):
@@ -46,15 +46,14 @@ def references(
 def with_running_rollouts(
     known: Mapping[str, list[Reference]], images: Iterable[Resource], busy: Mapping[str, str]
 ) -> Mapping[str, list[Reference]]:
-    """The same, and every image of a recipe whose fleet a rollout holds.
+    """Add references to all images of recipes with a rollout in progress.
 
-    A rollout may be about to make a disk of any of them, forward or back; a night's delay costs
-    nothing.
+    The rollout may create a disk from any of them; retirement can wait for a day.
 
     Args:
         known: from `references`; it is not changed.
         images: those of the inventory.
-        busy: recipe -> who holds its fleet.
+        busy: recipe -> the owner of its fleet's lease.
     """
     found = {image_id: list(used) for image_id, used in known.items()}
     for image in images:
@@ -92,7 +91,7 @@ def _of_disk(
 
 
 def _named(link: object, project: str, ids: Mapping[str, str]) -> str:
-    """By its name, for a disk that does not tell its image's id."""
+    """Return the image of a disk by name, if the disk has no image id."""
     named = image_of(str(link), project) if link else None
     return ids.get(named.name, "") if named and named.project == project else ""
 
@@ -122,7 +121,7 @@ def _sources(properties: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _groups_of(groups: Iterable[Resource]) -> Mapping[str, str]:
-    """Template -> the managed instance group that uses it, also beside another (a canary)."""
+    """Return the managed instance groups by template, canary templates included."""
     return {
         path_of(version["instanceTemplate"]): str(group["name"])
         for group in groups

@@ -1,8 +1,8 @@
-"""How a custom image is retired: deprecated, then obsolete, then deleted, with a grace in between.
+"""Decide how a custom image is retired: deprecated, then obsolete, then deleted. Pure.
 
-The stages are Compute Engine's own, and the dates on which the next stages are due stand in the
-image's `deprecated`, for everybody to read. No other record is kept, so a run that was killed, or a
-month without housekeeping, changes nothing but the day. Pure.
+The states are those of Compute Engine, and the dates of the next states are in the image's field
+`deprecated`. No other record is kept: after a killed run, or a month without housekeeping, an image
+is retired later.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NO_DATE = "it had no date for the next step"
 
 
 class Action(StrEnum):
-    """The next thing that happens to an image."""
+    """The next step of an image's retirement."""
 
     LEAVE = "leave"
     DEPRECATE = "deprecate"
@@ -47,7 +47,7 @@ class Action(StrEnum):
 
 
 class Decision(Frozen):
-    """What happens to one image, and why."""
+    """The decision for one image, with the reason."""
 
     image: str
     id: str
@@ -75,9 +75,9 @@ def plan_retirement(
     Args:
         images: custom images as images.list gives them, of whatever state.
         keeps: recipe -> its `image.keep`, of those recipes that have a valid file.
-        references: image id -> whoever uses it, from `references.references`.
+        references: image id -> references, from `references.references`.
         now: the moment of the run.
-        broken: the recipes whose file has mistakes; their images are left alone.
+        broken: the recipes whose file has mistakes; their images are not changed.
     """
     mine = [image for image in images if _is_in_scope(image)]
     newest_by_family = _newest_of_families(mine)
@@ -94,14 +94,14 @@ def plan_retirement(
 
 
 def is_done(decision: Decision, image: Resource | None) -> bool:
-    """Whether the image stands where the decision wanted it; None: it does not exist any more."""
+    """Whether the decision was carried out; None: the image does not exist any more."""
     if image is None or decision.do is Action.DELETE:
         return image is None
     return deprecation_state(image) == decision.body["state"]
 
 
 def deprecation_body(now: datetime, grace: timedelta, by: str = "") -> dict[str, str]:
-    """The body of images.deprecate that deprecates an image.
+    """Return the body of images.deprecate that deprecates an image.
 
     Args:
         now: when.
@@ -116,7 +116,7 @@ def deprecation_body(now: datetime, grace: timedelta, by: str = "") -> dict[str,
 def obsolescence_body(
     image: Resource, now: datetime, grace: timedelta, by: str = ""
 ) -> dict[str, str]:
-    """The body of images.deprecate that makes an image obsolete: nothing can be made of it then.
+    """Return the body of images.deprecate that makes an image obsolete.
 
     What its `deprecated` says already, such as a replacement, stays unless it is said anew. The
     arguments are those of `deprecation_body`.
@@ -136,7 +136,7 @@ def _is_in_scope(image: Resource) -> bool:
 
 
 def _newest_of_families(images: Sequence[Resource]) -> Mapping[str, Resource]:
-    """Family -> its newest usable image, and where none is usable its newest untainted one."""
+    """Return the newest usable image of each family, else its newest image that is not tainted."""
     found: dict[str, Resource] = {}
     for family in {str(image["family"]) for image in images if image.get("family")}:
         untainted = (i for i in images if i.get("family") == family and not is_tainted(i))
@@ -178,7 +178,7 @@ def _held(
     kept: frozenset[str],
     references: Mapping[str, Sequence[Reference]],
 ) -> Decision | None:
-    """Why it stays as it is, whatever its age."""
+    """Return why an image stays, whatever its age."""
     image_id = str(image["id"])
     if newest_of_its_family is not None and str(newest_of_its_family["id"]) == image_id:
         return _decision(image, Action.LEAVE, Reason.FAMILYS_NEWEST)
@@ -252,7 +252,7 @@ def _day(moment: datetime) -> str:
 
 
 def _date(text: object) -> datetime | None:
-    """A date as people and programs write it; one without a zone is UTC, a bad one is none."""
+    """Parse a date; without a time zone it is UTC, an invalid one is None."""
     try:
         found = datetime.fromisoformat(str(text)) if text else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What all triggers of Bakehouse share: typed events, and what a try remembers across its wait."""
+"""The base of all triggers: typed events, and the memory of the task's try."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_LOOK = conf.getfloat("bakehouse", "first_look", fallback=1.5)
 
 
 class BakehouseTrigger(BaseTrigger):
-    """A trigger whose arguments are all there is to serialise.
+    """A trigger that serialises its arguments.
 
     An event is a model as JSON under `event`. `memory` comes back beside it: `dag.test()` drops the
     keyword arguments of a deferral.
@@ -26,11 +26,11 @@ class BakehouseTrigger(BaseTrigger):
         self._arguments = arguments
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them."""
+        """Return class path and arguments, as Airflow stores them."""
         kind = type(self)
         path = f"{kind.__module__}.{kind.__qualname__}"
         return path, {**self._arguments, "memory": self.memory}
 
     def fire(self, event: BaseModel) -> TriggerEvent:
-        """The event as the trigger yields it."""
+        """Return the event in the form that the trigger yields."""
         return TriggerEvent({"event": event.model_dump(mode="json"), "memory": self.memory})

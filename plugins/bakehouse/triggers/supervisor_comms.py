@@ -1,8 +1,8 @@
-"""What a trigger asks Airflow about its run.
+"""Reads a run's states and XComs from a trigger.
 
-The one place that speaks `airflow.sdk.execution_time.comms`, which Airflow does not call public:
-tests/integration/triggers/test_supervisor_comms.py pins what is used here, so that an upgrade
-that moves it fails there first.
+The only module that uses `airflow.sdk.execution_time.comms`, which is not a public API:
+tests/integration/triggers/test_supervisor_comms.py tests what is used here, so that an incompatible
+upgrade fails there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 async def task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
-    """`{task_id: state}` of a run; a mapped instance has the key `task_id_<map_index>`."""
+    """Return the task states of a run; a mapped instance has the key `task_id_<map_index>`."""
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
     answer = await _ask(GetTaskStates(dag_id=dag_id, run_ids=[run_id]))
@@ -19,7 +19,7 @@ async def task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
 
 
 async def dag_run_state(dag_id: str, run_id: str) -> str | None:
-    """State of a run, of any DAG; None when Airflow does not know it."""
+    """Return the state of a run of any DAG; None if Airflow does not know it."""
     from airflow.sdk.execution_time.comms import DagRunStateResult, GetDagRunState
 
     answer = await _ask(GetDagRunState(dag_id=dag_id, run_id=run_id))
@@ -27,7 +27,7 @@ async def dag_run_state(dag_id: str, run_id: str) -> str | None:
 
 
 async def get_xcom(ti: Any, key: str) -> Any:
-    """A value that the task instance `ti` wrote; None when it did not."""
+    """Read an XCom of the task instance `ti`; None if there is none."""
     from airflow.sdk.execution_time.comms import GetXCom, XComResult
 
     answer = await _ask(
@@ -43,7 +43,7 @@ async def get_xcom(ti: Any, key: str) -> Any:
 
 
 async def set_xcom(ti: Any, key: str, value: Any) -> None:
-    """Write a value of the task instance `ti`, at once, while it is deferred."""
+    """Write an XCom of the task instance `ti` while it is deferred."""
     from airflow.sdk.execution_time.comms import SetXCom
 
     await _ask(
