@@ -22,10 +22,10 @@ from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
 from bakehouse.cloud.events import InstancesGone, MachineSettled
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
-from bakehouse.core.time import format_utc
+from bakehouse.core.time import format_utc, parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.labels import run_filter
-from bakehouse.images.links import zone_of
+from bakehouse.images.links import labels_of, zone_of
 from bakehouse.lease import builder_slots
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
@@ -129,7 +129,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         from bakehouse.bake.triggers import ShutdownTrigger
 
         self.remember(vm=vm)
-        until = datetime.fromisoformat(vm.created) + plan.patience
+        until = parse_timestamp(vm.created) + plan.patience
         self.log.info(
             "waiting until %s has powered off, at most until %s", vm.name, format_utc(until)
         )
@@ -195,7 +195,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         from bakehouse.bake.ledger_records import write_sbom
         from bakehouse.history.manifest import digest
 
-        seconds = round((datetime.now(UTC) - datetime.fromisoformat(vm.created)).total_seconds())
+        seconds = round((datetime.now(UTC) - parse_timestamp(vm.created)).total_seconds())
         self.log.info("%s installed and powered off, %d s after it was created", vm.name, seconds)
         manifest = manifest_of(observed)
         if manifest is None:
@@ -285,4 +285,4 @@ class DeleteBuilder(BakehouseOperator):
 
 def is_builder(resource: Mapping[str, Any]) -> bool:
     """A builder, or its disk."""
-    return (resource.get("labels") or {}).get(labels.ROLE) == labels.BUILDER
+    return labels_of(resource).get(labels.ROLE) == labels.BUILDER

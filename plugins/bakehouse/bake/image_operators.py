@@ -10,6 +10,7 @@ from bakehouse.bake.candidate import Built, Do
 from bakehouse.bake.plan import BakePlan
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.links import labels_of
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import ImageLink
 from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitForOperation, wait_for
@@ -114,7 +115,7 @@ class LabelImage(BakehouseOperator):
                 f" {plan.commit.sha}: delete it, and clear wait_for_shutdown and downstream"
             )
         wanted = candidate.facts_labels(built)
-        known = image.get("labels") or {}
+        known = labels_of(image)
         if any(known.get(key) != value for key, value in wanted.items()):
             operation = self.image_client(plan.kind).label(image, wanted)
             return WaitForOperation(operation, f"label image {made.name}")

@@ -12,6 +12,7 @@ from typing import Literal
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.provenance import run_that_made
@@ -219,7 +220,7 @@ def _found(kind: Kind, resource: Resource, sweep: bool, reason: Reason, detail: 
 
 
 def _time(text: object) -> datetime | None:
-    return datetime.fromisoformat(str(text)) if text else None
+    return parse_timestamp(text) if text else None
 
 
 def _day(moment: datetime) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.names import image_time
@@ -49,8 +50,7 @@ def created_at(resource: Resource) -> datetime:
     Source: `creationTimestamp` (RFC 3339 with an offset; Google's is that of Pacific time, which
     repeats an hour when daylight saving ends). Raises KeyError or ValueError without a valid one.
     """
-    moment = datetime.fromisoformat(str(resource["creationTimestamp"]))
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return parse_timestamp(resource["creationTimestamp"]).astimezone(UTC)
 
 
 def deprecation_state(image: Resource) -> str:

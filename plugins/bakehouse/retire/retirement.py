@@ -8,7 +8,7 @@ is retired later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.images.links import Resource, labels_of
@@ -254,7 +255,6 @@ def _day(moment: datetime) -> str:
 def _date(text: object) -> datetime | None:
     """Parse a date; without a time zone it is UTC, an invalid one is None."""
     try:
-        found = datetime.fromisoformat(str(text)) if text else None
+        return parse_timestamp(text) if text else None
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

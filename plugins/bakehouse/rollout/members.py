@@ -50,12 +50,12 @@ def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]
     return found
 
 
-def facts(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
+def fleet_members(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
     """Return the members, each with its boot disk."""
     return [member_of(instance, _boot_disk(hook, instance)) for instance in found]
 
 
-def made(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
+def disks_made_by_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
     """Return all existing boot disks that rollouts of this fleet have created, by name."""
     wanted = f"labels.{labels.FLEET}={fleet.name}"
     return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}

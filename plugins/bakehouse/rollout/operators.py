@@ -125,14 +125,14 @@ class Plan(FleetOperator):
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         found, missing = members.instances(self.compute, self.fleet.members)
         wanted = set(context["params"].get("members") or [])
-        facts = members.facts(self.compute, found)
+        facts = members.fleet_members(self.compute, found)
         made = plan(
             self.fleet.name,
             self.run_of(context),
             image,
             self.fleet.stages,
             [member for member in facts if not wanted or member.name in wanted],
-            members.made(self.compute, self.fleet),
+            members.disks_made_by_rollouts(self.compute, self.fleet),
             missing=missing,
         )
         self._check(wanted, facts)

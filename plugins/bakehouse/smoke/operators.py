@@ -17,7 +17,7 @@ from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailabl
 from bakehouse.core.time import format_utc
 from bakehouse.images import labels
 from bakehouse.images.labels import run_filter
-from bakehouse.images.links import zone_of
+from bakehouse.images.links import labels_of, zone_of
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import ImageLink, MachineLink, SerialLink
@@ -150,7 +150,7 @@ class SmokeTest(BakehouseOperator):
         use is a person's decision (the DAG `revoke`).
         """
         image = self.image_client(plan.kind).get(plan.image_name)
-        state = ((image or {}).get("labels") or {}).get(labels.STATE)
+        state = labels_of(image or {}).get(labels.STATE)
         if state in labels.FINAL:
             message = f"{plan.image_name} is {state} and fails now: {result.message}"
             raise PermanentError(observed.with_tail(message))

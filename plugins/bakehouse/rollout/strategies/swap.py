@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.time import parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, resource_name, zone_of
 from bakehouse.rollout.health import Health, parse
@@ -215,4 +216,4 @@ def _started(instance: Resource) -> datetime | None:
 
 
 def _time(text: object) -> datetime | None:
-    return datetime.fromisoformat(str(text)) if text else None
+    return parse_timestamp(text) if text else None
