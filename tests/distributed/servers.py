@@ -145,7 +145,7 @@ def _as_user(command: Sequence[str], at_parents_end: str = "keep") -> list[str]:
 @contextmanager
 def _process(command: Sequence[str], folder: Path, ending: str) -> Generator[None]:
     """It ends with this process, however that ends, and with the block."""
-    tether = [
+    parent_death = [
         sys.executable,
         "-I",
         str(PARENT_DEATH),
@@ -156,7 +156,7 @@ def _process(command: Sequence[str], folder: Path, ending: str) -> Generator[Non
     ]
     with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*tether, "--", *command],
+            [*parent_death, "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

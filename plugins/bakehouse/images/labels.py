@@ -1,4 +1,4 @@
-"""The labels that stand in the insert body of everything Bakehouse makes. Pure."""
+"""The labels in the insert body of every resource that Bakehouse creates. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GIT_REF = "git-ref"
 CONTENT_KEY = "content-key"
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
-KEPT = "bakehouse-kept"  # stays until it expires, though its run has ended
-PIN = "bakehouse-pin"  # a person's, with any value: housekeeping leaves alone what carries it
-REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built upon
+KEPT = "bakehouse-kept"  # kept until it expires, although its run has ended
+PIN = "bakehouse-pin"  # set by a person, with any value: housekeeping ignores the resource
+REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built on
 # names on the boot disks that rollouts make
 FLEET = "bakehouse-fleet"
 MEMBER = "bakehouse-member"

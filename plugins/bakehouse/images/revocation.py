@@ -1,4 +1,4 @@
-"""Taking an image out of use for good: what that reaches, and what is refused after it. Pure."""
+"""The revocation of images: descendants, and what is refused afterwards. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING_IS_MADE_OF = frozenset({DeprecationState.OBSOLETE, DeprecationState.DELE
 
 
 class RevokedImage(Frozen):
-    """The revoked image, or one that is built upon it."""
+    """The revoked image, or one that is built on it."""
 
     name: str
     id: str
@@ -67,7 +67,7 @@ def refusal_to_revoke(image: Resource) -> str | None:
 def refusal_to_use(image: Resource) -> str | None:
     """Why nothing may be made of this image, as a sentence; None when something may.
 
-    It is revoked, built upon a revoked one, or obsolete. One that is only deprecated can be used by
+    It is revoked, built on a revoked one, or obsolete. One that is only deprecated can be used by
     whoever names it. Any image may be asked about, also one that Bakehouse did not make.
     """
     told, name = labels_of(image), image.get("name")
@@ -76,7 +76,7 @@ def refusal_to_use(image: Resource) -> str | None:
     if labels.REVOKED_BASE in told:
         base = told[labels.REVOKED_BASE]
         return (
-            f"{name}: {Reason.REVOKED_BASE.text} (id {base}); bake {told.get(labels.RECIPE)} anew"
+            f"{name}: {Reason.REVOKED_BASE.text} (id {base}); bake {told.get(labels.RECIPE)} again"
         )
     state = deprecation_state(image)
     if state in NOTHING_IS_MADE_OF:

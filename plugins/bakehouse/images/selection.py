@@ -1,4 +1,4 @@
-"""Which image: the newest, the usable, the one of a date. Everybody asks here. Pure.
+"""Select images: the newest, the usable, the one of a date. The only place that decides it. Pure.
 
 An image is usable when Bakehouse promoted it, Compute Engine has finished it, nobody has deprecated
 it and no image below it is revoked. Only such an image is rolled out, saves a bake, is the base of
@@ -79,7 +79,7 @@ def is_promoted(image: Resource, *, history: bool = False) -> bool:
 
 
 def is_tainted(image: Resource) -> bool:
-    """Whether it is revoked or built upon a revoked image, by its labels."""
+    """Whether it is revoked or built on a revoked image, by its labels."""
     told = labels_of(image)
     return told.get(labels.STATE) == labels.REVOKED or labels.REVOKED_BASE in told
 

@@ -160,7 +160,7 @@ def _image(recipe: Recipe) -> dict[str, str | bool | None]:
     """How long images are kept changes nothing in them."""
     image = recipe.image.model_dump(mode="json", exclude={"keep"})
     if image["kind"] == CUSTOM_IMAGE:
-        del image["kind"]  # as before there was another, so that no image is baked anew for it
+        del image["kind"]  # the default adds nothing, so that older images keep their key
     return {**image, "family": recipe.family}
 
 

@@ -119,7 +119,7 @@ def obsolescence_body(
 ) -> dict[str, str]:
     """Return the body of images.deprecate that makes an image obsolete.
 
-    What its `deprecated` says already, such as a replacement, stays unless it is said anew. The
+    What its `deprecated` says already, such as a replacement, stays unless it is given again. The
     arguments are those of `deprecation_body`.
     """
     told = {str(k): str(v) for k, v in (image.get("deprecated") or {}).items() if v}

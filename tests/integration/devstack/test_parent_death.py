@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devstack import parent_death as tether
+from devstack import parent_death
 from devstack.processes import MARK, PROGRAM
 from devstack.waiting import wait_until
 
-TETHER = str(Path(tether.__file__))
+PARENT_DEATH = str(Path(parent_death.__file__))
 SLEEP = [sys.executable, "-c", "import time; time.sleep(900)"]
 
 
@@ -28,7 +28,7 @@ def test_the_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         sys.executable,
         "-c",
         "import os, subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, {TETHER!r}, '--parent', str(os.getpid()),"
+        f"subprocess.Popen([sys.executable, {PARENT_DEATH!r}, '--parent', str(os.getpid()),"
         f" '--name', 'sleeper', '--run', {str(tmp_path)!r}, '--', *{SLEEP!r}])\n"
         "time.sleep(900)\n",
     )
@@ -42,13 +42,13 @@ def test_the_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_is_gone_already_starts_nothing() -> None:
-    program = start(sys.executable, TETHER, "--parent", "1", "--", *SLEEP)
+    program = start(sys.executable, PARENT_DEATH, "--parent", "1", "--", *SLEEP)
     assert program.wait(250) == 0
 
 
 def test_a_program_that_is_not_there_is_told_on_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     me = str(os.getpid())
-    program = start(sys.executable, TETHER, "--parent", me, "--", "/no/such/program")
+    program = start(sys.executable, PARENT_DEATH, "--parent", me, "--", "/no/such/program")
     assert program.wait(250) == 127
     assert capfd.readouterr().err == "cannot start /no/such/program: No such file or directory\n"
 
@@ -62,7 +62,7 @@ def test_alone_ends_what_an_earlier_start_left_and_nothing_else(tmp_path: Path) 
         parent = tmp_path / "parent.pid"
         parent.write_text(str(os.getpid()))
         again = start(
-            sys.executable, TETHER, "--parent", str(parent), "--name", "scheduler",
+            sys.executable, PARENT_DEATH, "--parent", str(parent), "--name", "scheduler",
             "--run", str(tmp_path), "--alone", "--", "true", **mark,
         )  # fmt: skip
         assert again.wait(250) == 0

@@ -91,7 +91,7 @@ def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
         ({"bakehouse-state": "candidate"}, "is not promoted"),
         ({"bakehouse-state": "failed"}, "is not promoted"),
         ({"bakehouse-state": "revoked"}, "it is revoked"),
-        ({"revoked-base": "77"}, "is built on a revoked image .id 77.; bake web anew"),
+        ({"revoked-base": "77"}, "is built on a revoked image .id 77.; bake web again"),
     ],
 )
 def test_what_was_never_promoted_is_refused(labels: dict[str, str], told: str) -> None:
