@@ -53,10 +53,3 @@ def pytest_runtest_makereport(
     if report.when in {"setup", "call"}:
         item.stash[FAILED] = call.excinfo is not None and not report.skipped
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a test that was tried again said the first time."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"{report.nodeid}, first try")
-        terminalreporter.write_line(report.longreprtext)
