@@ -20,7 +20,9 @@ GUIDES = sorted(
         *(PROJECT / "docs").glob("*.md"),
     ]
 )
-LINKED = [*GUIDES, PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs" / "decisions").glob("*.md"))]
+DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("*.md"))
+LINKED = [*GUIDES, PROJECT / "CHANGELOG.md", *DECISIONS]
+AIRFLOWS_OWN = {"assets/manager.py"}
 
 CODE = re.compile(r"```.*?```|`([^`\n]+)`", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -107,6 +109,17 @@ def test_paths_exist(guide: Path) -> None:
         and not (PROJECT / word.partition("::")[0]).exists()
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=guide_name)
+def test_files_of_decisions_exist(decision: Path) -> None:
+    """A path may start at the project, at plugins/ or at the package."""
+    starts = [PROJECT / start for start in ("", "plugins", "plugins/bakehouse")]
+    named = {
+        word for word in words(decision) if re.fullmatch(r"[\w.-]+(/[\w.-]+)+\.(py|md|sh|j2)", word)
+    }
+    missing = {name for name in named if not any((start / name).exists() for start in starts)}
+    assert missing - AIRFLOWS_OWN == set()
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=guide_name)
