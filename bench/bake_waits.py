@@ -73,7 +73,7 @@ def waits(number: int) -> Waits:
             events, memory = ended(process)
         if number - len(events) != memory["waiting"] or len(events) != finishing:
             raise CannotMeasure(f"{len(events)} of {finishing} were noticed: {memory}")
-        notice = [event["at"] - stopped(compute, event["name"]) for event in events]
+        notice = [line["at"] - stopped(compute, line["name"]) for line in events]
         compute.close()
     return Waits(reads, memory["mb"], memory["mb_before"], notice)
 
@@ -128,7 +128,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], dict[st
     lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     if not lines or "mb" not in lines[-1]:
         raise CannotMeasure(f"the waiting process ended with {process.returncode}")
-    if not all(event["ok"] for event in lines[:-1]):
+    if not all(line["ok"] for line in lines[:-1]):
         raise CannotMeasure("a builder ended otherwise than ok")
     return lines[:-1], lines[-1]
 

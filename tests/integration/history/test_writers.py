@@ -273,7 +273,7 @@ def test_housekeeping(ledger: Path) -> None:
         "deleted": "2026-12-07T06:00:00+00:00",
         "replacement": f"https://…/{NAME}",
     }
-    late, obsolete = "it had no date for the next step", {**body, "state": "OBSOLETE"}
+    late, obsolete = "it had no date for the next stage", {**body, "state": "OBSOLETE"}
     members = "fleet-1: the first, fleet-2"
     housekeeping.record_swept(task("sweep"), disk)
     housekeeping.record_swept(task("sweep"), image)

@@ -211,7 +211,7 @@ def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     before = standing(compute)
     dry = walk(include, "manual")
     planned = dry.try_("plan_sweep")
-    with pytest.raises(AirflowSkipException, match="touches nothing"):
+    with pytest.raises(AirflowSkipException, match="changes nothing"):
         dry.try_("sweep")
     assert (standing(compute), changes(compute)) == (before, [])
     assert events(tmp_path, SweptEvent) == []

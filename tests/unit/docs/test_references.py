@@ -31,7 +31,17 @@ COMMAND = re.compile(
     r"(?:^|[\s`/])(bakehouse|devstack) ([a-z][a-z-]*)((?: [^\n`]*)?)", re.MULTILINE
 )
 PLACEHOLDER = re.compile(r"[<>*…{}$]|\b[A-Z][A-Z_]+\b(?!\.md)|\.\.\.")
-TOP_FOLDERS = {"plugins", "dags", "docs", "include", "tests", "bench", "devstack", "scripts"}
+TOP_FOLDERS = {
+    "localgce",
+    "plugins",
+    "dags",
+    "docs",
+    "include",
+    "tests",
+    "bench",
+    "devstack",
+    "scripts",
+}
 WITH_UNDERSCORE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 LABEL = re.compile(r"bakehouse-[a-z-]+[a-z]")
 # what the guides show of other programs, or as an example of the user's
