@@ -8,14 +8,16 @@ A task sees a change below `plugins/` once the scheduler was started again, as w
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
 import bakehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIBRARIES = (
     "airflow.providers.git.hooks.git",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bakehouse.bake.plan import BaseImage
@@ -15,6 +14,8 @@ from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.base import BaseImage as FixedImage
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bakehouse.cloud.compute_hook import ComputeHook
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.bake.plan import BakePlan
 from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.links import labels_of
 from bakehouse.images.names import builder_name
-from bakehouse.recipe.model import Builder, Image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakehouse.bake.plan import BakePlan
+    from bakehouse.recipe.model import Builder, Image
 
 SHIELDED = {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True}
 

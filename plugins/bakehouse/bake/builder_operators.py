@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,7 +19,6 @@ from bakehouse.bake.recipe_source import GIT
 from bakehouse.bake.shutdown import Shutdown, classify_shutdown
 from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
 from bakehouse.cloud.events import InstancesGone, MachineSettled
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.time import format_utc, parse_timestamp
 from bakehouse.images import labels
@@ -33,7 +31,11 @@ from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
+
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 GONE_WITHIN = timedelta(minutes=10)

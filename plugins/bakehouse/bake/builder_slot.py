@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from bakehouse.bake.plan import BakePlan
 from bakehouse.core.errors import PermanentError
 from bakehouse.lease import builder_slots
 from bakehouse.operators.reconcile import Again, WaitFor
@@ -13,6 +12,7 @@ from bakehouse.operators.reconcile import Again, WaitFor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from bakehouse.bake.plan import BakePlan
     from bakehouse.lease.events import SlotTaken
     from bakehouse.operators.base import BakehouseOperator
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.builder import BuilderVm
-from bakehouse.bake.plan import BakePlan
 from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import labels_of, resource_name
 from bakehouse.images.selection import is_in_transition, is_ready
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bakehouse.bake.plan import BakePlan
 
 Resource = Mapping[str, Any]
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import builder
-from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.builder_slot import take_slot
 from bakehouse.bake.package_snapshot import archive_url
 from bakehouse.bake.recipe_source import RecipeSource
@@ -19,6 +18,7 @@ from bakehouse.operators.reconcile import Wait, wait_for
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from bakehouse.bake.builder import BuilderVm
     from bakehouse.bake.plan import BakePlan
     from bakehouse.operators.base import BakehouseOperator
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.history.manifest import BadManifest, Manifest, Package, decode
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 _KERNEL = re.compile(r"linux-image-(\d\S*)")
 

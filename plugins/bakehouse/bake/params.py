@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from bakehouse.recipe.model import Recipe, Scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 AUTOMATIC = "automatic"  # the recipe's zones, in their order
 AS_THE_RECIPE = "recipe"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import AwareDatetime, Field
 
@@ -16,6 +15,9 @@ from bakehouse.images.selection import created_at
 from bakehouse.recipe.commit import Commit
 from bakehouse.recipe.model import Builder, Image, Scalar
 from bakehouse.updates.compare import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BOOTING = timedelta(minutes=10)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import base_image
@@ -22,14 +21,15 @@ from bakehouse.operators.links import ImageLink
 from bakehouse.operators.reconcile import Done, Next
 from bakehouse.recipe.bundle import Bundle
 from bakehouse.recipe.commit import Commit
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import parent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from airflow.sdk import Context
 
+    from bakehouse.recipe.model import Recipe
     from bakehouse.updates.compare import Updates
 
 SHOWN = 5  # names of uncommitted files in the log

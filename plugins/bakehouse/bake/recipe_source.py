@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +13,19 @@ from airflow.sdk import BaseHook, conf
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
 from bakehouse.recipe.bundle import BadBundle, Bundle
-from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.git.errors import RepositoryMissing
 from bakehouse.recipe.git.open import is_remote, open_repository
-from bakehouse.recipe.git.repository import Repository
-from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.render import Rendered, render
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from datetime import datetime
+
     from bakehouse.bake.bundle_store import BundleStore
     from bakehouse.bake.plan import BakePlan
+    from bakehouse.recipe.commit import Commit, GitFile
+    from bakehouse.recipe.git.repository import Repository
+    from bakehouse.recipe.model import Recipe, Scalar
 
 GIT = "bakehouse_repo"  # the connection, unless an operator is given another
 log = logging.getLogger(__name__)

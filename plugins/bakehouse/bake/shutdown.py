@@ -6,13 +6,15 @@ Success must be reported: a VM that stops without the result `ok` has failed.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bakehouse.cloud.machine_observation import MachineObservation
-from bakehouse.cloud.operations import InstanceEvent
 from bakehouse.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.machine_observation import MachineObservation
+    from bakehouse.cloud.operations import InstanceEvent
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
 _BY_COMPUTE_ENGINE = {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import classify_shutdown
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.cloud.triggers import MachineTrigger
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 
 class ShutdownTrigger(MachineTrigger):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakehouse.operators.base import TryMemory
 from bakehouse.operators.reconcile import Again
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakehouse.core.errors import ZoneUnavailable
     from bakehouse.operators.base import BakehouseOperator
 

@@ -8,11 +8,10 @@ The connection's extra may name `api_endpoint` (such as http://127.0.0.1:8790), 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -32,6 +31,9 @@ from bakehouse.core.errors import (
     TransientError,
 )
 from bakehouse.images.labels import is_of_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
 
 Resource = dict[str, Any]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bakehouse.cloud import console_pages
 from bakehouse.cloud.calls import PAGE, Calls, Resource, authentication_errors
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ComputeHook(Calls):

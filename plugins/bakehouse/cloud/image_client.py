@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakehouse.cloud.compute_hook import ComputeHook
 
 Resource = dict[str, Any]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import serial_output as serial
 from bakehouse.cloud.machine_observation import TAIL_LINES
-from bakehouse.cloud.rate_limiter import RateLimiter
 from bakehouse.core.errors import BakehouseError
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.rate_limiter import RateLimiter
 
 LINES_A_TICK = 500
 PAUSE = 0.5  # seconds between two batches of one answer: no log writes faster than that

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
-
-from airflow.triggers.base import TriggerEvent
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.events import InstancesGone, MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
-from bakehouse.cloud.operations import InstanceEvent
 from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.serial_stream import SerialStream
 from bakehouse.core.errors import BakehouseError, TransientError
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
+
+    from bakehouse.cloud.operations import InstanceEvent
 
 OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself

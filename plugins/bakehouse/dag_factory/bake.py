@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 from airflow.sdk.definitions.param import ParamsDict
@@ -14,13 +14,17 @@ from bakehouse.dag_factory.bake_doc import doc_of
 from bakehouse.dag_factory.bake_form import form
 from bakehouse.dag_factory.rollout import with_bake
 from bakehouse.dag_factory.tasks import make_task
-from bakehouse.fleet.model import Fleet
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import parent_of
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.schedule.jitter import offset_of
 from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 from bakehouse.sla.operators import watch_slas
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.recipe.model import Recipe
 
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 

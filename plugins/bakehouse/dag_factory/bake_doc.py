@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from bakehouse.fleet.model import Fleet
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.duration import format_duration
-from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.rules import ancestors_of, children_of, parent_of
 from bakehouse.schedule.jitter import offset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.recipe.model import Recipe, Scalar
 
 ROLLOUTS = {
     "with_bake": "rolled out at the end of each bake",

@@ -5,10 +5,14 @@ Airflow rejects an invalid value before there is a run: in the dialog, and with 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.sdk import Param
 
 from bakehouse.bake.params import AS_THE_RECIPE, AUTOMATIC, SPOT
-from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Recipe
 
 # as recipe/git/repository.py has it, said in the JSON schema's regular expressions
 GIT_REF = r"^(?![-^])[^\s:?*\[\\]+$"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakehouse.core.tasks import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 FOLDERS = ("recipes", "fleets")
 

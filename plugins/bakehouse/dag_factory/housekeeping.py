@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param, chain
 from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.tasks import make_task
-from bakehouse.notify.models import Channel
 from bakehouse.schedule.timetable import Nightly
 from bakehouse.sla.operators import watch_slas
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bakehouse.notify.models import Channel
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, get_parsing_context
 
 from bakehouse.core.tasks import Flow
 from bakehouse.notify.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
 
 def make_dags(

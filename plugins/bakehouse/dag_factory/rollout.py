@@ -8,19 +8,22 @@ member, since its siblings may still be down when one has failed. An empty stage
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
 from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.dag_factory.tasks import make_task, operator_of, task_arguments
-from bakehouse.fleet.model import Fleet
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bakehouse.fleet.model import Fleet
 
 
 def replace_instances(

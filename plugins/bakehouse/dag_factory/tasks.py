@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
-
-from airflow.sdk import BaseOperator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bakehouse.core.tasks import Flow, TaskSpec, task_spec
 from bakehouse.operators.retries import retry_arguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
 
 # Of a worker at a time; a wait has its own deadline, in its trigger.
 EXECUTION_TIMEOUT = timedelta(minutes=15)

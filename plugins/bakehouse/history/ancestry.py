@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bakehouse.history.events import BakeEvent, LedgerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def bakes_by_image(events: Iterable[LedgerEvent]) -> dict[str, BakeEvent]:

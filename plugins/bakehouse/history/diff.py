@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from pydantic import computed_field
 
 from bakehouse.core.models import Frozen
-from bakehouse.history.manifest import FileFacts, Manifest, Package
 from bakehouse.history.versions import newer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bakehouse.history.manifest import FileFacts, Manifest, Package
 
 MAX_NAMES = 8  # of each kind, in a summary
 

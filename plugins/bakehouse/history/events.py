@@ -8,10 +8,9 @@ Bakehouse cannot read needs a new schema number: it then says so instead of misr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +23,9 @@ from pydantic import (
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA: Final = 2
 

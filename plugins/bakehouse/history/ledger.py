@@ -7,14 +7,17 @@ subject, so that a task tried again writes the same object and not a second one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from airflow.sdk import ObjectStoragePath
 
 from bakehouse.core.models import Frozen
 from bakehouse.history.events import BadEvent, LedgerEvent, parse_event
 from bakehouse.history.objects import create
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 

@@ -20,11 +20,13 @@ import binascii
 import zlib
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Iterable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.core.models import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TAB = "\t"
 HEAD = "bakehouse-manifest"

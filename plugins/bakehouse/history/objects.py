@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
-from airflow.sdk import ObjectStoragePath
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 
 def create(target: ObjectStoragePath, data: bytes) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
-from bakehouse.fleet.model import Fleet, Members
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.selection import created_at, newest_promoted
-from bakehouse.inventory.model import Inventory
 from bakehouse.rollout.strategies.swap import boot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from bakehouse.fleet.model import Fleet, Members
+    from bakehouse.inventory.model import Inventory
 
 
 class Member(Frozen):

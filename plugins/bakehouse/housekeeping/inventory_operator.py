@@ -15,18 +15,19 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import FAILURES, PermanentError, TransientError
 from bakehouse.fleet.load import load_fleets
-from bakehouse.fleet.model import Fleet
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
-from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, Model
 from bakehouse.operators.reconcile import WaitForOperation
 from bakehouse.recipe.load import load_recipes
-from bakehouse.recipe.model import Recipe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.notify.models import Channel, NotificationEvent
+    from bakehouse.recipe.model import Recipe
 
 Ask = Callable[[], Mapping[str, Any] | None]
 

@@ -4,7 +4,6 @@ each recipe that says why its other images stay. The same for a revocation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
@@ -32,6 +31,8 @@ from bakehouse.history.recording import record, run_fields
 from bakehouse.retire.retirement import Action, Decision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
     from bakehouse.housekeeping.drift import Drift, Member

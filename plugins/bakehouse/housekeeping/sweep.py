@@ -5,10 +5,9 @@ Pure. A resource without all labels of Bakehouse is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
@@ -17,9 +16,13 @@ from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.provenance import run_that_made
 from bakehouse.images.selection import is_in_transition
-from bakehouse.inventory.model import Inventory
 from bakehouse.lease.lease import Owner
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from bakehouse.inventory.model import Inventory
 
 Kind = Literal["instance", "disk", "image", "machine image"]
 

@@ -8,7 +8,6 @@ not changed since.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,14 @@ from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
 from bakehouse.inventory.listing import read_own_inventory
-from bakehouse.inventory.model import Inventory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
+    from bakehouse.inventory.model import Inventory
     from bakehouse.recipe.bundle import StoredBundle
 
 GONE_WITHIN = timedelta(minutes=10)

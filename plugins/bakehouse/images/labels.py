@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from bakehouse.images.links import Resource, labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # names
 RECIPE = "bakehouse-recipe"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -16,6 +16,9 @@ from bakehouse.core.models import Frozen
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.names import run_label
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _MADE_BY = re.compile(r"made by (\S+) (.+)$", re.DOTALL)
 

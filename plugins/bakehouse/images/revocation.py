@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
@@ -10,6 +10,9 @@ from bakehouse.images import labels
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, kind_of
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import DeprecationState, deprecation_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 REVOCABLE = frozenset({labels.PROMOTED, labels.HISTORY, labels.REVOKED})
 NOTHING_IS_MADE_OF = frozenset({DeprecationState.OBSOLETE, DeprecationState.DELETED})

@@ -8,10 +8,9 @@ two have the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
@@ -19,6 +18,9 @@ from bakehouse.core.time import parse_timestamp
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.names import image_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class DeprecationState(StrEnum):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bakehouse.images.links import Resource
+if TYPE_CHECKING:
+    from bakehouse.images.links import Resource
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
@@ -34,6 +33,8 @@ from bakehouse.images.links import zone_of
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
     from airflow.sdk import Context
 
     from bakehouse.cloud.compute_hook import ComputeHook

@@ -8,8 +8,8 @@ was made of it has disks of its own. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
@@ -22,8 +22,12 @@ from bakehouse.images.selection import (
     is_usable,
     newest_first,
 )
-from bakehouse.recipe.model import Keep
 from bakehouse.retire.retirement import Action, Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bakehouse.recipe.model import Keep
 
 
 def plan_machine_image_retirement(

@@ -7,16 +7,19 @@ which project and name count.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, image_of, labels_of, path_of, resource_name
-from bakehouse.inventory.model import Inventory
 from bakehouse.recipe.base import BaseImage
-from bakehouse.recipe.model import Recipe
 from bakehouse.rollout.plan import recall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bakehouse.inventory.model import Inventory
+    from bakehouse.recipe.model import Recipe
 
 BUILT_UPON = frozenset({labels.CANDIDATE, labels.PROMOTED, labels.HISTORY})
 

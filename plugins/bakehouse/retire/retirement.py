@@ -7,10 +7,9 @@ is retired later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -32,8 +31,12 @@ from bakehouse.images.selection import (
     newest_first,
     newest_of_family,
 )
-from bakehouse.recipe.model import Keep
-from bakehouse.retire.references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bakehouse.recipe.model import Keep
+    from bakehouse.retire.references import Reference
 
 NO_DATE = "it had no date for the next step"
 

@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.fleet.model import Fleet
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
-from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.notify.models import NotificationEvent
 
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"

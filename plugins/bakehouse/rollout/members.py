@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import PermanentError, TransientError
-from bakehouse.fleet.model import Fleet, Members
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
 from bakehouse.images.revocation import refusal_to_use
@@ -17,9 +15,12 @@ from bakehouse.rollout.plan import BootDisk, Member, Target
 from bakehouse.rollout.strategies.swap import boot_of, member_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from bakehouse.cloud.compute_hook import (
         ComputeHook,  # costs a second of import, which every parse pays
     )
+    from bakehouse.fleet.model import Fleet, Members
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
 

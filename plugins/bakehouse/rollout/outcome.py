@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STAGE_TASK = re.compile(r"(select_members|replace|verify_stage)_\d+(_\d+)?")
 _UNDO = re.compile(r"roll_back(_\d+)?")

@@ -7,8 +7,8 @@ its image, and how it was attached.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from bakehouse.fleet.stages import sizes
 from bakehouse.images.labels import MEMBER, REPLACES, users_own
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 from bakehouse.core.reasons import Reason
@@ -22,12 +21,15 @@ from bakehouse.history.events import (
 )
 from bakehouse.history.recording import record, run_fields
 from bakehouse.images.links import resource_name
-from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
+
+    from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.rollout.strategies.swap import Swap
 
 
 class ImageFields(TypedDict):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.compute_hook import ComputeHook
 from bakehouse.rollout.states import Action, MemberObservation
 from bakehouse.rollout.strategies.swap import Swap, attachment, boot_of, disk_body, observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bakehouse.cloud.compute_hook import ComputeHook
 
 Resource = dict[str, Any]
 

@@ -10,12 +10,15 @@ A roll-back uses the same states with another goal. The drawing is docs/rollout-
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bakehouse.rollout.health import Health, HealthAssessment, assess_health, late
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
 
 
 class State(StrEnum):

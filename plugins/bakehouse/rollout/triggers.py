@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from airflow.triggers.base import TriggerEvent
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
@@ -43,6 +40,11 @@ from bakehouse.rollout.states import (
 )
 from bakehouse.rollout.strategies.swap import Swap
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
 
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 
 class Check(BaseModel):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
-from bakehouse.bake.candidate import Candidate
-from bakehouse.bake.plan import BakePlan
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import smoke_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakehouse.bake.candidate import Candidate
+    from bakehouse.bake.plan import BakePlan
 
 AFTER_THE_DEADLINE = timedelta(minutes=10)
 

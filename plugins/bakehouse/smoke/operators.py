@@ -12,7 +12,6 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.recipe_source import GIT, RecipeSource
 from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
 from bakehouse.cloud.events import MachineSettled
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.time import format_utc
 from bakehouse.images import labels
@@ -27,6 +26,8 @@ from bakehouse.smoke.evaluation import SmokeResult, evaluate_smoke_test
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.cloud.triggers import MachineTrigger
 from bakehouse.smoke.evaluation import evaluate_smoke_test
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 
 class SmokeTrigger(MachineTrigger):

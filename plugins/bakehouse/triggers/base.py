@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 # Seconds. A trigger that fires while the executor still reports the deferring process as done makes
 # Airflow 3.3 fail a healthy task (docs/decisions/0035); nothing we wait for ends sooner anyway.

@@ -11,9 +11,8 @@ passed it is gone, and the way back makes a disk from the image that the member 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +31,9 @@ from bakehouse.rollout.plan import (
     remember,
 )
 from bakehouse.rollout.states import Disk, Goal, MemberObservation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
