@@ -15,8 +15,8 @@ from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.core.reasons import Reason
 from bakehouse.core.tasks import Flow, task_ids
-from bakehouse.history.events import (
-    LedgerEvent,
+from bakehouse.history.events import LedgerEvent
+from bakehouse.history.rollout_events import (
     MemberReplacedEvent,
     MemberReplacedFailedEvent,
     MemberRolledBackEvent,

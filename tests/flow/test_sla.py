@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import of_kind, read_ledger
 
-from bakehouse.history.events import SlaMissEvent
+from bakehouse.history.bake_events import SlaMissEvent
 from devstack.ports import free_port
 from devstack.testbed import Testbed
 from devstack.waiting import wait_until

@@ -9,7 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-from bakehouse.history.events import CoversEvent, Event, LedgerEvent, parse_event
+from bakehouse.history.bake_events import CoversEvent
+from bakehouse.history.event import Event
+from bakehouse.history.events import LedgerEvent, parse_event
 
 AnEvent = TypeVar("AnEvent", bound=Event)
 

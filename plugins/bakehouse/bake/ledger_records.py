@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import (
+from bakehouse.history.bake_events import (
     BakeDetail,
     BakeEvent,
     BuilderFailedDetail,

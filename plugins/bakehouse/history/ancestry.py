@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakehouse.history.events import BakeEvent, LedgerEvent
+from bakehouse.history.bake_events import BakeEvent
+from bakehouse.history.events import LedgerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

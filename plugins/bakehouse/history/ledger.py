@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import ObjectStoragePath
 
 from bakehouse.core.models import Frozen
-from bakehouse.history.events import BadEvent, LedgerEvent, parse_event
+from bakehouse.history.event import BadEvent
+from bakehouse.history.events import LedgerEvent, parse_event
 from bakehouse.history.objects import create
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import (
+from bakehouse.history.housekeeping_events import (
     DriftDetail,
     DriftEvent,
     ImageDeletedEvent,

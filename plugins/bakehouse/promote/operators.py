@@ -74,7 +74,7 @@ class PromoteImage(BakehouseOperator):
 
     def _promoted(self, context: Context, plan: BakePlan, tested: Candidate) -> dict[str, Any]:
         from bakehouse.bake.ledger_records import record_covers
-        from bakehouse.history.events import PromotionDetail
+        from bakehouse.history.bake_events import PromotionDetail
         from bakehouse.notify.send import notify_from_task
         from bakehouse.promote.record import record_promotion
 

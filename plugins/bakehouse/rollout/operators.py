@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import MemberOutcome
+from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import (
+from bakehouse.history.recording import record, run_fields
+from bakehouse.history.rollout_events import (
     MemberDetail,
     MemberOutcome,
     MemberReplacedEvent,
@@ -19,7 +20,6 @@ from bakehouse.history.events import (
     RolloutPlannedDetail,
     RolloutPlannedEvent,
 )
-from bakehouse.history.recording import record, run_fields
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.states import State
 

@@ -66,7 +66,7 @@ class ReplaceMember(FleetOperator):
     @resumed_by(SwapEnded)
     def walked(self, context: Context, event: SwapEnded) -> Next:
         """Continue when the swap has ended: record it; fail unless the member reached its goal."""
-        from bakehouse.history.events import MemberOutcome
+        from bakehouse.history.rollout_events import MemberOutcome
         from bakehouse.rollout.record import record_member
 
         swap = Swap.model_validate(self.swap)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import SlaMissDetail, SlaMissEvent
+from bakehouse.history.bake_events import SlaMissDetail, SlaMissEvent
 from bakehouse.history.recording import record
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify

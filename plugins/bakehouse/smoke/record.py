@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.bake.ledger_records import plan_fields
-from bakehouse.history.events import CheckRecord, VerdictDetail, VerdictEvent
+from bakehouse.history.bake_events import CheckRecord, VerdictDetail, VerdictEvent
 from bakehouse.history.recording import record
 
 if TYPE_CHECKING:

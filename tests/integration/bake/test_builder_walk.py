@@ -14,7 +14,7 @@ from tests.support.ledger import of_kind
 from bakehouse.cloud.errors import Meaning
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import BuilderFailedEvent, VerdictEvent
+from bakehouse.history.bake_events import BuilderFailedEvent, VerdictEvent
 from devstack.gce_api import Compute
 
 from .test_walk import DECLINED, events, image_of, machines, nothing_is_left

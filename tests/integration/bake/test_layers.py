@@ -12,7 +12,7 @@ from tests.support.ledger import read_ledger
 from bakehouse.bake.base_image import resolve
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.ancestry import bakes_by_image, base_images, descendants, describe
-from bakehouse.history.events import BakeEvent
+from bakehouse.history.bake_events import BakeEvent
 from bakehouse.history.location import ledger_url
 from bakehouse.recipe.base import BaseRecipe
 from devstack.gce_api import Compute

@@ -11,7 +11,7 @@ from tests.support.apt import Apt, serving
 from tests.support.ledger import of_kind
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import BakeEvent, CoversEvent, PromotionEvent, UpdatesEvent
+from bakehouse.history.bake_events import BakeEvent, CoversEvent, PromotionEvent, UpdatesEvent
 from bakehouse.history.location import ledger_url
 from bakehouse.history.manifest_store import read_manifest
 from devstack.gce_api import Compute

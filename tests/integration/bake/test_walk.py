@@ -12,7 +12,8 @@ from tests.support.ledger import of_kind, read_ledger
 from bakehouse.cloud.errors import Meaning
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import BakeEvent, LedgerEvent, PromotionEvent, VerdictEvent
+from bakehouse.history.bake_events import BakeEvent, PromotionEvent, VerdictEvent
+from bakehouse.history.events import LedgerEvent
 from bakehouse.history.location import ledger_url
 from devstack.gce_api import Compute
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bakehouse.cli import app
 from bakehouse.core.reasons import Reason
 from bakehouse.history.ancestry import bakes_by_image, base_images, descendants
-from bakehouse.history.events import BakeDetail, BakeEvent, CommitRecord
+from bakehouse.history.bake_events import BakeDetail, BakeEvent, CommitRecord
 from bakehouse.history.ledger import Ledger
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)

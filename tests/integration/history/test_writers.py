@@ -22,7 +22,9 @@ from bakehouse.bake.ledger_records import (
 from bakehouse.bake.plan import BaseImage
 from bakehouse.bake.shutdown import GuestError, Shutdown
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import LedgerEvent, MemberOutcome, PromotionDetail, parse_event
+from bakehouse.history.bake_events import PromotionDetail
+from bakehouse.history.events import LedgerEvent, parse_event
+from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.housekeeping import record as housekeeping
 from bakehouse.housekeeping.drift import Drift, Member
 from bakehouse.housekeeping.sweep import Found

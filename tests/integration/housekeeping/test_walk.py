@@ -18,7 +18,7 @@ from tests.support.ledger import AnEvent, of_kind, read_ledger
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import (
+from bakehouse.history.housekeeping_events import (
     DriftEvent,
     ImageDeletedEvent,
     ImageDeprecatedEvent,

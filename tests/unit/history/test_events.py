@@ -16,18 +16,11 @@ from pydantic import AwareDatetime
 from tests.support.paths import PROJECT
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.events import (
-    BadEvent,
-    BakeEvent,
-    Event,
-    ImagesKeptEvent,
-    KeptImage,
-    LedgerEvent,
-    MemberSkippedEvent,
-    PromotionDetail,
-    PromotionEvent,
-    parse_event,
-)
+from bakehouse.history.bake_events import BakeEvent, PromotionDetail, PromotionEvent
+from bakehouse.history.event import BadEvent, Event
+from bakehouse.history.events import LedgerEvent, parse_event
+from bakehouse.history.housekeeping_events import ImagesKeptEvent, KeptImage
+from bakehouse.history.rollout_events import MemberSkippedEvent
 
 HERE = Path(__file__).parent
 SCHEMA_1 = (HERE / "ledger_v1.jsonl").read_text().splitlines(keepends=True)

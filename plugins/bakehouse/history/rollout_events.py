@@ -1,0 +1,114 @@
+"""Events of a rollout: what was planned, and how each member ended. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bakehouse.core.models import Frozen
+from bakehouse.history.event import Event
+
+
+class RolloutPlannedDetail(Frozen):
+    """The members of each stage."""
+
+    fleet: str
+    image_id: str
+    stages: tuple[tuple[str, ...], ...]
+
+
+class RolloutPlannedEvent(Event):
+    """A rollout is about to begin."""
+
+    kind: Literal["rollout_planned"] = "rollout_planned"
+    detail: RolloutPlannedDetail
+
+
+class MemberSkippedDetail(Frozen):
+    """A member that is left alone; what it has is known only once its turn has come."""
+
+    fleet: str
+    member: str
+    why: str
+    image_id: str | None = None
+    zone: str | None = None
+    instance_id: str | None = None
+    disk: str | None = None
+    old_image: str | None = None
+    old_image_id: str | None = None
+
+
+class MemberSkippedEvent(Event):
+    """A member was left alone, by the plan or because the rollout halted."""
+
+    kind: Literal["member_skipped"] = "member_skipped"
+    detail: MemberSkippedDetail
+
+
+class MemberDetail(Frozen):
+    """A member, what it had when the rollout began and how its replacement ended."""
+
+    fleet: str
+    member: str
+    zone: str
+    instance_id: str
+    disk: str  # the boot disk that it was to have
+    image_id: str
+    old_image: str
+    old_image_id: str
+    state: str
+    why: str
+    seconds: float | None = None
+
+
+class MemberReplacedEvent(Event):
+    """A member runs the new image and is healthy."""
+
+    kind: Literal["member_replaced"] = "member_replaced"
+    detail: MemberDetail
+
+
+class MemberReplacedFailedEvent(Event):
+    """A member did not get healthy on the new image."""
+
+    kind: Literal["member_replaced_failed"] = "member_replaced_failed"
+    detail: MemberDetail
+
+
+class MemberRolledBackEvent(Event):
+    """A member runs the image that it had before."""
+
+    kind: Literal["member_rolled_back"] = "member_rolled_back"
+    detail: MemberDetail
+
+
+class MemberRolledBackFailedEvent(Event):
+    """A member did not get healthy on the image that it had before."""
+
+    kind: Literal["member_rolled_back_failed"] = "member_rolled_back_failed"
+    detail: MemberDetail
+
+
+class MemberOutcome(Frozen):
+    """How one member's replacement, or its way back, ended."""
+
+    member: str
+    way: Literal["forward", "back"]
+    state: str
+    why: str
+    image: str
+    disk: str
+
+
+class RolloutEndedDetail(Frozen):
+    """The outcome for each member, forward and then back."""
+
+    fleet: str
+    image_id: str
+    outcomes: tuple[MemberOutcome, ...] = ()
+
+
+class RolloutEndedEvent(Event):
+    """A rollout ended, well or not: the reason says which."""
+
+    kind: Literal["rollout_ended"] = "rollout_ended"
+    detail: RolloutEndedDetail
