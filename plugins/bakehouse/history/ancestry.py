@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.history.bake_events import BakeEvent
-from bakehouse.history.events import LedgerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from bakehouse.history.events import LedgerEvent
 
 
 def bakes_by_image(events: Iterable[LedgerEvent]) -> dict[str, BakeEvent]:

@@ -8,8 +8,7 @@ Bakehouse cannot read needs a new schema number: it then says so instead of misr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     Field,
@@ -50,6 +49,9 @@ from bakehouse.history.rollout_events import (
     RolloutEndedEvent,
     RolloutPlannedEvent,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LedgerEvent = Annotated[
     BakeEvent
