@@ -32,7 +32,8 @@ PART_STOP = 90 * 60.0  # of one part; it takes at most 30 minutes on two idle co
 LAST_WORDS = 180.0  # seconds for a stage that is interrupted to stop what it has started
 CLOSING = re.compile(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)\s*=*$", re.MULTILINE)
 
-PYTEST = (sys.executable, "-m", "pytest", "-q")
+PYTEST = (sys.executable, "-m", "pytest")
+QUIET = (*PYTEST, "-q")  # a dot for each test; -v tells the name of each, which may take minutes
 ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
 
@@ -67,10 +68,10 @@ STAGES = (
             (sys.executable, "-m", "mypy", "localgce/src", "localgce/tests"),
         ],
     ),
-    Stage("units", [(*PYTEST, *ON_ALL_CORES, "tests/unit")]),
-    Stage("integration", [(*PYTEST, *ON_ALL_CORES, "tests/integration")]),
-    Stage("rules", [(*PYTEST, "tests/dags")]),
-    Stage("localgce", [(*PYTEST, *ON_ALL_CORES, "localgce/tests")]),
+    Stage("units", [(*QUIET, *ON_ALL_CORES, "tests/unit")]),
+    Stage("integration", [(*QUIET, *ON_ALL_CORES, "tests/integration")]),
+    Stage("rules", [(*QUIET, "tests/dags")]),
+    Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
     Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
 )
 CHECK = ("lint", "types", "units")
@@ -82,7 +83,7 @@ PARTS = (
         "chaos",
         [
             (*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow"),
-            (*PYTEST, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
+            (*QUIET, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
         ],
     ),
     Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
@@ -94,11 +95,11 @@ PARTS = (
         "fuzz",
         [
             (
-                *(*PYTEST, *ON_ALL_CORES, "--hypothesis-profile", "long", "-m", "hypothesis"),
+                *(*QUIET, *ON_ALL_CORES, "--hypothesis-profile", "long", "-m", "hypothesis"),
                 *("--timeout", "1500"),
                 *("tests/unit", "tests/integration"),
             ),
-            (*PYTEST, *ON_ALL_CORES, "--timeout", "1500", "-m", "fuzz_long", "localgce/tests"),
+            (*QUIET, *ON_ALL_CORES, "--timeout", "1500", "-m", "fuzz_long", "localgce/tests"),
         ],
     ),
 )
