@@ -6,20 +6,23 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devstack import machines
-from devstack.airflow_api import Run
 from devstack.gce_api import Compute, ComputeError
 from devstack.testbed import Testbed, testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devstack.airflow_api import Run
 
 PROJECT = Path(__file__).resolve().parent.parent
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")

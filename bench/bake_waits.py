@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +19,16 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bake_real import CannotMeasure
 from waiting import ZONE, nonce_of
 
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 HERE = Path(__file__).parent
 GUEST = HERE / "waiting_guest.py"
@@ -92,6 +94,7 @@ def make(url: str, names: list[str], metadata: dict[str, str]) -> None:
 
 
 def make_one(compute: Compute, name: str, metadata: dict[str, str]) -> None:
+    """Create one VM, as the bake would."""
     items = {"bakehouse-nonce": nonce_of(name), "enable-guest-attributes": "TRUE", **metadata}
     base = "projects/debian-cloud/global/images/family/debian-12"
     body = {

@@ -19,12 +19,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 WALK = Path("tests/integration/bake/walk.py")
 RECIPE = "base: debian-cloud/debian-12\nscripts: web\nvars: {page: hello}\n"

@@ -27,6 +27,7 @@ def megabytes() -> float:
 
 
 async def wait_for(name: str, deadline: float) -> None:
+    """Wait with the bake's own trigger; print name, epoch seconds of its event and the result."""
     from bakehouse.bake.triggers import ShutdownTrigger
 
     arguments: dict[str, Any] = {"conn_id": "google_cloud_default", "zone": ZONE, "name": name}
@@ -38,10 +39,12 @@ async def wait_for(name: str, deadline: float) -> None:
 
 
 def nonce_of(name: str) -> str:
+    """The nonce of a machine, 32 characters, made from its name."""
     return name.encode().hex().ljust(32, "0")[-32:]
 
 
 async def main(prefix: str, number: int, deadline: float) -> None:
+    """Run so many triggers until stdin is closed; print the memory in MB, before and after."""
     import bakehouse.bake.triggers  # ruff: ignore[unused-import]  what a triggerer has loaded in any case
 
     logging.disable(logging.INFO)  # a triggerer writes to a file for each, of its supervisor

@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from devstack import demo_fleet
 from devstack.testbed import Testbed, testbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).parent / "images"
@@ -120,30 +123,35 @@ class Camera:
 
 
 def trigger_form(camera: Camera, _: Runs) -> None:
+    """The form of a bake."""
     camera.turn(1000, 1640)
     camera.trigger("Single Run")
     camera.shoot("trigger-form", "Git ref")
 
 
 def backfill_dialog(camera: Camera, _: Runs) -> None:
+    """The dialog of a backfill."""
     camera.turn(1000, 860)
     camera.trigger("Backfill")
     camera.shoot("backfill", "Date Range")
 
 
 def builder_log(camera: Camera, runs: Runs) -> None:
+    """The serial output of a builder in the log of its task."""
     camera.turn(1400, 760)
     camera.go(f"dags/bake__web/runs/{runs.web}/tasks/wait_for_shutdown")
     camera.shoot("builder-log", "INFO", LOG)
 
 
 def sla_log(camera: Camera, runs: Runs) -> None:
+    """A missed SLA in the log of the task that watches."""
     camera.turn(1400, 760)
     camera.go(f"dags/bake__late/runs/{runs.late}/tasks/sla_watch")
     camera.shoot("sla-watch", "ERROR", LOG)
 
 
 def deadlines(camera: Camera, _: Runs) -> None:
+    """Airflow's page of missed deadlines."""
     camera.turn(1200, 320)
     camera.go("deadlines")
     camera.shoot("deadlines", "bake__late")

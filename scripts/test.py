@@ -115,6 +115,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
+        """Whether the stage does not fail the whole."""
         return self.state in {"passed", "skipped"}
 
 
@@ -139,6 +140,7 @@ class Run:
             _write(b"".join(self._text))
 
     def wait(self) -> Outcome:
+        """Wait until the stage has ended; returns its outcome."""
         self._thread.join()
         assert self._outcome is not None
         return self._outcome
@@ -155,6 +157,7 @@ class Run:
             self._thread.join()
 
     def last_line(self) -> str:
+        """The last line that it wrote, empty when it wrote none."""
         lines = self._words().strip().splitlines()
         return lines[-1].strip() if lines else ""
 
@@ -337,6 +340,7 @@ def _show_kept() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Run the named stages or parts; returns the exit code."""
     known = {stage.name: stage for stage in STAGES}
     what, *names = arguments or ["all"]
     if what == "parts":

@@ -37,7 +37,7 @@ NOT_OF_TASKS = (
 
 
 @hookimpl
-def on_starting(component: Any) -> None:
+def on_starting(component: Any) -> None:  # ruff: ignore[unused-function-argument]  Airflow passes it by this name
     """Called by each component once, before it forks anything."""
     if is_scheduler(sys.argv):
         for name in (*LIBRARIES, *modules()):

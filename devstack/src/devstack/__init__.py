@@ -1,0 +1,1 @@
+"""Airflow and localgce on one machine, for the demo and the tests."""

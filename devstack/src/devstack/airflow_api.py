@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from devstack.waiting import DeadlineExceeded, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 TERMINAL_RUN = frozenset({"success", "failed"})
 NOT_FAILED = frozenset({"success", "skipped", "removed", "upstream_failed", None})
@@ -78,6 +80,7 @@ class Airflow:
         )
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
     def call(self, method: str, path: str, api: str = "/api/v2", **arguments: Any) -> Any:
@@ -128,6 +131,7 @@ class Airflow:
         return {dag["dag_id"]: dag["is_paused"] for dag in found}
 
     def import_errors(self) -> list[str]:
+        """File and last line of the traceback of each DAG file that cannot be imported."""
         found = self.call("GET", "/importErrors")["import_errors"]
         return [f"{e['filename']}: {_tail(e['stack_trace'])}" for e in found]
 
@@ -148,6 +152,7 @@ class Airflow:
         self.call("PUT", f"/parseDagFile/{token}")
 
     def unpause(self, dag_id: str) -> None:
+        """Let the DAG run."""
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     # runs
@@ -160,6 +165,7 @@ class Airflow:
         return run_id
 
     def run(self, dag_id: str, run_id: str) -> Run:
+        """One run of the DAG; AirflowError when there is none."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
         return Run(
             dag_id,
@@ -171,6 +177,7 @@ class Airflow:
         )
 
     def runs(self, dag_id: str) -> list[str]:
+        """The ids of the DAG's runs, at most 100."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100})
         return [run["dag_run_id"] for run in found["dag_runs"]]
 
@@ -179,7 +186,7 @@ class Airflow:
         dag_id: str,
         run_id: str,
         deadline: float,
-        watch: Callable[[list[Task]], None] = lambda tasks: None,
+        watch: Callable[[list[Task]], None] = lambda _: None,
     ) -> Run:
         """Until the run has ended, well or not; `watch` gets its tasks about once a second."""
         ended: list[Run] = []
@@ -198,6 +205,7 @@ class Airflow:
     # tasks
 
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
+        """The task instances of a run, mapped ones too, at most 1000."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found = self.call("GET", path, params={"limit": 1000})["task_instances"]
         return [
@@ -235,6 +243,7 @@ class Airflow:
         wait_until(there, deadline, f"{task_id} of {run_id} to be {' or '.join(states)}")
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """An XCom as Python value: JSON in a string is parsed."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         value = self.call("GET", path, params={"deserialize": False, "stringify": False})["value"]
         return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
@@ -249,8 +258,7 @@ class Airflow:
         return [_line(entry) for entry in found["content"]]
 
     def explain(self, dag_id: str, run_id: str, most: int = 30) -> str:
-        """The states of a run, the last log lines of each task that did not succeed, and
-        Airflow's event log of the run."""
+        """The states of a run, the last log lines of its failed tasks, and its event log."""
         unfinished = [task for task in self.tasks(dag_id, run_id) if task.state not in NOT_FAILED]
         parts = [f"{run_id} of {dag_id}: {self.states(dag_id, run_id)}"]
         for task in unfinished:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INTERVAL = 0.5  # seconds between two requests
 
@@ -22,6 +25,7 @@ class AvailabilityProbe:
         self._longest = dict.fromkeys(urls, 0.0)
 
     def start(self) -> None:
+        """Start to ask each address, in a thread of its own."""
         for name, url in self._urls.items():
             self._pool.submit(self._probe, name, url)
 

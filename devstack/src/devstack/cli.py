@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +13,8 @@ from bakehouse.config.airflow_settings import SettingsError
 from bakehouse.config.folder import NotAProject, find_project
 from devstack import doctor as checks
 from devstack import machines
-from devstack.health import Health
 from devstack.layout import Layout
 from devstack.lock import Busy, locked
-from devstack.machines import Choice
 from devstack.program_logs import starts
 from devstack.record import Record
 from devstack.report import Report
@@ -25,10 +22,18 @@ from devstack.signals import Ended, ending_raises
 from devstack.stack import Stack, StackError
 from devstack.startup import Unhealthy
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from devstack.health import Health
+    from devstack.machines import Choice
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 class Kind(StrEnum):
+    """The kinds of machines."""
+
     qemu = "qemu"
     instant = "instant"
 
@@ -147,14 +152,17 @@ def project_folder(given: Path | None) -> Path:
 
 
 def up_layout(project: Path) -> Layout:
+    """The files of the stack that `devstack up` leaves running."""
     return Layout(project / ".bakehouse" / "up")
 
 
 def staying_stack(project: Path, record: Record) -> Stack:
+    """The stack that `devstack up` starts, with machines of the kind of its record."""
     return Stack(project, up_layout(project).state, record.machines, stays=True)
 
 
 def chosen(wanted: Kind, report: Report) -> Choice:
+    """The machines that can run here; tells why they are not of the wanted kind."""
     choice = machines.choose(wanted.value)
     if choice.why:
         report.line(f"instant machines, since real ones cannot run here: {choice.why}", "yellow")
@@ -173,11 +181,13 @@ def same_kind(record: Record | None, choice: Choice, layout: Layout) -> None:
 
 
 def make_public_image(report: Report) -> None:
+    """Make the image that recipes are built on, unless it exists."""
     report.headline("the public image")
     machines.make_public_image(report.line)
 
 
 def print_addresses(project: Path, report: Report) -> None:
+    """Print the addresses of the stack and its password."""
     record = Record.read(up_layout(project))
     if record is not None:
         stack = staying_stack(project, record)
@@ -187,6 +197,7 @@ def print_addresses(project: Path, report: Report) -> None:
 
 
 def show(health: Health, layout: Layout, report: Report) -> None:
+    """Print each check of the stack on a line."""
     for check in health.checks:
         times = starts(layout, check.name)
         again = f", started {times} times" if times > 1 else ""

@@ -7,9 +7,12 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from devstack.layout import Layout
 from devstack.private_file import write_private
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
 
 USER = "admin"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.config.airflow_settings import SettingsError
 from bakehouse.recipe.git.errors import SourceError
@@ -20,6 +18,10 @@ from devstack.gce_api import Compute, ComputeError
 from devstack.report import seconds_of
 from devstack.stack import StackError
 from devstack.startup import Unhealthy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 RUN_DEADLINE = {"qemu": 2400.0, "instant": 300.0}  # seconds
 SLA_WATCHER = "sla_watch"
@@ -48,6 +50,7 @@ def make_image(demo: Demo) -> None:
 
 
 def start_stack(demo: Demo) -> None:
+    """Start localgce and Airflow, and connect to both."""
     demo.stack.start()
     record = demo.stack.record
     demo.airflow = Airflow(record.airflow_url, demo.stack.user, demo.stack.password)
@@ -109,6 +112,7 @@ def failures(demo: Demo, run: Run) -> list[str]:
 
 
 def show_table(demo: Demo) -> None:
+    """Print the image, the fleet and the seconds of each step."""
     tasks = demo.airflow.tasks(DAG, demo.run.run_id)
     demo.report.table(
         f"{RECIPE}, baked and rolled out on {demo.choice.machines} machines",
@@ -139,6 +143,8 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Step:
+    """One step of the demo, with its headline."""
+
     title: str
     run: Callable[[Demo], None]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from devstack.availability import get_page
 from devstack.gce_api import Compute, ComputeError, Resource
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ZONE = "us-central1-a"
 MEMBERS = ("web-1", "web-2", "web-3")

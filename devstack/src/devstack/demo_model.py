@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.recipe.commit import Commit
-from devstack.airflow_api import Airflow, Run
-from devstack.demo_fleet import Member
-from devstack.gce_api import Compute
-from devstack.machines import Choice
-from devstack.report import Report
 from devstack.stack import Stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bakehouse.recipe.commit import Commit
+    from devstack.airflow_api import Airflow, Run
+    from devstack.demo_fleet import Member
+    from devstack.gce_api import Compute
+    from devstack.machines import Choice
+    from devstack.report import Report
 
 RECIPE = "web"
 DAG = f"bake__{RECIPE}"
@@ -23,6 +26,7 @@ class DemoFailed(RuntimeError):
 
 
 def claim(true: bool, otherwise: str) -> None:
+    """Raise DemoFailed with the message `otherwise`, unless it is true."""
     if not true:
         raise DemoFailed(otherwise)
 

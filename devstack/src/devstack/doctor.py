@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack import machines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DISK_GB = 6  # the public image, its cache, a builder's disk and Airflow
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.credentials import USER, Credentials
-from devstack.layout import Layout
 from devstack.processes import MARK, mark_of
-from devstack.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devstack.layout import Layout
+    from devstack.record import Record
 
 
 def stack_environment(

@@ -6,11 +6,13 @@ docs/decisions/0035-an-executor-that-waits-for-the-last-word.md says why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
 from airflow.utils.state import TaskInstanceState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ENDED = frozenset({TaskInstanceState.SUCCESS, TaskInstanceState.FAILED})
 

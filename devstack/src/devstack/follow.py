@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from devstack.airflow_api import Airflow, AirflowError, Line, Task
-from devstack.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from devstack.report import Report
 
 READ_LOGS_EVERY = 3.0
 ACTIVE = frozenset({"running", "deferred"})
@@ -30,6 +34,7 @@ class Follower:
         self.read_at = 0.0
 
     def __call__(self, tasks: list[Task]) -> None:
+        """Print what has changed since the last call, and new lines of the logs."""
         ordered = sorted(tasks, key=lambda task: (task.start is None, task.start))
         changed = [task for task in ordered if self._changed(task)]
         for task in changed:
@@ -122,6 +127,7 @@ def _exceptions(line: Line) -> list[str]:
 
 
 def name(task: Task) -> str:
+    """The task's id, with its index where it is mapped."""
     return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
 
 

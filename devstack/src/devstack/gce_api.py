@@ -23,6 +23,7 @@ class Compute:
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
@@ -41,23 +42,29 @@ class Compute:
                 return items
 
     def images(self) -> list[Resource]:
+        """All images of the project."""
         return self.listed("global/images")
 
     def image(self, name: str) -> Resource:
+        """One image; ComputeError when there is none."""
         found: Resource = self.call("GET", f"global/images/{name}")
         return found
 
     def newest_of(self, family: str) -> Resource:
+        """The newest image of the family that is not deprecated."""
         found: Resource = self.call("GET", f"global/images/family/{family}")
         return found
 
     def instances(self) -> list[Resource]:
+        """The instances of all zones."""
         return [item for zone in self.zones() for item in self.listed(f"zones/{zone}/instances")]
 
     def disks(self) -> list[Resource]:
+        """The disks of all zones."""
         return [item for zone in self.zones() for item in self.listed(f"zones/{zone}/disks")]
 
     def zones(self) -> list[str]:
+        """The names of the zones."""
         return [zone["name"] for zone in self.listed("zones")]
 
     def set_project_attribute(self, key: str, value: str = "true") -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 
-from devstack.layout import Layout
 from devstack.programs import GCE
-from devstack.record import Record
 from devstack.teardown import supervisor_of
 from devstack.topology import API, EXECUTION
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
+    from devstack.record import Record
 
 # program -> its name in the answer of Airflow's /monitor/health
 HEARTBEATS = {
@@ -22,6 +25,8 @@ HEARTBEATS = {
 
 @dataclass(frozen=True)
 class Check:
+    """One component of the stack, and what its check found."""
+
     name: str
     ok: bool
     detail: str
@@ -29,14 +34,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
+    """The checks of a whole stack."""
+
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
+        """Whether every check passed."""
         return all(check.ok for check in self.checks)
 
     @property
     def missing(self) -> list[str]:
+        """The components whose check failed."""
         return [check.name for check in self.checks if not check.ok]
 
 

@@ -32,12 +32,14 @@ import io
 import json
 import tarfile
 from base64 import b64decode, b64encode
-from collections.abc import MutableMapping
 from functools import lru_cache
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
-from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from types import ModuleType
 
 LIBRARY = "usr/lib/bakehouse"
 FACTS = "etc/bakehouse/image.json"
@@ -55,15 +57,30 @@ class Vm(Protocol):
     name: str
     boot_id: str
 
-    def metadata(self) -> dict[str, Any]: ...
-    def project_attributes(self) -> dict[str, str]: ...
-    async def metadata_changed(self) -> None: ...
-    def serial(self, text: str) -> None: ...
-    async def guest_attribute(self, namespace: str, key: str, value: str) -> None: ...
-    async def sleep(self, seconds: float) -> None: ...
-    async def power_off(self) -> None: ...
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the instance, as the metadata server shows it."""
+
+    def project_attributes(self) -> dict[str, str]:
+        """The attributes of the project."""
+
+    async def metadata_changed(self) -> None:
+        """Wait for the next change of the metadata of instance or project."""
+
+    def serial(self, text: str) -> None:
+        """Write to the first serial port."""
+
+    async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
+        """Write a guest attribute; OSError when it is refused."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, by the clock of the machine."""
+
+    async def power_off(self) -> None:
+        """Stop the machine, from inside."""
+
     @property
-    def boot_disk(self) -> MutableMapping[str, str]: ...
+    def boot_disk(self) -> MutableMapping[str, str]:
+        """The files of the boot disk, by path below /."""
 
 
 async def boot(vm: Vm) -> None:
@@ -89,10 +106,12 @@ class Guest:
         self.has_written = False
 
     def knob(self, name: str, default: str = "") -> str:
+        """A setting `instant_NAME` of the recipe's vars, or `instant-NAME` of the metadata."""
         told = self.facts.get("vars", {}).get(f"instant_{name}", default)
         return str(self.attributes.get(f"instant-{name}", told))
 
     async def hang_at(self, stage: str) -> None:
+        """Wait for ever, if the setting `hang` names this stage."""
         if self.knob("hang") == stage:
             await asyncio.get_running_loop().create_future()
 
@@ -102,6 +121,7 @@ class Guest:
             await self.vm.metadata_changed()
 
     def say(self, **members: Any) -> None:
+        """Write a line of JSON with the nonce to the serial port."""
         self.vm.serial(f"\nbakehouse {json.dumps({'nonce': self.nonce, **members})}\n")
 
     async def put(self, key: str, value: str) -> None:
@@ -138,6 +158,7 @@ async def bake(guest: Guest) -> None:
 
 
 async def install(guest: Guest) -> None:
+    """Unpack the payload and render its files; InstallFailed names script and line."""
     try:
         files = unpack(guest.attributes["bakehouse-payload"])
         guest.facts = json.loads(files["image.json"])
@@ -169,12 +190,14 @@ async def work(guest: Guest) -> None:
 
 
 async def stage(guest: Guest, name: str) -> None:
+    """Report the stage."""
     guest.say(stage=name)
     await guest.put("stage", name)
     await guest.hang_at(name)
 
 
 async def finish(guest: Guest, result: str, **more: Any) -> None:
+    """Report the result and power off."""
     guest.disk[RESULT] = f"{guest.nonce}\n{result}\n"
     await guest.put("result", result)
     guest.say(result=result, **more)
@@ -206,6 +229,7 @@ async def start(guest: Guest) -> None:
 
 
 async def prove(guest: Guest, health: dict[str, Any]) -> None:
+    """Report the checks of the smoke test."""
     checks, error = [], None
     if health["state"] == "healthy":
         checks = [check("the templates render", ok=True)]
@@ -247,7 +271,7 @@ class _FromText(InspectLoader):
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def get_source(self, fullname: str) -> str:
+    def get_source(self, fullname: str) -> str:  # ruff: ignore[unused-method-argument]  as importlib calls it
         return self.text
 
 
@@ -311,14 +335,17 @@ def manifest(guest: Guest) -> str:
 
 
 def check(name: str, *, ok: bool) -> dict[str, Any]:
+    """The result of one check, as the guest scripts report it."""
     return {"name": name, "ok": ok, "hint": "an instant machine runs no commands", "detail": ""}
 
 
 def problem(script: str, message: str) -> dict[str, Any]:
+    """An error of a script, as the guest scripts report it."""
     return {"script": script, "line": 1, "command": "", "exit_code": 1, "message": message}
 
 
 def to_text(data: bytes) -> str:
+    """The content of a file as text; base64 with a prefix where it is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -326,6 +353,7 @@ def to_text(data: bytes) -> str:
 
 
 def to_bytes(text: str) -> bytes:
+    """The content of a file that `to_text` wrote."""
     if text.startswith(BINARY):
         return b64decode(text.removeprefix(BINARY))
     return text.encode()

@@ -8,11 +8,10 @@ A triggerer can lock up while its process lives, and every waiting bake with it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
@@ -22,6 +21,9 @@ from devstack.health import HEARTBEATS
 from devstack.layout import Layout
 from devstack.record import Record
 from devstack.waiting import every
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EVERY = 10.0
 STALE_AFTER = 60.0  # seconds without a heartbeat; Airflow itself gives up on one after 30
@@ -85,6 +87,7 @@ class LivenessMonitor:
         ]
 
     def is_stale(self, component: str, health: Mapping[str, Any], now: datetime) -> bool:
+        """Whether the component lives and has not sent a heartbeat in time."""
         return is_stale(Age(heartbeat_age(health, component, now), self.age(component, now)))
 
     def age(self, component: str, now: datetime) -> float:
@@ -93,6 +96,7 @@ class LivenessMonitor:
         return 0.0 if process is None else now.timestamp() - process.create_time()
 
     def is_due(self, component: str, stale: bool, limit: int) -> bool:
+        """Whether the component has been stale this many times in a row; counts the call."""
         self.stale_in_a_row[component] = self.stale_in_a_row[component] + 1 if stale else 0
         if self.stale_in_a_row[component] < limit:
             return False
@@ -100,6 +104,7 @@ class LivenessMonitor:
         return True
 
     def end(self, component: str) -> None:
+        """End the component's process and its children; supervisord starts it again."""
         process = process_of(self.layout, component)
         if process is not None:
             tree = [process, *process.children(recursive=True)]
@@ -107,6 +112,7 @@ class LivenessMonitor:
 
 
 def main(state: Path) -> None:
+    """End components without a heartbeat, as long as the stack runs."""
     layout = Layout(state)
     record = Record.read(layout)
     if record is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from devstack.layout import Layout
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from devstack.layout import Layout
 
 
 class Busy(RuntimeError):

@@ -6,12 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.programs import PARENT_DEATH
-from devstack.record import Machines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devstack.record import Machines
 
 GUEST = Path(__file__).with_name("instant_guest.py")
 DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
@@ -19,15 +23,19 @@ DOCTOR_SECONDS = 120.0  # it boots a probe to see whether KVM works
 
 @dataclass(frozen=True)
 class Choice:
+    """The kind of machines that a stack runs."""
+
     machines: Machines
     why: str  # why it is not the kind that was wanted; empty otherwise
 
     @property
     def guest(self) -> Path | None:
+        """The program of an instant machine; None for real machines."""
         return GUEST if self.machines == "instant" else None
 
 
 def localgce(*arguments: str) -> list[str]:
+    """The command line of localgce with these arguments."""
     return [sys.executable, str(Path(sys.executable).with_name("localgce")), *arguments]
 
 

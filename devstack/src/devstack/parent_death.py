@@ -28,6 +28,7 @@ PROGRAM = "BAKEHOUSE_PROGRAM"
 
 
 def main(arguments: list[str]) -> int:
+    """Become the command, killed when its parent ends; returns 127 if it cannot be run."""
     options, command = parse(arguments)
     die_with(parent_pid(options.parent), signal.Signals[options.signal])
     raise_open_files()
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options before `--` and the command after it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", required=True)
     parser.add_argument("--signal", default="SIGTERM")
@@ -55,6 +57,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def parent_pid(where: str) -> int:
+    """A number, or the number in that file."""
     return int(where) if where.isdigit() else int(Path(where).read_text(encoding="ascii"))
 
 
@@ -68,6 +71,7 @@ def die_with(parent: int, number: signal.Signals) -> None:
 
 
 def raise_open_files() -> None:
+    """Raise the soft limit of open files as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -75,6 +79,7 @@ def raise_open_files() -> None:
 
 
 def kill_leftovers(name: str) -> None:
+    """Kill the processes of the same stack and name that an earlier start left."""
     wanted = {f"{MARK}={os.environ.get(MARK, '')}".encode(), f"{PROGRAM}={name}".encode()}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
@@ -87,6 +92,7 @@ def kill_leftovers(name: str) -> None:
 
 
 def note_start(run: Path, name: str) -> None:
+    """Write the pid file, and add the time of this start in epoch seconds."""
     (run / f"{name}.pid").write_text(str(os.getpid()), encoding="ascii")
     with (run / f"{name}.starts").open("a", encoding="ascii") as file:
         file.write(f"{time.time():.3f}\n")

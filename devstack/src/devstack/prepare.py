@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 
 def write_connections(session: Any, connections: dict[str, Any]) -> None:
+    """Write the connections, each a URI or a dictionary; replaces those of the same name."""
     for name, form in connections.items():
         old = session.scalar(select(Connection).where(Connection.conn_id == name))
         if old is not None:
@@ -32,6 +33,7 @@ def write_connections(session: Any, connections: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Create the database, and the connections, pools and variables read from stdin."""
     settings = json.load(sys.stdin)
     initdb()
     with create_session() as session:

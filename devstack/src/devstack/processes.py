@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MARK = "BAKEHOUSE_STACK"
 PROGRAM = "BAKEHOUSE_PROGRAM"
 
 
 def mark_of(state: Path) -> str:
+    """The value of the environment variable that marks the processes of a stack."""
     return str(state.resolve())
 
 
@@ -27,6 +31,7 @@ def marked(state: Path) -> list[psutil.Process]:
 
 
 def belongs(process: psutil.Process, mark: str) -> bool:
+    """Whether the process is alive and carries the mark."""
     try:
         return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
@@ -50,6 +55,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
 
 
 def describe(process: psutil.Process) -> str:
+    """Pid and command line, for messages."""
     try:
         return f"{process.pid} {' '.join(process.cmdline())[:100]}"
     except psutil.Error:

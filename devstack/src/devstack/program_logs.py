@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from devstack.layout import Layout
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devstack.layout import Layout
 
 
 def starts(layout: Layout, name: str) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from devstack.layout import Layout
-from devstack.record import Record
+if TYPE_CHECKING:
+    from devstack.layout import Layout
+    from devstack.record import Record
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 GCE = "localgce"

@@ -18,6 +18,7 @@ DONE = b"done"
 
 
 def main(state: Path) -> None:
+    """Wait until stdin is closed; end the stack unless it was ended in order."""
     if sys.stdin.buffer.read().endswith(DONE):
         return
     layout = Layout(state)

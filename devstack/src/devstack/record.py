@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from devstack.layout import Layout
 from devstack.private_file import write_private
 from devstack.topology import Topology
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
 
 Machines = Literal["qemu", "instant"]
 
@@ -27,13 +29,16 @@ class Record:
 
     @property
     def airflow_url(self) -> str:
+        """The address of Airflow."""
         return f"http://127.0.0.1:{self.airflow_port}"
 
     @property
     def gce_url(self) -> str:
+        """The address of localgce."""
         return f"http://127.0.0.1:{self.gce_port}"
 
     def write(self, layout: Layout) -> None:
+        """Write the record; only its user can read it."""
         write_private(layout.record, json.dumps(asdict(self), indent=1))
 
     @staticmethod

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.status import Status
 
 MARKS = {"success": "green", "failed": "red", "skipped": "yellow", "upstream_failed": "red"}
 
@@ -24,6 +28,7 @@ class Report:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the report began."""
         return time.monotonic() - self.began
 
     def line(self, text: str, style: str = "") -> None:
@@ -33,9 +38,11 @@ class Report:
         self._print(f"[dim]{stamp}[/dim]" + (f"[{style}]{body}[/{style}]" if style else body))
 
     def headline(self, text: str) -> None:
+        """Print a line in bold."""
         self.line(text, "bold")
 
     def table(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Print a table of names and values."""
         table = Table(title=title, show_header=False, title_justify="left")
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.machines import GUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
 
 GCE_PROJECT = "bakehouse-local"
 STOP_TIMEOUT = 60.0  # seconds, enough for a thousand machines

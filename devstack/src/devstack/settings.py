@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bakehouse.config.airflow_settings import Settings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bakehouse.config.airflow_settings import Settings
 
 GOOGLE = "google_cloud_default"
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
 from contextlib import contextmanager
-from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -25,7 +28,7 @@ def ending_raises() -> Generator[None]:
     SIGINT is taken even where it was ignored, as it is in a shell's background jobs.
     """
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         for ending in ENDING:
             signal.signal(ending, signal.SIG_IGN)
         raise Ended(number)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakehouse.config.airflow_settings import Settings, load_settings
 from devstack.credentials import USER, Credentials
@@ -27,6 +27,9 @@ from devstack.startup import wait_until_healthy
 from devstack.supervisor_conf import render
 from devstack.teardown import end_stack, forget_machines
 from devstack.topology import Topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START_DEADLINE = 240.0  # seconds; 30 on two idle cores, the first start of all compiles Airflow
 PREFERRED_PORTS = {"airflow": 8080, "gce": 8790}
@@ -56,7 +59,7 @@ class Stack:
         *,
         stays: bool = False,
         topology: Topology | None = None,
-        progress: Progress = lambda line: None,
+        progress: Progress = lambda _: None,
     ) -> None:
         self.project = project.resolve()
         self.layout = Layout(state.resolve())
@@ -70,6 +73,7 @@ class Stack:
 
     @property
     def record(self) -> Record:
+        """Ports and topology of the stack; StackError when none was started."""
         record = Record.read(self.layout)
         if record is None:
             raise StackError(f"no stack was started in {self.layout.state}")
@@ -77,10 +81,12 @@ class Stack:
 
     @property
     def user(self) -> str:
+        """The user that may log in to Airflow."""
         return USER
 
     @property
     def password(self) -> str:
+        """That user's password."""
         return Credentials.of(self.layout).password
 
     def start(self, deadline: float = START_DEADLINE) -> None:
@@ -124,6 +130,7 @@ class Stack:
         return left
 
     def health(self) -> Health:
+        """The checks of the stack, also when it does not run."""
         return stack_health(self.layout, Record.read(self.layout))
 
     def environment(self) -> dict[str, str]:
@@ -219,6 +226,7 @@ class Stack:
 
 
 def last_line(log: Path) -> str:
+    """The last line of the log that is not empty."""
     lines = [
         line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line
     ]

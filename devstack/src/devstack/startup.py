@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from devstack.health import Health, check_health
-from devstack.layout import Layout
 from devstack.program_logs import last_lines, starts
 from devstack.programs import GCE
-from devstack.record import Record
 from devstack.teardown import supervisor_of
 from devstack.waiting import DeadlineExceeded, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devstack.layout import Layout
+    from devstack.record import Record
 
 MOST_STARTS = 3  # of one program while the stack starts: it keeps ending
 

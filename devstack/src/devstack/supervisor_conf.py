@@ -6,10 +6,13 @@ import os
 import resource
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
-from devstack.layout import Layout
 from devstack.parent_death import OPEN_FILES
 from devstack.programs import GCE, PARENT_DEATH, Program
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
 
 
 def render(stack: list[Program], layout: Layout) -> str:
@@ -62,11 +65,11 @@ def _section(program: Program, layout: Layout) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """supervisord expands %(name)s, and takes what follows ` ;` for a comment."""
+    """Escape %(name)s, which supervisord expands, and ` ;`, which begins a comment."""
     return text.replace("%", "%%").replace(" ;", " \\;")
 
 
 def _open_files() -> int:
-    """supervisord refuses to start when the hard limit is below `minfds`."""
+    """For `minfds`: supervisord does not start when the hard limit is below it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from devstack import processes
-from devstack.layout import Layout
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
 
 # supervisord gives localgce 30 s and Airflow 8; they follow each other
 ORDERLY = 45.0

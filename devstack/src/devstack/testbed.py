@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.airflow_api import Airflow, Line, Run
 from devstack.gce_api import Compute
 from devstack.machines import GUEST
-from devstack.record import Machines
 from devstack.stack import Stack
-from devstack.topology import Topology
 from devstack.waiting import DeadlineExceeded, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from devstack.record import Machines
+    from devstack.topology import Topology
 
 SOON = 300.0  # seconds for what takes a few on an idle machine
 RUN = 1200.0  # for a run on instant machines
@@ -37,9 +41,11 @@ class Testbed:
 
     @property
     def head(self) -> str:
+        """The hash of the current commit."""
         return git(self.project, "rev-parse", "HEAD").strip()
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the project, without a commit."""
         file = self.project / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -120,7 +126,10 @@ class Testbed:
 
 @contextmanager
 def testbed(
-    source: Path, folder: Path, machines: Machines, topology: Topology | None = None
+    source: Path,
+    folder: Path,
+    machines: Machines,
+    topology: Topology | None = None,  # ruff: ignore[pytest-parameter-with-default-argument]  no test
 ) -> Generator[Testbed]:
     """A copy of the tree at `source` below `folder`, its stack started, and stopped at the end."""
     project = folder / "project"

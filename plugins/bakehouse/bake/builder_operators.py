@@ -175,7 +175,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         message = observed.with_tail(f"{shutdown.reason.text}: {shutdown.message}")
         record_builder_failed(context, plan, vm, shutdown)
         if plan.keep_builder and observed.status is not None and not shutdown.lost:
-            self._keep(plan, vm)
+            self._keep(vm)
             raise PermanentError(message)
         self.log.info("deleting %s", vm.name)
         self.compute.delete_instance(
@@ -185,7 +185,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
             raise PermanentError(message)
         raise (ZoneUnavailable if shutdown.lost else TransientError)(message)
 
-    def _keep(self, plan: BakePlan, vm: BuilderVm) -> None:
+    def _keep(self, vm: BuilderVm) -> None:
         """Label the builder as failed, so that no later try uses it."""
         found = self.compute.instance(vm.zone, vm.name)
         if found is not None:
@@ -244,7 +244,7 @@ class DeleteBuilder(BakehouseOperator):
         return Done()
 
     @resumed_by(InstancesGone)
-    def instances_gone(self, context: Context, event: InstancesGone) -> Next:
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the wait for the VMs: delete the disks."""
         if event.left:
             raise TransientError(f"still existing: {', '.join(event.left)}")

@@ -20,7 +20,8 @@ _NAME = re.compile(r"([0-9a-f]{40})\.json")
 class BundleStore:
     """Bundles beside the ledger.
 
-    :param ledger: the ledger's URL (a connection may stand in it).
+    Args:
+        ledger: The ledger's URL (a connection may stand in it).
     """
 
     def __init__(self, ledger: str) -> None:

@@ -53,7 +53,7 @@ class NeedBake(BakehouseOperator, SkipMixin):
         return Done(True)
 
     @resumed_by(LeaseLooksFree)
-    def other_run_ended(self, context: Context, event: LeaseLooksFree) -> Next:
+    def other_run_ended(self, context: Context, event: LeaseLooksFree) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the wait for the other run."""
         if not event.free:
             raise PermanentError(

@@ -109,6 +109,7 @@ class BakePlan(Frozen):
 
     @property
     def short_sha(self) -> str:
+        """The first seven hex digits of the commit."""
         return self.commit.sha[:7]
 
 

@@ -63,7 +63,8 @@ class RecipeSource:
     A mistake in repository, commit or recipe is a PermanentError; a remote that does not answer is
     a TransientError.
 
-    :param conn_id: the connection; its host is a URL, or a path relative to the project.
+    Args:
+        conn_id: The connection; its host is a URL, or a path relative to the project.
     """
 
     def __init__(self, conn_id: str) -> None:

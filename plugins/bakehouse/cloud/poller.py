@@ -51,7 +51,7 @@ class Cloud:
 
     @property
     def rate_limiter(self) -> RateLimiter:
-        """Return the project's rate limiter in this event loop; the first caller sets the rate."""
+        """The project's rate limiter in this event loop; the first caller sets the rate."""
         return RateLimiter.of(f"{self.endpoint or ''}/{self.project}", self.reads_per_minute)
 
     def instances(self, zone: str) -> Poller:

@@ -109,7 +109,7 @@ class MachineTrigger(BakehouseTrigger):
         self.conn_id, self.zone, self.name = conn_id, zone, name
         self.nonce, self.deadline = nonce, deadline
 
-    def settled(self, observed: MachineObservation) -> bool:
+    def settled(self, observed: MachineObservation) -> bool:  # ruff: ignore[unused-method-argument]  subclasses read it
         """Whether the wait is over."""
         raise TypeError(f"{type(self).__name__} does not implement its end condition")
 

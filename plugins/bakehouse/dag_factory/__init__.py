@@ -1,4 +1,6 @@
-"""The DAGs of a project. A DAG file names the folder `include/` and registers them:
+"""The DAGs of a project.
+
+A DAG file names the folder `include/` and registers them:
 
     # Airflow looks only into files that hold the words "airflow" and "dag".
     from bakehouse.dag_factory import register_dags

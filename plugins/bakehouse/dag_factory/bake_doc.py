@@ -65,7 +65,7 @@ def _facts(recipe: Recipe, recipes: Sequence[Recipe]) -> Iterator[tuple[str, str
 
 
 def _bases(recipe: Recipe, recipes: Sequence[Recipe]) -> str:
-    """`kafka, which is built on jre, which is built on debian-cloud/debian-12`"""
+    """For example `kafka, which is built on jre, which is built on debian-cloud/debian-12`."""
     below = ancestors_of(recipe, recipes)
     if not below:
         return f"**{recipe.base}**"

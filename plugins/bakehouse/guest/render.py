@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """`etc/app.conf.j2:3: 'port' is undefined`"""
+    """A template that cannot be rendered; as text `etc/app.conf.j2:3: 'port' is undefined`."""
 
     file: str
     line: int
@@ -156,6 +156,7 @@ def where(error: Exception, path: str, known: Any) -> Fault:
 
 
 def read_tree(folder: Path) -> list[Entry]:
+    """The files and symbolic links below the folder, sorted by path, with paths relative to it."""
     entries = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -184,6 +185,11 @@ def write(root: Path, entry: Entry) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    """Render all templates and write the files.
+
+    Returns:
+        The exit code: 1 when a template has errors, which are printed, and nothing is written.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for option in ("templates", "instance", "project", "image", "root"):
         parser.add_argument(f"--{option}", type=Path, required=True)

@@ -53,6 +53,8 @@ class BadManifest(ValueError):
 
 
 class Package(NamedTuple):
+    """One installed Debian package."""
+
     name: str
     version: str
     arch: str

@@ -1,0 +1,1 @@
+"""Deletes what runs left behind, retires and revokes images, and shows drift."""

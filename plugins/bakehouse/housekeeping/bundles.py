@@ -27,10 +27,13 @@ def expired_bundles(
 ) -> list[StoredBundle]:
     """Return bundles older than KEPT_FOR whose content key no VM and no candidate has.
 
-    Somebody is while a machine or a candidate image with that content key stands. A run that has
-    neither yet, or not any more, is not asked about: it can do without.
+    A run that has neither yet, or not any more, does not need its bundle.
 
-    :param only: the recipe whose bundles are looked at; empty for all.
+    Args:
+        bundles: All stored bundles.
+        inventory: The resources of the project.
+        now: This moment, with its time zone.
+        only: The recipe whose bundles are read; empty for all.
     """
     candidates = (i for i in (*inventory.images, *inventory.machine_images) if _is_candidate(i))
     working = {labels_of(r).get(CONTENT_KEY) for r in (*inventory.instances, *candidates)}

@@ -35,7 +35,9 @@ Ask = Callable[[], Mapping[str, Any] | None]
 class InventoryOperator(BakehouseOperator):
     """An operator that reads the whole project.
 
-    :param include: the deployed folder with `recipes/` and `fleets/`, read when the task runs.
+    Args:
+        include: The deployed folder with `recipes/` and `fleets/`, read when the task runs.
+        **kwargs: Of `BakehouseOperator`.
     """
 
     def __init__(self, *, include: str, **kwargs: Any) -> None:
@@ -44,7 +46,7 @@ class InventoryOperator(BakehouseOperator):
 
     @cached_property
     def fleets(self) -> list[Fleet]:
-        """Return those whose file is valid."""
+        """Those whose file is valid."""
         fleets, broken = load_fleets(Path(self.include) / "fleets")
         for mistakes in broken:
             self.log.warning("a fleet is skipped, its file has mistakes:\n%s", mistakes)
@@ -59,12 +61,12 @@ class InventoryOperator(BakehouseOperator):
 
     @property
     def recipes(self) -> list[Recipe]:
-        """Return those whose file is valid."""
+        """Those whose file is valid."""
         return self._recipes[0]
 
     @property
     def broken(self) -> list[str]:
-        """Return the recipes whose file has mistakes."""
+        """The recipes whose file has mistakes."""
         return self._recipes[1]
 
     def only(self, context: Context) -> str:

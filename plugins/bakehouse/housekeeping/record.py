@@ -1,5 +1,7 @@
-"""What housekeeping writes into the ledger: one event for each thing that it touches, and one for
-each recipe that says why its other images stay. The same for a revocation.
+"""What housekeeping and a revocation write into the ledger.
+
+One event for each resource that they change, and one for each recipe that says why its other images
+stay.
 """
 
 from __future__ import annotations

@@ -146,8 +146,10 @@ class MarkDescendants(InventoryOperator):
 
 
 class NameMembers(InventoryOperator):
-    """The members of fleets that run any of them -> [{fleet, member, zone, image}]; none is
-    touched: what to move them to is a person's decision."""
+    """The members of fleets that run any of them -> [{fleet, member, zone, image}].
+
+    No member is changed: what to move them to is a person's decision.
+    """
 
     def reconcile(self, context: Context) -> Next:
         """List the members, and notify."""

@@ -78,7 +78,7 @@ class Sweep(InventoryOperator):
         return self.carry_out(asked, refused) or Done(self._gone(context, planned))
 
     @resumed_by(InstancesGone)
-    def instances_gone(self, context: Context, event: InstancesGone) -> Next:
+    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the VMs: delete disks and images."""
         if event.left:
             raise TransientError(f"still existing: {', '.join(event.left)}")

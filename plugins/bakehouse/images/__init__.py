@@ -1,0 +1,1 @@
+"""The domain of images: labels, kinds, selection, revocation and provenance. Pure."""

@@ -77,11 +77,11 @@ class BakehouseOperator(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.memory = self.Memory()
 
-    def reconcile(self, context: Context) -> Next:
+    def reconcile(self, context: Context) -> Next:  # ruff: ignore[unused-method-argument]  subclasses read it
         """Read the current state, do the next missing step, and return what comes next."""
         raise TypeError(f"{type(self).__name__} does not implement reconcile")
 
-    def recover(self, context: Context, error: ZoneUnavailable) -> Again:
+    def recover(self, context: Context, error: ZoneUnavailable) -> Again:  # ruff: ignore[unused-method-argument]  subclasses read it
         """Return what comes next when a zone is unavailable, for operators with several zones."""
         raise error
 
@@ -89,7 +89,7 @@ class BakehouseOperator(BaseOperator):
 
     @property
     def compute(self) -> ComputeHook:
-        """Return the hook; it is imported only when a task runs, to keep DAG parsing fast."""
+        """The hook; it is imported only when a task runs, to keep DAG parsing fast."""
         from bakehouse.cloud.compute_hook import hook_of
 
         return hook_of(self.gcp_conn_id)
@@ -175,12 +175,12 @@ class BakehouseOperator(BaseOperator):
             except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
                 raise TransientError(f"the deferral timed out: {late}") from late
 
-    def unblocked(self, context: Context, event: Any = None) -> Next:
+    def unblocked(self, context: Context, event: Any = None) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Try again after having been blocked."""
         return Again()
 
     @resumed_by(OperationEnded)
-    def operation_ended(self, context: Context, event: OperationEnded) -> Next:
+    def operation_ended(self, context: Context, event: OperationEnded) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after an operation."""
         if event.late:
             raise TransientError(f"{event.doing}: not finished after {OPERATION_AT_MOST}")

@@ -12,7 +12,7 @@ class _PageLink(BaseOperatorLink):
 
     page: ClassVar[str]  # which of the task's pages
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # ruff: ignore[unused-method-argument]  Airflow passes it
         """Return the address; empty if there is none."""
         return str(getattr(operator, "pages", {}).get(self.page, ""))
 

@@ -165,8 +165,10 @@ def _of_recipe(
 
 
 def _kept(images: Sequence[Resource], keep: Keep, now: datetime) -> frozenset[str]:
-    """The ids of the newest `keep.last` usable ones, of whatever stands among them, and of young
-    ones; `images` are those of a recipe, newest first."""
+    """The ids of the newest `keep.last` usable images and of young images.
+
+    Images between them count too. `images` are those of a recipe, newest first.
+    """
     found, usable = set[str](), 0
     for image in images:
         young = keep.days is not None and now - created_at(image) < timedelta(days=keep.days)

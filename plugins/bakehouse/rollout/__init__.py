@@ -1,0 +1,1 @@
+"""Replaces the boot disks of a fleet's members, stage by stage, and rolls back."""

@@ -96,4 +96,5 @@ def states_of(states: dict[str, str | None], task_id: str) -> dict[str, str | No
 
 
 def now() -> datetime:
+    """This moment, in UTC."""
     return datetime.now(UTC)

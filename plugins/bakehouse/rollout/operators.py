@@ -33,7 +33,9 @@ LEASE_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
 class ChooseImage(FleetOperator):
     """Pins the image of this rollout by its id -> Target. Creates no resource.
 
-    :param image: name or id; empty for the newest promoted one of the fleet's recipe.
+    Args:
+        image: Name or id; empty for the newest promoted one of the fleet's recipe.
+        **kwargs: Of `FleetOperator`.
     """
 
     template_fields = ("image",)
@@ -75,7 +77,7 @@ class AcquireLease(FleetOperator):
         return Done({"fleet": self.fleet.name, "why": decision.why})
 
     @resumed_by(LeaseLooksFree)
-    def looks_free(self, context: Context, event: LeaseLooksFree) -> Next:
+    def looks_free(self, context: Context, event: LeaseLooksFree) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the wait."""
         if not event.free:
             raise PermanentError(f"{Reason.FLEET_BUSY.text}: {event.why}")
@@ -159,7 +161,9 @@ class Plan(FleetOperator):
 class SelectMembers(FleetOperator):
     """Lists the members of one stage with their last reports -> [Swap]. Renews the lease.
 
-    :param stage: counted from 1.
+    Args:
+        stage: Counted from 1.
+        **kwargs: Of `FleetOperator`.
     """
 
     def __init__(self, *, stage: int, **kwargs: Any) -> None:

@@ -131,8 +131,10 @@ def plan(
 
 
 def disk_name(member: str, run: str, image_id: str) -> str:
-    """The boot disk that `run` makes for `member`: the same for every try, another for another
-    image. At most 63 characters."""
+    """The boot disk that `run` makes for `member`, at most 63 characters.
+
+    The same for every try, another for another image.
+    """
     mark = sha256(f"{run}\n{member}\n{image_id}".encode()).hexdigest()[:8]
     return f"{member[:54].rstrip('-')}-{mark}"
 

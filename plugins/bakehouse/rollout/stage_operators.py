@@ -34,7 +34,9 @@ TAIL_BYTES, TAIL_LINES = 16_384, 40
 class ReplaceMember(FleetOperator):
     """Replaces the boot disk of one member, in the triggerer -> outcome.
 
-    :param swap: a Swap as JSON, from `select_members` or `plan_rollback`.
+    Args:
+        swap: A Swap as JSON, from `select_members` or `plan_rollback`.
+        **kwargs: Of `FleetOperator`.
     """
 
     operator_extra_links = (MachineLink(), SerialLink())
@@ -122,7 +124,9 @@ class VerifyStage(FleetOperator):
 
     Then it deletes the previous boot disks of the members.
 
-    :param stage: counted from 1.
+    Args:
+        stage: Counted from 1.
+        **kwargs: Of `FleetOperator`.
     """
 
     def __init__(self, *, stage: int, **kwargs: Any) -> None:
@@ -136,7 +140,7 @@ class VerifyStage(FleetOperator):
             return self._soak(self.fleet.soak)
         return Done(self._verify(context, swaps))
 
-    def soaked(self, context: Context, event: Any = None) -> Next:
+    def soaked(self, context: Context, event: Any = None) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the soak time."""
         return Done(self._verify(context, self.picked(context, self.stage)))
 

@@ -1,0 +1,1 @@
+"""Boots a VM from the candidate image and evaluates what its guest reports."""

@@ -89,7 +89,7 @@ class SmokeTest(BakehouseOperator):
             raise TransientError(result.message if result else f"{observed.name} did not report")
         self._report(context, plan, result)
         if not result.ok:
-            self._reject(context, plan, result, observed)
+            self._reject(plan, result, observed)
         return Done(result.model_dump(mode="json"))
 
     def _until_reported(self, plan: BakePlan, vm: BuilderVm) -> WaitFor:
@@ -143,7 +143,7 @@ class SmokeTest(BakehouseOperator):
         record_verdict(context, plan, result)
 
     def _reject(
-        self, context: Context, plan: BakePlan, result: SmokeResult, observed: MachineObservation
+        self, plan: BakePlan, result: SmokeResult, observed: MachineObservation
     ) -> NoReturn:
         """Label the image as failed; it stays for `image.keep.failed`.
 

@@ -1,0 +1,1 @@
+"""The base of all triggers, whose events are models."""

@@ -56,6 +56,7 @@ class Swap(Frozen):
     speaks: bool = Field(default=True, description="the image reports its health")
 
     def goal(self, healthy_within: timedelta) -> Goal:
+        """What the member must reach: this disk, this image reported, within this time."""
         image = self.image.name if self.speaks else None
         return Goal(self.id, self.disk, image, self.before, healthy_within)
 
