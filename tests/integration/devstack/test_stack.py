@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,9 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(state: Path) -> Start:
+def start(state: Path) -> Iterator[Start]:
+    pipes = ExitStack()
+
     def owner() -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, str(OWNER), str(PROJECT), str(state)],
@@ -42,10 +45,12 @@ def start(state: Path) -> Start:
             text=True,
         )
         assert process.stdout is not None
+        pipes.callback(process.stdout.close)
         assert process.stdout.readline() == "up\n"
         return process
 
-    return owner
+    with pipes:
+        yield owner
 
 
 def nothing_runs(state: Path) -> bool:
