@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +9,11 @@ from hypothesis import settings
 from tests.support.plans import PLAN, RECIPE
 from tests.support.snapshot import Snapshot
 
-from bakehouse.bake.plan import BakePlan
-from bakehouse.recipe.model import Recipe
-
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from bakehouse.bake.plan import BakePlan
+    from bakehouse.recipe.model import Recipe
     from devstack.testbed import Testbed
 
 # How long one example takes says more of the machine than of the code; pytest's own limit stands.
@@ -36,8 +36,10 @@ def plan() -> BakePlan:
 
 @pytest.fixture
 def bed(stack_of_session: Testbed, request: pytest.FixtureRequest) -> Iterator[Testbed]:
-    """The stack of the folder's session. Faults that a test has set go with the test; what it has
-    made goes when it has failed."""
+    """The stack of the folder's session.
+
+    Faults that a test has set are removed with the test; its resources are when it has failed.
+    """
     before = Snapshot.of(stack_of_session)
     yield stack_of_session
     stack_of_session.compute.forget()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.distributed.servers import missing, servers
@@ -13,6 +13,9 @@ from devstack.ports import free_port
 from devstack.processes import describe, marked
 from devstack.testbed import Testbed, testbed
 from devstack.topology import distributed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 SECONDS = 3600  # of one test; the first one waits for the stack too

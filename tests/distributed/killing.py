@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from devstack.processes import PROGRAM, marked
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devstack.testbed import Testbed
 
 DEADLINE = 600  # seconds until what is to be interrupted has begun
 

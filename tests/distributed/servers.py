@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import psycopg2  # type: ignore[import-untyped]
@@ -25,6 +25,9 @@ import redis
 from devstack.ports import free_port
 from devstack.programs import PARENT_DEATH
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
 
 USER = "postgres"  # made by the package; PostgreSQL refuses to run as root
 START = 30  # seconds until a server has to answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -12,9 +12,13 @@ from tests.support.deadlines import RUN, SOON
 
 from devstack.airflow_api import TERMINAL_RUN, Run
 from devstack.program_logs import starts
-from devstack.testbed import Testbed
 from devstack.topology import WORKERS
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.testbed import Testbed
 
 BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"

@@ -5,13 +5,16 @@ With pytest-xdist each worker has a stack of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
 
 from devstack.testbed import Testbed, testbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 SECONDS = 3000  # of one test; the first one waits for the stack too

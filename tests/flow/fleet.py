@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from tests.support.deadlines import SOON
 
 from devstack.processes import marked
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devstack.testbed import Testbed
 
 ZONE = "us-central1-a"
 HERE = f"zones/{ZONE}"
@@ -38,8 +41,10 @@ class Members:
         self._names: list[str] = []
 
     def create(self, image: str, names: list[str], plain: str = "") -> None:
-        """Make them of `image` and wait until they are healthy; `plain` lacks the attribute
-        `color`, without which the newer image does not get healthy."""
+        """Make them of `image` and wait until they are healthy.
+
+        `plain` lacks the attribute `color`, without which the newer image does not get healthy.
+        """
         self._names = names
         for name in names:
             self._insert(image, name, {} if name == plain else {"color": "red"})
@@ -111,8 +116,10 @@ class Members:
         wait_until(lambda: bool(self.calls(method)), deadline, f"a call of {method}", every=0.1)
 
     def kill_task(self, dag_id: str, run_id: str, task_id: str, deadline: float = SOON) -> None:
-        """kill -9 what runs the first of the mapped tasks, as soon as it runs; Airflow's
-        supervisor of it lives and sees that."""
+        """Kill -9 the process of the first of the mapped tasks, as soon as it runs.
+
+        Airflow's supervisor of the task lives and sees that.
+        """
         self._kill(dag_id, run_id, task_id, deadline, TASK)
 
     def kill_worker(self, dag_id: str, run_id: str, task_id: str, deadline: float = SOON) -> None:
@@ -188,7 +195,7 @@ def _command(process: psutil.Process) -> str:
 
 
 def kill_triggerer(state: Path) -> None:
-    """kill -9 the triggerer of a stack and the process in which its triggers run."""
+    """Kill -9 the triggerer of a stack and the process in which its triggers run."""
     for process in marked(state):
         if "airflow triggerer" in _command(process):
             process.kill()

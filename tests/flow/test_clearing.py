@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.deadlines import RUN
 
-from devstack.testbed import Testbed
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 DAG = "bake__web"
 # those that make a machine stand in test_retries.py

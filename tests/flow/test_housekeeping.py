@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import SOON
 from tests.support.ledger import read_ledger
 
-from bakehouse.history.events import LedgerEvent
 from bakehouse.images.names import run_label
 from devstack.airflow_api import AirflowError, Run
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakehouse.history.events import LedgerEvent
+    from devstack.testbed import Testbed
 
 ZONE = "us-central1-a"
 RECIPE = """\

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import RUN, SOON
 
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .backfill import backfill
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 PARENT, CHILD = "bake__crust", "bake__pie"
 TEXT = """base: {base}
@@ -38,9 +40,8 @@ def runs(bed: Testbed, kind: str = "asset_triggered") -> list[dict[str, Any]]:
     return [run for run in found if run["run_type"] == kind]
 
 
-def test_a_promotion_bakes_the_layers_above_once_for_each_image(
-    layers: Testbed, bed: Testbed
-) -> None:
+@pytest.mark.usefixtures("layers")
+def test_a_promotion_bakes_the_layers_above_once_for_each_image(bed: Testbed) -> None:
     told = bed.airflow.call("GET", f"/dags/{CHILD}")
     assert told["timetable_summary"].endswith("and image/crust")
     assert told["next_dagrun_run_after"], "its own nights go on"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from devstack.testbed import Testbed
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 WHOLE = """
 base: debian-cloud/debian-12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import RUN, SOON
@@ -13,10 +13,12 @@ from tests.support.ledger import dates_by_image, read_ledger
 
 from bakehouse.schedule.jitter import offset_of
 from devstack.airflow_api import Airflow, AirflowError
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .backfill import backfill
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 DAG = "bake__past"
 DAYS = ("2026-11-12", "2026-11-13")
@@ -45,7 +47,7 @@ def past(stack_of_session: Testbed) -> Testbed:
 
 
 @pytest.fixture
-def bed(bed: Testbed, past: Testbed) -> Testbed:
+def bed(bed: Testbed, past: Testbed) -> Testbed:  # ruff: ignore[unused-function-argument]  requested for its effect
     return bed
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.apt import Apt, serving
 
-from devstack.testbed import Testbed
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.testbed import Testbed
 
 DAG = "bake__same"
 MOST_CALLS = 6  # to Compute Engine, of a run that bakes nothing
@@ -36,7 +38,7 @@ def same(stack_of_session: Testbed, apt: Apt) -> Testbed:
 
 
 @pytest.fixture
-def bed(bed: Testbed, same: Testbed) -> Testbed:
+def bed(bed: Testbed, same: Testbed) -> Testbed:  # ruff: ignore[unused-function-argument]  requested for its effect
     return bed
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import RUN, SOON
 
 from bakehouse.cloud.serial_stream import LINES_A_TICK
-from devstack.airflow_api import Run
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .fleet import kill_triggerer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devstack.airflow_api import Run
+    from devstack.testbed import Testbed
 
 DAG = "bake__loaf"
 KNOBS = ("until", "install_lines", "fail_install", "silent", "fail_check")
@@ -34,7 +37,7 @@ def loaf(stack_of_session: Testbed) -> Testbed:
 
 
 @pytest.fixture
-def bed(bed: Testbed, loaf: Testbed) -> Testbed:
+def bed(bed: Testbed, loaf: Testbed) -> Testbed:  # ruff: ignore[unused-function-argument]  requested for its effect
     return bed
 
 

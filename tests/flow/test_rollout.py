@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
@@ -15,7 +15,6 @@ from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.core.reasons import Reason
 from bakehouse.core.tasks import Flow, task_ids
-from bakehouse.history.events import LedgerEvent
 from bakehouse.history.rollout_events import (
     MemberReplacedEvent,
     MemberReplacedFailedEvent,
@@ -23,9 +22,14 @@ from bakehouse.history.rollout_events import (
     RolloutEndedEvent,
 )
 from bakehouse.lease.lease import Lease, Owner
-from devstack.airflow_api import Run
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakehouse.history.events import LedgerEvent
+    from devstack.airflow_api import Run
+    from devstack.testbed import Testbed
 
 BAKE = "bake__web"
 ROLL_OUT = "roll_out__web"
@@ -51,8 +55,10 @@ rollout: follow
 
 @dataclass(frozen=True)
 class Baked:
-    """An older image of the recipe `web`, and the run that has baked a newer one and moved the
-    fleet from the older one onto it; `left` is what stood then and was no member's."""
+    """An older image of the recipe `web`, and the run that replaced it on the fleet by a newer one.
+
+    `left` are the resources that existed then and were no member's.
+    """
 
     old: str
     new: str

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from email import message_from_bytes
-from email.message import Message
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -15,10 +13,15 @@ from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.history.bake_events import SlaMissEvent
 from devstack.ports import free_port
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .fleet import kill_triggerer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
+
+    from devstack.testbed import Testbed
 
 DAG = "bake__late"
 
@@ -50,7 +53,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Message] = []
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
         self.mails.append(message_from_bytes(envelope.content))
         return "250 kept"
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import dates_by_image, read_ledger
 
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
 
 from .backfill import backfill
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 DAG = "bake__twins"
 RECIPE = """base: debian-cloud/debian-12
@@ -32,14 +34,16 @@ def twins(stack_of_session: Testbed) -> Testbed:
 
 
 @pytest.fixture
-def bed(bed: Testbed, twins: Testbed) -> Testbed:
+def bed(bed: Testbed, twins: Testbed) -> Testbed:  # ruff: ignore[unused-function-argument]  requested for its effect
     return bed
 
 
 @pytest.mark.ci
 def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testbed) -> None:
-    """Two nights of one content, both at once: the first dies, the second bakes; a third night
-    takes the second's image."""
+    """Two nights of one content, both at once: the first dies, the second bakes.
+
+    A third night takes the second's image.
+    """
     asked = {"run_on_latest_version": True, "dag_run_conf": {"git_ref": bed.head, "vars": SLOWLY}}
     backfill(bed.airflow, DAG, "2026-11-11", "2026-11-12", max_active_runs=2, **asked)
     found: dict[str, str] = {}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import lzma
 import threading
-from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
 
 PACKED: Mapping[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,

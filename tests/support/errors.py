@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException
 
 from bakehouse.core.errors import BakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 @contextmanager

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bakehouse.history.bake_events import CoversEvent
 from bakehouse.history.event import Event
 from bakehouse.history.events import LedgerEvent, parse_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
 
 AnEvent = TypeVar("AnEvent", bound=Event)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64encode
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from bakehouse.history.manifest import (
     HEAD,
@@ -18,6 +18,9 @@ from bakehouse.history.manifest import (
     Source,
 )
 from bakehouse.history.sbom import SbomImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BAKED = SbomImage(
     image="web-20261123t0300-aaaaaaa-1234",

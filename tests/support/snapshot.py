@@ -1,5 +1,7 @@
-"""What a failed test of a stack has left is cleared away: the next one, and the next try, begin
-where it began."""
+"""Removes what a failed test of a stack has left.
+
+The next test, and the next try, begin where it began.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,10 @@ class Snapshot:
         )
 
     def restore(self, bed: Testbed) -> None:
-        """End and delete the runs that have begun since, then delete what they have made, and take
-        back what was committed."""
+        """End and delete the runs that have begun since.
+
+        Then delete what they have made, and take back what was committed.
+        """
         from devstack.gce_api import ComputeError
         from devstack.testbed import git
         from devstack.waiting import wait_until

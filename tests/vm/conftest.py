@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
 
 from devstack import machines
 from devstack.testbed import Testbed, testbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 SECONDS = 5000  # of one test without KVM; the first one may have to build the public image

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from bakehouse.history.manifest import Manifest
 from bakehouse.history.sbom import parse_sbom
 from bakehouse.images.links import zone_of
-from devstack.airflow_api import Run
-from devstack.testbed import Testbed
+
+if TYPE_CHECKING:
+    from bakehouse.history.manifest import Manifest
+    from devstack.airflow_api import Run
+    from devstack.testbed import Testbed
 
 HOUR = 3600.0  # seconds
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,9 +17,11 @@ from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
 from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.reasons import Reason
-from devstack.airflow_api import Run
-from devstack.testbed import Testbed
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from devstack.airflow_api import Run
+    from devstack.testbed import Testbed
 
 RECIPE = """\
 base: debian-cloud/debian-12
@@ -55,7 +57,7 @@ def hung(stack_of_session: Testbed) -> Run:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ends(stack_of_session: Testbed, hung: Run) -> None:
+def ends(stack_of_session: Testbed, hung: Run) -> None:  # ruff: ignore[unused-function-argument]  requested for its effect
     add(stack_of_session, "ends", RECIPE, INSTALL)
 
 

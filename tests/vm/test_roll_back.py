@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from devstack import demo_fleet
-from devstack.testbed import Testbed
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
 
 PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
 RECIPE = "include/recipes/web.yaml"

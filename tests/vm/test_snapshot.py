@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.testbed import Testbed
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.testbed import Testbed
 
 GATEWAY = "169.254.0.1"  # a localgce machine finds the loopback of its host there
 VARIABLE = "bakehouse_snapshot_url"

@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
 
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 KNOBS = (
     "fail_install",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, date, datetime
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -16,11 +16,13 @@ from bakehouse.bake.package_snapshot import snapshot_of
 from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.location import ledger_url
-from bakehouse.recipe.model import Recipe
 from bakehouse.triggers import supervisor_comms as comms
-from devstack.gce_api import Compute
 
 from .walk import CHAIN, STATES, Walk
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Recipe
+    from devstack.gce_api import Compute
 
 SERIAL = count(1)
 DAYS = [datetime(2027, 1, day, 3, tzinfo=UTC) for day in (1, 2, 3)]
@@ -115,7 +117,8 @@ def test_a_promoted_night_that_a_backfill_reprocesses_stays_promoted(compute: Co
     assert (image["family"], image["labels"]["bakehouse-state"]) == ("loaf", "promoted")
 
 
-def test_two_dates_of_one_content_at_the_same_time_are_baked_once(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_two_dates_of_one_content_at_the_same_time_are_baked_once() -> None:
     """As with --max-active-runs 2."""
     made = together([backfill(night, "together") for night in DAYS])
     assert len([name for name in made if name]) == 1
@@ -123,7 +126,8 @@ def test_two_dates_of_one_content_at_the_same_time_are_baked_once(compute: Compu
     assert covered(name) == [night.date() for night in DAYS]
 
 
-def test_who_waits_goes_on_itself_when_the_other_run_has_failed(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_who_waits_goes_on_itself_when_the_other_run_has_failed() -> None:
     first = backfill(DAYS[0], "orphan")
     assert first.through("need_bake") is True
     threading.Timer(1.0, lambda: STATES.update({first.run_id: "failed"})).start()
@@ -143,9 +147,8 @@ def test_a_backfill_beside_a_scheduled_run(compute: Compute) -> None:
     assert len(found) <= 2
 
 
-def test_the_base_image_of_a_date_before_any_is_the_oldest_and_the_plan_says_so(
-    compute: Compute,
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_the_base_image_of_a_date_before_any_is_the_oldest_and_the_plan_says_so() -> None:
     run = backfill(datetime.now(UTC), "old base")
     run.params["git_ref"] = "HEAD"
     run.run.data_interval_end = datetime.now(UTC)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -12,10 +11,14 @@ import pytest
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.names import run_label
 from bakehouse.triggers import supervisor_comms as comms
-from devstack.gce_api import Compute
 
 from . import walk as walking
 from .walk import STATES, Walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devstack.gce_api import Compute
 
 BAKES, LIMIT = 20, 3
 
@@ -66,7 +69,8 @@ def test_twenty_at_once(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> No
     assert of(runs, compute) == []
 
 
-def test_a_run_that_gets_no_turn_ends_and_says_for_whom(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_a_run_that_gets_no_turn_ends_and_says_for_whom() -> None:
     holders = [Walk("loaf", f"manual__holds_{number}", force=True) for number in range(LIMIT)]
     for run in holders:
         run.through("create_builder")

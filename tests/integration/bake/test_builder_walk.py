@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.ledger import of_kind
@@ -15,10 +15,12 @@ from bakehouse.cloud.errors import Meaning
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
 from bakehouse.history.bake_events import BuilderFailedEvent, VerdictEvent
-from devstack.gce_api import Compute
 
 from .test_walk import DECLINED, events, image_of, machines, nothing_is_left
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from devstack.gce_api import Compute
 
 RUNS = count(1)
 GONE = "compute.instances.getGuestAttributes"
@@ -44,8 +46,9 @@ def test_a_bake_needs_no_guest_attributes_of_any_machine(compute: Compute) -> No
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.usefixtures("compute")
 def test_each_check_is_told_with_its_hint_and_ready_is_measured(
-    compute: Compute, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = walk(vars={"instant_fail_check": "the page is served"})
     run.through("label_image")
@@ -151,9 +154,8 @@ def test_a_failed_builder_is_kept_as_the_recipe_says_and_no_longer(compute: Comp
     compute.call("DELETE", f"zones/{vm['zone']}/instances/{vm['name']}")
 
 
-def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
-    compute: Compute,
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason() -> None:
     lines = {"instant_install_lines": "80", "instant_fail_install": "E: no such package"}
     run = walk(vars=lines)
     run.through("create_builder")
@@ -173,9 +175,8 @@ def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason(
     run.tear_down()
 
 
-def test_one_deferral_an_attempt_while_the_log_streams(
-    compute: Compute, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_one_deferral_an_attempt_while_the_log_streams(capsys: pytest.CaptureFixture[str]) -> None:
     run = walk(vars={"instant_install_lines": "700"})
     run.through("create_builder")
     before = len(run.deferred)

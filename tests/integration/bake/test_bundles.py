@@ -25,7 +25,7 @@ RUNS = count(1)
 
 
 @pytest.fixture
-def git(compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def git(compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # ruff: ignore[unused-function-argument]  requested for its effect
     """The commands that were started; the repository is a remote one."""
     connection = json.loads(os.environ["AIRFLOW_CONN_BAKEHOUSE_REPO"])
     connection["host"] = f"file://{connection['host']}"
@@ -54,7 +54,8 @@ def test_a_whole_bake_fetches_twice_and_only_before_its_first_machine(git: Path)
     assert git.read_text() == "", "not one git process"
 
 
-def test_a_plan_that_bakes_nothing_stores_nothing(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_a_plan_that_bakes_nothing_stores_nothing() -> None:
     walk("there already").through("promote_image")
     again = Walk("loaf", f"manual__bundle_{next(RUNS)}", vars={"page": "there already"})
     again.through("plan_bake")
@@ -81,7 +82,8 @@ def test_a_bundle_that_is_gone_is_made_again_from_the_commit(
     run.tear_down()
 
 
-def test_a_damaged_bundle_ends_the_task_and_a_new_plan_mends_it(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_a_damaged_bundle_ends_the_task_and_a_new_plan_mends_it() -> None:
     run = walk("damaged")
     run.through("need_bake")
     bundle_of(run).write_text("{}")
@@ -92,7 +94,8 @@ def test_a_damaged_bundle_ends_the_task_and_a_new_plan_mends_it(compute: Compute
     run.tear_down()
 
 
-def test_a_bundle_of_other_scripts_under_this_name_is_refused(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_a_bundle_of_other_scripts_under_this_name_is_refused() -> None:
     run, other = walk("this"), walk("other")
     run.through("need_bake")
     other.through("plan_bake")
@@ -102,9 +105,8 @@ def test_a_bundle_of_other_scripts_under_this_name_is_refused(compute: Compute) 
     run.tear_down()
 
 
-def test_a_commit_that_renders_to_other_content_now_is_not_baked(
-    compute: Compute,
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_a_commit_that_renders_to_other_content_now_is_not_baked() -> None:
     run = walk("another version")
     run.through("need_bake")
     bundle_of(run).unlink()

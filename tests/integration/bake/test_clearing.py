@@ -7,21 +7,23 @@ when that is asked for. tests/flow/test_retries.py does some of it on a real sch
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bakehouse.core.errors import PermanentError
-from devstack.gce_api import Compute
 
 from .walk import CHAIN, Walk
+
+if TYPE_CHECKING:
+    from devstack.gce_api import Compute
 
 SERIAL = count(1)
 SETUP, TEARDOWN = "plan_bake", "delete_builder"
 
 
 @pytest.fixture(scope="module")
-def finished(server: Compute) -> Walk:
+def finished(server: Compute) -> Walk:  # ruff: ignore[unused-function-argument]  requested for its effect
     run = Walk("loaf", f"manual__clear_{next(SERIAL)}", force=True)
     run.through("promote_image")
     run.tear_down()

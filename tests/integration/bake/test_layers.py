@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.ledger import read_ledger
@@ -12,12 +12,14 @@ from tests.support.ledger import read_ledger
 from bakehouse.bake.base_image import resolve
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.ancestry import bakes_by_image, base_images, descendants, describe
-from bakehouse.history.bake_events import BakeEvent
 from bakehouse.history.location import ledger_url
 from bakehouse.recipe.base import BaseRecipe
-from devstack.gce_api import Compute
 
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from bakehouse.history.bake_events import BakeEvent
+    from devstack.gce_api import Compute
 
 RUNS = count(1)
 
@@ -47,7 +49,7 @@ def plan_of(partition: str) -> Walk:
 
 def test_a_parent_without_an_image_is_told_with_what_to_do() -> None:
     candidate = {"name": "jre-1", "labels": {"bakehouse-state": "candidate"}}
-    hook: Any = SimpleNamespace(images=lambda wanted: [candidate])
+    hook: Any = SimpleNamespace(images=lambda _: [candidate])
     with pytest.raises(PermanentError, match=r"jre has no promoted image .* with bake__jre"):
         resolve(hook, BaseRecipe(recipe="jre"), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,9 +13,11 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.images.labels import is_runs_own
 from bakehouse.recipe import rules
 from bakehouse.recipe.load import Mistakes, load_recipe
-from devstack.gce_api import Compute
 
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from devstack.gce_api import Compute
 
 RUNS = count(1)
 ZONE = "us-central1-a"

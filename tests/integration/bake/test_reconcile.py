@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.plans import PLAN
@@ -15,8 +15,10 @@ from bakehouse.bake.candidate import Built
 from bakehouse.bake.image_operators import CreateImage, LabelImage
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.images import labels
-from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.reconcile import Again, Done, WaitFor, WaitForOperation
+
+if TYPE_CHECKING:
+    from bakehouse.operators.base import BakehouseOperator
 
 VM = BuilderVm(name="bake-web-1", zone="us-central1-a", created="2026-11-23T03:00:00Z")
 BUILT = Built(builder=VM, seconds=60, packages=4, manifest_digest="d" * 40, kernel="6.1")

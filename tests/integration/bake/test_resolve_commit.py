@@ -12,18 +12,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.plans import NOW
 
-from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.recipe_source import RecipeSource, Sources
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.images.labels import label_value
 
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bakehouse.bake.plan import BakePlan
 
 RECIPE = "include/recipes/web.yaml"
 SCRIPT = "include/startup_scripts/web/install.sh.j2"
@@ -103,9 +106,7 @@ def test_a_remote_without_credentials(work: Work, connect: Connect) -> None:
     assert resolve(git_ref="main")["sha"] == work.head
 
 
-def test_a_remote_by_http_with_the_connections_token(
-    work: Work, connect: Connect, tmp_path: Path
-) -> None:
+def test_a_remote_by_http_with_the_connections_token(work: Work, connect: Connect) -> None:
     with served(work, "robot", "s3cret") as url:
         connect(url, login="robot", password="s3cret")
         assert resolve()["sha"] == work.head

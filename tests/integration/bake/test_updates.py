@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.apt import Apt, serving
@@ -14,10 +13,14 @@ from bakehouse.core.reasons import Reason
 from bakehouse.history.bake_events import BakeEvent, CoversEvent, PromotionEvent, UpdatesEvent
 from bakehouse.history.location import ledger_url
 from bakehouse.history.manifest_store import read_manifest
-from devstack.gce_api import Compute
 
 from .test_walk import events
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.gce_api import Compute
 
 SERIAL = count(1)
 MOST_CALLS = 6  # to Compute Engine, of a run that bakes nothing
@@ -82,9 +85,8 @@ def test_a_night_with_nothing_new_costs_nothing(
     assert apt.asked == ["/debian/dists/trixie/InRelease"], "unchanged: nothing else is downloaded"
 
 
-def test_updates_are_the_reason_of_the_rebake(
-    compute: Compute, apt: Apt, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_updates_are_the_reason_of_the_rebake(apt: Apt, capsys: pytest.CaptureFixture[str]) -> None:
     nights = Nights(apt, "updates")
     nights.vars["instant_packages"] = "bash=5.2-1 openssl=3.0-1"
     first = nights.bake(nights.run())
@@ -104,7 +106,8 @@ def test_updates_are_the_reason_of_the_rebake(
     assert "1 security update (bash)" in str(baked.detail.updates)
 
 
-def test_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt: Apt) -> None:
+@pytest.mark.usefixtures("compute")
+def test_an_index_that_cannot_be_read_counts_as_an_update(apt: Apt) -> None:
     nights = Nights(apt, "unreadable")
     nights.bake(nights.run())
     apt.files.clear()
@@ -117,7 +120,8 @@ def test_an_index_that_cannot_be_read_counts_as_an_update(compute: Compute, apt:
     night.tear_down()
 
 
-def test_nobody_looks_where_the_answer_does_not_depend_on_it(compute: Compute, apt: Apt) -> None:
+@pytest.mark.usefixtures("compute")
+def test_nobody_looks_where_the_answer_does_not_depend_on_it(apt: Apt) -> None:
     """Forced, or the past."""
     nights = Nights(apt, "no look")
     nights.bake(nights.run())
@@ -132,7 +136,8 @@ def test_nobody_looks_where_the_answer_does_not_depend_on_it(compute: Compute, a
     assert apt.asked == []
 
 
-def test_packages_as_of_a_day_have_no_updates(compute: Compute, apt: Apt) -> None:
+@pytest.mark.usefixtures("compute")
+def test_packages_as_of_a_day_have_no_updates(apt: Apt) -> None:
     apt.files.clear()
     nights = Nights(apt, "a day")
     nights.bake(nights.run(snapshot_date="2026-11-20"))
@@ -143,8 +148,9 @@ def test_packages_as_of_a_day_have_no_updates(compute: Compute, apt: Apt) -> Non
     assert apt.asked == []
 
 
+@pytest.mark.usefixtures("compute")
 def test_a_promotion_says_what_has_changed_in_its_family(
-    compute: Compute, apt: Apt, capsys: pytest.CaptureFixture[str]
+    apt: Apt, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nights = Nights(apt, "changes")
     nights.vars["instant_packages"] = "bash=5.2-1 telnet=1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.ledger import of_kind, read_ledger
@@ -13,11 +13,13 @@ from bakehouse.cloud.errors import Meaning
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
 from bakehouse.history.bake_events import BakeEvent, PromotionEvent, VerdictEvent
-from bakehouse.history.events import LedgerEvent
 from bakehouse.history.location import ledger_url
-from devstack.gce_api import Compute
 
 from .walk import Walk
+
+if TYPE_CHECKING:
+    from bakehouse.history.events import LedgerEvent
+    from devstack.gce_api import Compute
 
 RUNS = count(1)
 DECLINED = "compute.instances.insert"
@@ -186,7 +188,8 @@ def test_a_failing_install_says_where_and_leaves_nothing(
     assert run.handed["plan_bake"]["image_name"] not in [i["name"] for i in compute.images()]
 
 
-def test_silence_is_not_success(compute: Compute) -> None:
+@pytest.mark.usefixtures("compute")
+def test_silence_is_not_success() -> None:
     run = walk(vars={"instant_silent": "true"})
     run.through("create_builder")
     with pytest.raises(TransientError, match="without reporting a result"):
@@ -202,9 +205,8 @@ def test_the_verdict_does_not_need_guest_attributes_of_a_stopped_machine(compute
     run.tear_down()
 
 
-def test_create_image_alone_with_nothing_to_make_it_from_says_what_to_clear(
-    compute: Compute,
-) -> None:
+@pytest.mark.usefixtures("compute")
+def test_create_image_alone_with_nothing_to_make_it_from_says_what_to_clear() -> None:
     run = walk()
     run.through("wait_for_shutdown")
     run.tear_down()

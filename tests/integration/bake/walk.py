@@ -7,9 +7,8 @@ import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import TaskDeferred
 from tests.support.errors import bakehouse_errors
@@ -21,6 +20,9 @@ from bakehouse.bake.plan_operators import PlanBake, ResolveCommit
 from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.promote.operators import PromoteImage
 from bakehouse.smoke.operators import SmokeTest
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
 
 RETRIES = 2
 PATIENCE = 250  # seconds for one trigger
@@ -124,9 +126,9 @@ class Walk:
             try_number=self.tries[task_id],
             max_tries=self.max_tries.get(task_id, RETRIES),
             xcom_pull=lambda task_ids: self.handed.get(task_ids),
-            get_dagrun_state=lambda dag_id, run_id: STATES.get(run_id, "running"),
+            get_dagrun_state=lambda _, run_id: STATES.get(run_id, "running"),
         )
-        task = SimpleNamespace(get_direct_relatives=lambda upstream: [], retries=RETRIES)
+        task = SimpleNamespace(get_direct_relatives=lambda **_: [], retries=RETRIES)
         return {"ti": ti, "dag_run": self.run, "params": self.params, "task": task}
 
 

@@ -19,7 +19,7 @@ class Hook(Calls):
     def __init__(self) -> None:
         self.filters: list[Any] = []
 
-    def _read(self, call: Any, doing: str) -> dict[str, Any]:
+    def _read(self, call: Any, doing: str) -> dict[str, Any]:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
         return dict(call)
 
 
@@ -32,7 +32,7 @@ def listed(*pages: dict[str, Any], filter_: str = "") -> list[Any]:
 
     api = SimpleNamespace(
         aggregatedList=first,
-        aggregatedList_next=lambda call, page: left.pop(0) if left else None,
+        aggregatedList_next=lambda *_: left.pop(0) if left else None,
     )
     found = hook._scopes(api, "disks", filter_)
     assert hook.filters == [filter_ or None], "an empty filter is none"

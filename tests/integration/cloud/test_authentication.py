@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.auth.exceptions import RefreshError, TransportError
@@ -12,6 +11,9 @@ from google.auth.exceptions import RefreshError, TransportError
 from bakehouse.cloud.calls import unauthenticated
 from bakehouse.cloud.compute_hook import ComputeHook, hook_of
 from bakehouse.core.errors import BakehouseError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONN = "broken_google"
 

@@ -7,20 +7,23 @@ import json
 import time
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.changes import Changes
 from tests.support.manifests import encode
 
 from bakehouse.bake.packages import manifest_of
 from bakehouse.bake.shutdown import classify_shutdown
 from bakehouse.bake.triggers import ShutdownTrigger
 from bakehouse.cloud.events import MachineSettled
-from bakehouse.cloud.machine_observation import MachineObservation
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.history.manifest import Manifest, Package
 from bakehouse.smoke.triggers import SmokeTrigger
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.machine_observation import MachineObservation
 
 NONCE = "f" * 32
 OK: dict[str, Any] = {"manifest": encode(Manifest((Package("bash", "5.2.15", "amd64"),)))}
@@ -43,9 +46,11 @@ class Hook:
         self.listed = True
         self.broken: dict[str, Exception] = {}
         self.calls: Counter[str] = Counter()
+        self.changes = Changes()
 
     def _called(self, name: str) -> None:
         self.calls[name] += 1
+        self.changes.notify()
         if name in self.broken:
             raise self.broken[name]
 
@@ -77,7 +82,7 @@ class Hook:
 def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     found = Hook()
     for module in ("poller", "triggers"):
-        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: found)
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda _: found)
     monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
     return found
 
@@ -226,7 +231,7 @@ async def test_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at
 ) -> None:
     crowd = Crowd()
     for module in ("poller", "triggers"):
-        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda conn_id: crowd)
+        monkeypatch.setattr(f"bakehouse.cloud.{module}.hook_of", lambda _: crowd)
     monkeypatch.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.0)
     deadline, fired = time.time() + 600, {}
 
@@ -238,9 +243,9 @@ async def test_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at
 
     waits = {name: asyncio.create_task(wait_for(name)) for name in crowd.names}
     begun = time.monotonic()
-    async with asyncio.timeout(120):
-        while crowd.calls["instances"] < 6 or crowd.calls["serial_output"] < 20:
-            await asyncio.sleep(0.1)
+    await crowd.changes.until(
+        lambda: crowd.calls["instances"] >= 6 and crowd.calls["serial_output"] >= 20, 120
+    )
     allowed = (time.monotonic() - begun + 1) * crowd.reads_per_minute / 60 + 6
     assert crowd.calls.total() <= allowed, "list calls and logs together"
     crowd.off.add("bake-999")

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+from tests.support.changes import Changes
+
 from bakehouse.cloud.rate_limiter import RateLimiter
 from bakehouse.cloud.serial_stream import SerialStream
 from bakehouse.core.errors import TransientError
@@ -19,6 +21,7 @@ class Machine:
         self.text = ""
         self.reads = 0
         self.log: list[str] = []
+        self.changes = Changes()
         self.saved = 0
         self.broken = False
 
@@ -34,19 +37,22 @@ class Machine:
             "next": str(max(start, len(data))),
         }
 
+    def write(self, line: str) -> None:
+        self.log.append(line)
+        self.changes.notify()
+
     async def save(self, at: int) -> None:
         self.saved = at
+        self.changes.notify()
 
     def stream(self, offset: int = 0) -> SerialStream:
         budget = RateLimiter(60_000, burst=100, clock=asyncio.get_running_loop().time)
-        return SerialStream(self.read, self.log.append, self.save, NONCE, budget, offset)
+        return SerialStream(self.read, self.write, self.save, NONCE, budget, offset)
 
 
 async def followed(machine: Machine, stream: SerialStream, until: int) -> asyncio.Task[None]:
     task = asyncio.create_task(stream.follow(0.005))
-    async with asyncio.timeout(100):
-        while len(machine.log) < until:
-            await asyncio.sleep(0.005)
+    await machine.changes.until(lambda: len(machine.log) >= until)
     return task
 
 
@@ -76,9 +82,7 @@ async def test_a_restarted_triggerer_goes_on_where_the_log_ended() -> None:
     machine.text = "one\ntwo\n"
     before = machine.stream()
     task = await followed(machine, before, 2)
-    async with asyncio.timeout(100):
-        while not machine.saved:
-            await asyncio.sleep(0.005)
+    await machine.changes.until(lambda: bool(machine.saved))
     task.cancel()
     machine.text += "three\n"
     after = machine.stream(offset=machine.saved)
@@ -124,8 +128,6 @@ async def test_a_port_that_does_not_answer_stops_nothing() -> None:
     task = asyncio.create_task(stream.follow(0.005))
     await asyncio.sleep(0.05)
     machine.broken = False
-    async with asyncio.timeout(100):
-        while not machine.log:
-            await asyncio.sleep(0.005)
+    await machine.changes.until(lambda: bool(machine.log))
     await stream.stop(task)
     assert machine.log == ["  │ one"]

@@ -25,7 +25,7 @@ def include(tmp_path: Path) -> Path:
 
 
 def write(include: Path, **files: str) -> None:
-    """`recipes__web="…"` -> recipes/web.yaml"""
+    """For example `recipes__web="…"` writes recipes/web.yaml."""
     for name, text in files.items():
         (include / f"{name.replace('__', '/')}.yaml").write_text(text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.definitions.param import ParamsDict
@@ -10,7 +10,9 @@ from airflow.sdk.definitions.param import ParamsDict
 from bakehouse.bake.params import BakeParams
 from bakehouse.dag_factory.bake_form import form
 from bakehouse.recipe.load import load_recipe
-from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Recipe
 
 FIELDS = {
     "git_ref",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bakehouse.core.tasks import TASKS, Flow, TaskSpec, task_ids
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECIPE = Recipe.model_validate({"name": "web", "base": "debian-cloud/debian-12"})
 FLEET = Fleet.model_validate(

@@ -10,13 +10,16 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import devstack.stack as module
-from devstack.layout import Layout
 from devstack.programs import Program, programs
-from devstack.record import Machines, Record
 from devstack.signals import Ended, ending_raises
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from devstack.layout import Layout
+    from devstack.record import Machines, Record
 
 
 def sleepers(record: Record, layout: Layout, guest: Path | None) -> list[Program]:
@@ -31,7 +34,7 @@ def sleep() -> None:
     subprocess.run(forever, start_new_session=True, check=False)
 
 
-def until_started(layout: Layout, record: Record, deadline: float, progress: object) -> None:
+def until_started(layout: Layout, record: Record, deadline: float, progress: object) -> None:  # ruff: ignore[unused-function-argument]  as in the function that it replaces
     wait_until(lambda: len(list(layout.run.glob("*.starts"))) == 6, 200, "six programs")
 
 

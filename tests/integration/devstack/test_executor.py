@@ -22,7 +22,7 @@ def key(task: str = "smoke_test", attempt: int = 1) -> TaskInstanceKey:
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> LastWordExecutor:
     """Its processes are never started: what they would put into the queue is said by the test."""
-    monkeypatch.setattr(LocalExecutor, "_process_workloads", lambda self, workloads: None)
+    monkeypatch.setattr(LocalExecutor, "_process_workloads", lambda *_: None)
     return LastWordExecutor(parallelism=2)
 
 

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import pytest
 
 from devstack import parent_death
 from devstack.processes import MARK, PROGRAM
 from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    import pytest
 
 PARENT_DEATH = str(Path(parent_death.__file__))
 SLEEP = [sys.executable, "-c", "import time; time.sleep(900)"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
@@ -14,6 +14,9 @@ from bakehouse.core.reasons import Reason
 from bakehouse.history.ancestry import bakes_by_image, base_images, descendants
 from bakehouse.history.bake_events import BakeDetail, BakeEvent, CommitRecord
 from bakehouse.history.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -14,6 +13,9 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 
 from bakehouse.history.events import LedgerEvent, parse_event
 from bakehouse.history.ledger import Ledger, UnreadableRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHEN = datetime(2026, 11, 23, 4, 0, 0, 5, tzinfo=timezone(timedelta(hours=1)))
 

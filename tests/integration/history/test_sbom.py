@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
@@ -19,6 +19,9 @@ from bakehouse.history.manifest import (
 )
 from bakehouse.history.manifest_store import ManifestNotFound, read_manifest, write_manifest
 from bakehouse.history.sbom import parse_sbom, spdx_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_document_is_valid_and_describes_the_image() -> None:

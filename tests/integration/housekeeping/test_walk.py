@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
@@ -39,6 +37,10 @@ from devstack.serving import GCE_PROJECT, serving
 from devstack.waiting import wait_until
 
 from .walk import CONN, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 ZONE = "us-central1-a"
 DAG, ENDED, ALIVE = "bake__web", "scheduled__ended", "manual__alive"
@@ -491,6 +493,7 @@ def test_revoke_refuses_what_it_cannot_revoke(
     assert changes(compute) == []
 
 
+@pytest.mark.usefixtures("compute")
 @pytest.mark.parametrize(
     ("run_type", "asked", "acts"),
     [
@@ -501,7 +504,7 @@ def test_revoke_refuses_what_it_cannot_revoke(
     ],
 )
 def test_the_schedule_acts_and_the_form_only_when_it_says_so(
-    compute: Compute, include: Path, run_type: str, asked: bool, acts: bool
+    include: Path, run_type: str, asked: bool, acts: bool
 ) -> None:
     run = walk(include, run_type, dry_run=asked)
     run.try_("plan_sweep")
@@ -515,9 +518,7 @@ def test_the_schedule_acts_and_the_form_only_when_it_says_so(
 # -- 6.11: machine images -------------------------------------------------------------------------
 
 
-def test_machine_images_are_swept_and_retired_like_images(
-    compute: Compute, include: Path, tmp_path: Path
-) -> None:
+def test_machine_images_are_swept_and_retired_like_images(compute: Compute, include: Path) -> None:
     machine(compute, "somebodys")
     for name, state in (("candidate", "candidate"), ("old", "promoted"), ("new", "promoted")):
         whole(compute, f"web-whole-{name}", state)
@@ -552,8 +553,9 @@ def whole(compute: Compute, name: str, state: str | None) -> None:
     )
 
 
+@pytest.mark.usefixtures("compute")
 def test_an_expired_bundle_is_swept_and_a_dry_run_names_it(
-    compute: Compute, include: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    include: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "ledger/bundles/web"
     folder.mkdir(parents=True)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DagRunState
 from airflow.sdk.api.datamodels._generated import DagRunType
@@ -16,7 +16,6 @@ from tests.integration.bake.walk import _first_event
 from tests.support.errors import bakehouse_errors
 
 from bakehouse.housekeeping.drift_operator import ShowDrift
-from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.housekeeping.retire_operators import PlanRetire, Retire
 from bakehouse.housekeeping.revoke_operators import (
     FindImage,
@@ -25,6 +24,9 @@ from bakehouse.housekeeping.revoke_operators import (
     RevokeImage,
 )
 from bakehouse.housekeeping.sweep_operators import PlanSweep, Sweep
+
+if TYPE_CHECKING:
+    from bakehouse.housekeeping.inventory_operator import InventoryOperator
 
 CONN = "house"
 STEPS: dict[str, type[InventoryOperator]] = {
@@ -101,7 +103,7 @@ class Walk:
         )
         return {"ti": ti, "dag_run": self.run, "params": self.params}
 
-    def _state(self, dag_id: str, run_id: str) -> DagRunState:
+    def _state(self, dag_id: str, run_id: str) -> DagRunState:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
         if run_id not in self.states:
             detail = {"status_code": 404, "message": "no such run"}
             raise AirflowRuntimeError(

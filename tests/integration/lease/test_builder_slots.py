@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import AsyncMock
 
 import pytest
@@ -19,6 +18,10 @@ from bakehouse.lease.lease import Lease, Owner
 from bakehouse.lease.store import builder_slots
 from bakehouse.lease.triggers import SlotTrigger
 from bakehouse.triggers import supervisor_comms as comms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -140,7 +143,7 @@ async def test_of_many_that_wait_as_many_as_allowed_have_one_at_a_time(
 
 
 async def test_a_triggerer_that_died_after_taking_finds_the_slot_its_own(
-    tmp_path: Path, waiting: Callable[..., SlotTrigger]
+    waiting: Callable[..., SlotTrigger],
 ) -> None:
     first = await anext(waiting(run(1)).run())
     again = await anext(waiting(run(1)).run())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
@@ -25,6 +24,9 @@ from bakehouse.operators.base import BLOCKED_AT_MOST, MOST_ROUNDS, BakehouseOper
 from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation
 from bakehouse.operators.retries import cause_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", try_number=1)}
 RUNNING = {"name": "operation-1", "status": "RUNNING", "zone": "zones/us-central1-a"}
 DONE = {**RUNNING, "status": "DONE"}
@@ -40,7 +42,7 @@ class Scripted(BakehouseOperator):
         self.asked: list[str] = []
         self.answers: list[Any] = []
 
-    def reconcile(self, context: Any) -> Next:
+    def reconcile(self, context: Any) -> Next:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
         found = self.script.pop(0)
         if isinstance(found, BaseException):
             raise found

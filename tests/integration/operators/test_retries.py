@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import RetryDecision
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from bakehouse.cloud.errors import of_operation, of_status
@@ -19,6 +18,9 @@ from bakehouse.core.errors import (
 )
 from bakehouse.core.tasks import TaskKind
 from bakehouse.operators.retries import BACK_OFF, ByError
+
+if TYPE_CHECKING:
+    from airflow.sdk import RetryDecision
 
 
 def context(run: str = "r", task: str = "t") -> Any:

@@ -6,12 +6,15 @@ import os
 import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bakehouse.recipe.git.errors import CommitGone, UnknownRef
 from bakehouse.recipe.git.open import open_repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 BIG = 300_000  # bytes that do not compress

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
@@ -13,8 +14,10 @@ from tests.support.paths import PROJECT
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipes
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import render
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Recipe
 
 # of this project, and of those that `bakehouse init` writes
 INCLUDES = (PROJECT / "include", PROJECT / "plugins/bakehouse/init_template/include")

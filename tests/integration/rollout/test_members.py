@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.support.fake_compute import BASE, OLD_DISK
 
-from bakehouse.cloud.compute_hook import ComputeHook
 from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.model import Members
 from bakehouse.rollout import members
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.compute_hook import ComputeHook
 
 
 def image(name: str, **more: Any) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Hook:
 
 
 def hook(found: Hook) -> ComputeHook:
-    return cast(ComputeHook, found)
+    return cast("ComputeHook", found)
 
 
 OLD = {"state": "DEPRECATED"}

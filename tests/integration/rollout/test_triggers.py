@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.support.changes import Changes
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, Cloud
 
 from bakehouse.core.errors import Blocked, OutcomeUnknown, PermanentError, TransientError
@@ -32,6 +33,7 @@ class Hook:
         self.refuse: dict[Action, list[Exception]] = {}
         self.after: dict[Action, list[Exception]] = {}
         self.asked: list[tuple[Action, str]] = []
+        self.changes = Changes()
 
     def instance(self, zone: str, name: str) -> dict[str, Any]:
         self.cloud.tick()
@@ -64,6 +66,7 @@ class Hook:
 
     def _do(self, step: Action, request_id: str) -> dict[str, Any]:
         self.asked.append((step, request_id))
+        self.changes.notify()
         if self.refuse.get(step):
             raise self.refuse[step].pop(0)
         self.cloud.perform(step, self.swap)
@@ -89,8 +92,8 @@ def swap(cloud: Cloud) -> Swap:
 @pytest.fixture
 def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     found = Hook(cloud, swap)
-    monkeypatch.setattr(triggers, "hook_of", lambda conn_id: found)
-    monkeypatch.setattr("bakehouse.cloud.poller.hook_of", lambda conn_id: found)
+    monkeypatch.setattr(triggers, "hook_of", lambda _: found)
+    monkeypatch.setattr("bakehouse.cloud.poller.hook_of", lambda _: found)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.0)
     monkeypatch.setattr(triggers, "AT_FIRST", (0.0,) * 5)
     monkeypatch.setattr(triggers, "LONGEST_PAUSE", 0.02)
@@ -155,8 +158,7 @@ async def test_a_refused_step_is_asked_for_again_under_another_id(hook: Hook, sw
 
 async def test_a_restarted_trigger_sends_the_same_ids(hook: Hook, swap: Swap, cloud: Cloud) -> None:
     running = asyncio.create_task(fire(trigger(swap)))
-    while not hook.ids_of(Action.STOP):
-        await asyncio.sleep(0)
+    await hook.changes.until(lambda: bool(hook.ids_of(Action.STOP)))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -180,17 +182,19 @@ async def test_errors_that_stay_end_the_try(hook: Hook, swap: Swap) -> None:
     assert len(hook.asked) == triggers.ERRORS_IN_A_ROW
 
 
-async def test_a_walk_ends_at_its_deadline(hook: Hook, swap: Swap, cloud: Cloud) -> None:
+@pytest.mark.usefixtures("hook")
+async def test_a_walk_ends_at_its_deadline(swap: Swap, cloud: Cloud) -> None:
     cloud.status = "STOPPING"  # and stays so: nobody asked for it
     event = await fire(trigger(swap, deadline=0.3))
     assert event.transient
     assert "at the deadline" in event.why
 
 
+@pytest.mark.usefixtures("hook")
 async def test_who_else_moves_the_member_stops_the_walk(
-    hook: Hook, swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meddle(found: Swap) -> None:
+    def meddle(_: Swap) -> None:
         cloud.boot, cloud.status = "web-1", "RUNNING"
 
     monkeypatch.setattr(cloud, "_attach", meddle)
@@ -200,9 +204,8 @@ async def test_who_else_moves_the_member_stops_the_walk(
     assert "somebody else changes" in event.why
 
 
-async def test_unhealthy_is_said_with_the_guests_own_words(
-    hook: Hook, swap: Swap, cloud: Cloud
-) -> None:
+@pytest.mark.usefixtures("hook")
+async def test_unhealthy_is_said_with_the_guests_own_words(swap: Swap, cloud: Cloud) -> None:
     cloud.healthy = False
     event = await fire(trigger(swap, within=-60.0))
     assert event.state == "unhealthy"

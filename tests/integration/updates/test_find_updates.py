@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.apt import Apt, serving
@@ -16,7 +15,12 @@ from bakehouse.history.manifest import Manifest, Package, Source
 from bakehouse.history.manifest_store import write_manifest
 from bakehouse.updates import archive
 from bakehouse.updates.check import find_updates, mirrors
-from bakehouse.updates.compare import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bakehouse.updates.compare import Updates
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PACKAGES = (Package("bash", "5.2-2", "amd64"), Package("docs", "1", "all"))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +58,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture
-def project(installed: Installed, tmp_path: Path) -> Iterator[Path]:
+def project(installed: Installed, tmp_path: Path) -> Path:
     """What `bakehouse init` writes, with an empty plugins/."""
     folder = tmp_path / "images"
     installed.run("bakehouse", "init", folder)
     (folder / "plugins").mkdir()
-    yield folder
+    return folder
 
 
 def build(folder: Path) -> Path:

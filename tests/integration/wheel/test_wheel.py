@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import pytest
@@ -16,7 +15,10 @@ from bakehouse.recipe.guest_scripts import guest_scripts
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
 
-from .conftest import Installed
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Installed
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bakehouse.bake import candidate
 from bakehouse.bake.builder import adopts, builder_at, insert_body
-from bakehouse.bake.plan import BakePlan
 from bakehouse.recipe.load import load_recipe
-from bakehouse.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from bakehouse.bake.plan import BakePlan
+    from bakehouse.recipe.model import Recipe
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import Built, Do, facts_labels, insert_body, next_step
-from bakehouse.bake.plan import BakePlan
+
+if TYPE_CHECKING:
+    from bakehouse.bake.plan import BakePlan
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DISK = {"id": "5", "name": "bake-web-1", "selfLink": "https://x/zones/z/disks/bake-web-1"}

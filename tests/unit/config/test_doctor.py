@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
@@ -10,6 +10,9 @@ from tests.support.paths import PROJECT
 from bakehouse.config import doctor
 from bakehouse.config.doctor import Check, examine
 from bakehouse.config.new_project import write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def checks(project: Path, **environment: str) -> dict[str, Check]:

@@ -56,7 +56,7 @@ def test_a_locked_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_answer_is_an_error_of_the_same_kind() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
     with pytest.raises(AirflowError, match="no answer: refused"):

@@ -12,15 +12,20 @@ from devstack.signals import ENDING, Ended, ending_raises
 
 @pytest.mark.parametrize("number", ENDING)
 def test_the_first_signal_raises_and_the_later_ones_do_not(number: signal.Signals) -> None:
-    cleaned = False
-    with pytest.raises(Ended) as caught, ending_raises():
-        try:
-            os.kill(os.getpid(), number)
-        finally:
-            for again in ENDING:
-                os.kill(os.getpid(), again)
-            cleaned = True
-    assert cleaned
+    cleaned: list[signal.Signals] = []
+
+    def end() -> None:
+        with ending_raises():
+            try:
+                os.kill(os.getpid(), number)
+            finally:
+                for again in ENDING:
+                    os.kill(os.getpid(), again)
+                    cleaned.append(again)
+
+    with pytest.raises(Ended) as caught:
+        end()
+    assert cleaned == list(ENDING)
     assert (str(caught.value), caught.value.code) == (number.name, 128 + number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from devstack.layout import Layout
 from devstack.programs import programs
 from devstack.record import Record
 from devstack.topology import WORKERS, Topology, distributed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATABASE = "airflow:secret@127.0.0.1:5432/postgres"
 TOPOLOGY = distributed(DATABASE, "redis://:secret@127.0.0.1:6379/0", 9091)

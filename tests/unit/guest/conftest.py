@@ -11,13 +11,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +25,9 @@ from bakehouse.recipe.facts import BaseFacts, ImageFacts
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NONCE = "0123456789abcdef" * 2
 COMMIT = Commit(

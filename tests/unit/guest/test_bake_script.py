@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bakehouse.history import manifest
 
 from .conftest import NONCE, POWER_OFF, Machine, rendered_app
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INSTALL = 'echo installing\nmkdir -p "$BAKEHOUSE_ROOT/opt/app"\n'
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from bakehouse.history import manifest
 from bakehouse.recipe.render import builder_metadata, smoke_metadata
 
 from .conftest import NONCE, facts, rendered_app
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 # As localgce loads it: by path, without importing Bakehouse.
 FILE = Path(str(devstack.__file__)).with_name("instant_guest.py")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.resources import BASE, NOW, Resource, image
 
-from bakehouse.cloud.compute_hook import ComputeHook
 from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.drift import drift
@@ -33,6 +31,11 @@ from bakehouse.inventory.model import Inventory
 from bakehouse.rollout import members
 from bakehouse.rollout.plan import BootDisk, Member, Target, plan, remember
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakehouse.cloud.compute_hook import ComputeHook
+
 FLEET = load_fleet("recipe: web\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n", "web.yaml")
 
 # In the hour that daylight saving repeats, the later moment has the smaller text.
@@ -48,13 +51,13 @@ class Hook:
     def __init__(self, images: list[Resource]) -> None:
         self.listed = images
 
-    def images(self, filter_: str) -> list[Resource]:
+    def images(self, filter_: str) -> list[Resource]:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
         return self.listed
 
 
 def rollouts_choice(images: list[Resource]) -> str | None:
     try:
-        return members.choose(cast(ComputeHook, Hook(images)), "web", "").name
+        return members.choose(cast("ComputeHook", Hook(images)), "web", "").name
     except PermanentError:
         return None
 

@@ -114,7 +114,7 @@ def test_an_answer_that_got_lost_is_no_loss(tmp_path: Path) -> None:
     class Repeating(LocalFileSystem):  # type: ignore[misc]
         protocol = ("gs",)
 
-        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kw: Any) -> None:
+        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kw: Any) -> None:  # ruff: ignore[unused-method-argument]  as in the class that it replaces
             assert mode == "create"
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_bytes(value)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bakehouse.recipe.load import load_recipe
-from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.rules import ancestors_of, between, children_of
+
+if TYPE_CHECKING:
+    from bakehouse.recipe.model import Recipe
 
 DEBIAN = "debian-cloud/debian-12"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,9 @@ from bakehouse.images.selection import deprecation_state
 from bakehouse.recipe.model import Keep
 from bakehouse.retire.references import Reference
 from bakehouse.retire.retirement import Action, Decision, plan_retirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 GRACE = timedelta(days=2)
 KEEPS = st.builds(Keep, last=st.integers(1, 4), days=st.none() | st.integers(1, 9))

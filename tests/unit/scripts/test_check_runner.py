@@ -6,11 +6,14 @@ import importlib.util
 import json
 import sys
 import time
-from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
 
 PASSES = "print('3 passed in 0.10s')"
 SKIPS = "print('2 skipped in 0.10s')"

@@ -67,7 +67,8 @@ def test_it_looks_again_soon_when_the_run_is_about_to_end() -> None:
 
 def test_it_wakes_at_the_next_deadline() -> None:
     wait = seconds_to_next_check(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
-    assert wait is not None and 2 <= wait < 2.1
+    assert wait is not None
+    assert 2 <= wait < 2.1
 
 
 @given(
