@@ -15,6 +15,7 @@ PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
 RECIPE = "include/recipes/web.yaml"
 DAG = "bake__web"
 HOUR = 3600.0  # seconds
+MEMBERS = ("web-1", "web-2")  # the canary, and one behind it
 
 
 def spoil(bed: Testbed) -> str:
@@ -28,7 +29,10 @@ def spoil(bed: Testbed) -> str:
 
 
 @pytest.mark.ci
-def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(bed: Testbed) -> None:
+def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(
+    bed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_fleet, "MEMBERS", MEMBERS)
     good = bed.bake(DAG, deadline=HOUR, git_ref=bed.head, roll_out=False)
     assert good.state == "success", bed.explain(good)
     old = bed.compute.newest_of("web")  # of an earlier commit where that one's would be the same
