@@ -254,7 +254,7 @@ def test_of_two_runs_of_different_dags_one_waits(
     second = bed.airflow.wait(BAKE, other, RUN)
     assert (ended.state, second.state) == ("success", "success")
     hold = bed.log(second, f"{GROUP}.acquire_lease")
-    assert f"{ROLL_OUT} {first} (running) has it" in hold
+    assert f"{ROLL_OUT} {first} (running) holds it since" in hold
     tasks = {t.task_id: t for t in bed.airflow.tasks(ROLL_OUT, first)}
     held = next(t for t in bed.airflow.tasks(*_key(second)) if t.task_id == f"{GROUP}.plan")
     released = tasks[f"{GROUP}.release_lease"]
@@ -272,7 +272,10 @@ def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
     folder = bed.stack.layout.airflow_home / "ledger" / "leases" / "fleet-web"
     lease = Lease(LocalFileSystem(), str(folder))
     long_ago = datetime.now(UTC) - timedelta(days=1)
-    for run_id, why in [(ended.run_id, "has ended: success"), ("none", "its time is over")]:
+    for run_id, why in [
+        (ended.run_id, "has ended: success"),
+        ("none", "is unknown to Airflow and the lease has expired"),
+    ]:
         owner = Owner(dag_id=ROLL_OUT, run_id=run_id)
         assert lease.take(owner, lease.newest(), long_ago, timedelta(hours=12))
         run = roll(bed, old)
