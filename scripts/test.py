@@ -83,6 +83,7 @@ PARTS = (
         "chaos",
         [
             (*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow"),
+            (*PYTEST, *ON_ALL_CORES, "-m", "chaos", "tests/integration"),
             (*QUIET, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
         ],
     ),

@@ -86,6 +86,7 @@ def test_kill_9_of_the_owner_leaves_nothing(start: Start, state: Path) -> None:
     assert not (state / "gce").exists()
 
 
+@pytest.mark.chaos
 def test_kill_9_of_owner_and_supervisor_at_once_leaves_nothing(start: Start, state: Path) -> None:
     owner = start()
     supervisor = psutil.Process(int(Layout(state).supervisor_pid.read_text()))
@@ -96,6 +97,7 @@ def test_kill_9_of_owner_and_supervisor_at_once_leaves_nothing(start: Start, sta
     assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.chaos
 def test_what_a_killed_reaper_and_owner_left_is_cleaned_at_the_next_start(
     start: Start, state: Path
 ) -> None:
@@ -111,6 +113,7 @@ def test_what_a_killed_reaper_and_owner_left_is_cleaned_at_the_next_start(
     assert again.wait(250) == 0
 
 
+@pytest.mark.chaos
 def test_a_program_that_dies_is_started_anew_and_its_leftovers_go(
     start: Start, state: Path
 ) -> None:
