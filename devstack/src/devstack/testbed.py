@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SOON = 300.0  # seconds for what takes a few on an idle machine
 RUN = 1200.0  # for a run on instant machines
-# Tests ask for the files that they change to be parsed again.
-SELDOM_PARSED = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "180"}
 AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
 
@@ -135,7 +133,6 @@ def testbed(
     project = folder / "project"
     copy_tree(source, project)
     guest = GUEST if machines == "instant" else None
-    topology = topology or Topology(settings=SELDOM_PARSED)
     stack = Stack(project, folder / "state", machines, guest, topology=topology, progress=print)
     stack.start(deadline=900)
     record = stack.record
