@@ -13,13 +13,13 @@ from devstack.airflow_api import Airflow, Line, Run
 from devstack.gce_api import Compute
 from devstack.machines import GUEST
 from devstack.stack import Stack
-from devstack.topology import Topology
 from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from devstack.record import Machines
+    from devstack.topology import Topology
 
 SOON = 300.0  # seconds for what takes a few on an idle machine
 RUN = 1200.0  # for a run on instant machines
