@@ -34,8 +34,9 @@ def baked(bed: Testbed) -> Iterator[Run]:
     """A recipe with a fleet of its own, and the run that has baked its first image."""
     bed.write("include/fleets/house.yaml", FLEET)
     bed.add_web("house", RECIPE)
-    bed.airflow.reparse("housekeeping")
-    wait_until(lambda: "house" in recipes_of_the_form(bed), SOON, "the form to name the recipe")
+    bed.parse_until(
+        "housekeeping", lambda: "house" in recipes_of_the_form(bed), "the form to name the recipe"
+    )
     run = bed.bake("bake__house")
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run

@@ -185,8 +185,9 @@ def test_start_finish_halt_and_way_back_of_a_rollout_are_told(
 ) -> None:
     late.write("include/fleets/tellers.yaml", FLEET)
     late.commit("A fleet that tells")
-    late.airflow.reparse("roll_out__web")
-    late.airflow.wait_for_dag("roll_out__tellers", SOON)
+    late.parse_until(
+        "roll_out__web", lambda: "roll_out__tellers" in late.airflow.dags(), "the fleet's DAG"
+    )
     # not "new": the scripts of `web` may be those of the fleets' tests, which take that for a sign
     old, new = baked(late, "one"), baked(late, "another")
     make_teller(late, old)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devstack.airflow_api import Airflow, Line, Run
+from devstack.airflow_api import Airflow, AirflowError, Line, Run
 from devstack.gce_api import Compute
 from devstack.machines import GUEST
 from devstack.stack import Stack
 from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from devstack.record import Machines
     from devstack.topology import Topology
 
 SOON = 300.0  # seconds for what takes a few on an idle machine
 RUN = 1200.0  # for a run on instant machines
+LOOKS_A_REQUEST = 12  # of half a second each
 AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
 
@@ -79,11 +81,29 @@ class Testbed:
         return self.add_recipe(name, {**files, f"include/recipes/{name}.yaml": recipe}, deadline)
 
     def see_changes(self, dag_id: str, deadline: float = SOON) -> None:
-        """Have the DAG files read again until the DAG is there."""
+        """Have the file of the bakes parsed until the DAG is there."""
         known = [dag for dag in self.airflow.dags() if dag.startswith("bake__")]
-        self.airflow.reparse(known[0])
+        self.parse_until(
+            known[0], lambda: dag_id in self.airflow.dags(), f"{dag_id} to be parsed", deadline
+        )
+
+    def parse_until(
+        self, dag_id: str, condition: Callable[[], bool], what: str, deadline: float = SOON
+    ) -> None:
+        """Have the file of this DAG parsed until the condition is true.
+
+        Airflow forgets a request that comes while it parses the file, so it is repeated.
+        """
+        looks = count()
+
+        def is_true() -> bool:
+            if next(looks) % LOOKS_A_REQUEST == 0:
+                with suppress(AirflowError):  # the request before is still there
+                    self.airflow.reparse(dag_id)
+            return condition()
+
         try:
-            wait_until(lambda: dag_id in self.airflow.dags(), deadline, f"{dag_id} to be parsed")
+            wait_until(is_true, deadline, what)
         except DeadlineExceeded as error:
             details = [str(error), *self.airflow.import_errors()]
             raise DeadlineExceeded("\n".join(details)) from error
