@@ -37,6 +37,8 @@ def baked(bed: Testbed) -> Iterator[Run]:
     bed.parse_until(
         "housekeeping", lambda: "house" in recipes_of_the_form(bed), "the form to name the recipe"
     )
+    roll_out = "roll_out__house"
+    bed.parse_until("roll_out__web", lambda: roll_out in bed.airflow.dags(), f"the DAG {roll_out}")
     run = bed.bake("bake__house")
     assert run.state == "success", bed.airflow.states(run.dag_id, run.run_id)
     yield run
