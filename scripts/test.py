@@ -68,7 +68,7 @@ STAGES = (
             (sys.executable, "-m", "mypy", "localgce/src", "localgce/tests"),
         ],
     ),
-    Stage("units", [(*QUIET, *ON_ALL_CORES, "tests/unit")]),
+    Stage("units", [(*QUIET, "tests/unit")]),
     Stage("integration", [(*QUIET, *ON_ALL_CORES, "-m", "not chaos", "tests/integration")]),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
