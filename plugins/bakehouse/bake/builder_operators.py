@@ -27,6 +27,7 @@ from bakehouse.images.links import labels_of, zone_of
 from bakehouse.lease import builder_slots
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.instances_gone import none_left, until_gone
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by, wait_for
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from bakehouse.cloud.machine_observation import MachineObservation
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
-GONE_WITHIN = timedelta(minutes=10)
 
 
 class CreateBuilder(BakehouseOperator):
@@ -113,7 +113,8 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
     @resumed_by(MachineSettled)
     def settled(self, context: Context, event: MachineSettled) -> Next:
         """Continue when the builder has ended: classify how."""
-        plan, vm, observed = self._waited_for(context), self.memory.vm, event.observed
+        plan = self.received(context, "plan_bake", BakePlan)
+        vm, observed = self.memory.vm, event.observed
         if vm is None:
             raise TransientError("the builder of this wait is unknown")
         self.link_machine(vm.zone, vm.name)
@@ -123,9 +124,6 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         if not shutdown.ok:
             self._give_up(context, plan, vm, shutdown, observed)
         return Done(self._built(plan, vm, observed).model_dump(mode="json"))
-
-    def _waited_for(self, context: Context) -> BakePlan:
-        return self.received(context, "plan_bake", BakePlan)
 
     def _until_off(self, plan: BakePlan, vm: BuilderVm) -> WaitFor:
         from bakehouse.bake.triggers import ShutdownTrigger
@@ -232,7 +230,7 @@ class DeleteBuilder(BakehouseOperator):
         machines = self._machines(mine, kept)
         self._delete_machines(context, machines)
         if machines and (left := self._machines(mine, kept)):  # one that was off is gone by now
-            return self._until_gone(left)
+            return until_gone(self, left)
         for disk in self.compute.disks_everywhere(mine):
             if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
                 wait = self._delete_disk(context, zone_of(disk), str(disk["name"]))
@@ -246,9 +244,7 @@ class DeleteBuilder(BakehouseOperator):
     @resumed_by(InstancesGone)
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the wait for the VMs: delete the disks."""
-        if event.left:
-            raise TransientError(f"still existing: {', '.join(event.left)}")
-        return Again()
+        return none_left(event)
 
     def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:
         """List the run's VMs to delete, by zone."""
@@ -272,17 +268,11 @@ class DeleteBuilder(BakehouseOperator):
                 self.log.info("deleting %s in %s", name, zone)
                 self.compute.delete_instance(zone, name, self.request_id(context, f"delete {name}"))
 
-    def _until_gone(self, names: dict[str, list[str]]) -> WaitFor:
-        from bakehouse.cloud.triggers import GoneTrigger
-
-        deadline = (datetime.now(UTC) + GONE_WITHIN).timestamp()
-        trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
-        return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
-
     def _delete_disk(self, context: Context, zone: str, name: str) -> Wait | None:
         self.log.info("deleting disk %s in %s", name, zone)
         request = self.request_id(context, f"delete disk {name}")
-        return wait_for(self.compute.delete_disk(zone, name, request), f"delete disk {name}")
+        operation = self.compute.delete_disk(zone, name, request)
+        return self.unfinished(wait_for(operation, f"delete disk {name}"))
 
 
 def is_builder(resource: Mapping[str, Any]) -> bool:

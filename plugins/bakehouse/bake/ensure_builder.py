@@ -98,6 +98,7 @@ class EnsureBuilder:
                 operator.log.info("deleting %s in %s, of an earlier try", name, zone)
                 request = operator.request_id(context, f"delete {name} in {zone}")
                 gone = operator.compute.delete_instance(zone, name, request)
-                if gone is not None:
-                    return wait_for(gone, f"delete {name} in {zone}")
+                wait = operator.unfinished(wait_for(gone, f"delete {name} in {zone}"))
+                if wait is not None:
+                    return wait
         return None

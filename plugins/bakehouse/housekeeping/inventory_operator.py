@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import FAILURES, PermanentError, TransientError
+from bakehouse.core.errors import FAILURES, TransientError
 from bakehouse.fleet.load import load_fleets
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
-from bakehouse.operators.base import BakehouseOperator, Model
+from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.reconcile import WaitForOperation
 from bakehouse.recipe.load import load_recipes
 
@@ -159,15 +159,3 @@ def is_dry_run(context: Context) -> bool:
     kind = context["dag_run"].run_type
     scheduled = getattr(kind, "value", kind) == "scheduled"
     return not scheduled and bool(context["params"].get("dry_run", True))
-
-
-def received_list(context: Context, task_id: str, model: type[Model]) -> list[Model]:
-    """Return the XCom of a planning task, as models.
-
-    Raises:
-        PermanentError: The task returned none.
-    """
-    found = context["ti"].xcom_pull(task_ids=task_id)
-    if found is None:
-        raise PermanentError(f"{task_id} returned no XCom: clear {task_id} and downstream")
-    return [model.model_validate(item) for item in found]

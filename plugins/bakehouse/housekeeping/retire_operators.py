@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.reasons import Reason
-from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator, received_list
+from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.inventory.listing import read_inventory, read_own_inventory
 from bakehouse.operators.reconcile import Done, Next
 from bakehouse.retire.machine_images import plan_machine_image_retirement
@@ -47,7 +47,7 @@ class Retire(InventoryOperator):
         from bakehouse.housekeeping.record import record_retired
 
         self.refuse_dry_run(context)
-        every = received_list(context, "plan_retire", Decision)
+        every = self.received_list(context, "plan_retire", Decision)
         planned = {(d.id, d.do): d for d in every if d.do is not Action.LEAVE}
         now = {(decision.id, decision.do) for decision in retirement_decisions(self, context)}
         due = [decision for key, decision in planned.items() if key in now]

@@ -7,23 +7,23 @@ not changed since.
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.recipe_source import bundle_store
 from bakehouse.cloud.events import InstancesGone
-from bakehouse.core.errors import FAILURES, TransientError
+from bakehouse.core.errors import FAILURES
 from bakehouse.housekeeping import sweep
 from bakehouse.housekeeping.bundles import expired_bundles
-from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator, received_list
+from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
 from bakehouse.housekeeping.sweep import Found
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
 from bakehouse.inventory.listing import read_own_inventory
-from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
+from bakehouse.operators.instances_gone import none_left, until_gone
+from bakehouse.operators.reconcile import Done, Next, resumed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from bakehouse.inventory.model import Inventory
     from bakehouse.recipe.bundle import StoredBundle
-
-GONE_WITHIN = timedelta(minutes=10)
 
 
 class PlanSweep(InventoryOperator):
@@ -60,7 +58,7 @@ class Sweep(InventoryOperator):
         from bakehouse.housekeeping.record import record_swept
 
         self.refuse_dry_run(context)
-        planned = [f for f in received_list(context, "plan_sweep", Found) if f.sweep]
+        planned = [f for f in self.received_list(context, "plan_sweep", Found) if f.sweep]
         keys = {(f.kind, f.id) for f in planned}
         due = [
             f
@@ -72,7 +70,7 @@ class Sweep(InventoryOperator):
         machines = [f for f in due if f.kind == "instance"]
         names, refused = self._delete_machines(context, machines)
         if names:
-            return self._until_gone(names)
+            return until_gone(self, names)
         others = [f for f in due if f.kind != "instance" and not f.attached]
         asked = ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others)
         return self.carry_out(asked, refused) or Done(self._gone(context, planned))
@@ -80,9 +78,7 @@ class Sweep(InventoryOperator):
     @resumed_by(InstancesGone)
     def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Continue after the VMs: delete disks and images."""
-        if event.left:
-            raise TransientError(f"still existing: {', '.join(event.left)}")
-        return Again()
+        return none_left(event)
 
     def _deletion(self, context: Context, found: Found) -> Ask:
         request = self.request_id(context, f"delete {found.kind} {found.id}")
@@ -107,13 +103,6 @@ class Sweep(InventoryOperator):
             else:
                 names.setdefault(found.zone, []).append(found.name)
         return names, refused
-
-    def _until_gone(self, names: dict[str, list[str]]) -> WaitFor:
-        from bakehouse.cloud.triggers import GoneTrigger
-
-        deadline = time.time() + GONE_WITHIN.total_seconds()
-        trigger = GoneTrigger(conn_id=self.gcp_conn_id, machines=names, deadline=deadline)
-        return WaitFor(trigger, "instances_gone", 2 * GONE_WITHIN)
 
     def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
         now = read_own_inventory(self.compute)

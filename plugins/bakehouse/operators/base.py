@@ -134,10 +134,25 @@ class BakehouseOperator(BaseOperator):
         Raises:
             PermanentError: The task returned none.
         """
-        value = context["ti"].xcom_pull(task_ids=task_id)
-        if value is None:
-            raise PermanentError(f"{task_id} returned no XCom: clear {task_id} and downstream")
-        return model.model_validate(value)
+        return model.model_validate(_xcom(context, task_id))
+
+    def received_list(self, context: Context, task_id: str, model: type[Model]) -> list[Model]:
+        """Return the XCom of an earlier task, a list, as models.
+
+        Raises:
+            PermanentError: The task returned none.
+        """
+        return [model.model_validate(item) for item in _xcom(context, task_id)]
+
+    def unfinished(self, wait: WaitForOperation | None) -> WaitForOperation | None:
+        """Return the wait, unless its operation has ended already; raise the error of a failed one.
+
+        A loop over resources passes by those whose deletion has ended, since a list may show them
+        for a moment longer, and would be waited for again and again.
+        """
+        if wait is None or self._has_succeeded(wait.operation, wait.doing):
+            return None
+        return wait
 
     def has_ended(self, wait: WaitForOperation) -> bool:
         """Whether the operation has succeeded, or is unknown; raise the error of a failed one."""
@@ -302,6 +317,13 @@ def rolls_out(context: Context) -> bool:
     events = [event.extra or {} for asset in told for event in told[asset]]
     here = context["params"].get("roll_out", True)
     return bool(here) and all(extra.get("roll_out", True) for extra in events)
+
+
+def _xcom(context: Context, task_id: str) -> Any:
+    value = context["ti"].xcom_pull(task_ids=task_id)
+    if value is None:
+        raise PermanentError(f"{task_id} returned no XCom: clear {task_id} and downstream")
+    return value
 
 
 def _event_model(operator: BaseOperator, method: str) -> type[BaseModel] | None:

@@ -194,3 +194,35 @@ def test_delete_builder_waits_until_its_machines_are_gone(monkeypatch: pytest.Mo
     assert isinstance(step, WaitFor)
     assert step.then == "instances_gone"
     assert compute.changes == ["delete_instance"]
+
+
+def test_a_builder_that_is_listed_after_its_deletion_has_ended_is_passed_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = WaitFor(SimpleNamespace(), "slot_taken", timedelta(hours=1))  # type: ignore[arg-type]
+    monkeypatch.setattr("bakehouse.bake.ensure_builder.take_slot", lambda *_: waits)
+    other = {
+        "name": "bake-web-aaaa-9",
+        "zone": "https://x/zones/us-central1-b",
+        "labels": {labels.RECIPE: "web", labels.RUN: PLAN.run, labels.ROLE: labels.BUILDER},
+    }
+    ended = {**OPERATION, "status": "DONE"}
+    compute = Compute(instances_everywhere=[other], delete_instance=ended)
+    assert prepared(monkeypatch, CreateBuilder, compute).reconcile(context()) is waits
+
+
+def test_delete_builder_is_done_with_a_disk_that_is_listed_after_its_deletion_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = {
+        "name": "bake-web-aaaa-1",
+        "zone": "https://x/zones/us-central1-a",
+        "labels": {labels.RECIPE: "web", labels.RUN: PLAN.run, labels.ROLE: labels.BUILDER},
+    }
+    released: list[BakehouseOperator] = []
+    monkeypatch.setattr(DeleteBuilder, "_release", lambda self, *_: released.append(self))
+    ended = {**OPERATION, "status": "DONE"}
+    compute = Compute(instances_everywhere=[], disks_everywhere=[disk], delete_disk=ended)
+    task = prepared(monkeypatch, DeleteBuilder, compute)
+    assert task.reconcile(context()) == Done()
+    assert released == [task]

@@ -82,11 +82,7 @@ class Walk:
         """The next try of a task; what it hands on is kept."""
         self.tries[task_id] = self.tries.get(task_id, 0) + 1
         step, context = self.steps[task_id], self._context(task_id)
-        with bakehouse_errors():
-            try:
-                value = step.execute(context)
-            except TaskDeferred as waits:
-                value = self._go_on(step, context, waits)
+        value = perform(step, context, self.deferred)
         self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
 
@@ -108,16 +104,6 @@ class Walk:
         self.try_("delete_builder")
         STATES[self.run_id] = "success"
 
-    def _go_on(self, step: BaseOperator, context: Any, waits: TaskDeferred) -> Any:
-        while True:
-            self.deferred.append(waits)
-            event = asyncio.run(_first_event(waits))
-            kwargs = {**(waits.kwargs or {}), "event": event}
-            try:
-                return step.resume_execution(waits.method_name, kwargs, context)
-            except TaskDeferred as again:
-                waits = again
-
     def _context(self, task_id: str) -> Any:
         ti = SimpleNamespace(
             dag_id=self.dag_id,
@@ -130,6 +116,22 @@ class Walk:
         )
         task = SimpleNamespace(get_direct_relatives=lambda **_: [], retries=RETRIES)
         return {"ti": ti, "dag_run": self.run, "params": self.params, "task": task}
+
+
+def perform(step: BaseOperator, context: Any, deferred: list[TaskDeferred]) -> Any:
+    """One try of a task, with the first event of each trigger that it waits for."""
+    with bakehouse_errors():
+        try:
+            return step.execute(context)
+        except TaskDeferred as first:
+            deferred.append(first)
+        while True:
+            waits = deferred[-1]
+            kwargs = {**(waits.kwargs or {}), "event": asyncio.run(_first_event(waits))}
+            try:
+                return step.resume_execution(waits.method_name, kwargs, context)
+            except TaskDeferred as again:
+                deferred.append(again)
 
 
 async def _first_event(waits: TaskDeferred) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DagRunState
 from airflow.sdk.api.datamodels._generated import DagRunType
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
-from tests.integration.bake.walk import _first_event
-from tests.support.errors import bakehouse_errors
+from tests.integration.bake.walk import perform
 
 from bakehouse.housekeeping.drift_operator import ShowDrift
 from bakehouse.housekeeping.retire_operators import PlanRetire, Retire
@@ -75,22 +73,9 @@ class Walk:
             task_id=task_id, include=self.include, sla=timedelta(hours=1), gcp_conn_id=CONN
         )
         context = self._context(task_id)
-        with bakehouse_errors():
-            try:
-                value = step.execute(context)
-            except TaskDeferred as waits:
-                value = self._go_on(step, context, waits)
+        value = perform(step, context, [])
         self.handed[task_id] = json.loads(json.dumps(value))  # an XCom is JSON
         return value
-
-    def _go_on(self, step: InventoryOperator, context: Any, waits: TaskDeferred) -> Any:
-        while True:
-            event = asyncio.run(_first_event(waits))
-            kwargs = {**(waits.kwargs or {}), "event": event}
-            try:
-                return step.resume_execution(waits.method_name, kwargs, context)
-            except TaskDeferred as again:
-                waits = again
 
     def _context(self, task_id: str) -> Any:
         ti = SimpleNamespace(
