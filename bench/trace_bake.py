@@ -51,9 +51,17 @@ def main(walk: Path) -> None:
                 run.through("promote_image")
                 run.tear_down()
     files = {file for edge in edges for file in edge}
-    print(json.dumps({"figure": "bake_file_edges", "value": len(edges), "unit": "pairs of files"}))
-    print(json.dumps({"figure": "bake_file_calls", "value": edges.total(), "unit": "calls"}))
-    print(json.dumps({"figure": "bake_files", "value": len(files), "unit": "files"}))
+    print(
+        json.dumps(
+            {"name": "bake_file_edges", "value": len(edges), "unit": "pairs of files", "goal": None}
+        )
+    )
+    print(
+        json.dumps(
+            {"name": "bake_file_calls", "value": edges.total(), "unit": "calls", "goal": None}
+        )
+    )
+    print(json.dumps({"name": "bake_files", "value": len(files), "unit": "files", "goal": None}))
 
 
 @contextmanager

@@ -156,14 +156,8 @@ class BakehouseOperator(BaseOperator):
 
     def has_ended(self, wait: WaitForOperation) -> bool:
         """Whether the operation has succeeded, or is unknown; raise the error of a failed one."""
-        operation = wait.operation
-        if end_of(operation) is None:
-            zone, name = zone_of(operation) or None, str(operation["name"])
-            now = self.compute.operation(zone, name)
-            if now is None:
-                return True
-            operation = now
-        return self._has_succeeded(operation, wait.doing)
+        operation = self._state_of(wait.operation)
+        return operation is None or self._has_succeeded(operation, wait.doing)
 
     # -- Airflow's side --
 
@@ -196,19 +190,25 @@ class BakehouseOperator(BaseOperator):
 
     @resumed_by(OperationEnded)
     def operation_ended(self, context: Context, event: OperationEnded) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
-        """Continue after an operation."""
+        """Reconcile again after an operation."""
+        self.require_success(event)
+        return Again()
+
+    def require_success(self, event: OperationEnded) -> None:
+        """Raise the error of an operation that has failed, or has not ended in time."""
         if event.late:
             raise TransientError(f"{event.doing}: not finished after {OPERATION_AT_MOST}")
         if event.operation is not None:
             self._has_succeeded(event.operation, event.doing)
-        return Again()
 
     def _run(self, context: Context, first: Callable[[], Next]) -> Any:
         work = first
         for _ in range(MOST_ROUNDS):
-            step: Done | Again | WaitFor
+            step: Next
             try:
-                step = self._advance(work())
+                step = work()
+                while isinstance(step, WaitForOperation):
+                    step = self._after_operation(context, step)
             except Blocked as blocked:
                 self._wait_until_unblocked(blocked)
             except ZoneUnavailable as error:
@@ -222,12 +222,20 @@ class BakehouseOperator(BaseOperator):
             f"{self.task_id} did not finish within {MOST_ROUNDS} rounds of reconcile"
         )
 
-    def _advance(self, step: Next) -> Done | Again | WaitFor:
+    def _state_of(self, operation: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the operation as it is now; None if Compute Engine does not know it any more."""
+        if end_of(operation) is not None:
+            return operation
+        return self.compute.operation(zone_of(operation) or None, str(operation["name"]))
+
+    def _after_operation(self, context: Context, step: WaitForOperation) -> Next:
         """Continue at once after an operation that has ended; else wait in a trigger."""
-        if not isinstance(step, WaitForOperation):
-            return step
-        if self.has_ended(step):
-            return Again()
+        operation = self._state_of(step.operation)
+        if operation is None or end_of(operation) is not None:
+            known = dict(operation) if operation is not None else None
+            ended = OperationEnded(doing=step.doing, operation=known)
+            following: Next = getattr(self, step.then)(context, ended)
+            return following
         from bakehouse.cloud.triggers import OperationTrigger
 
         zone, name = zone_of(step.operation) or None, str(step.operation["name"])
@@ -239,7 +247,7 @@ class BakehouseOperator(BaseOperator):
             doing=step.doing,
             deadline=time.time() + OPERATION_AT_MOST.total_seconds(),
         )
-        return WaitFor(trigger, "operation_ended", 2 * OPERATION_AT_MOST)
+        return WaitFor(trigger, step.then, 2 * OPERATION_AT_MOST)
 
     def _has_succeeded(self, operation: Mapping[str, Any], doing: str) -> bool:
         """Whether it has succeeded; False while it runs; raise the error of a failed one."""

@@ -33,10 +33,14 @@ class Again:
 
 @dataclass(frozen=True)
 class WaitForOperation:
-    """Reconcile again when this operation has succeeded; fail with its error."""
+    """Continue with the method `then` when this operation has succeeded; fail with its error.
+
+    `then` is marked `@resumed_by(OperationEnded)`; without one the task reconciles again.
+    """
 
     operation: Mapping[str, Any]
     doing: str  # such as "create web-1 in us-central1-a"
+    then: str = "operation_ended"
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,11 @@ Wait = WaitForOperation | WaitFor
 Next = Done | Again | Wait
 
 
-def wait_for(operation: Mapping[str, Any] | None, doing: str) -> WaitForOperation | None:
+def wait_for(
+    operation: Mapping[str, Any] | None, doing: str, then: str = WaitForOperation.then
+) -> WaitForOperation | None:
     """Return the wait for an operation; None without an operation."""
-    return None if operation is None else WaitForOperation(operation, doing)
+    return None if operation is None else WaitForOperation(operation, doing, then)
 
 
 def resumed_by(event: type[BaseModel]) -> Callable[[Continuation], Continuation]:

@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
+from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import PermanentError
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
@@ -17,7 +18,7 @@ from bakehouse.images.selection import newest_two, previous
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
 from bakehouse.operators.links import ImageLink
-from bakehouse.operators.reconcile import Done, Next, WaitForOperation
+from bakehouse.operators.reconcile import Done, Next, WaitForOperation, resumed_by
 from bakehouse.promote.promotion import (
     Promotion,
     needs_family,
@@ -61,8 +62,15 @@ class PromoteImage(BakehouseOperator):
         if needs_state(image, wanted):
             changes = {labels.STATE: wanted.state, labels.EXPIRES: None}
             operation = self.image_client(plan.kind).label(image, changes)
-            return WaitForOperation(operation, f"label {tested.name} {wanted.state}")
+            return WaitForOperation(operation, f"label {tested.name} {wanted.state}", "labelled")
         return Done(self._promoted(context, plan, tested))
+
+    @resumed_by(OperationEnded)
+    def labelled(self, context: Context, event: OperationEnded) -> Next:
+        """Record and notify; the label was the last change."""
+        self.require_success(event)
+        plan = self.received(context, "plan_bake", BakePlan)
+        return Done(self._promoted(context, plan, self.received(context, "label_image", Candidate)))
 
     def _base_refused(self, plan: BakePlan) -> str | None:
         """Return why the base image is refused; it may have been revoked during the bake."""

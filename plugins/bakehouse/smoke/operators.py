@@ -11,7 +11,7 @@ from bakehouse.bake.candidate import Candidate
 from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.recipe_source import GIT, RecipeSource
 from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
-from bakehouse.cloud.events import MachineSettled
+from bakehouse.cloud.events import MachineSettled, OperationEnded
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.time import format_utc
 from bakehouse.images import labels
@@ -57,7 +57,7 @@ class SmokeTest(BakehouseOperator):
         """Create the VM unless it exists, and wait for its report."""
         plan = self.received(context, "plan_bake", BakePlan)
         candidate = self.received(context, "label_image", Candidate)
-        vm = machine.smoke_vm(plan, context["ti"].try_number, self.memory.zones_tried)
+        vm = self._vm(context, plan)
         self.link_machine(vm.zone, vm.name)
         self.link_image(candidate.name, kind=plan.kind)
         if self.compute.instance(vm.zone, vm.name) is None:
@@ -76,6 +76,13 @@ class SmokeTest(BakehouseOperator):
         """Use the next zone within this try."""
         return next_zone(self, self.received(context, "plan_bake", BakePlan).zones, error)
 
+    @resumed_by(OperationEnded)
+    def created(self, context: Context, event: OperationEnded) -> Next:
+        """Wait for the report of the VM that now exists."""
+        self.require_success(event)
+        plan = self.received(context, "plan_bake", BakePlan)
+        return self._until_reported(plan, self._vm(context, plan))
+
     @resumed_by(MachineSettled)
     def reported(self, context: Context, event: MachineSettled) -> Next:
         """Continue when the VM has reported, or its deadline has passed."""
@@ -91,6 +98,9 @@ class SmokeTest(BakehouseOperator):
         if not result.ok:
             self._reject(plan, result, observed)
         return Done(result.model_dump(mode="json"))
+
+    def _vm(self, context: Context, plan: BakePlan) -> BuilderVm:
+        return machine.smoke_vm(plan, context["ti"].try_number, self.memory.zones_tried)
 
     def _until_reported(self, plan: BakePlan, vm: BuilderVm) -> WaitFor:
         from bakehouse.smoke.triggers import SmokeTrigger
@@ -118,7 +128,7 @@ class SmokeTest(BakehouseOperator):
         self.log.info("booting %s in %s from %s", vm.name, vm.zone, candidate.name)
         request = self.request_id(context, f"insert {vm.name}")
         operation = self.compute.insert_instance(vm.zone, body, request)
-        return wait_for(operation, f"create {vm.name} in {vm.zone}")
+        return wait_for(operation, f"create {vm.name} in {vm.zone}", "created")
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> None:
         mine = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"

@@ -21,7 +21,7 @@ from bakehouse.core.errors import (
     ZoneUnavailable,
 )
 from bakehouse.operators.base import BLOCKED_AT_MOST, MOST_ROUNDS, BakehouseOperator
-from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation
+from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation, resumed_by
 from bakehouse.operators.retries import cause_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class Scripted(BakehouseOperator):
         if isinstance(found, BaseException):
             raise found
         return found  # type: ignore[no-any-return]
+
+    @resumed_by(OperationEnded)
+    def created(self, context: Any, event: OperationEnded) -> Next:  # ruff: ignore[unused-method-argument]  as the base calls it
+        self.require_success(event)
+        return Done("created")
 
     @property
     def compute(self) -> Any:
@@ -99,6 +104,18 @@ def test_one_that_runs_is_waited_for_in_a_trigger_and_reconciled_after_it() -> N
     ended = OperationEnded(doing="create web-1", operation=DONE)
     event = {"event": ended.model_dump(mode="json"), "memory": {}}
     assert task.resume_execution(waits.method_name, {"event": event}, CONTEXT) == 1
+
+
+def test_one_that_names_a_method_continues_with_it_and_does_not_reconcile() -> None:
+    task = scripted(WaitForOperation(RUNNING, "create web-1", "created"))
+    task.answers = [DONE]
+    assert task.execute(CONTEXT) == "created"
+    task = scripted(WaitForOperation(RUNNING, "create web-1", "created"))
+    task.answers = [RUNNING]
+    waits = deferral(lambda: task.execute(CONTEXT))
+    event = OperationEnded(doing="create web-1", operation=DONE).model_dump(mode="json")
+    resumed = {"event": {"event": event, "memory": {}}}
+    assert task.resume_execution(waits.method_name, resumed, CONTEXT) == "created"
 
 
 def test_one_that_failed_fails_the_task_with_its_own_words() -> None:
