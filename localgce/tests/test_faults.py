@@ -163,6 +163,16 @@ def test_guest_attributes_of_stopped_machines_can_be_denied(gce: Gce, name: str)
     gce.do("DELETE", f"{VMS}/{name}")
 
 
+def test_a_rule_counts_from_the_first_request_of_another_method_on(gce: Gce, name: str) -> None:
+    fault(gce, kind="http", method="compute.disks.get", since="compute.disks.insert", nth=2)
+    assert gce.call("GET", f"{DISKS}/{name}").status_code == 404
+    gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
+    seen = [gce.call("GET", f"{DISKS}/{name}").status_code for _ in range(3)]
+    assert seen == [200, 503, 200]
+    gce.admin("DELETE", "faults")
+    gce.do("DELETE", f"{DISKS}/{name}")
+
+
 def test_requests_are_logged(gce: Gce, name: str) -> None:
     gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
     gce.get(DISKS, filter=f"name={name}")

@@ -96,6 +96,11 @@ class Compute:
         """Inject a fault: calls fail or are slow, or machines vanish."""
         return self._send("POST", "/_localgce/faults", json=rule)
 
+    def faults(self) -> list[Resource]:
+        """The faults that are set, each with the requests that it has `seen` and its `hits`."""
+        found: list[Resource] = self._send("GET", "/_localgce/faults")["faults"]
+        return found
+
     def requests(self) -> Any:
         """The requests since the last `forget`."""
         return self._send("GET", "/_localgce/requests")

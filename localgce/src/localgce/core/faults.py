@@ -2,7 +2,8 @@
 
 A rule (JSON, see README.md) has `method` (a glob over ids such as `compute.instances.*`),
 `resource` (a glob over names), `nth` (the first request it applies to, from 1), `times` (how many
-from there), `kind`, and the fields of that kind.
+from there), `kind`, and the fields of that kind. With `since` (a glob over ids) the requests before
+the first one of such a method do not count.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ _REASONS = {
 
 @dataclass
 class Rule:
-    """One fault; `seen` and `hits` count."""
+    """One fault; `seen` and `hits` count, `begun` says that `since` has come about."""
 
     id: str
     kind: str
     method: str = "*"
     resource: str = "*"
+    since: str = ""
     nth: int = 1
     times: int = 1
     when: str = "before"  # or "after": the effect happens, then the fault
@@ -59,13 +61,14 @@ class Rule:
     message: str = ""
     seconds: float = 0.0
     instance: str = ""
+    begun: bool = False
     seen: int = 0
     hits: int = 0
 
     @classmethod
     def of(cls, number: str, raw: Json) -> Rule:
         """Parse JSON; raises ApiError 400 that names the mistake."""
-        allowed = set(cls.__dataclass_fields__) - {"id", "seen", "hits"}
+        allowed = set(cls.__dataclass_fields__) - {"id", "begun", "seen", "hits"}
         unknown = sorted(set(raw) - allowed)
         if unknown:
             raise ApiError(400, "invalid", f"a fault knows no {unknown[0]!r}: {sorted(allowed)}")
@@ -89,6 +92,9 @@ class Rule:
 
     def counts(self, method: str, resource: str | None) -> bool:
         """Count a request; returns whether the rule applies to it."""
+        if self.since and not self.begun:
+            self.begun = fnmatchcase(method, self.since)
+            return False
         if not (fnmatchcase(method, self.method) and fnmatchcase(resource or "", self.resource)):
             return False
         self.seen += 1
