@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def recipe_at(repository: Repository, sha: str, name: str) -> Recipe:
     """Read the recipe at a commit. Raises NotInCommit, load.Mistakes."""
     path = f"{RECIPES}/{name}.yaml"
-    return load_recipe(repository.read(sha, path).decode("utf-8", "replace"), path)
+    return load_recipe(repository.read(sha, path), path)
 
 
 def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, GitFile]:

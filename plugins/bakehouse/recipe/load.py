@@ -10,27 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.recipe.mistakes import Mistake, Mistakes, did_you_mean
 from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.yaml_values import MAX_BYTES, compose, dotted, quoted, read, show, too_big
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
-try:
-    from yaml import CSafeLoader as Loader
-except ImportError:  # PyYAML without libyaml is ten times slower
-    from yaml import SafeLoader as Loader  # type: ignore[assignment]
-
 __all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes"]
 
-_MAX_VALUE_LENGTH = 60
 _Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -74,9 +68,11 @@ class Kind(Generic[Model]):
 RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12")
 
 
-def load_recipe(text: str, path: str) -> Recipe:
+def load_recipe(content: str | bytes, path: str) -> Recipe:
     """Load a recipe; `path` gives its name and is used in messages. Raises Mistakes."""
-    return load_text(RECIPES, text, path)
+    if isinstance(content, bytes):
+        return load_bytes(RECIPES, content, path)
+    return load_text(RECIPES, content, path)
 
 
 def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
@@ -86,18 +82,21 @@ def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
 
 def load_text(kind: Kind[Model], text: str, path: str) -> Model:
     """Load a file of this kind; its stem is the name. Raises Mistakes."""
-    loader = Loader(text)
+    document = read(text, path, lambda loc: kind.annotation_at(loc) is bool)
+    return _validate(kind, document.data, document.root, path, document.mistakes)
+
+
+def load_bytes(kind: Kind[Model], content: bytes, path: str) -> Model:
+    """Load a file of this kind as it is stored. Raises Mistakes."""
+    if len(content) > MAX_BYTES:
+        raise Mistakes([too_big(path)])
     try:
-        root = loader.get_single_node()
-        found = list(_duplicates(root, path, seen=set()))
-        data = loader.construct_document(root) if root else {}
-    except yaml.MarkedYAMLError as broken:
-        raise Mistakes([_not_yaml(broken, path)]) from None
-    except (ValueError, yaml.YAMLError) as broken:
-        raise Mistakes([Mistake(path, 1, "the file", "", f"is not YAML: {broken}", "")]) from None
-    finally:
-        loader.dispose()
-    return _validate(kind, data, root, path, found)
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as unreadable:
+        line = content.count(b"\n", 0, unreadable.start) + 1
+        problem, remedy = f"cannot be read: {unreadable}", "Save it as UTF-8 text"
+        raise Mistakes([Mistake(path, line, "the file", "", problem, remedy)]) from None
+    return load_text(kind, text, path)
 
 
 def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mistakes]]:
@@ -118,11 +117,8 @@ def shown(file: Path) -> str:
 
 def mistake_at(file: Path, loc: _Path, problem: str, remedy: str) -> Mistake:
     """Locate a mistake that a rule across files has found in a valid file."""
-    loader = Loader(file.read_text("utf-8"))
-    try:
-        return _mistake(shown(file), loader.get_single_node(), loc, problem, remedy)
-    finally:
-        loader.dispose()
+    root = compose(file.read_text("utf-8"))
+    return _mistake(shown(file), root, loc, problem, remedy)
 
 
 def _load_file(kind: Kind[Model], file: Path) -> Model:
@@ -130,11 +126,18 @@ def _load_file(kind: Kind[Model], file: Path) -> Model:
         remedy = f"Rename it to {file.stem}.yaml"
         raise Mistakes([Mistake(shown(file), 1, "the file", "", "is not read", remedy)])
     try:
-        return load_text(kind, file.read_text("utf-8"), shown(file))
-    except (OSError, UnicodeDecodeError) as unreadable:
-        remedy = "Make it readable UTF-8 text"
+        return load_bytes(kind, _content(file), shown(file))
+    except OSError as unreadable:
+        remedy = "Make it a readable file"
         mistake = Mistake(shown(file), 1, "the file", "", f"cannot be read: {unreadable}", remedy)
         raise Mistakes([mistake]) from None
+
+
+def _content(file: Path) -> bytes:
+    if not file.is_file():
+        raise OSError("it is not a regular file")  # a pipe or a device may never end
+    with file.open("rb") as opened:
+        return opened.read(MAX_BYTES + 1)
 
 
 def _validate(
@@ -150,39 +153,11 @@ def _validate(
     try:
         model = kind.model.model_validate({**data, "name": stem})
     except ValidationError as invalid:
-        found += _explain(kind, invalid, root, path)
+        told = {one.where for one in found}
+        found += (one for one in _explain(kind, invalid, root, path) if one.where not in told)
     if found:
         raise Mistakes(found)
     return model
-
-
-def _duplicates(
-    node: Node | None, path: str, seen: set[int], where: _Path = ()
-) -> Iterator[Mistake]:
-    """Find keys that are given twice: YAML silently uses the last one."""
-    if id(node) in seen:
-        return  # an alias, which may even contain itself
-    seen.add(id(node))
-    if isinstance(node, MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            name = str(key.value) if isinstance(key, ScalarNode) else ""
-            line = key.start_mark.line + 1
-            if name in first and name != "<<":
-                remedy = f"Keep one of them: the other is on line {first[name]}"
-                yield Mistake(path, line, _dotted((*where, name)), "", "is given twice", remedy)
-            first.setdefault(name, line)
-            yield from _duplicates(value, path, seen, (*where, name))
-    elif isinstance(node, SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _duplicates(value, path, seen, (*where, index))
-
-
-def _not_yaml(broken: yaml.MarkedYAMLError, path: str) -> Mistake:
-    mark = broken.problem_mark or broken.context_mark
-    line = mark.line + 1 if mark else 1
-    problem = f"is not YAML: {broken.problem or broken.context}"
-    return Mistake(path, line, "the file", "", problem, "Check this line and the one before it")
 
 
 def _explain(
@@ -207,7 +182,18 @@ def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: s
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
         return _mistake(path, root, loc, problem, remedy, show_value=False)
+    if unquoted := _unquoted(error, _find(root, loc)[0]):
+        return _mistake(path, root, loc, *unquoted)
     return _mistake(path, root, loc, _problem(error), _remedy(kind, error, loc))
+
+
+def _unquoted(error: ErrorDetails, node: Node | None) -> tuple[str, str] | None:
+    """Return problem and remedy of a value that is a text if it is written in quotes."""
+    if error["type"] not in {"string_type", "scalar"} or not isinstance(node, ScalarNode):
+        return None
+    if error["input"] is None and not node.value:
+        return "has no value", 'Write "" for an empty text; a text that begins with # needs quotes'
+    return ("is not a text", quoted(node.value)) if not isinstance(error["input"], str) else None
 
 
 def _problem(error: ErrorDetails) -> str:
@@ -228,8 +214,8 @@ def _mistake(
     path: str, root: Node | None, loc: _Path, problem: str, remedy: str, show_value: bool = True
 ) -> Mistake:
     node, line = _find(root, loc)
-    value = _show(node) if show_value and node is not None else ""
-    return Mistake(path, line, _dotted(loc), value, problem, remedy)
+    value = show(node) if show_value and node is not None else ""
+    return Mistake(path, line, dotted(loc), value, problem, remedy)
 
 
 def _find(node: Node | None, loc: _Path) -> tuple[Node | None, int]:
@@ -251,19 +237,6 @@ def _below(node: Node | None, part: str | int) -> tuple[Node, int] | None:
             if key.value == str(part):
                 return value, key.start_mark.line + 1
     return None
-
-
-def _show(node: Node) -> str:
-    if not isinstance(node, ScalarNode):
-        return "a list" if isinstance(node, SequenceNode) else "a mapping"
-    text = repr(node.value)
-    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"
-
-
-def _dotted(loc: _Path) -> str:
-    """Write ('builder', 'zones', 0) as builder.zones[0]."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return text.removeprefix(".") or "the file"
 
 
 def _is_model(thing: Any) -> bool:

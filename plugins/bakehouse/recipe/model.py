@@ -46,6 +46,8 @@ OWN_METADATA = frozenset({"startup-script", "startup-script-url", "enable-guest-
 def _scalar(value: object) -> object:
     if isinstance(value, str) and _UNSCRIPTABLE.search(value):
         raise PydanticCustomError("scalar", "contains a character that a script cannot contain")
+    if isinstance(value, int | float) and not -(2**63) <= value < 2**63:  # infinite, or no number
+        raise PydanticCustomError("number", "is a number beyond 64 bits; write it as a text")
     if isinstance(value, str | int | float | bool):
         return value
     raise PydanticCustomError("scalar", "is not a single text, number or true/false")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.recipe.load import Mistake, Mistakes, load_recipe, load_recipes
+from bakehouse.recipe.yaml_values import MAX_BYTES
 
 PATH = "include/recipes/web.yaml"
 GOOD = "base: debian-cloud/debian-12\nservices: [nginx]\nvars: {page: hi}\n"
@@ -138,6 +140,29 @@ def test_a_broken_file_breaks_no_other(tmp_path: Path) -> None:
     assert [recipe.name for recipe in recipes] == ["good"]
     told = [Path(b.mistakes[0].file).name for b in broken]
     assert told == ["broken.yaml", "latin.yaml", "other.yml"]
+
+
+def test_what_is_no_regular_file_breaks_no_other(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "big.yaml").write_text(f"{GOOD}# {'x' * MAX_BYTES}")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    recipes, broken = load_recipes(tmp_path)
+    assert [recipe.name for recipe in recipes] == ["good"]
+    told = [Path(b.mistakes[0].file).stem for b in broken]
+    assert told == ["big", "endless", "folder", "gone", "pipe"]
+
+
+def test_a_file_at_a_commit_is_read_as_the_one_in_the_folder(tmp_path: Path) -> None:
+    content = b"description: x\nbase: \xe4\n"
+    (tmp_path / "web.yaml").write_bytes(content)
+    (in_folder,) = load_recipes(tmp_path)[1]
+    with pytest.raises(Mistakes) as at_commit:
+        load_recipe(content, in_folder.mistakes[0].file)
+    assert at_commit.value.mistakes == in_folder.mistakes
+    assert in_folder.mistakes[0].line == 2
 
 
 def test_five_hundred_recipes_are_loaded(tmp_path: Path) -> None:
