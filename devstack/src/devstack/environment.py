@@ -75,6 +75,8 @@ def _airflow_variables(
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
         # a task whose worker was killed is tried again after a minute instead of five
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+        # what a scheduler that was killed had begun is taken over within a minute instead of five
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 30,
         # the waits of a triggerer that was killed go on after 12 s instead of 30
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": 4,
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 12,

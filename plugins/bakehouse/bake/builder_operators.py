@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
@@ -18,7 +19,7 @@ from bakehouse.bake.plan import BakePlan
 from bakehouse.bake.recipe_source import GIT
 from bakehouse.bake.shutdown import Shutdown, classify_shutdown
 from bakehouse.bake.zone_fallback import ZoneMemory, next_zone
-from bakehouse.cloud.events import InstancesGone, MachineSettled
+from bakehouse.cloud.events import MachineSettled
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.time import format_utc, parse_timestamp
 from bakehouse.images import labels
@@ -27,16 +28,17 @@ from bakehouse.images.links import labels_of, zone_of
 from bakehouse.lease import builder_slots
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
-from bakehouse.operators.instances_gone import none_left, until_gone
 from bakehouse.operators.links import MachineLink, SerialLink
-from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by, wait_for
+from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow.sdk import Context
 
+    from bakehouse.cloud.calls import Resource
     from bakehouse.cloud.machine_observation import MachineObservation
+    from bakehouse.operators.reconcile import Ask
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
@@ -175,10 +177,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         if plan.keep_builder and observed.status is not None and not shutdown.lost:
             self._keep(vm)
             raise PermanentError(message)
-        self.log.info("deleting %s", vm.name)
-        self.compute.delete_instance(
-            vm.zone, vm.name, self.request_id(context, f"delete {vm.name}")
-        )
+        self.request_deletion(context, vm.zone, vm.name)
         if shutdown.hopeless:
             raise PermanentError(message)
         raise (ZoneUnavailable if shutdown.lost else TransientError)(message)
@@ -223,36 +222,46 @@ class DeleteBuilder(BakehouseOperator):
     """
 
     def reconcile(self, context: Context) -> Next:
-        """Delete VMs and disks until none exists."""
+        """Delete VMs, then disks. A deletion that was refused or has failed is another try's."""
         plan = self.received(context, "plan_bake", BakePlan)
-        mine = run_filter(plan.run)
         kept = self._kept(context, plan)
-        machines = self._machines(mine, kept)
-        self._delete_machines(context, machines)
-        if machines and (left := self._machines(mine, kept)):  # one that was off is gone by now
-            return until_gone(self, left)
-        for disk in self.compute.disks_everywhere(mine):
-            if labels.is_runs_own(disk) and not (kept and is_builder(disk)):
-                wait = self._delete_disk(context, zone_of(disk), str(disk["name"]))
-                if wait is not None:
-                    return wait
+        wait = self.carry_out(
+            self._machine_deletions(context, plan, kept), self._disk_deletions(context, plan, kept)
+        )
+        if wait is not None:
+            return wait
         but = ", except the builder that is kept" if kept else ""
         self.log.info("no VM and no disk of run %s is left%s", plan.run, but)
         self._release(context, plan)
         return Done()
 
-    @resumed_by(InstancesGone)
-    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
-        """Continue after the wait for the VMs: delete the disks."""
-        return none_left(event)
+    def _machine_deletions(
+        self, context: Context, plan: BakePlan, kept: bool
+    ) -> Iterator[tuple[str, Ask]]:
+        found = self.compute.instances_everywhere(run_filter(plan.run))
+        return self._deletions(context, found, kept, self.compute.delete_instance, "")
 
-    def _machines(self, mine: str, kept: bool) -> dict[str, list[str]]:
-        """List the run's VMs to delete, by zone."""
-        names: dict[str, list[str]] = {}
-        for machine in self.compute.instances_everywhere(mine):
-            if labels.is_runs_own(machine) and not (kept and is_builder(machine)):
-                names.setdefault(zone_of(machine), []).append(str(machine["name"]))
-        return names
+    def _disk_deletions(
+        self, context: Context, plan: BakePlan, kept: bool
+    ) -> Iterator[tuple[str, Ask]]:
+        """Delete those that no VM took along; they are listed when the VMs are gone."""
+        found = self.compute.disks_everywhere(run_filter(plan.run))
+        yield from self._deletions(context, found, kept, self.compute.delete_disk, "disk ")
+
+    def _deletions(
+        self,
+        context: Context,
+        found: Iterable[Resource],
+        kept: bool,
+        delete: Callable[[str, str, str], Resource | None],
+        kind: str,
+    ) -> Iterator[tuple[str, Ask]]:
+        for resource in found:
+            if labels.is_runs_own(resource) and not (kept and is_builder(resource)):
+                zone, name = zone_of(resource), str(resource["name"])
+                self.log.info("deleting %s%s in %s", kind, name, zone)
+                request = self.request_id(context, f"delete {kind}{name}")
+                yield f"delete {kind}{name} in {zone}", partial(delete, zone, name, request)
 
     def _kept(self, context: Context, plan: BakePlan) -> bool:
         return plan.keep_builder and not context["ti"].xcom_pull(task_ids="wait_for_shutdown")
@@ -261,18 +270,6 @@ class DeleteBuilder(BakehouseOperator):
         for slot in builder_slots.release(context, self.compute.project):
             self.log.info("builder slot %d is free", slot)
         content_lease(plan).release(builder_slots.owner_of(context), datetime.now(UTC))
-
-    def _delete_machines(self, context: Context, names: dict[str, list[str]]) -> None:
-        for zone, machines in names.items():
-            for name in machines:
-                self.log.info("deleting %s in %s", name, zone)
-                self.compute.delete_instance(zone, name, self.request_id(context, f"delete {name}"))
-
-    def _delete_disk(self, context: Context, zone: str, name: str) -> Wait | None:
-        self.log.info("deleting disk %s in %s", name, zone)
-        request = self.request_id(context, f"delete disk {name}")
-        operation = self.compute.delete_disk(zone, name, request)
-        return self.unfinished(wait_for(operation, f"delete disk {name}"))
 
 
 def is_builder(resource: Mapping[str, Any]) -> bool:

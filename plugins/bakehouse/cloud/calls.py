@@ -169,11 +169,23 @@ class Calls(GoogleBaseHook):
                 self.log.warning("%s; the call had succeeded", lost)
                 return None
             self.log.warning("%s; the call had no effect, calling again", lost)
-        except AlreadyExists:
+        except AlreadyExists as taken:
             if self._stands(look, labels, doing):
                 return None
-            raise
-        return self._settled(call, doing)  # the same requestId: at most one is made
+            # it is just being deleted, or was made a moment ago and is not shown yet
+            self.log.warning("%s; nothing of this name is found, calling again", taken)
+        # the same requestId: at most one is made
+        return self._created_again(call, doing, look, labels)
+
+    def _created_again(
+        self, call: Any, doing: str, look: Callable[[], Resource | None], labels: Mapping[str, str]
+    ) -> Resource | None:
+        try:
+            return self._settled(call, doing)
+        except AlreadyExists as taken:
+            if self._stands(look, labels, doing):
+                return None
+            raise TransientError(f"{taken}, but nothing of this name is found") from taken
 
     def _stands(
         self, look: Callable[[], Resource | None], labels: Mapping[str, str], doing: str

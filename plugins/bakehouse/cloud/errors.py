@@ -76,10 +76,14 @@ _BY_CODE: Mapping[str, tuple[Meaning, float]] = {
     "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE": (Meaning.TRANSIENT, 0.0),
     "RESOURCE_NOT_READY": (Meaning.TRANSIENT, 0.0),
     "CONDITION_NOT_MET": (Meaning.TRANSIENT, 0.0),
+    # the next try looks who has the name: this run, another, or nobody any more
+    "RESOURCE_ALREADY_EXISTS": (Meaning.TRANSIENT, 0.0),
+    "ALREADY_EXISTS": (Meaning.TRANSIENT, 0.0),
     "INTERNAL_ERROR": (Meaning.TRANSIENT, 0.0),
     "BACKEND_ERROR": (Meaning.TRANSIENT, 0.0),
     "SERVICE_UNAVAILABLE": (Meaning.TRANSIENT, 0.0),
 }
+_NOT_FOUND = frozenset({"RESOURCE_NOT_FOUND", "NOT_FOUND"})
 _ZONE_UNAVAILABLE = ("POOL_EXHAUSTED", "STOCKOUT", "does not have enough resources available")
 
 
@@ -117,6 +121,8 @@ def of_operation(operation: Mapping[str, Any]) -> Answer | None:
         return None
     first = found[0] if found else {"code": "", "message": operation.get("httpErrorMessage", "")}
     code, message = str(first.get("code", "")), str(first.get("message", ""))
+    if operation.get("operationType") == "delete" and (code in _NOT_FOUND or status == 404):
+        return None  # somebody else was faster
     if code in _BY_CODE:
         next_, wait = _BY_CODE[code]
     else:

@@ -16,12 +16,6 @@ class OperationEnded(Frozen):
     late: bool = False  # the deadline has passed
 
 
-class InstancesGone(Frozen):
-    """The event of `GoneTrigger`: the names of those that still exist at the deadline."""
-
-    left: tuple[str, ...] = ()
-
-
 class MachineSettled(Frozen):
     """The event of a `MachineTrigger`: the last observation of the VM."""
 

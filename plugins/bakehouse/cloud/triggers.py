@@ -1,4 +1,4 @@
-"""Triggers that wait for an operation, for the end of a VM, or for the deletion of VMs."""
+"""Triggers that wait for an operation, or for the end of a VM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
-from bakehouse.cloud.events import InstancesGone, MachineSettled, OperationEnded
+from bakehouse.cloud.events import MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
 from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.serial_stream import SerialStream
@@ -69,30 +69,6 @@ class OperationTrigger(BakehouseTrigger):
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).operation(self.zone, self.name)
         )
-
-
-class GoneTrigger(BakehouseTrigger):
-    """Waits until none of these instances exists any more. Fires `InstancesGone`."""
-
-    def __init__(
-        self, *, conn_id: str, machines: dict[str, list[str]], deadline: float, **other: Any
-    ) -> None:
-        super().__init__(conn_id=conn_id, machines=machines, deadline=deadline, **other)
-        self.conn_id, self.machines, self.deadline = conn_id, machines, deadline
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire one event."""
-        await asyncio.sleep(FIRST_LOOK)
-        cloud, left = await Cloud.of(self.conn_id), self.machines
-        while left and time.time() < self.deadline:
-            ticks = await asyncio.gather(*(cloud.instances(zone).next() for zone in left))
-            left = {
-                zone: names
-                for zone, tick in zip(left, ticks, strict=True)
-                if (names := [n for n in left[zone] if tick.error or n in tick.items])
-            }
-        names = sorted(name for names in left.values() for name in names)
-        yield self.fire(InstancesGone(left=tuple(names)))
 
 
 class MachineTrigger(BakehouseTrigger):

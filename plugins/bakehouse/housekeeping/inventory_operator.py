@@ -1,11 +1,10 @@
 """The base of the operators of `housekeeping` and `revoke`.
 
-It reads the deployed files, decides about dry runs, and makes many changes at once.
+It reads the deployed files, and decides about dry runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,23 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import FAILURES, TransientError
 from bakehouse.fleet.load import load_fleets
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
 from bakehouse.operators.base import BakehouseOperator
-from bakehouse.operators.reconcile import WaitForOperation
 from bakehouse.recipe.load import load_recipes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
     from bakehouse.fleet.model import Fleet
     from bakehouse.notify.models import Channel, NotificationEvent
     from bakehouse.recipe.model import Recipe
-
-Ask = Callable[[], Mapping[str, Any] | None]
 
 
 class InventoryOperator(BakehouseOperator):
@@ -92,39 +89,6 @@ class InventoryOperator(BakehouseOperator):
     def run_states(self, context: Context, owners: Iterable[Owner]) -> dict[Owner, str | None]:
         """Return the state of each run; None for one that Airflow does not know."""
         return {owner: run_state(context, owner) for owner in owners}
-
-    def carry_out(
-        self, asked: Iterable[tuple[str, Ask]], before: Iterable[str] = ()
-    ) -> WaitForOperation | None:
-        """Request all changes, then wait for each; one that is refused stops no other.
-
-        `reconcile` follows each wait, and asks again for what does not stand yet: with the
-        requestId of this try, which Compute Engine answers with the operation that it has.
-
-        Returns:
-            The next wait, or None when all has been carried out.
-
-        Raises:
-            TransientError: Some were refused, and nothing is left to wait for.
-        """
-        begun: list[WaitForOperation] = []
-        refused = list(before)
-        for doing, ask in asked:
-            try:
-                operation = ask()
-            except FAILURES as error:
-                refused.append(str(error))
-            else:
-                begun += [WaitForOperation(operation, doing)] if operation is not None else []
-        for wait in begun:
-            try:
-                if not self.has_ended(wait):
-                    return wait
-            except FAILURES as error:
-                refused.append(str(error))
-        if refused:
-            raise TransientError(f"{len(refused)} were refused: {'; '.join(refused)}")
-        return None
 
     def refuse_dry_run(self, context: Context) -> None:
         """Ends a task that would touch something, in a run that shall not. Raises a skip."""

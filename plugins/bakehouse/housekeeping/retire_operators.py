@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.reasons import Reason
-from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
+from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_inventory, read_own_inventory
 from bakehouse.operators.reconcile import Done, Next
 from bakehouse.retire.machine_images import plan_machine_image_retirement
@@ -21,6 +21,8 @@ from bakehouse.retire.retirement import Action, Decision, is_done, plan_retireme
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.operators.reconcile import Ask
 
 
 PLAIN = frozenset({Reason.WITHIN_KEEP, Reason.FAMILYS_NEWEST})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.drift import Member, members
-from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
+from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.images import labels
 from bakehouse.images import revocation as revoke
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, kind_of
@@ -24,6 +24,8 @@ from bakehouse.retire.retirement import deprecation_body, obsolescence_body
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.operators.reconcile import Ask
 
 Resource = dict[str, Any]
 

@@ -12,25 +12,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.recipe_source import bundle_store
-from bakehouse.cloud.events import InstancesGone
-from bakehouse.core.errors import FAILURES
 from bakehouse.housekeeping import sweep
 from bakehouse.housekeeping.bundles import expired_bundles
-from bakehouse.housekeeping.inventory_operator import Ask, InventoryOperator
+from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.housekeeping.sweep import Found
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import labels_of
 from bakehouse.inventory.listing import read_own_inventory
-from bakehouse.operators.instances_gone import none_left, until_gone
-from bakehouse.operators.reconcile import Done, Next, resumed_by
+from bakehouse.operators.reconcile import Done, Next
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from airflow.sdk import Context
 
     from bakehouse.inventory.model import Inventory
+    from bakehouse.operators.reconcile import Ask
     from bakehouse.recipe.bundle import StoredBundle
 
 
@@ -60,49 +58,42 @@ class Sweep(InventoryOperator):
         self.refuse_dry_run(context)
         planned = [f for f in self.received_list(context, "plan_sweep", Found) if f.sweep]
         keys = {(f.kind, f.id) for f in planned}
-        due = [
-            f
-            for f in resources_to_sweep(self, context, read_own_inventory(self.compute))
-            if f.sweep and (f.kind, f.id) in keys
-        ]
+        due = self._due(context, keys)
         for found in due:
             record_swept(context, found)
-        machines = [f for f in due if f.kind == "instance"]
-        names, refused = self._delete_machines(context, machines)
-        if names:
-            return until_gone(self, names)
-        others = [f for f in due if f.kind != "instance" and not f.attached]
-        asked = ((f"delete {f.kind} {f.name}", self._deletion(context, f)) for f in others)
-        return self.carry_out(asked, refused) or Done(self._gone(context, planned))
+        machines = [found for found in due if found.kind == "instance"]
+        wait = self.carry_out(
+            self._deletions(context, machines),
+            self._deletions(context, self._others(context, due, keys)),
+        )
+        return wait or Done(self._gone(context, planned))
 
-    @resumed_by(InstancesGone)
-    def instances_gone(self, context: Context, event: InstancesGone) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
-        """Continue after the VMs: delete disks and images."""
-        return none_left(event)
+    def _due(self, context: Context, keys: Collection[tuple[str, str]]) -> list[Found]:
+        every = resources_to_sweep(self, context, read_own_inventory(self.compute))
+        return [found for found in every if found.sweep and (found.kind, found.id) in keys]
+
+    def _others(
+        self, context: Context, due: list[Found], keys: Collection[tuple[str, str]]
+    ) -> Iterator[Found]:
+        """Return disks and images, read again after the VMs, whose disks are free by then."""
+        again = any(found.attached for found in due)
+        now = self._due(context, keys) if again else due
+        yield from (f for f in now if f.kind != "instance" and not f.attached)
+
+    def _deletions(self, context: Context, every: Iterable[Found]) -> Iterator[tuple[str, Ask]]:
+        for found in every:
+            where = f" in {found.zone}" if found.zone else ""
+            self.log.info("deleting %s%s: %s", found.name, where, found.reason.text)
+            yield f"delete {found.kind} {found.name}", self._deletion(context, found)
 
     def _deletion(self, context: Context, found: Found) -> Ask:
         request = self.request_id(context, f"delete {found.kind} {found.id}")
+        if found.kind == "instance":
+            return partial(self.compute.delete_instance, found.zone, found.name, request)
         if found.kind == "disk":
             return partial(self.compute.delete_disk, found.zone, found.name, request)
         kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
         return partial(self.image_client(kind).delete, found.name, request)
-
-    def _delete_machines(
-        self, context: Context, machines: Iterable[Found]
-    ) -> tuple[dict[str, list[str]], list[str]]:
-        """Delete VMs; return their names by zone, and refusals."""
-        names: dict[str, list[str]] = {}
-        refused: list[str] = []
-        for found in machines:
-            self.log.info("deleting %s in %s: %s", found.name, found.zone, found.reason.text)
-            request = self.request_id(context, f"delete {found.id}")
-            try:
-                self.compute.delete_instance(found.zone, found.name, request)
-            except FAILURES as error:
-                refused.append(str(error))
-            else:
-                names.setdefault(found.zone, []).append(found.name)
-        return names, refused
 
     def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
         now = read_own_inventory(self.compute)

@@ -20,6 +20,7 @@ from bakehouse.cloud.events import OperationEnded
 from bakehouse.cloud.operations import end_of
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import (
+    FAILURES,
     FINAL,
     RETRYABLE,
     Blocked,
@@ -33,12 +34,13 @@ from bakehouse.images.links import zone_of
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from airflow.sdk import Context
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.cloud.image_client import ImageClient
+    from bakehouse.operators.reconcile import Ask
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -159,6 +161,42 @@ class BakehouseOperator(BaseOperator):
         operation = self._state_of(wait.operation)
         return operation is None or self._has_succeeded(operation, wait.doing)
 
+    def request_deletion(self, context: Context, zone: str, name: str) -> None:
+        """Request the deletion of a VM whose run deletes it in any case, at the latest in its end.
+
+        So a refusal is logged, and never hides what the task is about to say of the VM.
+        """
+        self.log.info("deleting %s in %s", name, zone)
+        try:
+            self.compute.delete_instance(zone, name, self.request_id(context, f"delete {name}"))
+        except (Blocked, *FAILURES) as error:
+            self.log.warning("%s; the run's teardown deletes it", error)
+
+    def carry_out(self, *steps: Iterable[tuple[str, Ask]]) -> WaitForOperation | None:
+        """Request all changes of a step, then wait for each; one that is refused stops no other.
+
+        `reconcile` follows each wait, and asks again for what does not stand yet: with the
+        requestId of this try, which Compute Engine answers with the operation that it has. The next
+        try asks anew for what was refused or has failed.
+
+        Args:
+            steps: A step is read, and begins, when the operations of the one before have ended.
+
+        Returns:
+            The next wait, or None when all has been carried out.
+
+        Raises:
+            TransientError: Some were refused or have failed, and nothing is left to wait for.
+        """
+        refused: list[str] = []
+        for step in steps:
+            wait = self._request_all(step, refused)
+            if wait is not None:
+                return wait
+        if refused:
+            raise TransientError(f"{len(refused)} were refused: {'; '.join(refused)}")
+        return None
+
     # -- Airflow's side --
 
     def execute(self, context: Context) -> Any:
@@ -248,6 +286,25 @@ class BakehouseOperator(BaseOperator):
             deadline=time.time() + OPERATION_AT_MOST.total_seconds(),
         )
         return WaitFor(trigger, step.then, 2 * OPERATION_AT_MOST)
+
+    def _request_all(
+        self, asked: Iterable[tuple[str, Ask]], refused: list[str]
+    ) -> WaitForOperation | None:
+        begun: list[WaitForOperation] = []
+        for doing, ask in asked:
+            try:
+                operation = ask()
+            except FAILURES as error:
+                refused.append(str(error))
+            else:
+                begun += [WaitForOperation(operation, doing)] if operation is not None else []
+        for wait in begun:
+            try:
+                if not self.has_ended(wait):
+                    return wait
+            except FAILURES as error:
+                refused.append(str(error))
+        return None
 
     def _has_succeeded(self, operation: Mapping[str, Any], doing: str) -> bool:
         """Whether it has succeeded; False while it runs; raise the error of a failed one."""

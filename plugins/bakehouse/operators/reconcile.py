@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
     from pydantic import BaseModel
 
+Ask = Callable[[], Mapping[str, Any] | None]
+"""Requests one change; its operation, or None if there is nothing to change."""
+
 Continuation = TypeVar("Continuation", bound=Callable[..., Any])
 
 

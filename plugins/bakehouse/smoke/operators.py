@@ -91,7 +91,7 @@ class SmokeTest(BakehouseOperator):
         if vm is None:
             raise TransientError("the smoke VM of this wait is unknown")
         result = evaluate_smoke_test(observed, plan.smoke.boot_time_limit)
-        self._delete(context, vm)
+        self.request_deletion(context, vm.zone, vm.name)
         if result is None or result.says_nothing:
             raise TransientError(result.message if result else f"{observed.name} did not report")
         self._report(context, plan, result)
@@ -135,13 +135,7 @@ class SmokeTest(BakehouseOperator):
         for other in self.compute.instances_everywhere(mine):
             found = BuilderVm(name=str(other["name"]), zone=zone_of(other))
             if found != vm:
-                self._delete(context, found)
-
-    def _delete(self, context: Context, vm: BuilderVm) -> None:
-        """Request the deletion; delete_builder waits for it."""
-        self.log.info("deleting %s in %s", vm.name, vm.zone)
-        request = self.request_id(context, f"delete {vm.name}")
-        self.compute.delete_instance(vm.zone, vm.name, request)
+                self.request_deletion(context, found.zone, found.name)
 
     def _report(self, context: Context, plan: BakePlan, result: SmokeResult) -> None:
         from bakehouse.smoke.record import record_verdict

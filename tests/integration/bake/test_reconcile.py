@@ -189,11 +189,28 @@ def test_delete_builder_waits_until_its_machines_are_gone(monkeypatch: pytest.Mo
         "zone": "https://x/zones/us-central1-a",
         "labels": {labels.RECIPE: "web", labels.RUN: PLAN.run, labels.ROLE: labels.BUILDER},
     }
-    compute = Compute(instances_everywhere=[machine])
+    compute = Compute(instances_everywhere=[machine], operation=OPERATION)
     step = prepared(monkeypatch, DeleteBuilder, compute).reconcile(context())
-    assert isinstance(step, WaitFor)
-    assert step.then == "instances_gone"
+    assert step == WaitForOperation(OPERATION, "delete bake-web-aaaa-1 in us-central1-a")
     assert compute.changes == ["delete_instance"]
+
+
+@pytest.mark.parametrize("kind", ["instance", "disk"])
+def test_a_deletion_that_has_failed_is_the_next_trys_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Waiting until it does not exist would be in vain."""
+    told = {labels.RECIPE: "web", labels.RUN: PLAN.run, labels.ROLE: labels.BUILDER}
+    zone = "https://x/zones/us-central1-a"
+    found = [{"name": f"bake-web-{n}", "zone": zone, "labels": told} for n in (1, 2)]
+    error = {"errors": [{"code": "INTERNAL_ERROR", "message": "try again"}]}
+    compute = Compute(
+        **{"instances_everywhere": [], "disks_everywhere": [], f"{kind}s_everywhere": found},
+        **{f"delete_{kind}": {**OPERATION, "status": "DONE", "error": error}},
+    )
+    with pytest.raises(TransientError, match=r"2 were refused: .*bake-web-1.*try again"):
+        prepared(monkeypatch, DeleteBuilder, compute).reconcile(context())
+    assert compute.changes == [f"delete_{kind}"] * 2
 
 
 def test_a_builder_that_is_listed_after_its_deletion_has_ended_is_passed_by(

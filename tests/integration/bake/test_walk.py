@@ -322,6 +322,48 @@ def test_the_teardown_takes_a_disk_that_lost_its_machine(compute: Compute) -> No
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.parametrize("last", ["create_builder", "wait_for_shutdown"])
+def test_a_deletion_whose_operation_fails_is_asked_for_again(compute: Compute, last: str) -> None:
+    run = walk()
+    run.through(last)
+    compute.fault(kind="operation", method="compute.instances.delete", code="INTERNAL_ERROR")
+    with pytest.raises(TransientError, match="were refused: delete bake-loaf-"):
+        run.tear_down()
+    run.tear_down()
+    assert nothing_is_left(compute, run)
+    sent = asked(compute, "compute.instances.delete")
+    assert len({request["query"]["requestId"] for request in sent}) == 2
+
+
+@pytest.mark.parametrize("fault", [{"kind": "http", "status": 403}, {"kind": "operation"}])
+def test_a_smoke_machine_that_cannot_be_deleted_does_not_change_the_result(
+    compute: Compute, fault: dict[str, Any]
+) -> None:
+    run = walk()
+    run.through("label_image")
+    compute.fault(method="compute.instances.delete", resource="smoke-*", **fault)
+    run.through("promote_image", "smoke_test")
+    run.tear_down()
+    assert nothing_is_left(compute, run)
+
+
+def test_a_failing_install_is_told_although_its_builder_cannot_be_deleted(compute: Compute) -> None:
+    compute.fault(kind="http", status=403, method="compute.instances.delete")
+    run = walk(vars={"instant_fail_install": "E: broken"})
+    with pytest.raises(PermanentError, match="E: broken"):
+        run.through("wait_for_shutdown")
+    run.tear_down()
+    assert nothing_is_left(compute, run)
+
+
+def test_a_name_in_use_by_nothing_is_no_end(compute: Compute) -> None:
+    compute.fault(kind="http", status=409, method=DECLINED)
+    run = walk()
+    run.through("create_builder")
+    assert machines(compute, run) == [run.handed["create_builder"]["name"]]
+    run.tear_down()
+
+
 def test_the_teardown_leaves_others_alone(compute: Compute) -> None:
     mine, other = walk(), walk()
     mine.through("create_builder")

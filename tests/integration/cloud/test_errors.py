@@ -69,6 +69,20 @@ def test_an_operation_without_error_succeeded() -> None:
     assert of_operation({"status": "DONE", "progress": 100}) is None
 
 
+@pytest.mark.parametrize("error", [{"code": "RESOURCE_NOT_FOUND"}, {"code": "x"}])
+def test_a_deletion_of_what_somebody_else_has_deleted_has_succeeded(error: dict[str, str]) -> None:
+    gone = {"status": "DONE", "error": {"errors": [error]}, "httpErrorStatusCode": 404}
+    assert of_operation({**gone, "operationType": "delete"}) is None
+    assert of_operation({**gone, "operationType": "start"}) is not None
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"])
+def test_an_operation_that_finds_its_name_in_use_is_looked_after_by_the_next_try(code: str) -> None:
+    answer = of_operation({"status": "DONE", "error": {"errors": [{"code": code}]}})
+    assert answer is not None
+    assert answer.meaning is Meaning.TRANSIENT
+
+
 def test_the_body_of_an_answer_is_read_as_compute_engine_writes_it() -> None:
     body = {"error": {"code": 409, "message": "taken", "errors": [{"reason": "alreadyExists"}]}}
     answer = of_body(409, body)

@@ -257,6 +257,23 @@ def test_what_is_refused_stops_no_other_and_the_next_try_does_the_rest(
     assert len(swept) == len(events(tmp_path, SweptEvent))
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("instances", "bake-web-2"), ("disks", "bake-web-lost"), ("images", "web-candidate")],
+)
+def test_a_deletion_whose_operation_fails_stops_no_other_and_is_asked_for_again(
+    compute: Compute, include: Path, kind: str, name: str
+) -> None:
+    stay = leak(compute)
+    run = walk(include)
+    run.try_("plan_sweep")
+    compute.fault(kind="operation", method=f"compute.{kind}.delete", resource=name)
+    with pytest.raises(TransientError, match=name):
+        run.try_("sweep")
+    run.try_("sweep")
+    assert standing(compute) == stay
+
+
 def test_what_has_changed_since_the_plan_is_not_touched(compute: Compute, include: Path) -> None:
     machine(compute, "bake-web-1", **of_run("builder"))
     run = walk(include)

@@ -95,3 +95,15 @@ def test_the_configuration_names_every_program_and_escapes_percent_signs(tmp_pat
     assert {f"program:{p.name}" for p in stack} < set(parser.sections())
     assert "50%%(x)s" in parser["program:localgce"]["command"]
     assert parser["group:airflow"]["programs"].split(",") == [p.name for p in stack[1:]]
+
+
+def test_what_a_killed_scheduler_had_begun_is_taken_over_within_a_minute(layout: Layout) -> None:
+    """A heartbeat must be old enough, and then the next check finds it."""
+    from airflow.configuration import conf
+
+    key = ("scheduler", "orphaned_tasks_check_interval")
+    found = stack_environment(layout, RECORD, Credentials.of(layout), {})
+    interval = int(found["AIRFLOW__{}__{}".format(*(word.upper() for word in key))])
+    assert conf.get_default_value(*key) is not None, "the option's name in this Airflow"
+    assert interval == 30
+    assert conf.getint("scheduler", "scheduler_health_check_threshold") + interval <= 60
