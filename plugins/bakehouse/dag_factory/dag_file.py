@@ -37,7 +37,7 @@ def register_dags(
             `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
 
     Raises:
-        ValueError: for an unknown flow or an invalid `notify`.
+        ValueError: for an unknown flow, an invalid `schedule` or an invalid `notify`.
     """
     from bakehouse.dag_factory.register import make_dags
 

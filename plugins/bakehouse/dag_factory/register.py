@@ -9,6 +9,7 @@ from airflow.sdk import DAG, get_parsing_context
 
 from bakehouse.core.tasks import Flow
 from bakehouse.notify.models import Channel
+from bakehouse.schedule.cron import EXPECTED, BadCron, parse_cron
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,6 +27,10 @@ def make_dags(
     """Yield the DAGs of the flows; a worker that runs a task gets that task's DAG only."""
     if unknown := set(flows) - set(Flow):
         raise ValueError(f"unknown flow: {', '.join(sorted(unknown))}; known: {', '.join(Flow)}")
+    try:
+        schedule = parse_cron(schedule)
+    except BadCron as bad:
+        raise ValueError(f"schedule {bad} (it is {schedule!r}). Expected: {EXPECTED}") from None
     channels = [Channel.model_validate(channel) for channel in notify]
     wanted = get_parsing_context().dag_id
     makers = dict(_of_files(include, flows))

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from croniter import croniter  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -32,6 +31,8 @@ from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration
+from bakehouse.schedule import cron
+from bakehouse.schedule.cron import BadCron, parse_cron
 
 RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
 
@@ -62,9 +63,11 @@ def _time_zone(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    if value.startswith("@") or not croniter.is_valid(value):
-        raise PydanticCustomError("cron", "is not a cron expression of five fields")
-    return value
+    try:
+        return parse_cron(value)
+    except BadCron as bad:
+        # not an f-string: pydantic fills the braces of its template
+        raise PydanticCustomError("cron", "{problem}", {"problem": str(bad)}) from None
 
 
 def _not_reserved(value: str) -> str:
@@ -231,7 +234,7 @@ class Recipe(Frozen):
     boot_time_limit: Duration = Field(
         default=timedelta(minutes=5), description="time from power-on to healthy, such as 90s"
     )
-    schedule: Cron | None = Field(default=None, description="five cron fields, such as 0 3 * * *")
+    schedule: Cron | None = Field(default=None, description=cron.EXPECTED)
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
     jitter: Duration | None = Field(
         default=timedelta(minutes=15), description="runs start up to this much later, such as 15m"

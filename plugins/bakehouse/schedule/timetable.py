@@ -1,6 +1,7 @@
 """The timetable of a recipe: its cron in its time zone, later by an offset of its own.
 
-docs/decisions/0031-jitter-in-the-timetable.md explains why the cron itself is not shifted.
+docs/decisions/0031-jitter-in-the-timetable.md explains why the cron itself is not shifted, and
+which nights are made up for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from airflow.serialization.encoders import encode_asset_like, ensure_serialized_
 from airflow.timetables.base import DagRunInfo, DataInterval, PartitionMapperInfo, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 from airflow.utils.strings import get_random_string
+from pendulum import instance as pendulum_of
 from pendulum import now as time_now
 from typing_extensions import override
+
+from bakehouse.schedule.cron import CronTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
     from airflow.utils.types import DagRunType
     from pendulum import DateTime
 
-# A run that was due less than this before a recipe was first parsed is not taken for a missed one.
-GRACE = timedelta(seconds=15)
+# A recipe without a run is parsed again and again, also while its first night waits for a scheduler
+# that is busy or starts again: the newest night that was due within this time is not past yet.
+GRACE = timedelta(hours=1)
 
 
 class Nightly(CronTriggerTimetable):
@@ -40,6 +45,7 @@ class Nightly(CronTriggerTimetable):
         """Create the timetable; `offset` is added to each of the cron's times."""
         super().__init__(cron, timezone=timezone)
         self.offset = offset
+        self._times = CronTimes(self._expression, self._timezone)
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
@@ -67,10 +73,9 @@ class Nightly(CronTriggerTimetable):
         if not restriction.catchup:
             # a run within its offset is due, not missed
             since = time_now("UTC") - self.offset
-            if last_automated_data_interval is None:
-                earliest = self._align_to_next(since - GRACE)
-            else:
-                earliest = self._align_to_prev(since)
+            earliest = self._align_to_prev(since)
+            if last_automated_data_interval is None and earliest < since - GRACE:
+                earliest = self._get_next(since)
             first = max(filter(None, (restriction.earliest, earliest)))
             restriction = TimeRestriction(first, restriction.latest, catchup=True)
             if last_automated_data_interval is not None:
@@ -83,6 +88,16 @@ class Nightly(CronTriggerTimetable):
         if info is None or info.data_interval is None:
             return info
         return DagRunInfo(run_after=info.run_after + self.offset, data_interval=info.data_interval)
+
+    @override
+    def _get_next(self, current: DateTime) -> DateTime:
+        """Return the first time after `current`; Airflow's own differs where clocks change."""
+        return pendulum_of(self._times.after(current))
+
+    @override
+    def _get_prev(self, current: DateTime) -> DateTime:
+        """Return the last time before `current`."""
+        return pendulum_of(self._times.before(current))
 
 
 class NightlyOrParent(Nightly):

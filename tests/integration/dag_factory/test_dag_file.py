@@ -53,6 +53,8 @@ def test_options_are_those_of_housekeeping_and_revoke(include: Path) -> None:
     assert house.has_on_failure_callback  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="notifier"):
         registered(include, notify=[{"notifer": "smtp"}])
+    with pytest.raises(ValueError, match=r"never comes.*'0 0 31 2 \*'.*five cron fields"):
+        registered(include, schedule="0 0 31 2 *")
 
 
 def test_a_broken_file_stops_no_other(include: Path) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from unittest import mock
+from zoneinfo import ZoneInfo, available_timezones
 
 import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
 
+from bakehouse.schedule.cron import CronTimes
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.schedule.jitter import offset_of
 from bakehouse.schedule.timetable import Nightly, NightlyOrParent
@@ -16,6 +21,8 @@ from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 BERLIN = "Europe/Berlin"
 BEGINNING = pendulum.datetime(2020, 1, 1)
 OFFSET = timedelta(minutes=7)
+TICK = timedelta(minutes=40)  # of a scheduler that is busy
+HOUR = timedelta(hours=1)
 
 
 def nightly(offset: timedelta = OFFSET) -> Nightly:
@@ -64,6 +71,8 @@ def test_the_run_starts_late_and_its_data_interval_is_the_declared_night(
         (datetime(2026, 11, 23, 1, 59, tzinfo=UTC), 23),
         (datetime(2026, 11, 23, 2, 3, tzinfo=UTC), 23),  # due, within its offset
         (datetime(2026, 11, 23, 2, 7, 10, tzinfo=UTC), 23),  # the scheduler was busy
+        (datetime(2026, 11, 23, 2, 50, tzinfo=UTC), 23),  # it was started again
+        (datetime(2026, 11, 23, 3, 8, tzinfo=UTC), 24),
         (datetime(2026, 11, 23, 12, tzinfo=UTC), 24),
     ],
 )
@@ -147,3 +156,91 @@ def test_a_backfill_of_a_layer_gets_every_night_of_its_range_and_none_of_the_fut
     )
     nights = [info.partition_date for info in found]
     assert nights == [datetime(2026, 11, day, 2, tzinfo=UTC) for day in (10, 11, 12)]
+
+
+def runs_of(timetable: Nightly, moments: list[datetime]) -> list[datetime]:
+    """The nights that a scheduler runs which is awake at these moments.
+
+    At each of them it parses the DAG, and starts the run that is due. So does Airflow, which asks
+    with the run before, or with none.
+    """
+    last: DagRunInfo | None = None
+    nights: list[datetime] = []
+    for now in moments:
+        clock = mock.patch("bakehouse.schedule.timetable.time_now", return_value=at_utc(now))
+        with clock:
+            info = timetable.next_dagrun_info_v2(
+                last_dagrun_info=last,
+                restriction=TimeRestriction(BEGINNING, None, catchup=False),
+            )
+        assert info is not None
+        if info.run_after <= now:
+            last = info
+            night = info.partition_date or (info.data_interval and info.data_interval.end)
+            assert night is not None
+            nights.append(night.astimezone(UTC))
+    return nights
+
+
+def at_utc(moment: datetime) -> pendulum.DateTime:
+    return pendulum.instance(moment)
+
+
+@pytest.mark.parametrize("layered", [False, True])
+@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(
+    zone=st.sampled_from(sorted(available_timezones())),
+    start=st.datetimes(datetime(2021, 1, 1), datetime(2036, 12, 1)),
+    clock=st.tuples(st.integers(0, 23), st.integers(0, 59)),
+    jitter=st.integers(0, 3600),
+    late=st.integers(0, 55),
+    off=st.none() | st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 1100)),
+)
+@example("Europe/Berlin", datetime(2026, 3, 26), (2, 30), 420, 50, None)  # skipped
+@example("Europe/Berlin", datetime(2026, 10, 22), (2, 30), 420, 50, None)  # repeated
+@example("Europe/Berlin", datetime(2026, 3, 26), (2, 30), 420, 0, (2, 1, 30))
+@example("Australia/Lord_Howe", datetime(2026, 10, 1), (2, 15), 0, 1, None)
+@example("Africa/Casablanca", datetime(2026, 2, 12), (2, 30), 900, 1, None)
+@example("Asia/Beirut", datetime(2026, 3, 26), (0, 0), 0, 1, None)
+@example("Africa/Cairo", datetime(2026, 4, 21), (0, 0), 900, 1, None)
+@example("America/Asuncion", datetime(2023, 9, 28), (0, 0), 900, 1, None)
+@example("UTC", datetime(2026, 11, 1), (3, 0), 900, 1, (0, 2, 30))  # new, and the scheduler down
+@example("UTC", datetime(2026, 11, 1), (3, 0), 900, 1, (0, 2, 300))
+@example("UTC", datetime(2026, 11, 1), (3, 0), 900, 1, (3, 2, 1000))
+def test_every_night_is_run_once_also_when_the_recipe_is_new_or_the_scheduler_comes_back(
+    layered: bool,
+    zone: str,
+    start: datetime,
+    clock: tuple[int, int],
+    jitter: int,
+    late: int,
+    off: tuple[int, int, int] | None,
+) -> None:
+    offset, cron = timedelta(seconds=jitter), f"{clock[1]} {clock[0]} * * *"
+    parent = {"parent": image_asset("jre")} if layered else {}
+    made = (NightlyOrParent if layered else Nightly)(cron, timezone=zone, offset=offset, **parent)
+    nights = [CronTimes(cron, ZoneInfo(zone)).after(start.replace(tzinfo=UTC))]
+    while len(nights) < 8:
+        nights.append(CronTimes(cron, ZoneInfo(zone)).after(nights[-1]))
+    due = [night + offset for night in nights]
+    moments = {
+        one + timedelta(minutes=late) + more for one in due for more in (-2 * HOUR, 0 * HOUR)
+    }
+    expected = nights
+    if off:
+        first, last = off[0], min(off[0] + off[1], 7)
+        back = due[last] + timedelta(minutes=off[2])
+        moments = {m for m in moments if not due[first] <= m < back} | {back}
+        is_new = first == 0  # nobody knows since when it has been there: an hour
+        made_up = nights[last : last + 1] if not is_new or off[2] <= 60 else []
+        expected = [*nights[:first], *made_up, *nights[last + 1 :]]
+    assert runs_of(made, sorted(moments)) == expected
+
+
+def test_a_night_that_the_clock_skips_comes_when_it_changes() -> None:
+    around = [datetime(2026, 3, 28, tzinfo=UTC) + number * TICK for number in range(72)]
+    found = runs_of(Nightly("30 2 * * *", timezone=BERLIN), around)
+    assert found == [
+        datetime(2026, 3, 28, 1, 30, tzinfo=UTC),
+        datetime(2026, 3, 29, 1, 0, tzinfo=UTC),  # 2:00 is 3:00
+    ]

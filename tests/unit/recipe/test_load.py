@@ -84,6 +84,24 @@ def test_each_mistake_has_its_remedy(line: str, remedy: str) -> None:
     assert str(mistake).startswith(f"{PATH}:2: {mistake.where} ")
 
 
+@pytest.mark.parametrize(
+    ("cron", "problem"),
+    [
+        ("0 0 31 2 *", "never comes: no month has such a day"),
+        ("0 3 * * * *", "is not a cron expression of five fields: it has 6"),
+        ("*/5 * * * * *", "is not a cron expression of five fields: it has 6"),
+        ("0 3 * * * 0 2020", "is not a cron expression of five fields: it has 7"),
+        ("R R * * *", "is not a cron expression of five fields: 'R' is not one"),
+        ("@daily", "is not a cron expression of five fields: it has a name"),
+        ("{x} * * * *", "is not a cron expression of five fields: '{x}' is not one"),
+    ],
+)
+def test_a_schedule_that_is_none_is_refused_with_its_line(cron: str, problem: str) -> None:
+    mistake = only(f"base: a/b\nscripts: web\nschedule: '{cron}'\n")
+    expected = f"{PATH}:3: schedule {problem} (it is {cron!r}). Expected: five cron fields"
+    assert str(mistake).startswith(expected)
+
+
 def test_a_missing_field_says_what_to_write() -> None:
     mistake = only("description: x\n")
     assert (mistake.where, mistake.problem) == ("base", "is missing")
