@@ -49,6 +49,7 @@ class ResolveCommit(BakehouseOperator):
         commit = RecipeSource(self.git_conn_id).resolve(self.recipe, ref, time_of(context))
         self.log.info("%s is commit %s", ref, commit.sha)
         self.log.info("“%s”, %s, %s", commit.subject, commit.author, format_utc(commit.author_time))
+        self._tell_passed_over(commit, time_of(context), is_backfill(context))
         if commit.dirty:
             self.log.warning(
                 "%d uncommitted changes are not baked: %s",
@@ -56,6 +57,17 @@ class ResolveCommit(BakehouseOperator):
                 ", ".join(commit.dirty[:SHOWN]) + (", …" if len(commit.dirty) > SHOWN else ""),
             )
         return Done(commit.model_dump(mode="json"))
+
+    def _tell_passed_over(self, commit: Commit, then: datetime, is_history: bool) -> None:
+        """A clock that is ahead dates a commit later than the run; a backfill expects it."""
+        tell = self.log.info if is_history else self.log.warning
+        for later in commit.passed_over:
+            tell(
+                "commit %s was passed over: its date, %s, is later than the run's, %s",
+                later.sha,
+                format_utc(later.committed),
+                format_utc(then),
+            )
 
 
 class PlanBake(BakehouseOperator):

@@ -13,7 +13,8 @@ from airflow.sdk import BaseHook, conf
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
 from bakehouse.recipe.bundle import BadBundle, Bundle
-from bakehouse.recipe.git.errors import RepositoryMissing
+from bakehouse.recipe.git.command import GitFailed
+from bakehouse.recipe.git.errors import RepositoryMissing, Unreachable, without_password
 from bakehouse.recipe.git.open import is_remote, open_repository
 from bakehouse.recipe.render import Rendered, render
 
@@ -117,8 +118,12 @@ class RecipeSource:
         try:
             with self._remote() if remote else open_repository(_local(host)) as repository:
                 yield repository
+        except Unreachable as silent:
+            raise TransientError(str(silent)) from silent
         except RepositoryMissing as missing:
             raise (TransientError if remote else PermanentError)(str(missing)) from missing
+        except GitFailed as failed:
+            raise PermanentError(f"cannot read {without_password(host)}: {failed}") from failed
         except ValueError as wrong:  # SourceError, Mistakes
             raise PermanentError(str(wrong)) from wrong
 

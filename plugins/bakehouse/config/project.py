@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bakehouse.recipe.rules import Broken
+    from bakehouse.recipe.snapshot import Snapshot
 
 Named = TypeVar("Named", Recipe, Fleet)
 
@@ -52,24 +53,38 @@ def read_project(include: Path) -> Project:
     )
 
 
-def read_scripts(include: Path, recipes: Sequence[Recipe]) -> list[Mistakes]:
-    """Check all scripts, one Mistakes for each file; render those of `recipes`.
+def read_scripts(
+    include: Path, recipes: Sequence[Recipe], unreadable: Iterable[str] = ()
+) -> list[Mistakes]:
+    """Check all scripts as plan_bake would, one Mistakes for each file.
 
-    The scripts of recipes with mistakes are checked as far as possible, without rendering.
+    Read is what a commit of everything would have. The scripts of recipes that are `unreadable` are
+    checked as far as possible, without rendering.
     """
+    from bakehouse.recipe.at_commit import scripts_in
+    from bakehouse.recipe.git.errors import SourceError
+    from bakehouse.recipe.git.work_tree import work_tree
     from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
-    from bakehouse.recipe.templates import script_environment
 
-    texts = _texts(include / SCRIPTS)
-    environment = script_environment({**_guest_texts(), **texts}, f"include/{SCRIPTS}")
-    found = wrong_in(texts)
-    reported = {mistake.file for mistake in found}
-    for recipe in recipes:
-        install = f"{recipe.scripts}/{INSTALL}"
-        if install not in texts:
-            found.append(_lacks_install(include, recipe))
-        elif f"include/{SCRIPTS}/{install}" not in reported:
-            found += wrong_with(recipe, environment)
+    found = list[Mistake]()
+    with work_tree(include.parent) as snapshot:
+        for recipe in recipes:
+            found += _lost(snapshot, recipe.name)
+        rendered = {recipe.scripts for recipe in recipes}
+        for folder in sorted({*rendered, *unreadable}):
+            try:
+                scripts = scripts_in(snapshot, folder)
+            except SourceError as silent:
+                found.append(Mistake(f"include/{SCRIPTS}/{folder}", 1, "", "", f"{silent}", ""))
+                continue
+            found += scripts.mistakes
+            if folder not in rendered:
+                found += wrong_in(scripts.files, folder)
+            for recipe in (one for one in recipes if one.scripts == folder):
+                if f"{folder}/{INSTALL}" in scripts.files:
+                    found += wrong_with(recipe, scripts.files)
+                elif not _is_reported(scripts.mistakes, folder):
+                    found.append(_lacks_install(include, recipe))
     return _by_file(found)
 
 
@@ -81,7 +96,8 @@ def all_mistakes(include: Path) -> list[Mistakes]:
 
 def recipe_mistakes(include: Path, project: Project) -> list[Mistakes]:
     """Return the mistakes of recipes and their scripts."""
-    return [*project.broken_recipes, *read_scripts(include, project.recipes)]
+    unreadable = _stems(project.broken_recipes)
+    return [*project.broken_recipes, *read_scripts(include, project.recipes, unreadable)]
 
 
 def _without(models: Sequence[Named], broken: Sequence[Broken]) -> list[Named]:
@@ -119,15 +135,21 @@ def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
     return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has it")
 
 
-def _guest_texts() -> dict[str, str]:
-    from bakehouse.recipe.guest_scripts import guest_scripts
+def _is_reported(mistakes: Iterable[Mistake], folder: str) -> bool:
+    """Whether install.sh.j2, or the folder, has a mistake of its own."""
+    start = f"include/{SCRIPTS}/{folder}"
+    return any(mistake.file in {start, f"{start}/install.sh.j2"} for mistake in mistakes)
 
-    return {name: file.data.decode() for name, file in guest_scripts().items()}
 
+def _lost(snapshot: Snapshot, recipe: str) -> list[Mistake]:
+    """Find why a commit would not have the recipe's file, though the work tree does."""
+    from bakehouse.recipe.snapshot import LinkProblem
 
-def _texts(folder: Path) -> dict[str, str]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_text("utf-8", "replace")
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.suffix in {".j2", ".sh"}
-    }
+    file = f"include/{RECIPES}/{recipe}.yaml"
+    try:
+        snapshot.resolve(f"{snapshot.prefix}{file}")
+    except LinkProblem as problem:
+        if snapshot.entry(f"{snapshot.prefix}{file}") is None:
+            return [Mistake(file, 1, "", "", "is ignored by git", "Take it out of .gitignore")]
+        return [Mistake(file, 1, "", "", f"is a link and {problem}", "Commit the file itself")]
+    return []

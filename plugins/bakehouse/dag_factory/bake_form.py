@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bakehouse.recipe.model import Recipe
 
 # as recipe/git/repository.py has it, said in the JSON schema's regular expressions
-GIT_REF = r"^(?![-^])[^\s:?*\[\\]+$"
+GIT_REF = r"^(?![-^+])(?!.*(\.\.|@\{|\^\{/|\^[@!-]))[^\s:?*\[\\]+$"
 
 
 def form(recipe: Recipe) -> dict[str, Param]:

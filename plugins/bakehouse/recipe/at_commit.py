@@ -1,17 +1,20 @@
-"""A recipe and its scripts at a commit."""
+"""A recipe and its scripts at a commit, or in a work tree."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, GitFile
+from bakehouse.recipe.collect import Collected, collect, lacking
+from bakehouse.recipe.commit import RECIPES, SCRIPTS, GitFile
 from bakehouse.recipe.git.errors import NotInCommit
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipe
+from bakehouse.recipe.mistakes import Mistakes
 
 if TYPE_CHECKING:
     from bakehouse.recipe.git.repository import Repository
     from bakehouse.recipe.model import Recipe
+    from bakehouse.recipe.snapshot import Snapshot
 
 
 def recipe_at(repository: Repository, sha: str, name: str) -> Recipe:
@@ -24,14 +27,21 @@ def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, Gi
     """Read the recipe's scripts and Bakehouse's own at a commit, as render() needs them.
 
     Bakehouse's own are those of the package, unless the commit has a file of the same name.
-    Raises NotInCommit when the commit has no folder for this recipe.
+    Raises NotInCommit when the commit has no folder for this recipe, and Mistakes for files that
+    cannot reach a builder.
     """
-    everything = repository.files(sha, SCRIPTS)
-    wanted = (f"{recipe.scripts}/", f"{GUEST}/")
-    found = {p: f for p, f in everything.items() if p.startswith(wanted) or "/" not in p}
-    if not any(path.startswith(wanted[0]) for path in found):
+    found = scripts_in(repository.snapshot(sha), recipe.scripts)
+    if found.mistakes:
+        raise Mistakes(found.mistakes)
+    if lacking(found.files, recipe.scripts):
         raise NotInCommit(
             f"commit {sha[:12]} of {repository.name} has no {SCRIPTS}/{recipe.scripts}/:"
             f" commit the scripts of {recipe.name}, or name their folder in `scripts`"
         )
-    return {**guest_scripts(), **found}
+    return found.files
+
+
+def scripts_in(snapshot: Snapshot, folder: str) -> Collected:
+    """Collect the scripts of a folder, and Bakehouse's own, with everything that is wrong."""
+    found = collect(snapshot, folder)
+    return Collected({**guest_scripts(), **found.files}, found.mistakes)

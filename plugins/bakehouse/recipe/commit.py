@@ -11,8 +11,20 @@ SCRIPTS = "include/startup_scripts"
 GUEST = "guest"  # a folder below SCRIPTS whose files replace Bakehouse's own
 
 
+class PassedOver(BaseModel):
+    """A newer commit of the ref that was passed over, since its date is later than the run's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha: str
+    committed: AwareDatetime
+
+
 class Commit(BaseModel):
-    """A commit; `dirty` are uncommitted files of the work tree, logged and never baked."""
+    """A commit; `dirty` are uncommitted files of the work tree, logged and never baked.
+
+    `passed_over` has the newest commits of the ref that are later than the run's time.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,6 +34,7 @@ class Commit(BaseModel):
     author_time: AwareDatetime
     author: str
     dirty: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class GitFile(NamedTuple):
@@ -29,3 +42,9 @@ class GitFile(NamedTuple):
 
     mode: int
     data: bytes
+
+
+def shown(path: str) -> str:
+    """Return a path as one line of a message: git's names may hold any byte but NUL."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -16,7 +16,7 @@ from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.templates import script_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from jinja2 import Environment
     from tree_sitter import Node, Parser
@@ -55,15 +55,19 @@ def unquoted(text: str, file: str) -> list[Mistake]:
     ]
 
 
-def unquoted_of(texts: Mapping[str, str], folder: str) -> list[Mistake]:
+def unquoted_of(
+    texts: Mapping[str, str], folder: str, of: Collection[str] | None = None
+) -> list[Mistake]:
     """Lint all scripts among texts by path, and the templates that they include.
 
     Args:
         texts: The content of the files by their path.
         folder: The prefix of the paths in messages.
+        of: The paths to begin with; all by default.
     """
     found = list[Mistake]()
-    seen, waiting = set[str](), [name for name in texts if name.endswith(ENDING)]
+    begin = texts if of is None else of
+    seen, waiting = set[str](), [name for name in begin if name.endswith(ENDING)]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in texts:

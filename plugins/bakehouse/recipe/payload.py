@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import tarfile
 from base64 import b64encode
@@ -30,10 +31,10 @@ def pack(files: Mapping[str, GitFile]) -> bytes:
     return gzip.compress(buffer.getvalue(), compresslevel=9, mtime=0)
 
 
-def encode(files: Mapping[str, GitFile]) -> str:
-    """Pack and encode the files as one metadata value. Raises TooBig."""
+def encode(files: Mapping[str, GitFile], spare: int = 0) -> str:
+    """Pack and encode the files as one metadata value, with bytes to spare. Raises TooBig."""
     text = b64encode(pack(files)).decode("ascii")
-    if len(text) > VALUE_BYTES:
+    if len(text) > VALUE_BYTES - spare:
         biggest = sorted(files, key=lambda path: -len(files[path].data))[:5]
         sizes = ", ".join(f"{path} ({len(files[path].data):,} bytes)" for path in biggest)
         raise TooBig(
@@ -54,7 +55,7 @@ def fit(name: str, value: str) -> str:
 def _add(tar: tarfile.TarFile, path: str, file: GitFile) -> None:
     entry = tarfile.TarInfo(path)
     if stat.S_ISLNK(file.mode):
-        entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, file.data.decode(), 0o777
+        entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, os.fsdecode(file.data), 0o777
         tar.addfile(entry)
         return
     entry.size, entry.mode = len(file.data), 0o755 if file.mode & 0o100 else 0o644

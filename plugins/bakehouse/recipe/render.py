@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -10,14 +14,21 @@ from pydantic import ValidationError
 
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
-from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile
+from bakehouse.recipe.collect import content_of
+from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile, shown
 from bakehouse.recipe.lint import unquoted_of
+from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe, Scalar
-from bakehouse.recipe.templates import RenderError, bad_templates, render_script, script_environment
+from bakehouse.recipe.script_text import wrong_text
+from bakehouse.recipe.templates import (
+    TEMPLATES,
+    RenderError,
+    bad_templates,
+    render_script,
+    script_environment,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bakehouse.recipe.facts import ImageFacts
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
@@ -26,6 +37,7 @@ INSTALL = "install.sh.j2"
 SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service")
 _EXECUTABLE = 0o100755
+_FACTS_BYTES = 1024  # of image.json, besides vars and services
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ def render(
     vars_override: Mapping[str, Scalar] | None = None,
     snapshot: str | None = None,
 ) -> Rendered:
-    """Render all scripts and the payload of a recipe. Raises RenderError.
+    """Render all scripts and the payload of a recipe. Raises RenderError, payload.TooBig.
 
     Args:
         recipe: The recipe at the commit.
@@ -83,11 +95,10 @@ def render(
     """
     recipe = _with_vars(recipe, vars_override or {})
     own = _below(files, f"{recipe.scripts}/")
-    _check(recipe, own)
-    sources = {path: f.data.decode("utf-8", "replace") for path, f in files.items()}
-    environment = script_environment(sources, SCRIPTS)
+    _check(recipe, files)
+    environment = script_environment(_Texts(files), SCRIPTS)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
-    test = own[SMOKE_TEST].data.decode("utf-8", "replace") if SMOKE_TEST in own else ""
+    test = own[SMOKE_TEST].data.decode() if SMOKE_TEST in own else ""
     # scripts of older commits write the test as a here-document
     smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
     install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
@@ -98,7 +109,7 @@ def render(
             f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not support snapshots: it"
             f" would install today's packages instead of those of {snapshot}: bake without one"
         )
-    return Rendered(
+    rendered = Rendered(
         recipe=recipe.name,
         vars=recipe.vars,
         services=recipe.services,
@@ -115,6 +126,16 @@ def render(
         disk_gb=recipe.builder.disk_gb,
         image=_image(recipe),
     )
+    _check_size(rendered)
+    return rendered
+
+
+def _check_size(rendered: Rendered) -> None:
+    """Raise TooBig, naming the biggest files, before there is a plan that has them."""
+    facts = len(json.dumps([dict(rendered.vars), rendered.services])) + _FACTS_BYTES
+    payload.encode(rendered.files, spare=facts * 4 // 3)
+    payload.fit("the bake script", rendered.bake_script)
+    payload.fit("the smoke test", rendered.smoke_script)
 
 
 def builder_metadata(
@@ -184,23 +205,77 @@ def _below(files: Mapping[str, GitFile], folder: str) -> dict[str, GitFile]:
 
 
 def _is_installed(path: str) -> bool:
-    """Whether the builder gets the file: neither notes for people, nor the smoke test."""
-    return path not in {INSTALL, SMOKE_TEST} and not path.endswith(".md")
+    """Whether the builder gets the file as it is: all but install.sh.j2 and the smoke test."""
+    return path not in {INSTALL, SMOKE_TEST}
 
 
-def _check(recipe: Recipe, own: Mapping[str, GitFile]) -> None:
-    """Raise RenderError for all mistakes that can be found before a VM exists."""
-    if INSTALL not in own:
+class WrongScripts(RenderError):
+    """Files that cannot be baked, or not as they are; the message has all of them."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        """Sort the mistakes and drop duplicates."""
+        self.mistakes = tuple(sorted(set(mistakes)))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def mistakes_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
+    """Find the mistakes of a recipe's folder that are seen without rendering."""
+    own = {path: file for path, file in files.items() if path.startswith(f"{folder}/")}
+    theirs = {path: f for path, f in files.items() if path.partition("/")[0] != GUEST}
+    texts = {path: content_of(theirs, path).decode("utf-8", "replace") for path in theirs}
+    templates = {path: texts[path] for path in sorted(own)}
+    wrong = [*unquoted_of(texts, SCRIPTS, own), *bad_templates(templates, SCRIPTS)]
+    for path, file in own.items():
+        if stat.S_ISREG(file.mode):
+            wrong += wrong_text(path, file.data)
+    return [*wrong, *_written_twice(own, folder)]
+
+
+def _check(recipe: Recipe, files: Mapping[str, GitFile]) -> None:
+    """Raise WrongScripts for all mistakes that can be found before a VM exists."""
+    if f"{recipe.scripts}/{INSTALL}" not in files:
         raise RenderError(
             f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}: commit this file"
         )
-    texts = {
-        f"{recipe.scripts}/{path}": file.data.decode("utf-8", "replace")
-        for path, file in sorted(own.items())
-    }
-    wrong = [*unquoted_of(texts, SCRIPTS), *bad_templates(texts, SCRIPTS)]
-    if wrong:
-        raise RenderError("\n".join(map(str, wrong)))
+    if wrong := mistakes_in(files, recipe.scripts):
+        raise WrongScripts(wrong)
+
+
+def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:
+    """Find files that would take the place of others: rendered scripts and templates."""
+    paths = {path.removeprefix(f"{folder}/") for path in own}
+    wrong = []
+    for rendered in (INSTALL, *sorted(p for p in paths if p.startswith(TEMPLATES))):
+        plain = rendered.removesuffix(".j2")
+        if plain != rendered and (plain in paths or any(p.startswith(f"{plain}/") for p in paths)):
+            file = f"{SCRIPTS}/{folder}/{plain}"
+            problem = f"has the name that {shown(posixpath.basename(rendered))} gets when rendered"
+            wrong.append(Mistake(shown(file), 1, "", "", problem, "Rename one of them"))
+    return wrong
+
+
+class _Texts(Mapping[str, str]):
+    """The texts that templates may include; decoded when one does."""
+
+    def __init__(self, files: Mapping[str, GitFile]) -> None:
+        self._files = files
+
+    def __getitem__(self, path: str) -> str:
+        data = content_of(self._files, path)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as other:
+            line = data.count(b"\n", 0, other.start) + 1
+            raise ValueError(f"{SCRIPTS}/{shown(path)}:{line} is not UTF-8") from other
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def _end_of(text: str) -> str:

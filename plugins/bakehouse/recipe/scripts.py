@@ -1,4 +1,7 @@
-"""Mistakes in a recipe's scripts that can be found without a commit or a VM. Pure."""
+"""Mistakes in a recipe's scripts that can be found without a VM. Pure.
+
+`bakehouse validate` asks for the work tree what plan_bake asks for a commit.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import SCRIPTS, Commit
-from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.mistakes import Mistake
-from bakehouse.recipe.templates import Faults, bad_templates, render_script
+from bakehouse.recipe.payload import TooBig
+from bakehouse.recipe.render import INSTALL, RenderError, WrongScripts, mistakes_in, render
+from bakehouse.recipe.templates import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from jinja2 import Environment
-
+    from bakehouse.recipe.commit import GitFile
     from bakehouse.recipe.model import Recipe
 
-INSTALL = "install.sh.j2"
 COMMIT = Commit(
     sha="0" * 40,
     ref="HEAD",
@@ -26,20 +28,27 @@ COMMIT = Commit(
     author="",
 )
 
-
-def wrong_in(texts: Mapping[str, str]) -> list[Mistake]:
-    """Find unquoted expressions and invalid templates in all recipes' scripts, by path."""
-    own = {path: text for path, text in texts.items() if "/" in path}
-    return [*unquoted_of(own, SCRIPTS), *bad_templates(own, SCRIPTS)]
+__all__ = ["COMMIT", "INSTALL", "wrong_in", "wrong_with"]
 
 
-def wrong_with(recipe: Recipe, environment: Environment) -> Iterator[Mistake]:
-    """Find what fails when install.sh.j2 is rendered with the recipe's vars."""
-    name = f"{recipe.scripts}/{INSTALL}"
-    names = {"recipe": recipe, "vars": recipe.vars, "git_sha": COMMIT.sha, "commit": COMMIT}
+def wrong_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
+    """Find the mistakes of a folder's files, without rendering them."""
+    return mistakes_in(files, folder)
+
+
+def wrong_with(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
+    """Find everything that fails when plan_bake renders the recipe."""
     remedy = f"Correct it, or add it to the vars of {recipe.name}.yaml"
     try:
-        render_script(environment, name, names)
+        render(recipe, COMMIT, files)
+    except WrongScripts as wrong:
+        return list(wrong.mistakes)
     except Faults as wrong:
-        for file, line, problem in wrong.faults:
-            yield Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)
+        return [
+            Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)
+            for file, line, problem in wrong.faults
+        ]
+    except (RenderError, TooBig) as wrong:
+        where = f"{SCRIPTS}/{recipe.scripts}"
+        return [Mistake(where, 1, "", "", str(wrong), "")]
+    return []

@@ -111,7 +111,7 @@ def test_a_remote_by_http_with_the_connections_token(work: Work, connect: Connec
         connect(url, login="robot", password="s3cret")
         assert resolve()["sha"] == work.head
         connect(url, login="robot", password="wrong")
-        with pytest.raises(TransientError, match="cannot fetch"):
+        with pytest.raises(PermanentError, match="refuses the credentials"):
             resolve()
 
 

@@ -154,8 +154,11 @@ def test_a_script_that_uses_the_commit_has_a_key_for_each() -> None:
     assert key(render(recipe, COMMIT, files)) != key(render(recipe, other, files))
 
 
-def test_notes_for_people_do_not_reach_the_image() -> None:
-    assert key(made({"app/README.md": "x"})) == KEY
+def test_every_file_reaches_the_image_and_its_key_whatever_its_name() -> None:
+    for name in ("README.md", "pkg/README.md", "templates/srv/handbook/index.md", ".gitignore"):
+        rendered = made({f"app/{name}": "# x\n"})
+        assert rendered.files[f"recipe/{name}"] == GitFile(0o100644, b"# x\n")
+        assert key(rendered) != KEY
 
 
 def test_an_upgrade_of_bakehouse_keeps_the_key_of_what_is_the_same_in_the_image() -> None:

@@ -1,0 +1,148 @@
+"""What a commit of everything in a work tree would have; neither index nor objects change.
+
+`bakehouse validate` reads it: of line ends, encodings, modes, links and ignored files git decides
+here as it does for a commit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from bakehouse.recipe.git.command import GitFailed
+from bakehouse.recipe.git.errors import SourceError
+from bakehouse.recipe.git.local import LocalRepository
+from bakehouse.recipe.git.objects import Objects, entries_of, filters_in
+from bakehouse.recipe.lfs import LargeFileMissing, Pointer
+from bakehouse.recipe.snapshot import LINK, Entry, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+_NOT_OURS = {".git", ".venv", "__pycache__", "node_modules"}
+_EXECUTABLE, _FILE = 0o100755, 0o100644
+
+
+@contextmanager
+def work_tree(project: Path) -> Generator[Snapshot]:
+    """Yield what a commit of a project would have; of a folder without git, what lies there."""
+    with TemporaryDirectory(prefix="bakehouse-index-") as temporary:
+        staged = _staged(project, Path(temporary))
+        yield Snapshot(_Folder(project)) if staged is None else staged
+
+
+def _staged(project: Path, temporary: Path) -> Snapshot | None:
+    """Return a snapshot by git; None for a folder of no repository, or one that git ignores."""
+    try:
+        with LocalRepository(str(project), {}) as repository:
+            source = _Index(repository, project, temporary)
+    except (SourceError, GitFailed):
+        return None
+    return Snapshot(source) if source.has_include else None
+
+
+class _Index:
+    """A copy of the index, to which everything below include/ is added."""
+
+    def __init__(self, repository: LocalRepository, project: Path, temporary: Path) -> None:
+        self._repository, self.name = repository, project.name
+        git = repository.git
+        self.prefix = git.text("rev-parse", "--show-prefix")
+        real, objects = (
+            project / git.text("rev-parse", "--git-path", name) for name in ("index", "objects")
+        )
+        index = temporary / "index"
+        if real.is_file():
+            shutil.copyfile(real, index)
+        (temporary / "objects").mkdir()
+        self._git = git.without_filters(
+            {
+                "GIT_INDEX_FILE": str(index),
+                "GIT_OBJECT_DIRECTORY": str(temporary / "objects"),
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(objects.resolve()),
+            },
+            project / git.text("rev-parse", "--show-cdup"),
+        )
+        self._git.bytes("add", "--all", "--sparse", "--", f"{self.prefix}include")
+        listed = self._git.bytes("ls-files", "--stage", "-z")
+        self._names = entries_of(listed, staged=True)
+        self._objects = Objects(self._git, self.name, self.prefix)
+
+    @property
+    def has_include(self) -> bool:
+        """Whether git knows any file below include/."""
+        return any(path.startswith(f"{self.prefix}include/") for path in self._names)
+
+    def tree(self, folder: str) -> Mapping[str, Entry]:
+        start = f"{folder}/" if folder else ""
+        return {path: entry for path, entry in self._names.items() if path.startswith(start)}
+
+    def blobs(self, oids: Sequence[str]) -> list[bytes]:
+        try:
+            return self._objects.blobs(oids)
+        except GitFailed as missing:
+            raise SourceError(f"{self.name} lacks files of its commit: {missing}") from missing
+
+    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        return filters_in(self._git, paths)
+
+    def large(self, pointer: Pointer) -> bytes:
+        return self._repository.large(pointer)
+
+
+class _Folder:
+    """A project without git."""
+
+    prefix = ""
+
+    def __init__(self, project: Path) -> None:
+        self.name, self._project = project.name, project
+
+    def tree(self, folder: str) -> Mapping[str, Entry]:
+        found = {}
+        for where, folders, files in os.walk(self._project / folder):
+            folders[:] = [name for name in folders if name not in _NOT_OURS]
+            links = [name for name in folders if (Path(where) / name).is_symlink()]
+            for name in (*files, *links):
+                path = Path(where) / name
+                if (mode := _mode(path)) is not None:
+                    relative = path.relative_to(self._project).as_posix()
+                    found[relative] = Entry(mode, relative)
+        return found
+
+    def blobs(self, oids: Sequence[str]) -> list[bytes]:
+        return [_read(self._project / path) for path in oids]
+
+    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        return dict.fromkeys(paths, "")
+
+    def large(self, pointer: Pointer) -> bytes:
+        raise LargeFileMissing(f"only its pointer of {len(pointer.text)} bytes is here")
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode as git has it; None for sockets and their like."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return LINK
+    if not stat.S_ISREG(mode):
+        return None
+    return _EXECUTABLE if mode & stat.S_IXUSR else _FILE
+
+
+def _read(path: Path) -> bytes:
+    return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+
+
+def _quoted(path: Path) -> str:
+    """Quote a path as git reads a list of folders, in which `:` separates."""
+    text = str(path)
+    if ":" not in text and not text.startswith('"'):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
