@@ -13,6 +13,7 @@ from bakehouse.history.manifest import (
     VERSION,
     FileFacts,
     Manifest,
+    Mirror,
     Package,
     PassedOver,
     Source,
@@ -43,7 +44,10 @@ MANIFEST = Manifest(
         Package("libc6", "2.36-9+deb12u10", "i386"),
         Package("nginx-common", "1.22.1-9+deb12u3", "all"),
     ),
-    sources=(Source("http://deb.debian.org/debian", "bookworm", "main"),),
+    sources=(
+        Source("http://deb.debian.org/debian", "bookworm", "main"),
+        Source("mirror+file:/etc/apt/mirrors/security.list", "bookworm-security", "main"),
+    ),
     passed_over=(PassedOver("libc6", "2.36-9"),),
     files=FileFacts(
         os=("debian", "12"),
@@ -52,6 +56,13 @@ MANIFEST = Manifest(
         size_bytes=10_000_000_000,
         enabled=("ssh.service",),
         started=("nginx",),
+    ),
+    mirrors=(
+        Mirror(
+            "mirror+file:/etc/apt/mirrors/security.list",
+            "https://deb.debian.org/debian-security",
+            "priority:1",
+        ),
     ),
 )
 
@@ -69,6 +80,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     yield from (("package", *package) for package in sorted(manifest.packages))
     yield from (("passed_over", *version) for version in sorted(manifest.passed_over))
     yield from (("source", *source) for source in sorted(manifest.sources or ()))
+    yield from (("mirror", *mirror) for mirror in manifest.mirrors)
     yield from (("enabled", unit) for unit in sorted(files.enabled))
     yield from (("started", unit) for unit in sorted(files.started))
     known = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}

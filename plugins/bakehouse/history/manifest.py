@@ -6,6 +6,7 @@ Base64 of gzip of lines. Fields are separated by tabs, and the first names the k
     package NAME VERSION ARCH
     passed_over NAME VERSION         a version that its sources had, and that was not installed
     source URI SUITE COMPONENT       an apt source of the image; a flat one has no component
+    mirror LIST URL PURPOSE          a line of the mirror list that a source names as its URI
     os ID VERSION, kernel RELEASE, used BYTES, size BYTES
     enabled UNIT                     a service that systemd starts at boot
     started UNIT                     a service that is started once its config is rendered
@@ -36,6 +37,7 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "package": "name, version, architecture",
     "passed_over": "name, version",
     "source": "URI, suite, component",
+    "mirror": "list, URL, purpose",
     "os": "id, version",
     "kernel": "release",
     "used": "bytes",
@@ -43,7 +45,7 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "enabled": "unit",
     "started": "unit",
 }
-_MAY_BE_EMPTY = {"source", "os"}
+_MAY_BE_EMPTY = {"source", "mirror", "os"}
 
 Lines = dict[str, list[list[str]]]
 
@@ -75,6 +77,14 @@ class Source(NamedTuple):
     component: str
 
 
+class Mirror(NamedTuple):
+    """One line of a mirror list, which stands in the image; see updates/mirror_list.py."""
+
+    of: str  # the URI of the sources that name the list
+    url: str
+    purpose: str  # such as `priority:1 type:index`
+
+
 class FileFacts(Frozen):
     """What else is known of an image's disk; None where the builder did not report it."""
 
@@ -87,12 +97,13 @@ class FileFacts(Frozen):
 
 
 class Manifest(NamedTuple):
-    """Everything that a builder reports of its disk; all of it sorted."""
+    """Everything that a builder reports of its disk; sorted, but for the mirrors of a list."""
 
     packages: tuple[Package, ...]
     sources: tuple[Source, ...] | None = None  # None: not reported
     passed_over: tuple[PassedOver, ...] = ()
     files: FileFacts = FileFacts()
+    mirrors: tuple[Mirror, ...] = ()
 
 
 def decode(text: str) -> Manifest:
@@ -131,6 +142,7 @@ def _manifest(lines: Lines) -> Manifest:
         sources=tuple(sorted({Source(*fields) for fields in lines["source"]})),
         passed_over=tuple(sorted({PassedOver(*fields) for fields in lines["passed_over"]})),
         files=_files(lines),
+        mirrors=tuple(dict.fromkeys(Mirror(*fields) for fields in lines["mirror"])),
     )
 
 

@@ -20,6 +20,7 @@ from bakehouse.history.manifest import (
     BadManifest,
     FileFacts,
     Manifest,
+    Mirror,
     Package,
     PassedOver,
     Source,
@@ -60,6 +61,7 @@ class SbomAnnotation(Frozen):
     files: FileFacts
     sources: tuple[Source, ...] | None
     passed_over: tuple[PassedOver, ...]
+    mirrors: tuple[Mirror, ...] = ()  # older images have none
 
 
 class Sbom(Frozen):
@@ -107,7 +109,13 @@ def parse_sbom(text: str) -> Sbom:
         packages = tuple(sorted(_read(one) for one in form["packages"] if _is_deb(one)))
     except (ValueError, LookupError, TypeError, ValidationError) as broken:
         raise BadManifest(f"not an SBOM of an image: {broken}") from broken
-    manifest = Manifest(packages, annotation.sources, annotation.passed_over, annotation.files)
+    manifest = Manifest(
+        packages,
+        annotation.sources,
+        annotation.passed_over,
+        annotation.files,
+        annotation.mirrors,
+    )
     return Sbom(baked=annotation.baked, manifest=manifest)
 
 
@@ -183,6 +191,7 @@ def _annotation(baked: SbomImage, manifest: Manifest) -> spdx.Annotation:
         files=manifest.files,
         sources=manifest.sources,
         passed_over=manifest.passed_over,
+        mirrors=manifest.mirrors,
     )
     return spdx.Annotation(
         IMAGE,

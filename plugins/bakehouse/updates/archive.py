@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import httpx
 from airflow.sdk import ObjectStoragePath
 
-from bakehouse.updates import index, release
+from bakehouse.updates import index, mirror_list, release
 from bakehouse.updates.compare import ALL, Listing
 from bakehouse.updates.release import File, Release, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from bakehouse.history.manifest import Source
+    from bakehouse.history.manifest import Mirror, Source
 
 SECONDS = 180  # for all reads of one check
 CONNECTION_TIMEOUT = 15.0  # seconds
@@ -50,14 +50,63 @@ class Archives:
             timeout=CONNECTION_TIMEOUT, follow_redirects=True, max_redirects=5
         )
         self._releases: dict[str, Release] = {}
+        self._lists: dict[str, Sequence[Mirror]] = {}
 
     def close(self) -> None:
         """Close the HTTP client."""
         self._client.close()
 
-    def listings(self, source: Source, architectures: frozenset[str]) -> list[Listing]:
-        """Read the indexes of a source for these architectures. Raises Unreadable."""
-        folder = release.folder_of(source._replace(uri=self._mirrored(source.uri)))
+    def listings(
+        self, source: Source, architectures: frozenset[str], mirrors: Sequence[Mirror] = ()
+    ) -> list[Listing]:
+        """Read the indexes of a source for these architectures. Raises Unreadable.
+
+        Args:
+            source: The source.
+            architectures: The architectures of the image's packages.
+            mirrors: The lines of the mirror lists that lie in the image.
+        """
+        causes = []
+        for url in self._urls(source, architectures, mirrors):
+            try:
+                return self._listings_at(url, source, architectures)
+            except Unreadable as cause:
+                causes.append(cause)
+        if causes:
+            raise Unreadable("; ".join(map(str, causes)))
+        return []
+
+    def _urls(
+        self, source: Source, architectures: frozenset[str], mirrors: Sequence[Mirror]
+    ) -> list[str]:
+        """Return where the source's suite lies; none if that is in the image itself."""
+        uri = self._mirrored(source.uri)
+        urls = [uri]
+        if mirror_list.is_mirror_list(uri):
+            urls = mirror_list.indexes_of(self._mirror_list(uri, mirrors), architectures)
+            if not urls:
+                raise Unreadable(f"{uri} has no mirror for indexes")
+        return [self._mirrored(url) for url in urls if not mirror_list.is_in_the_image(url)]
+
+    def _mirror_list(self, uri: str, mirrors: Sequence[Mirror]) -> Sequence[Mirror]:
+        found = [mirror for mirror in mirrors if mirror.of == uri]
+        address = self._mirrored(mirror_list.address_of(uri))
+        if found or not mirror_list.is_in_the_image(address):
+            return found or self._fetched_list(uri, address)
+        raise Unreadable(
+            f"the image's manifest does not have the mirrors of {uri}: bake it again, or name the"
+            f' archive in the Variable bakehouse_apt_mirrors: {{"{uri}": "https://..."}}'
+        )
+
+    def _fetched_list(self, uri: str, address: str) -> Sequence[Mirror]:
+        if uri not in self._lists:
+            self._lists[uri] = mirror_list.parse(uri, self._get(address, MAX_RELEASE_BYTES))
+        return self._lists[uri]
+
+    def _listings_at(
+        self, url: str, source: Source, architectures: frozenset[str]
+    ) -> list[Listing]:
+        folder = release.folder_of(source._replace(uri=url))
         found = self._release(folder)
         wanted = sorted(architectures | {ALL} if found.separate_all_index else architectures)
         listings = []
@@ -113,7 +162,9 @@ class Archives:
     def _get(self, url: str, at_most: int) -> bytes:
         """Fetch a file of at most so many bytes; a broken connection is tried again."""
         if not url.startswith(("http://", "https://")):
-            raise Unreadable(f"{url} is not an HTTP URL")
+            raise Unreadable(
+                f"{url} is not an HTTP URL; the Variable bakehouse_apt_mirrors can name one"
+            )
         for left in reversed(range(TRIES)):
             try:
                 return self._stream(url, at_most)

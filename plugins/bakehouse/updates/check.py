@@ -62,7 +62,7 @@ def _compared(
     try:
         for source in sources:
             try:
-                listings += archives.listings(source, architectures - {""})
+                listings += archives.listings(source, architectures - {""}, manifest.mirrors)
             except Unreadable as cause:
                 unread.append(f"{' '.join(source).rstrip()}: {cause}")
     finally:

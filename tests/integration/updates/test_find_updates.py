@@ -11,7 +11,7 @@ from tests.support.apt import Apt, serving
 from tests.support.manifests import BAKED
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.history.manifest import Manifest, Package, Source
+from bakehouse.history.manifest import Manifest, Mirror, Package, Source
 from bakehouse.history.manifest_store import write_manifest
 from bakehouse.updates import archive
 from bakehouse.updates.check import find_updates, mirrors
@@ -39,11 +39,13 @@ def ledger(tmp_path: Path) -> str:
     return f"file://{tmp_path}/ledger"
 
 
-def baked(ledger: str, apt: Apt, *sources: tuple[str, str, str]) -> None:
+def baked(
+    ledger: str, apt: Apt, *sources: tuple[str, str, str], mirrors: tuple[Mirror, ...] = ()
+) -> None:
     """The image has these sources; by default the archive's one suite."""
     told = sources or ((f"{apt.url}/debian", "trixie", "main"),)
-    manifest = Manifest(PACKAGES, sources=tuple(Source(*source) for source in told))
-    write_manifest(ledger, BAKED, manifest)
+    found = tuple(Source(*source) for source in told)
+    write_manifest(ledger, BAKED, Manifest(PACKAGES, sources=found, mirrors=mirrors))
 
 
 def seen(ledger: str) -> Updates:
@@ -105,14 +107,14 @@ def test_an_index_that_cannot_be_read_is_told_with_its_cause(ledger: str, apt: A
         (gone, "trixie", "main"),
         (f"{apt.url}/debian", "bookworm", "main"),
         (f"{apt.url}/debian", "trixie", "contrib"),
-        ("file:/srv/debian", "trixie", "main"),
+        ("s3://bucket/debian", "trixie", "main"),
     )
     found = seen(ledger)
-    causes = dict(zip(("dead", "no suite", "no component", "file"), found.unread, strict=True))
+    causes = dict(zip(("dead", "no suite", "no component", "s3"), found.unread, strict=True))
     assert causes["dead"].startswith(f"{gone} trixie main: {gone}/dists/trixie/InRelease does not")
     assert causes["no suite"].endswith("dists/bookworm/Release does not exist")
     assert causes["no component"].endswith("has no component contrib")
-    assert causes["file"].endswith("is not an HTTP URL")
+    assert "is not an HTTP URL" in causes["s3"]
     assert found.reason == "updates_unknown"
 
 
@@ -157,6 +159,87 @@ def test_the_archive_may_be_another_one(
     found = seen(ledger)
     assert (found.unread, found.indexes) == ((), 1)
     assert apt.asked[0] == RELEASE, "the longest prefix counts"
+
+
+LIST = "mirror+file:/etc/apt/mirrors/debian.list"  # as the images of debian-cloud have it
+DEAD = "http://127.0.0.1:9/debian"
+
+
+def test_the_mirrors_of_a_list_in_the_image_stand_for_it(ledger: str, apt: Apt) -> None:
+    baked(ledger, apt, (LIST, "trixie", "main"), mirrors=(Mirror(LIST, f"{apt.url}/debian", ""),))
+    assert (seen(ledger).reason, seen(ledger).indexes) == (None, 1)
+    apt.publish("debian", "trixie", {"bash": "5.2-3"})
+    assert [update.available for update in seen(ledger).found] == ["5.2-3"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [(DEAD, ""), ("URL", "")],
+        [("URL", "priority:2"), (DEAD, "priority:1")],
+        [("file:/srv/partial", "priority:1 type:index"), ("URL", "")],
+        [(DEAD, "type:deb"), ("URL", "arch:amd64 arch:all")],
+        [("s3://bucket/debian", ""), ("URL", "priority:9 type:index")],
+    ],
+)
+def test_another_mirror_is_read_where_one_does_not_answer(
+    ledger: str, apt: Apt, lines: list[tuple[str, str]]
+) -> None:
+    mirrors = [Mirror(LIST, url.replace("URL", f"{apt.url}/debian"), use) for url, use in lines]
+    baked(ledger, apt, (LIST, "trixie", "main"), mirrors=tuple(mirrors))
+    assert (seen(ledger).reason, seen(ledger).indexes) == (None, 1)
+
+
+@pytest.mark.parametrize("scheme", ["mirror+http:", "mirror:"])
+def test_a_list_on_a_server_is_fetched(ledger: str, apt: Apt, scheme: str) -> None:
+    apt.files["/list"] = f"# ours\n\n{DEAD}\tpriority:1\n{apt.url}/debian\n".encode()
+    uri = scheme + apt.url.removeprefix("http:") + "/list"
+    apt.publish("debian", "trixie-updates", {})
+    baked(ledger, apt, (uri, "trixie", "main"), (uri, "trixie-updates", "main"))
+    found = seen(ledger)
+    assert (found.reason, found.indexes) == (None, 2)
+    assert apt.asked.count("/list") == 1
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "<html>\n", "no URL\n"])
+def test_a_list_that_is_none_is_told(ledger: str, apt: Apt, text: str) -> None:
+    apt.files["/list"] = text.encode()
+    baked(ledger, apt, (f"mirror+{apt.url}/list", "trixie", "main"))
+    assert "list of mirrors" in seen(ledger).unread[0]
+
+
+def test_an_older_manifest_without_mirrors_names_the_remedy(
+    ledger: str, apt: Apt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baked(ledger, apt, (LIST, "trixie", "main"))
+    (cause,) = seen(ledger).unread
+    assert "Variable bakehouse_apt_mirrors" in cause
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_APT_MIRRORS", json.dumps({LIST: f"{apt.url}/debian"}))
+    assert (seen(ledger).reason, seen(ledger).indexes) == (None, 1)
+
+
+def test_mirrors_of_the_variable_count_for_lists_and_for_their_lines(
+    ledger: str, apt: Apt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt.files["/list"] = b"https://deb.debian.org/debian\n"
+    told = {"http://lists.example": apt.url, "https://deb.debian.org": apt.url}
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_APT_MIRRORS", json.dumps(told))
+    baked(ledger, apt, ("mirror+http://lists.example/list", "trixie", "main"))
+    assert (seen(ledger).reason, seen(ledger).indexes) == (None, 1)
+
+
+@pytest.mark.parametrize("uri", ["file:/var/cuda-repo", "copy:/srv/debs", "cdrom:[Debian]/"])
+def test_an_archive_in_the_image_itself_has_no_news(ledger: str, apt: Apt, uri: str) -> None:
+    baked(ledger, apt, (uri, "trixie", "main"), (f"{apt.url}/debian", "trixie", "main"))
+    assert (seen(ledger).reason, seen(ledger).indexes) == (None, 1)
+
+
+def test_mirrors_that_none_of_them_answers_are_all_told(ledger: str, apt: Apt) -> None:
+    lines = (Mirror(LIST, DEAD, ""), Mirror(LIST, f"{apt.url}/other", ""))
+    baked(ledger, apt, (LIST, "trixie", "main"), mirrors=lines)
+    (cause,) = seen(ledger).unread
+    assert f"{DEAD}/dists/trixie/InRelease does not answer" in cause
+    assert f"{apt.url}/other/dists/trixie/Release does not exist" in cause
 
 
 @pytest.mark.parametrize("text", ["http://x", "[]", '{"a": 1}'])

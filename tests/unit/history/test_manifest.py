@@ -14,6 +14,7 @@ from bakehouse.history.manifest import (
     BadManifest,
     FileFacts,
     Manifest,
+    Mirror,
     Package,
     PassedOver,
     Source,
@@ -39,6 +40,7 @@ manifests = st.builds(
     sources=st.sets(st.builds(Source, words, words, st.just("") | words)).map(sorted).map(tuple),
     passed_over=st.sets(st.builds(PassedOver, words, words)).map(sorted).map(tuple),
     files=files,
+    mirrors=st.lists(st.builds(Mirror, words, words, st.just("") | words), unique=True).map(tuple),
 )
 
 
