@@ -21,6 +21,16 @@ python3 /tmp/localgce/extra_certificates.py /tmp/localgce/host-certificates.crt 
     /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates
 update-ca-certificates > /dev/null
 
+# --- sources ------------------------------------------------------------------------------------
+# As on Google's image they are mirror lists (the overlay has them). The package lists keep their
+# contents under the names that apt gives them then.
+echo '# See /etc/apt/sources.list.d/debian.sources' > /etc/apt/sources.list
+for list in debian debian-security; do
+    for file in "/var/lib/apt/lists/deb.debian.org_${list}_dists_"*; do
+        mv "$file" "/var/lib/apt/lists/_etc_apt_mirrors_$list.list_dists_${file##*_dists_}"
+    done
+done
+
 # --- identity ----------------------------------------------------------------------------------
 : > /etc/machine-id
 rm -f /etc/hostname /var/lib/dbus/machine-id
