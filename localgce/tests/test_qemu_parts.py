@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import re
 import shutil
 import socket
 import struct
 import subprocess
 import sys
+import tarfile
 import uuid
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from localgce.core.subprocesses import run
 from localgce.guest import bootable
 from localgce.machines.contract import Attachment, MachineSpec, Nic
 from localgce.machines.qemu import command as qemu_command
-from localgce.machines.qemu import kvm
+from localgce.machines.qemu import kvm, public_image
 from localgce.machines.qemu import process as qemu_process
 from localgce.machines.qemu import serial as qemu_serial
 from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
@@ -251,3 +254,26 @@ def test_what_is_missing_is_reported_with_its_package() -> None:
     assert "apt-get install socat" in text
     assert "This host can run instant machines only: socat." in text
     assert "--machines qemu" in doctor.report([there, note])
+
+
+def test_the_public_image_has_its_sources_as_those_of_compute_engine_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As mirror lists; and a cache with the image of another form builds it again."""
+    with tarfile.open(fileobj=io.BytesIO(public_image._overlay(b""))) as overlay:
+        contents = {member.name: overlay.extractfile(member) for member in overlay}
+        files = {path: file.read().decode() for path, file in contents.items() if file}
+    sources = files["etc/apt/sources.list.d/debian.sources"]
+    lists = re.findall(r"^URIs: mirror\+file://(\S+)$", sources, re.MULTILINE)
+    assert [files[path[1:]] for path in lists] == [
+        "https://deb.debian.org/debian\n",
+        "https://deb.debian.org/debian-security\n",
+    ]
+    assert re.findall(r"^Suites: (.*)$", sources, re.MULTILINE) == [
+        "bookworm bookworm-updates",
+        "bookworm-security",
+    ]
+    before = public_image.ingredients()
+    changed = public_image._overlay(b"") + b"other sources"
+    monkeypatch.setattr(public_image, "_overlay", lambda _: changed)
+    assert public_image.ingredients() != before
