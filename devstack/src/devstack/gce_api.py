@@ -101,13 +101,17 @@ class Compute:
         found: list[Resource] = self._send("GET", "/_localgce/faults")["faults"]
         return found
 
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._send("DELETE", "/_localgce/faults")
+
     def requests(self) -> Any:
         """The requests since the last `forget`."""
         return self._send("GET", "/_localgce/requests")
 
     def forget(self) -> None:
         """Remove all faults and empty the list of requests."""
-        self._send("DELETE", "/_localgce/faults")
+        self.clear_faults()
         self._send("DELETE", "/_localgce/requests")
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:

@@ -1,0 +1,422 @@
+"""The runs whose calls are made to fail, and what must be there when they have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.sweep.dag_run import DagRun
+from tests.support.deadlines import SOON
+from tests.support.ledger import read_ledger
+from tests.support.paths import PROJECT
+
+from bakehouse.config.project import read_project
+from bakehouse.dag_factory.bake import bake_dag
+from bakehouse.dag_factory.rollout import roll_out_dag
+from devstack.gce_api import Compute, ComputeError
+from devstack.serving import GCE_PROJECT, serving
+from devstack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import DAG
+
+CLOCK_RATE = 50  # of the machines
+SHORTER = 1000  # times: the waits for quota and rate limits
+POLL = 0.03  # seconds
+ZONE = "us-central1-a"
+HERE = f"zones/{ZONE}"
+COLOR = "var/www/html/color.html.j2"  # whoever lacks the attribute does not get healthy on `new`
+RUNS = count(1)
+
+RECIPE = """\
+base: debian-cloud/debian-12
+scripts: sweep
+vars: {page: old, instant_boot_seconds: '0.2'}
+smoke: {metadata: {greeting: hi, color: blue}, deadline: 30m}
+builder: {zones: [us-central1-a, us-central1-b], max_run_minutes: 1400}
+"""
+FLEET = """\
+recipe: sweep
+members: {{instances: [{}], zones: [us-central1-a]}}
+stages: [1, 100%]
+health_deadline: 2h
+"""
+FLEETS = {"swap": ("swap-1",), "back": ("back-1", "back-2")}
+WITHOUT_COLOR = "back-2"
+
+
+class Server:
+    """A server, and the repository that is baked from; `inside` is where runs are made."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url, self._folder = url, folder
+        self._images: dict[str, str] = {}
+        repository(folder / "repository")
+
+    @contextmanager
+    def inside(self) -> Generator[World]:
+        """Connections lead to the server, and every wait is short; images `old` and `new` exist."""
+        with (
+            pytest.MonkeyPatch.context() as environment,
+            asyncio.Runner() as loop,
+            closing(Compute(self._url, GCE_PROJECT)) as compute,
+        ):
+            repository = self._folder / "repository"
+            _connect(environment, self._url, repository)
+            _shorten(environment)
+            dags = _dags(repository / "include")
+            world = World(compute, self._folder, loop, dags, environment, self._images)
+            for page in ("old", "new"):
+                if page not in self._images:
+                    self._images[page] = _bake_first(world, page)
+            yield world
+
+
+@contextmanager
+def server(folder: Path) -> Generator[Server]:
+    """Start one, with instant machines."""
+    with serving(folder, clock_rate=CLOCK_RATE) as url:
+        yield Server(url, folder)
+
+
+@dataclass
+class World:
+    """What a run needs; the project has the images `old` and `new`."""
+
+    compute: Compute
+    folder: Path
+    loop: asyncio.Runner
+    dags: dict[str, DAG]
+    environment: pytest.MonkeyPatch
+    images: dict[str, str]  # old, new -> name
+
+    def ledger(self, name: str) -> Path:
+        """An empty ledger, of which the next run writes."""
+        folder = self.folder / "ledgers" / name
+        self.environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}")
+        return folder
+
+
+def _connect(environment: pytest.MonkeyPatch, url: str, host: Path) -> None:
+    google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
+    google |= {"poll_interval": POLL, "reads_per_minute": 600_000}
+    connections = {
+        "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
+        "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(host)},
+    }
+    for name, connection in connections.items():
+        environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+
+
+def _shorten(environment: pytest.MonkeyPatch) -> None:
+    from bakehouse.cloud import errors
+
+    # clients of this server only: tests of other servers have connections of the same name
+    environment.setattr("bakehouse.cloud.compute_hook._hooks", threading.local())
+    for module in ("bakehouse.cloud", "bakehouse.rollout"):
+        environment.setattr(f"{module}.triggers.FIRST_LOOK", 0.0)
+    environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.0, *[POLL] * 4))
+    for table in ("_BY_REASON", "_BY_STATUS", "_BY_CODE"):
+        known = getattr(errors, table)
+        shorter = {key: (meaning, wait / SHORTER) for key, (meaning, wait) in known.items()}
+        environment.setattr(errors, table, shorter)
+    # Google's client waits a random part of 2, 4, 8 s before it reads once more
+    at_once = SimpleNamespace(random=lambda: 0.001)
+    environment.setattr("googleapiclient.http.random", at_once)
+
+
+def repository(folder: Path) -> Path:
+    """The recipe `sweep` and its fleets, committed."""
+    shutil.copytree(PROJECT / "include", folder / "include")
+    include = folder / "include"
+    shutil.copytree(include / "startup_scripts/web", include / "startup_scripts/sweep")
+    page = "{% if vars.page == 'new' %}{{ color }}{% endif %}\n"
+    (include / "startup_scripts/sweep/templates" / COLOR).write_text(page)
+    (include / "recipes/sweep.yaml").write_text(RECIPE)
+    for fleet, names in FLEETS.items():
+        (include / f"fleets/{fleet}.yaml").write_text(FLEET.format(", ".join(names)))
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Sweep"]):
+        subprocess.run([*git, *arguments], check=True)
+    return folder
+
+
+def _dags(include: Path) -> dict[str, DAG]:
+    project = read_project(include)
+    recipe = next(recipe for recipe in project.recipes if recipe.name == "sweep")
+    dags = [bake_dag(recipe, project.recipes, ())]
+    dags += [roll_out_dag(fleet) for fleet in project.fleets if fleet.name in FLEETS]
+    return {dag.dag_id: dag for dag in dags}
+
+
+def _bake_first(world: World, page: str) -> str:
+    run = DagRun(world.dags["bake__sweep"], f"first-{page}", world.loop, {"vars": {"page": page}})
+    world.ledger(run.run_id)
+    run.complete()
+    assert run.state == "success", run.explain()
+    return str(run.xcoms["plan_bake", -1, "return_value"]["image_name"])
+
+
+Around = Callable[[str], object]
+EndState = dict[str, Any]
+NOT_COMPARED = frozenset({"hits", "tries", "errors"})  # what a fault may change
+ONCE = frozenset({"insert", "start", "stop", "attachDisk", "detachDisk"})  # operations that count
+
+
+class Scenario:
+    """A run that is made again and again; each begins with what the one before has left."""
+
+    name: str
+    dag_id: str
+
+    def __init__(self, world: World) -> None:
+        self.world, self.compute = world, world.compute
+
+    def prepare(self) -> dict[str, Any]:
+        """Bring about what a run finds; the run's parameters."""
+        raise NotImplementedError
+
+    def found(self, run: DagRun) -> EndState:
+        """What the run has brought about, without the names that differ from run to run."""
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        """Remove what it has made for good."""
+
+    def run(self, begins: Around = lambda _: None, ends: Around = lambda _: None) -> EndState:
+        """One run, from its preparation to its end."""
+        params = self.prepare()
+        self._forget_operations()
+        dag, run_id = self.world.dags[self.dag_id], f"{self.name}-{next(RUNS)}"
+        ledger = self.world.ledger(run_id)
+        run = DagRun(dag, run_id, self.world.loop, params, begins, ends)
+        try:
+            run.complete()
+        finally:
+            hits = sum(fault["hits"] for fault in self.compute.faults())
+            self.compute.clear_faults()
+        ended: EndState = {
+            "hits": hits,
+            "state": run.state,
+            "states": run.states,
+            "errors": run.explain(),
+            "tries": run.tries,
+            "events": sorted(f"{e.kind}: {e.reason}" for e in read_ledger(ledger, run_id)),
+            "leases": _leases(ledger),
+            "made": self._made(),
+            "left": self._left(),
+            **self.found(run),
+        }
+        self.clean()
+        return ended
+
+    def images_of_runs(self) -> list[dict[str, Any]]:
+        """The images that runs have made since."""
+        first = self.world.images.values()
+        return [image for image in self.compute.images() if image["name"] not in first]
+
+    def _made(self) -> dict[str, int]:
+        """What was done how often, without what failed."""
+        wait_until(
+            lambda: all(o["status"] == "DONE" for o in self._operations()), SOON, "operations", POLL
+        )
+        good = [o for o in self._operations() if "error" not in o and o["operationType"] in ONCE]
+        done = Counter(f"{o['operationType']} {o['targetLink'].split('/')[-2]}" for o in good)
+        return dict(sorted(done.items()))
+
+    def restore(self) -> None:
+        """Delete what a run has left that did not end well."""
+        for path in self._left():
+            with suppress(ComputeError):
+                self.compute.call("DELETE", path)
+        for image in self.images_of_runs():
+            self.compute.call("DELETE", f"global/images/{image['name']}")
+        wait_until(lambda: not self._left() and not self.images_of_runs(), SOON, "order", POLL)
+
+    def _left(self) -> list[str]:
+        """What belongs to no member and is no image."""
+        members = {name for names in FLEETS.values() for name in names}
+        machines = (i for i in self.compute.instances() if i["name"] not in members)
+        disks = (d for d in self.compute.disks() if not d.get("users"))
+        snapshots = self.compute.listed("global/snapshots")
+        return [_path(resource) for resource in (*machines, *disks, *snapshots)]
+
+    def _operations(self) -> list[dict[str, Any]]:
+        zones = [f"zones/{name}" for name in ("us-central1-a", "us-central1-b")]
+        return [o for at in [*zones, "global"] for o in self.compute.listed(f"{at}/operations")]
+
+    def _forget_operations(self) -> None:
+        """A server that has done a lot answers slowly."""
+        for operation in self._operations():
+            if operation["status"] == "DONE":
+                self.compute.call("DELETE", _path(operation))
+
+
+class Bake(Scenario):
+    """From a commit to a promoted image."""
+
+    name, dag_id = "bake", "bake__sweep"
+
+    def prepare(self) -> dict[str, Any]:
+        return {"vars": {"page": "swept"}}
+
+    def found(self, run: DagRun) -> EndState:  # ruff: ignore[unused-method-argument]  as of every scenario
+        return {"images": [_comparable(image) for image in self.images_of_runs()]}
+
+    def clean(self) -> None:
+        for image in self.images_of_runs():
+            self.compute.call("DELETE", f"global/images/{image['name']}")
+        wait_until(lambda: not self.images_of_runs(), SOON, "no image", POLL)
+
+
+class Rollout(Scenario):
+    """A fleet moves onto another image; a member is made once, and goes on from run to run."""
+
+    fleet: str
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return FLEETS[self.fleet]
+
+    def prepare(self) -> dict[str, Any]:
+        begin, goal = self.images()
+        if any(not self._is_well(name, begin) for name in self.members):
+            self._make(begin)
+        return {"image": goal}
+
+    def images(self) -> tuple[str, str]:
+        """What they run, and what they shall run."""
+        return self.world.images["old"], self.world.images["new"]
+
+    def found(self, run: DagRun) -> EndState:
+        return {"members": {name: self._facts(name, run) for name in self.members}}
+
+    def _facts(self, name: str, run: DagRun) -> dict[str, Any]:
+        member = self._member(name)
+        boot = next(d for d in member["disks"] if d.get("boot"))
+        health, image = self._health(name), self._image(name)
+        return {
+            "id": member["id"] == self.ids[name],
+            "status": member["status"],
+            "on the goal": image == run.params["image"],
+            "health": [health.get("state"), health.get("image") == image],
+            "boot": {key: boot[key] for key in ("deviceName", "autoDelete", "mode", "index")},
+            "others": [d["deviceName"] for d in member["disks"] if not d.get("boot")],
+        }
+
+    ids: dict[str, str]
+
+    def _member(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.compute.call("GET", f"{HERE}/instances/{name}")
+        return found
+
+    def _image(self, name: str) -> str:
+        """The one that its boot disk is made of; empty if it has none."""
+        for disk in self._member(name)["disks"]:
+            if disk.get("boot"):
+                found = self.compute.call("GET", f"{HERE}/disks/{disk['source'].rsplit('/', 1)[1]}")
+                return str(found["sourceImage"].rsplit("/", 1)[1])
+        return ""
+
+    def _health(self, name: str) -> dict[str, Any]:
+        path = f"{HERE}/instances/{name}/getGuestAttributes"
+        try:
+            found = self.compute.call("GET", path, params={"queryPath": "bakehouse/health"})
+        except ComputeError:
+            return {}
+        health: dict[str, Any] = json.loads(found["queryValue"]["items"][0]["value"])
+        return health
+
+    def _is_well(self, name: str, image: str) -> bool:
+        try:
+            up = self._member(name)["status"] == "RUNNING" and self._image(name) == image
+        except ComputeError:
+            return False
+        said = self._health(name)
+        return up and (said.get("state"), said.get("image")) == ("healthy", image)
+
+    def _make(self, image: str) -> None:
+        """The members anew, of this image."""
+        for name in self.members:
+            with suppress(ComputeError):
+                self.compute.call("DELETE", f"{HERE}/instances/{name}")
+        there = {i["name"] for i in self.compute.instances()}
+        wait_until(lambda: not there & set(self._names()), SOON, "no members", POLL)
+        for disk in self.compute.disks():
+            if not disk.get("users"):
+                self.compute.call("DELETE", f"{HERE}/disks/{disk['name']}")
+        for name in self.members:
+            self.compute.call("POST", f"{HERE}/instances", json=_instance(name, image))
+        wait_until(
+            lambda: all(self._is_well(name, image) for name in self.members), SOON, "members", POLL
+        )
+        self.ids = {name: self._member(name)["id"] for name in self.members}
+
+    def _names(self) -> list[str]:
+        return [i["name"] for i in self.compute.instances() if i["name"] in self.members]
+
+
+class Swap(Rollout):
+    """A member moves from the old image to the new one; the next run moves it back."""
+
+    name, dag_id, fleet = "swap", "roll_out__swap", "swap"
+
+    def images(self) -> tuple[str, str]:
+        old, new = super().images()
+        (member,) = self.members
+        return (new, old) if self._is_well(member, new) else (old, new)
+
+
+class RollBack(Rollout):
+    """The first member gets healthy on the new image, the second one does not: both go back."""
+
+    name, dag_id, fleet = "roll_back", "roll_out__back", "back"
+
+
+SCENARIOS: dict[str, type[Scenario]] = {kind.name: kind for kind in (Bake, Swap, RollBack)}
+
+
+def _comparable(image: dict[str, Any]) -> dict[str, Any]:
+    labels = {key: value for key, value in image["labels"].items() if key != "bakehouse-run"}
+    return {"labels": labels, "family": image.get("family"), "status": image["status"]}
+
+
+def _path(resource: dict[str, Any]) -> str:
+    """Below the project."""
+    return str(resource["selfLink"]).partition(f"/projects/{GCE_PROJECT}/")[2]
+
+
+def _instance(name: str, image: str) -> dict[str, Any]:
+    items = {"enable-guest-attributes": "TRUE", "bakehouse-role": "member", "greeting": "hello"}
+    if name != WITHOUT_COLOR:
+        items["color"] = "red"
+    disk = {"initializeParams": {"sourceImage": f"global/images/{image}"}}
+    return {
+        "name": name,
+        "machineType": f"{HERE}/machineTypes/e2-small",
+        "metadata": {"items": [{"key": key, "value": value} for key, value in items.items()]},
+        "networkInterfaces": [{"network": "global/networks/default"}],
+        "disks": [{"boot": True, "autoDelete": True, **disk}],
+    }
+
+
+def _leases(ledger: Path) -> dict[str, bool]:
+    """Whether each is free."""
+    newest: dict[str, bool] = {}
+    for path in sorted((ledger / "leases").rglob("*.json"), key=lambda p: int(p.stem)):
+        lease = path.parent.relative_to(ledger / "leases").parts[0]
+        newest[lease] = json.loads(path.read_text())["released"]
+    return newest
