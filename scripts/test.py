@@ -36,6 +36,8 @@ PYTEST = (sys.executable, "-m", "pytest")
 QUIET = (*PYTEST, "-q")  # a dot for each test; -v tells the name of each, which may take minutes
 ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
+SWEEP = "tests/integration/sweep"
+NO_SWEEP = (f"--ignore={SWEEP}",)  # its cases are made from runs that it records when collected
 
 Command = Sequence[str]
 
@@ -69,7 +71,7 @@ STAGES = (
         ],
     ),
     Stage("units", [(*QUIET, "tests/unit")]),
-    Stage("integration", [(*QUIET, *ON_ALL_CORES, "-m", "not chaos", "tests/integration")]),
+    Stage("integration", [(*QUIET, *ON_ALL_CORES, "-m", "not chaos and not sweep", "tests/integration")]),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
     Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
@@ -83,7 +85,7 @@ PARTS = (
         "chaos",
         [
             (*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow"),
-            (*QUIET, *ON_ALL_CORES, "-m", "chaos", "tests/integration"),
+            (*QUIET, *ON_ALL_CORES, "-m", "chaos", *NO_SWEEP, "tests/integration"),
             (*QUIET, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
         ],
     ),
@@ -98,11 +100,12 @@ PARTS = (
             (
                 *(*QUIET, *ON_ALL_CORES, "--hypothesis-profile", "long", "-m", "hypothesis"),
                 *("--timeout", "1500"),
-                *("tests/unit", "tests/integration"),
+                *(*NO_SWEEP, "tests/unit", "tests/integration"),
             ),
             (*QUIET, *ON_ALL_CORES, "--timeout", "1500", "-m", "fuzz_long", "localgce/tests"),
         ],
     ),
+    Stage("sweep", [(*QUIET, *ON_ALL_CORES, SWEEP)]),
 )
 
 

@@ -21,9 +21,11 @@ from tests.support.deadlines import SOON
 from tests.support.ledger import read_ledger
 from tests.support.paths import PROJECT
 
+from bakehouse.bake.plan import BakePlan
 from bakehouse.config.project import read_project
 from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.dag_factory.rollout import roll_out_dag
+from bakehouse.images import labels
 from devstack.gce_api import Compute, ComputeError
 from devstack.serving import GCE_PROJECT, serving
 from devstack.waiting import wait_until
@@ -273,8 +275,8 @@ class Bake(Scenario):
     def prepare(self) -> dict[str, Any]:
         return {"vars": {"page": "swept"}}
 
-    def found(self, run: DagRun) -> EndState:  # ruff: ignore[unused-method-argument]  as of every scenario
-        return {"images": [_comparable(image) for image in self.images_of_runs()]}
+    def found(self, run: DagRun) -> EndState:
+        return {"images": [_comparable(image, run) for image in self.images_of_runs()]}
 
     def clean(self) -> None:
         for image in self.images_of_runs():
@@ -389,9 +391,19 @@ class RollBack(Rollout):
 SCENARIOS: dict[str, type[Scenario]] = {kind.name: kind for kind in (Bake, Swap, RollBack)}
 
 
-def _comparable(image: dict[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in image["labels"].items() if key != "bakehouse-run"}
-    return {"labels": labels, "family": image.get("family"), "status": image["status"]}
+def _comparable(image: dict[str, Any], run: DagRun) -> dict[str, Any]:
+    """The image, with what differs from run to run and server to server as whether it is right."""
+    plan = BakePlan.model_validate(run.xcoms["plan_bake", -1, "return_value"])
+    own = {
+        labels.RUN: plan.run,
+        labels.GIT_SHA: plan.commit.sha,
+        labels.CONTENT_KEY: plan.content_key,
+        labels.BASE_IMAGE_ID: plan.base_image.id,
+    }
+    told = {
+        key: own[key] == value if key in own else value for key, value in image["labels"].items()
+    }
+    return {"labels": told, "family": image.get("family"), "status": image["status"]}
 
 
 def _path(resource: dict[str, Any]) -> str:
