@@ -7,13 +7,14 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from tests.integration.sweep.dag_run import DagRun
@@ -46,16 +47,18 @@ RUNS = count(1)
 RECIPE = """\
 base: debian-cloud/debian-12
 scripts: sweep
-vars: {page: old, instant_boot_seconds: '0.2'}
+vars: {page: old, instant_boot_seconds: '0.2', instant_fail_install: '', instant_fail_check: ''}
 smoke: {metadata: {greeting: hi, color: blue}, deadline: 30m}
 builder: {zones: [us-central1-a, us-central1-b], max_run_minutes: 1400}
 """
+MACHINE_IMAGE = RECIPE + "image: {kind: machine_image}\n"
 FLEET = """\
 recipe: sweep
 members: {{instances: [{}], zones: [us-central1-a]}}
 stages: [1, 100%]
 health_deadline: 2h
 """
+RECIPES = {"sweep": RECIPE, "tray": MACHINE_IMAGE}
 FLEETS = {"swap": ("swap-1",), "back": ("back-1", "back-2")}
 WITHOUT_COLOR = "back-2"
 
@@ -147,7 +150,8 @@ def repository(folder: Path) -> Path:
     shutil.copytree(include / "startup_scripts/web", include / "startup_scripts/sweep")
     page = "{% if vars.page == 'new' %}{{ color }}{% endif %}\n"
     (include / "startup_scripts/sweep/templates" / COLOR).write_text(page)
-    (include / "recipes/sweep.yaml").write_text(RECIPE)
+    for recipe, text in RECIPES.items():
+        (include / f"recipes/{recipe}.yaml").write_text(text)
     for fleet, names in FLEETS.items():
         (include / f"fleets/{fleet}.yaml").write_text(FLEET.format(", ".join(names)))
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
@@ -158,8 +162,7 @@ def repository(folder: Path) -> Path:
 
 def _dags(include: Path) -> dict[str, DAG]:
     project = read_project(include)
-    recipe = next(recipe for recipe in project.recipes if recipe.name == "sweep")
-    dags = [bake_dag(recipe, project.recipes, ())]
+    dags = [bake_dag(r, project.recipes, ()) for r in project.recipes if r.name in RECIPES]
     dags += [roll_out_dag(fleet) for fleet in project.fleets if fleet.name in FLEETS]
     return {dag.dag_id: dag for dag in dags}
 
@@ -195,9 +198,6 @@ class Scenario:
         """What the run has brought about, without the names that differ from run to run."""
         raise NotImplementedError
 
-    def clean(self) -> None:
-        """Remove what it has made for good."""
-
     def run(self, begins: Around = lambda _: None, ends: Around = lambda _: None) -> EndState:
         """One run, from its preparation to its end."""
         params = self.prepare()
@@ -219,16 +219,18 @@ class Scenario:
             "events": sorted(f"{e.kind}: {e.reason}" for e in read_ledger(ledger, run_id)),
             "leases": _leases(ledger),
             "made": self._made(),
-            "left": self._left(),
+            "left": sorted(_kind(resource) for resource in self._left()),
             **self.found(run),
         }
-        self.clean()
+        if ended["left"] or self.images_of_runs():
+            self.restore()
         return ended
 
     def images_of_runs(self) -> list[dict[str, Any]]:
         """The images that runs have made since."""
-        first = self.world.images.values()
-        return [image for image in self.compute.images() if image["name"] not in first]
+        first, machine_images = self.world.images.values(), "global/machineImages"
+        images = [image for image in self.compute.images() if image["name"] not in first]
+        return images + self.compute.listed(machine_images)
 
     def _made(self) -> dict[str, int]:
         """What was done how often, without what failed."""
@@ -241,20 +243,18 @@ class Scenario:
 
     def restore(self) -> None:
         """Delete what a run has left that did not end well."""
-        for path in self._left():
-            with suppress(ComputeError):
-                self.compute.call("DELETE", path)
-        for image in self.images_of_runs():
-            self.compute.call("DELETE", f"global/images/{image['name']}")
+        for resource in [*self._left(), *self.images_of_runs()]:
+            with suppress(ComputeError):  # such as a disk that goes with its instance
+                self.compute.call("DELETE", _path(resource))
         wait_until(lambda: not self._left() and not self.images_of_runs(), SOON, "order", POLL)
 
-    def _left(self) -> list[str]:
+    def _left(self) -> list[dict[str, Any]]:
         """What belongs to no member and is no image."""
         members = {name for names in FLEETS.values() for name in names}
         machines = (i for i in self.compute.instances() if i["name"] not in members)
         disks = (d for d in self.compute.disks() if not d.get("users"))
         snapshots = self.compute.listed("global/snapshots")
-        return [_path(resource) for resource in (*machines, *disks, *snapshots)]
+        return [*machines, *disks, *snapshots]
 
     def _operations(self) -> list[dict[str, Any]]:
         zones = [f"zones/{name}" for name in ("us-central1-a", "us-central1-b")]
@@ -271,17 +271,41 @@ class Bake(Scenario):
     """From a commit to a promoted image."""
 
     name, dag_id = "bake", "bake__sweep"
+    vars: ClassVar[dict[str, str]] = {}
+    params: ClassVar[dict[str, Any]] = {}
 
     def prepare(self) -> dict[str, Any]:
-        return {"vars": {"page": "swept"}}
+        return {"vars": {"page": "swept", **self.vars}, **self.params}
 
     def found(self, run: DagRun) -> EndState:
         return {"images": [_comparable(image, run) for image in self.images_of_runs()]}
 
-    def clean(self) -> None:
-        for image in self.images_of_runs():
-            self.compute.call("DELETE", f"global/images/{image['name']}")
-        wait_until(lambda: not self.images_of_runs(), SOON, "no image", POLL)
+
+class MachineImage(Bake):
+    """The same for a machine image."""
+
+    name, dag_id = "machine_image", "bake__tray"
+
+
+class InstallFails(Bake):
+    """The builder reports that its install has failed."""
+
+    name = "install_fails"
+    vars: ClassVar[dict[str, str]] = {"instant_fail_install": "E: no such package"}
+
+
+class BuilderIsKept(InstallFails):
+    """The same, with a builder that stays for a look at it."""
+
+    name = "builder_is_kept"
+    params: ClassVar[dict[str, Any]] = {"keep_builder": True}
+
+
+class SmokeTestFails(Bake):
+    """The candidate is labelled as failed, and stays."""
+
+    name = "smoke_test_fails"
+    vars: ClassVar[dict[str, str]] = {"instant_fail_check": "port 80"}
 
 
 class Rollout(Scenario):
@@ -388,7 +412,8 @@ class RollBack(Rollout):
     name, dag_id, fleet = "roll_back", "roll_out__back", "back"
 
 
-SCENARIOS: dict[str, type[Scenario]] = {kind.name: kind for kind in (Bake, Swap, RollBack)}
+_ALL = (Bake, MachineImage, InstallFails, BuilderIsKept, SmokeTestFails, Swap, RollBack)
+SCENARIOS: dict[str, type[Scenario]] = {kind.name: kind for kind in _ALL}
 
 
 def _comparable(image: dict[str, Any], run: DagRun) -> dict[str, Any]:
@@ -403,7 +428,15 @@ def _comparable(image: dict[str, Any], run: DagRun) -> dict[str, Any]:
     told = {
         key: own[key] == value if key in own else value for key, value in image["labels"].items()
     }
+    if labels.EXPIRES in told:
+        told[labels.EXPIRES] = int(told[labels.EXPIRES]) > time.time()
     return {"labels": told, "family": image.get("family"), "status": image["status"]}
+
+
+def _kind(resource: dict[str, Any]) -> str:
+    """What a resource is, and what for."""
+    told = resource.get("labels", {})
+    return f"{resource['kind']} {told.get(labels.ROLE)} {told.get(labels.STATE)}"
 
 
 def _path(resource: dict[str, Any]) -> str:
