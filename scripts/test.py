@@ -71,7 +71,10 @@ STAGES = (
         ],
     ),
     Stage("units", [(*QUIET, "tests/unit")]),
-    Stage("integration", [(*QUIET, *ON_ALL_CORES, "-m", "not chaos and not sweep", "tests/integration")]),
+    Stage(
+        "integration",
+        [(*QUIET, *ON_ALL_CORES, "-m", "not chaos and not sweep", "tests/integration")],
+    ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
     Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),

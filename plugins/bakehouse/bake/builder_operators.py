@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
@@ -29,7 +29,15 @@ from bakehouse.lease import builder_slots
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import MachineLink, SerialLink
-from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by
+from bakehouse.operators.reconcile import (
+    Again,
+    Done,
+    Next,
+    Wait,
+    WaitFor,
+    WaitForOperation,
+    resumed_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,6 +108,8 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
     def reconcile(self, context: Context) -> Next:
         """Wait for the builder; create it if necessary."""
         plan = self.received(context, "plan_bake", BakePlan)
+        if self.memory.vm is not None and self.memory.concluded:
+            return self._keep(self.memory.vm)
         vm = self._builder(context, plan)
         return self._until_off(plan, vm) if isinstance(vm, BuilderVm) else vm
 
@@ -124,7 +134,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         if shutdown is None:
             raise TransientError(f"{vm.name} had stopped and is running again")
         if not shutdown.ok:
-            self._give_up(context, plan, vm, shutdown, observed)
+            return self._give_up(context, plan, vm, shutdown, observed)
         return Done(self._built(plan, vm, observed).model_dump(mode="json"))
 
     def _until_off(self, plan: BakePlan, vm: BuilderVm) -> WaitFor:
@@ -164,8 +174,10 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         vm: BuilderVm,
         shutdown: Shutdown,
         observed: MachineObservation,
-    ) -> NoReturn:
+    ) -> WaitForOperation:
         """Raise the error with reason, script, line and the last serial lines.
+
+        A builder that is kept is labelled first.
 
         The ledger gets no serial lines, since they may contain secrets.
         """
@@ -175,20 +187,23 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         message = observed.with_tail(f"{shutdown.reason.text}: {shutdown.message}")
         record_builder_failed(context, plan, vm, shutdown)
         if plan.keep_builder and observed.status is not None and not shutdown.lost:
-            self._keep(vm)
-            raise PermanentError(message)
+            self.remember(concluded=message)
+            return self._keep(vm)
         self.request_deletion(context, vm.zone, vm.name)
         if shutdown.hopeless:
             raise PermanentError(message)
         raise (ZoneUnavailable if shutdown.lost else TransientError)(message)
 
-    def _keep(self, vm: BuilderVm) -> None:
-        """Label the builder as failed, so that no later try uses it."""
+    def _keep(self, vm: BuilderVm) -> WaitForOperation:
+        """Label the builder as failed, so that no later try uses it, then fail."""
         found = self.compute.instance(vm.zone, vm.name)
-        if found is not None:
-            self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
-            until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
-            self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, format_utc(until))
+        if found is None or not builder.adopts(found):
+            raise PermanentError(self.memory.concluded)
+        until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
+        self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, format_utc(until))
+        changes = {labels.STATE: labels.FAILED}
+        operation = self.compute.label_instance(vm.zone, found, changes)
+        return WaitForOperation(operation, f"label {vm.name} {labels.FAILED}")
 
     def _built(self, plan: BakePlan, vm: BuilderVm, observed: MachineObservation) -> Built:
         from bakehouse.bake.ledger_records import write_sbom

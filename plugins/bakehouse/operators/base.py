@@ -24,6 +24,7 @@ from bakehouse.core.errors import (
     FINAL,
     RETRYABLE,
     Blocked,
+    OutcomeUnknown,
     PermanentError,
     TransientError,
     ZoneUnavailable,
@@ -54,6 +55,11 @@ class TryMemory(Frozen):
 
     blocked_count: int = 0  # a refused change is sent again under another requestId
     blocked_since: datetime | None = None
+    concluded: str = Field(
+        default="",
+        description="what this try has found out: an error that may pass is waited out, since the"
+        " next try would have to find it out anew",
+    )
     pages: dict[str, str] = Field(default={}, description="what the links of the task lead to")
 
 
@@ -249,6 +255,10 @@ class BakehouseOperator(BaseOperator):
                     step = self._after_operation(context, step)
             except Blocked as blocked:
                 self._wait_until_unblocked(blocked)
+            except (TransientError, OutcomeUnknown) as error:
+                if not self.memory.concluded:
+                    raise
+                self._wait_until_unblocked(Blocked(str(error)))
             except ZoneUnavailable as error:
                 step = self.recover(context, error)
             if isinstance(step, Done):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.builder_slot import has_slot, take_slot
@@ -20,14 +20,22 @@ from bakehouse.images.links import labels_of, zone_of
 from bakehouse.lease.events import SlotTaken
 from bakehouse.operators.base import BakehouseOperator
 from bakehouse.operators.links import ImageLink, MachineLink, SerialLink
-from bakehouse.operators.reconcile import Again, Done, Next, Wait, WaitFor, resumed_by, wait_for
+from bakehouse.operators.reconcile import (
+    Again,
+    Done,
+    Next,
+    Wait,
+    WaitFor,
+    WaitForOperation,
+    resumed_by,
+    wait_for,
+)
 from bakehouse.smoke import machine
 from bakehouse.smoke.evaluation import SmokeResult, evaluate_smoke_test
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from bakehouse.cloud.machine_observation import MachineObservation
 
 AFTER_THE_DEADLINE = timedelta(minutes=15)  # the trigger ends by itself; this is the backstop
 
@@ -56,6 +64,8 @@ class SmokeTest(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Create the VM unless it exists, and wait for its report."""
         plan = self.received(context, "plan_bake", BakePlan)
+        if self.memory.concluded:
+            return self._reject(plan)
         candidate = self.received(context, "label_image", Candidate)
         vm = self._vm(context, plan)
         self.link_machine(vm.zone, vm.name)
@@ -96,7 +106,9 @@ class SmokeTest(BakehouseOperator):
             raise TransientError(result.message if result else f"{observed.name} did not report")
         self._report(context, plan, result)
         if not result.ok:
-            self._reject(plan, result, observed)
+            message = f"{result.reason.text}: {result.message}"
+            self.remember(concluded=observed.with_tail(message))
+            return self._reject(plan)
         return Done(result.model_dump(mode="json"))
 
     def _vm(self, context: Context, plan: BakePlan) -> BuilderVm:
@@ -146,10 +158,8 @@ class SmokeTest(BakehouseOperator):
             self.log.info("ready %.1f s after power-on", result.ready_seconds)
         record_verdict(context, plan, result)
 
-    def _reject(
-        self, plan: BakePlan, result: SmokeResult, observed: MachineObservation
-    ) -> NoReturn:
-        """Label the image as failed; it stays for `image.keep.failed`.
+    def _reject(self, plan: BakePlan) -> WaitForOperation:
+        """Label the image as failed, then fail; it stays for `image.keep.failed`.
 
         One that was promoted before, and is only tested again, keeps its state: taking it out of
         use is a person's decision (the DAG `revoke`).
@@ -157,13 +167,12 @@ class SmokeTest(BakehouseOperator):
         image = self.image_client(plan.kind).get(plan.image_name)
         state = labels_of(image or {}).get(labels.STATE)
         if state in labels.FINAL:
-            message = f"{plan.image_name} is {state} and fails now: {result.message}"
-            raise PermanentError(observed.with_tail(message))
-        if image is not None:
-            until = datetime.now(UTC) + plan.image.keep.failed
-            expires = str(int(until.timestamp()))
-            changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
-            self.image_client(plan.kind).label(image, changes)
-            self.log.info("%s is kept for inspection until %s", plan.image_name, format_utc(until))
-        message = f"{plan.image_name} is not promoted: {result.reason.text}: {result.message}"
-        raise PermanentError(observed.with_tail(message))
+            raise PermanentError(f"{plan.image_name} is {state} and fails: {self.memory.concluded}")
+        if image is None or state == labels.FAILED:
+            raise PermanentError(f"{plan.image_name} is not promoted: {self.memory.concluded}")
+        until = datetime.now(UTC) + plan.image.keep.failed
+        self.log.info("%s is kept for inspection until %s", plan.image_name, format_utc(until))
+        expires = str(int(until.timestamp()))
+        changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
+        operation = self.image_client(plan.kind).label(image, changes)
+        return WaitForOperation(operation, f"label {plan.image_name} {labels.FAILED}")

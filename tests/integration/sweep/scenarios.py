@@ -321,6 +321,7 @@ class Rollout(Scenario):
         begin, goal = self.images()
         if any(not self._is_well(name, begin) for name in self.members):
             self._make(begin)
+        self.ids = {name: self._member(name)["id"] for name in self.members}
         return {"image": goal}
 
     def images(self) -> tuple[str, str]:
@@ -389,7 +390,6 @@ class Rollout(Scenario):
         wait_until(
             lambda: all(self._is_well(name, image) for name in self.members), SOON, "members", POLL
         )
-        self.ids = {name: self._member(name)["id"] for name in self.members}
 
     def _names(self) -> list[str]:
         return [i["name"] for i in self.compute.instances() if i["name"] in self.members]
