@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TEMPLATES = "templates"
 # read by Bakehouse under these names, here or in the guest
 CONTRACT = frozenset({"install.sh.j2", "smoke_test.sh", "prepare.sh.j2", "health", "gate", "drain"})
-_MOST_FILES = 10_000  # of one folder that a link means
+_MOST_FILES = 10_000  # of one folder; links to folders with links could go on for ever
 _LONGEST_NAME, _LONGEST_PATH = 255, 3500  # bytes, on the builder's file system
 _LFS = "lfs"
 _GIT_CRYPT = b"\0GITCRYPT\0"
@@ -51,16 +51,16 @@ def collect(snapshot: Snapshot, folder: str) -> Collected:
         names = _names_in(snapshot, top)
     except LinkProblem:
         return found
-    beside = {name for name in names if name != folder and name != GUEST}
+    own = {GUEST, folder, *(name for name in names if name.endswith(".j2"))}
+    beside = names - own
     for name in sorted(beside):
-        everything = _Folder(snapshot, top, name, Collected())
-        everything.walk(always_content=True)
-        found.files.update(everything.read(large=False))
-    for name in (GUEST, folder):
+        other = _Folder(snapshot, top, name, Collected(), linked_folders=False)
+        other.walk(always_content=True)
+        found.files.update(other.read(large=False))
+    for name in sorted(own & names):
         one = _Folder(snapshot, top, name, found)
-        if name in names:
-            one.walk(always_content=name == GUEST)
-            found.files.update(one.read(large=True))
+        one.walk(always_content=name != folder)
+        found.files.update(one.read(large=True))
     return found
 
 
@@ -71,10 +71,20 @@ def _names_in(snapshot: Snapshot, top: str) -> set[str]:
 class _Folder:
     """One name below SCRIPTS: a folder with its files, or a file."""
 
-    def __init__(self, snapshot: Snapshot, top: str, name: str, into: Collected) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        top: str,
+        name: str,
+        into: Collected,
+        *,
+        linked_folders: bool = True,
+    ) -> None:
+        self._linked_folders = linked_folders
         self._snapshot, self._top, self._name = snapshot, top, name
         self._mistakes = into.mistakes
         self._found: dict[str, tuple[Entry, str]] = {}  # and the path from the repository's top
+        self._visited = 0
 
     def walk(self, *, always_content: bool) -> None:
         path = f"{self._top}/{self._name}"
@@ -88,6 +98,9 @@ class _Folder:
             self._wrong(self._name, f"is a link and {problem}", _COMMIT_IT)
             return
         self._add(self._name, root, root, (root,), always_content=always_content)
+        if self._visited > _MOST_FILES:
+            many = f"has more than {_MOST_FILES:,} files, with those that links mean"
+            self._wrong(self._name, many, "Let install.sh download what is big")
 
     def read(self, *, large: bool) -> dict[str, GitFile]:
         """Read all contents; `large`: also of the files that Git LFS keeps."""
@@ -113,9 +126,9 @@ class _Folder:
             return
         for name, one in sorted(self._snapshot.below(real).items()):
             path, where = f"{to}/{name}", f"{real}/{name}"
-            if len(self._found) > _MOST_FILES:
-                self._wrong(to, f"means more than {_MOST_FILES:,} files", _COMMIT_IT)
-                return
+            self._visited += 1
+            if self._visited > _MOST_FILES:
+                return  # `walk` has it told
             if problem := _bad_name(name):
                 self._wrong(path, problem, "Rename it")
             elif one.mode == SUBMODULE:
@@ -147,8 +160,14 @@ class _Folder:
         stayed = stayed and not is_rendered
         if stayed and not always_content and not _is_read(own) and not (is_template and rendered):
             self._found[path] = self._as_link(where)
-        elif self._snapshot.entry(meant) is None and meant in inside:
-            self._wrong(path, f"is a link to {shown(meant)}, which contains it", _COMMIT_IT)
+        elif self._snapshot.entry(meant) is None and not self._linked_folders:
+            return
+        elif self._snapshot.entry(meant) is None and (
+            meant in inside or f"{where}/".startswith(f"{meant}/" if meant else "")
+        ):
+            self._wrong(
+                path, f"is a link to {shown(meant) or 'the top'}, which contains it", _COMMIT_IT
+            )
         else:
             self._add(path, meant, meant, (*inside, meant), always_content=True)
 

@@ -77,6 +77,7 @@ class Snapshot:
         self.source = source
         self.prefix = source.prefix
         self._root = f"{source.prefix}{_INCLUDE}"
+        self._below: dict[str, dict[str, Entry]] = {}
         self._names = dict(source.tree(self._root))
         self._whole = not self._names
         if self._whole:
@@ -97,8 +98,11 @@ class Snapshot:
     def below(self, folder: str) -> dict[str, Entry]:
         """Return everything below a folder, by path relative to it."""
         self._need(folder)
-        start = f"{folder}/" if folder else ""
-        return {p.removeprefix(start): e for p, e in self._names.items() if p.startswith(start)}
+        if folder not in self._below:
+            start = f"{folder}/" if folder else ""
+            found = {p[len(start) :]: e for p, e in self._names.items() if p.startswith(start)}
+            self._below[folder] = found
+        return self._below[folder]
 
     def target(self, path: str) -> str:
         """Return the text of a link."""
@@ -134,6 +138,8 @@ class Snapshot:
         target = self.target(link)
         if links > _LINKS:
             raise LinkProblem("leads back to itself")
+        if not target:
+            raise LinkProblem("has no target")
         if target.startswith("/"):
             raise LinkProblem(f"leads to {target}, which is a path of no commit", target)
         return target.split("/")[::-1]
@@ -150,6 +156,7 @@ class Snapshot:
         if self._whole or path == self._root or path.startswith(f"{self._root}/"):
             return
         self._whole = True
+        self._below = {}
         self._names = {**self.source.tree(""), **self._names}
         self._links = self._read_links()
         self._folders = _folders(self._names)

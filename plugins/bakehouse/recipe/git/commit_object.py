@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-_WHO = re.compile(rb"(?P<who>.*?) ?(?P<seconds>-?\d+)(?: (?P<zone>[-+]\d+))?\s*", re.DOTALL)
+_WHO = re.compile(
+    rb"(?P<who>.*?) ?(?P<seconds>-?\d{1,30})(?: (?P<zone>[-+]\d{1,9}))?\s*", re.DOTALL
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))
 _DAY = timedelta(days=1)
