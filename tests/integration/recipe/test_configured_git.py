@@ -610,7 +610,7 @@ def test_a_damaged_repository_is_told_as_that(work: GitRepository) -> None:
         everything(repository, sha)
 
 
-def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int = 255) -> None:
+def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     program = folder / "bin/ssh"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 255\n")
