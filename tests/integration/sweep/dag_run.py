@@ -71,6 +71,7 @@ class DagRun:
         self.states: dict[str, str | None] = {}
         self.tries: dict[str, int] = {}
         self.errors: dict[str, list[str]] = defaultdict(list)
+        self.others: dict[str, str] = {}  # the states of other runs, if they do not run any more
         self.xcoms: dict[tuple[str, int, str], Any] = {}
         self._lengths: dict[str, int] = {}
         self._run = SimpleNamespace(
@@ -180,7 +181,7 @@ class DagRun:
             xcom_push=lambda key, value: self.xcoms.update(
                 {(instance.task_id, instance.index, key): _json(value)}
             ),
-            get_dagrun_state=lambda _dag, _run: "running",
+            get_dagrun_state=lambda _, run_id: self.others.get(run_id, "running"),
             get_task_states=lambda **_: {self.run_id: dict(self.states)},
         )
         return {

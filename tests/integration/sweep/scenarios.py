@@ -25,8 +25,10 @@ from tests.support.paths import PROJECT
 from bakehouse.bake.plan import BakePlan
 from bakehouse.config.project import read_project
 from bakehouse.dag_factory.bake import bake_dag
+from bakehouse.dag_factory.housekeeping import housekeeping_dag
 from bakehouse.dag_factory.rollout import roll_out_dag
 from bakehouse.images import labels
+from bakehouse.images.names import run_label
 from devstack.gce_api import Compute, ComputeError
 from devstack.serving import GCE_PROJECT, serving
 from devstack.waiting import wait_until
@@ -58,7 +60,9 @@ members: {{instances: [{}], zones: [us-central1-a]}}
 stages: [1, 100%]
 health_deadline: 2h
 """
-RECIPES = {"sweep": RECIPE, "tray": MACHINE_IMAGE}
+HOUSE = RECIPE + "image: {keep: {last: 1, grace: 1s}}\n"
+RECIPES = {"sweep": RECIPE, "tray": MACHINE_IMAGE, "house": HOUSE}
+LEFT_BEHIND = "manual__left-behind"  # a bake of `house` that has ended
 FLEETS = {"swap": ("swap-1",), "back": ("back-1", "back-2")}
 WITHOUT_COLOR = "back-2"
 
@@ -163,6 +167,7 @@ def repository(folder: Path) -> Path:
 def _dags(include: Path) -> dict[str, DAG]:
     project = read_project(include)
     dags = [bake_dag(r, project.recipes, ()) for r in project.recipes if r.name in RECIPES]
+    dags += [housekeeping_dag(include, "0 5 * * *", "UTC", "bakehouse", ())]
     dags += [roll_out_dag(fleet) for fleet in project.fleets if fleet.name in FLEETS]
     return {dag.dag_id: dag for dag in dags}
 
@@ -205,6 +210,7 @@ class Scenario:
         dag, run_id = self.world.dags[self.dag_id], f"{self.name}-{next(RUNS)}"
         ledger = self.world.ledger(run_id)
         run = DagRun(dag, run_id, self.world.loop, params, begins, ends)
+        run.others[LEFT_BEHIND] = "failed"
         try:
             run.complete()
         finally:
@@ -306,6 +312,49 @@ class SmokeTestFails(Bake):
 
     name = "smoke_test_fails"
     vars: ClassVar[dict[str, str]] = {"instant_fail_check": "port 80"}
+
+
+class Housekeeping(Scenario):
+    """A VM, a disk and a candidate of an ended run are swept, and two images retired by a step."""
+
+    name, dag_id = "housekeeping", "housekeeping"
+
+    def prepare(self) -> dict[str, Any]:
+        with_disk = {"name": "bake-house-1", "machineType": f"{HERE}/machineTypes/e2-small"}
+        source = {"sourceImage": f"global/images/{self.world.images['old']}"}
+        boot = {
+            "boot": True,
+            "autoDelete": True,
+            "initializeParams": {**source, **_left_by("builder")},
+        }
+        network = [{"network": "global/networks/default"}]
+        machine = {**with_disk, "disks": [boot], "networkInterfaces": network}
+        self._insert(f"{HERE}/instances", {**machine, **_left_by("builder")}, "RUNNING")
+        disk = {"name": "bake-house-2", "sizeGb": "1", **_left_by("builder")}
+        self._insert(f"{HERE}/disks", disk, "READY")
+        image = {"sourceDisk": f"{HERE}/disks/bake-house-2"}
+        self._insert("global/images", {"name": "house-left", **image, **_left_by("image")}, "READY")
+        for number in (1, 2, 3):
+            body = {"name": f"house-{number}", "family": "house", **image}
+            promoted = _left_by("image", labels.PROMOTED)
+            self._insert("global/images", {**body, **promoted}, "READY")
+        due = {"state": "OBSOLETE", "deleted": "2026-01-01T00:00:00Z"}
+        self.compute.call("POST", "global/images/house-1/deprecate", json=due)
+        wait_until(lambda: "deprecated" in self.compute.image("house-1"), SOON, "house-1", POLL)
+        return {"dry_run": False, "recipe": "house"}
+
+    def found(self, run: DagRun) -> EndState:  # ruff: ignore[unused-method-argument]  as of every scenario
+        return {
+            "images": {
+                image["name"]: image.get("deprecated", {}).get("state")
+                for image in self.images_of_runs()
+            }
+        }
+
+    def _insert(self, where: str, body: dict[str, Any], status: str) -> None:
+        path = f"{where}/{body['name']}"
+        self.compute.call("POST", where, json=body)
+        wait_until(lambda: self.compute.call("GET", path)["status"] == status, SOON, path, POLL)
 
 
 class Rollout(Scenario):
@@ -412,8 +461,25 @@ class RollBack(Rollout):
     name, dag_id, fleet = "roll_back", "roll_out__back", "back"
 
 
-_ALL = (Bake, MachineImage, InstallFails, BuilderIsKept, SmokeTestFails, Swap, RollBack)
+_ALL = (
+    Bake,
+    MachineImage,
+    InstallFails,
+    BuilderIsKept,
+    SmokeTestFails,
+    Swap,
+    RollBack,
+    Housekeeping,
+)
 SCENARIOS: dict[str, type[Scenario]] = {kind.name: kind for kind in _ALL}
+
+
+def _left_by(role: str, state: str = labels.CANDIDATE) -> dict[str, Any]:
+    """Labels and description of what the ended run has made."""
+    told = {labels.RECIPE: "house", labels.ROLE: role, labels.STATE: state}
+    told[labels.RUN] = run_label("bake__house", LEFT_BEHIND)
+    told |= {} if state == labels.PROMOTED else {labels.EXPIRES: str(int(time.time()) + 86_400)}
+    return {"labels": told, "description": f"house, made by bake__house {LEFT_BEHIND}"}
 
 
 def _comparable(image: dict[str, Any], run: DagRun) -> dict[str, Any]:
