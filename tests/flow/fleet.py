@@ -80,6 +80,37 @@ class Members:
         }
         self._compute.call("POST", f"{HERE}/instances", json=body)
 
+    def restore(self, name: str) -> str:
+        """Give it a boot disk that is made of a snapshot of the present one; return its name.
+
+        As people restore a machine, so the disk is of no image any more.
+        """
+        boot = next(d for d in self._compute.call("GET", self._of(name))["disks"] if d.get("boot"))
+        disk, device = _last(boot["source"]), boot["deviceName"]
+        restored, snapshot = f"{name}-restored", f"{name}-{disk[-8:]}"
+        self._do("POST", f"{HERE}/disks/{disk}/createSnapshot", json={"name": snapshot})
+        self._do("POST", f"{self._of(name)}/stop")
+        self._do("POST", f"{self._of(name)}/detachDisk", params={"deviceName": device})
+        kind = f"{HERE}/diskTypes/pd-balanced"
+        body = {"name": restored, "sourceSnapshot": f"global/snapshots/{snapshot}", "type": kind}
+        self._do("POST", f"{HERE}/disks", json=body)
+        how = {"boot": True, "autoDelete": True, "deviceName": device}
+        body = {"source": f"{HERE}/disks/{restored}", **how}
+        self._do("POST", f"{self._of(name)}/attachDisk", json=body)
+        self._do("POST", f"{self._of(name)}/start")
+        self._do("DELETE", f"{HERE}/disks/{disk}")
+        self._do("DELETE", f"global/snapshots/{snapshot}")
+        return restored
+
+    def _do(self, method: str, path: str, **arguments: Any) -> None:
+        """Call, and wait for the end of the operation."""
+        operation = self._compute.call(method, path, **arguments)
+        where = HERE if "zone" in operation else "global"
+        path = f"{where}/operations/{operation['name']}"
+        wait_until(
+            lambda: self._compute.call("GET", path)["status"] == "DONE", SOON, path, every=0.1
+        )
+
     def configure(self, name: str, key: str, value: str) -> None:
         """Set an attribute of a member; it counts from its next start on."""
         metadata = self._compute.call("GET", self._of(name))["metadata"]
@@ -95,7 +126,9 @@ class Members:
         boots = {name: _boot(i) for name, i in instances.items()}
         disks = {disk["name"]: disk for disk in self._compute.disks()}
         return Facts(
-            images={n: _last(disks[boot]["sourceImage"]) for n, boot in boots.items() if boot},
+            images={
+                n: _last(disks[boot].get("sourceImage", "")) for n, boot in boots.items() if boot
+            },
             boot={name: boot for name, boot in boots.items() if boot},
             identity={name: _identity(i) for name, i in instances.items()},
             health={name: said for name in self._names if (said := self._health(name))},

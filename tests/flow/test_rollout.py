@@ -235,8 +235,33 @@ def test_a_later_stage_takes_those_before_back_too_in_reverse_order(
     back = of_kind(MemberRolledBackEvent, events(bed, run))
     order = sorted(back, key=lambda event: str(event.at))
     assert [event.detail.member for event in order] == ["web-3", "web-2", "web-1"]
-    assert after.boot["web-1"] != before.boot["web-1"]  # its disk was gone: one of the image's id
-    assert after.boot["web-2"] == before.boot["web-2"]
+    assert after.boot == before.boot  # every kept disk came back
+
+
+@pytest.mark.ci
+def test_members_whose_disk_no_image_can_make_again_go_back_to_that_very_disk(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    """They were restored from snapshots; the last of them does not get healthy."""
+    members.create(old, NAMES, plain="web-3")
+    for name in ("web-1", "web-3"):
+        members.restore(name)
+    before = members.facts()
+    bed.compute.forget()
+    run = roll(bed, new)
+    assert run.state == "failed"
+    found = states(bed, run)
+    assert (found["verify_stage_1"], found["replace_2[1]"]) == ("success", "failed")
+    after = members.facts()
+    assert (after.boot, after.identity) == (before.boot, before.identity)
+    assert after.images == {"web-1": "", "web-2": old, "web-3": ""}
+    assert members.stops() == dict.fromkeys(NAMES, 2)
+    assert members.disks() == sorted([*before.boot.values(), *(f"{n}-data" for n in NAMES)])
+    (ended,) = of_kind(RolloutEndedEvent, events(bed, run))
+    assert ended.reason is Reason.STAGE_FAILED
+    plan = bed.log(run, f"{GROUP}.plan")
+    assert "web-3 can only go back to its disk web-3-restored" in plan
+    assert "it was made of the snapshot web-3-" in plan
 
 
 def test_of_two_runs_of_different_dags_one_waits(

@@ -250,6 +250,14 @@ class ComputeHook(Calls):
         )
         return self._remove(call, f"delete disk {name} in {zone}")
 
+    def label_disk(self, zone: str, disk: Resource, changes: Mapping[str, str | None]) -> Resource:
+        """Set labels of a disk just read (None removes one); TransientError if it has changed."""
+        body = {"labels": _changed(disk, changes), "labelFingerprint": disk["labelFingerprint"]}
+        call = self._client.disks().setLabels(
+            project=self.project, zone=zone, resource=disk["name"], body=body
+        )
+        return self._repeat(call, f"label disk {disk['name']}")
+
     def insert_disk(self, zone: str, body: Resource, request_id: str) -> Resource | None:
         """Create a disk; the operation, or None if it exists already."""
         name = body["name"]

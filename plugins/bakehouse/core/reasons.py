@@ -52,11 +52,15 @@ class Reason(StrEnum):
     MEMBER_NOT_RUNNING = "member_not_running"
     MEMBER_MISSING = "member_missing"
     MEMBER_WITHOUT_DISK = "member_without_disk"
+    MEMBER_OF_GROUP = "member_of_group"
+    MEMBER_ON_HOLD = "member_on_hold"
+    BOOT_DISK_NOT_REPLACEABLE = "boot_disk_not_replaceable"
     LINE_HALTED = "line_halted"
     # how a replacement ended
     NOT_HEALTHY = "not_healthy"
     MEMBER_LOST = "member_lost"
     STAGE_FAILED = "stage_failed"
+    NOT_ROLLED_BACK = "not_rolled_back"
     # why a rollout is skipped
     NOT_ASKED_FOR = "not_asked_for"
     BACKFILL = "backfill"
@@ -94,6 +98,7 @@ class Reason(StrEnum):
     HALF_PROMOTED = "half_promoted"
     MEMBER_NEEDS_IT = "member_needs_it"
     UNUSED_NOT_LONG = "unused_not_long"
+    ONLY_WAY_BACK = "only_way_back"
     # what drift reports of a member
     BEHIND = "behind"
     RUNS_REVOKED = "runs_revoked"
@@ -137,10 +142,15 @@ _TEXT = {
     Reason.MEMBER_NOT_RUNNING: "somebody has stopped the instance",
     Reason.MEMBER_MISSING: "no instance of this name exists",
     Reason.MEMBER_WITHOUT_DISK: "it has no boot disk, and no disk records which one it had",
+    Reason.MEMBER_OF_GROUP: "a managed instance group has created it, and would recreate it as"
+    " soon as a rollout stops it: change the group's template instead",
+    Reason.MEMBER_ON_HOLD: "it has the label bakehouse-hold",
+    Reason.BOOT_DISK_NOT_REPLACEABLE: "a rollout cannot replace its boot disk and attach it again",
     Reason.LINE_HALTED: "another member did not become healthy, so this one was not changed",
     Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",
     Reason.STAGE_FAILED: "a stage failed, so every member returns to the image it had",
+    Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
     Reason.NOT_ASKED_FOR: "the trigger form does not request it",
     Reason.BACKFILL: "a backfill changes no fleet",
     Reason.NOTHING_TO_REPLACE: "every member runs the image already, or is skipped",
@@ -173,6 +183,8 @@ _TEXT = {
     Reason.HALF_PROMOTED: "it has its family but not its label: clear promote_image of its run",
     Reason.MEMBER_NEEDS_IT: "its member has no boot disk, and this disk may be attached again",
     Reason.UNUSED_NOT_LONG: "it has been unused for less than a week",
+    Reason.ONLY_WAY_BACK: "nothing can make this disk again, and the rollout that took it out did"
+    " not end well; delete it by hand when nobody needs it any more",
     Reason.BEHIND: "the member does not run the newest promoted image",
     Reason.RUNS_REVOKED: "the member runs a revoked image, or one built on a revoked image",
 }

@@ -207,7 +207,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:VerifyStage",
-        docs="Watches the stage for the fleet's soak time, then deletes the members' old disks.",
+        docs="Watches the stage for the fleet's soak time, then checks each member again.",
     ),
     TaskSpec(
         id="plan_rollback",
@@ -234,7 +234,7 @@ _ROLLOUT = (
         retries=3,
         sla=timedelta(hours=7),
         operator="bakehouse.rollout.operators:Verdict",
-        docs="Reports the outcome of each member; fails if the rollout failed or was rolled back.",
+        docs="Reports each member's outcome, deletes unused disks; fails unless all is well.",
     ),
     TaskSpec(
         id="release_lease",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from bakehouse.core.models import Frozen
 from bakehouse.history.event import Event
 
@@ -14,6 +16,9 @@ class RolloutPlannedDetail(Frozen):
     fleet: str
     image_id: str
     stages: tuple[tuple[str, ...], ...]
+    only_disk: dict[str, str] = Field(
+        default={}, description="whose old disk is the only way back, and why"
+    )
 
 
 class RolloutPlannedEvent(Event):

@@ -113,7 +113,7 @@ def _machines(instances: Iterable[Resource], facts: SweepFacts) -> Iterator[tupl
 def _of_disk(
     disk: Resource, instances: Mapping[str, Resource], going: Collection[str], facts: SweepFacts
 ) -> Found | None:
-    if _has_role(disk, {labels.MEMBER_DISK}):
+    if _has_role(disk, {labels.MEMBER_DISK, labels.PREVIOUS_DISK}):
         return _of_member(disk, instances, facts)
     if not (_has_role(disk, MACHINE_ROLES) and labels.is_runs_own(disk)):
         return None
@@ -141,7 +141,7 @@ def _of_image(kind: Kind, image: Resource, facts: SweepFacts) -> Found | None:
 def _of_member(
     disk: Resource, instances: Mapping[str, Resource], facts: SweepFacts
 ) -> Found | None:
-    """Decide about a boot disk that a rollout created.
+    """Decide about a boot disk that a rollout created, or has taken out.
 
     The next rollout may need it for a member whose swap was interrupted. So it is deleted only when
     it has been unused for a week, and never during a rollout of the fleet.
@@ -157,6 +157,8 @@ def _of_member(
     if instance is not None and not any(d.get("boot") for d in instance.get("disks") or []):
         return _found("disk", disk, False, Reason.MEMBER_NEEDS_IT, member)
     until, detached = expires(disk), _time(disk.get("lastDetachTimestamp"))
+    if until is None and _has_role(disk, {labels.PREVIOUS_DISK}):
+        return _found("disk", disk, False, Reason.ONLY_WAY_BACK, member)
     if until is None:
         return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, "it has no label expires")
     until = max(until, detached + UNUSED_FOR) if detached else until

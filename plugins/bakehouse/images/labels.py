@@ -22,6 +22,7 @@ CONTENT_KEY = "content-key"
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
 KEPT = "bakehouse-kept"  # kept until it expires, although its run has ended
+HOLD = "bakehouse-hold"  # set by a person on an instance: no rollout changes it
 PIN = "bakehouse-pin"  # set by a person, with any value: housekeeping ignores the resource
 REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built on
 # names on the boot disks that rollouts make
@@ -38,6 +39,7 @@ FINAL = frozenset({PROMOTED, HISTORY, REVOKED})
 # values of ROLE
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 MEMBER_DISK = "member"
+PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
 CANDIDATE_LIVES = timedelta(days=14)
 KEPT_BUILDER_LIVES = timedelta(hours=24)

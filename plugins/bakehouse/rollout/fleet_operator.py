@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bakehouse.notify.models import NotificationEvent
 
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
+STRANDED = "stranded"  # an XCom of plan_rollback: the members that it cannot roll back
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 

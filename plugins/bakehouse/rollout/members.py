@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bakehouse.cloud.request_id import request_id
-from bakehouse.core.errors import PermanentError, TransientError
+from bakehouse.core.errors import FINAL, PermanentError, TransientError
+from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
 from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import is_promoted, is_ready, newest_promoted
 from bakehouse.rollout.health import Health, parse
-from bakehouse.rollout.plan import BootDisk, Member, Target
-from bakehouse.rollout.strategies.swap import boot_of, member_of
+from bakehouse.rollout.plan import BootDisk, Change, Member, Target
+from bakehouse.rollout.strategies.swap import (
+    boot_of,
+    expiry,
+    is_old,
+    is_regional,
+    member_of,
+    restored_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,12 +60,12 @@ def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]
 
 
 def fleet_members(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
-    """Return the members, each with its boot disk."""
-    return [member_of(instance, _boot_disk(hook, instance)) for instance in found]
+    """Return the members, each with its boot disk; one that cannot be read is refused alone."""
+    return [_member(hook, instance) for instance in found]
 
 
-def disks_made_by_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
-    """Return all existing boot disks that rollouts of this fleet have created, by name."""
+def disks_of_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
+    """Return all existing disks that rollouts of this fleet have created or taken out, by name."""
     wanted = f"labels.{labels.FLEET}={fleet.name}"
     return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}
 
@@ -111,14 +119,32 @@ def check(hook: ComputeHook, pinned: Target) -> None:
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
     """Return the image of a disk; None if no disk can be created from it any more.
 
-    It does not exist any more (its name may be used again), or it is revoked or obsolete. `recipe`
-    stands for the label that an image of another project lacks.
+    `recipe` stands for the label that an image of another project lacks.
     """
-    project = project_of(old.image) or hook.project
-    image = hook.image(resource_name(old.image), project) or hook.image(old.image_id, project)
-    if image is None or str(image["id"]) != old.image_id or refusal_to_use(image) is not None:
-        return None
-    return target(image, recipe)
+    image = _image_of(hook, old)
+    return None if isinstance(image, str) else target(image, recipe)
+
+
+def only_disk(hook: ComputeHook, old: BootDisk) -> str:
+    """Return why no disk like this one can be created any more; empty if one can."""
+    image = _image_of(hook, old)
+    return image if isinstance(image, str) else ""
+
+
+def _image_of(hook: ComputeHook, old: BootDisk) -> Resource | str:
+    """Return the image of a disk, or why nothing can be made of it any more."""
+    if not (old.image and old.image_id):
+        return f"it was made of {old.made_of or 'no image'}"
+    name, project = resource_name(old.image), project_of(old.image) or hook.project
+    try:
+        image = hook.image(name, project) or hook.image(old.image_id, project)
+    except FINAL as refused:
+        return f"its image cannot be read: {refused}"
+    if image is None or str(image["id"]) != old.image_id:  # the name may be used again
+        return f"its image {name} (id {old.image_id}) does not exist any more in {project}"
+    if (refusal := refusal_to_use(image)) is not None:
+        return f"its image {refusal}"
+    return image if is_ready(image) else f"its image {name} is {image.get('status')}"
 
 
 def target(image: Resource, recipe: str = "") -> Target:
@@ -134,13 +160,51 @@ def target(image: Resource, recipe: str = "") -> Target:
     )
 
 
-def delete_unused(hook: ComputeHook, zone: str, name: str, run: str) -> bool:
-    """Delete an unused disk; return whether it was deleted."""
-    disk = hook.disk(zone, name)
+def delete_new(
+    hook: ComputeHook, change: Change, request_id: str, *, good: bool
+) -> Resource | None:
+    """Delete the new disk of a member that does not use it; None if there is nothing to delete.
+
+    Unless the rollout has ended well, the disk of a member without a boot disk stays: it records
+    which disk the member had, for the next rollout.
+    """
+    disk = hook.disk(change.zone, change.disk)
     if disk is None or disk.get("users"):
-        return False
-    hook.delete_disk(zone, name, request_id(run, "delete_disk", str(disk["id"])))
-    return True
+        return None
+    instance = None if good else hook.instance(change.zone, change.name)
+    if instance is not None and boot_of(instance) is None:
+        return None
+    return hook.delete_disk(change.zone, change.disk, request_id)
+
+
+def delete_old(
+    hook: ComputeHook, change: Change, request_id: str, *, again: bool
+) -> Resource | None:
+    """Delete the old disk of a member that does not need it any more.
+
+    Args:
+        hook: the connection.
+        change: of the member.
+        request_id: of the deletion.
+        again: it has been refused before. So its labels say that it is no member's any more, and
+            that the sweep may take it.
+    """
+    disk = hook.disk(change.zone, change.old.name)
+    if disk is None or disk.get("users") or not is_old(disk, change.old):
+        return None
+    if again and labels.MEMBER in labels_of(disk):
+        free = {labels.MEMBER: None, labels.EXPIRES: expiry(datetime.now(UTC))}
+        hook.label_disk(change.zone, dict(disk), free)
+    return hook.delete_disk(change.zone, change.old.name, request_id)
+
+
+def release_old(hook: ComputeHook, change: Change, run: str) -> Resource | None:
+    """Undo the labels of an old disk that its member has back; None if there is nothing to undo."""
+    disk = hook.disk(change.zone, change.old.name)
+    if disk is None or not disk.get("users") or not is_old(disk, change.old):
+        return None
+    changes = restored_labels(disk, run, datetime.now(UTC))
+    return hook.label_disk(change.zone, dict(disk), changes) if changes else None
 
 
 def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, Resource]:
@@ -152,9 +216,15 @@ def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, R
     return {str(instance["name"]): instance for instance in found}
 
 
-def _boot_disk(hook: ComputeHook, instance: Resource) -> Resource | None:
+def _member(hook: ComputeHook, instance: Resource) -> Member:
     boot = boot_of(instance)
-    return hook.disk(zone_of(instance), boot["name"]) if boot else None
+    if boot is None or is_regional(boot):
+        return member_of(instance, None)
+    try:
+        return member_of(instance, hook.disk(zone_of(instance), boot["name"]))
+    except FINAL as unreadable:
+        refused = {"refused": Reason.BOOT_DISK_NOT_REPLACEABLE, "refused_why": str(unreadable)}
+        return member_of(instance, None).model_copy(update=refused)
 
 
 def _named(hook: ComputeHook, wanted: str) -> Resource:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import PermanentError
+from bakehouse.cloud.events import OperationEnded
+from bakehouse.core.errors import FAILURES, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.lease.builder_slots import run_state
@@ -16,17 +18,22 @@ from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import TryMemory, is_backfill, rolls_out
-from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 from bakehouse.rollout import members
-from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, FleetOperator, now
-from bakehouse.rollout.outcome import Outcome, rollout_outcome
-from bakehouse.rollout.plan import Member, RolloutPlan, Target, plan
-from bakehouse.rollout.states import State
+from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, STRANDED, FleetOperator, now
+from bakehouse.rollout.outcome import Outcome, failed_members, rollout_outcome
+from bakehouse.rollout.plan import REFUSALS, Member, RolloutPlan, Skipped, Target, plan
+from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.swap import forward
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from airflow.sdk import Context
 
+    from bakehouse.operators.reconcile import Ask
+
+DELETIONS = 3  # how often verdict asks for a deletion that is refused or fails
 LEASE_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
 
 
@@ -134,12 +141,15 @@ class Plan(FleetOperator):
             image,
             self.fleet.stages,
             [member for member in facts if not wanted or member.name in wanted],
-            members.disks_made_by_rollouts(self.compute, self.fleet),
+            members.disks_of_rollouts(self.compute, self.fleet),
             missing=missing,
         )
         self._check(wanted, facts)
+        made = made.judged(self._only_disks(made))
         self._log_plan(made)
         record_plan(context, made)
+        if made.refused:
+            raise PermanentError(f"nobody can be moved to {image.name}. {_told(made.refused)}")
         if made.changes:
             names = ", ".join(change.name for change in made.changes)
             self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
@@ -150,12 +160,33 @@ class Plan(FleetOperator):
         if unknown:
             raise PermanentError(f"not members of {self.fleet.name}: {', '.join(unknown)}")
 
+    def _only_disks(self, made: RolloutPlan) -> dict[str, str]:
+        """Return the members whose old disk nothing can make again, and why: the only way back.
+
+        Read before the first member is stopped, once for each image.
+        """
+        olds = {change.name: change.old for change in made.changes}
+        of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
+        why = {key: members.only_disk(self.compute, old) for key, old in of_image.items()}
+        every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
+        return {name: reason for name, reason in every.items() if reason}
+
     def _log_plan(self, made: RolloutPlan) -> None:
         for number, stage in enumerate(made.stages, start=1):
             names = ", ".join(change.name for change in stage)
             self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
         for skipped in made.skipped:
-            self.log.info("not replaced: %s, %s", skipped.name, skipped.reason.text)
+            more = f" ({skipped.detail})" if skipped.reason in REFUSALS else ""
+            self.log.info("not replaced: %s, %s%s", skipped.name, skipped.reason.text, more)
+        for change in made.changes:
+            if change.only_disk:
+                self.log.warning(
+                    "%s can only go back to its disk %s, which is kept until the rollout has ended"
+                    " well: %s",
+                    change.name,
+                    change.old.name,
+                    change.only_disk,
+                )
 
 
 class SelectMembers(FleetOperator):
@@ -188,18 +219,30 @@ class SelectMembers(FleetOperator):
         return Done([swap.model_dump(mode="json") for swap in swaps])
 
 
+class VerdictMemory(TryMemory):
+    """What verdict remembers while it waits for deletions."""
+
+    recorded: bool = False
+    failed: int = 0  # how often deletions were refused or have failed
+
+
 class Verdict(FleetOperator):
     """Reports the outcome of each member, and fails the run with the reason.
 
-    A rollout that was rolled back fails too. Unused boot disks that this run created are deleted.
+    A rollout that was rolled back fails too. Then it deletes the disks that nobody needs any more:
+    new ones that are unused and, if the rollout has ended well, the old ones of its members. A disk
+    that cannot be deleted changes no outcome: it has labels of Bakehouse, and the sweep finds it.
     """
+
+    Memory = VerdictMemory
+    memory: VerdictMemory
 
     def reconcile(self, context: Context) -> Next:
         """Record the outcome, then delete unused disks."""
-        from bakehouse.rollout.record import record_end
-
-        states, value = self.states(context), context["ti"].xcom_pull(task_ids=self.near("plan"))
-        ending = rollout_outcome({self._short(task): state for task, state in states.items()})
+        states = {self._short(task): state for task, state in self.states(context).items()}
+        value = context["ti"].xcom_pull(task_ids=self.near("plan"))
+        stranded = self._stranded(context)
+        ending = rollout_outcome(states, stranded=bool(stranded))
         if ending is Outcome.NONE:
             raise AirflowSkipException("no rollout was requested")
         if value is None:
@@ -207,14 +250,14 @@ class Verdict(FleetOperator):
                 "no member was changed: a task before the first replacement failed"
             )
         made = RolloutPlan.model_validate(value)
-        outcomes = self._outcomes(context, made)
-        for outcome in outcomes:
-            self.log.info("%s: %s, %s", outcome.member, outcome.state, outcome.why)
+        outcomes = [*self._outcomes(context, made, states), *stranded]
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
-        record_end(context, made, reason, outcomes)
-        self._sweep(made)
+        self._record(context, made, reason, outcomes)
+        wait = self._clean_up(context, made, ending)
+        if wait is not None:
+            return wait
         if ending is not Outcome.GOOD:
-            raise PermanentError(f"{reason.text}. {_first_failure(outcomes)}")
+            raise PermanentError(f"{reason.text}. {_failures(outcomes)}")
         counts = f"{len(made.changes)} replaced, {len(made.skipped)} not replaced"
         self.log.info("%s", counts)
         if made.changes:
@@ -224,26 +267,100 @@ class Verdict(FleetOperator):
         every = [outcome.model_dump(mode="json") for outcome in outcomes]
         return Done({"image": made.image.name, "outcomes": every})
 
+    @resumed_by(OperationEnded)
+    def operation_ended(self, context: Context, event: OperationEnded) -> Next:
+        """Continue after a deletion; one that has failed is asked for again."""
+        try:
+            return super().operation_ended(context, event)
+        except FAILURES as error:
+            self._not_deleted(error)
+            return Again()
+
     def _short(self, task_id: str) -> str:
         return task_id.removeprefix(self.near(""))
 
-    def _outcomes(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
+    def _record(
+        self, context: Context, made: RolloutPlan, reason: Reason, outcomes: list[MemberOutcome]
+    ) -> None:
+        from bakehouse.rollout.record import record_end
+
+        if not self.memory.recorded:
+            for outcome in outcomes:
+                self.log.info("%s: %s, %s", outcome.member, outcome.state, outcome.why)
+            record_end(context, made, reason, outcomes)
+            self.remember(recorded=True)
+
+    def _stranded(self, context: Context) -> list[MemberOutcome]:
+        told = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STRANDED)
+        return [MemberOutcome.model_validate(outcome) for outcome in told or []]
+
+    def _outcomes(
+        self, context: Context, made: RolloutPlan, states: dict[str, str | None]
+    ) -> list[MemberOutcome]:
         """Return the outcome of each member's tasks, replacements first."""
-        names = [REPLACE.format(n) for n in range(1, len(made.stages) + 1)] + ["roll_back"]
-        counts = [len(stage) for stage in made.stages] + [len(made.changes)]
+        going_back = context["ti"].xcom_pull(task_ids=self.near("plan_rollback")) or []
+        steps: list[tuple[str, Literal["forward", "back"], list[str]]] = [
+            (REPLACE.format(number), "forward", [change.name for change in stage])
+            for number, stage in enumerate(made.stages, start=1)
+        ]
+        steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
         found: list[MemberOutcome] = []
-        for name, count in zip(names, counts, strict=True):
+        for task, way, names in steps:
             told = context["ti"].xcom_pull(
-                task_ids=self.near(name), key="outcome", map_indexes=list(range(count))
+                task_ids=self.near(task), key="outcome", map_indexes=list(range(len(names)))
             )
-            found += [MemberOutcome.model_validate(outcome) for outcome in told or [] if outcome]
+            known = [MemberOutcome.model_validate(outcome) for outcome in told or [] if outcome]
+            silent = {names[i] for i in failed_members(states, task) if i < len(names)}
+            silent -= {outcome.member for outcome in known}
+            found += known
+            found += [
+                MemberOutcome(
+                    member=name,
+                    way=way,
+                    state=STUCK,
+                    why=f"{task} failed without an outcome, see its log",
+                    image="",
+                    disk="",
+                )
+                for name in names
+                if name in silent
+            ]
         return found
 
-    def _sweep(self, made: RolloutPlan) -> None:
-        """Delete new disks that are unused; never the previous disks of members."""
+    def _clean_up(
+        self, context: Context, made: RolloutPlan, ending: Outcome
+    ) -> WaitForOperation | None:
+        """Delete the disks that nobody needs; what is refused three times is left to the sweep."""
+        while self.memory.failed < DELETIONS:
+            try:
+                return self.carry_out(self._leftovers(context, made, ending))
+            except TransientError as error:
+                self._not_deleted(error)
+        return None
+
+    def _not_deleted(self, error: Exception) -> None:
+        self.remember(failed=self.memory.failed + 1)
+        then = (
+            "asking again" if self.memory.failed < DELETIONS else "the sweep of housekeeping will"
+        )
+        self.log.warning("not deleted: %s; %s", error, then)
+
+    def _leftovers(
+        self, context: Context, made: RolloutPlan, ending: Outcome
+    ) -> Iterator[tuple[str, Ask]]:
+        compute, good = self.compute, ending is Outcome.GOOD
         for change in made.changes:
-            if members.delete_unused(self.compute, change.zone, change.disk, made.run):
-                self.log.info("deleted the unused disk %s", change.disk)
+            new, old = change.disk, change.old.name
+            request = self.request_id(context, f"delete {new} {self.memory.failed}")
+            delete_new = partial(members.delete_new, compute, change, request, good=good)
+            yield f"delete disk {new}", delete_new
+            request = self.request_id(context, f"delete {old} {self.memory.failed}")
+            if good:
+                again = self.memory.failed > 0
+                delete_old = partial(members.delete_old, compute, change, request, again=again)
+                yield f"delete disk {old}", delete_old
+            else:
+                yield f"label disk {old}", partial(members.release_old, compute, change, made.run)
 
 
 _REASONS = {
@@ -253,6 +370,13 @@ _REASONS = {
 }
 
 
-def _first_failure(outcomes: list[MemberOutcome]) -> str:
-    bad = [o for o in outcomes if o.way == "forward" and o.state != State.REPLACED]
-    return f"{bad[0].member}: {bad[0].state}, {bad[0].why}" if bad else ""
+def _failures(outcomes: list[MemberOutcome]) -> str:
+    """Return the first member that failed, and each that did not come back."""
+    bad = [outcome for outcome in outcomes if outcome.state != State.REPLACED]
+    told = [f"{o.member}: {o.state}, {o.why}" for o in bad if o.way == "forward"][:1]
+    told += [f"{o.member} is not rolled back: {o.state}, {o.why}" for o in bad if o.way == "back"]
+    return "; ".join(told)
+
+
+def _told(refused: Iterable[Skipped]) -> str:
+    return "; ".join(f"{s.name}: {s.reason.text} ({s.detail})" for s in refused)

@@ -23,8 +23,13 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-def rollout_outcome(states: Mapping[str, str | None]) -> Outcome:
-    """Return the outcome; `states` are by task id in the group (`replace_1_0` for a mapped one)."""
+def rollout_outcome(states: Mapping[str, str | None], *, stranded: bool = False) -> Outcome:
+    """Return the outcome.
+
+    Args:
+        states: by task id in the group (`replace_1_0` for a mapped one).
+        stranded: a member has no way back.
+    """
     if states.get("choose_image") == "skipped":
         return Outcome.NONE
     before = ("choose_image", "acquire_lease", "plan", "plan_rollback")
@@ -34,7 +39,13 @@ def rollout_outcome(states: Mapping[str, str | None]) -> Outcome:
         return Outcome.GOOD
     undone = {task: state for task, state in states.items() if _UNDO.fullmatch(task)}
     went_back = bool(undone) and all(state == "success" for state in undone.values())
-    return Outcome.ROLLED_BACK if went_back else Outcome.FAILED
+    return Outcome.ROLLED_BACK if went_back and not stranded else Outcome.FAILED
+
+
+def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:
+    """Return the map indexes of a mapped task that failed."""
+    indexes = ((name.removeprefix(f"{task}_"), state) for name, state in states.items())
+    return sorted(int(index) for index, state in indexes if index.isdigit() and state == "failed")
 
 
 def stage_failed(states: Mapping[str, str | None]) -> bool:

@@ -15,7 +15,7 @@ from pydantic import Field
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
-from bakehouse.images.labels import MEMBER, REPLACES, users_own
+from bakehouse.images.labels import MEMBER, PREVIOUS_DISK, REPLACES, ROLE, users_own
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
+REFUSALS = frozenset(
+    {Reason.MEMBER_OF_GROUP, Reason.MEMBER_ON_HOLD, Reason.BOOT_DISK_NOT_REPLACEABLE}
+)
 
 
 class Target(Frozen):
@@ -40,8 +43,10 @@ class BootDisk(Frozen):
     """A boot disk and its attachment, complete enough to create a similar one."""
 
     name: str
-    image_id: str
+    id: str = Field(default="", description="empty in what rollouts of older versions have stored")
+    image_id: str = Field(description="empty if it was made of a snapshot, of a disk, or blank")
     image: str = Field(description="the URL of the image it was made from")
+    made_of: str = Field(default="", description="if of no image: what else it was made of")
     device_name: str
     auto_delete: bool
     type: str
@@ -59,6 +64,8 @@ class Member(Frozen):
     id: str
     status: str
     boot: BootDisk | None = None
+    refused: Reason | None = Field(default=None, description="why no rollout may change it")
+    refused_why: str = ""
 
 
 class Change(Frozen):
@@ -69,6 +76,9 @@ class Change(Frozen):
     id: str
     disk: str = Field(description="the name of the boot disk to be made")
     old: BootDisk
+    only_disk: str = Field(
+        default="", description="why nothing can make its old disk again; empty if something can"
+    )
 
 
 class Skipped(Frozen):
@@ -93,6 +103,24 @@ class RolloutPlan(Frozen):
         """All changes in the order of the rollout."""
         return tuple(change for stage in self.stages for change in stage)
 
+    @property
+    def refused(self) -> tuple[Skipped, ...]:
+        """The members that no rollout may change, if nobody else is left to move to the image."""
+        reasons = {skipped.reason for skipped in self.skipped}
+        on_purpose = reasons == {Reason.MEMBER_ON_HOLD}
+        return () if self.changes or on_purpose or reasons - REFUSALS else self.skipped
+
+    def judged(self, only_disk: Mapping[str, str]) -> RolloutPlan:
+        """Return the plan with the members whose old disk is their only way back, and why."""
+        stages = tuple(
+            tuple(
+                change.model_copy(update={"only_disk": only_disk.get(change.name, "")})
+                for change in stage
+            )
+            for stage in self.stages
+        )
+        return self.model_copy(update={"stages": stages})
+
 
 def plan(
     fleet: str,
@@ -105,8 +133,9 @@ def plan(
 ) -> RolloutPlan:
     """Plan the rollout for members in the order of the fleet; `missing` do not exist.
 
-    `made`: disks by name that rollouts of this fleet have made. A run that plans again finds its
-    own in there, so members it has changed stay in the plan, first, with what they had before.
+    `made`: disks by name that rollouts of this fleet have made or taken out. A run that plans again
+    finds its own in there, so members it has changed stay in the plan, first, with what they had
+    before.
     """
     begun: list[Change] = []
     fresh: list[Change] = []
@@ -116,7 +145,8 @@ def plan(
         old = _old_disk(member, disk, made)
         reason = _skip(member, old, image, made, disk)
         if reason is not None:
-            skipped.append(Skipped(name=member.name, reason=reason, detail=member.status))
+            detail = member.refused_why if reason in REFUSALS else member.status
+            skipped.append(Skipped(name=member.name, reason=reason, detail=detail))
         elif old is not None:
             change = Change(name=member.name, zone=member.zone, id=member.id, disk=disk, old=old)
             (begun if disk in made else fresh).append(change)
@@ -142,13 +172,18 @@ def disk_name(member: str, run: str, image_id: str) -> str:
 def _skip(
     member: Member, old: BootDisk | None, image: Target, made: Mapping[str, Resource], disk: str
 ) -> Reason | None:
+    if old is not None and disk in made:
+        return None
+    if old is not None and member.status in RUNS and old.image_id == image.id:
+        return Reason.ALREADY_ON_IMAGE
+    if member.refused is not None:
+        return member.refused
     if old is None:
         return Reason.MEMBER_WITHOUT_DISK
-    if disk in made:
-        return None
     if member.status in RUNS:
-        return Reason.ALREADY_ON_IMAGE if old.image_id == image.id else None
-    # A rollout that was left in the middle of this member leaves a disk that nothing uses.
+        return None
+    # A rollout that was left in the middle of this member leaves a disk that nothing uses: the new
+    # one or, if the member was left on that, the old one.
     left = member.boot is None or any(not d.get("users") for d in _of(member.name, made))
     return None if left else Reason.MEMBER_NOT_RUNNING
 
@@ -157,12 +192,16 @@ def _old_disk(member: Member, disk: str, made: Mapping[str, Resource]) -> BootDi
     """Return the disk for a roll-back: the attached one, or the one that our disk has replaced."""
     if member.boot is not None and member.boot.name != disk:
         return member.boot
-    ours = made.get(disk) or newest(_of(member.name, made))
+    ours = made.get(disk) or newest(d for d in _of(member.name, made) if not _is_previous(d))
     return recall(ours) if ours is not None else None
 
 
 def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:
     return [d for d in made.values() if labels_of(d).get(MEMBER) == member]
+
+
+def _is_previous(disk: Resource) -> bool:
+    return labels_of(disk).get(ROLE) == PREVIOUS_DISK
 
 
 def remember(old: BootDisk) -> str:

@@ -21,7 +21,7 @@ from bakehouse.history.rollout_events import (
     RolloutPlannedEvent,
 )
 from bakehouse.images.links import resource_name
-from bakehouse.rollout.states import State
+from bakehouse.rollout.states import STUCK, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,12 +43,15 @@ class ImageFields(TypedDict):
 def record_plan(context: Context, plan: RolloutPlan) -> None:
     """Record the plan of a rollout, and each member that it skips."""
     stages = tuple(tuple(change.name for change in stage) for stage in plan.stages)
+    only = {change.name: change.only_disk for change in plan.changes if change.only_disk}
     event = RolloutPlannedEvent(
         **run_fields(context),
         **_image(plan.image),
         reason=Reason.NEW_IMAGE if plan.changes else Reason.NOTHING_TO_REPLACE,
         subject=plan.fleet,
-        detail=RolloutPlannedDetail(fleet=plan.fleet, image_id=plan.image.id, stages=stages),
+        detail=RolloutPlannedDetail(
+            fleet=plan.fleet, image_id=plan.image.id, stages=stages, only_disk=only
+        ),
     )
     record(event)
     for skipped in plan.skipped:
@@ -128,6 +131,8 @@ _MEMBER_EVENTS = {
 def _member_reason(swap: Swap, state: str) -> Reason:
     if state == State.REPLACED:
         return Reason.NEW_IMAGE if swap.way == "forward" else Reason.STAGE_FAILED
+    if state == STUCK and swap.way == "back":
+        return Reason.NOT_ROLLED_BACK
     return Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.core.errors import FAILURES
 from bakehouse.rollout.states import Action, MemberObservation
-from bakehouse.rollout.strategies.swap import Swap, attachment, boot_of, disk_body, observe
+from bakehouse.rollout.strategies.swap import (
+    Swap,
+    attachment,
+    boot_of,
+    disk_body,
+    is_old,
+    observe,
+    old_disk_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +44,7 @@ def perform(hook: ComputeHook, step: Action, swap: Swap, request_id: str) -> Res
 
 
 def _make_disk(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+    _label_old_disk(hook, swap)
     return hook.insert_disk(swap.zone, disk_body(swap, datetime.now(UTC)), request_id)
 
 
@@ -45,7 +56,18 @@ def _detach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
     boot = boot_of(hook.instance(swap.zone, swap.member) or {})
     if boot is None:
         return None
+    with suppress(*FAILURES):  # they were set before the stop; the member is down now
+        _label_old_disk(hook, swap)
     return hook.detach_disk(swap.zone, swap.member, boot["deviceName"], request_id)
+
+
+def _label_old_disk(hook: ComputeHook, swap: Swap) -> None:
+    """Label the disk that is about to be taken out, so that it can never be left unnoticed."""
+    disk = hook.disk(swap.zone, swap.old.name) if swap.way == "forward" else None
+    if disk is not None and is_old(disk, swap.old):
+        missing = old_disk_labels(swap, disk, datetime.now(UTC))
+        if missing:
+            hook.label_disk(swap.zone, disk, missing)
 
 
 def _attach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:

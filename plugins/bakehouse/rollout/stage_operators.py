@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import BakehouseError, PermanentError, TransientError
+from bakehouse.core.errors import (
+    FINAL,
+    RETRYABLE,
+    BakehouseError,
+    Blocked,
+    PermanentError,
+    TransientError,
+)
 from bakehouse.core.reasons import Reason
-from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members
 from bakehouse.rollout.events import SwapEnded
-from bakehouse.rollout.fleet_operator import FleetOperator, now, states_of
+from bakehouse.rollout.fleet_operator import STRANDED, FleetOperator, now, states_of
 from bakehouse.rollout.gates import nobody_failed, others_are_up
 from bakehouse.rollout.health import HealthAssessment, assess_health, explain
 from bakehouse.rollout.outcome import stage_failed
-from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_touched
+from bakehouse.rollout.states import STUCK, State
+from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_old, is_touched, outcome_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from bakehouse.history.rollout_events import MemberOutcome
+    from bakehouse.rollout.plan import Target
 
 WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
 BACKSTOP = timedelta(minutes=5)
@@ -47,9 +56,18 @@ class ReplaceMember(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Start the swap from the member's current state, unless a gate forbids it."""
+        swap = Swap.model_validate(self.swap)
+        try:
+            return self._begin(context, swap)
+        except (AirflowSkipException, Blocked):
+            raise
+        except Exception as error:  # whatever it is, the verdict names the member and the error
+            self._push(context, swap, STUCK, f"{type(error).__name__}: {error}")
+            raise
+
+    def _begin(self, context: Context, swap: Swap) -> Next:
         from bakehouse.rollout.triggers import SwapTrigger
 
-        swap = Swap.model_validate(self.swap)
         self.link_machine(swap.zone, swap.member)
         self.check_lease(context)
         self._gates(context, swap)
@@ -68,28 +86,25 @@ class ReplaceMember(FleetOperator):
     @resumed_by(SwapEnded)
     def walked(self, context: Context, event: SwapEnded) -> Next:
         """Continue when the swap has ended: record it; fail unless the member reached its goal."""
-        from bakehouse.history.rollout_events import MemberOutcome
         from bakehouse.rollout.record import record_member
 
         swap = Swap.model_validate(self.swap)
+        state = str(event.state) if event.state else STUCK
+        outcome = self._push(context, swap, state, event.why)
         if event.transient:
             raise TransientError(f"{swap.member}: {event.why}")
-        state = str(event.state) if event.state else "stuck"
-        outcome = MemberOutcome(
-            member=swap.member,
-            way=swap.way,
-            state=state,
-            why=event.why,
-            image=swap.image.name,
-            disk=swap.disk,
-        ).model_dump(mode="json")
         record_member(context, swap, state, event.why, event.seconds)
-        context["ti"].xcom_push("outcome", outcome)
         if state != State.REPLACED:
             self._show_serial(swap)
             raise PermanentError(f"{swap.member} is {state}: {event.why}")
         self.log.info("%s runs %s: %s", swap.member, swap.image.name, event.why)
         return Done(outcome)
+
+    def _push(self, context: Context, swap: Swap, state: str, why: str) -> dict[str, Any]:
+        """Hand the outcome on to the verdict; a later try replaces it."""
+        outcome = outcome_of(swap, state, why).model_dump(mode="json")
+        context["ti"].xcom_push("outcome", outcome)
+        return outcome
 
     def _gates(self, context: Context, swap: Swap) -> None:
         instance = self.compute.instance(swap.zone, swap.member)
@@ -122,7 +137,7 @@ class ReplaceMember(FleetOperator):
 class VerifyStage(FleetOperator):
     """Watches a stage for the fleet's `soak`, then checks each member again -> names.
 
-    Then it deletes the previous boot disks of the members.
+    The members' old disks stay: they are the way back if a later stage fails.
 
     Args:
         stage: Counted from 1.
@@ -155,9 +170,6 @@ class VerifyStage(FleetOperator):
         self.check_lease(context)
         for swap in swaps:
             self._check(swap)
-        for swap in swaps:
-            if members.delete_unused(self.compute, swap.zone, swap.old.name, swap.run):
-                self.log.info("deleted %s, the previous disk of %s", swap.old.name, swap.member)
         self.log.info("stage %d succeeded: %d members", self.stage, len(swaps))
         return [swap.member for swap in swaps]
 
@@ -196,35 +208,78 @@ class PlanRollback(FleetOperator):
         self.check_lease(context)
         stages = range(len(self.fleet.stages), 0, -1)
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
-        ways = [way for swap in done if (way := self._way_back(swap)) is not None]
+        ways, stranded = self._ways_back(context, done)
         names = ", ".join(way.member for way in ways)
         self.log.info("rolling back: %s", names or "nobody")
-        if ways:
+        if ways or stranded:
+            but = "".join(f"; {outcome.member} is not: {outcome.why}" for outcome in stranded)
             self.notify(
-                context, NotificationEvent.ROLL_BACK, "is rolled back to its previous images", names
+                context,
+                NotificationEvent.ROLL_BACK,
+                "is rolled back to its previous images",
+                f"{names or 'nobody'}{but}",
             )
         return Done([way.model_dump(mode="json") for way in ways])
 
+    def _ways_back(
+        self, context: Context, done: list[Swap]
+    ) -> tuple[list[Swap], list[MemberOutcome]]:
+        """Return the members to roll back, and those that cannot be, each with the reason.
+
+        An error about one member is that member's alone: the others go back.
+        """
+        from bakehouse.rollout.record import record_member
+
+        ways: list[Swap] = []
+        stranded: list[MemberOutcome] = []
+        for swap in done:
+            try:
+                way = self._way_back(swap)
+            except Blocked:
+                raise
+            except Exception as error:  # whatever it is, the other members must not wait for it
+                if isinstance(error, RETRYABLE) and context["ti"].try_number <= _max_tries(context):
+                    raise
+                why = str(error) if isinstance(error, FINAL) else f"{type(error).__name__}: {error}"
+                self.log.error("%s cannot be rolled back: %s", swap.member, why)
+                there = back(swap, None, kept=True, health=None)
+                record_member(context, there, STUCK, why, None)
+                stranded.append(outcome_of(there, STUCK, why))
+            else:
+                ways += [way] if way is not None else []
+        told = [outcome.model_dump(mode="json") for outcome in stranded]
+        context["ti"].xcom_push(STRANDED, told)
+        return ways, stranded
+
     def _way_back(self, swap: Swap) -> Swap | None:
+        """Return the swap back; None for a member that was not changed.
+
+        Raises:
+            PermanentError: There is no way back.
+        """
         instance = self.compute.instance(swap.zone, swap.member)
         if instance is None or str(instance["id"]) != swap.id:
-            self.log.error("%s: %s", swap.member, Reason.MEMBER_LOST.text)
-            return None
+            raise PermanentError(Reason.MEMBER_LOST.text)
         if not is_touched(instance, swap.old):
             self.log.info("%s was not changed", swap.member)
             return None
-        image = members.previous(self.compute, swap.old, swap.image.recipe)
-        kept = self._is_kept(swap)
+        kept = is_old(self.compute.disk(swap.zone, swap.old.name), swap.old)
+        image = self._image(swap, kept=kept)
         if image is None and not kept:
-            old = resource_name(swap.old.image)
-            gone = f"its image {old} (id {swap.old.image_id}) was deleted or revoked"
-            self.log.error(
-                "%s cannot be rolled back: %s, and its disk was deleted", swap.member, gone
-            )
-            return None
+            why = members.only_disk(self.compute, swap.old)
+            raise PermanentError(f"its old disk {swap.old.name} does not exist any more, and {why}")
         health = members.health(self.compute, swap.zone, swap.member)
         return back(swap, image, kept=kept, health=health)
 
-    def _is_kept(self, swap: Swap) -> bool:
-        disk = self.compute.disk(swap.zone, swap.old.name)
-        return disk is not None and str(disk.get("sourceImageId", "")) == swap.old.image_id
+    def _image(self, swap: Swap, *, kept: bool) -> Target | None:
+        """Return the image that the member had; with its old disk kept, errors do not matter."""
+        try:
+            return members.previous(self.compute, swap.old, swap.image.recipe)
+        except Exception:
+            if kept:
+                return None
+            raise
+
+
+def _max_tries(context: Context) -> int:
+    return int(context["ti"].max_tries)

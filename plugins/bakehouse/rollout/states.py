@@ -92,6 +92,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.UNHEALTHY: frozenset(),
     State.LOST: frozenset(),
 }
+STUCK = "stuck"  # what is told of a member whose task ended in an error, not in a state
 FINAL = frozenset(state for state, step in ACTIONS.items() if step is Action.END)
 
 OFF = frozenset({"TERMINATED", "STOPPED"})

@@ -6,11 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.support.fake_compute import BASE, OLD_DISK
+from tests.support.fake_compute import BASE, OLD_DISK, Cloud
 
-from bakehouse.core.errors import PermanentError
+from bakehouse.core.errors import NotFound, PermanentError, TransientError
+from bakehouse.core.reasons import Reason
 from bakehouse.fleet.model import Members
 from bakehouse.rollout import members
+from bakehouse.rollout.plan import Change
+from bakehouse.rollout.strategies.swap import is_old
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
@@ -41,8 +44,14 @@ class Hook:
         self.deleted: list[str] = []
         self.lists = 0
         self.disk_found: dict[str, Any] | None = None
+        self.instance_found: dict[str, Any] | None = None
+        self.refuses: Exception | None = None
+        self.disk_refuses: Exception | None = None
 
     def image(self, name: str, project: str | None = None) -> dict[str, Any] | None:
+        assert name, "the client refuses an empty name with a TypeError"
+        if self.refuses is not None:
+            raise self.refuses
         return self._images.get(name) if project in {None, "p"} else None
 
     def images(self, filter_: str) -> list[dict[str, Any]]:
@@ -59,7 +68,12 @@ class Hook:
             assert filter_ == "labels.fleet=web AND labels.tier=front"
         return [{"name": name} for name in here]
 
+    def instance(self, zone: str, name: str) -> dict[str, Any] | None:
+        return self.instance_found
+
     def disk(self, zone: str, name: str) -> dict[str, Any] | None:
+        if self.disk_refuses is not None:
+            raise self.disk_refuses
         return self.disk_found
 
     def delete_disk(self, zone: str, name: str, request_id: str) -> None:
@@ -70,13 +84,13 @@ def hook(found: Hook) -> ComputeHook:
     return cast("ComputeHook", found)
 
 
-OLD = {"state": "DEPRECATED"}
+DEPRECATED = {"state": "DEPRECATED"}
 
 
 def test_without_a_name_the_newest_promoted_image_is_chosen() -> None:
     older = image("web-1")
     newer = image("web-2", creationTimestamp="2026-11-21T00:00:00.000-08:00")
-    gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated=OLD)
+    gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated=DEPRECATED)
     assert members.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
 
 
@@ -177,6 +191,10 @@ def test_labelled_members_come_from_every_zone_by_name() -> None:
     assert ([i["name"] for i in there], missing) == (["web-1", "web-2"], [])
 
 
+CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)
+OLD = {"id": "5", "name": "web-1", "sourceImageId": "100", "labelFingerprint": "x"}
+
+
 @pytest.mark.parametrize(
     ("disk", "deleted"), [(None, []), ({"id": "5", "users": ["x"]}, []), ({"id": "5"}, ["d"])]
 )
@@ -185,5 +203,103 @@ def test_only_a_disk_that_nothing_uses_is_deleted(
 ) -> None:
     found = Hook()
     found.disk_found = disk
-    assert members.delete_unused(hook(found), "z", "d", "run") == bool(deleted)
+    change = CHANGE.model_copy(update={"disk": "d"})
+    members.delete_new(hook(found), change, "request", good=True)
     assert found.deleted == deleted
+
+
+@pytest.mark.parametrize(("boot", "deleted"), [([], []), ([{"boot": True, "source": "s"}], ["d"])])
+def test_the_new_disk_of_a_member_without_any_stays_since_it_says_what_the_member_had(
+    boot: list[dict[str, Any]], deleted: list[str]
+) -> None:
+    found = Hook()
+    found.disk_found, found.instance_found = {"id": "5"}, {"disks": boot}
+    change = CHANGE.model_copy(update={"disk": "d"})
+    members.delete_new(hook(found), change, "request", good=False)
+    assert found.deleted == deleted
+
+
+@pytest.mark.parametrize(
+    ("disk", "deleted"),
+    [
+        (None, []),
+        ({**OLD, "users": ["x"]}, []),
+        ({**OLD, "sourceImageId": "999"}, []),  # another disk that has got the name since
+        (OLD, ["web-1"]),
+    ],
+)
+def test_only_the_very_disk_that_was_taken_out_is_deleted(
+    disk: dict[str, Any] | None, deleted: list[str]
+) -> None:
+    found = Hook()
+    found.disk_found = disk
+    members.delete_old(hook(found), CHANGE, "request", again=False)
+    assert found.deleted == deleted
+
+
+def test_a_disk_with_the_name_of_the_old_one_is_told_from_it_by_its_id() -> None:
+    restored = OLD_DISK.model_copy(update={"id": "5", "image": "", "image_id": ""})
+    assert is_old({"id": "5"}, restored)
+    assert not is_old({"id": "6"}, restored)
+    assert not is_old(None, restored)
+
+
+ELSEWHERE = OLD_DISK.image.replace("/projects/p/", "/projects/other/")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"image": "", "image_id": "", "made_of": "the snapshot s"}, "made of the snapshot s"),
+        ({"image": "", "image_id": ""}, "made of no image"),
+        ({"image_id": ""}, "made of no image"),
+        ({"image_id": "999"}, r"web-old \(id 999\) does not exist any more in p"),
+        ({"image": ELSEWHERE}, r"web-old \(id 100\) does not exist any more in other"),
+    ],
+)
+def test_a_disk_that_no_image_can_make_again_says_why(change: dict[str, Any], why: str) -> None:
+    old = OLD_DISK.model_copy(update=change)
+    found = hook(Hook(image("web-old")))
+    assert re.search(why, members.only_disk(found, old))
+    assert members.previous(found, old, "web") is None
+    assert members.only_disk(found, OLD_DISK) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"labels": {"bakehouse-state": "revoked"}}, "it is revoked"),
+        ({"labels": {"revoked-base": "7"}}, "built on a revoked image"),
+        ({"deprecated": {"state": "OBSOLETE"}}, "is OBSOLETE"),
+        ({"deprecated": {"state": "DELETED"}}, "is DELETED"),
+        ({"status": "DELETING"}, "is DELETING"),
+        ({"status": "FAILED"}, "is FAILED"),
+    ],
+)
+def test_an_image_that_is_there_and_of_which_nothing_is_made_says_why(
+    more: dict[str, Any], why: str
+) -> None:
+    assert why in members.only_disk(hook(Hook(image("web-old", **more))), OLD_DISK)
+
+
+@pytest.mark.parametrize("error", [PermanentError("HTTP 403"), NotFound("no such project")])
+def test_an_image_that_may_not_be_read_counts_as_gone(error: Exception) -> None:
+    found = Hook()
+    found.refuses = error
+    assert members.only_disk(hook(found), OLD_DISK) == f"its image cannot be read: {error}"
+    assert members.previous(hook(found), OLD_DISK, "web") is None
+
+
+def test_an_image_that_cannot_be_read_just_now_is_asked_for_again() -> None:
+    found = Hook()
+    found.refuses = TransientError("HTTP 503")
+    with pytest.raises(TransientError):
+        members.only_disk(hook(found), OLD_DISK)
+
+
+def test_a_member_whose_boot_disk_may_not_be_read_is_refused_alone() -> None:
+    found = Hook()
+    found.disk_refuses = PermanentError("HTTP 403")
+    (member,) = members.fleet_members(hook(found), [Cloud().instance()])
+    assert (member.boot, member.refused) == (None, Reason.BOOT_DISK_NOT_REPLACEABLE)
+    assert member.refused_why == "HTTP 403"

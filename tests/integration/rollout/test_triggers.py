@@ -48,6 +48,11 @@ class Hook:
     def operation(self, zone: str | None, name: str) -> dict[str, Any]:
         return {"name": name, "status": "DONE"}
 
+    def label_disk(self, zone: str, disk: Any, changes: Any) -> dict[str, Any]:
+        known = self.cloud.disks[disk["name"]]
+        known["labels"] = {**known.get("labels", {}), **changes}
+        return {"name": "op", "status": "DONE"}
+
     def insert_disk(self, zone: str, body: Any, request_id: str) -> dict[str, Any]:
         return self._do(Action.MAKE_DISK, request_id)
 
@@ -122,6 +127,9 @@ async def test_a_member_is_walked_to_its_goal(hook: Hook, swap: Swap, cloud: Clo
     steps = [step for step, _ in hook.asked]
     assert steps == [Action.MAKE_DISK, Action.STOP, Action.DETACH, Action.ATTACH, Action.START]
     assert cloud.stops == 1
+    old = cloud.disks["web-1"]["labels"]
+    assert (old["bakehouse-role"], old["bakehouse-member"]) == ("previous", "web-1")
+    assert int(old["expires"]) > cloud.now.timestamp()
 
 
 def test_it_is_stored_and_made_again_as_it_was(swap: Swap) -> None:

@@ -171,11 +171,27 @@ def test_a_disk_is_kept_while_a_rollout_runs_or_its_member_has_no_boot_disk() ->
     assert (found.sweep, found.reason) == (False, Reason.MEMBER_NEEDS_IT)
 
 
+def test_a_disk_that_a_rollout_has_taken_out_goes_like_one_that_it_has_made() -> None:
+    for expired, swept in [(1.0, (True, Reason.EXPIRED)), (-1.0, (False, Reason.UNUSED_NOT_LONG))]:
+        told = {**FLEET, "expires": ago(days=expired), "bakehouse-state": None}
+        old = owned("disk", "web-1", "previous", labels=told)
+        assert verdict("disk", old, UNKNOWN) == swept
+
+
+def test_a_disk_that_nothing_can_make_again_stays_and_is_named() -> None:
+    told = {**FLEET, "expires": None, "bakehouse-state": None}
+    old = owned("disk", "web-1", "previous", labels=told)
+    old["labels"] = {key: value for key, value in old["labels"].items() if value is not None}
+    assert verdict("disk", old, ENDED) == (False, Reason.ONLY_WAY_BACK)
+    attached = {**old, "users": [f"{BASE}/zones/z/instances/web-1"]}
+    assert one("disk", attached, ENDED) is None
+
+
 # -- whatever labels there are --------------------------------------------------------------------
 
 KEYS = ["bakehouse-recipe", "bakehouse-run", "bakehouse-role", "bakehouse-state", "expires"]
 KEYS += ["bakehouse-kept", "bakehouse-pin", "bakehouse-fleet", "env"]
-VALUES = ["", "0", "1", "9" * 63, "x", "builder", "smoke", "image", "member", "web"]
+VALUES = ["", "0", "1", "9" * 63, "x", "builder", "smoke", "image", "member", "previous", "web"]
 VALUES += ["candidate", "failed", "promoted", "history", "revoked"]
 LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES))
 KINDS = st.sampled_from(["instance", "disk", "image"])
@@ -197,7 +213,7 @@ def test_resources_without_the_labels_are_kept(
     if found is not None and found.sweep:
         assert "bakehouse-pin" not in labels
         assert not (kind == "disk" and used)
-        assert labels["bakehouse-role"] in {"builder", "smoke", "image", "member"}
+        assert labels["bakehouse-role"] in {"builder", "smoke", "image", "member", "previous"}
         if kind == "image":
             assert labels["bakehouse-state"] in {"candidate", "failed"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakehouse.rollout.gates import nobody_failed, others_are_up
-from bakehouse.rollout.outcome import Outcome, rollout_outcome, stage_failed
+from bakehouse.rollout.outcome import Outcome, failed_members, rollout_outcome, stage_failed
 
 GOOD: dict[str, str | None] = {
     "choose_image": "success",
@@ -39,6 +39,20 @@ def test_endings(states: dict[str, str | None], expected: Outcome) -> None:
     mapped = "roll_back_0" in states
     found = {t: s for t, s in states.items() if not (mapped and t == "roll_back")}
     assert rollout_outcome(found) is expected
+
+
+def test_a_rollout_that_leaves_a_member_behind_was_not_rolled_back() -> None:
+    undone = {**FAILED, "roll_back_0": "success"}
+    del undone["roll_back"]
+    assert rollout_outcome(undone) is Outcome.ROLLED_BACK
+    assert rollout_outcome(undone, stranded=True) is Outcome.FAILED
+    assert rollout_outcome(GOOD, stranded=False) is Outcome.GOOD
+
+
+def test_the_members_of_a_mapped_task_that_failed() -> None:
+    states = {"replace_1_0": "failed", "replace_1_2": "failed", "replace_1_1": "success"}
+    more = {"replace_11_4": "failed", "replace_1": "failed", "verify_stage_1_3": "failed"}
+    assert failed_members({**states, **more}, "replace_1") == [0, 2]
 
 
 def test_only_tasks_of_stages_fail_a_stage() -> None:

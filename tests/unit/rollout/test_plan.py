@@ -130,3 +130,122 @@ def test_disk_names_are_legal_and_tell_images_apart(instance: str, run: str) -> 
     assert name != disk_name(instance, run, "200")
     assert name[0].isalpha()
     assert not name.endswith("-")
+
+
+# -- what no rollout may change --------------------------------------------------------------------
+
+MANAGER = "projects/123/zones/z/instanceGroupManagers/shop"
+REGIONAL = {"boot": True, "source": "projects/p/regions/r/disks/web-1", "deviceName": "boot"}
+HERE = "https://www.googleapis.com/compute/v1/projects/p/zones/z/instances"
+
+
+def read(instance: dict[str, Any], **disk: Any) -> Member:
+    made = {"name": "web-1", "id": "9", "type": "t", "sizeGb": "10", "sourceImageId": "100"}
+    return member_of({**Cloud().instance(), **instance}, {**made, **disk})
+
+
+def created_by(value: str) -> dict[str, Any]:
+    return {"metadata": {"items": [None, {"key": "a"}, {"key": "created-by", "value": value}]}}
+
+
+REFUSED = [
+    (read(created_by(MANAGER)), Reason.MEMBER_OF_GROUP, "if shop has abandoned it"),
+    (
+        read(created_by(MANAGER.replace("zones/z", "regions/r"))),
+        Reason.MEMBER_OF_GROUP,
+        "delete its metadata created-by",
+    ),
+    (read({"labels": {"bakehouse-hold": "ann"}}), Reason.MEMBER_ON_HOLD, "by ann"),
+    (read({"disks": [REGIONAL]}), Reason.BOOT_DISK_NOT_REPLACEABLE, "web-1 is a regional disk"),
+    (
+        read({}, users=[f"{HERE}/web-1", f"{HERE}/web-2"]),
+        Reason.BOOT_DISK_NOT_REPLACEABLE,
+        "web-1 is attached to web-2 too",
+    ),
+    (
+        read({}, diskEncryptionKey={"sha256": "x"}),
+        Reason.BOOT_DISK_NOT_REPLACEABLE,
+        "encrypted with a key that only its owner has",
+    ),
+]
+
+
+@pytest.mark.parametrize(("refused", "reason", "why"), REFUSED)
+def test_a_member_in_other_hands_is_left_alone_with_the_reason(
+    refused: Member, reason: Reason, why: str
+) -> None:
+    found = planned([refused, member("b")])
+    assert names(found) == [["b"], [], []]
+    (skipped,) = found.skipped
+    assert skipped.reason is reason
+    assert why in skipped.detail
+    assert found.refused == (), "the others move"
+    assert bool(planned([refused]).refused) is (reason is not Reason.MEMBER_ON_HOLD)
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        {"deletionProtection": True},  # a swap deletes no instance
+        created_by("somebody"),
+        {"metadata": {}},
+        {"labels": {}},
+    ],
+)
+def test_a_member_that_a_swap_may_change_is_in_the_plan(instance: dict[str, Any]) -> None:
+    kms = {"kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}
+    mine = read(instance, users=[f"{HERE}/web-1"], diskEncryptionKey=kms)
+    assert names(planned([mine])) == [["web-1"], [], []]
+
+
+def test_a_member_in_other_hands_that_is_on_the_image_already_is_no_failure() -> None:
+    on_image = read(created_by(MANAGER), sourceImageId="200")
+    found = planned([on_image])
+    assert [skipped.reason for skipped in found.skipped] == [Reason.ALREADY_ON_IMAGE]
+    assert found.refused == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "made_of"),
+    [
+        ({"sourceSnapshot": "projects/p/global/snapshots/s"}, "the snapshot s"),
+        ({"sourceInstantSnapshot": "zones/z/instantSnapshots/i"}, "the instant snapshot i"),
+        ({"sourceDisk": "zones/z/disks/d"}, "the disk d"),
+        ({}, ""),
+        ({"sourceImage": "global/images/i", "sourceSnapshot": "s"}, ""),
+    ],
+)
+def test_what_else_a_boot_disk_was_made_of(source: dict[str, str], made_of: str) -> None:
+    boot = read({}, **source).boot
+    assert boot is not None
+    assert (boot.id, boot.made_of) == ("9", made_of)
+
+
+def test_whose_old_disk_is_the_only_way_back_is_in_the_plan() -> None:
+    found = planned([member("a"), member("b")]).judged({"b": "its image is gone"})
+    assert [(c.name, c.only_disk) for c in found.changes] == [("a", ""), ("b", "its image is gone")]
+    assert [forward(found, change, None).only_disk for change in found.changes] == [False, True]
+
+
+def test_a_member_that_a_failed_roll_back_has_left_stopped_is_taken_up_by_another_run() -> None:
+    """Its new disk is attached, its old one is not."""
+    told = {MEMBER: "a", "bakehouse-role": "previous"}
+    old = {"name": "a-old", "labels": told, "creationTimestamp": "2026-11-23T00:00:00Z"}
+    stopped = member("a", status="TERMINATED")
+    assert names(planned([stopped], {"a-old": old})) == [["a"], [], []]
+    in_use = {**old, "users": ["a"]}
+    assert [s.reason for s in planned([stopped], {"a-old": in_use}).skipped] == [
+        Reason.MEMBER_NOT_RUNNING
+    ]
+
+
+def test_what_a_member_without_a_boot_disk_had_is_told_by_its_new_disk_alone() -> None:
+    new = made_disk(planned([member("a")]), "a", users=False)
+    told = {MEMBER: "a", "bakehouse-role": "previous"}
+    old = {"name": "a", "labels": told, "creationTimestamp": "2026-11-24T00:00:00Z"}
+    new["creationTimestamp"] = "2026-11-23T00:00:00Z"
+    bare = member("a", status="TERMINATED", boot=False)
+    disks = {"a": old, new["name"]: new}
+    found = plan("web", "another-run", NEW_IMAGE, STAGES, [bare], disks)
+    assert [change.old.name for change in found.changes] == ["a"]
+    assert found.changes[0].old.image_id == "100"

@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, OLD_IMAGE, Cloud, Crash
 
-from bakehouse.rollout.health import parse
-from bakehouse.rollout.plan import Change, RolloutPlan
-from bakehouse.rollout.states import ACTIONS, FINAL, Action, State, move, read
-from bakehouse.rollout.strategies.swap import Swap, back, forward, is_touched, observe
+from bakehouse.rollout.health import Health, parse
+from bakehouse.rollout.plan import Change, RolloutPlan, remember
+from bakehouse.rollout.states import ACTIONS, FINAL, Action, Disk, State, move, read
+from bakehouse.rollout.strategies.swap import (
+    Swap,
+    back,
+    forward,
+    is_touched,
+    observe,
+    old_disk_labels,
+    restored_labels,
+)
 
 WITHIN = timedelta(seconds=120)
 CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)
@@ -175,3 +183,60 @@ def test_a_disk_of_another_image_is_never_attached() -> None:
     cloud.disks[CHANGE.disk] = {"name": CHANGE.disk, "sourceImageId": "999", "status": "READY"}
     assert Walker(cloud, new_swap(cloud)).walk() is State.LOST
     assert cloud.stops == 0
+
+
+# -- the old disk ----------------------------------------------------------------------------------
+
+RESTORED = OLD_DISK.model_copy(
+    update={"id": "5", "image": "", "image_id": "", "made_of": "the snapshot s"}
+)
+
+
+def restored(health: str = "web-old") -> Swap:
+    report = Health(state="healthy", image=health, boot_id="boot-1") if health else None
+    change = CHANGE.model_copy(update={"old": RESTORED, "only_disk": "it was made of a snapshot"})
+    return forward(PLAN, change, report)
+
+
+def test_a_restored_disk_is_the_goal_of_the_way_back_and_must_report_what_it_did() -> None:
+    here = back(restored(), None, kept=True, health=None)
+    assert (here.disk, here.image.name, here.goal(WITHIN).image) == ("web-1", "web-old", "web-old")
+    silent = back(restored(""), None, kept=True, health=None)
+    assert silent.goal(WITHIN).image is None
+    cloud = Cloud()
+    cloud.disks["web-1"] = {"name": "web-1", "id": "5", "status": "READY"}
+    seen = observe(here, cloud.instance(), cloud.disk("web-1"), {})
+    assert seen.goal_disk is Disk.READY
+    cloud.disks["web-1"]["id"] = "6"
+    seen = observe(here, cloud.instance(), cloud.disk("web-1"), {})
+    assert seen.goal_disk is Disk.TAKEN
+
+
+def test_an_old_disk_says_whose_it_is_and_expires_unless_nothing_can_make_it_again() -> None:
+    cloud = Cloud()
+    mine = {"labels": {"team": "web"}}
+    told = old_disk_labels(new_swap(cloud), mine, cloud.now)
+    assert told == {
+        "bakehouse-recipe": "web",
+        "bakehouse-run": "run",
+        "bakehouse-role": "previous",
+        "bakehouse-fleet": "web",
+        "bakehouse-member": "web-1",
+        "expires": str(int((cloud.now + timedelta(days=7)).timestamp())),
+    }
+    assert old_disk_labels(new_swap(cloud), {"labels": told}, cloud.now + WITHIN) == {}
+    told = old_disk_labels(restored(), {"labels": told}, cloud.now)
+    assert told == {"expires": None}
+    assert "expires" not in old_disk_labels(restored(), mine, cloud.now)
+
+
+def test_a_member_that_has_its_disk_back_has_it_as_it_was() -> None:
+    cloud = Cloud()
+    told = {"team": "web", **old_disk_labels(new_swap(cloud), {}, cloud.now)}
+    undone = restored_labels({"labels": told}, "run", cloud.now)
+    assert {k: v for k, v in {**told, **undone}.items() if v is not None} == {"team": "web"}
+    assert restored_labels({"labels": told}, "another run", cloud.now) == {}
+    assert restored_labels({"labels": {"team": "web"}}, "run", cloud.now) == {}
+    ours = {"labels": told, "description": remember(OLD_DISK)}
+    undone = restored_labels(ours, "run", cloud.now)
+    assert (undone["bakehouse-role"], len(undone)) == ("member", 2)

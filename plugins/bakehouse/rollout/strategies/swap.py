@@ -4,9 +4,14 @@ Pure: what is handed to the walk, what it reads out of Compute Engine's answers,
 its calls. The new disk is like the old one (type, size, key, snapshot schedules, the users' labels)
 but for its content, and is attached in the old one's way (device name, auto-delete).
 
-The way back takes the kept disk where it still is: it needs nothing that could be refused just then
-(quota, a deleted image), and it holds what last worked, host keys included. After the stage has
-passed it is gone, and the way back makes a disk from the image that the member had, by its id.
+The way back takes the old disk, which stays until the rollout has ended well: it needs nothing that
+could be refused just then (quota, a deleted image), and it holds what last worked, host keys
+included. If somebody has deleted it, the way back makes a disk from the image that the member had,
+by its id.
+
+The old disk gets labels of Bakehouse before the member is stopped, so that the sweep finds it
+whatever happens. One that nothing can make again gets no label `expires`: the sweep names it, and
+leaves it.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.reasons import Reason
 from bakehouse.core.time import parse_timestamp
+from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, resource_name, zone_of
 from bakehouse.rollout.health import Health, parse
@@ -28,6 +35,7 @@ from bakehouse.rollout.plan import (
     RolloutPlan,
     Target,
     disk_name,
+    recall,
     remember,
 )
 from bakehouse.rollout.states import Disk, Goal, MemberObservation
@@ -35,6 +43,7 @@ from bakehouse.rollout.states import Disk, Goal, MemberObservation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+CREATED_BY = "created-by"  # metadata of an instance: the managed group that has made it
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
 
@@ -54,6 +63,7 @@ class Swap(Frozen):
     before: str | None = Field(default=None, description="boot_id of the last report before")
     reported: str = Field(default="", description="the image that this report was of")
     speaks: bool = Field(default=True, description="the image reports its health")
+    only_disk: bool = Field(default=False, description="nothing can make its old disk again")
 
     def goal(self, healthy_within: timedelta) -> Goal:
         """What the member must reach: this disk, this image reported, within this time."""
@@ -77,6 +87,7 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
         # A report of the new image can only be of this run's own boot: an earlier try got there.
         before=health.boot_id if health is not None and not on_image else None,
         reported=health.image if health is not None else "",
+        only_disk=bool(change.only_disk),
     )
 
 
@@ -85,7 +96,7 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
     old = done.old
     image = image or Target(
         id=old.image_id,
-        name=resource_name(old.image),
+        name=resource_name(old.image) or done.reported,  # a restored disk names no image
         self_link=old.image,
         recipe=done.image.recipe,
     )
@@ -95,15 +106,71 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "disk": old.name if kept else disk_name(done.member, done.run, image.id),
         "kept": kept,
         "before": health.boot_id if health is not None else done.before,
-        "speaks": done.reported == image.name,
+        "speaks": bool(done.reported) and done.reported == image.name,
     }
     return done.model_copy(update=changes)
+
+
+def outcome_of(swap: Swap, state: str, why: str) -> MemberOutcome:
+    """Return how a swap ended."""
+    return MemberOutcome(
+        member=swap.member,
+        way=swap.way,
+        state=state,
+        why=why,
+        image=swap.image.name,
+        disk=swap.disk,
+    )
 
 
 def is_touched(instance: Resource, old: BootDisk) -> bool:
     """Whether the member was changed: it does not run on its previous disk."""
     boot = boot_of(instance)
     return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
+
+
+def is_old(disk: Resource | None, old: BootDisk) -> bool:
+    """Whether it is this very disk, and not another one that has got its name since."""
+    if disk is None:
+        return False
+    if old.id:
+        return str(disk["id"]) == old.id
+    return str(disk.get("sourceImageId", "")) == old.image_id
+
+
+def refusal(instance: Resource, disk: Resource | None) -> tuple[Reason, str] | None:
+    """Return why no rollout may change this instance; `disk` is its boot disk's resource."""
+    metadata = (instance.get("metadata") or {}).get("items") or []
+    creator = next((i.get("value", "") for i in metadata if i and i["key"] == CREATED_BY), "")
+    if "/instanceGroupManagers/" in creator:
+        hint = f"if {resource_name(creator)} has abandoned it, delete its metadata {CREATED_BY}"
+        return Reason.MEMBER_OF_GROUP, hint
+    if labels.HOLD in labels_of(instance):
+        return Reason.MEMBER_ON_HOLD, f"by {labels_of(instance)[labels.HOLD] or 'somebody'}"
+    why = _not_replaceable(instance, disk)
+    return (Reason.BOOT_DISK_NOT_REPLACEABLE, why) if why else None
+
+
+def _not_replaceable(instance: Resource, disk: Resource | None) -> str:
+    boot = boot_of(instance)
+    if boot is not None and is_regional(boot):
+        return f"{boot['name']} is a regional disk"
+    others = sorted(
+        name
+        for user in (disk or {}).get("users") or []
+        if (name := resource_name(user)) != instance["name"]
+    )
+    if disk is not None and others:
+        return f"{disk['name']} is attached to {', '.join(others)} too"
+    key = (disk or {}).get("diskEncryptionKey") or {}
+    if disk is not None and key and "kmsKeyName" not in key:
+        return f"{disk['name']} is encrypted with a key that only its owner has"
+    return ""
+
+
+def is_regional(attached: Resource) -> bool:
+    """Whether an attached disk is one of a region."""
+    return "/regions/" in str(attached.get("source", ""))
 
 
 def observe(
@@ -127,19 +194,22 @@ def boot_of(instance: Resource) -> dict[str, Any] | None:
     """Return the boot disk of `instance`, with its name."""
     for disk in instance.get("disks") or []:
         if disk.get("boot"):
-            return {**disk, "name": resource_name(disk["source"])}
+            return {**disk, "name": resource_name(disk.get("source", ""))}
     return None
 
 
 def member_of(instance: Resource, disk: Resource | None) -> Member:
     """Return a member; `disk` is its boot disk's resource."""
     boot = boot_of(instance)
+    refused, why = refusal(instance, disk) or (None, "")
     return Member(
         name=str(instance["name"]),
         zone=zone_of(instance),
         id=str(instance["id"]),
         status=str(instance["status"]),
         boot=_boot_disk(boot, disk) if boot and disk else None,
+        refused=refused,
+        refused_why=why,
     )
 
 
@@ -172,24 +242,57 @@ def attachment(swap: Swap, disk_url: str) -> dict[str, Any]:
     }
 
 
+def old_disk_labels(swap: Swap, disk: Resource, now: datetime) -> dict[str, str | None]:
+    """Return the labels that the old disk still needs before it is taken out; None removes one."""
+    told: dict[str, str | None] = {**_whose(swap), labels.ROLE: labels.PREVIOUS_DISK}
+    known = labels_of(disk)
+    if swap.only_disk:
+        told[labels.EXPIRES] = None
+    elif not told.items() <= known.items() or labels.EXPIRES not in known:
+        told[labels.EXPIRES] = expiry(now)
+    return {key: value for key, value in told.items() if known.get(key) != value}
+
+
+def restored_labels(disk: Resource, run: str, now: datetime) -> dict[str, str | None]:
+    """Return what undoes `old_disk_labels` of this run for a disk that its member has back."""
+    known = labels_of(disk)
+    if (known.get(labels.RUN), known.get(labels.ROLE)) != (run, labels.PREVIOUS_DISK):
+        return {}
+    if recall(disk) is not None:  # an earlier rollout has made it
+        return {labels.ROLE: labels.MEMBER_DISK, labels.EXPIRES: expiry(now)}
+    ours = (labels.RECIPE, labels.RUN, labels.ROLE, labels.FLEET, labels.MEMBER, labels.EXPIRES)
+    return {key: None for key in ours if key in known}
+
+
+def expiry(now: datetime) -> str:
+    """Return the value of the label `expires`: the moment from which the sweep may take a disk."""
+    return str(int((now + UNUSED_FOR).timestamp()))
+
+
 def _labels(swap: Swap, now: datetime) -> dict[str, str]:
-    expires = int((now + UNUSED_FOR).timestamp())
     told = {
-        labels.RECIPE: swap.image.recipe,
-        labels.RUN: swap.run,
+        **_whose(swap),
         labels.ROLE: labels.MEMBER_DISK,
-        labels.FLEET: swap.fleet,
-        labels.MEMBER: swap.member,
         labels.GIT_SHA: swap.image.git_sha,
-        labels.EXPIRES: str(expires),
+        labels.EXPIRES: expiry(now),
     }
     return {key: value for key, value in told.items() if value}
+
+
+def _whose(swap: Swap) -> dict[str, str]:
+    return {
+        labels.RECIPE: swap.image.recipe,
+        labels.RUN: swap.run,
+        labels.FLEET: swap.fleet,
+        labels.MEMBER: swap.member,
+    }
 
 
 def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
     if disk is None:
         return Disk.TAKEN if swap.kept else Disk.ABSENT
-    if str(disk.get("sourceImageId", "")) != swap.image.id:
+    of_image = str(disk.get("sourceImageId", "")) == swap.image.id
+    if not (is_old(disk, swap.old) if swap.kept else of_image):
         return Disk.TAKEN
     if any(resource_name(user) != resource_name(instance) for user in disk.get("users") or []):
         return Disk.TAKEN
@@ -199,8 +302,10 @@ def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
 def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
     return BootDisk(
         name=str(disk["name"]),
+        id=str(disk.get("id", "")),
         image_id=str(disk.get("sourceImageId", "")),
         image=str(disk.get("sourceImage", "")),
+        made_of=_made_of(disk),
         device_name=str(attached.get("deviceName", "")),
         auto_delete=bool(attached.get("autoDelete", False)),
         type=str(disk["type"]),
@@ -209,6 +314,17 @@ def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
         policies=tuple(disk.get("resourcePolicies") or ()),
         kms_key=(disk.get("diskEncryptionKey") or {}).get("kmsKeyName"),
     )
+
+
+def _made_of(disk: Resource) -> str:
+    if disk.get("sourceImage"):
+        return ""
+    kinds = {
+        "sourceSnapshot": "the snapshot",
+        "sourceInstantSnapshot": "the instant snapshot",
+        "sourceDisk": "the disk",
+    }
+    return next((f"{w} {resource_name(disk[k])}" for k, w in kinds.items() if disk.get(k)), "")
 
 
 def _started(instance: Resource) -> datetime | None:

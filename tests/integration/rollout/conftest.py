@@ -1,0 +1,101 @@
+"""A localgce with instant machines, and two images of a recipe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import pytest
+from tests.flow.fleet import Members
+from tests.integration.bake.walk import Walk
+from tests.support.paths import PROJECT
+
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devstack.testbed import Testbed
+
+# The new image shows a page that needs the attribute `color`: who lacks it does not get healthy.
+RECIPE = """\
+base: debian-cloud/debian-12
+scripts: web
+vars: {page: old}
+services: [nginx]
+smoke: {metadata: {greeting: hello, color: blue}}
+"""
+PAGE = "{% if vars.page == 'new' %}{{ color }}{% endif %}\n"
+
+
+class Images(NamedTuple):
+    """Two promoted images of the recipe, by name."""
+
+    old: str
+    new: str
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+    folder = tmp_path_factory.mktemp("rollout")
+    with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
+        google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
+        google |= {"poll_interval": 0.1, "reads_per_minute": 60000}
+        connections = {
+            "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
+            "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(repository(folder / "repository"))},
+        }
+        for name, connection in connections.items():
+            environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+        for module in ("cloud", "rollout"):
+            environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
+        environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
+        environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
+        environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
+        compute = Compute(url, GCE_PROJECT)
+        yield compute
+        compute.close()
+
+
+@pytest.fixture(scope="session")
+def images(server: Compute) -> Images:
+    """Baked once; `server` has the connections."""
+    assert server.project
+    return Images(*(baked(page) for page in ("old", "new")))
+
+
+@pytest.fixture
+def compute(server: Compute) -> Iterator[Compute]:
+    server.forget()
+    yield server
+    server.forget()
+    server.delete_machines()
+
+
+@pytest.fixture
+def fleet_of(compute: Compute) -> Members:
+    return Members(cast("Testbed", SimpleNamespace(compute=compute)))
+
+
+def baked(page: str) -> str:
+    run = Walk("web", f"manual__{page}", vars={"page": page})
+    run.through("promote_image")
+    run.tear_down()
+    return str(run.handed["plan_bake"]["image_name"])
+
+
+def repository(folder: Path) -> Path:
+    shutil.copytree(PROJECT / "include", folder / "include")
+    (folder / "include/recipes/web.yaml").write_text(RECIPE)
+    pages = folder / "include/startup_scripts/web/templates/var/www/html"
+    pages.mkdir(parents=True, exist_ok=True)
+    (pages / "color.html.j2").write_text(PAGE)
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Show a color"]):
+        subprocess.run([*git, *arguments], check=True)
+    return folder

@@ -1,0 +1,146 @@
+"""Walks a rollout's tasks as Airflow would, against a localgce, without Airflow's processes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.api.datamodels._generated import DagRunType
+from airflow.sdk.exceptions import AirflowSkipException
+from tests.integration.bake.walk import perform
+
+from bakehouse.core.errors import FINAL
+from bakehouse.rollout.operators import AcquireLease, ChooseImage, Plan, SelectMembers, Verdict
+from bakehouse.rollout.stage_operators import PlanRollback, ReplaceMember, VerifyStage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from bakehouse.fleet.model import Fleet
+
+GROUP = "replace_instances"
+RETRIES = 1
+
+
+class Rollout:
+    """One run: the states of its tasks, what they hand on, and the errors that they end with."""
+
+    def __init__(self, fleet: Fleet, run_id: str, image: str = "") -> None:
+        self.fleet, self.run_id, self.image = fleet, run_id, image
+        self.dag_id = f"roll_out__{fleet.name}"
+        self.states: dict[str, str | None] = {}
+        self.errors: dict[str, Exception] = {}
+        self.xcoms: dict[tuple[str, int, str], Any] = {}
+        self.deferred: list[TaskDeferred] = []
+        self.run = SimpleNamespace(
+            run_type=DagRunType("manual"), run_after=datetime.now(UTC), data_interval_end=None
+        )
+
+    def begin(self) -> None:
+        """From the choice of the image to the plan."""
+        self._task("choose_image", ChooseImage, image=self.image)
+        self._task("acquire_lease", AcquireLease)
+        self._task("plan", Plan)
+
+    def stage(self, number: int) -> None:
+        """One stage: its members one after the other, then the check of it."""
+        if self._failed():
+            return
+        self._task(f"select_members_{number}", SelectMembers, stage=number)
+        self._mapped(f"replace_{number}", f"select_members_{number}")
+        if not self._failed():
+            self._task(f"verify_stage_{number}", VerifyStage, stage=number)
+
+    def plan_rollback(self) -> None:
+        """Behind all stages, whatever became of them."""
+        self._task("plan_rollback", PlanRollback)
+
+    def roll_back(self) -> None:
+        """The members of the plan, one by one."""
+        self._mapped("roll_back", "plan_rollback")
+
+    def verdict(self) -> str | None:
+        """The last task; the state of the run."""
+        self._task("verdict", Verdict)
+        return self.states["verdict"]
+
+    def through(self) -> str | None:
+        """All of it."""
+        self.begin()
+        for number in range(1, len(self.fleet.stages) + 1):
+            self.stage(number)
+        self.plan_rollback()
+        self.roll_back()
+        return self.verdict()
+
+    def xcom(self, task: str, key: str = "return_value", index: int = -1) -> Any:
+        return self.xcoms.get((f"{GROUP}.{task}", index, key))
+
+    def _failed(self) -> bool:
+        return "failed" in self.states.values()
+
+    def _mapped(self, task: str, source: str) -> None:
+        swaps = self.xcom(source) or []
+        for index, swap in enumerate(swaps):
+            self._task(task, ReplaceMember, index, swap=swap)
+        if not swaps:
+            self.states[task] = "skipped"
+
+    def _task(
+        self, task: str, kind: Callable[..., BaseOperator], index: int = -1, **arguments: Any
+    ) -> None:
+        """Every try of one task."""
+        task_id = f"{GROUP}.{task}"
+        name = task if index < 0 else f"{task}_{index}"
+        for try_number in range(1, RETRIES + 2):
+            step = kind(
+                task_id=task_id,
+                fleet=self.fleet,
+                sla=timedelta(hours=1),
+                retries=RETRIES,
+                **arguments,
+            )
+            context = self._context(task_id, index, try_number)
+            try:
+                value = perform(step, context, self.deferred)
+            except AirflowSkipException:
+                self.states[name] = "skipped"
+                return
+            except Exception as error:
+                self.states[name], self.errors[name] = "failed", error
+                if isinstance(error, FINAL):
+                    return
+            else:
+                self.states[name] = "success"
+                self.errors.pop(name, None)
+                self.xcoms[task_id, index, "return_value"] = json.loads(json.dumps(value))
+                return
+
+    def _context(self, task_id: str, index: int, try_number: int) -> Any:
+        def push(key: str, value: Any) -> None:
+            self.xcoms[task_id, index, key] = json.loads(json.dumps(value))
+
+        def pull(task_ids: str, key: str = "return_value", map_indexes: Any = None) -> Any:
+            if map_indexes is None:
+                return self.xcoms.get((task_ids, -1, key))
+            return [self.xcoms.get((task_ids, number, key)) for number in map_indexes]
+
+        ti = SimpleNamespace(
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            task_id=task_id,
+            try_number=try_number,
+            max_tries=RETRIES,
+            xcom_push=push,
+            xcom_pull=pull,
+            get_task_states=lambda **_: {
+                self.run_id: {f"{GROUP}.{task}": state for task, state in self.states.items()}
+            },
+            get_dagrun_state=lambda *_: "success",
+        )
+        return {"ti": ti, "dag_run": self.run, "params": {"members": [], "roll_out": True}}
