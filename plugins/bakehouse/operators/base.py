@@ -259,6 +259,11 @@ class BakehouseOperator(BaseOperator):
                 if not self.memory.concluded:
                     raise
                 self._wait_until_unblocked(Blocked(str(error)))
+            except FINAL as error:
+                found = self.memory.concluded
+                if found in str(error):
+                    raise
+                raise PermanentError(f"{found}\n{error}") from error
             except ZoneUnavailable as error:
                 step = self.recover(context, error)
             if isinstance(step, Done):

@@ -166,6 +166,27 @@ def test_what_another_try_may_heal_is_retried_by_its_own_kind(kind: type[Bakehou
     assert type(cause_of(error.value)) is kind
 
 
+@pytest.mark.parametrize("kind", [TransientError, OutcomeUnknown])
+def test_what_a_try_has_found_out_is_not_lost_to_an_error_that_may_pass(
+    kind: type[BakehouseError],
+) -> None:
+    """The next try would boot another machine to find it out."""
+    task = scripted(kind("the label's answer was lost"), PermanentError("port 80 is closed"))
+    task.remember(concluded="port 80 is closed")
+    waits = deferral(lambda: task.execute(CONTEXT))
+    assert waits.method_name == "unblocked"
+    kwargs = {**(waits.kwargs or {}), "event": datetime.now(UTC).isoformat()}
+    with pytest.raises(AirflowFailException, match=r"^port 80 is closed$"):
+        task.resume_execution(waits.method_name, kwargs, CONTEXT)
+
+
+def test_an_error_that_stays_is_told_beside_what_a_try_has_found_out() -> None:
+    task = scripted(PermanentError("no permission to label"))
+    task.remember(concluded="port 80 is closed")
+    with pytest.raises(AirflowFailException, match=r"^port 80 is closed\nno permission to label$"):
+        task.execute(CONTEXT)
+
+
 def test_a_task_that_never_settles_ends() -> None:
     with pytest.raises(AirflowException, match="did not finish"):
         scripted(*[Again()] * (MOST_ROUNDS + 1)).execute(CONTEXT)
