@@ -49,6 +49,10 @@ RUNS = count(1)
 OURS = {"bakehouse-run", "bakehouse-role", "bakehouse-member", "expires"}
 
 
+class Killed(BaseException):
+    """The process of the task was killed here."""
+
+
 def rollout(image: str, text: str = FLEET) -> Rollout:
     return Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__{next(RUNS)}", image)
 
@@ -199,12 +203,12 @@ def test_the_record_is_written_before_anything_is_deleted(
     seen: list[bool] = []
     with pytest.MonkeyPatch.context() as patch:
 
-        def dies(*_: Any) -> None:
+        def dies(*_: Any, **__: Any) -> None:
             seen.append(bool(of_kind(RolloutEndedEvent, events(run))))
-            raise KeyboardInterrupt
+            raise Killed
 
         patch.setattr(members, "delete_old", dies)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             run.through()
     assert seen == [True]
     assert run.verdict() == "success"
