@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .conftest import Server
 
+JSON = {"content-type": "application/json"}
 VMS = f"zones/{ZONE}/instances"
 DISKS = f"zones/{ZONE}/disks"
 OTHER = "us-central1-b"
@@ -231,7 +232,7 @@ def test_quotas_apply_to_starts_and_growth(make_server: Callable[..., Server]) -
     gce.do("POST", f"{VMS}/two/stop")
     gce.do("POST", f"{VMS}/one/start")
     for page in ("quotas", "faults", "clock"):
-        refused = gce.http.post(f"/_localgce/{page}", content=b"{")
+        refused = gce.http.post(f"/_localgce/{page}", content=b"{", headers=JSON)
         assert refused.status_code == 400, page
     for nonsense in ({"nth": 0}, {"times": 0}, {"status": 999}, {"seconds": -1}, {"when": "x"}):
         refused = gce.http.post("/_localgce/faults", json={"kind": "http", **nonsense})

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from localgce.core.errors import ApiError
 from localgce.http.batch import batch
 from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher
+from localgce.http.guard import check_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _PREFIX = "/compute/v1/"
+_BATCH = ("/batch/compute/v1", "/batch")
 
 
 class App:
@@ -34,14 +36,21 @@ class App:
         self._others = Starlette(
             routes=[
                 *routes,
-                Route("/batch/compute/v1", self._batch, methods=["POST"]),
-                Route("/batch", self._batch, methods=["POST"]),
+                *(Route(path, self._batch, methods=["POST"]) for path in _BATCH),
             ]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+        if scope["type"] != "http":
+            await self._others(scope, receive, send)
+            return
+        try:
+            check_headers(scope["headers"], batch=scope["path"] in _BATCH)
+        except ApiError as error:
+            await _send(send, error.status, Answer(error.status, error.as_json()).encoded())
+            return
+        if not scope["path"].startswith(_PREFIX):
             await self._others(scope, receive, send)
             return
         body = await _read(receive)
