@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from bakehouse.core.run_params import RunParams
 from bakehouse.recipe.model import Recipe, Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AUTOMATIC = "automatic"  # the recipe's zones, in their order
-AS_THE_RECIPE = "recipe"
+AS_THE_RECIPE: Literal["recipe"] = "recipe"
 SPOT: Mapping[str, bool | None] = {AS_THE_RECIPE: None, "yes": True, "no": False}
 
 
-class BakeParams(BaseModel):
+class BakeParams(RunParams):
     """The form's answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     git_ref: str = "HEAD"
     force: bool = False
-    vars: dict[str, Scalar] = {}
+    vars: dict[str, Scalar] = Field(default={})
     zone: str = AUTOMATIC
-    spot: str = AS_THE_RECIPE
+    spot: Literal["recipe", "yes", "no"] = AS_THE_RECIPE
     roll_out: bool = True
     keep_builder: bool = False
     snapshot_date: date | None = None
-
-    @classmethod
-    def of_run(cls, params: Mapping[str, Any]) -> BakeParams:
-        """Return the answers among a run's params; a run of an older form lacks some."""
-        known = {name: params[name] for name in cls.model_fields if name in params}
-        return cls.model_validate({name: v for name, v in known.items() if v is not None})
 
     def zones(self, recipe: Recipe) -> tuple[str, ...]:
         """The zones to try, in order."""

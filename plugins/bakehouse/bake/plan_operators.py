@@ -45,7 +45,7 @@ class ResolveCommit(BakehouseOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Resolve the form's ref."""
-        ref = BakeParams.of_run(context["params"]).git_ref
+        ref = self.params_of(context, BakeParams).git_ref
         commit = RecipeSource(self.git_conn_id).resolve(self.recipe, ref, time_of(context))
         self.log.info("%s is commit %s", ref, commit.sha)
         self.log.info("“%s”, %s, %s", commit.subject, commit.author, format_utc(commit.author_time))
@@ -83,7 +83,7 @@ class PlanBake(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Read the recipe, resolve the base image, decide whether to bake."""
         commit = self.received(context, "resolve_commit", Commit)
-        form = BakeParams.of_run(context["params"])
+        form = self.params_of(context, BakeParams)
         now, history = time_of(context), is_backfill(context)
         sources = RecipeSource(self.git_conn_id).read(self.recipe, commit)
         snapshot = snapshot_of(sources.recipe, form, now, history=history)

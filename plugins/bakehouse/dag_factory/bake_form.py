@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Param
 
 from bakehouse.bake.params import AS_THE_RECIPE, AUTOMATIC, SPOT
+from bakehouse.dag_factory import form_patterns
 
 if TYPE_CHECKING:
     from bakehouse.recipe.model import Recipe
@@ -28,7 +29,7 @@ def form(recipe: Recipe) -> dict[str, Param]:
             description="Branch, tag, hash or HEAD~3; its newest commit at that time is baked.",
             minLength=1,
             maxLength=200,
-            pattern=GIT_REF,
+            pattern=form_patterns.git_ref(GIT_REF),
         ),
         "force": Param(
             False,
@@ -47,6 +48,7 @@ def form(recipe: Recipe) -> dict[str, Param]:
             None,
             type=["null", "string"],
             format="date",
+            pattern=form_patterns.DATE,
             title="Packages as of",
             description="Install packages of this date (snapshot.debian.org); empty: today's.",
         ),
@@ -55,13 +57,12 @@ def form(recipe: Recipe) -> dict[str, Param]:
 
 
 def _vars(recipe: Recipe) -> Param:
-    scalar = {"type": ["string", "number", "boolean"]}
     return Param(
         {},
         type="object",
         title="Vars",
         description=_may_be_given(recipe),
-        properties=dict.fromkeys(recipe.vars, scalar),
+        properties=dict.fromkeys(recipe.vars, form_patterns.SCALAR),
         additionalProperties=False,
     )
 

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param, chain
 from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
+from bakehouse.dag_factory import form_patterns
 from bakehouse.dag_factory.tasks import make_task
 from bakehouse.sla.operators import watch_slas
 
@@ -65,7 +66,7 @@ def _form() -> dict[str, Param]:
             description="Name or id of a promoted image, also an old one.",
             minLength=1,
             maxLength=63,
-            pattern=r"^([a-z]([-a-z0-9]{0,61}[a-z0-9])?|[0-9]{1,20})$",
+            pattern=form_patterns.IMAGE,
         ),
         "why": Param(
             type="string",
@@ -73,6 +74,7 @@ def _form() -> dict[str, Param]:
             description="For the ledger and the notifications; no secrets.",
             minLength=3,
             maxLength=500,
+            pattern=form_patterns.LINE,
         ),
     }
 

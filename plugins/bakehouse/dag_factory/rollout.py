@@ -16,6 +16,7 @@ from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, Trigge
 from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.dag_factory import form_patterns
 from bakehouse.dag_factory.tasks import make_task, operator_of, task_arguments
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
@@ -137,13 +138,17 @@ def _form(fleet: Fleet) -> dict[str, Param]:
             description=f"Name or id of a promoted image of {fleet.recipe}, also an old one;"
             " empty: the newest.",
             maxLength=63,
+            pattern=form_patterns.IMAGE_OR_NONE,
         ),
         "members": Param(
             [],
             type="array",
             title="Members",
             description="Only these members; empty: all.",
-            items={"type": "string", **({"enum": list(members)} if members else {})},
+            items={"enum": list(members)}
+            if members
+            else {"type": "string", "pattern": form_patterns.INSTANCE},
+            maxItems=1_000,
         ),
     }
 

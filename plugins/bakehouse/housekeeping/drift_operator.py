@@ -21,8 +21,8 @@ class ShowDrift(InventoryOperator):
         """Compare each fleet with its newest promoted image."""
         from bakehouse.housekeeping.record import record_drift
 
-        inventory = read_own_inventory(self.compute, machine_images=False)
         only = self.only(context)
+        inventory = read_own_inventory(self.compute, machine_images=False)
         found: list[Drift] = []
         for fleet in self.fleets:
             if only in {"", fleet.recipe}:

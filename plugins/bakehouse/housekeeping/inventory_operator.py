@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.fleet.load import load_fleets
+from bakehouse.housekeeping.params import HousekeepingParams
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.lease import Claim, Owner, decide
 from bakehouse.lease.semaphore import NOBODY
@@ -68,7 +69,7 @@ class InventoryOperator(BakehouseOperator):
 
     def only(self, context: Context) -> str:
         """Return the recipe of the form; empty for all."""
-        return str(context["params"].get("recipe") or "")
+        return self.params_of(context, HousekeepingParams).recipe
 
     def rollouts_going_on(self, context: Context, fleets: Iterable[str]) -> dict[str, str]:
         """Return the fleets whose lease a running rollout holds, with the reason."""

@@ -88,7 +88,7 @@ class Retire(InventoryOperator):
 
 def retirement_decisions(operator: InventoryOperator, context: Context) -> list[Decision]:
     """Return the decision for each promoted image."""
-    inventory, only = read_inventory(operator.compute), operator.only(context)
+    only, inventory = operator.only(context), read_inventory(operator.compute)
     busy = operator.rollouts_going_on(context, (fleet.name for fleet in operator.fleets))
     recipes = {f.recipe: busy[f.name] for f in operator.fleets if f.name in busy}
     found = plan_retirement(

@@ -10,10 +10,12 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.housekeeping.drift import Member, members
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
+from bakehouse.housekeeping.params import RevokeParams
 from bakehouse.images import labels
 from bakehouse.images import revocation as revoke
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, kind_of
 from bakehouse.images.links import labels_of
+from bakehouse.images.names import is_name_or_id
 from bakehouse.images.revocation import Revocation, RevokedImage, revoked_image
 from bakehouse.images.selection import DeprecationState, deprecation_state, newest_of_family
 from bakehouse.inventory.listing import read_own_inventory
@@ -35,8 +37,9 @@ class FindImage(InventoryOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Find the image, and all images built on it."""
-        wanted = str(context["params"]["image"]).strip()
-        image = self.compute.image(wanted) or self.compute.machine_image(wanted)
+        form = self.params_of(context, RevokeParams)
+        wanted = form.image.strip()
+        image = self._find(wanted)
         if image is None:
             raise PermanentError(self._not_there(wanted))
         refused = revoke.refusal_to_revoke(image)
@@ -45,13 +48,18 @@ class FindImage(InventoryOperator):
         built = revoke.descendants(str(image["id"]), own_images(self))
         revoked = Revocation(
             image=revoked_image(image),
-            why=str(context["params"]["why"]).strip(),
+            why=form.why.strip(),
             descendants=tuple(revoked_image(child) for child in built),
         )
         self.log.info("%s (id %s): %s", revoked.image.name, revoked.image.id, revoked.why)
         for child in revoked.descendants:
             self.log.info("built on it: %s of recipe %s", child.name, child.recipe)
         return Done(revoked.model_dump(mode="json"))
+
+    def _find(self, wanted: str) -> Resource | None:
+        if not is_name_or_id(wanted):
+            raise PermanentError(f"{wanted!r} is neither an image's name nor an id")
+        return self.compute.image(wanted) or self.compute.machine_image(wanted)
 
     def _not_there(self, wanted: str) -> str:
         from difflib import get_close_matches

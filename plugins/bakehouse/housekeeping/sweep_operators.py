@@ -15,6 +15,7 @@ from bakehouse.bake.recipe_source import bundle_store
 from bakehouse.housekeeping import sweep
 from bakehouse.housekeeping.bundles import expired_bundles
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
+from bakehouse.housekeeping.params import HousekeepingParams
 from bakehouse.housekeeping.sweep import Found
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.labels import FLEET
@@ -37,6 +38,7 @@ class PlanSweep(InventoryOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Read the resources, and decide."""
+        self.params_of(context, HousekeepingParams)  # refuses what it does not know
         inventory = read_own_inventory(self.compute)
         every = resources_to_sweep(self, context, inventory)
         for found in every:

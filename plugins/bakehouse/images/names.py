@@ -5,8 +5,11 @@ All are RFC 1035 labels of at most 63 characters for any recipe name of at most 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
+
+_NAME_OR_ID = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?|[0-9]{1,20}", re.ASCII)
 
 
 def image_name(recipe: str, when: datetime, sha: str, run_id: str) -> str:
@@ -24,6 +27,11 @@ def image_time(name: str) -> datetime | None:
         return datetime.strptime(parts[-3], "%Y%m%dt%H%M").replace(tzinfo=UTC)
     except (IndexError, ValueError):
         return None
+
+
+def is_name_or_id(text: str) -> bool:
+    """Whether a resource can have this name or this numeric id: other texts reach no API."""
+    return _NAME_OR_ID.fullmatch(text) is not None
 
 
 def run_label(dag_id: str, run_id: str) -> str:

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.cloud.image_client import ImageClient
+    from bakehouse.core.run_params import RunParams
     from bakehouse.operators.reconcile import Ask
 
 Model = TypeVar("Model", bound=BaseModel)
+Params = TypeVar("Params", bound="RunParams")
 
 BLOCKED_AT_MOST = timedelta(hours=2)
 OPERATION_AT_MOST = timedelta(minutes=20)
@@ -125,6 +127,15 @@ class BakehouseOperator(BaseOperator):
     def remember(self, **changes: Any) -> None:
         """Keep these values across the deferrals of this try."""
         self.memory = self.memory.model_copy(update=changes)
+
+    def params_of(self, context: Context, model: type[Params]) -> Params:
+        """Return the params of the run.
+
+        Raises:
+            PermanentError: `conf` has unknown keys, or a value is not valid.
+        """
+        given = getattr(context["dag_run"], "conf", None)
+        return model.of_run(context["params"], given)
 
     def request_id(self, context: Context, step: str) -> str:
         """Return the request id of one change, the same for all attempts of this try.

@@ -9,6 +9,7 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
 from bakehouse.operators.base import BakehouseOperator
+from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
 
@@ -34,6 +35,16 @@ class FleetOperator(BakehouseOperator):
         """Return the full id of a task of the same group."""
         group, dot, _ = str(self.task_id).rpartition(".")
         return f"{group}{dot}{task_id}"
+
+    def form(self, context: Context) -> RolloutParams:
+        """Return the params of the run, which are another form's at the end of a bake.
+
+        Raises:
+            PermanentError: `conf` has unknown keys, or a value is not valid.
+        """
+        if context["ti"].dag_id.startswith("bake__"):
+            return RolloutParams()
+        return self.params_of(context, RolloutParams)
 
     def plan_of(self, context: Context) -> RolloutPlan:
         """Return the XCom of `plan`."""

@@ -9,6 +9,7 @@ from bakehouse.core.errors import FINAL, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
+from bakehouse.images.names import is_name_or_id
 from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import is_promoted, is_ready, newest_promoted
 from bakehouse.rollout.health import Health, parse
@@ -228,7 +229,8 @@ def _member(hook: ComputeHook, instance: Resource) -> Member:
 
 
 def _named(hook: ComputeHook, wanted: str) -> Resource:
-    image = hook.image(resource_name(wanted))
+    name = resource_name(wanted)
+    image = hook.image(name) if is_name_or_id(name) else None
     if image is None:
         raise PermanentError(f"no image {wanted} exists in {hook.project}")
     return image

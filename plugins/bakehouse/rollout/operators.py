@@ -53,6 +53,7 @@ class ChooseImage(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Choose the image, or skip if no rollout is requested."""
+        self.form(context)  # refuses what it does not know
         if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
@@ -133,7 +134,7 @@ class Plan(FleetOperator):
         image = self.received(context, self.near("choose_image"), Target)
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         found, missing = members.instances(self.compute, self.fleet.members)
-        wanted = set(context["params"].get("members") or [])
+        wanted = set(self.form(context).members)
         facts = members.fleet_members(self.compute, found)
         made = plan(
             self.fleet.name,

@@ -189,9 +189,10 @@ class NightlyOrParent(Nightly):
 
     def _decode_partition_date(self, partition_key: str) -> datetime | None:
         try:
-            return datetime.fromisoformat(partition_key)
+            night = datetime.fromisoformat(partition_key)
         except ValueError:
             return None  # the name of an image
+        return night if night.tzinfo else self.localize_partition_datetime(night)
 
 
 def _of_night(night: DateTime, run_after: DateTime) -> DagRunInfo:

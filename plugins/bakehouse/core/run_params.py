@@ -1,0 +1,56 @@
+"""The params of a run, as its DAG's trigger form and `conf` give them. Pure.
+
+Airflow checks each field of the form by its JSON schema before there is a run, and answers 400. It
+takes unknown keys of `conf` without a word, and params of a run that was made by another version of
+Bakehouse: these are refused by the first task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from bakehouse.core.errors import PermanentError
+from bakehouse.core.models import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHOWN = 60  # characters of a value
+
+
+class RunParams(Frozen):
+    """The fields of a form. A subclass has those of one DAG, each with its default."""
+
+    @classmethod
+    def of_run(cls, params: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Self:
+        """Return the fields among a run's params; a run of an older form lacks some.
+
+        Args:
+            params: The run's params.
+            conf: What was given when the run was triggered; None where nobody has given anything.
+
+        Raises:
+            PermanentError: A key of `conf` is not a field, or a value is not valid.
+        """
+        if unknown := sorted(set(conf or {}) - set(cls.model_fields)):
+            known = ", ".join(cls.model_fields)
+            raise PermanentError(
+                f"conf has unknown keys: {', '.join(map(repr, unknown))}. Trigger another run;"
+                f" its keys may be {known}"
+            )
+        given = {name: params[name] for name in cls.model_fields if name in params}
+        try:
+            return cls.model_validate({n: value for n, value in given.items() if value is not None})
+        except ValidationError as invalid:
+            problems = "; ".join(
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']} (it is {_shown(one['input'])})"
+                for one in invalid.errors()
+            )
+            raise PermanentError(f"the params are not valid: {problems}") from None
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

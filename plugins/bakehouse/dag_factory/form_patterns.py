@@ -1,0 +1,35 @@
+r"""Patterns of the trigger forms, in the regular expressions that Python and browsers share.
+
+`$` alone lets Python accept a newline at the end, hence `$(?!\n)`. No field takes control
+characters, some of which end a string in a shell or a database, or surrogates, which UTF-8 does not
+have.
+"""
+
+from __future__ import annotations
+
+_END = r"$(?!\n)"
+_UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_NAME = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+
+INSTANCE = rf"^{_NAME}{_END}"
+IMAGE = rf"^({_NAME}|[0-9]{{1,20}}){_END}"
+"""A name or an id."""
+IMAGE_OR_NONE = rf"^({_NAME}|[0-9]{{1,20}})?{_END}"
+DATE = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_END}"
+"""Python's own check, `format: date`, takes 20261120 too."""
+LINE = rf"^(?=.*\S)[^{_UNPRINTABLE}]*{_END}"
+"""One line of text that is not blank."""
+_NOT_A_NUMBER = {"minimum": 1, "maximum": 0}  # NaN, which Python's JSON reads, is in any range
+SCALAR = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[^\x00\ud800-\udfff]*$", "maxLength": 65_536},
+        {"type": "number", "minimum": -(2**63), "maximum": 2**63 - 1, "not": _NOT_A_NUMBER},
+        {"type": "boolean"},
+    ]
+}
+"""A value of a recipe's vars; `bakehouse.recipe.model.Scalar` is its model."""
+
+
+def git_ref(pattern: str) -> str:
+    """Return the pattern of a ref without the characters that no name can have."""
+    return rf"^(?!.*[{_UNPRINTABLE}])(?![\s\S]*\n)" + pattern.removeprefix("^")

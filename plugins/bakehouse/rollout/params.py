@@ -1,0 +1,13 @@
+"""The params of a rollout's run: the answers of its trigger form. Pure."""
+
+from __future__ import annotations
+
+from bakehouse.core.run_params import RunParams
+from bakehouse.recipe.model import ResourceName
+
+
+class RolloutParams(RunParams):
+    """The form of `roll_out__<fleet>`."""
+
+    image: str = ""  # checked where it is looked for: a run that follows an image names none
+    members: tuple[ResourceName, ...] = ()
