@@ -55,8 +55,8 @@ class App:
             return
         body = await _read(receive)
         if body is None:
-            error = ApiError(413, "uploadTooLarge", "The request is too large.")
-            answer = Answer(413, error.as_json())
+            another = ApiError(413, "uploadTooLarge", "The request is too large.")
+            answer = Answer(413, another.as_json())
         else:
             path = scope["path"].removeprefix(_PREFIX)
             query = scope["query_string"].decode("latin-1")
