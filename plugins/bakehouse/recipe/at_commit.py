@@ -10,6 +10,7 @@ from bakehouse.recipe.git.errors import NotInCommit
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.mistakes import Mistakes
+from bakehouse.recipe.render import mistakes_in
 
 if TYPE_CHECKING:
     from bakehouse.recipe.git.repository import Repository
@@ -32,7 +33,7 @@ def scripts_at(repository: Repository, sha: str, recipe: Recipe) -> dict[str, Gi
     """
     found = scripts_in(repository.snapshot(sha), recipe.scripts)
     if found.mistakes:
-        raise Mistakes(found.mistakes)
+        raise Mistakes([*found.mistakes, *mistakes_in(found.files, recipe.scripts)])
     if lacking(found.files, recipe.scripts):
         raise NotInCommit(
             f"commit {sha[:12]} of {repository.name} has no {SCRIPTS}/{recipe.scripts}/:"

@@ -148,8 +148,7 @@ class Snapshot:
         if entry is not None and entry.mode == SUBMODULE:
             raise LinkProblem(f"leads into the submodule {here}")
         is_folder = entry is None and self.is_folder(here)
-        more = any(part not in {"", "."} for part in todo)
-        if not is_folder and (entry is None or more):
+        if not is_folder and (entry is None or todo):  # also FILE/ and FILE/.
             raise LinkProblem(f"leads to {here}, which does not exist")
 
     def _need(self, path: str) -> None:

@@ -239,6 +239,40 @@ def test_a_night_takes_the_newest_commit_of_its_time(work: Work, connect: Connec
     assert resolve()["sha"] == first
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_commit_of_tomorrow_is_passed_over_with_a_warning_and_a_tag_is_not(
+    work: Work, connect: Connect, capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    """The clock of whoever made it is ahead."""
+    before = work.head
+    ahead = f"{int(datetime.now(UTC).timestamp()) + 900} +0000"
+    environment = {**os.environ, "GIT_AUTHOR_DATE": ahead, "GIT_COMMITTER_DATE": ahead}
+    who = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+    command = ("git", *who, "commit", "--quiet", "--allow-empty", "--message", "the fix")
+    subprocess.run(command, cwd=work.folder, check=True, env=environment)
+    work.git("tag", "v2.1")
+    connect(f"{scheme}{work.folder}")
+    assert resolve(git_ref="v2.1")["sha"] == work.head
+    assert "passed over" not in capsys.readouterr().out
+    assert resolve()["sha"] == before
+    told = capsys.readouterr().out
+    assert f"commit {work.head} was passed over: its date, 20" in told
+    assert "[warning" in told.split("was passed over")[0].splitlines()[-1]
+
+
+def test_a_partial_clone_whose_origin_does_not_answer_is_tried_again(
+    work: Work, connect: Connect, tmp_path: Path
+) -> None:
+    work.git("config", "uploadpack.allowFilter", "true")
+    partial = tmp_path / "partial"
+    how = ("clone", "--quiet", "--filter=blob:none", "--no-checkout")
+    work.git(*how, f"file://{work.folder}", str(partial))
+    work.folder.rename(tmp_path / "away")
+    connect(str(partial))
+    with pytest.raises(TransientError, match="is a partial clone without the files of commit"):
+        resolve()
+
+
 def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     asked, stub = folder / "asked", folder / "bin/ssh"
     stub.parent.mkdir()

@@ -168,6 +168,7 @@ def test_a_project_below_the_repositorys_top_may_link_to_what_lies_beside_it() -
         ({"app/a": link("..")}, "app/a", "contains it"),
         ({"app/health": link("/usr/bin/true")}, "app/health", "leads to /usr/bin/true"),
         ({"app/a": link("file/b"), "app/file": "x"}, "app/a", "does not exist"),
+        ({"app/a": link("file/."), "app/file": "x"}, "app/a", "does not exist"),
         ({"app/vendor": (SUBMODULE, b"")}, "app/vendor", "is a submodule"),
         ({"app/a": link("../sub/x"), "sub": (SUBMODULE, b"")}, "app/a", "leads into the submodule"),
         ({"app/lib": link("../s"), "s/v": (SUBMODULE, b"")}, "app/lib/v", "is a submodule"),

@@ -140,7 +140,7 @@ class Objects:
         with TemporaryDirectory(prefix="bakehouse-git-") as folder:
             git = self._git.without_filters({"GIT_INDEX_FILE": str(Path(folder) / "index")})
             git.text("read-tree", sha)
-            return filters_in(git, paths)
+            return filters_in(git, paths, "--cached")
 
     def blobs(self, oids: Sequence[str]) -> list[bytes]:
         """Read many objects with one process. Raises GitFailed if one is missing."""
@@ -206,10 +206,10 @@ def entries_of(listed: bytes, *, staged: bool = False) -> dict[str, Entry]:
     return entries
 
 
-def filters_in(git: Git, paths: Iterable[str]) -> dict[str, str]:
-    """Return the filters of git attributes, read from the index."""
+def filters_in(git: Git, paths: Iterable[str], *options: str) -> dict[str, str]:
+    """Return the filters of git attributes; `--cached` reads those of the index."""
     asked = "\0".join([*paths, ""]).encode("utf-8", "surrogateescape")
-    answer = git.bytes("check-attr", "--cached", "--stdin", "-z", "filter", stdin=asked)
+    answer = git.bytes("check-attr", *options, "--stdin", "-z", "filter", stdin=asked)
     words = answer.decode("utf-8", "surrogateescape").split("\0")
     found = dict(zip(words[0::3], words[2::3], strict=False))
     return {path: name for path, name in found.items() if name not in {"unspecified", "unset", ""}}

@@ -68,10 +68,8 @@ class _Index:
             },
             project / git.text("rev-parse", "--show-cdup"),
         )
-        self._git.bytes("add", "--all", "--sparse", "--", f"{self.prefix}include")
-        listed = self._git.bytes("ls-files", "--stage", "-z")
-        self._names = entries_of(listed, staged=True)
         self._objects = Objects(self._git, self.name, self.prefix)
+        self._names = self._added(f"{self.prefix}include")
 
     @property
     def has_include(self) -> bool:
@@ -79,8 +77,14 @@ class _Index:
         return any(path.startswith(f"{self.prefix}include/") for path in self._names)
 
     def tree(self, folder: str) -> Mapping[str, Entry]:
+        if not folder:  # a link leaves include/: what it points to may be as new
+            self._names = self._added(".")
         start = f"{folder}/" if folder else ""
         return {path: entry for path, entry in self._names.items() if path.startswith(start)}
+
+    def _added(self, folder: str) -> dict[str, Entry]:
+        self._git.bytes("add", "--all", "--sparse", "--", folder)
+        return entries_of(self._git.bytes("ls-files", "--stage", "-z"), staged=True)
 
     def blobs(self, oids: Sequence[str]) -> list[bytes]:
         try:
@@ -136,7 +140,10 @@ def _mode(path: Path) -> int | None:
 
 
 def _read(path: Path) -> bytes:
-    return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    if path.is_symlink():
+        # as it is: a Path would lose the / or . at its end
+        return os.readlink(os.fsencode(path))  # ruff: ignore[os-readlink]
+    return path.read_bytes()
 
 
 def _quoted(path: Path) -> str:
