@@ -57,6 +57,23 @@ def attributes(text: str, path: str, data: str | bytes) -> Callable[[GitReposito
     return change
 
 
+def moves(path: str, to: str, target: str) -> Callable[[GitRepository], object]:
+    """Leave a link where a folder was."""
+
+    def change(work: GitRepository) -> None:
+        (work.folder / path).rename(work.folder / to)
+        work.link(path, target)
+
+    return change
+
+
+def modes_unknown(work: GitRepository) -> None:
+    work.write(f"{APP}/run", "x", 0o755)
+    work.commit()
+    work.git("config", "core.fileMode", "false")
+    (work.folder / APP / "run").chmod(0o644)
+
+
 def submodule(work: GitRepository) -> None:
     other = GitRepository(work.folder.parent / "other")
     other.write("file", "x")
@@ -84,12 +101,7 @@ ACCEPTED: dict[str, tuple[Callable[[GitRepository], object], dict[str, tuple[int
     ),
     "an executable": (writes(f"{APP}/run", "x", 0o755), {"run": (0o100755, b"x")}),
     "an executable where the file system knows no modes": (
-        lambda work: (
-            work.write(f"{APP}/run", "x", 0o755),
-            work.commit(),
-            work.git("config", "core.fileMode", "false"),
-            (work.folder / APP / "run").chmod(0o644),
-        ),
+        modes_unknown,
         {"run": (0o100755, b"x")},
     ),
     "a linked helper": (
@@ -120,17 +132,11 @@ ACCEPTED: dict[str, tuple[Callable[[GitRepository], object], dict[str, tuple[int
         {},
     ),
     "a linked folder of scripts": (
-        lambda work: (
-            (work.folder / APP).rename(work.folder / SCRIPTS / "web"),
-            work.link(APP, "web"),
-        ),
+        moves(APP, f"{SCRIPTS}/web", "web"),
         {},
     ),
     "linked scripts of all recipes": (
-        lambda work: (
-            (work.folder / SCRIPTS).rename(work.folder / "scripts"),
-            work.link(SCRIPTS, "../scripts"),
-        ),
+        moves(SCRIPTS, "scripts", "../scripts"),
         {},
     ),
     "a link inside": (
@@ -153,9 +159,9 @@ ACCEPTED: dict[str, tuple[Callable[[GitRepository], object], dict[str, tuple[int
         {"lib.sh": (0o100644, b"a\nb\n")},
     ),
     "CR LF by the setting of a person": (
-        lambda work: (
-            work.git("config", "core.autocrlf", "true"),
-            work.write(f"{APP}/lib.sh", "a\r\n"),
+        all_of(
+            lambda work: work.git("config", "core.autocrlf", "true"),
+            writes(f"{APP}/lib.sh", "a\r\n"),
         ),
         {"lib.sh": (0o100644, b"a\n")},
     ),

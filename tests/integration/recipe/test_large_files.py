@@ -11,7 +11,6 @@ import pytest
 from tests.support.git_repository import INSTALL, RECIPE, SCRIPTS, GitRepository, app_repository
 
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
-from bakehouse.recipe.git import large_files
 from bakehouse.recipe.git.errors import NotInCommit, Unreachable
 from bakehouse.recipe.git.large_files import fetch
 from bakehouse.recipe.git.open import open_repository
@@ -103,7 +102,7 @@ def test_content_that_is_damaged_in_the_clone_is_not_used(
 def test_without_git_lfs_the_path_is_told(
     work: GitRepository, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(large_files.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     if form == "path":
         work.git("remote", "add", "origin", work.url)
     with pytest.raises(Mistakes) as told:
