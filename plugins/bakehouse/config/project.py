@@ -67,7 +67,7 @@ def read_scripts(
     from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
 
     found = list[Mistake]()
-    with work_tree(include.parent) as snapshot:
+    with work_tree(include) as snapshot:
         for recipe in recipes:
             found += _lost(snapshot, recipe.name)
         rendered = {recipe.scripts for recipe in recipes}

@@ -341,6 +341,8 @@ def test_a_folder_without_git_is_validated_as_it_lies_there(work: GitRepository)
     (work.folder / ".git").rename(work.folder.parent / "git")
     told = validated(work)
     assert all(words in told for words in ("app/lib.sh", "app/install.sh"))
+    (work.folder / "include").rename(work.folder / "elsewhere")
+    assert as_text(all_mistakes(work.folder / "elsewhere")) == told
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(

@@ -286,7 +286,7 @@ def test_nothing_that_a_repository_names_is_run(
         assert set(everything(repository, sha)) == {"app/install.sh.j2"}
         repository.files(sha, "include")
         repository.snapshot(sha).source.filters([INSTALL])
-    with work_tree(work.folder) as snapshot:
+    with work_tree(work.folder / "include") as snapshot:
         assert snapshot.entry(f"{SCRIPTS}/app/new") is not None
         snapshot.source.filters([INSTALL])
 
@@ -323,7 +323,7 @@ def test_neither_index_nor_objects_of_a_work_tree_change(work: GitRepository) ->
     work.commit()
     work.write(f"{SCRIPTS}/app/new", "x")
     before = traces(work.folder)
-    with work_tree(work.folder) as snapshot:
+    with work_tree(work.folder / "include") as snapshot:
         assert snapshot.entry(f"{SCRIPTS}/app/new") is not None
     assert traces(work.folder) == before
 

@@ -83,7 +83,7 @@ def test_the_content_that_a_clone_has_needs_no_git_lfs(
     monkeypatch.setattr(shutil, "which", lambda _: None)
     keep(work, CONTENT)
     assert baked(work.folder, work.head) == CONTENT
-    with work_tree(work.folder) as snapshot:
+    with work_tree(work.folder / "include") as snapshot:
         pointer = pointer_in(pointer_of(CONTENT))
         assert pointer is not None
         assert snapshot.source.large(pointer) == CONTENT

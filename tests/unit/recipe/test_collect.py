@@ -229,7 +229,7 @@ def test_whatever_links_there_are_the_builder_reads_what_the_work_tree_has(
             make(scripts / top / path, partial(Path.write_text, data=f"{number}"))
         for top, path, target in links:
             make(scripts / top / path, partial(Path.symlink_to, target=target))
-        with work_tree(Path(folder) / "project") as snapshot:
+        with work_tree(Path(folder) / "project" / "include") as snapshot:
             found = collect(snapshot, "app")
         builder = Path(folder) / "builder"
         unpacked = {p.removeprefix("app/"): f for p, f in found.files.items() if p[:4] == "app/"}

@@ -22,18 +22,23 @@ from bakehouse.recipe.lfs import LargeFileMissing, Pointer
 from bakehouse.recipe.snapshot import LINK, Entry, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
+_INCLUDE = "include"
 _NOT_OURS = {".git", ".venv", "__pycache__", "node_modules"}
 _EXECUTABLE, _FILE = 0o100755, 0o100644
 
 
 @contextmanager
-def work_tree(project: Path) -> Generator[Snapshot]:
-    """Yield what a commit of a project would have; of a folder without git, what lies there."""
+def work_tree(include: Path) -> Generator[Snapshot]:
+    """Yield what a commit of a project would have, by the path of its include/.
+
+    Of a folder without git, or one of another name, it is what lies there.
+    """
     with TemporaryDirectory(prefix="bakehouse-index-") as temporary:
-        staged = _staged(project, Path(temporary))
-        yield Snapshot(_Folder(project)) if staged is None else staged
+        is_project = include.name == _INCLUDE
+        staged = _staged(include.parent, Path(temporary)) if is_project else None
+        yield Snapshot(_Folder(include)) if staged is None else staged
 
 
 def _staged(project: Path, temporary: Path) -> Snapshot | None:
@@ -69,12 +74,12 @@ class _Index:
             project / git.text("rev-parse", "--show-cdup"),
         )
         self._objects = Objects(self._git, self.name, self.prefix)
-        self._names = self._added(f"{self.prefix}include")
+        self._names = self._added(f"{self.prefix}{_INCLUDE}")
 
     @property
     def has_include(self) -> bool:
         """Whether git knows any file below include/."""
-        return any(path.startswith(f"{self.prefix}include/") for path in self._names)
+        return any(path.startswith(f"{self.prefix}{_INCLUDE}/") for path in self._names)
 
     def tree(self, folder: str) -> Mapping[str, Entry]:
         if not folder:  # a link leaves include/: what it points to may be as new
@@ -100,33 +105,36 @@ class _Index:
 
 
 class _Folder:
-    """A project without git."""
+    """A project without git; its include/ may have another name."""
 
     prefix = ""
 
-    def __init__(self, project: Path) -> None:
-        self.name, self._project = project.name, project
+    def __init__(self, include: Path) -> None:
+        self.name, self._include = include.parent.name, include
 
     def tree(self, folder: str) -> Mapping[str, Entry]:
-        found = {}
-        for where, folders, files in os.walk(self._project / folder):
-            folders[:] = [name for name in folders if name not in _NOT_OURS]
-            links = [name for name in folders if (Path(where) / name).is_symlink()]
-            for name in (*files, *links):
-                path = Path(where) / name
-                if (mode := _mode(path)) is not None:
-                    relative = path.relative_to(self._project).as_posix()
-                    found[relative] = Entry(mode, relative)
-        return found
+        found = dict(_walk(self._include, f"{_INCLUDE}/"))
+        return found if folder else {**dict(_walk(self._include.parent, "")), **found}
 
     def blobs(self, oids: Sequence[str]) -> list[bytes]:
-        return [_read(self._project / path) for path in oids]
+        return [_read(Path(path)) for path in oids]
 
     def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         return dict.fromkeys(paths, "")
 
     def large(self, pointer: Pointer) -> bytes:
         raise LargeFileMissing(f"only its pointer of {len(pointer.text)} bytes is here")
+
+
+def _walk(root: Path, prefix: str) -> Iterator[tuple[str, Entry]]:
+    """Yield names with their place on this disk as the name of their content."""
+    for where, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _NOT_OURS]
+        links = [name for name in folders if (Path(where) / name).is_symlink()]
+        for name in (*files, *links):
+            path = Path(where) / name
+            if (mode := _mode(path)) is not None:
+                yield f"{prefix}{path.relative_to(root).as_posix()}", Entry(mode, str(path))
 
 
 def _mode(path: Path) -> int | None:
