@@ -38,7 +38,7 @@ class GuestError(BaseModel):
     message: str = ""
 
     def __str__(self) -> str:
-        where = self.script if self.line is None else f"{self.script} line {self.line}"
+        where = f"{self.script} line {self.line}" if self.line else self.script
         what = f": `{self.command}`" if self.command else ""
         how = f" exited with {self.exit_code}" if self.exit_code is not None else ""
         return f"{where}{what}{how}" + (f": {self.message}" if self.message else "")

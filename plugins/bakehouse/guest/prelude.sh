@@ -4,13 +4,16 @@ unset BASH_ENV
 set -Eeuo pipefail
 
 bakehouse_record() {
-  local depth=$BASH_SUBSHELL code=$1 kept_depth=-1 kept_code=
+  local depth=$BASH_SUBSHELL code=$1 kept_depth=-1 kept_code= line=$2 command=$3 file=$4
+  if [[ -n ${bakehouse_command-} && $file == */prelude.sh ]]; then # in a helper: its caller's line
+    line=${BASH_LINENO[1]} command=$bakehouse_command file=${BASH_SOURCE[2]}
+  fi
   if [[ -s $BAKEHOUSE_RECORD ]]; then
     { read -r kept_depth && read -r kept_code; } <"$BAKEHOUSE_RECORD"
   fi
   # A failure passes through each ( ) around it; the innermost is the one to name.
   if ((kept_depth > depth)) && [[ $kept_code == "$code" ]]; then return; fi
-  printf '%s\n' "$depth" "$code" "$2" "${4##*/}" "$3" >"$BAKEHOUSE_RECORD"
+  printf '%s\n' "$depth" "$code" "$line" "${file##*/}" "$command" >"$BAKEHOUSE_RECORD"
 }
 
 exit() {

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 
 INSTALL = "install.sh.j2"
+PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the package lists
 SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service")
 _EXECUTABLE = 0o100755
@@ -101,13 +102,24 @@ def render(
     test = own[SMOKE_TEST].data.decode() if SMOKE_TEST in own else ""
     # scripts of older commits write the test as a here-document
     smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
-    install = render_script(environment, f"{recipe.scripts}/{INSTALL}", names)
+    rendered_scripts = {
+        script.removesuffix(".j2"): render_script(environment, f"{recipe.scripts}/{script}", names)
+        for script in (PREPARE, INSTALL)
+        if script in own
+    }
+    prepare = PREPARE.removesuffix(".j2") if PREPARE in own else ""
     boot = render_script(environment, "boot.sh.j2", names)
-    bake = render_script(environment, "bake.sh.j2", {**names, "snapshot": snapshot or ""})
+    run = {"snapshot": snapshot or "", "prepare": prepare}
+    bake = render_script(environment, "bake.sh.j2", {**names, **run})
     if snapshot and snapshot not in bake:
         raise RenderError(
             f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not support snapshots: it"
             f" would install today's packages instead of those of {snapshot}: bake without one"
+        )
+    if prepare and f"prepare={prepare}" not in bake:
+        raise RenderError(
+            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not run {PREPARE}: remove"
+            f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
         )
     rendered = Rendered(
         recipe=recipe.name,
@@ -119,7 +131,10 @@ def render(
         files={
             **{f"recipe/{path}": file for path, file in own.items() if _is_installed(path)},
             **{f"guest/{name}": files[f"{GUEST}/{name}"] for name in _GUEST_FILES},
-            "recipe/install.sh": GitFile(_EXECUTABLE, install.encode()),
+            **{
+                f"recipe/{name}": GitFile(_EXECUTABLE, text.encode())
+                for name, text in rendered_scripts.items()
+            },
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
         },
         machine_type=recipe.builder.machine_type,
@@ -205,8 +220,8 @@ def _below(files: Mapping[str, GitFile], folder: str) -> dict[str, GitFile]:
 
 
 def _is_installed(path: str) -> bool:
-    """Whether the builder gets the file as it is: all but install.sh.j2 and the smoke test."""
-    return path not in {INSTALL, SMOKE_TEST}
+    """Whether the builder gets the file as it is: no template of a script, no smoke test."""
+    return path not in {INSTALL, PREPARE, SMOKE_TEST}
 
 
 class WrongScripts(RenderError):
@@ -245,7 +260,8 @@ def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:
     """Find files that would take the place of others: rendered scripts and templates."""
     paths = {path.removeprefix(f"{folder}/") for path in own}
     wrong = []
-    for rendered in (INSTALL, *sorted(p for p in paths if p.startswith(TEMPLATES))):
+    templates = sorted(path for path in paths if path.startswith(TEMPLATES))
+    for rendered in (INSTALL, *({PREPARE} & paths), *templates):
         plain = rendered.removesuffix(".j2")
         if plain != rendered and (plain in paths or any(p.startswith(f"{plain}/") for p in paths)):
             file = f"{SCRIPTS}/{folder}/{plain}"

@@ -287,3 +287,34 @@ def test_nothing_of_a_run_is_in_the_scripts() -> None:
     everything = rendered.bake_script + rendered.smoke_script + str(rendered.files)
     assert FACTS.image not in everything
     assert COMMIT.sha not in everything
+
+
+PREPARE = {"app/prepare.sh.j2": "echo {{ vars.page | sh }}\n"}
+
+
+def test_prepare_is_rendered_as_install_is() -> None:
+    files = made(PREPARE).files
+    assert files["recipe/prepare.sh"] == GitFile(0o100755, b"echo Hi\n")
+    assert "recipe/prepare.sh.j2" not in files
+    assert "prepare=prepare.sh" in made(PREPARE).bake_script
+    assert key(made(PREPARE)) != KEY
+
+
+def test_a_script_of_that_name_that_is_no_template_is_a_helper() -> None:
+    rendered = made({"app/prepare.sh": "echo helper\n"})
+    assert "prepare=prepare.sh" not in rendered.bake_script
+    assert rendered.files["recipe/prepare.sh"].data == b"echo helper\n"
+
+
+def test_mistakes_in_prepare_are_found_before_there_is_a_machine() -> None:
+    with pytest.raises(RenderError, match=r"app/prepare\.sh\.j2.*nothing"):
+        made({"app/prepare.sh.j2": "echo {{ nothing | sh }}\n"})
+    with pytest.raises(
+        RenderError, match=r"app/prepare\.sh:1: has the name that prepare\.sh\.j2 gets"
+    ):
+        made({**PREPARE, "app/prepare.sh": ""})
+
+
+def test_a_bake_script_of_the_commit_that_does_not_prepare_is_refused() -> None:
+    with pytest.raises(RenderError, match=r"does not run prepare\.sh\.j2: remove"):
+        made({**PREPARE, "bake.sh.j2": "#!/bin/bash\nbash install.sh\n"})

@@ -1,0 +1,354 @@
+"""Archives of the bake script, read by the real apt-get: what half fails never ends as an image."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bakehouse.history import manifest
+from bakehouse.updates import mirror_list
+
+from .conftest import Machine, rendered_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PACKAGES = (
+    b"Package: hello\nVersion: 1.0\nArchitecture: amd64\nMaintainer: A <a@example.org>\n"
+    b"Filename: pool/h.deb\nSize: 10\nSHA256: " + b"0" * 64 + b"\nDescription: x\n\n"
+)
+INDEX = "main/binary-amd64/Packages"
+FOLDERS = (
+    *("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d"),
+    *("etc/apt/trusted.gpg.d", "etc/apt/auth.conf.d", "etc/apt/mirrors"),
+    *("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"),
+)
+REMEDY = "mend it in prepare.sh.j2, which runs before the first update"
+
+
+class Archive:
+    """Suites of one package each, and answers that are none."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.codes: dict[str, int] = {}  # by the beginning of a path
+        self.mended: Path | None = None  # once this exists, everything answers
+        archive = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                data = archive.files.get(self.path, b"")
+                self.send_response(archive.code_of(self.path) or (200 if data else 404))
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/debian"
+
+    def publish(self, suite: str, *, digest: str = "", **fields: datetime) -> None:
+        """`digest` of another index than the one that is there; dates for the Release file."""
+        dates = {"Date": datetime.now(UTC), **fields}
+        head = "".join(
+            f"{key.replace('_', '-')}: {format_datetime(date, usegmt=True)}\n"
+            for key, date in dates.items()
+        )
+        line = f" {digest or sha256(PACKAGES).hexdigest()} {len(PACKAGES)} {INDEX}\n"
+        release = f"Suite: {suite}\nCodename: {suite}\n{head}Architectures: amd64\n"
+        text = f"{release}Components: main\nSHA256:\n{line}"
+        self.files[f"/debian/dists/{suite}/Release"] = text.encode()
+        self.files[f"/debian/dists/{suite}/{INDEX}"] = PACKAGES
+
+    def answer(self, path: str, code: int) -> None:
+        self.codes[f"/debian/dists/{path}"] = code
+
+    def code_of(self, path: str) -> int:
+        if self.mended is not None and self.mended.exists():
+            return 0
+        return next((code for begin, code in self.codes.items() if path.startswith(begin)), 0)
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    archive = Archive()
+    thread = Thread(target=archive.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    archive.publish("stable")
+    archive.publish("security")
+    yield archive
+    archive.server.shutdown()
+    thread.join()
+    archive.server.server_close()
+
+
+def use(machine: Machine, *sources: str) -> None:
+    """The real apt-get reads these sources; it installs nothing."""
+    root = machine.root
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in sources))
+    settings = machine.stubs.parent / "apt.conf"
+    settings.write_text(
+        f'Dir "{root}"; Dir::State::status "{root}/var/lib/dpkg/status";'
+        'Dir::Bin::methods "/usr/lib/apt/methods"; Dir::Bin::solvers "/usr/lib/apt/solvers";'
+        'APT::Sandbox::User ""; Acquire::http::Proxy "false"; Debug::NoLocking "true";'
+        'APT::Architecture "amd64"; Acquire::Retries::Delay "false";'
+    )
+    stub, real = machine.stubs / "apt-get", shutil.which("apt-get")
+    stub.write_text(
+        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\n[[ $* != *upgrade* ]] || exit 0\n'
+        "unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY\n"
+        f"export APT_CONFIG={settings}\n"
+        # the folder that stands for / is none to the bake script
+        f'[[ $1 != indextargets ]] || exec {real} "$@" > >(sed "s#{root}##")\nexec {real} "$@"\n'
+    )
+
+
+def deb(archive: Archive, suite: str, options: str = "trusted=yes") -> str:
+    return f"deb [{options}] {archive.url} {suite} main"
+
+
+def bake(machine: Machine, **files: str) -> dict[str, Any]:
+    """The result of a bake with these scripts."""
+    scripts = {f"{name}.sh.j2": text for name, text in {"install": "true\n", **files}.items()}
+    machine.bake(rendered_app(scripts))
+    return machine.result
+
+
+def updates(machine: Machine) -> int:
+    return machine.calls.count("apt-get --quiet update")
+
+
+def test_sources_that_answer(machine: Machine, archive: Archive) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    assert bake(machine)["result"] == "ok"
+    assert updates(machine) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("security/", 503),
+        ("security/", 500),
+        ("security/", 403),
+        (f"security/{INDEX}", 503),
+        (f"security/{INDEX}", 404),
+    ],
+)
+def test_a_suite_that_does_not_answer_is_tried_again_and_then_named(
+    machine: Machine, archive: Archive, path: str, code: int
+) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    archive.answer(path, code)
+    result = bake(machine)
+    assert result["result"] == "failed"
+    assert result["error"]["script"] == "apt-get update"
+    assert result["error"]["exit_code"] == 100
+    assert "/dists/security/" in result["error"]["message"]
+    assert updates(machine) == 4
+    pauses = [call for call in machine.calls if call.startswith("sleep ") and "." not in call]
+    assert pauses == ["sleep 5", "sleep 20", "sleep 60"]
+    assert not [call for call in machine.calls if "upgrade" in call]
+
+
+def test_a_server_that_is_gone_is_named(machine: Machine, archive: Archive) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    use(machine, deb(archive, "stable"), f"deb [trusted=yes] http://127.0.0.1:{port}/x security m")
+    error = bake(machine)["error"]
+    assert f"http://127.0.0.1:{port}/x/dists/security/InRelease" in error["message"]
+    assert "builder.external_ip" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["security/", f"security/{INDEX}"])
+def test_a_suite_that_answers_in_the_end_is_enough(
+    machine: Machine, archive: Archive, path: str
+) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    archive.answer(path, 503)
+    archive.mended = machine.root / "mended"
+    (machine.stubs / "sleep").write_text(f"#!/bin/bash\n[[ $1 != 20 ]] || touch {archive.mended}\n")
+    assert bake(machine)["result"] == "ok"
+    assert updates(machine) == 3
+
+
+def test_an_apt_that_only_warns_is_not_believed(machine: Machine) -> None:
+    """As before 2.1, which does not know APT::Update::Error-Mode."""
+    warning = "W: Failed to fetch http://x/dists/security/InRelease  503  Service Unavailable"
+    stub = machine.stubs / "apt-get"
+    stub.write_text(f'#!/bin/bash\necho "apt-get $*" >>"$CALLS"\necho "{warning}" >&2\n')
+    error = bake(machine)["error"]
+    assert (error["script"], error["exit_code"]) == ("apt-get update", 100)
+    assert warning in error["message"]
+
+
+def test_a_package_that_the_archive_has_replaced_meanwhile_is_looked_for_again(
+    machine: Machine,
+) -> None:
+    said = "E: Failed to fetch http://x/pool/a.deb  404  Not Found"
+    stub = machine.stubs / "apt-get"
+    stub.write_text(
+        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\ntries=$(grep -c upgrade "$CALLS")\n'
+        f'if [[ $* == *upgrade* && $tries -lt 3 ]]; then echo "{said}"; exit 100; fi\n'
+    )
+    assert bake(machine)["result"] == "ok"
+    assert updates(machine) == 3
+
+
+def test_an_upgrade_that_breaks_on_the_machine_is_not_tried_again(machine: Machine) -> None:
+    stub = machine.stubs / "apt-get"
+    said = "E: Sub-process /usr/bin/dpkg returned an error code (1)"
+    stub.write_text(
+        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\n'
+        f'[[ $* != *upgrade* ]] || {{ echo "{said}"; exit 100; }}\n'
+    )
+    error = bake(machine)["error"]
+    assert (error["script"], error["message"]) == ("apt-get upgrade", said)
+    assert sum("upgrade" in call for call in machine.calls) == 1
+
+
+LEFT = 'sed -i /backports/d "$BAKEHOUSE_ROOT/etc/apt/sources.list"\n'
+
+
+@pytest.mark.parametrize("options", ["trusted=yes", "arch=amd64"])
+def test_a_suite_that_has_left_the_archive_is_named_with_the_remedy(
+    machine: Machine, archive: Archive, options: str
+) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "stable-backports", options))
+    message = bake(machine)["error"]["message"]
+    assert f"the apt source stable-backports of {archive.url} cannot be used" in message
+    assert REMEDY in message
+
+
+def test_prepare_mends_the_sources_of_the_base(machine: Machine, archive: Archive) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "stable-backports"))
+    assert bake(machine, prepare=LEFT)["result"] == "ok"
+    assert updates(machine) == 1
+
+
+def test_a_release_that_has_expired_is_named_and_mended(machine: Machine, archive: Archive) -> None:
+    archive.publish("security", Valid_Until=datetime.now(UTC) - timedelta(days=1))
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    message = bake(machine)["error"]["message"]
+    assert "/debian/dists/security/" in message
+    assert "expired" in message
+    assert REMEDY in message
+
+
+def test_prepare_accepts_an_expired_release(machine: Machine, archive: Archive) -> None:
+    archive.publish("security", Valid_Until=datetime.now(UTC) - timedelta(days=1))
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    mend = 'sed -i "s/trusted=yes/& check-valid-until=no/" "$BAKEHOUSE_ROOT/etc/apt/sources.list"\n'
+    assert bake(machine, prepare=mend)["result"] == "ok"
+
+
+def test_a_suite_that_nobody_has_signed_is_named(machine: Machine, archive: Archive) -> None:
+    use(machine, deb(archive, "stable"), deb(archive, "security", "trusted=no"))
+    message = bake(machine)["error"]["message"]
+    assert f"the apt source security of {archive.url} cannot be used" in message
+    assert REMEDY in message
+
+
+def test_an_index_that_does_not_fit_its_release(machine: Machine, archive: Archive) -> None:
+    archive.publish("security", digest="0" * 64)
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    message = bake(machine)["error"]["message"]
+    assert "files that do not fit its index" in message
+    assert "/dists/security/" in message
+
+
+def test_a_clock_that_is_behind(machine: Machine, archive: Archive) -> None:
+    archive.publish("security", Date=datetime.now(UTC) + timedelta(hours=2))
+    use(machine, deb(archive, "stable"), deb(archive, "security"))
+    message = bake(machine)["error"]["message"]
+    assert "the clock of the machine is behind" in message
+    assert "is not valid yet" in message
+
+
+def test_an_update_of_install_itself_fails_as_a_whole_too(
+    machine: Machine, archive: Archive
+) -> None:
+    use(machine, deb(archive, "stable"))
+    install = (
+        f"echo '{deb(archive, 'added')}' >>\"$BAKEHOUSE_ROOT/etc/apt/sources.list\"\n"
+        "apt-get update\necho reached\n"
+    )
+    archive.answer("added/", 503)
+    error = bake(machine, install=install)["error"]
+    assert (error["script"], error["line"], error["command"]) == ("install.sh", 2, "apt-get update")
+
+
+def test_mistakes_in_prepare_are_named_as_those_of_install(machine: Machine) -> None:
+    error = bake(machine, prepare="true\nset -o pipefail\nls /nowhere\n")["error"]
+    assert (error["script"], error["line"], error["command"]) == ("prepare.sh", 3, "ls /nowhere")
+    assert "cannot access" in error["message"]
+    assert not [call for call in machine.calls if call.startswith("apt-get")]
+
+
+MIRRORS = """# ours
+http://jo:secret@one.example/debian/\tpriority:1 type:index
+
+https://two.example/debian
+"""
+
+
+def test_the_manifest_has_the_lines_of_mirror_lists(machine: Machine, archive: Archive) -> None:
+    """What the worker asks then is what apt has asked."""
+    use(machine)
+    mirrors = machine.root / "etc/apt/mirrors/debian.list"
+    mirrors.write_text(f"# all\n\n{archive.url}\tpriority:2\r\n")
+    (machine.root / "etc/apt/sources.list.d/debian.sources").write_text(
+        f"Types: deb\nURIs: mirror+file://{mirrors}\nSuites: stable security\n"
+        "Components: main\nTrusted: yes\n"
+    )
+    assert bake(machine)["result"] == "ok"
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    uri = "mirror+file:/etc/apt/mirrors/debian.list"
+    assert [tuple(source) for source in told.sources or ()] == [
+        (uri, "security", "main"),
+        (uri, "stable", "main"),
+    ]
+    assert told.mirrors == (manifest.Mirror(uri, archive.url, "priority:2"),)
+    assert mirror_list.indexes_of(told.mirrors, frozenset({"amd64"})) == [archive.url]
+
+
+@pytest.mark.parametrize(
+    "uri", ["mirror+file:/etc/apt/mirrors/x", "mirror+copy:/etc/apt/mirrors/x"]
+)
+def test_a_password_in_a_mirror_list_stays_on_the_machine(machine: Machine, uri: str) -> None:
+    (machine.root / "sources").write_text(f"source\t{uri}\tstable\tmain\n")
+    (machine.root / "etc/apt/mirrors").mkdir(parents=True)
+    (machine.root / "etc/apt/mirrors/x").write_text(MIRRORS)
+    bake(machine)
+    assert manifest.decode(machine.guest_attributes["manifest"]).mirrors == (
+        manifest.Mirror(uri, "http://one.example/debian/", "priority:1 type:index"),
+        manifest.Mirror(uri, "https://two.example/debian", ""),
+    )
+
+
+def test_a_mirror_list_that_is_gone_leaves_the_manifest_whole(machine: Machine) -> None:
+    sources = "source\tmirror+file:/etc/apt/mirrors/gone\tstable\tmain\n"
+    (machine.root / "sources").write_text(sources)
+    assert bake(machine)["result"] == "ok"
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert (len(told.sources or ()), told.mirrors) == (1, ())
+
+
+def test_a_mirror_list_that_apt_cannot_find_is_named(machine: Machine, archive: Archive) -> None:
+    use(machine, deb(archive, "stable"), "deb mirror+file:/nowhere/debian.list security main")
+    message = bake(machine)["error"]["message"]
+    assert "the apt source security of mirror+file:/nowhere/debian.list cannot be used" in message
+    assert REMEDY in message
