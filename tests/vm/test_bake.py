@@ -14,14 +14,87 @@ from bakehouse.history.sbom import parse_sbom
 from bakehouse.images.links import zone_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bakehouse.history.manifest import Manifest
     from devstack.airflow_api import Run
     from devstack.testbed import Testbed
 
 HOUR = 3600.0  # seconds
+DEBIAN = {  # by its mirror list
+    "debian": "https://deb.debian.org/debian",
+    "debian-security": "https://deb.debian.org/debian-security",
+}
+SCRIPTS = "include/startup_scripts/web"
+PREPARE = """\
+grep -q '^URIs: mirror+file:///etc/apt/mirrors/debian.list$' /etc/apt/sources.list.d/debian.sources
+echo "prepared before $(ls /var/lib/apt/lists | wc -l) lists were read"
+"""
+HELPER = '#!/bin/bash\necho "helper ran in $PWD; /run is $(findmnt -no OPTIONS /run)"\n'
+# What a builder is to a script, on a machine with an initramfs, dpkg, systemd and a kernel.
+EXPECTATIONS = """
+./helper
+apt-get install --no-install-recommends systemd-resolved
+test -L /etc/resolv.conf
+getent hosts deb.debian.org
+
+mkdir -p /root/deb/DEBIAN /root/deb/etc
+printf '%s\\n' 'Package: tool' 'Version: 1.0' 'Architecture: all' 'Description: x' \
+  'Maintainer: A <a@example.org>' >/root/deb/DEBIAN/control
+echo /etc/tool.conf >/root/deb/DEBIAN/conffiles
+echo theirs=1 >/root/deb/etc/tool.conf
+dpkg-deb --build /root/deb /root/tool.deb
+echo ours=1 >/etc/tool.conf
+env -i PATH="$PATH" dpkg -i /root/tool.deb
+grep -qx ours=1 /etc/tool.conf
+getent hosts security.debian.org
+rm -r /root/deb /root/tool.deb
+
+test -e "/boot/vmlinuz-$BAKEHOUSE_KERNEL"
+served() { curl --silent --retry 9 --retry-connrefused --output /dev/null http://127.0.0.1:8080/; }
+with_service nginx served
+if systemctl is-active --quiet nginx; then exit 1; fi
+echo every expectation is met
+"""
+SMOKE = """
+linked() { [[ $(readlink /etc/resolv.conf) == ../run/systemd/resolve/stub-resolv.conf ]]; }
+unsettled() {
+  for file in /usr/sbin/policy-rc.d /etc/apt/apt.conf.d/99bakehouse /etc/sudoers.d/bakehouse \
+    /etc/dpkg/dpkg.cfg.d/bakehouse /var/lib/bakehouse/payload; do
+    if [[ -e $file ]]; then return 1; fi
+  done
+  ! grep -i '^Frontend' /etc/debconf.conf
+}
+printf '#!/bin/sh\\n' >helper
+chmod +x helper
+check "what a test writes runs" "guest/place.sh" ./helper
+check "resolv.conf is the package's" "guest/builder.sh" linked
+check "the image is no builder" "guest/builder.sh" unsettled
+"""
+
+
+@pytest.fixture
+def exacting_web(bed: Testbed) -> Iterator[None]:
+    """The recipe `web` expects more of its builder, for one test."""
+    texts = {
+        name: (bed.project / SCRIPTS / name).read_text()
+        for name in ("install.sh.j2", "smoke_test.sh")
+    }
+    bed.write(f"{SCRIPTS}/prepare.sh.j2", PREPARE)
+    bed.write(f"{SCRIPTS}/helper", HELPER, 0o755)
+    bed.write(f"{SCRIPTS}/install.sh.j2", texts["install.sh.j2"] + EXPECTATIONS)
+    bed.write(f"{SCRIPTS}/smoke_test.sh", texts["smoke_test.sh"] + SMOKE)
+    bed.commit("Expect more of a builder")
+    yield
+    for name in ("prepare.sh.j2", "helper"):
+        (bed.project / SCRIPTS / name).unlink()
+    for name, text in texts.items():
+        bed.write(f"{SCRIPTS}/{name}", text)
+    bed.commit("Expect less again")
 
 
 @pytest.mark.ci
+@pytest.mark.usefixtures("exacting_web")
 def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     bed.compute.fault(kind="operation", method="compute.instances.insert", code="STOCKOUT")
     run_id = bed.airflow.trigger("bake__web", {"git_ref": bed.head, "spot": "yes"})
@@ -35,6 +108,7 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     assert built["zone"] != zone_of(first), "another one, elsewhere"
     assert "the spot VM was preempted" in bed.log(run, "wait_for_shutdown")
 
+    the_builder_was_what_install_expects(bed.log(run, "wait_for_shutdown"))
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"
     assert image["labels"]["git-sha"] == bed.head
@@ -52,6 +126,13 @@ def the_first_builder_is_preempted(bed: Testbed, run_id: str) -> dict[str, Any]:
     assert found["scheduling"]["provisioningModel"] == "SPOT"
     bed.compute.fault(kind="preempt", instance=found["name"])
     return found
+
+
+def the_builder_was_what_install_expects(log: str) -> None:
+    assert "helper ran in /var/lib/bakehouse/payload/recipe; /run is " in log
+    assert "noexec" in log.partition("/run is ")[2].splitlines()[0]
+    assert "every expectation is met" in log
+    assert "prepared before" in log
 
 
 def the_sbom_is_true(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
@@ -85,6 +166,11 @@ def the_files_are_told(manifest: Manifest, image: dict[str, Any], smoke_log: str
     assert 3e8 < files.used_bytes < files.size_bytes
     assert manifest.sources is not None
     assert {source.component for source in manifest.sources} >= {"main"}
+    lists = {source.uri for source in manifest.sources}
+    assert lists == {f"mirror+file:/etc/apt/mirrors/{name}.list" for name in DEBIAN}
+    assert {(mirror.of, mirror.url) for mirror in manifest.mirrors} == {
+        (f"mirror+file:/etc/apt/mirrors/{name}.list", url) for name, url in DEBIAN.items()
+    }
     assert {"bookworm", "bookworm-security"} <= {source.suite for source in manifest.sources}
 
 
