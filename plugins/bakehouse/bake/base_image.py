@@ -12,11 +12,13 @@ from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import ChosenImage, newest_of_recipe, newest_then, not_older
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.base import BaseImage as FixedImage
+from bakehouse.recipe.limits import ARM, X86, architecture_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.recipe.model import Builder
 
 
 def resolve(
@@ -47,7 +49,28 @@ def resolve(
         id=str(chosen.image["id"]),
         name=str(chosen.image["name"]),
         reason=chosen.reason,
+        disk_gb=int(chosen.image.get("diskSizeGb") or 0),
+        architecture=str(chosen.image.get("architecture") or ""),
     )
+
+
+def check_fits(base: BaseImage, builder: Builder) -> None:
+    """Check that a builder's disk can be created from the image, and that it can boot it.
+
+    Raises:
+        PermanentError: the disk is too small, or the machine's processors are of another kind.
+    """
+    if builder.disk_gb < base.disk_gb:
+        raise PermanentError(
+            f"builder.disk_gb is {builder.disk_gb}, but the base image {base.name} has"
+            f" {base.disk_gb} GB: set it to {base.disk_gb} or more"
+        )
+    machine = architecture_of(builder.machine_type)
+    if base.architecture in {ARM, X86} and base.architecture != machine:
+        raise PermanentError(
+            f"the base image {base.name} is for {base.architecture}, but {builder.machine_type}"
+            f" is {machine}: choose another base or builder.machine_type"
+        )
 
 
 def _nothing(base: BaseFamily | FixedImage | BaseRecipe) -> str:

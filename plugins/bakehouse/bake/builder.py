@@ -133,10 +133,10 @@ def _boot_disk(builder: Builder, image: Image, vm: BuilderVm, source_image: str)
 
 
 def _interface(builder: Builder, zone: str) -> dict[str, Any]:
-    network = builder.network
-    interface: dict[str, Any] = {
-        "network": network if "/" in network else f"global/networks/{network}"
-    }
+    interface: dict[str, Any] = {}
+    if builder.network or not builder.subnetwork:  # Compute Engine knows that of a subnetwork
+        network = builder.network or "default"
+        interface["network"] = network if "/" in network else f"global/networks/{network}"
     if builder.subnetwork:
         region = zone.rsplit("-", 1)[0]
         short = f"regions/{region}/subnetworks/{builder.subnetwork}"

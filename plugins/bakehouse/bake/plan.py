@@ -29,6 +29,8 @@ class BaseImage(Frozen):
     id: str
     name: str
     reason: Reason = Reason.NEWEST_BASE
+    disk_gb: int = 0
+    architecture: str = ""  # older images do not tell theirs
 
     @property
     def project(self) -> str | None:

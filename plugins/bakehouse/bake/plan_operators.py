@@ -21,6 +21,7 @@ from bakehouse.operators.links import ImageLink
 from bakehouse.operators.reconcile import Done, Next
 from bakehouse.recipe.bundle import Bundle
 from bakehouse.recipe.commit import Commit
+from bakehouse.recipe.limits import problems_of
 from bakehouse.recipe.rules import parent_of
 
 if TYPE_CHECKING:
@@ -87,12 +88,14 @@ class PlanBake(BakehouseOperator):
         now, history = time_of(context), is_backfill(context)
         sources = RecipeSource(self.git_conn_id).read(self.recipe, commit)
         snapshot = snapshot_of(sources.recipe, form, now, history=history)
+        recipe = _with_answers(sources.recipe, form)
         rendered = sources.render(form.vars, snapshot)
         promoted = parent_image(context)
-        base = self._base_image(sources.recipe, now if history else None, promoted)
+        base = self._base_image(recipe, now if history else None, promoted)
+        base_image.check_fits(base, recipe.builder)
         bundle = Bundle(rendered, base.id)
         key = bundle.content_key
-        plan = self._plan(context, commit, sources.recipe, base, key, form, snapshot)
+        plan = self._plan(context, commit, recipe, base, key, form, snapshot)
         self.log.info("content key %s", key)
         if plan.bake:
             self.log.info("rendered scripts stored in %s", bundle_store().put(bundle))
@@ -134,9 +137,7 @@ class PlanBake(BakehouseOperator):
             parent=parent_of(recipe),
             promoted=parent_image(context),
             vars=form.vars,
-            builder=recipe.builder.model_copy(
-                update={"zones": form.zones(recipe), "spot": _spot(recipe, form)}
-            ),
+            builder=recipe.builder,
             image=recipe.image,
             smoke=SmokeSettings(
                 deadline=recipe.smoke.deadline, boot_time_limit=recipe.boot_time_limit
@@ -174,6 +175,19 @@ class PlanBake(BakehouseOperator):
         self.link_image(base.name, base.project)
         told("base image %s (%s): %s", base.name, recipe.base, base.reason.text)
         return base
+
+
+def _with_answers(recipe: Recipe, form: BakeParams) -> Recipe:
+    """Return the recipe with the zone and the spot VM of the form. Raises PermanentError."""
+    answers = {"zones": form.zones(recipe), "spot": _spot(recipe, form)}
+    builder = recipe.builder.model_copy(update=answers)
+    asked = recipe.model_copy(update={"builder": builder})
+    if found := problems_of(asked):
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one.loc))} {one.problem}. {one.remedy}" for one in found
+        )
+        raise PermanentError(f"with zone {form.zone}: {wrong}")
+    return asked
 
 
 def _spot(recipe: Recipe, form: BakeParams) -> bool:

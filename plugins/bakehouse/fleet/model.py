@@ -39,7 +39,10 @@ class Members(Frozen):
         default=None, description="names, such as [web-1, web-2], in the order of the rollout"
     )
     labels: dict[LabelKey, LabelValue] | None = Field(
-        default=None, min_length=1, description="labels that must all match, such as {fleet: web}"
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="labels that must all match, such as {fleet: web}",
     )
     zones: Annotated[tuple[ZoneName, ...], AfterValidator(_unique)] = Field(
         min_length=1, description="zones of the instances, such as [us-central1-a]"

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 PATTERN = r"^(?=.)(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$"
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
+LONGEST = timedelta(days=3650)  # longer ones lead to dates that Python does not have
+
 _DURATION = re.compile(PATTERN, re.ASCII)
 
 
@@ -21,12 +23,12 @@ def parse_duration(value: object) -> timedelta:
     Raises PydanticCustomError, so that pydantic can use it as a validator.
     """
     if isinstance(value, timedelta):
-        return _at_least_a_second(value)
+        return _in_bounds(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise PydanticCustomError("duration", "is not a duration such as 90s, 10m, 2h, 7d or 1h30m")
     parts = zip(match.groups(), UNITS, strict=True)
-    return _at_least_a_second(timedelta(seconds=sum(int(n or 0) * unit for n, (_, unit) in parts)))
+    return _in_bounds(timedelta(seconds=sum(int(n or 0) * unit for n, (_, unit) in parts)))
 
 
 def format_duration(value: timedelta) -> str:
@@ -39,9 +41,11 @@ def format_duration(value: timedelta) -> str:
     return text
 
 
-def _at_least_a_second(value: timedelta) -> timedelta:
+def _in_bounds(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise PydanticCustomError("duration", "must be at least 1s")
+    if value > LONGEST:
+        raise PydanticCustomError("duration", "must be at most 3650d")
     return value
 
 

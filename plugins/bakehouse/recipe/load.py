@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
@@ -14,12 +16,13 @@ from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bakehouse.core.tasks import Flow, task_ids
+from bakehouse.recipe.limits import Problem, problems_of
 from bakehouse.recipe.mistakes import Mistake, Mistakes, did_you_mean
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.yaml_values import MAX_BYTES, compose, dotted, quoted, read, show, too_big
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -36,6 +39,8 @@ class Kind(Generic[Model]):
     model: type[Model]
     task_ids: tuple[str, ...]
     begin: str  # the first line of the shortest file
+    rules: Callable[[Model], Iterable[Problem]] = lambda _: ()
+    """What is wrong across the fields of a model that is valid field by field."""
 
     def expected(self, loc: _Path) -> str:
         """Return the description of the nearest field."""
@@ -65,7 +70,7 @@ class Kind(Generic[Model]):
         return model
 
 
-RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12")
+RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12", rules=problems_of)
 
 
 def load_recipe(content: str | bytes, path: str) -> Recipe:
@@ -155,22 +160,58 @@ def _validate(
     except ValidationError as invalid:
         told = {one.where for one in found}
         found += (one for one in _explain(kind, invalid, root, path) if one.where not in told)
+        locs = [_without_key(error["loc"]) for error in invalid.errors()]
+        found += _of_the_rest(kind, {**data, "name": stem}, locs, root, path)
+        raise Mistakes(found) from None
+    found += (_mistake(path, root, *problem) for problem in kind.rules(model))
     if found:
         raise Mistakes(found)
     return model
 
 
+def _of_the_rest(
+    kind: Kind[Model], data: Any, wrong: list[_Path], root: Node | None, path: str
+) -> Iterator[Mistake]:
+    """Find what the rules find, were the fields with mistakes not given."""
+    rest = deepcopy(data)
+    for loc in sorted(wrong, key=str, reverse=True):  # of a list, the last ones first
+        _remove(rest, loc)
+    with contextlib.suppress(ValidationError):
+        for problem in kind.rules(kind.model.model_validate(rest)):
+            if not any(loc[: len(problem.loc)] == problem.loc for loc in wrong):
+                yield _mistake(path, root, *problem)
+
+
+def _remove(data: Any, loc: _Path) -> None:
+    for part in loc[:-1]:
+        if not isinstance(data, dict) or part not in data:
+            return
+        data = data[part]
+    if loc and isinstance(data, dict):
+        data.pop(loc[-1], None)
+
+
+def _without_key(loc: _Path) -> _Path:
+    return tuple(part for part in loc if part != "[key]")
+
+
 def _explain(
     kind: Kind[Any], invalid: ValidationError, root: Node | None, path: str
 ) -> Iterator[Mistake]:
-    for error in invalid.errors(include_url=False):
+    errors = invalid.errors(include_url=False)
+    for error in errors:
         if error["type"] == "default_factory_not_called":
             continue  # the name is wrong, and has its own error
+        loc = error["loc"]
+        if error["type"] == "too_short" and any(
+            len(one["loc"]) > len(loc) and one["loc"][: len(loc)] == loc for one in errors
+        ):
+            continue  # only its wrong items are not counted
         yield _mistake_of(kind, error, root, path)
 
 
 def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: str) -> Mistake:
-    loc: _Path = tuple(part for part in error["loc"] if part != "[key]")
+    loc = _without_key(error["loc"])
     if error["type"] == "missing":
         problem, remedy = "is missing", f"Add it: {kind.expected(loc)}"
         return _mistake(path, root, loc, problem, remedy, show_value=False)

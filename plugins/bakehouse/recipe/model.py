@@ -41,7 +41,20 @@ _UNSCRIPTABLE = re.compile(
 )  # NUL ends a string in bash, UTF-8 has no surrogates
 
 # Metadata keys that Bakehouse sets; a recipe cannot set them.
-OWN_METADATA = frozenset({"startup-script", "startup-script-url", "enable-guest-attributes"})
+OWN_METADATA = frozenset(
+    {
+        "startup-script",
+        "startup-script-url",
+        "enable-guest-attributes",
+        "block-project-ssh-keys",
+    }
+)
+
+METADATA_VALUE_BYTES = 262_144  # of Compute Engine
+
+_NAME = RESOURCE_NAME.strip("^$")
+_REGION = "[a-z]+-[a-z]+[0-9]+"
+_PROJECT_PATH = r"(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?projects/[a-z][-a-z0-9.:]{0,61}[a-z0-9]/"
 
 
 def _scalar(value: object) -> object:
@@ -82,6 +95,18 @@ def _metadata_key(value: str) -> str:
     return value
 
 
+def _metadata_value(value: str) -> str:
+    if _UNSCRIPTABLE.search(value):
+        raise PydanticCustomError("metadata", "contains a character that metadata cannot contain")
+    if (size := len(value.encode())) > METADATA_VALUE_BYTES:
+        raise PydanticCustomError(
+            "metadata",
+            "is {size} bytes; a metadata value has at most 262,144",  # ruff: ignore[missing-f-string-syntax]
+            {"size": f"{size:,}"},
+        )
+    return value
+
+
 Scalar = Annotated[
     str | int | float | bool,
     BeforeValidator(_scalar),
@@ -94,6 +119,26 @@ ScriptsFolder = Annotated[
 ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_NAME)]
 VarName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
 UnitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$")]
+MetadataValue = Annotated[str, AfterValidator(_metadata_value)]
+NetworkName = Annotated[
+    str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{_NAME}$")
+]
+SubnetworkName = Annotated[
+    str,
+    StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?regions/{_REGION}/subnetworks/)?{_NAME}$"),
+]
+ServiceAccount = Annotated[
+    str, StringConstraints(pattern=r"^(?:default|[^@\s/]{1,100}@[a-z0-9.:-]{1,150})$")
+]
+Scope = Annotated[str, StringConstraints(pattern=r"^https://[!-~]{1,200}$")]
+KmsKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
+        r"/cryptoKeys/[A-Za-z0-9_-]{1,63}(?:/cryptoKeyVersions/[0-9]+)?$"
+    ),
+]
+StorageLocation = Annotated[str, StringConstraints(pattern=rf"^(?:us|eu|asia|{_REGION})$")]
 ZoneName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")]
 MetadataKey = Annotated[
     str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$"), AfterValidator(_metadata_key)
@@ -108,14 +153,15 @@ class Builder(Frozen):
 
     machine_type: str = Field(
         default="e2-small",
-        pattern=r"^[a-z][-a-z0-9]*$",
+        pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)+$",
+        max_length=63,
         description="a machine type, such as e2-small",
     )
     disk_gb: int = Field(
-        default=10, ge=1, le=65_536, description="the boot disk's size, such as 10"
+        default=10, ge=10, le=65_536, description="the boot disk's size, from 10 to 65536"
     )
-    disk_type: Literal["pd-balanced", "pd-standard", "pd-ssd"] = Field(
-        default="pd-balanced", description="pd-balanced, pd-standard or pd-ssd"
+    disk_type: Literal["pd-balanced", "pd-standard", "pd-ssd", "hyperdisk-balanced"] = Field(
+        default="pd-balanced", description="pd-balanced, pd-standard, pd-ssd or hyperdisk-balanced"
     )
     zones: tuple[ZoneName, ...] = Field(
         default=("us-central1-a", "us-central1-b", "us-central1-c"),
@@ -123,14 +169,21 @@ class Builder(Frozen):
         description="zones in the order they are tried, such as [us-central1-a, us-central1-b]",
     )
     spot: bool = Field(default=False, description="true for a cheaper VM that may be preempted")
-    network: str = Field(default="default", description="a network's name or path")
-    subnetwork: str | None = Field(default=None, description="a subnetwork's name or path")
+    network: NetworkName | None = Field(
+        default=None,
+        description="a network's name or path; that of the subnetwork, or `default`, by default",
+    )
+    subnetwork: SubnetworkName | None = Field(
+        default=None, description="a subnetwork's name, or its path with the region of the zones"
+    )
     external_ip: bool = Field(default=False, description="true if the install needs the internet")
-    service_account: str | None = Field(
+    service_account: ServiceAccount | None = Field(
         default=None, description="an e-mail address; none by default"
     )
-    scopes: tuple[str, ...] = Field(default=(), description="of the service account, as URLs")
-    tags: tuple[ResourceName, ...] = Field(default=(), description="network tags")
+    scopes: tuple[Scope, ...] = Field(default=(), description="of the service account, as URLs")
+    tags: tuple[ResourceName, ...] = Field(
+        default=(), max_length=64, description="network tags, at most 64"
+    )
     max_run_minutes: int = Field(
         default=60, ge=5, le=1_440, description="minutes until Compute Engine deletes the VM"
     )
@@ -179,10 +232,10 @@ class Image(Frozen):
         description="custom_image (of the boot disk) or machine_image (of the VM)",
     )
     family: ResourceName | None = Field(default=None, description="a name; the recipe's by default")
-    storage_location: str | None = Field(
+    storage_location: StorageLocation | None = Field(
         default=None, description="a region or multi-region, such as us"
     )
-    kms_key: str | None = Field(
+    kms_key: KmsKey | None = Field(
         default=None, description="projects/P/locations/L/keyRings/R/cryptoKeys/K"
     )
     shielded: bool = Field(default=False, description="true for UEFI with secure boot")
@@ -200,11 +253,13 @@ class Image(Frozen):
 class Smoke(Frozen):
     """The smoke test: metadata as an instance would have, and a deadline."""
 
-    metadata: dict[MetadataKey, str] = Field(
+    metadata: dict[MetadataKey, MetadataValue] = Field(
         default={}, description="instance attributes, such as {greeting: hello}"
     )
     deadline: Duration = Field(
-        default=timedelta(minutes=10), description="time for the whole test, such as 10m"
+        default=timedelta(minutes=10),
+        le=timedelta(days=100),
+        description="time for the whole test, such as 10m",
     )
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 VALUE_BYTES = 262_144  # the limit of Compute Engine for one metadata value
 
 
+TOTAL_BYTES = 524_288  # of all keys and values of a VM
+
+
 class TooBig(ValueError):
     """A value exceeds the limit of metadata values; the message names the biggest files."""
 
@@ -50,6 +53,18 @@ def fit(name: str, value: str) -> str:
     if size > VALUE_BYTES:
         raise TooBig(f"{name} is {size:,} bytes; a metadata value has at most {VALUE_BYTES:,}")
     return value
+
+
+def fit_together(name: str, metadata: Mapping[str, str]) -> None:
+    """Check that keys and values fit into one VM's metadata together. Raises TooBig."""
+    sizes = {key: len(key) + len(value.encode()) for key, value in metadata.items()}
+    if (total := sum(sizes.values())) > TOTAL_BYTES:
+        biggest = sorted(sizes, key=lambda key: -sizes[key])[:3]
+        told = ", ".join(f"{key} ({sizes[key]:,} bytes)" for key in biggest)
+        raise TooBig(
+            f"the metadata of {name} is {total:,} bytes; a VM has at most {TOTAL_BYTES:,}:"
+            f" let the scripts download the big ones. The biggest are {told}"
+        )
 
 
 def _add(tar: tarfile.TarFile, path: str, file: GitFile) -> None:

@@ -38,6 +38,8 @@ PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the packa
 SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service")
 _EXECUTABLE = 0o100755
+_NONCE = "0" * 32
+_URL_BYTES = 1024  # of the package archive at a date
 _FACTS_BYTES = 1024  # of image.json, besides vars and services
 
 
@@ -148,9 +150,14 @@ def render(
 def _check_size(rendered: Rendered) -> None:
     """Raise TooBig, naming the biggest files, before there is a plan that has them."""
     facts = len(json.dumps([dict(rendered.vars), rendered.services])) + _FACTS_BYTES
-    payload.encode(rendered.files, spare=facts * 4 // 3)
-    payload.fit("the bake script", rendered.bake_script)
-    payload.fit("the smoke test", rendered.smoke_script)
+    packed = payload.encode(rendered.files, spare=facts * 4 // 3)
+    builder = _common("builder", _NONCE) | {
+        "bakehouse-snapshot": " " * _URL_BYTES,
+        "startup-script": payload.fit("the bake script", rendered.bake_script),
+        "bakehouse-payload": packed + " " * (facts * 4 // 3),
+    }
+    payload.fit_together("the builder", builder)
+    payload.fit_together("the smoke test's VM", smoke_metadata(rendered, _NONCE))
 
 
 def builder_metadata(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.base import BaseRecipe
+from bakehouse.recipe.limits import architecture_of
 from bakehouse.recipe.mistakes import did_you_mean
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def between(recipes: Sequence[Recipe], unreadable: Sequence[str] = ()) -> list[B
 
 def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Broken]:
     known = sorted({*(recipe.name for recipe in recipes), *unreadable})
+    by_name = {recipe.name: recipe for recipe in recipes}
     whole = {recipe.name for recipe in recipes if recipe.image.kind == MACHINE_IMAGE}
     for recipe in recipes:
         parent = parent_of(recipe)
@@ -71,6 +73,21 @@ def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Bro
             yield Broken(recipe.name, ("base", "recipe"), problem, did_you_mean(parent, others))
         elif recipe.name in (below := ancestors_of(recipe, recipes)):
             yield _cycle(recipe.name, below[: below.index(recipe.name) + 1])
+        elif parent in by_name:
+            yield from _fit(recipe, by_name[parent])
+
+
+def _fit(recipe: Recipe, parent: Recipe) -> Iterator[Broken]:
+    """A disk is as large as its image, and the machine's processors are those of its programs."""
+    own, below = recipe.builder, parent.builder
+    if own.disk_gb < below.disk_gb:
+        problem = f"is smaller than the {below.disk_gb} GB of {parent.name}'s images"
+        remedy = f"Set it to {below.disk_gb} or more"
+        yield Broken(recipe.name, ("builder", "disk_gb"), problem, remedy)
+    if architecture_of(own.machine_type) != (kind := architecture_of(below.machine_type)):
+        problem = f"cannot boot images of {parent.name}, which are for {kind}"
+        remedy = f"Choose a machine type for {kind}, such as {below.machine_type}"
+        yield Broken(recipe.name, ("builder", "machine_type"), problem, remedy)
 
 
 def _cycle(name: str, below: Sequence[str]) -> Broken:

@@ -90,6 +90,32 @@ def test_what_the_recipe_asks_for_is_in_the_body(plan: BakePlan) -> None:
     assert body["disks"][0]["diskEncryptionKey"]["kmsKeyName"].endswith("cryptoKeys/k")
 
 
+@pytest.mark.parametrize(
+    ("text", "network", "subnetwork"),
+    [
+        ("", "global/networks/default", None),
+        ("builder: {network: ci}\n", "global/networks/ci", None),
+        ("builder: {subnetwork: ci}\n", None, "regions/us-central1/subnetworks/ci"),
+        (
+            "builder: {network: n, subnetwork: projects/host/regions/us-central1/subnetworks/s}\n",
+            "global/networks/n",
+            "projects/host/regions/us-central1/subnetworks/s",
+        ),
+        (
+            "builder: {zones: [europe-west3-a],"
+            " subnetwork: projects/net-host/regions/europe-west3/subnetworks/bakers}\n",
+            None,
+            "projects/net-host/regions/europe-west3/subnetworks/bakers",
+        ),
+    ],
+)
+def test_with_a_subnetwork_the_network_is_compute_engines_to_know(
+    plan: BakePlan, text: str, network: str | None, subnetwork: str | None
+) -> None:
+    (interface,) = body_of(plan, text)["networkInterfaces"]
+    assert (interface.get("network"), interface.get("subnetwork")) == (network, subnetwork)
+
+
 def of_recipe(plan: BakePlan, recipe: Recipe) -> BakePlan:
     return plan.model_copy(update={"builder": recipe.builder, "image": recipe.image})
 

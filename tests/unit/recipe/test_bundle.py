@@ -25,7 +25,11 @@ FILES = {
     "app/templates/etc/app.conf.j2": "a={{ greeting }}\n",
 }
 MACHINE_IMAGE: dict[str, Any] = {
-    "image": {"kind": "machine_image", "kms_key": "k", "shielded": True},
+    "image": {
+        "kind": "machine_image",
+        "kms_key": "projects/p/locations/us/keyRings/r/cryptoKeys/k",
+        "shielded": True,
+    },
     "smoke": {"metadata": {"greeting": "x"}},
     "services": ["app"],
     "builder": {"disk_gb": 12},
@@ -52,7 +56,7 @@ def bundle(
     ("fields", "key"),
     [
         ({}, "582bba6535de91b354e9b2e7f03324c14cadcda1"),
-        (MACHINE_IMAGE, "f224eb8ca1dd9df4574c4b03b14249f4aab6f18b"),
+        (MACHINE_IMAGE, "5f11ca9776cc6c6cbaba48a2e7e58378b7ca971f"),
         (
             {"image": {"family": "other", "storage_location": "eu"}},
             "521db1907be0415a0b133d393af19450ddadbcc1",

@@ -18,7 +18,7 @@ from bakehouse.recipe.model import Recipe
 
 RFC1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 recipe_names = st.from_regex(RECIPE_NAME, fullmatch=True)
-seconds = st.integers(1, 10**9)
+seconds = st.integers(1, 3650 * 86_400)
 
 
 @given(seconds)

@@ -274,6 +274,18 @@ def test_a_payload_that_is_too_big_names_the_biggest_files() -> None:
         builder_metadata(made({"app/templates/big": noise}), FACTS, "0" * 32)
 
 
+def test_scripts_and_files_that_fit_one_by_one_must_fit_together() -> None:
+    noise = "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(20_000))
+    half = "x" * 200_000
+    made({"app/templates/big": noise})
+    made(smoke={"metadata": {"a": half}})
+    with pytest.raises(payload.TooBig, match=r"smoke test's VM is 6.*at most 524,288.* are a \("):
+        made(smoke={"metadata": {"a": half, "b": half, "c": half}})
+    with pytest.raises(payload.TooBig, match=r"of x is 524,291 bytes"):
+        payload.fit_together("x", {"abc": "é" * 262_144})
+    payload.fit_together("x", {"abcd": "x" * 524_284})
+
+
 def test_the_smoke_machine_gets_the_recipes_config_and_not_our_names() -> None:
     metadata = smoke_metadata(made(smoke={"metadata": {"greeting": "hello"}}), "f" * 32)
     assert metadata["greeting"] == "hello"

@@ -1,0 +1,134 @@
+"""What Compute Engine would refuse of one recipe, across its fields, and can be known before. Pure.
+
+`make validate` and plan_bake read it. What concerns one field is in the model; sizes of metadata
+are checked where a recipe is rendered; the base image, in bake/base_image.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from bakehouse.images.links import project_of, resource_name
+from bakehouse.recipe.base import BaseFamily, BaseImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakehouse.recipe.model import Builder, Recipe
+
+Loc = tuple[str | int, ...]
+ARM, X86 = "ARM64", "X86_64"
+
+# Source: Compute Engine, "Machine families" and "Hyperdisk: machine support", as of 2026-11. Series
+# that are not named here take every disk type of a recipe, as far as we know.
+_HYPERDISK_ONLY = frozenset(
+    ["n4", "n4a", "n4d", "c4", "c4a", "c4d", "m4", "x4", "a4", "a4x", "h4d", "g4"]
+)
+_NO_STANDARD = frozenset(["c3", "c3d", "z3", "m3", "a3", "g2"])
+_ONLY_BALANCED = frozenset(["h3"])
+_NO_HYPERDISK = frozenset(["e2", "f1", "g1", "n1", "n2", "n2d", "t2d", "t2a", "c2", "c2d", "a2"])
+_ARM_SERIES = frozenset(["t2a", "c4a", "n4a", "a4x"])
+
+_REGION_OF_PATH = re.compile(r"(?:^|/)regions/(?P<region>[^/]+)/")
+_KEY_REGION = re.compile(r"/locations/(?P<region>[a-z]+-[a-z]+[0-9]+)/")  # not global, not us
+
+
+class Problem(NamedTuple):
+    """A field of a recipe, what is wrong with it, and the remedy."""
+
+    loc: Loc
+    problem: str
+    remedy: str
+
+
+def problems_of(recipe: Recipe) -> list[Problem]:
+    """List what Compute Engine would refuse of this recipe."""
+    builder = recipe.builder
+    return [
+        *_disk_type(builder),
+        *_architecture(recipe),
+        *_network(builder),
+        *_regions(builder),
+        *_key(recipe),
+        *_scopes(builder),
+    ]
+
+
+def series_of(machine_type: str) -> str:
+    """Return the series of a machine type: `c3` of `c3-standard-4`, n1 of `custom-2-4096`."""
+    series = machine_type.partition("-")[0]
+    return "n1" if series == "custom" else series
+
+
+def architecture_of(machine_type: str) -> str:
+    """Return the architecture of a machine type's processors, as images name it."""
+    return ARM if series_of(machine_type) in _ARM_SERIES else X86
+
+
+def region_of(zone: str) -> str:
+    """Return the region of a zone's name."""
+    return zone.rsplit("-", 1)[0]
+
+
+def _disk_type(builder: Builder) -> Iterator[Problem]:
+    series, given = series_of(builder.machine_type), builder.disk_type
+    allowed = ["pd-balanced", "pd-ssd", "pd-standard", "hyperdisk-balanced"]
+    if series in _HYPERDISK_ONLY:
+        allowed = ["hyperdisk-balanced"]
+    elif series in _ONLY_BALANCED:
+        allowed = ["pd-balanced", "hyperdisk-balanced"]
+    elif series in _NO_STANDARD:
+        allowed.remove("pd-standard")
+    elif series in _NO_HYPERDISK:
+        allowed.remove("hyperdisk-balanced")
+    if given not in allowed:
+        problem = f"is {given}, which machines of the type {builder.machine_type} cannot have"
+        yield Problem(("builder", "disk_type"), problem, f"Choose one of: {', '.join(allowed)}")
+
+
+def _architecture(recipe: Recipe) -> Iterator[Problem]:
+    """By the name of a public image; plan_bake knows that of any image."""
+    base, machine_type = recipe.base, recipe.builder.machine_type
+    if not isinstance(base, BaseFamily | BaseImage) or not base.project.endswith("-cloud"):
+        return
+    name = base.family if isinstance(base, BaseFamily) else base.image
+    of_image, of_machine = (ARM if "arm64" in name else X86), architecture_of(machine_type)
+    if of_image != of_machine:
+        problem = f"is an image for {of_image}; {machine_type} is {of_machine}"
+        yield Problem(("base",), problem, f"Choose an image for {of_machine}, or another machine")
+
+
+def _network(builder: Builder) -> Iterator[Problem]:
+    network, subnetwork = builder.network, builder.subnetwork
+    projects = {project_of(link) for link in (network, subnetwork) if link} - {None}
+    if network and subnetwork and len(projects) > 1:
+        problem = f"is in another project than the subnetwork {resource_name(subnetwork)}"
+        remedy = "Remove it: the network is that of the subnetwork"
+        yield Problem(("builder", "network"), problem, remedy)
+
+
+def _regions(builder: Builder) -> Iterator[Problem]:
+    told = _REGION_OF_PATH.search(builder.subnetwork or "")
+    for index, zone in enumerate(builder.zones):
+        if told and region_of(zone) != told["region"]:
+            problem = f"is not in {told['region']}, the region of the subnetwork"
+            remedy = "Remove it, or give the subnetwork's name without a region"
+            yield Problem(("builder", "zones", index), problem, remedy)
+
+
+def _key(recipe: Recipe) -> Iterator[Problem]:
+    told = _KEY_REGION.search(recipe.image.kms_key or "")
+    if told is None:
+        return
+    elsewhere = [zone for zone in recipe.builder.zones if region_of(zone) != told["region"]]
+    if elsewhere:
+        problem = f"is a key of {told['region']}, which disks in {elsewhere[0]} cannot use"
+        remedy = f"Use a key of {region_of(elsewhere[0])} or a multi-region, or other zones"
+        yield Problem(("image", "kms_key"), problem, remedy)
+
+
+def _scopes(builder: Builder) -> Iterator[Problem]:
+    if builder.scopes and builder.service_account is None:
+        remedy = "Add service_account, or remove the scopes"
+        yield Problem(("builder", "scopes"), "have no service account", remedy)
