@@ -22,6 +22,7 @@ or by an instance attribute `instant-<knob>`, which wins:
     fail_check       the smoke test has a check of this name, and it fails
     packages         the manifest: "name=version name=version"
     sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
+    mirrors          lines of the mirror lists that sources name: "LIST URL, LIST URL" (none)
 """
 
 from __future__ import annotations
@@ -316,7 +317,10 @@ def unpack(payload: str) -> dict[str, bytes]:
 def manifest(guest: Guest) -> str:
     """As bake.sh tells it."""
     entries = (guest.knob("packages") or PACKAGES).split()
-    sources = [source.split() for source in guest.knob("sources").split(",") if source.strip()]
+    sources, mirrors = (
+        [entry.split() for entry in guest.knob(name).split(",") if entry.strip()]
+        for name in ("sources", "mirrors")
+    )
     used = sum(len(text) for text in guest.disk.values())
     services = guest.disk[f"{LIBRARY}/services"].splitlines()
     lines = [
@@ -324,6 +328,7 @@ def manifest(guest: Guest) -> str:
         ("os", "debian", "12"),
         *(("package", *entry.split("=", 1), "amd64") for entry in sorted(entries)),
         *(("source", *source) for source in sources),
+        *(("mirror", *mirror, "") for mirror in mirrors),
         ("kernel", KERNEL),
         ("used", str(used)),
         ("size", str(used)),

@@ -25,6 +25,7 @@ KNOBS = (
     "install_lines",
     "packages",
     "sources",
+    "mirrors",
 )
 BUN = """
 builder:

@@ -85,6 +85,24 @@ def test_a_night_with_nothing_new_costs_nothing(
     assert apt.asked == ["/debian/dists/trixie/InRelease"], "unchanged: nothing else is downloaded"
 
 
+def test_a_night_with_nothing_new_bakes_nothing_through_a_mirror_list(
+    compute: Compute, apt: Apt
+) -> None:
+    """As the sources of the images of debian-cloud are: `updates_unknown` baked every night."""
+    of = "mirror+file:/etc/apt/mirrors/debian.list"
+    nights = Nights(apt, "mirror list")
+    nights.vars["instant_packages"] = "bash=5.2-1 openssl=3.0-1"
+    nights.vars["instant_sources"] = f"{of} trixie main"
+    nights.vars["instant_mirrors"] = f"{of} http://127.0.0.1:9/debian, {of} {apt.url}/debian"
+    image = nights.bake(nights.run())
+    compute.forget()
+    night = nights.run()
+    night.tear_down()
+    assert night.handed["need_bake"] is False
+    assert night.handed["plan_bake"]["existing_image"] == image
+    assert not any(call.endswith("insert") for call in asked(compute))
+
+
 @pytest.mark.usefixtures("compute")
 def test_updates_are_the_reason_of_the_rebake(apt: Apt, capsys: pytest.CaptureFixture[str]) -> None:
     nights = Nights(apt, "updates")
