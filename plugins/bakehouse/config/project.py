@@ -91,13 +91,38 @@ def read_scripts(
 def all_mistakes(include: Path) -> list[Mistakes]:
     """Return all mistakes below include/, as DAG import errors show them."""
     project = read_project(include)
-    return [*recipe_mistakes(include, project), *project.broken_fleets]
+    return [*recipe_mistakes(include, project), *fleet_mistakes(include, project)]
 
 
 def recipe_mistakes(include: Path, project: Project) -> list[Mistakes]:
     """Return the mistakes of recipes and their scripts."""
     unreadable = _stems(project.broken_recipes)
-    return [*project.broken_recipes, *read_scripts(include, project.recipes, unreadable)]
+    return [
+        *project.broken_recipes,
+        *_bad_notifiers(include / RECIPES, project.recipes),
+        *read_scripts(include, project.recipes, unreadable),
+    ]
+
+
+def fleet_mistakes(include: Path, project: Project) -> list[Mistakes]:
+    """Return the mistakes of fleets."""
+    return [*project.broken_fleets, *_bad_notifiers(include / FLEETS, project.fleets)]
+
+
+def _bad_notifiers(folder: Path, models: Sequence[Recipe] | Sequence[Fleet]) -> list[Mistakes]:
+    """Check the notifiers that are installed here; a DAG is kept, since its bakes do not fail."""
+    from bakehouse.notify.notifier import BadNotifier, notifier_class
+
+    found = list[Mistake]()
+    for model in models:
+        for index, channel in enumerate(model.notify):
+            try:
+                notifier_class(channel)
+            except BadNotifier as bad:
+                loc = ("notify", index, bad.field)
+                file = folder / f"{model.name}.yaml"
+                found.append(mistake_at(file, loc, bad.problem, bad.remedy))
+    return _by_file(found)
 
 
 def _without(models: Sequence[Named], broken: Sequence[Broken]) -> list[Named]:

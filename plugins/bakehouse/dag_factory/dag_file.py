@@ -55,11 +55,11 @@ def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FO
     Raises:
         ValueError: with every mistake, its file, line and remedy.
     """
-    from bakehouse.config.project import read_project, recipe_mistakes
+    from bakehouse.config.project import fleet_mistakes, read_project, recipe_mistakes
     from bakehouse.recipe.mistakes import as_text
 
     project = read_project(Path(include))
     broken = recipe_mistakes(Path(include), project) if "recipes" in folders else []
-    broken += project.broken_fleets if "fleets" in folders else []
+    broken += fleet_mistakes(Path(include), project) if "fleets" in folders else []
     if broken:
         raise ValueError("\n" + as_text(broken))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
+from contextvars import copy_context
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
+from bakehouse.notify.notifier import notifier_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VARIABLE = "bakehouse_notifications"  # Airflow Variable; "on" turns notifications on
+
+SECONDS = 60.0  # that a notifier may take
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +23,8 @@ log = logging.getLogger(__name__)
 def notify(channels: Sequence[Channel], notification: Notification) -> list[str]:
     """Notify the channels that report this event; return the notifiers that succeeded.
 
-    A notifier that fails is logged and never fails the caller: the ledger has the record.
+    A notifier that fails or does not return is logged and never fails the caller: the ledger has
+    the record.
     """
     selected = [channel for channel in channels if notification.occasion in channel.occasions]
     if not selected or not _switched_on():
@@ -47,19 +52,30 @@ def notify_from_task(
 
 
 def _send(channel: Channel, notification: Notification) -> bool:
-    try:
-        notifier = _notifier(channel)
-        # `news` is the name that templates of older recipes use
-        notifier({"notification": notification, "news": notification})
-    except Exception as problem:  # a user's notifier may raise anything
+    problems = [f"it did not return within {SECONDS:.0f} s"]
+
+    def call() -> None:
+        try:
+            notifier = _notifier(channel)
+            # `news` is the name that templates of older recipes use
+            notifier({"notification": notification, "news": notification})
+        except BaseException as problem:  # a user's notifier may raise anything, SystemExit too
+            problems[:] = [str(problem) or type(problem).__name__]
+        else:
+            problems.clear()
+
+    # a thread that hangs is left behind: it ends with the process
+    thread = Thread(target=copy_context().run, args=(call,), name="notifier", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    for problem in problems[:1]:
         log.warning("notifier %s failed for %r: %s", channel.notifier, notification.title, problem)
         return False
     return True
 
 
 def _notifier(channel: Channel) -> Any:
-    module, _, name = channel.path.rpartition(".")
-    return getattr(import_module(module), name)(**channel.keywords)
+    return notifier_class(channel)(**channel.keywords)
 
 
 def _switched_on() -> bool:
