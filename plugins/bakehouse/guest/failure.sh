@@ -42,6 +42,10 @@ cause_of() {
       *'Could not connect to'* | *'onnection timed out'*)
       echo "a server does not answer: give the builder a way there (builder.external_ip, a NAT, a" \
         "mirror in prepare.sh.j2) or bake again" ;;
+    *'Failed to fetch '*)
+      text=$(suites_in "$text")
+      echo "an archive does not give what it should (${text:-a package}): bake again, or name another" \
+        "one in prepare.sh.j2" ;;
     *Killed* | *'Cannot allocate memory'* | *'ut of memory'*)
       echo "the machine has run out of memory: choose a larger builder.machine_type" ;;
     *)

@@ -157,7 +157,8 @@ def test_a_suite_that_does_not_answer_is_tried_again_and_then_named(
     assert result["result"] == "failed"
     assert result["error"]["script"] == "apt-get update"
     assert result["error"]["exit_code"] == 100
-    assert "/dists/security/" in result["error"]["message"]
+    assert f"security of {archive.url}" in result["error"]["message"]
+    assert "prepare.sh.j2" in result["error"]["message"]
     assert updates(machine) == 4
     pauses = [call for call in machine.calls if call.startswith("sleep ") and "." not in call]
     assert pauses == ["sleep 5", "sleep 20", "sleep 60"]

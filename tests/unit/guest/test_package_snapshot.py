@@ -17,13 +17,13 @@ LIST = "etc/apt/sources.list.d/bakehouse-snapshot.list"
 SEEN = "seen"  # what lay in the sources while the recipe was installing
 
 
-def bake(machine: Machine, snapshot: str | None) -> None:
+def bake(machine: Machine, snapshot: str | None, **more: str) -> None:
     install = (
         "#!/bin/bash\nset -e\ncd $BAKEHOUSE_ROOT\n"
         f"(ls etc/apt/sources.list etc/apt/sources.list.d; cat {LIST}) >{SEEN} 2>/dev/null || :\n"
         "echo mine >etc/apt/sources.list.d/own.list\n"
     )
-    files = recipe_files("app", {"install.sh.j2": install})
+    files = recipe_files("app", {"install.sh.j2": install, **more})
     recipe = Recipe.model_validate({"name": "app", "base": "a/b"})
     rendered = render(recipe, COMMIT, files, snapshot=snapshot)
     machine.attributes.update(builder_metadata(rendered, facts(rendered), NONCE, ARCHIVE))
@@ -59,6 +59,24 @@ def test_the_image_has_the_sources_of_its_base_and_of_the_recipe(debian: Machine
     names = sorted(p.name for p in (debian.root / "etc/apt/sources.list.d").iterdir())
     assert names == ["google.list", "own.list"]
     assert "deb.debian.org" in (debian.root / "etc/apt/sources.list").read_text()
+
+
+PREPARE = """cd "$BAKEHOUSE_ROOT/etc/apt"
+sed -i s/deb.debian.org/mirror.example/ sources.list
+echo theirs >sources.list.d/added.list
+"""
+
+
+def test_what_prepare_adds_is_its_own_affair_and_what_it_mends_is_in_the_image(
+    debian: Machine,
+) -> None:
+    bake(debian, DAY, **{"prepare.sh.j2": PREPARE})
+    seen = (debian.root / SEEN).read_text()
+    assert "added.list" in seen
+    assert "google.list" not in seen
+    names = sorted(p.name for p in (debian.root / "etc/apt/sources.list.d").iterdir())
+    assert names == ["added.list", "google.list", "own.list"]
+    assert "mirror.example" in (debian.root / "etc/apt/sources.list").read_text()
 
 
 def test_without_a_day_nothing_is_touched(debian: Machine) -> None:
