@@ -137,7 +137,7 @@ def test_preemption_after_thirty_seconds_and_the_end_of_a_run(real: Server) -> N
     kinds = [op["operationType"] for op in gce.items(f"zones/{ZONE}/operations")]
     assert kinds.count("compute.instances.preempted") == 2
 
-    end = {"maxRunDuration": {"seconds": "5"}, "instanceTerminationAction": "DELETE"}
+    end = {"maxRunDuration": {"seconds": "30"}, "instanceTerminationAction": "DELETE"}
     gce.do("POST", f"{VMS}/spot/setScheduling", end)
     gce.do("POST", f"{VMS}/spot/start")
     gce.until(lambda: gce.call("GET", f"{VMS}/spot").status_code == 404, SLOW)

@@ -251,3 +251,100 @@ def test_a_source_deleted_before_its_use_fails_the_operation(instant: Gce, name:
     assert failed["error"]["errors"][0]["code"] == "RESOURCE_NOT_FOUND"
     assert failed["httpErrorStatusCode"] == 404
     instant.fails(404, "notFound", "GET", f"{DISKS}/{name}-d")
+
+
+N4 = f"zones/{ZONE}/machineTypes/n4-standard-2"
+C3 = f"zones/{ZONE}/machineTypes/c3-standard-4"
+SUBNET = "regions/us-central1/subnetworks/default"
+
+
+def boot_disk(kind: str, **more: Any) -> dict[str, Any]:
+    params = {"sourceImage": DEBIAN, "diskType": f"zones/{ZONE}/diskTypes/{kind}", **more}
+    return {"disks": [{"boot": True, "autoDelete": True, "initializeParams": params}]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "more", "message"),
+    [
+        ("badRequest", {"machineType": N4, **boot_disk("pd-balanced")}, "pd-balanced disk type"),
+        (
+            "badRequest",
+            {"machineType": C3, **boot_disk("pd-standard")},
+            "pd-standard disk type cannot be used by c3-standard-4 machine type.",
+        ),
+        ("badRequest", boot_disk("hyperdisk-balanced"), "used by e2-small machine type."),
+        ("invalid", boot_disk("pd-extreme", diskSizeGb="499"), "between 500 GB and 65536 GB"),
+        ("invalid", boot_disk("pd-ssd", diskSizeGb="65537"), "between 1 GB and 65536 GB"),
+        ("invalid", {"description": "x" * 2049}, "(2049 characters)"),
+        (
+            "invalid",
+            {"networkInterfaces": [{"network": "global/networks/other", "subnetwork": SUBNET}]},
+            "The subnetwork is not of the network.",
+        ),
+        (
+            "invalid",
+            {"networkInterfaces": [{"subnetwork": "regions/europe-west1/subnetworks/default"}]},
+            "not in the instance's region",
+        ),
+        (
+            "invalid",
+            {
+                "scheduling": {
+                    "maxRunDuration": {"seconds": "29"},
+                    "instanceTerminationAction": "DELETE",
+                }
+            },
+            "from 30 seconds to 120 days",
+        ),
+        (
+            "invalid",
+            {
+                "disks": [
+                    {
+                        "boot": True,
+                        "initializeParams": {"sourceImage": DEBIAN},
+                        "diskEncryptionKey": {"kmsKeyName": "my-key"},
+                    }
+                ]
+            },
+            "Must be the path of a Cloud KMS key.",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    instant: Gce, name: str, reason: str, more: dict[str, Any], message: str
+) -> None:
+    assert message in instant.fails(400, reason, "POST", VMS, instance(name, **more))
+    instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
+
+
+def test_a_subnetwork_alone_brings_its_network(instant: Gce, name: str) -> None:
+    created = instant.create(name, networkInterfaces=[{"subnetwork": SUBNET}])
+    assert created["networkInterfaces"][0]["network"].endswith("/global/networks/default")
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_the_disk_type_that_is_not_named_is_one_of_the_machines(instant: Gce, name: str) -> None:
+    instant.create(name, machineType=N4)
+    assert instant.get(f"{DISKS}/{name}")["type"].endswith("/hyperdisk-balanced")
+    instant.do("POST", DISKS, {"name": f"{name}-data", "sizeGb": "10"})
+    attached = {"source": f"zones/{ZONE}/disks/{name}-data"}
+    message = instant.fails(400, "badRequest", "POST", f"{VMS}/{name}/attachDisk", attached)
+    assert message == "pd-standard disk type cannot be used by n4-standard-2 machine type."
+    instant.do("DELETE", f"{VMS}/{name}")
+    instant.do("DELETE", f"{DISKS}/{name}-data")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"storageLocations": ["mars"]}, "Must be a region, us, eu or asia."),
+        ({"imageEncryptionKey": {"kmsKeyName": "k"}}, "Must be the path of a Cloud KMS key."),
+        ({"description": "x" * 2049}, "(2049 characters)"),
+    ],
+)
+def test_fields_of_an_image_have_a_form(
+    instant: Gce, name: str, more: dict[str, Any], message: str
+) -> None:
+    body = {"name": name, "sourceImage": DEBIAN, **more}
+    assert message in instant.fails(400, "invalid", "POST", "global/images", body)

@@ -32,6 +32,7 @@ _MACHINE_TYPES = {
     **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
     **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
     **{f"c3-standard-{n}": (n, n * 4096) for n in (4, 8, 22)},
+    **{f"n4-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
 }
 _CUSTOM = re.compile(r"^(?:(?:e2|n1|n2|n2d)-)?custom-([1-9][0-9]{0,2})-([1-9][0-9]{2,6})$")
 _DISK_TYPES = {
@@ -40,6 +41,12 @@ _DISK_TYPES = {
     "pd-ssd": ("10GB-65536GB", "100"),
     "pd-extreme": ("500GB-65536GB", "1000"),
     "hyperdisk-balanced": ("4GB-65536GB", "100"),
+}
+_PERSISTENT_DISKS = ("pd-standard", "pd-balanced", "pd-ssd", "pd-extreme")
+# the disk types of a series, its default first; of any other one, Persistent Disk
+_DISK_TYPES_OF = {
+    "n4": ("hyperdisk-balanced",),
+    "c3": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
 }
 DEBIAN_PROJECT = "debian-cloud"
 # `gcloud compute images list` asks for all of them; only Debian's has an image here.
@@ -110,6 +117,17 @@ def machine_type(name: str) -> MachineType | None:
 def machine_types() -> list[str]:
     """Names of the predefined machine types."""
     return sorted(_MACHINE_TYPES)
+
+
+def disk_types_of(machine_type: str) -> tuple[str, ...]:
+    """The disk types that a machine type can have, the default first."""
+    return _DISK_TYPES_OF.get(machine_type.partition("-")[0], _PERSISTENT_DISKS)
+
+
+def least_disk_gb(disk_type: str) -> int:
+    """The smallest size; of pd-standard, pd-balanced and pd-ssd the API takes 1 GB too."""
+    least = int(_DISK_TYPES[disk_type][0].partition("GB")[0])
+    return 1 if disk_type in _PERSISTENT_DISKS[:3] else least
 
 
 def disk_types() -> list[str]:

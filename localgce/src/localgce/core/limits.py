@@ -10,6 +10,11 @@ from localgce.core.ids import fingerprint
 
 _METADATA_KEY = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
 _TAG = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
+_DESCRIPTION = 2048
+_KMS_KEY = re.compile(
+    r"^projects/[^/]+/locations/[^/]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}"
+    r"(/cryptoKeyVersions/\d+)?\Z"
+)
 _VALUE_BYTES = 256 * 1024
 _TOTAL_BYTES = 512 * 1024
 
@@ -24,6 +29,19 @@ def check_labels(labels: dict[str, str], field: str = "resource.labels") -> None
         if len(value) > 63 or not all(map(_allowed, key + value)):
             text = "Labels have lowercase letters, digits, '_' and '-', 63 at most."
             raise invalid(field, f"{key}={value}", text)
+
+
+def check_description(text: str, field: str = "resource.description") -> None:
+    """At most 2048 characters."""
+    if len(text) > _DESCRIPTION:
+        raise invalid(field, f"({len(text)} characters)", f"Must be at most {_DESCRIPTION} long.")
+
+
+def check_kms_key(key: Json | None, field: str) -> None:
+    """A key of Cloud KMS is named by its path; raises 400."""
+    name = (key or {}).get("kmsKeyName")
+    if name is not None and not _KMS_KEY.match(name):
+        raise invalid(f"{field}.kmsKeyName", name, "Must be the path of a Cloud KMS key.")
 
 
 def check_tags(items: list[str], field: str) -> None:

@@ -25,17 +25,20 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     name = str(body["name"])
     context.refuse_existing("disks", name)
     limits.check_labels(body.get("labels", {}), f"{where}.labels")
+    limits.check_description(body.get("description", ""), f"{where}.description")
+    limits.check_kms_key(body.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
     path = f"{context.base}/disks/{name}"
     region = catalog.region_of(context.zone)
     source_fields, source = _source(context, body, where)
+    kind = _type(context, body, where)
     shown: Json = {
         "kind": "compute#disk",
         "id": numeric_id(),
         "creationTimestamp": timestamp(context.now()),
         "name": name,
-        "sizeGb": str(_size(body, source, where)),
+        "sizeGb": str(_size(body, source, where, kind.rsplit("/", 1)[-1])),
         "status": "CREATING",
-        "type": _type(context, body, where),
+        "type": kind,
         "zone": links.url(f"{context.base}"),
         "selfLink": links.url(path),
         "physicalBlockSizeBytes": body.get("physicalBlockSizeBytes", "4096"),
@@ -88,13 +91,15 @@ def _inherit(source: Record) -> Json:
     return {key: source.body[key] for key in _INHERITED if key in source.body}
 
 
-def _size(body: Json, source: Record | None, where: str) -> int:
+def _size(body: Json, source: Record | None, where: str, kind: str) -> int:
     least = int(source.body.get("diskSizeGb", 1)) if source else 1
     given: Any = body.get("sizeGb")
     size = int(given) if given is not None else (least if source else _DEFAULT_GB)
     field = f"{where}.{'sizeGb' if where == 'resource' else 'diskSizeGb'}"
-    if size < 1 or size > _MAX_GB:
-        raise errors.invalid(field, size, f"Disk size must be between 1 GB and {_MAX_GB} GB.")
+    smallest = catalog.least_disk_gb(kind)
+    if not smallest <= size <= _MAX_GB:
+        text = f"Disk size must be between {smallest} GB and {_MAX_GB} GB."
+        raise errors.invalid(field, size, text)
     if size < least:
         text = f"Requested disk size cannot be smaller than the image size ({least} GB)"
         raise errors.invalid(field, size, text)

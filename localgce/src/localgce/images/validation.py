@@ -29,6 +29,7 @@ _COPIED = (
 )
 _TIMES = ("deprecated", "obsolete", "deleted")
 _NAME = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
+_LOCATION = re.compile(r"^(us|eu|asia|[a-z]+-[a-z]+[0-9]+)\Z")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?\Z")
 
 
@@ -57,7 +58,10 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
     `force` accepts a disk of a running instance.
     """
     limits.check_labels(body.get("labels", {}))
+    limits.check_description(body.get("description", ""))
+    limits.check_kms_key(body.get("imageEncryptionKey"), "resource.imageEncryptionKey")
     check_family(body)
+    _check_locations(body.get("storageLocations", []))
     given = [name for name in _SOURCES if name in body]
     if len(given) != 1:
         text = "Exactly one of sourceDisk, sourceImage, sourceSnapshot or rawDisk.source is needed."
@@ -90,6 +94,13 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
         "source": [source.kind, source.project, source.scope, source.name],
     }
     return Record("images", context.project, "global", body["name"], shown, private)
+
+
+def _check_locations(given: list[str]) -> None:
+    for index, location in enumerate(given):
+        if not _LOCATION.match(location):
+            text = "Must be a region, us, eu or asia."
+            raise errors.invalid(f"resource.storageLocations[{index}]", location, text)
 
 
 def _source(context: Context, body: Json, field: str, *, force: bool) -> Record:

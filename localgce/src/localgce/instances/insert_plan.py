@@ -50,10 +50,12 @@ def plan(context: Context, addresses: Allocator, body: Json) -> Plan:
     """Check everything and allocate addresses; raises Compute Engine's 400s and 404s."""
     name = str(body["name"])
     path = f"{context.base}/instances/{name}"
-    shell = Record("instances", context.project, context.scope, name, {"selfLink": links.url(path)})
     limits.check_labels(body.get("labels", {}))
+    limits.check_description(body.get("description", ""))
     limits.check_metadata(body.get("metadata", {}).get("items", []))
     machine_type = validation.check_machine_type(context, body.get("machineType"))
+    known = {"selfLink": links.url(path), "machineType": machine_type}
+    shell = Record("instances", context.project, context.scope, name, known)
     _check_quota(context, body, machine_type)
     found = Plan(shell)
     disks = _disks(context, found, body)
@@ -157,6 +159,11 @@ def _subnetwork(context: Context, given: Json, region: str) -> Record:
         if found.scope != f"regions/{region}":
             text = "The subnetwork is not in the instance's region."
             raise errors.invalid(f"{where}.subnetwork", given["subnetwork"], text)
+        if "network" in given:
+            network = context.link(given["network"], f"{where}.network")
+            if found.body["network"] != links.url(network.path):
+                text = "The subnetwork is not of the network."
+                raise errors.invalid(f"{where}.subnetwork", given["subnetwork"], text)
         return found
     network = context.link(given.get("network", "global/networks/default"), f"{where}.network")
     record = store.get("networks", network.project, network.scope, network.name)
@@ -183,7 +190,7 @@ def _disks(context: Context, found: Plan, body: Json) -> list[Json]:
     shown: list[Json] = []
     for index, disk in enumerate(given):
         where = f"resource.disks[{index}]"
-        entry = _attached_disk(context, found, body["name"], disk, index, where)
+        entry = _attached_disk(context, found, disk, index, where)
         if entry["deviceName"] in {other["deviceName"] for other in shown}:
             text = "Each disk of an instance must have a device name of its own."
             raise errors.invalid(f"{where}.deviceName", entry["deviceName"], text)
@@ -191,9 +198,7 @@ def _disks(context: Context, found: Plan, body: Json) -> list[Json]:
     return shown
 
 
-def _attached_disk(
-    context: Context, found: Plan, instance: str, given: Json, index: int, where: str
-) -> Json:
+def _attached_disk(context: Context, found: Plan, given: Json, index: int, where: str) -> Json:
     """One entry of `disks`: an existing disk, or one to create."""
     if given.get("type") == "SCRATCH":
         raise errors.invalid(f"{where}.type", "SCRATCH", "localgce has no local SSDs.")
@@ -203,7 +208,8 @@ def _attached_disk(
             raise errors.in_use(disk.path, found.instance.path)
         found.attached.append(disk)
     elif "initializeParams" in given or not given.get("boot"):
-        disk = _new_disk(context, instance, given, index, where)
+        disk = _new_disk(context, found.instance, given, index, where)
+        validation.check_disk_type(found.instance.body["machineType"], disk)
         _refuse_twice(found, disk)
         found.new_disks.append(disk)
     else:
@@ -211,13 +217,17 @@ def _attached_disk(
     return validation.shown_disk(disk, given, index)
 
 
-def _new_disk(context: Context, instance: str, given: Json, index: int, where: str) -> Record:
+def _new_disk(context: Context, instance: Record, given: Json, index: int, where: str) -> Record:
+    limits.check_kms_key(given.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
     params = given.get("initializeParams", {})
-    name = params.get("diskName") or (instance if given.get("boot") else f"{instance}-{index}")
+    own = instance.name
+    name = params.get("diskName") or (own if given.get("boot") else f"{own}-{index}")
+    machine = instance.body["machineType"].rsplit("/", 1)[-1]
+    default = f"{context.scope}/diskTypes/{catalog.disk_types_of(machine)[0]}"
     body: Json = {
         "name": name[:63],
         "sizeGb": params.get("diskSizeGb") or given.get("diskSizeGb"),
-        "type": params.get("diskType"),
+        "type": params.get("diskType", default),
         "labels": params.get("labels"),
         "description": params.get("description"),
         "sourceImage": params.get("sourceImage"),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from localgce.core import catalog, errors, limits, links
+from localgce.core.errors import ApiError
 from localgce.core.ids import fingerprint
 from localgce.metadata.service_accounts import service_account
 
@@ -31,6 +32,14 @@ def check_machine_type(context: Context, given: str | None) -> str:
     if link.scope != context.scope:
         raise errors.invalid(where, given, f"The machine type is not in '{context.scope}'.")
     return links.url(f"{context.base}/machineTypes/{link.name}")
+
+
+def check_disk_type(machine_type: str, disk: Record) -> None:
+    """Raise 400 when machines of the type cannot have disks of the disk's type."""
+    machine, given = machine_type.rsplit("/", 1)[-1], disk.body["type"].rsplit("/", 1)[-1]
+    if given not in catalog.disk_types_of(machine):
+        text = f"{given} disk type cannot be used by {machine} machine type."
+        raise ApiError(400, "badRequest", text)
 
 
 def tags(raw: Json | None, where: str = "resource.tags") -> Json:
@@ -64,8 +73,8 @@ def _check_end(raw: Json) -> None:
     """Raise 400 for an invalid run duration or termination time, or for both at once."""
     where = "resource.scheduling"
     duration = raw.get("maxRunDuration", {}).get("seconds")
-    if duration is not None and not 0 < int(duration) <= 120 * 24 * 3600:
-        text = "A run lasts from 1 second to 120 days."
+    if duration is not None and not 30 <= int(duration) <= 120 * 24 * 3600:
+        text = "A run lasts from 30 seconds to 120 days."
         raise errors.invalid(f"{where}.maxRunDuration.seconds", duration, text)
     time = raw.get("terminationTime")
     if time is not None:
@@ -132,6 +141,8 @@ def attachable_disk(context: Context, given: Json, instance: Record, where: str)
         raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
     if disk.body["status"] == "DELETING":
         raise errors.not_ready(disk.path)
+    if machine_type := instance.body.get("machineType"):
+        check_disk_type(machine_type, disk)
     return disk
 
 
