@@ -331,6 +331,10 @@ def test_the_disk_type_that_is_not_named_is_one_of_the_machines(instant: Gce, na
     attached = {"source": f"zones/{ZONE}/disks/{name}-data"}
     message = instant.fails(400, "badRequest", "POST", f"{VMS}/{name}/attachDisk", attached)
     assert message == "pd-standard disk type cannot be used by n4-standard-2 machine type."
+    instant.do("POST", f"{VMS}/{name}/stop")
+    other = {"machineType": f"zones/{ZONE}/machineTypes/e2-small"}
+    message = instant.fails(400, "badRequest", "POST", f"{VMS}/{name}/setMachineType", other)
+    assert message == "hyperdisk-balanced disk type cannot be used by e2-small machine type."
     instant.do("DELETE", f"{VMS}/{name}")
     instant.do("DELETE", f"{DISKS}/{name}-data")
 

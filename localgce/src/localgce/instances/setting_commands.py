@@ -51,6 +51,8 @@ def set_machine_type(context: Context, instance: Record, machine_type: str | Non
     """Change the machine type of a stopped instance."""
     _check_stopped(instance, "setMachineType")
     found = validation.check_machine_type(context, machine_type)
+    for attached in instance.body["disks"]:
+        validation.check_disk_type(found, context.at(context.link(attached["source"], "source")))
     return _change(context, instance, machineType=found)
 
 
