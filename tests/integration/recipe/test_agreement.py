@@ -257,6 +257,35 @@ REFUSED: dict[str, tuple[Callable[[GitRepository], object], str]] = {
         writes(RECIPE, "base: a/b\n# ä\n".encode("latin-1")),
         "recipes/app.yaml:2",
     ),
+    "a schedule that never comes": (
+        writes(RECIPE, "base: a/b\nschedule: 0 0 31 2 *\n"),
+        "recipes/app.yaml:2: schedule never comes",
+    ),
+    "a schedule of random fields": (
+        writes(RECIPE, "base: a/b\nschedule: R R * * *\n"),
+        "five cron fields",
+    ),
+    "a disk type that the machine cannot have": (
+        writes(RECIPE, "base: a/b\nbuilder: {machine_type: n4-standard-2}\n"),
+        "recipes/app.yaml:2: builder.disk_type is pd-balanced",
+    ),
+    "a zone outside the subnetwork's region": (
+        writes(
+            RECIPE,
+            "base: a/b\nbuilder: {subnetwork: regions/europe-west3/subnetworks/s}\n",
+        ),
+        "recipes/app.yaml:2: builder.zones[0] is not in europe-west3",
+    ),
+    "metadata that is too big together": (
+        writes(
+            RECIPE,
+            "base: a/b\nsmoke:\n  metadata:\n    k0: &big "
+            + "x" * 200_000
+            + "\n"
+            + "".join(f"    k{n}: *big\n" for n in range(1, 4)),
+        ),
+        "the metadata of the smoke test's VM is 8",
+    ),
     "git-crypt": (writes(f"{APP}/key", b"\0GITCRYPT\0x"), "app/key"),
     "a filter of git attributes": (
         all_of(writes(".gitattributes", "secret filter=sops\n"), writes(f"{APP}/secret", "x")),
