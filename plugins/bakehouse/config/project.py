@@ -18,7 +18,7 @@ from bakehouse.recipe.mistakes import Mistake, Mistakes
 from bakehouse.recipe.model import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bakehouse.recipe.rules import Broken
     from bakehouse.recipe.snapshot import Snapshot
@@ -82,7 +82,7 @@ def read_scripts(
                 found += wrong_in(scripts.files, folder)
             for recipe in (one for one in recipes if one.scripts == folder):
                 if f"{folder}/{INSTALL}" in scripts.files:
-                    found += wrong_with(recipe, scripts.files)
+                    found += _located(include, recipe, wrong_with(recipe, scripts.files))
                 elif not _is_reported(scripts.mistakes, folder):
                     found.append(_lacks_install(include, recipe))
     return _by_file(found)
@@ -158,6 +158,16 @@ def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
     file = include / RECIPES / f"{recipe.name}.yaml"
     problem = f"has no include/{SCRIPTS}/{recipe.scripts}/install.sh.j2"
     return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has it")
+
+
+def _located(include: Path, recipe: Recipe, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Give the mistakes of the recipe's own fields their lines, which plan_bake does not know."""
+    file = include / RECIPES / f"{recipe.name}.yaml"
+    for one in mistakes:
+        if one.file == f"include/{RECIPES}/{recipe.name}.yaml" and one.where:
+            yield mistake_at(file, tuple(one.where.split(".")), one.problem, one.remedy)
+        else:
+            yield one
 
 
 def _is_reported(mistakes: Iterable[Mistake], folder: str) -> bool:

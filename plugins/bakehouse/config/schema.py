@@ -108,6 +108,8 @@ def _default(name: str, field: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _mapping(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any] | None:
-    name = str(field.get("$ref", "")).removeprefix("#/$defs/")
+    options = [field, *field.get("anyOf", [])]  # a mapping that may be left out has two
+    refs = [str(one["$ref"]) for one in options if "$ref" in one]
+    name = refs[0].removeprefix("#/$defs/") if refs else ""
     found: dict[str, Any] | None = schema.get("$defs", {}).get(name)
     return found

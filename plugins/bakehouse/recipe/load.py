@@ -10,6 +10,7 @@ import re
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -50,7 +51,7 @@ class Kind(Generic[Model]):
             if part not in fields:
                 break
             found = fields[str(part)].description or found
-            model = fields[str(part)].annotation
+            model = _not_optional(fields[str(part)].annotation)
             fields = model.model_fields if _is_model(model) else {}
         return found or "another value"
 
@@ -66,7 +67,7 @@ class Kind(Generic[Model]):
         for part in loc:
             if not _is_model(model) or part not in model.model_fields:
                 return None
-            model = model.model_fields[str(part)].annotation
+            model = _not_optional(model.model_fields[str(part)].annotation)
         return model
 
 
@@ -278,6 +279,12 @@ def _below(node: Node | None, part: str | int) -> tuple[Node, int] | None:
             if key.value == str(part):
                 return value, key.start_mark.line + 1
     return None
+
+
+def _not_optional(annotation: Any) -> Any:
+    """Return Model of `Model | None`, and anything else as it is."""
+    models = [one for one in get_args(annotation) if _is_model(one)]
+    return models[0] if models and isinstance(annotation, UnionType) else annotation
 
 
 def _is_model(thing: Any) -> bool:

@@ -19,7 +19,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -30,7 +32,7 @@ from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
-from bakehouse.recipe.duration import Duration
+from bakehouse.recipe.duration import Duration, format_duration
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
 
@@ -39,6 +41,13 @@ RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the rec
 _UNSCRIPTABLE = re.compile(
     r"[\x00\ud800-\udfff]"
 )  # NUL ends a string in bash, UTF-8 has no surrogates
+
+_ANY = re.compile(r"[*?]+")
+_OF_THE_SYSTEM = re.compile(
+    r"(?:bin|boot|dev|home|lib|lib64|opt|proc|root|run|sbin|srv|sys)?"
+    r"|etc(?:/(?:apt|default|ssh|ssl|systemd(?:/system)?))?"
+    r"|usr(?:/(?:bin|lib|local|sbin|share))?|var(?:/(?:cache|lib(?:/(?:dpkg|systemd))?|log))?"
+)
 
 # Metadata keys that Bakehouse sets; a recipe cannot set them.
 OWN_METADATA = frozenset(
@@ -107,6 +116,30 @@ def _metadata_value(value: str) -> str:
     return value
 
 
+def _not_a_template(value: str) -> str:
+    if re.search(r"@(?:\.[a-z]+)?$", value):
+        template = value.partition("@")[0]
+        raise PydanticCustomError("unit", f"is a template; name an instance, such as {template}@1")
+    return value
+
+
+def _file_pattern(value: str) -> str:
+    if not re.fullmatch(r"/[^\x00-\x1f\x7f]{1,1000}", value) or ".." in value.split("/"):
+        raise PydanticCustomError("path", "is not an absolute path or glob, such as /etc/app/id*")
+    return value
+
+
+def _not_a_systems_folder(value: str) -> str:
+    """Refuse what would empty a folder of the system, or take Bakehouse's own out of the image."""
+    parts = [part for part in value.split("/") if part]
+    above = "/".join(parts[:-1] if _ANY.fullmatch(parts[-1]) else parts)
+    if any(_ANY.fullmatch(part) for part in parts[:1]) or _OF_THE_SYSTEM.fullmatch(above):
+        raise PydanticCustomError("path", "is a folder of the system; name what is in it")
+    if "bakehouse" in parts:
+        raise PydanticCustomError("path", "is Bakehouse's own; choose another path")
+    return value
+
+
 Scalar = Annotated[
     str | int | float | bool,
     BeforeValidator(_scalar),
@@ -118,7 +151,11 @@ ScriptsFolder = Annotated[
 ]
 ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_NAME)]
 VarName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
-UnitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$")]
+UnitName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$"),
+    AfterValidator(_not_a_template),
+]
 MetadataValue = Annotated[str, AfterValidator(_metadata_value)]
 NetworkName = Annotated[
     str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{_NAME}$")
@@ -143,6 +180,8 @@ ZoneName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]
 MetadataKey = Annotated[
     str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$"), AfterValidator(_metadata_key)
 ]
+FilePattern = Annotated[str, AfterValidator(_file_pattern)]
+OwnFiles = Annotated[FilePattern, AfterValidator(_not_a_systems_folder)]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 BakeTask = Annotated[str, TaskOf(Flow.BAKE)]
@@ -239,6 +278,14 @@ class Image(Frozen):
         default=None, description="projects/P/locations/L/keyRings/R/cryptoKeys/K"
     )
     shielded: bool = Field(default=False, description="true for UEFI with secure boot")
+    remove_files: tuple[OwnFiles, ...] = Field(
+        default=(),
+        description="paths or globs that are not in the image, such as [/var/lib/app/node-id]",
+    )
+    shared_files: tuple[FilePattern, ...] = Field(
+        default=(),
+        description="keys and names that all instances share, such as [/etc/app/cluster.key]",
+    )
     keep: Keep = Field(
         default=Keep(), description="retention, such as {last: 5, days: 30, failed: 14d}"
     )
@@ -261,6 +308,75 @@ class Smoke(Frozen):
         le=timedelta(days=100),
         description="time for the whole test, such as 10m",
     )
+
+
+class HttpCheck(Frozen):
+    """An HTTP request that must succeed; redirects are not followed."""
+
+    port: int = Field(default=80, ge=1, le=65_535, description="such as 8080")
+    path: str = Field(
+        default="/",
+        pattern=r"^/[!-~]{0,1000}$",
+        description="what is requested, such as /healthz",
+    )
+    status: int | None = Field(
+        default=None, ge=100, le=599, description="such as 204; any of 200 to 399 by default"
+    )
+    scheme: Literal["http", "https"] = Field(
+        default="http", description="http or https, whose certificate is not verified"
+    )
+
+
+class Ready(Frozen):
+    """When an instance is ready: each check that is given must succeed.
+
+    The units of `services` and the script `health` are judged besides, whatever is given here.
+    """
+
+    tcp: int | None = Field(
+        default=None, ge=1, le=65_535, description="a port that accepts connections, such as 9092"
+    )
+    http: HttpCheck | None = Field(
+        default=None, description="a request that succeeds, such as {port: 8080, path: /healthz}"
+    )
+    unit: UnitName | None = Field(
+        default=None, description="a systemd unit that is active, such as docker.service"
+    )
+    script: str | None = Field(
+        default=None,
+        pattern=r"^(?:/[!-~]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,200})$",
+        description="a program that exits with 0: a file of the scripts' folder, or a path",
+    )
+    host: str = Field(
+        default="localhost",
+        pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,253}$",
+        description="what tcp and http connect to, such as 127.0.0.1",
+    )
+    interval: Duration | None = Field(
+        default=None, description="pause between two tries, such as 2s; 0.3 seconds by default"
+    )
+    timeout: Duration = Field(
+        default=timedelta(seconds=10), description="of one try of one check, such as 5s"
+    )
+    deadline: Duration | None = Field(
+        default=None,
+        description="time from the start of the services to ready; boot_time_limit by default",
+    )
+    min_ready: Duration = Field(
+        default=timedelta(seconds=3),
+        le=timedelta(minutes=1),
+        description="how long the units must stay without restart once all is ready, at most 1m",
+    )
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the recipe says anything; else an image keeps what its base declares."""
+        return self != Ready()
+
+    @property
+    def own_script(self) -> str | None:
+        """The script of the recipe's folder, if `script` names one."""
+        return None if self.script is None or self.script.startswith("/") else self.script
 
 
 class Recipe(Frozen):
@@ -288,6 +404,9 @@ class Recipe(Frozen):
     smoke: Smoke = Field(default=Smoke(), description="metadata for the smoke VM, deadline")
     boot_time_limit: Duration = Field(
         default=timedelta(minutes=5), description="time from power-on to healthy, such as 90s"
+    )
+    ready: Ready = Field(
+        default=Ready(), description="tcp, http, unit or script: when an instance is ready"
     )
     schedule: Cron | None = Field(default=None, description=cron.EXPECTED)
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
@@ -325,6 +444,18 @@ class Recipe(Frozen):
                 "bakes a machine image on a spot VM: its instances would be spot VMs too",
             )
         return self
+
+    @field_validator("ready")
+    @classmethod
+    def _ready_within_the_limit(cls, ready: Ready, info: ValidationInfo) -> Ready:
+        limit = info.data.get("boot_time_limit")
+        if limit is not None and ready.deadline is not None and ready.deadline > limit:
+            raise PydanticCustomError(
+                "deadline",
+                f"has a deadline of {format_duration(ready.deadline)}, which is beyond the"
+                f" boot_time_limit of {format_duration(limit)}",
+            )
+        return ready
 
     @property
     def family(self) -> str:

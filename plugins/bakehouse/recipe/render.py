@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
 from bakehouse.recipe.collect import content_of
-from bakehouse.recipe.commit import GUEST, SCRIPTS, Commit, GitFile, shown
+from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, Commit, GitFile, shown
 from bakehouse.recipe.lint import unquoted_of
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe, Scalar
@@ -38,6 +38,7 @@ PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the packa
 SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service")
 _EXECUTABLE = 0o100755
+_READY = "$library/ready"
 _NONCE = "0" * 32
 _URL_BYTES = 1024  # of the package archive at a date
 _FACTS_BYTES = 1024  # of image.json, besides vars and services
@@ -113,16 +114,7 @@ def render(
     boot = render_script(environment, "boot.sh.j2", names)
     run = {"snapshot": snapshot or "", "prepare": prepare}
     bake = render_script(environment, "bake.sh.j2", {**names, **run})
-    if snapshot and snapshot not in bake:
-        raise RenderError(
-            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not support snapshots: it"
-            f" would install today's packages instead of those of {snapshot}: bake without one"
-        )
-    if prepare and f"prepare={prepare}" not in bake:
-        raise RenderError(
-            f"the {SCRIPTS}/bake.sh.j2 of commit {commit.sha[:7]} does not run {PREPARE}: remove"
-            f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
-        )
+    _check_guest(recipe, commit, run, bake, boot)
     rendered = Rendered(
         recipe=recipe.name,
         vars=recipe.vars,
@@ -201,7 +193,8 @@ def _common(role: str, nonce: str) -> dict[str, str]:
 
 def _image(recipe: Recipe) -> dict[str, str | bool | None]:
     """How long images are kept changes nothing in them."""
-    image = recipe.image.model_dump(mode="json", exclude={"keep"})
+    outside = {"keep", "remove_files", "shared_files"}  # the lists are in the bake script
+    image = recipe.image.model_dump(mode="json", exclude=outside)
     if image["kind"] == CUSTOM_IMAGE:
         del image["kind"]  # the default adds nothing, so that older images keep their key
     return {**image, "family": recipe.family}
@@ -259,8 +252,49 @@ def _check(recipe: Recipe, files: Mapping[str, GitFile]) -> None:
         raise RenderError(
             f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}: commit this file"
         )
-    if wrong := mistakes_in(files, recipe.scripts):
+    if wrong := [*mistakes_in(files, recipe.scripts), *_without_script(recipe, files)]:
         raise WrongScripts(wrong)
+
+
+def _without_script(recipe: Recipe, paths: Container[str]) -> Iterator[Mistake]:
+    """Find a `ready.script` that is no file of the recipe's folder."""
+    script = recipe.ready.own_script
+    if script is not None and f"{recipe.scripts}/{script}" not in paths:
+        file, folder = f"{RECIPES}/{recipe.name}.yaml", f"{SCRIPTS}/{recipe.scripts}/"
+        problem = f"is not a file of {folder}"
+        remedy = "Commit it, or name a program that install.sh creates by its whole path"
+        yield Mistake(file, 1, "ready.script", repr(script), problem, remedy)
+
+
+def _check_guest(
+    recipe: Recipe, commit: Commit, run: Mapping[str, str], bake: str, boot: str
+) -> None:
+    """Raise RenderError where guest scripts of the commit's own lack what is asked of them."""
+    at = f"of commit {commit.sha[:7]}"
+    snapshot, prepare = run["snapshot"], run["prepare"]
+    if snapshot and snapshot not in bake:
+        raise RenderError(
+            f"the {SCRIPTS}/bake.sh.j2 {at} does not support snapshots: it"
+            f" would install today's packages instead of those of {snapshot}: bake without one"
+        )
+    if prepare and f"prepare={prepare}" not in bake:
+        raise RenderError(
+            f"the {SCRIPTS}/bake.sh.j2 {at} does not run {PREPARE}: remove"
+            f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
+        )
+    remedy = f"remove the file below {SCRIPTS}, since Bakehouse has its own"
+    if _READY in boot and _READY not in bake:
+        raise RenderError(
+            f"the bake.sh.j2 {at} does not install the program `ready`, which boot.sh runs:"
+            f" {remedy}"
+        )
+    if recipe.ready.is_declared and _READY not in boot:
+        raise RenderError(f"the boot.sh.j2 {at} does not support `ready`: {remedy}")
+    if (recipe.image.remove_files or recipe.image.shared_files) and "remove_files=" not in bake:
+        raise RenderError(
+            f"the bake.sh.j2 {at} does not support image.remove_files and image.shared_files:"
+            f" {remedy}"
+        )
 
 
 def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:

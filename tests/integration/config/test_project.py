@@ -83,6 +83,18 @@ def test_whatever_else_is_wrong_the_others_stay(include: Path) -> None:
     assert len(project.broken_recipes) == len(project.broken_fleets) == 1
 
 
+def test_a_script_of_ready_that_does_not_exist_is_told_with_its_line(include: Path) -> None:
+    text = f"{BASE}scripts: web\nvars: {{page: x}}\nready:\n  script: check-web\n"
+    write(include, recipes__other=text)
+    assert as_text(all_mistakes(include)) == (
+        "include/recipes/other.yaml:5: ready.script is not a file of include/startup_scripts/web/"
+        " (it is 'check-web'). Commit it, or name a program that install.sh creates by its whole"
+        " path"
+    )
+    (include / "startup_scripts/web/check-web").write_text("#!/bin/bash\n")
+    assert all_mistakes(include) == []
+
+
 def validate(project: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakehouse.cli", "validate", "--project", str(project)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)

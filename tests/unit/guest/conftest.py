@@ -44,9 +44,28 @@ STUBS = {
     "sync": "",
     "sleep": "",
     "journalctl": "",
+    # a unit is what its file in the folder `units` says; without one, it runs
     "systemctl": """case "$*" in
 *missing*) echo "Unit missing does not exist" >&2; exit 1 ;;
 *list-unit-files*) echo "ssh.service enabled enabled" ;;
+show*)
+  separator=
+  for unit in "${@:3}"; do
+    printf "$separator"; separator='\\n'
+    file=$BAKEHOUSE_ROOT/units/${unit%.service}
+    if [[ -e $file ]]; then cat "$file"; else
+      [[ $unit == *.* ]] || unit+=.service
+      printf '%s\\n' Type=simple Result=success NRestarts=0 MainPID=7 InvocationID=a "Id=$unit" \\
+        LoadState=loaded ActiveState=active SubState=running
+    fi
+  done ;;
+is-active*)
+  for unit in "${@:2}"; do
+    [[ $unit != -* ]] || continue
+    state=$(sed -n 's/^ActiveState=//p' "$BAKEHOUSE_ROOT/units/${unit%.service}" 2>/dev/null)
+    [[ ${state:-active} != active ]] || exit 0
+  done
+  exit 3 ;;
 esac""",
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
 }
@@ -94,6 +113,7 @@ class Machine:
     written: list[tuple[str, str]] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)  # of each write
     refuse_writes: bool = False
+    own_metadata: dict[str, str] = field(default_factory=dict)  # by path below instance/
 
     @property
     def guest_attributes(self) -> dict[str, str]:
@@ -103,6 +123,36 @@ class Machine:
     def calls(self) -> list[str]:
         log = self.stubs / "calls"
         return log.read_text().splitlines() if log.exists() else []
+
+    @property
+    def changes(self) -> list[str]:
+        """The calls that do not only look or wait."""
+        looks = ("systemctl show", "systemctl is-active", "journalctl", "sleep")
+        return [call for call in self.calls if not call.startswith(looks)]
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What a boot has told, both ways."""
+        told: dict[str, Any] = json.loads(self.guest_attributes["health"])
+        assert told == next(line["health"] for line in self.said if "health" in line)
+        return told
+
+    def unit(self, name: str, **properties: str) -> None:
+        """What systemd says of a unit from now on; by default it runs."""
+        runs = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running"}
+        service = {"Id": f"{name}.service", "Type": "simple", "Result": "success", "NRestarts": "0"}
+        self.say_of_unit(name, {**service, **runs, **properties})
+
+    def say_of_unit(self, name: str, properties: dict[str, str]) -> None:
+        file = self.root / "units" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+
+    def meanwhile(self, command: str) -> None:
+        """Run a shell command in the first pause of a script."""
+        stub = self.stubs / "sleep"
+        stub.write_text(f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\n{command}\n')
+        stub.chmod(0o755)
 
     @property
     def said(self) -> list[dict[str, Any]]:
@@ -194,6 +244,8 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
                 self.answer(json.dumps(machine.instance()))
             elif path == "project/attributes/":
                 self.answer(json.dumps(machine.project))
+            elif path.removeprefix("instance/") in machine.own_metadata:
+                self.answer(machine.own_metadata[path.removeprefix("instance/")])
             elif key in machine.attributes:
                 self.answer(machine.attributes[key])
             else:

@@ -295,3 +295,132 @@ def test_it_waits_for_another_apt(machine: Machine) -> None:
 def _write(path: Path, text: str = "old") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+@pytest.fixture
+def systemd(machine: Machine) -> Machine:
+    """A machine whose units are files: the host's own systemctl works on its folder."""
+    real = shutil.which("systemctl")
+    if real is None:
+        pytest.skip("no systemctl here")
+    (machine.root / "lib/systemd/system").mkdir(parents=True)
+    (machine.stubs / "systemctl").write_text(
+        f"""#!/bin/bash
+echo "systemctl $*" >>"$CALLS"
+units=$BAKEHOUSE_ROOT/etc/systemd/system
+case $1 in
+show)
+  unit=${{!#}}
+  unit=${{unit%.service}}.service
+  link=$(readlink "$units/$unit")
+  target=${{link##*/}}
+  load=not-found
+  [[ -z $target && ! -e $BAKEHOUSE_ROOT/lib/systemd/system/$unit ]] || load=loaded
+  [[ $target != null ]] || load=masked target=
+  printf 'LoadState=%s\\nId=%s\\n' "$load" "${{target:-$unit}}" ;;
+enable | disable | link) exec {real} --root="$BAKEHOUSE_ROOT" "${{@/--now/--quiet}}" ;;
+esac
+"""
+    )
+    return machine
+
+
+UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def unit_installed(name: str, more: str = "", at: str = "lib/systemd/system") -> str:
+    return (
+        f'mkdir -p "$BAKEHOUSE_ROOT/{at}"\n'
+        f"printf '%s' '{UNIT}{more}' >\"$BAKEHOUSE_ROOT/{at}/{name}.service\"\n"
+    )
+
+
+def test_a_service_is_stored_under_its_real_name(systemd: Machine) -> None:
+    """redis, sshd and mysql are such aliases; `disable` of one removes it from the machine."""
+    install = unit_installed("kv-server", "Alias=kv.service\n") + "systemctl enable kv-server\n"
+    done = systemd.bake(rendered_app({"install.sh.j2": install}, services=["kv"]))
+    assert systemd.result["result"] == "ok", done
+    units = systemd.root / "etc/systemd/system"
+    assert (systemd.root / "usr/lib/bakehouse/services").read_text() == "kv-server\n"
+    assert (units / "kv.service").is_symlink(), "another unit may require it by this name"
+    assert not (units / "multi-user.target.wants/kv-server.service").is_symlink()
+
+
+def test_a_service_that_is_named_twice_starts_once(systemd: Machine) -> None:
+    install = unit_installed("kv-server", "Alias=kv.service\n") + "systemctl enable kv-server\n"
+    systemd.bake(
+        rendered_app({"install.sh.j2": install}, services=["kv", "kv-server", "kv-server.service"])
+    )
+    assert systemd.result["result"] == "ok"
+    assert (systemd.root / "usr/lib/bakehouse/services").read_text() == "kv-server\n"
+
+
+def test_a_unit_that_is_linked_from_elsewhere_stays(systemd: Machine) -> None:
+    install = unit_installed("app", at="opt/app") + "systemctl enable /opt/app/app.service\n"
+    systemd.bake(rendered_app({"install.sh.j2": install}, services=["app"]))
+    assert systemd.result["result"] == "ok"
+    units = systemd.root / "etc/systemd/system"
+    assert (units / "app.service").is_symlink()
+    assert not (units / "multi-user.target.wants/app.service").is_symlink()
+
+
+def test_an_alias_that_is_no_link_yet_is_told(systemd: Machine) -> None:
+    """The package has it as Alias=, and nobody has enabled the unit."""
+    install = unit_installed("kv-server", "Alias=kv.service\n")
+    systemd.bake(rendered_app({"install.sh.j2": install}, services=["kv"]))
+    message = systemd.result["error"]["message"]
+    assert message == (
+        "install.sh did not install the service kv: it is an alias of kv-server, which is not"
+        " enabled: name that one"
+    )
+
+
+def test_an_init_script_is_known_once_systemd_has_read_it(systemd: Machine) -> None:
+    systemctl = systemd.stubs / "systemctl"
+    lines = systemctl.read_text().replace(
+        "case $1 in",
+        'case $1 in\ndaemon-reload) touch "$BAKEHOUSE_ROOT/lib/systemd/system/old.service" ;;',
+        1,
+    )
+    systemctl.write_text(lines)
+    systemd.bake(rendered_app({"install.sh.j2": INSTALL}, services=["old"]))
+    assert systemd.calls.count("systemctl daemon-reload") == 1
+    assert (systemd.root / "usr/lib/bakehouse/services").read_text() == "old\n"
+
+
+def test_a_masked_service_is_told_by_the_bake(systemd: Machine) -> None:
+    install = (
+        unit_installed("app") + 'ln -s /dev/null "$BAKEHOUSE_ROOT/etc/systemd/system/app.service"\n'
+    )
+    (systemd.root / "etc/systemd/system").mkdir(parents=True)
+    systemd.bake(rendered_app({"install.sh.j2": install}, services=["app"]))
+    message = systemd.result["error"]["message"]
+    assert message.startswith("install.sh left the unit app masked, so that it cannot start")
+
+
+@pytest.mark.parametrize(
+    ("identity", "stored"),
+    [
+        ("Id=foo@bar.service", "foo@bar\n"),
+        ("Id=app.socket", "app.socket\n"),
+        ("Id=app.timer", "app.timer\n"),
+        ("Id=a.socket.service", "a.socket.service\n"),
+        (r"Id=srv-my\x2ddata.mount", "srv-my\\x2ddata.mount\n"),
+    ],
+)
+def test_the_real_name_of_each_kind_of_unit(machine: Machine, identity: str, stored: str) -> None:
+    (machine.stubs / "systemctl").write_text(
+        f"#!/bin/bash\n[[ $1 != show ]] || printf '%s\\n' 'LoadState=loaded' '{identity}'\n"
+    )
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["given"]))
+    assert (machine.root / "usr/lib/bakehouse/services").read_text() == stored
+
+
+def test_a_unit_that_systemd_cannot_load_is_told_by_the_bake(machine: Machine) -> None:
+    (machine.stubs / "systemctl").write_text(
+        "#!/bin/bash\n[[ $1 != show ]] ||"
+        " printf '%s\\n' LoadState=bad-setting Id=app.service 'LoadError=x \"bad setting\"'\n"
+    )
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["app"]))
+    message = machine.result["error"]["message"]
+    assert message == 'systemd cannot load the unit app: x "bad setting"'

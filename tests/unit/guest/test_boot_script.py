@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -24,20 +23,13 @@ def image(machine: Machine) -> Machine:
     return machine
 
 
-def health(machine: Machine) -> dict[str, Any]:
-    """What was told both ways."""
-    told: dict[str, Any] = json.loads(machine.guest_attributes["health"])
-    assert told == next(line["health"] for line in machine.said if "health" in line)
-    return told
-
-
 def test_a_member_renders_starts_and_reports(image: Machine) -> None:
     image.become("member", greeting="hello")
     done = image.boot()
     assert done.returncode == 0, done.stderr
     assert (image.root / "etc/app.conf").read_text() == "greeting=hello\nname=app-1\n"
-    assert image.calls == ["systemctl start app"]
-    assert health(image) == {
+    assert image.changes == ["systemctl start app"]
+    assert image.health == {
         "state": "healthy",
         "image": "app-20261123t0300-c0ffeec-1234",
         "git_sha": COMMIT.sha,
@@ -57,11 +49,11 @@ def test_instance_attributes_win_over_the_projects(image: Machine) -> None:
 def test_an_undefined_name_is_told_with_file_and_line(image: Machine) -> None:
     image.become("member")
     assert image.boot().returncode == 1
-    told = health(image)
+    told = image.health
     assert told["state"] == "unhealthy"
     assert told["detail"] == "etc/app.conf.j2:1: 'greeting' is undefined"
     assert not (image.root / "etc/app.conf").exists()
-    assert image.calls == []
+    assert image.changes == []
 
 
 def test_a_builder_is_left_alone(image: Machine) -> None:
@@ -74,8 +66,8 @@ def test_a_service_that_does_not_start(image: Machine) -> None:
     (image.root / "usr/lib/bakehouse/services").write_text("missing\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert health(image)["state"] == "unhealthy"
-    assert "does not exist" in health(image)["detail"]
+    assert image.health["state"] == "unhealthy"
+    assert "does not exist" in image.health["detail"]
 
 
 def test_unhealthy_until_the_limit(image: Machine) -> None:
@@ -83,7 +75,7 @@ def test_unhealthy_until_the_limit(image: Machine) -> None:
     (image.root / "proc/uptime").write_text("16.00 0\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert (health(image)["state"], health(image)["detail"]) == ("unhealthy", "no answer")
+    assert (image.health["state"], image.health["detail"]) == ("unhealthy", "no answer")
 
 
 def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
@@ -92,7 +84,7 @@ def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
     unit.write_text("[Service]\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert image.calls == ["systemctl daemon-reload", "systemctl start app"]
+    assert image.changes == ["systemctl daemon-reload", "systemctl start app"]
 
 
 def test_a_smoke_test_tells_each_check(image: Machine) -> None:
@@ -120,7 +112,7 @@ def test_a_smoke_test_that_passes(image: Machine) -> None:
     image.boot()
     assert image.smoke(rendered).returncode == 0
     assert json.loads(image.guest_attributes["smoke"])["result"] == "ok"
-    assert image.calls == ["systemctl start app", POWER_OFF]
+    assert image.changes == ["systemctl start app", POWER_OFF]
 
 
 def test_a_smoke_test_that_breaks_names_its_line(image: Machine) -> None:
@@ -146,5 +138,5 @@ def test_a_boot_that_never_reports_fails_the_smoke_test(image: Machine) -> None:
     (image.root / "proc/uptime").write_text("9999.00 0\n")
     image.become("smoke", greeting="hello")
     image.smoke(rendered_app(FILES))
-    assert image.calls == [POWER_OFF]
+    assert image.changes == [POWER_OFF]
     assert "did not report" in json.loads(image.guest_attributes["smoke"])["error"]["message"]

@@ -102,6 +102,62 @@ def test_a_schedule_that_is_none_is_refused_with_its_line(cron: str, problem: st
     assert str(mistake).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("ready: {tcp: 0}", "ready.tcp should be greater than or equal to 1 (it is '0')"),
+        ("ready: {tcp: 65536}", "ready.tcp should be less than or equal to 65535"),
+        ("ready: {http: {path: healthz}}", "ready.http.path should match pattern"),
+        ("ready: {http: {path: '/a b'}}", "ready.http.path should match pattern"),
+        ("ready: {http: {status: 99}}", "ready.http.status should be greater"),
+        ("ready: {http: {prt: 80}}", "ready.http.prt is not a field. Did you mean port?"),
+        ("ready: {htp: {port: 80}}", "ready.htp is not a field. Did you mean http?"),
+        ("ready: {script: ../check}", "ready.script should match pattern"),
+        ("ready: {script: templates/check}", "ready.script should match pattern"),
+        ("ready: {host: '$(id)'}", "ready.host should match pattern"),
+        ("ready: {unit: worker@}", "is a template; name an instance, such as worker@1"),
+        ("ready: {min_ready: 2m}", "ready.min_ready should be less than or equal to 1 minute"),
+        ("ready: {deadline: 6m}", "beyond the boot_time_limit of 5m"),
+        ("services: ['worker@.service']", "services[0] is a template; name an instance"),
+    ],
+)
+def test_what_readiness_cannot_be_is_told(lines: str, told: str) -> None:
+    with pytest.raises(Mistakes) as wrong:
+        load_recipe(f"base: debian-cloud/debian-12\n{lines}\n", "include/recipes/web.yaml")
+    (mistake,) = str(wrong.value).splitlines()
+    assert mistake.startswith("include/recipes/web.yaml:2: ")
+    assert told in mistake
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/etc", "is a folder of the system; name what is in it"),
+        ("/", "is not an absolute path"),
+        ("/*", "is a folder of the system"),
+        ("/etc/**", "is a folder of the system"),
+        ("/var/lib/*", "is a folder of the system"),
+        ("/var/lib/", "is a folder of the system"),
+        ("/usr//lib", "is a folder of the system"),
+        ("etc/id", "is not an absolute path or glob, such as /etc/app/id*"),
+        ("/opt/../etc", "is not an absolute path"),
+        ("/usr/lib/bakehouse/boot", "is Bakehouse's own"),
+        ("/var/lib/bakehouse/*", "is Bakehouse's own"),
+    ],
+)
+def test_what_a_recipe_cannot_remove_is_told(path: str, told: str) -> None:
+    text = f"base: debian-cloud/debian-12\nimage:\n  remove_files: ['{path}']\n"
+    with pytest.raises(Mistakes) as wrong:
+        load_recipe(text, "include/recipes/web.yaml")
+    assert str(wrong.value).startswith(f"include/recipes/web.yaml:3: image.remove_files[0] {told}")
+
+
+@pytest.mark.parametrize("path", ["/etc/app/id*", "/var/lib/app", "/opt/my app/[ab]?", "/root/.id"])
+def test_paths_that_a_recipe_removes(path: str) -> None:
+    text = f"base: debian-cloud/debian-12\nimage:\n  remove_files: ['{path}']\n"
+    assert load_recipe(text, "include/recipes/web.yaml").image.remove_files == (path,)
+
+
 def test_a_missing_field_says_what_to_write() -> None:
     mistake = only("description: x\n")
     assert (mistake.where, mistake.problem) == ("base", "is missing")

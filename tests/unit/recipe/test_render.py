@@ -110,6 +110,10 @@ def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.D
         {"image": {"kind": "machine_image"}},
         {"smoke": {"metadata": {"greeting": "x"}}},
         {"boot_time_limit": "1m"},
+        {"ready": {"tcp": 8080}},
+        {"ready": {"min_ready": "4s"}},
+        {"image": {"remove_files": ["/etc/app/id"]}},
+        {"image": {"shared_files": ["/etc/app/id"]}},
     ],
 )
 def test_what_makes_another_image_has_another_key(fields: dict[str, Any]) -> None:
@@ -225,6 +229,40 @@ def test_every_undefined_name_is_told_at_once() -> None:
         f"{file}:3: 'dict object' has no attribute 'a'",
         f"{file}:4: 'some' is undefined",
     ]
+
+
+def test_a_script_that_ready_names_must_be_committed() -> None:
+    with pytest.raises(RenderError) as wrong:
+        made(ready={"script": "check"})
+    assert str(wrong.value) == (
+        "include/recipes/app.yaml:1: ready.script is not a file of include/startup_scripts/app/"
+        " (it is 'check'). Commit it, or name a program that install.sh creates by its whole path"
+    )
+    made({"app/check": "#!/bin/bash\n"}, ready={"script": "check"})
+    made(ready={"script": "/usr/local/bin/check"})
+
+
+@pytest.mark.parametrize(
+    ("own", "fields", "told"),
+    [
+        ("bake.sh.j2", {}, "does not install the program `ready`, which boot.sh runs"),
+        (
+            "bake.sh.j2",
+            {"image": {"shared_files": ["/etc/x"]}},
+            "does not support image.remove_files and image.shared_files",
+        ),
+        ("boot.sh.j2", {"ready": {"tcp": 80}}, "boot.sh.j2 of commit c0ffeec does not support"),
+    ],
+)
+def test_guest_scripts_of_the_commit_that_are_too_old_are_refused(
+    own: str, fields: dict[str, Any], told: str
+) -> None:
+    files = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
+    older = {own: GitFile(0o100644, b"true\n")}
+    if "image" in fields:  # of a time when boot asked nothing
+        older["boot.sh.j2"] = older[own]
+    with pytest.raises(RenderError, match=told):
+        render(app(**fields), COMMIT, {**files, **older})
 
 
 def test_bashs_own_braces_are_left_alone() -> None:

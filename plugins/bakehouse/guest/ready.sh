@@ -1,0 +1,274 @@
+#!/bin/bash
+# Says whether this instance is ready. Exit code 0: it is, and a script may say more; 1: not yet;
+# 2: a unit is dead, and nothing starts it again by itself. The reasons are on standard output.
+#
+#   ready           one try: each unit of `services`, each check of `ready.conf`, then `health`
+#   ready --watch   the units once more, for the seconds of min_ready: each must stay as it is
+#
+# Boot asks until it is ready, the smoke test asks again at its end, and anything else may.
+set -Eeuo pipefail
+
+root=${BAKEHOUSE_ROOT-}
+library=$root/usr/lib/bakehouse
+settings=$library/ready.conf # what the recipe declares as `ready`
+started=$root/run/bakehouse/started # boot: each start job has succeeded
+tcp='' http_port='' http_path='' http_status='' http_scheme='' unit='' script='' script_name=''
+host=localhost timeout=10 min_ready=3
+# shellcheck source=/dev/null
+[[ ! -e $settings ]] || . "$settings"
+
+properties=Id,LoadState,LoadError,ActiveState,SubState,Type,Result,ExecMainStatus
+properties+=,ExecMainStartTimestampMonotonic,NRestarts,MainPID,InvocationID,TriggeredBy
+units=()
+declare -A now=() # what systemd says now, by place and property: ${now[0.ActiveState]}
+verdict=          # of the last `judge`: ok, waiting or dead
+reason=
+
+read_units() {
+  [[ ! -s $library/services ]] || mapfile -t units <"$library/services"
+  [[ -z $unit ]] || units+=("$unit")
+}
+
+# One process for all units; their blocks come in the order of the names.
+look() {
+  local line place=0
+  now=()
+  while IFS= read -r line; do
+    if [[ -z $line ]]; then
+      place=$((place + 1))
+    else
+      now[$place.${line%%=*}]=${line#*=}
+    fi
+  done < <(systemctl show --property="$properties" "${units[@]}" 2>/dev/null)
+}
+
+# judge PLACE: sets verdict and reason, by what success means for the kind of unit
+judge() {
+  local place=$1 type=${now[$1.Type]-} result=${now[$1.Result]-}
+  local state=${now[$1.ActiveState]-} sub=${now[$1.SubState]-}
+  verdict=dead reason=
+  case ${now[$place.LoadState]-} in
+    masked | not-found) reason="is ${now[$place.LoadState]}" ;;
+    bad-setting | error) reason="cannot be loaded: ${now[$place.LoadError]-}" ;;
+  esac
+  [[ -z $reason ]] || return 0
+  case $state in
+    active | reloading | refreshing) verdict=ok ;;
+    activating | deactivating | maintenance) verdict=waiting reason="is $state ($sub)" ;;
+    failed) reason="has failed ($result, exit code ${now[$place.ExecMainStatus]-0})" ;;
+    inactive) judge_inactive ;;
+    *) judge_by_word ;;
+  esac
+  # Between death and the start after it, systemd 254 shows a unit as dead for a moment.
+  if [[ $sub == *-before-auto-restart ]]; then verdict=waiting; fi
+}
+
+# A unit that does not run may be done, or may be started by the next connection. systemd forgets
+# what it knows of a unit that has ended well, so that its start job is the proof that it has run.
+judge_inactive() {
+  if [[ $type == oneshot && $result == success ]]; then
+    if [[ -e $started || ${now[$place.ExecMainStartTimestampMonotonic]-0} != 0 ]]; then
+      verdict=ok
+    else
+      verdict=waiting reason='has not run'
+    fi
+  elif [[ $result == success ]] && is_triggered "${now[$place.TriggeredBy]-}"; then
+    verdict=ok
+  else
+    reason='is not running: it has ended by itself, or a condition of its unit kept it from starting'
+  fi
+}
+
+is_triggered() {
+  local triggers
+  read -ra triggers <<<"$1"
+  ((${#triggers[@]})) && systemctl is-active --quiet "${triggers[@]}" # one of them is enough
+}
+
+# Where systemd shows nothing of a unit, only its plain word counts.
+judge_by_word() {
+  local word
+  if word=$(systemctl is-active "${units[$place]}" 2>&1); then
+    verdict=ok
+  else
+    reason="is ${word:-unknown}"
+  fi
+}
+
+last_lines() {
+  journalctl --boot --unit "$1" --lines 5 --output cat --no-pager 2>/dev/null || :
+}
+
+# blame PLACE REASON: the unit by its name, and what it has said last
+blame() {
+  local name=${now[$1.Id]-} said
+  name=${name:-${units[$1]}}
+  said=$(last_lines "$name")
+  printf '%s %s%s\n' "$name" "$2" "${said:+; it said last: $said}"
+}
+
+# life_of PLACE: what changes when a unit is started again, `:` between. A oneshot unit may run again,
+# and only Type=notify may hand over to another main process.
+life_of() {
+  local type=${now[$1.Type]-} state=${now[$1.ActiveState]-} process=${now[$1.MainPID]-0} start
+  start=${now[$1.InvocationID]-}
+  [[ $type != oneshot && $state == active ]] || start=''
+  [[ $type != notify* && $process != 0 ]] || process=''
+  printf '%s:%s:%s' "${now[$1.NRestarts]-0}" "$start" "$process"
+}
+
+# differ ONE OTHER: whether both are known and not the same
+differ() {
+  [[ -n $1 && -n $2 && $1 != "$2" ]]
+}
+
+all_units() {
+  local place code=0
+  ((${#units[@]})) || return 0
+  look
+  for place in "${!units[@]}"; do
+    judge "$place"
+    [[ $verdict != ok ]] || continue
+    blame "$place" "$reason"
+    if [[ $verdict == dead ]]; then code=2; elif ((code == 0)); then code=1; fi
+  done
+  return "$code"
+}
+
+# Without a check of its own an image is ready when its units are: then none may have died before.
+has_checks() {
+  [[ -n $tcp$http_port$script || -e $library/health ]]
+}
+
+uptime_seconds() {
+  local up
+  read -r up _ <"$root/proc/uptime"
+  printf %s "${up%.*}"
+}
+
+watch_units() {
+  local place looks=$((2 * min_ready)) until lives=()
+  ((${#units[@]})) || return 0
+  until=$(($(uptime_seconds) + min_ready))
+  look
+  for place in "${!units[@]}"; do
+    lives[place]=$(life_of "$place")
+    has_checks || lives[place]=0:${lives[place]#*:}
+  done
+  while :; do
+    still_alive || return 2
+    ((looks-- > 0 && $(uptime_seconds) < until)) || return 0
+    sleep 0.5
+    look
+  done
+}
+
+still_alive() {
+  local place code=0 restarts start process restarts_now start_now process_now
+  for place in "${!units[@]}"; do
+    judge "$place"
+    IFS=: read -r restarts start process <<<"${lives[place]}"
+    IFS=: read -r restarts_now start_now process_now <<<"$(life_of "$place")"
+    if [[ $verdict != ok ]]; then
+      blame "$place" "$reason, seconds after its start"
+      code=2
+    elif differ "$restarts" "$restarts_now" || differ "$start" "$start_now" ||
+      differ "$process" "$process_now"; then
+      blame "$place" 'died seconds after its start and was started again'
+      code=2
+    fi
+  done
+  return "$code"
+}
+
+# cannot_run FILE: says why the kernel does not execute it as what it says it is. bash and its like
+# take over a file without #! and run it as their own, which proves nothing.
+cannot_run() {
+  local LC_ALL=C first='' interpreter words
+  if [[ ! -f $1 ]]; then
+    echo 'does not exist'
+  elif [[ ! -x $1 ]]; then
+    echo 'is not executable'
+  else
+    IFS= read -r -n 250 first <"$1" || :
+    [[ $first != $'\x7fELF'* ]] || return 1
+    read -ra words <<<"${first#'#!'}"
+    interpreter=${words[0]-}
+    [[ ${interpreter##*/} != env ]] || interpreter=$(found_by_env "${words[@]:1}") || :
+    if [[ $first != '#!'* ]]; then
+      echo "is neither a program nor begins with #! (such as #!/bin/bash)"
+    elif [[ $first == *$'\r' ]]; then
+      echo 'has line ends of Windows (CR LF), which the kernel takes for a part of the #! line'
+    elif [[ ! -f $interpreter || ! -x $interpreter ]]; then
+      echo "needs ${first#'#!'}, which does not exist in the image"
+    else
+      return 1
+    fi
+  fi
+}
+
+# found_by_env WORD...: the path of what env would run, past its options and variables
+found_by_env() {
+  while [[ ${1-} == -* || ${1-} == *=* ]]; do shift; done
+  command -v "${1-}"
+}
+
+# run FILE NAME: to a file and not to a pipe, which a process left behind would hold open
+run() {
+  local code=0 said why
+  if why=$(cannot_run "$1"); then
+    echo "$2 $why"
+    return 1
+  fi
+  said=$(mktemp)
+  # shellcheck disable=SC2016 # $0 is the file, for the inner bash
+  timeout --kill-after=2 "$timeout" bash -c 'exec "$0"' "$1" </dev/null >"$said" 2>&1 || code=$?
+  case $code in
+    0) ;;
+    124 | 137) echo "$2 did not end within $timeout s" ;;
+    126 | 127) echo "$2 could not be executed, or a command of it: exit code $code" ;;
+  esac
+  cat "$said"
+  rm -f "$said"
+  ((code == 0))
+}
+
+accepts() {
+  local said
+  # shellcheck disable=SC2016 # $0 and $1 are the words after it
+  said=$(timeout --kill-after=2 "$timeout" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$tcp" 2>&1) ||
+    { echo "tcp port $tcp of $host: ${said##*: }" && return 1; }
+}
+
+answers() {
+  local said url=$http_scheme://$host:$http_port$http_path
+  [[ $host != *:* ]] || url=$http_scheme://[$host]:$http_port$http_path
+  said=$(curl --silent --show-error --globoff --insecure --noproxy '*' --max-time "$timeout" \
+    --output /dev/null --write-out '%{http_code}' "$url" 2>&1) ||
+    { said=${said#000} && echo "$url: ${said%000}" && return 1; }
+  if [[ -n $http_status ]]; then
+    [[ $said == "$http_status" ]] || { echo "$url: status $said instead of $http_status" && return 1; }
+  elif [[ $said != [23]?? ]]; then
+    echo "$url: status $said"
+    return 1
+  fi
+}
+
+one_try() {
+  all_units || return
+  [[ -z $tcp ]] || accepts || return
+  [[ -z $http_port ]] || answers || return
+  [[ -z $script ]] || run "$root$script" "${script_name:-$script}" || return
+  [[ ! -e $library/health ]] || run "$library/health" health || return
+}
+
+main() {
+  read_units
+  if [[ ${1-} == --watch ]]; then
+    watch_units
+  else
+    one_try
+  fi
+}
+
+main "$@"
