@@ -215,7 +215,6 @@ search() {
   key+='|^PuTTY-User-Key-File-|AGE-SECRET-KEY-1|^ *PrivateKey *= *[A-Za-z0-9+/]{43}='
   key+='|client-key-data: *[A-Za-z0-9+/]{40}|BEGIN OpenVPN Static key'
   candidates >"$files"
-  find "$payload/recipe" -type f -exec sha256sum {} + >"$work/hashes_of_the_recipe"
   if [[ -s $words ]]; then
     containing -iF -f "$words" <"$files" | tr '\0' '\n' | told 'names the machine that baked it'
     named -iF -f "$words" <"$files" | tr '\0' '\n' | told 'is called like the machine that baked it'
