@@ -54,12 +54,16 @@ def read_project(include: Path) -> Project:
 
 
 def read_scripts(
-    include: Path, recipes: Sequence[Recipe], unreadable: Iterable[str] = ()
+    include: Path,
+    recipes: Sequence[Recipe],
+    unreadable: Iterable[str] = (),
+    *,
+    fetch: bool = True,
 ) -> list[Mistakes]:
     """Check all scripts as plan_bake would, one Mistakes for each file.
 
     Read is what a commit of everything would have. The scripts of recipes that are `unreadable` are
-    checked as far as possible, without rendering.
+    checked as far as possible, without rendering. Without `fetch` no server is asked.
     """
     from bakehouse.recipe.at_commit import scripts_in
     from bakehouse.recipe.git.errors import SourceError
@@ -67,7 +71,7 @@ def read_scripts(
     from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
 
     found = list[Mistake]()
-    with work_tree(include) as snapshot:
+    with work_tree(include, fetch=fetch) as snapshot:
         for recipe in recipes:
             found += _lost(snapshot, recipe.name)
         rendered = {recipe.scripts for recipe in recipes}
@@ -94,13 +98,13 @@ def all_mistakes(include: Path) -> list[Mistakes]:
     return [*recipe_mistakes(include, project), *fleet_mistakes(include, project)]
 
 
-def recipe_mistakes(include: Path, project: Project) -> list[Mistakes]:
-    """Return the mistakes of recipes and their scripts."""
+def recipe_mistakes(include: Path, project: Project, *, fetch: bool = True) -> list[Mistakes]:
+    """Return the mistakes of recipes and their scripts; without `fetch` no server is asked."""
     unreadable = _stems(project.broken_recipes)
     return [
         *project.broken_recipes,
         *_bad_notifiers(include / RECIPES, project.recipes),
-        *read_scripts(include, project.recipes, unreadable),
+        *read_scripts(include, project.recipes, unreadable, fetch=fetch),
     ]
 
 

@@ -89,6 +89,17 @@ def test_the_content_that_a_clone_has_needs_no_git_lfs(
         assert snapshot.source.large(pointer) == CONTENT
 
 
+def test_a_parse_of_the_dag_files_asks_no_server(
+    work: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.git("remote", "add", "origin", "https://lfs.example/web.git")
+    monkeypatch.setattr("bakehouse.recipe.git.local.fetch", lambda *_: pytest.fail("fetched"))
+    with work_tree(work.folder / "include", fetch=False) as snapshot:
+        pointer = pointer_in(pointer_of(CONTENT))
+        assert pointer is not None
+        assert snapshot.source.large(pointer) == pointer.text
+
+
 def test_content_that_is_damaged_in_the_clone_is_not_used(
     work: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

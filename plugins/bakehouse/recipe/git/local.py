@@ -77,15 +77,19 @@ class LocalRepository(Repository):
         return read(self._from_origin(sha))
 
     def large(self, pointer: Pointer) -> bytes:
-        """Return the content of a file that Git LFS keeps."""
-        common = Path(self.git.text("rev-parse", "--git-common-dir"))
-        data = stored(pointer, self.git.folder / common)
+        """Return the content of a file that Git LFS keeps. Raises LargeFileMissing, Unreachable."""
+        data = self.stored(pointer)
         if data is not None:
             return data
         url = self._origin_url()
         if url is None:
             raise LargeFileMissing("the clone neither has it nor has an origin to fetch it from")
         return fetch(pointer, url, self._env)
+
+    def stored(self, pointer: Pointer) -> bytes | None:
+        """Return the content of a file that Git LFS keeps, if this clone has fetched it before."""
+        common = Path(self.git.text("rev-parse", "--git-common-dir"))
+        return stored(pointer, self.git.folder / common)
 
     def _read(self, sha: str, path: str) -> bytes | None:
         self._need(sha)

@@ -30,22 +30,23 @@ _EXECUTABLE, _FILE = 0o100755, 0o100644
 
 
 @contextmanager
-def work_tree(include: Path) -> Generator[Snapshot]:
+def work_tree(include: Path, *, fetch: bool = True) -> Generator[Snapshot]:
     """Yield what a commit of a project would have, by the path of its include/.
 
-    Of a folder without git, or one of another name, it is what lies there.
+    Of a folder without git, or one of another name, it is what lies there. Without `fetch` no
+    server is asked: a file that Git LFS keeps elsewhere has its pointer for content.
     """
     with TemporaryDirectory(prefix="bakehouse-index-") as temporary:
         is_project = include.name == _INCLUDE
-        staged = _staged(include.parent, Path(temporary)) if is_project else None
+        staged = _staged(include.parent, Path(temporary), fetch) if is_project else None
         yield Snapshot(_Folder(include)) if staged is None else staged
 
 
-def _staged(project: Path, temporary: Path) -> Snapshot | None:
+def _staged(project: Path, temporary: Path, fetch: bool) -> Snapshot | None:
     """Return a snapshot by git; None for a folder of no repository, or one that git ignores."""
     try:
         with LocalRepository(str(project), {}) as repository:
-            source = _Index(repository, project, temporary)
+            source = _Index(repository, project, temporary, fetch)
     except (SourceError, GitFailed):
         return None
     return Snapshot(source) if source.has_include else None
@@ -54,8 +55,10 @@ def _staged(project: Path, temporary: Path) -> Snapshot | None:
 class _Index:
     """A copy of the index, to which everything below include/ is added."""
 
-    def __init__(self, repository: LocalRepository, project: Path, temporary: Path) -> None:
-        self._repository, self.name = repository, project.name
+    def __init__(
+        self, repository: LocalRepository, project: Path, temporary: Path, fetch: bool
+    ) -> None:
+        self._repository, self.name, self._fetch = repository, project.name, fetch
         git = repository.git
         self.prefix = git.text("rev-parse", "--show-prefix")
         real, objects = (
@@ -101,7 +104,9 @@ class _Index:
         return filters_in(self._git, paths)
 
     def large(self, pointer: Pointer) -> bytes:
-        return self._repository.large(pointer)
+        if self._fetch:
+            return self._repository.large(pointer)
+        return self._repository.stored(pointer) or pointer.text
 
 
 class _Folder:
