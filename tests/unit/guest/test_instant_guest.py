@@ -168,6 +168,19 @@ async def test_the_smoke_machine_renders_and_passes() -> None:
     assert (health["state"], health["boot_id"]) == ("healthy", "b001")
 
 
+async def test_what_a_recipe_says_of_readiness_and_identity_is_taken_as_true() -> None:
+    files = {**FILES, "check": "#!/bin/bash\nexit 1\n"}
+    ready = {"tcp": 1, "script": "check", "min_ready": "20s"}
+    image = {"remove_files": ["/etc/app.id"], "shared_files": ["/etc/app.key"]}
+    rendered = rendered_app(files, services=["app", "kv"], ready=ready, image=image)
+    vm = FakeVm({}, builder_metadata(rendered, facts(rendered), NONCE))
+    with pytest.raises(PoweredOff):
+        await boot(vm)
+    smoke = await smoked(vm)
+    assert json.loads(smoke.written["health"])["state"] == "healthy"
+    assert json.loads(smoke.written["smoke"])["result"] == "ok"
+
+
 async def test_an_undefined_name_is_unhealthy() -> None:
     files = {**FILES, "templates/etc/app.conf.j2": "\n{{ nothing }}"}
     vm = await smoked(await baked(files))
