@@ -210,6 +210,7 @@ def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
     from bakehouse.recipe.at_commit import recipe_at, scripts_at
     from bakehouse.recipe.facts import BaseFacts, ImageFacts
     from bakehouse.recipe.git.open import open_repository
+    from bakehouse.recipe.guest_scripts import guest_scripts
     from bakehouse.recipe.render import builder_metadata, render
 
     with open_repository(bed.project) as found:
@@ -227,7 +228,11 @@ def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
         run="bench",
     )
     payload = builder_metadata(rendered, facts, "0" * 32)["bakehouse-payload"]
-    return {"bakehouse-payload": payload, "startup-script": AT_BOOT.read_text(encoding="utf-8")}
+    return {
+        "bakehouse-payload": payload,
+        "bakehouse-ready": guest_scripts()["guest/ready.sh"].data.decode(),
+        "startup-script": AT_BOOT.read_text(encoding="utf-8"),
+    }
 
 
 def serial(compute: Compute, name: str) -> str:

@@ -8,9 +8,11 @@ trap 'echo "INSTALL FAILED: line $LINENO: $BASH_COMMAND" >/dev/ttyS0' ERR
 library=/usr/lib/bakehouse
 payload=$(mktemp -d)
 
-curl --silent --fail --noproxy '*' --retry 5 --header 'Metadata-Flavor: Google' \
-  http://169.254.169.254/computeMetadata/v1/instance/attributes/bakehouse-payload |
-  base64 -d | tar -xzf - -C "$payload"
+attribute() {
+  curl --silent --fail --noproxy '*' --retry 5 --header 'Metadata-Flavor: Google' \
+    "http://169.254.169.254/computeMetadata/v1/instance/attributes/$1"
+}
+attribute bakehouse-payload | base64 -d | tar -xzf - -C "$payload"
 
 export DEBIAN_FRONTEND=noninteractive HOME=/root
 cat >/etc/apt/apt.conf.d/99install <<'SETTINGS'
@@ -28,6 +30,7 @@ mkdir -p "$library/templates" /etc/bakehouse
 cp "$payload/image.json" /etc/bakehouse/image.json
 cp "$payload/guest/boot.sh" "$library/boot"
 cp "$payload/guest/render.py" "$library/render.py"
+attribute bakehouse-ready >"$library/ready"
 for name in health gate drain; do
   [[ ! -e $payload/recipe/$name ]] || install -m 755 "$payload/recipe/$name" "$library/$name"
 done
@@ -35,5 +38,5 @@ done
 python3 -c 'import json
 for unit in json.load(open("/etc/bakehouse/image.json"))["services"]: print(unit)' >"$library/services"
 sed -i 's/^limit=.*/limit=3600/' "$library/boot" # it counts from power on
-chmod 755 "$library/boot"
+chmod 755 "$library/boot" "$library/ready"
 "$library/boot"
