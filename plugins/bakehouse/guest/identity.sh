@@ -233,6 +233,7 @@ needed_at_first_boot() {
 
 forget_identity() {
   : >"$identity"
+  chmod 600 "$identity"
   names_of_the_builder >"$work/names"
   note 'is the id of the machine' "$root/etc/machine-id"
   forget 'image.remove_files' "${remove_files[@]}"
