@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.support.connections import connect
 from tests.support.paths import PROJECT
 
 from devstack.gce_api import Compute
@@ -41,25 +42,33 @@ KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 DEBIAN = "debian-cloud/debian-12"
 
 
+class Served(NamedTuple):
+    """A server, and the folder with the repository and the ledger of its runs."""
+
+    compute: Compute
+    url: str
+    folder: Path
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
-    """A localgce with instant machines, and the connections that lead to it and to a repository."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A localgce with instant machines, and a repository."""
     folder = tmp_path_factory.mktemp("bake")
-    with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
-        google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
-        google |= {"poll_interval": 0.2, "reads_per_minute": 60000}
-        connections = {
-            "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
-            "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(repository(folder / "repository"))},
-        }
-        for name, connection in connections.items():
-            environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+    repository(folder / "repository")
+    with serving(folder) as url, closing(Compute(url, GCE_PROJECT)) as compute:
+        yield Served(compute, url, folder)
+
+
+@pytest.fixture(scope="module")
+def server(served: Served) -> Iterator[Compute]:
+    """The server to which the connections of a module's tests lead."""
+    folder = served.folder
+    with pytest.MonkeyPatch.context() as environment:
+        connect(environment, served.url, folder / "repository", poll_interval=0.2)
         environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
         environment.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.3)
         environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
-        compute = Compute(url, GCE_PROJECT)
-        yield compute
-        compute.close()
+        yield served.compute
 
 
 @pytest.fixture
@@ -70,7 +79,7 @@ def compute(server: Compute) -> Iterator[Compute]:
     server.forget()
 
 
-def repository(folder: Path) -> Path:
+def repository(folder: Path) -> None:
     """The recipes `loaf` and `bun`, whose vars say how machines behave; `slice`, `tray`."""
     shutil.copytree(PROJECT / "include", folder / "include")
     knobs = "".join(f"  instant_{knob}: ''\n" for knob in KNOBS)
@@ -86,4 +95,3 @@ def repository(folder: Path) -> Path:
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
         subprocess.run([*git, *arguments], check=True)
-    return folder

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 from tests.flow.fleet import Members
 from tests.integration.bake.walk import Walk
+from tests.support.connections import connect
 from tests.support.paths import PROJECT
 
 from devstack.gce_api import Compute
 from devstack.serving import GCE_PROJECT, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from devstack.testbed import Testbed
@@ -40,33 +41,47 @@ class Images(NamedTuple):
     new: str
 
 
+class Served(NamedTuple):
+    """A server, and the folder with the repository and the ledger of its runs."""
+
+    compute: Compute
+    url: str
+    folder: Path
+
+    @contextmanager
+    def connected(self) -> Generator[None]:
+        """Connections lead to the server, and waits are short."""
+        with pytest.MonkeyPatch.context() as environment:
+            connect(environment, self.url, self.folder / "repository", poll_interval=0.1)
+            for module in ("cloud", "rollout"):
+                environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
+            environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
+            environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
+            environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{self.folder}/ledger")
+            yield
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A localgce with instant machines, and a repository."""
     folder = tmp_path_factory.mktemp("rollout")
-    with serving(folder) as url, pytest.MonkeyPatch.context() as environment:
-        google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
-        google |= {"poll_interval": 0.1, "reads_per_minute": 60000}
-        connections = {
-            "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
-            "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(repository(folder / "repository"))},
-        }
-        for name, connection in connections.items():
-            environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
-        for module in ("cloud", "rollout"):
-            environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
-        environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
-        environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
-        environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
-        compute = Compute(url, GCE_PROJECT)
-        yield compute
-        compute.close()
+    repository(folder / "repository")
+    with serving(folder) as url, closing(Compute(url, GCE_PROJECT)) as compute:
+        yield Served(compute, url, folder)
 
 
 @pytest.fixture(scope="session")
-def images(server: Compute) -> Images:
-    """Baked once; `server` has the connections."""
-    assert server.project
-    return Images(*(baked(page) for page in ("old", "new")))
+def images(served: Served) -> Images:
+    """Baked once."""
+    with served.connected():
+        return Images(*(baked(page) for page in ("old", "new")))
+
+
+@pytest.fixture(scope="module")
+def server(served: Served) -> Iterator[Compute]:
+    """The server to which the connections of a module's tests lead."""
+    with served.connected():
+        yield served.compute
 
 
 @pytest.fixture
@@ -89,7 +104,7 @@ def baked(page: str) -> str:
     return str(run.handed["plan_bake"]["image_name"])
 
 
-def repository(folder: Path) -> Path:
+def repository(folder: Path) -> None:
     shutil.copytree(PROJECT / "include", folder / "include")
     (folder / "include/recipes/web.yaml").write_text(RECIPE)
     pages = folder / "include/startup_scripts/web/templates/var/www/html"
@@ -98,4 +113,3 @@ def repository(folder: Path) -> Path:
     git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Show a color"]):
         subprocess.run([*git, *arguments], check=True)
-    return folder

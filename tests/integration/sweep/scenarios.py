@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from tests.integration.sweep.dag_run import DagRun
+from tests.support.connections import connect
 from tests.support.deadlines import SOON
 from tests.support.ledger import read_ledger
 from tests.support.paths import PROJECT
@@ -84,7 +84,7 @@ class Server:
             closing(Compute(self._url, GCE_PROJECT)) as compute,
         ):
             repository = self._folder / "repository"
-            _connect(environment, self._url, repository)
+            connect(environment, self._url, repository, poll_interval=POLL)
             _shorten(environment)
             dags = _dags(repository / "include")
             world = World(compute, self._folder, loop, dags, environment, self._images)
@@ -119,22 +119,9 @@ class World:
         return folder
 
 
-def _connect(environment: pytest.MonkeyPatch, url: str, host: Path) -> None:
-    google = {"is_anonymous": True, "project": GCE_PROJECT, "api_endpoint": url}
-    google |= {"poll_interval": POLL, "reads_per_minute": 600_000}
-    connections = {
-        "GOOGLE_CLOUD_DEFAULT": {"conn_type": "google_cloud_platform", "extra": google},
-        "BAKEHOUSE_REPO": {"conn_type": "git", "host": str(host)},
-    }
-    for name, connection in connections.items():
-        environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
-
-
 def _shorten(environment: pytest.MonkeyPatch) -> None:
     from bakehouse.cloud import errors
 
-    # clients of this server only: tests of other servers have connections of the same name
-    environment.setattr("bakehouse.cloud.compute_hook._hooks", threading.local())
     for module in ("bakehouse.cloud", "bakehouse.rollout"):
         environment.setattr(f"{module}.triggers.FIRST_LOOK", 0.0)
     environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.0, *[POLL] * 4))
