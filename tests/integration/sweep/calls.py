@@ -63,11 +63,17 @@ class Kind:
     of_reads: bool = True
     of_changes: bool = True
     methods: str = ""  # a part of the names of the methods that can fail so; empty: all
+    repeats: int = 0  # of a read by Google's client and its transport, before Bakehouse hears of it
 
     def can_be_of(self, call: Call) -> bool:
         """Whether such a call can fail so."""
         fits = self.of_changes if call.change else self.of_reads
         return fits and self.methods in call.method
+
+    def times(self, call: Call) -> dict[str, int]:
+        """How often in a row it fails, by name; a read also as often as Bakehouse hears of it."""
+        heard = {"heard": self.repeats + 1} if self.repeats and not call.change else {}
+        return {"once": 1, "twice": 2, **heard}
 
 
 def _http(status: int, reason: str = "", **more: Any) -> dict[str, Any]:
@@ -76,10 +82,10 @@ def _http(status: int, reason: str = "", **more: Any) -> dict[str, Any]:
 
 LOST = {"when": "after"}
 KINDS = (
-    Kind("429", _http(429, "rateLimitExceeded")),
-    Kind("500", _http(500)),
-    Kind("503", _http(503)),
-    Kind("reset", {"kind": "reset"}),
+    Kind("429", _http(429, "rateLimitExceeded"), repeats=2),
+    Kind("500", _http(500), repeats=2),
+    Kind("503", _http(503), repeats=2),
+    Kind("reset", {"kind": "reset"}, repeats=5),
     Kind("lost", {"kind": "reset", **LOST}, of_reads=False),
     Kind("503-lost", _http(503, **LOST), of_reads=False),
     Kind("quota", _http(403, "quotaExceeded")),
@@ -87,12 +93,11 @@ KINDS = (
     Kind("operation-quota", {"kind": "operation", "code": "QUOTA_EXCEEDED"}, of_reads=False),
     Kind("fingerprint", _http(412, "conditionNotMet"), of_reads=False, methods=".set"),
 )
-TIMES = {"once": 1, "twice": 2}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call that fails in one way, once or twice in a row."""
+    """One call that fails in one way, so often in a row."""
 
     call: Call
     kind: Kind
@@ -106,7 +111,7 @@ class Case:
         """The rule for localgce, to be set when the call's task begins."""
         call = self.call
         where = {"method": call.method, "since": call.since, "nth": call.nth}
-        return {**self.kind.fault, **where, "times": TIMES[self.times]}
+        return {**self.kind.fault, **where, "times": self.kind.times(call)[self.times]}
 
 
 def calls_of(scenario: str, task: str, requests: Iterable[Mapping[str, Any]]) -> Iterator[Call]:
@@ -139,7 +144,7 @@ def cases_of(calls: Iterable[Call]) -> list[Case]:
         for call in calls
         for kind in KINDS
         if kind.can_be_of(call)
-        for times in TIMES
+        for times in kind.times(call)
     ]
 
 
