@@ -57,6 +57,7 @@ class CreateBuilder(BakehouseOperator):
     operator_extra_links = (MachineLink(), SerialLink())
     Memory = ZoneMemory
     memory: ZoneMemory
+    try_costs_a_machine = True
 
     def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,6 +97,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
     operator_extra_links = (MachineLink(), SerialLink())
     Memory = ShutdownMemory
     memory: ShutdownMemory
+    try_costs_a_machine = True
 
     def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)

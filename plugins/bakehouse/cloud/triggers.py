@@ -12,7 +12,7 @@ from bakehouse.cloud.events import MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
 from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.serial_stream import SerialStream
-from bakehouse.core.errors import BakehouseError, TransientError
+from bakehouse.core.errors import RETRYABLE, BakehouseError, Blocked, TransientError
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
@@ -56,7 +56,11 @@ class OperationTrigger(BakehouseTrigger):
             tick = await cloud.operations(self.zone).next()
             if tick.error is not None:
                 continue
-            found = tick.items.get(self.name) or await self._alone(cloud)
+            try:
+                found = tick.items.get(self.name) or await self._alone(cloud)
+            except (Blocked, *RETRYABLE) as error:
+                await asyncio.to_thread(self.log.warning, "%s; looking again", error)
+                continue
             if found is None or operations.end_of(found) is not None:
                 known = dict(found) if found else None
                 yield self.fire(OperationEnded(doing=self.doing, operation=known))

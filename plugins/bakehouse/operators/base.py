@@ -48,6 +48,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Params = TypeVar("Params", bound="RunParams")
 
 BLOCKED_AT_MOST = timedelta(hours=2)
+LOOK_AGAIN = 30.0  # seconds after a call that was not answered
 OPERATION_AT_MOST = timedelta(minutes=20)
 MOST_ROUNDS = 50  # of `reconcile` without a wait: more of them is an error of ours
 
@@ -76,6 +77,7 @@ class BakehouseOperator(BaseOperator):
     """
 
     Memory: ClassVar[type[TryMemory]] = TryMemory
+    try_costs_a_machine: ClassVar[bool] = False  # so that a read without an answer is waited out
 
     def __init__(
         self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
@@ -267,9 +269,9 @@ class BakehouseOperator(BaseOperator):
             except Blocked as blocked:
                 self._wait_until_unblocked(blocked)
             except (TransientError, OutcomeUnknown) as error:
-                if not self.memory.concluded:
+                if not self._outlasts(error):
                     raise
-                self._wait_until_unblocked(Blocked(str(error)))
+                self._wait_until_unblocked(Blocked(str(error), LOOK_AGAIN))
             except FINAL as error:
                 found = self.memory.concluded
                 if found in str(error):
@@ -285,6 +287,14 @@ class BakehouseOperator(BaseOperator):
         raise TransientError(
             f"{self.task_id} did not finish within {MOST_ROUNDS} rounds of reconcile"
         )
+
+    def _outlasts(self, error: TransientError | OutcomeUnknown) -> bool:
+        """Whether this try waits for the error to pass, since the next one would begin anew.
+
+        A change without an answer is looked for by its call, so OutcomeUnknown is of a read.
+        """
+        unread = self.try_costs_a_machine and isinstance(error, OutcomeUnknown)
+        return unread or bool(self.memory.concluded)
 
     def _state_of(self, operation: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the operation as it is now; None if Compute Engine does not know it any more."""

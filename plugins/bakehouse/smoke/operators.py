@@ -56,6 +56,7 @@ class SmokeTest(BakehouseOperator):
 
     Memory = SmokeMemory
     memory: SmokeMemory
+    try_costs_a_machine = True
 
     def __init__(self, *, git_conn_id: str = GIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)

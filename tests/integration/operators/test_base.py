@@ -180,6 +180,15 @@ def test_what_a_try_has_found_out_is_not_lost_to_an_error_that_may_pass(
         task.resume_execution(waits.method_name, kwargs, CONTEXT)
 
 
+def test_a_read_without_an_answer_does_not_cost_another_machine() -> None:
+    task = scripted(OutcomeUnknown("get web-1: HTTP 503"), Done(1))
+    task.try_costs_a_machine = True  # type: ignore[misc]
+    waits = deferral(lambda: task.execute(CONTEXT))
+    assert waits.method_name == "unblocked"
+    kwargs = {**(waits.kwargs or {}), "event": datetime.now(UTC).isoformat()}
+    assert task.resume_execution(waits.method_name, kwargs, CONTEXT) == 1
+
+
 def test_an_error_that_stays_is_told_beside_what_a_try_has_found_out() -> None:
     task = scripted(PermanentError("no permission to label"))
     task.remember(concluded="port 80 is closed")

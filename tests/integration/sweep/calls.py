@@ -63,7 +63,7 @@ class Kind:
     of_reads: bool = True
     of_changes: bool = True
     methods: str = ""  # a part of the names of the methods that can fail so; empty: all
-    repeats: int = 0  # of a read by Google's client and its transport, before Bakehouse hears of it
+    repeats: int = 0  # of a read by Google's client, before Bakehouse hears of it
 
     def can_be_of(self, call: Call) -> bool:
         """Whether such a call can fail so."""
@@ -85,7 +85,7 @@ KINDS = (
     Kind("429", _http(429, "rateLimitExceeded"), repeats=2),
     Kind("500", _http(500), repeats=2),
     Kind("503", _http(503), repeats=2),
-    Kind("reset", {"kind": "reset"}, repeats=5),
+    Kind("reset", {"kind": "reset"}, repeats=2),
     Kind("lost", {"kind": "reset", **LOST}, of_reads=False),
     Kind("503-lost", _http(503, **LOST), of_reads=False),
     Kind("quota", _http(403, "quotaExceeded")),
