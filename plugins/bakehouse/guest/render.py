@@ -26,7 +26,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from jinja2 import ChainableUndefined, FunctionLoader, StrictUndefined, Undefined, nodes
+from jinja2 import (
+    ChainableUndefined,
+    FunctionLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    Undefined,
+    nodes,
+)
 from jinja2.compiler import CodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -179,7 +186,8 @@ def noting(faults: list[Fault]) -> type[Undefined]:
             raise TooMany
         if template := frame.f_globals.get("__jinja_template__"):
             line = template.get_corresponding_lineno(frame.f_lineno)
-            faults.append(Fault(frame.f_code.co_filename, line, self._undefined_message))
+            problem = self._undefined_message.rstrip(".")
+            faults.append(Fault(frame.f_code.co_filename, line, problem))
         return self
 
     def nothing(value: object) -> Any:
@@ -220,7 +228,11 @@ def where(error: BaseException, path: str, is_template: Callable[[str], bool]) -
             file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
     problem = str(getattr(error, "message", None) or error).rstrip(".")
-    if isinstance(error, MemoryError):
+    if isinstance(error, TemplateNotFound):
+        problem = f"there is no template {problem}"
+    elif isinstance(error, SyntaxError):
+        line, problem = 1, str(error.msg)  # of the code that Jinja2 has made
+    elif isinstance(error, MemoryError):
         problem = f"needs more than {MEMORY >> 20} MiB of memory"
     return Fault(file, line, problem or type(error).__name__)
 

@@ -1,58 +1,72 @@
 """A linter for shell quoting: every expression in a script's template must end in the filter `sh`.
 
-A quoted word is safe where the shell expects words. Inside quotes, comments, here-documents and
-arithmetic the quotes of `sh` have another meaning, and `$(…)` in a value would run. So the linter
-also parses the shell code around each expression, with tree-sitter's grammar of bash.
+A quoted word is safe where the shell expects words and takes them once; recipe/shell_code.py knows
+the other places. Templates are checked as they stand, with all branches, and scripts as they are
+rendered: includes, loops and conditions decide what stands around a value.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateSyntaxError, nodes
 
+from bakehouse.guest.render import SIZE
 from bakehouse.recipe.mistakes import Mistake
-from bakehouse.recipe.templates import script_environment
+from bakehouse.recipe.shell_code import WORD, Place, dangers
+from bakehouse.recipe.templates import captured, outputs, references, script_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from jinja2 import Environment
-    from tree_sitter import Node, Parser
+    from bakehouse.recipe.shell_commands import Danger
+    from bakehouse.recipe.templates import Script, ScriptSandbox
 
 ENDING = ".sh.j2"
-_WORD = "BAKEHOUSE_VALUE"  # takes the place of an expression while the shell code is parsed
-_NOT_A_WORD = {
-    "comment": "a comment",
-    "string": "quotes",
-    "raw_string": "quotes",
-    "ansi_c_string": "quotes",
-    "heredoc_body": "a here-document",
-    "heredoc_start": "a here-document's end",
-    "heredoc_end": "a here-document's end",
-    "arithmetic_expansion": "arithmetic",
-    "subscript": "arithmetic",
-    "c_style_for_statement": "arithmetic",
-}
-_WORDS_AGAIN = frozenset({"command_substitution", "process_substitution", "program"})
+_NUMBER = re.compile(r"-?[0-9]+|true|false")
+_ANY_NUMBER = "7"
+
+
+class Source(NamedTuple):
+    """An expression of a template."""
+
+    line: int
+    text: str
+
+    def mistake(self, file: str, danger: Danger) -> Mistake:
+        """Return the mistake of a value at a place where its quotes are not enough."""
+        where = f"{{{{ {self.text} }}}}"
+        bare = re.sub(r"\s*\|\s*sh$", "", self.text)
+        expression = bare if "| int" in danger.remedy else where
+        problem = f"is inside {danger.place}, where the quotes of `sh` have no effect"
+        if danger.where:
+            problem = f"gets into {danger.where}inside {danger.place}"
+        return Mistake(file, self.line, where, "", problem, danger.remedy.format(expression))
 
 
 def unquoted(text: str, file: str) -> list[Mistake]:
     """Find every expression of a script's template whose value the shell could interpret."""
+    if len(text) > SIZE:
+        problem = f"has more than {SIZE:,} characters"
+        return [Mistake(file, 1, "", "", problem, "Let install.sh download the big parts")]
     environment = _environment()
     try:
-        pieces = list(_pieces(environment.parse(text)))
-        values = [piece for piece in pieces if not isinstance(piece, nodes.TemplateData)]
-        sources = list(_sources(environment, text)) if values else []
+        tree = environment.parse(text)
+        sources = list(_sources(environment, text))
     except TemplateSyntaxError as broken:
         return [Mistake(file, broken.lineno, "", "", f"{broken.message}", "Correct the template")]
-    contexts = _contexts(pieces) if values else []
-    return [
-        mistake
-        for value, (line, source), context in zip(values, sources, contexts, strict=True)
-        if (mistake := _check(value, file, line, source, context))
-    ]
+    except RecursionError:
+        return [Mistake(file, 1, "", "", "is nested too deep", "Write fewer levels")]
+    found = [*_statements(tree, file)]
+    values = list(outputs(tree))
+    if values:
+        for (output, index), source in zip(values, sources, strict=True):
+            found += _check(output.nodes[index], file, source)
+    if values and not found:
+        found += _contexts(tree, file, sources)
+    return found
 
 
 def unquoted_of(
@@ -74,36 +88,39 @@ def unquoted_of(
             continue
         seen.add(name)
         found += unquoted(texts[name], f"{folder}/{name}")
-        waiting += _includes(texts[name])
+        waiting += (one for one in references(texts[name]) if one)
     return sorted(found)
 
 
-def _includes(text: str) -> list[str]:
-    if "include" not in text and "import" not in text and "extends" not in text:
-        return []  # as in most scripts, which are then parsed once
-    try:
-        referred = meta.find_referenced_templates(_environment().parse(text))
-        return [name for name in referred if name]
-    except TemplateSyntaxError:
-        return []  # `unquoted` has reported it
+def unquoted_in(script: Script, texts: Mapping[str, str], folder: str) -> list[Mistake]:
+    """Find the values of a rendered script that the shell could interpret where they stand."""
+    code, places = "", list[tuple[int, Place]]()
+    for piece in script.pieces:
+        if isinstance(piece, str):
+            code += piece
+            continue
+        value = script.values[piece]
+        is_number = _NUMBER.fullmatch(value.text) is not None
+        words = value.text if is_number else " ".join([WORD] * value.words)
+        start = len(code.encode())
+        places.append((piece, Place(start, start + len(words), value.words, is_number)))
+        code += words
+    found = dangers(code.encode(), [place for _, place in places], exact=True)
+    mistakes = []
+    for (number, _), danger in zip(places, found, strict=True):
+        if danger:
+            value = script.values[number]
+            source = list(_sources(_environment(), texts[value.template]))[value.number]
+            mistakes.append(source.mistake(f"{folder}/{value.template}", danger))
+    return sorted(set(mistakes))
 
 
-def _check(
-    value: nodes.Expr, file: str, line: int, source: str, context: str | None
-) -> Mistake | None:
-    if isinstance(value, nodes.Const):
-        return None
-    where = f"{{{{ {source} }}}}"
-    if not _ends_quoted(value):
-        remedy = f"End it in the filter: {{{{ {source} | sh }}}}"
-        return Mistake(file, line, where, "", "is not quoted for the shell", remedy)
-    if context:
-        remedy = f'Assign it on a line before, value={where}, and write "$value" here'
-        if context == "a comment":
-            remedy = "Remove it: the shell would run what follows a line break in the value"
-        problem = f"is inside {context}, where the quotes of `sh` have no effect"
-        return Mistake(file, line, where, "", problem, remedy)
-    return None
+def _check(value: nodes.Expr, file: str, source: Source) -> Iterator[Mistake]:
+    if isinstance(value, nodes.Const) or _ends_quoted(value):
+        return
+    remedy = f"End it in the filter: {{{{ {source.text} | sh }}}}"
+    where = f"{{{{ {source.text} }}}}"
+    yield Mistake(file, source.line, where, "", "is not quoted for the shell", remedy)
 
 
 def _ends_quoted(value: nodes.Node | None) -> bool:
@@ -115,60 +132,90 @@ def _ends_quoted(value: nodes.Node | None) -> bool:
     return isinstance(value, nodes.Const)
 
 
-def _pieces(node: nodes.Node) -> Iterator[nodes.Expr]:
-    """Yield text and expressions in the order of the file, inside loops and conditions too."""
-    if isinstance(node, nodes.Output):
-        yield from node.nodes
-        return
-    for child in node.iter_child_nodes():
-        if isinstance(child, nodes.Stmt):
-            yield from _pieces(child)
+def _is_number(value: nodes.Node | None) -> bool:
+    """Whether the value is a number whatever it is made of: `| int | sh`."""
+    if isinstance(value, nodes.CondExpr):
+        return _is_number(value.expr1) and _is_number(value.expr2)
+    if isinstance(value, nodes.Filter) and value.name == "sh":
+        inner = value.node
+        return (
+            isinstance(inner, nodes.Filter)
+            and inner.name in {"int", "length", "count"}
+            and not inner.args
+            and not inner.kwargs
+        )
+    return False
 
 
-def _sources(environment: Environment, text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and source of each expression."""
-    line, words = 0, list[str]()
+def _statements(tree: nodes.Template, file: str) -> Iterator[Mistake]:
+    """Find what would change a value after `sh`, or take templates that are not checked."""
+    for block in tree.find_all((nodes.FilterBlock, nodes.ScopedEvalContextModifier)):
+        if any(True for _ in outputs_below(block)):
+            name = "filter" if isinstance(block, nodes.FilterBlock) else "autoescape"
+            problem = f"{{% {name} %}} changes a value after its filter `sh`"
+            yield Mistake(file, block.lineno, "", "", problem, "Use filters inside {{ … }} only")
+    for block in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        if not _is_constant(block.template):
+            problem = "the name of an included template is a value"
+            yield Mistake(file, block.lineno, "", "", problem, "Write the name in quotes")
+
+
+def outputs_below(block: nodes.Node) -> Iterator[nodes.Output]:
+    """Yield the outputs below a block that have values."""
+    for output in block.find_all(nodes.Output):
+        if any(not isinstance(child, nodes.TemplateData) for child in output.nodes):
+            yield output
+
+
+def _is_constant(name: nodes.Expr) -> bool:
+    if isinstance(name, nodes.List | nodes.Tuple):
+        return all(map(_is_constant, name.items))
+    return isinstance(name, nodes.Const)
+
+
+def _contexts(tree: nodes.Template, file: str, sources: list[Source]) -> Iterator[Mistake]:
+    """Check the shell code around the values, with all branches of the template one by one."""
+    inside = captured(tree)
+    code, places = "", list[tuple[int, Place]]()
+    number = 0
+    for output in tree.find_all(nodes.Output):
+        for child in output.nodes:
+            if isinstance(child, nodes.TemplateData):
+                code += child.data if id(output) not in inside else ""
+                continue
+            number += 1
+            if id(output) in inside:
+                continue
+            if isinstance(child, nodes.Const):
+                code += str(child.value)
+                continue
+            is_number = _is_number(child)
+            start = len(code.encode())
+            code += _ANY_NUMBER if is_number else WORD
+            end = len(code.encode())
+            places.append((number - 1, Place(start, end, 1, is_number)))
+    found = dangers(code.encode(), [place for _, place in places], exact=False)
+    for (index, _), danger in zip(places, found, strict=True):
+        if danger:
+            yield sources[index].mistake(file, danger)
+
+
+def _sources(environment: ScriptSandbox, text: str) -> Iterator[Source]:
+    """Yield each expression that is written into the script: {{ … }}, and {% print … %}."""
+    line, words, kind_of = 0, list[str](), ""
     for number, kind, word in environment.lex(text):
-        if kind == "variable_begin":
-            line, words = number, []
+        if kind in {"variable_begin", "block_begin"}:
+            line, words, kind_of = number, [], kind
         elif kind == "variable_end":
-            yield line, "".join(words).strip()
+            yield Source(line, "".join(words).strip())
+        elif kind == "block_end":
+            statement = "".join(words).strip()
+            if re.match(r"print\b", statement):
+                yield Source(line, statement.removeprefix("print").strip())
         else:
             words.append(word)
 
 
-def _contexts(pieces: list[nodes.Expr]) -> Iterator[str | None]:
-    """Yield the shell construct around each expression; None where the shell expects words."""
-    shell, places = "", list[int]()
-    for piece in pieces:
-        if isinstance(piece, nodes.TemplateData):
-            shell += piece.data
-        else:
-            places.append(len(shell.encode()))
-            shell += str(piece.value) if isinstance(piece, nodes.Const) else _WORD
-    tree = _parser().parse(shell.encode())
-    for place in places:
-        yield _context(tree.root_node.descendant_for_byte_range(place, place + len(_WORD)))
-
-
-def _context(node: Node | None) -> str | None:
-    while node is not None and node.type not in _WORDS_AGAIN:
-        if node.type in _NOT_A_WORD:
-            return _NOT_A_WORD[node.type]
-        if node.type == "compound_statement" and node.children[0].type == "((":
-            return "arithmetic"
-        node = node.parent
-    return None
-
-
 @cache
-def _environment() -> Environment:
+def _environment() -> ScriptSandbox:
     return script_environment({}, "")
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter_bash
-    from tree_sitter import Language, Parser
-
-    return Parser(Language(tree_sitter_bash.language()))

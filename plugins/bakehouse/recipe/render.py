@@ -16,17 +16,12 @@ from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
 from bakehouse.recipe.collect import content_of
 from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, Commit, GitFile, shown
-from bakehouse.recipe.lint import unquoted_of
+from bakehouse.recipe.lint import unquoted_in, unquoted_of
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe, Scalar
+from bakehouse.recipe.rendering import Job, render_limited
 from bakehouse.recipe.script_text import wrong_text
-from bakehouse.recipe.templates import (
-    TEMPLATES,
-    RenderError,
-    bad_templates,
-    render_script,
-    script_environment,
-)
+from bakehouse.recipe.templates import TEMPLATES, RenderError, bad_templates, sh
 
 if TYPE_CHECKING:
     from bakehouse.recipe.facts import ImageFacts
@@ -100,34 +95,42 @@ def render(
     recipe = _with_vars(recipe, vars_override or {})
     own = _below(files, f"{recipe.scripts}/")
     _check(recipe, files)
-    environment = script_environment(_Texts(files), SCRIPTS)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
     test = own[SMOKE_TEST].data.decode() if SMOKE_TEST in own else ""
-    # scripts of older commits write the test as a here-document
-    smoke_names = {**names, "smoke_test": test, "end_of_test": _end_of(test)}
-    rendered_scripts = {
-        script.removesuffix(".j2"): render_script(environment, f"{recipe.scripts}/{script}", names)
-        for script in (PREPARE, INSTALL)
-        if script in own
+    own_scripts = [script for script in (PREPARE, INSTALL) if script in own]
+    run = {
+        "snapshot": snapshot or "",
+        "prepare": PREPARE.removesuffix(".j2") if PREPARE in own else "",
     }
-    prepare = PREPARE.removesuffix(".j2") if PREPARE in own else ""
-    boot = render_script(environment, "boot.sh.j2", names)
-    run = {"snapshot": snapshot or "", "prepare": prepare}
-    bake = render_script(environment, "bake.sh.j2", {**names, **run})
+    texts = _Texts(files)
+    scripts = _render(
+        {
+            **{f"{recipe.scripts}/{script}": {} for script in own_scripts},
+            "boot.sh.j2": {},
+            "bake.sh.j2": run,
+            # scripts of older commits write the smoke test as a here-document, to end_of_test
+            "smoke.sh.j2": {"smoke_test": test, "end_of_test": _end_of(test)},
+        },
+        names,
+        texts,
+    )
+    bake, boot = scripts["bake.sh.j2"], scripts["boot.sh.j2"]
     _check_guest(recipe, commit, run, bake, boot)
     rendered = Rendered(
         recipe=recipe.name,
         vars=recipe.vars,
         services=recipe.services,
         bake_script=bake,
-        smoke_script=render_script(environment, "smoke.sh.j2", smoke_names),
+        smoke_script=scripts["smoke.sh.j2"],
         smoke_metadata=recipe.smoke.metadata,
         files={
             **{f"recipe/{path}": file for path, file in own.items() if _is_installed(path)},
             **{f"guest/{name}": files[f"{GUEST}/{name}"] for name in _GUEST_FILES},
             **{
-                f"recipe/{name}": GitFile(_EXECUTABLE, text.encode())
-                for name, text in rendered_scripts.items()
+                f"recipe/{script.removesuffix('.j2')}": GitFile(
+                    _EXECUTABLE, scripts[f"{recipe.scripts}/{script}"].encode()
+                )
+                for script in own_scripts
             },
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
         },
@@ -137,6 +140,20 @@ def render(
     )
     _check_size(rendered)
     return rendered
+
+
+def _render(
+    templates: Mapping[str, Mapping[str, Any]], names: Mapping[str, Any], texts: Mapping[str, str]
+) -> dict[str, str]:
+    """Render scripts by template; those of the recipe are checked for their values as rendered.
+
+    Raises Faults, WrongScripts.
+    """
+    scripts = render_limited(Job(templates, names, texts, SCRIPTS))
+    own = [script for template, script in scripts.items() if "/" in template]
+    if wrong := [mistake for script in own for mistake in unquoted_in(script, texts, SCRIPTS)]:
+        raise WrongScripts(wrong)
+    return {template: script.text() for template, script in scripts.items()}
 
 
 def _check_size(rendered: Rendered) -> None:
@@ -277,7 +294,7 @@ def _check_guest(
             f"the {SCRIPTS}/bake.sh.j2 {at} does not support snapshots: it"
             f" would install today's packages instead of those of {snapshot}: bake without one"
         )
-    if prepare and f"prepare={prepare}" not in bake:
+    if prepare and f"prepare={sh(prepare)}" not in bake:
         raise RenderError(
             f"the {SCRIPTS}/bake.sh.j2 {at} does not run {PREPARE}: remove"
             f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
@@ -323,7 +340,7 @@ class _Texts(Mapping[str, str]):
             return data.decode()
         except UnicodeDecodeError as other:
             line = data.count(b"\n", 0, other.start) + 1
-            raise ValueError(f"{SCRIPTS}/{shown(path)}:{line} is not UTF-8") from other
+            raise RenderError(f"{SCRIPTS}/{shown(path)}:{line} is not UTF-8") from other
 
     def __contains__(self, path: object) -> bool:
         return path in self._files

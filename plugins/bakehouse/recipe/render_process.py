@@ -10,8 +10,8 @@ import sys
 from datetime import datetime, timedelta
 from typing import Any
 
-from bakehouse.guest.render import allow, limit
-from bakehouse.recipe.templates import Faults, render_script, script_environment
+from bakehouse.guest.render import Fault, allow, limit
+from bakehouse.recipe.templates import Faults, Script, render_script, script_environment
 
 
 class View:
@@ -38,13 +38,20 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    names = {name: decoded(value) for name, value in request["names"].items()}
+    names = _decoded_names(request["names"])
     environment = script_environment(request["sources"], request["folder"])
-    try:
-        script = render_script(environment, request["template"], names)
-    except Faults as wrong:
-        return {"faults": wrong.faults}
-    return {"pieces": script.pieces, "values": script.values}
+    scripts, faults = dict[str, Script](), list[Fault]()
+    for template, more in request["templates"].items():
+        try:
+            more_names = {**names, **_decoded_names(more)}
+            scripts[template] = render_script(environment, template, more_names)
+        except Faults as wrong:
+            faults += wrong.faults
+    return {"faults": faults} if faults else {"scripts": scripts}
+
+
+def _decoded_names(names: dict[str, Any]) -> dict[str, Any]:
+    return {name: decoded(value) for name, value in names.items()}
 
 
 def encoded(value: Any) -> Any:

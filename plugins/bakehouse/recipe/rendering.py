@@ -2,7 +2,7 @@
 
 A template is a program of whoever may push a branch. One that takes ten gigabytes, or never ends,
 ends a process that does nothing else, and becomes one message with file and line. The process has
-Jinja2 and nothing of Airflow; it serves until this one ends, and is started again when it was ended.
+Jinja2 and nothing of Airflow. It serves until this one ends, and is started again if need be.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakehouse.guest.render import Fault, ended_at
 from bakehouse.recipe.render_process import encoded
-from bakehouse.recipe.templates import Faults, Script, Value, script_environment
+from bakehouse.recipe.templates import Faults, Script, Value, script_environment, with_references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECONDS = 5  # of processor time, for one script
+SECONDS = 2  # of processor time, for the scripts of a recipe; one second more by the kernel's count
 _MAIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
     " from bakehouse.recipe.render_process import main; main()"
@@ -31,12 +31,19 @@ _MAIN = (
 
 
 class Job(NamedTuple):
-    """A script to render: the templates by path, their prefix in messages, and the names."""
+    """Scripts to render, and what their templates see.
 
+    Args:
+        templates: The templates to render, each with the names that only it sees.
+        names: The names that all of them see.
+        sources: All templates by path.
+        folder: The prefix of the paths in messages.
+    """
+
+    templates: Mapping[str, Mapping[str, Any]]
+    names: Mapping[str, Any]
     sources: Mapping[str, str]
     folder: str
-    template: str
-    names: Mapping[str, Any]
 
 
 class _Ended(Exception):
@@ -100,20 +107,24 @@ class Renderer:
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._forked)
 
-    def render(self, job: Job) -> Script:
-        """Render a script. Raises Faults."""
-        names = {name: encoded(value) for name, value in job.names.items()}
-        request = {**job._asdict(), "sources": dict(job.sources), "names": names}
+    def render(self, job: Job) -> dict[str, Script]:
+        """Render the scripts of a job, by template. Raises Faults."""
+        sources = with_references(job.templates, job.sources)
+        request = {
+            "templates": {name: _encoded(names) for name, names in job.templates.items()},
+            "names": _encoded(job.names),
+            "sources": sources,
+            "folder": job.folder,
+        }
         line = f"{json.dumps(request)}\n".encode("ascii")
         try:
             with self._lock:
                 answer = self._ask(line)
         except _Ended as ended:
-            raise Faults([_fault_of(ended, job)]) from None
+            raise Faults([_fault_of(ended, sources, job)]) from None
         if "faults" in answer:
             raise Faults(Fault(*fault) for fault in answer["faults"])
-        values = tuple(Value(*value) for value in answer["values"])
-        return Script(tuple(answer["pieces"]), values)
+        return {name: _script(*script) for name, script in answer["scripts"].items()}
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -137,11 +148,19 @@ class Renderer:
         self._process = None
 
 
-def _fault_of(ended: _Ended, job: Job) -> Fault:
-    environment = script_environment(job.sources, job.folder)
+def _encoded(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: encoded(value) for name, value in names.items()}
+
+
+def _script(pieces: list[str | int], values: list[Any]) -> Script:
+    return Script(tuple(pieces), tuple(Value(*value) for value in values))
+
+
+def _fault_of(ended: _Ended, sources: Mapping[str, str], job: Job) -> Fault:
+    environment = script_environment(sources, job.folder)
     prefix = f"{job.folder}/"
     fault = ended_at(ended.trace, ended.status, environment, prefix)
-    return fault or Fault(f"{prefix}{job.template}", 1, f"cannot be rendered: {ended}")
+    return fault or Fault(f"{prefix}{next(iter(job.templates))}", 1, f"cannot be rendered: {ended}")
 
 
 _RENDERER = Renderer()

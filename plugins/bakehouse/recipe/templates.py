@@ -1,7 +1,7 @@
 """Jinja2 for shell scripts: undefined names are errors, and `sh` quotes for the shell.
 
-Comments are `<# … #>`, since `{#` is bash's own in `${#array[@]}`. Templates are programs of whoever
-may push a branch: they are compiled here and rendered by recipe/rendering.py, in a limited process.
+Comments are `<# … #>`, since `{#` is bash's own in `${#array[@]}`. Templates are programs of
+whoever may push a branch: recipe/rendering.py renders them in a limited process.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 import secrets
 import shlex
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import FunctionLoader, nodes
+from jinja2 import FunctionLoader, meta, nodes
 
 from bakehouse.guest.render import Fault, Sandbox, noting, where
 from bakehouse.recipe.mistakes import Mistake
@@ -95,24 +96,34 @@ class _Placer:
     def __init__(self) -> None:
         self._prefix = f"BAKEHOUSE{secrets.token_hex(8)}N"
         self._token = re.compile(f"{self._prefix}([0-9]+)E")
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the values of another rendering."""
         self._values: list[Value] = []
         self._inside: set[int] = set()  # values of a text that was captured
 
-    def place(self, value: Quoted, template: str, number: int) -> str:
+    def place(self, value: Quoted, template: str, number: int, captured: bool) -> str:
         self._values.append(Value(str(value), value.words, template, number))
+        if captured:
+            self._inside.add(len(self._values) - 1)
         return f"{self._prefix}{len(self._values) - 1}E"
 
     def sh(self, value: object) -> Quoted:
         return sh(self._token.sub(self._captured, value) if isinstance(value, str) else value)
 
     def script(self, text: str) -> Script:
+        """Return the script that a rendering has made."""
+        values, inside = self._values, self._inside
         parts = self._token.split(text)
         pieces = tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
-        found = {piece for piece in pieces if isinstance(piece, int)} | self._inside
-        if len(found) < len(self._values):
-            lost = next(v for n, v in enumerate(self._values) if n not in found)
-            raise ValueError(f"a value of {lost.template} is changed after its filter sh")
-        return Script(pieces, tuple(self._values))
+        found = {piece for piece in pieces if isinstance(piece, int)} | inside
+        lost = [value for n, value in enumerate(values) if n not in found]
+        left = self._prefix.lower() in "".join(parts[::2]).lower()
+        if lost or left:
+            names = lost or values
+            raise ValueError(f"a value of {names[0].template} is changed after its filter sh")
+        return Script(pieces, tuple(values))
 
     def _captured(self, token: re.Match[str]) -> str:
         self._inside.add(int(token[1]))
@@ -120,20 +131,28 @@ class _Placer:
 
 
 class ScriptSandbox(Sandbox):
-    """The sandbox for scripts; each rendering needs an environment of its own."""
+    """The sandbox for scripts; one rendering at a time."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, folder: str, **options: Any) -> None:
         super().__init__(**options)
+        self.folder = folder
         self.placer = _Placer()
+        del self.filters["random"], self.globals["lipsum"]  # a bundle is rendered again, and equal
         self.filters["sh"] = self.placer.sh
         self.filters["bakehouse_place"] = self.placer.place
 
     def _generate(
-        self, source: nodes.Template, name: str | None, filename: str | None, **options: Any
+        self,
+        source: nodes.Template,
+        name: str | None,
+        filename: str | None,
+        defer_init: bool = False,
     ) -> str:
+        inside = captured(source)
         for number, (output, index) in enumerate(outputs(source)):
-            output.nodes[index] = _placed(output.nodes[index], name or "", number)
-        return super()._generate(source, name, filename, **options)
+            place = (name or "", number, id(output) in inside)
+            output.nodes[index] = _placed(output.nodes[index], place)
+        return super()._generate(source, name, filename, defer_init)
 
 
 def outputs(node: nodes.Node) -> Iterator[tuple[nodes.Output, int]]:
@@ -143,27 +162,24 @@ def outputs(node: nodes.Node) -> Iterator[tuple[nodes.Output, int]]:
             if not isinstance(child, nodes.TemplateData):
                 yield node, index
         return
-    for child in node.iter_child_nodes():
-        if isinstance(child, nodes.Stmt):
-            yield from outputs(child)
+    for below in node.iter_child_nodes():
+        if isinstance(below, nodes.Stmt):
+            yield from outputs(below)
 
 
-def captured(node: nodes.Node) -> Iterator[nodes.Output]:
-    """Yield what does not write into the script itself: a value, or a filter, takes it."""
-    for child in node.find_all(_CAPTURING):
-        yield from child.find_all(nodes.Output)
+def captured(node: nodes.Node) -> set[int]:
+    """Return the ids of outputs that do not write into the script: a value or filter takes them."""
+    return {id(one) for block in node.find_all(_CAPTURING) for one in block.find_all(nodes.Output)}
 
 
-def _placed(value: nodes.Expr, template: str, number: int) -> nodes.Expr:
+def _placed(value: nodes.Expr, place: tuple[str, int, bool]) -> nodes.Expr:
     if isinstance(value, nodes.CondExpr):
-        value.expr1 = _placed(value.expr1, template, number)
-        value.expr2 = _placed(value.expr2, template, number) if value.expr2 else None
+        value.expr1 = _placed(value.expr1, place)
+        value.expr2 = _placed(value.expr2, place) if value.expr2 else None
     if not isinstance(value, nodes.Filter) or value.name != "sh":
         return value
-    arguments = [nodes.Const(template), nodes.Const(number)]
-    return nodes.Filter(
-        value, "bakehouse_place", arguments, [], None, None, lineno=value.lineno
-    )
+    arguments = [nodes.Const(argument) for argument in place]
+    return nodes.Filter(value, "bakehouse_place", arguments, [], None, None, lineno=value.lineno)
 
 
 def script_environment(sources: Mapping[str, str], folder: str) -> ScriptSandbox:
@@ -173,6 +189,7 @@ def script_environment(sources: Mapping[str, str], folder: str) -> ScriptSandbox
         return (sources[name], f"{folder}/{name}", lambda: True) if name in sources else None
 
     return ScriptSandbox(
+        folder,
         loader=FunctionLoader(load),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -184,11 +201,33 @@ def script_environment(sources: Mapping[str, str], folder: str) -> ScriptSandbox
 
 def render_script(environment: ScriptSandbox, name: str, names: Mapping[str, Any]) -> Script:
     """Render a script. Raises Faults with every undefined name, or another error."""
+    environment.placer.begin()
     try:
         return environment.placer.script(environment.get_template(name).render(names))
     except Exception as error:
-        undefined = _undefined(environment, name, names)
-        raise Faults([where(error, name, _is_template), *undefined]) from error
+        fault = where(error, f"{environment.folder}/{name}", _is_template)
+        raise Faults([fault, *_undefined(environment, name, names)]) from error
+
+
+@lru_cache(maxsize=1024)
+def references(text: str) -> tuple[str | None, ...]:
+    """Return the templates that one includes or imports; None for a name that is a value."""
+    if "include" not in text and "import" not in text and "extends" not in text:
+        return ()  # as in most scripts, which are then parsed once
+    with suppress(Exception):  # of the parser: its rendering reports it
+        return tuple(meta.find_referenced_templates(script_environment({}, "").parse(text)))
+    return ()
+
+
+def with_references(templates: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """Return the templates, and all that they include, by path."""
+    found, waiting = dict[str, str](), list(templates)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in sources:
+            found[name] = sources[name]
+            waiting += (one for one in references(found[name]) if one)
+    return found
 
 
 def _undefined(environment: ScriptSandbox, name: str, names: Mapping[str, Any]) -> list[Fault]:

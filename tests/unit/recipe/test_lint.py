@@ -55,8 +55,8 @@ NASTY = [
         ("cat <<EOF\n{{ vars.page | sh }}\nEOF", 2, "on a line before"),
         ("cat <<'EOF'\n{{ vars.page | sh }}\nEOF", 2, "on a line before"),
         ("true # {{ vars.page | sh }}", 1, "what follows a line break in the value"),
-        ("echo $(( {{ vars.n | sh }} + 1 ))", 1, "on a line before"),
-        ("(( {{ vars.n | sh }} > 1 ))", 1, "on a line before"),
+        ("echo $(( {{ vars.n | sh }} + 1 ))", 1, "{{ vars.n | int | sh }}"),
+        ("(( {{ vars.n | sh }} > 1 ))", 1, "{{ vars.n | int | sh }}"),
         ("true\n{{ vars.page", 2, "Correct the template"),
     ],
 )
@@ -117,7 +117,8 @@ def test_whatever_a_value_holds_bash_gets_this_very_text(values: list[Any]) -> N
     recipe = Recipe.model_validate(form)
     text = "".join(f"printf '%s\\0' {{{{ vars.v{n} | sh }}}}\n" for n in range(len(values)))
     assert unquoted(text, FILE) == []
-    script = render_script(script_environment({"x": text}, ""), "x", {"vars": recipe.vars})
+    environment = script_environment({"x": text}, "")
+    script = render_script(environment, "x", {"vars": recipe.vars}).text()
     done = subprocess.run(["bash"], input=script.encode(), capture_output=True, check=True)
     said = done.stdout.decode().split("\0")[:-1]
     assert said == [str(v).lower() if isinstance(v, bool) else str(v) for v in values]

@@ -90,7 +90,7 @@ def script(vars_: object) -> str:
     """What a script gets of the value `a`."""
     form = {"name": "web", "base": "a/b", "vars": vars_}
     environment = script_environment({"x": "{{ vars.a | sh }}"}, "")
-    return render_script(environment, "x", {"vars": Recipe.model_validate(form).vars})
+    return render_script(environment, "x", {"vars": Recipe.model_validate(form).vars}).text()
 
 
 def test_all_guesses_of_a_file_are_told_at_once() -> None:
