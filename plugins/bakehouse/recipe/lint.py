@@ -154,8 +154,10 @@ def _statements(tree: nodes.Template, file: str) -> Iterator[Mistake]:
             name = "filter" if isinstance(block, nodes.FilterBlock) else "autoescape"
             problem = f"{{% {name} %}} changes a value after its filter `sh`"
             yield Mistake(file, block.lineno, "", "", problem, "Use filters inside {{ … }} only")
-    for block in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
-        if not _is_constant(block.template):
+    included: tuple[type[nodes.Stmt], ...]
+    included = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+    for block in tree.find_all(included):
+        if not _is_constant(dict(block.iter_fields())["template"]):
             problem = "the name of an included template is a value"
             yield Mistake(file, block.lineno, "", "", problem, "Write the name in quotes")
 
@@ -202,10 +204,10 @@ def _contexts(tree: nodes.Template, file: str, sources: list[Source]) -> Iterato
 
 def _sources(environment: ScriptSandbox, text: str) -> Iterator[Source]:
     """Yield each expression that is written into the script: {{ … }}, and {% print … %}."""
-    line, words, kind_of = 0, list[str](), ""
+    line, words = 0, list[str]()
     for number, kind, word in environment.lex(text):
         if kind in {"variable_begin", "block_begin"}:
-            line, words, kind_of = number, [], kind
+            line, words = number, []
         elif kind == "variable_end":
             yield Source(line, "".join(words).strip())
         elif kind == "block_end":

@@ -108,9 +108,14 @@ def dangers(code: bytes, places: Sequence[Place], *, exact: bool) -> list[Danger
         places: The values.
         exact: Whether the code is the script itself, and not put together of all its branches.
     """
-    tree = _parser().parse(code)
-    script = _Script(tree, exact)
-    return [script.danger(code, place) for place in places]
+    readable = code.replace(b"\n\\", b"\n \\")  # the grammar joins these lines
+    script = _Script(_parser().parse(readable), exact)
+    return [script.danger(readable, _moved(place, code)) for place in places]
+
+
+def _moved(place: Place, code: bytes) -> Place:
+    moved = code.count(b"\n\\", 0, place.start)
+    return place._replace(start=place.start + moved, end=place.end + moved)
 
 
 class _Script:
@@ -119,6 +124,14 @@ class _Script:
         self._exact = exact
         self._integers = frozenset(_integers(self._root))
         self._carried: dict[str, Danger | None] = {}
+        self._functions: set[str] = set()
+        self._named: dict[str, list[Node]] = {}
+        for node in _walk(self._root):
+            if node.type == "function_definition":
+                self._functions.add(_function_of(node))
+            elif node.type in {"variable_name", "special_variable_name", "word"}:
+                for name in _names(node):
+                    self._named.setdefault(name, []).append(node)
 
     def danger(self, code: bytes, place: Place) -> Danger | None:
         """Return what happens to a value at a place."""
@@ -162,11 +175,11 @@ class _Script:
     def _evaluated(self, node: Node, in_substitution: bool) -> Danger | None:
         """Find what evaluates a word again, from the word outwards."""
         child, around = node, node.parent
-        statement_is_read = in_substitution
+        statement_is_read = False
         while around is not None:
             if danger := self._evaluates(around, child, in_substitution):
                 return danger
-            if around.type in _QUOTES and not in_substitution:
+            if around.type in _QUOTES and (not in_substitution or self._ends_early(around, node)):
                 return Danger(_QUOTES[around.type], QUOTES)
             if not statement_is_read and around.type in _STATEMENTS:
                 statement_is_read = True
@@ -177,6 +190,10 @@ class _Script:
             in_substitution = in_substitution or around.type in _SUBSTITUTIONS
             child, around = around, around.parent
         return None
+
+    def _ends_early(self, around: Node, node: Node) -> bool:
+        """Whether a line of the value itself may be the end of a here-document."""
+        return around.type == "heredoc_body" and _text(node) == WORD
 
     def _evaluates(self, around: Node, child: Node, in_substitution: bool) -> Danger | None:
         if _is_arithmetic(around):
@@ -196,15 +213,28 @@ class _Script:
         if around.type == "unset_command":
             return NAME
         if around.type == "command":
-            return shell_commands.danger(_words(around), _index(around, child), child.type)
+            words, index = _words(around), _index(around, child)
+            found = shell_commands.danger(words, index, child.type)
+            return found or self._in_program(shell_commands.program_of(words, index))
         if around.type in {"pipeline", "redirected_statement"}:
             return _input(around, child)
+        if around.type == "file_redirect" and {"<&", ">&"} & {one.type for one in around.children}:
+            return Danger("the number of a redirection", "Write a file's name behind > or <")
         return None
+
+    def _in_program(self, program: str | None) -> Danger | None:
+        """Find what a program of `bash -c` does with its arguments."""
+        if program is None:
+            return None
+        nested = _Script(_parser().parse(program.encode()), exact=False)
+        return nested._danger_of_variable(_positional(""))
 
     def _through_variables(self, node: Node) -> Danger | None:
         """Find a place that evaluates a variable that has the value."""
-        name = _assigned(node)
-        return self._danger_of_variable(name) if name else None
+        for name in sorted(self._assigned(node)):
+            if danger := self._danger_of_variable(name):
+                return danger
+        return None
 
     def _danger_of_variable(self, name: str) -> Danger | None:
         if name in self._carried:
@@ -213,26 +243,93 @@ class _Script:
         for use in self._uses(name):
             if danger := self._evaluated(use, in_substitution=True):
                 line = use.start_point.row + 1
-                self._carried[name] = danger.of_variable(name, line)
+                self._carried[name] = danger.of_variable(_text(use).lstrip("$"), line)
                 break
-            if (other := _assigned(use)) and (through := self._danger_of_variable(other)):
+            if through := self._through_variables(use):
                 self._carried[name] = through
                 break
         return self._carried[name]
 
     def _uses(self, name: str) -> Iterator[Node]:
         """Yield where the value of a variable is read; `${#name}` reads its length alone."""
-        for node in _walk(self._root):
-            if node.type not in {"variable_name", "word"} or _text(node) != name:
-                continue
-            use: Node | None = node.parent
-            if use and use.type == "subscript":
-                node, use = use, use.parent
-            if use and use.type in {"simple_expansion", "expansion"}:
-                if not _text(use).startswith("${#"):
+        for node in self._named.get(name, ()):
+            around = node.parent
+            if around and around.type == "subscript" and around.children[0] == node:
+                node, around = around, around.parent
+            if around and around.type in {"simple_expansion", "expansion"}:
+                if not _text(around).startswith("${#"):
                     yield node
-            elif use and use.type != "variable_assignment" and _is_in_arithmetic(node):
+            elif around and not _is_target(node) and _is_in_arithmetic(node):
                 yield node
+
+    def _assigned(self, node: Node) -> set[str]:
+        """Return the variables that get a value, or what a command makes of it."""
+        names, is_argument = set[str](), False
+        child, around = node, node.parent
+        while around is not None:
+            if around.type == "variable_assignment" and child != around.children[0]:
+                if not is_argument:
+                    names.add(re.split(r"[\[+]", _text(around.children[0]))[0])
+            elif around.type == "for_statement" and child.type != "do_group" and not is_argument:
+                variable = around.child_by_field_name("variable")
+                names |= {_text(variable)} if variable else set()
+            elif around.type == "expansion" and _text(around).startswith("${"):
+                operators = {_text(one) for one in around.children}
+                names |= {_text(one) for one in around.named_children[:1] if "=" in operators}
+                names |= {_text(one) for one in around.named_children[:1] if ":=" in operators}
+            elif around.type == "command":
+                names |= self._arguments(around, child)
+                is_argument = True
+            elif around.type == "pipeline":
+                later = (one for one in around.named_children if one.start_byte > child.start_byte)
+                names |= {name for one in later for name in _read_below(one)}
+            elif around.type == "redirected_statement" and child != around.named_children[0]:
+                names |= set(_read_below(around.named_children[0]))
+            elif around.type in _SUBSTITUTIONS:
+                is_argument = False  # what it prints goes on
+            child, around = around, around.parent
+        return names
+
+    def _arguments(self, command: Node, child: Node) -> set[str]:
+        """Return what gets an argument of a command: $1 and its like, of a function or of set."""
+        words = _words(command)
+        if child.type == "herestring_redirect":
+            return shell_commands.read_names(words)
+        if words[:1] == ["set"]:
+            return {_positional(_function_of(command))}
+        return {_positional(words[0])} if words and words[0] in self._functions else set()
+
+
+def _names(node: Node) -> Iterator[str]:
+    """Yield the variables that a word may mean; `let` and arithmetic write them without $."""
+    text = _text(node)
+    if re.fullmatch(r"[0-9]+|[@*]", text) and node.type != "word":
+        yield _positional(_function_of(node))
+    yield from set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+
+
+def _positional(function: str) -> str:
+    """Return a name for all of $1, $2, $@ and $* of a function; of the script if it is empty."""
+    return f"{function} $1"
+
+
+def _function_of(node: Node) -> str:
+    around: Node | None = node
+    while around is not None and around.type != "function_definition":
+        around = around.parent
+    name = around.child_by_field_name("name") if around else None
+    return _text(name) if name else ""
+
+
+def _is_target(node: Node) -> bool:
+    around = node.parent
+    return bool(around and around.type == "variable_assignment" and around.children[0] == node)
+
+
+def _read_below(node: Node) -> Iterator[str]:
+    for one in _walk(node):
+        if one.type == "command":
+            yield from shell_commands.read_names(_words(one))
 
 
 def _starts(place: Place) -> list[int]:
@@ -246,7 +343,7 @@ def _is_arithmetic(node: Node) -> bool:
 
 
 def _is_in_arithmetic(node: Node) -> bool:
-    around: Node | None = node
+    around: Node | None = node.parent
     while around is not None:
         if _is_arithmetic(around) or _test(around):
             return True
@@ -279,9 +376,9 @@ def _is_conditional(node: Node) -> bool:
 def _expansion(around: Node, child: Node, in_substitution: bool) -> Danger | None:
     operators = [_text(one) for one in around.children if not one.is_named]
     if in_substitution:
-        if "!" in operators and child.type == "variable_name":
+        if "!" in operators and child == around.named_children[0]:
             return NAME
-        if child.type == "variable_name":
+        if child == around.named_children[0]:
             return PROGRAM if "@" in operators and _text(around).rstrip("}")[-1] == "P" else None
         return Danger("arithmetic", ARITHMETIC) if ":" in operators else None
     if operators and not _WORD_OPERATORS & set(operators):
@@ -340,24 +437,6 @@ def _integers(root: Node) -> Iterator[str]:
                         yield re.split(r"[+=\[]", text)[0]
 
 
-def _assigned(node: Node) -> str | None:
-    """Return the variable that gets a value, if it is part of an assignment or of a loop's list."""
-    child, around = node, node.parent
-    while around is not None:
-        if around.type == "variable_assignment" and child != around.children[0]:
-            return re.split(r"[\[+]", _text(around.children[0]))[0]
-        if around.type == "for_statement":
-            name = around.child_by_field_name("variable")
-            return _text(name) if name and child.type != "do_group" else None
-        if around.type == "herestring_redirect" and around.parent:
-            words = _words(around.parent)
-            return words[-1] if words[:1] == ["read"] else None
-        if around.type in _COMMANDS and around.type != "declaration_command":
-            return None
-        child, around = around, around.parent
-    return None
-
-
 def _words(command: Node) -> list[str]:
     """Return the words of a command as far as they are known, without the quotes around them."""
     return [_unquoted(one) for one in command.named_children if _is_word(one)]
@@ -373,7 +452,9 @@ def _is_word(node: Node) -> bool:
 
 def _unquoted(node: Node) -> str:
     text = _text(node)
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    text = re.sub(r"(?<!\\)[\"]|\\", "", text) if node.type == "concatenation" else text
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if is_quoted else text.removeprefix("\\")
 
 
 def _text(node: Node) -> str:

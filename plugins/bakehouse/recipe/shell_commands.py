@@ -46,64 +46,32 @@ _INTERPRETERS = {
 }
 _PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
 _WRAPPERS = frozenset(
-    [
-        "sudo",
-        "doas",
-        "env",
-        "nice",
-        "ionice",
-        "chrt",
-        "timeout",
-        "command",
-        "exec",
-        "builtin",
-        "time",
-        "nohup",
-        "xargs",
-        "chroot",
-        "runuser",
-        "su",
-        "systemd-run",
-        "flock",
-        "script",
-        "unshare",
-        "nsenter",
-        "setpriv",
-        "setsid",
-        "stdbuf",
-        "strace",
-        "find",
-        "docker",
-        "podman",
-        "kubectl",
-        "machinectl",
-        "coproc",
-        "busybox",
-        "eatmydata",
-        "faketime",
-        "parallel",
-        "watch",
-        "ssh",
-    ]
+    {
+        *("builtin", "busybox", "chroot", "chrt", "command", "coproc", "docker", "doas"),
+        *("eatmydata", "env", "exec", "faketime", "find", "flock", "ionice", "kubectl"),
+        *("machinectl", "nice", "nohup", "nsenter", "parallel", "podman", "runuser", "script"),
+        *("setpriv", "setsid", "ssh", "stdbuf", "strace", "su", "sudo", "systemd-run", "time"),
+        *("timeout", "unshare", "watch", "xargs"),
+    }
 )
 _NAMES = frozenset({"read", "mapfile", "readarray", "getopts", "unset"})
 _DECLARE = frozenset({"declare", "typeset", "local", "export", "readonly"})
-_READ_OPTIONS = frozenset({"-p", "-d", "-t", "-n", "-N", "-u", "-i", "-s", "-O", "-c"})
+_READ_OPTIONS = frozenset({"-p", "-d", "-t", "-n", "-N", "-u", "-i"})
 _SSH_WITH_VALUE = frozenset(f"-{letter}" for letter in "bcDEeFIiJLlmOopQRSWw")
 _STDIN = frozenset({"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "-"})
 _EXPANDED = frozenset({"PS0", "PS1", "PS2", "PS3", "PS4", "PROMPT_COMMAND", "BASH_ENV", "ENV"})
 _INTEGERS = frozenset(
     {
-        "RANDOM",
-        "SECONDS",
+        "BASHPID",
+        "EUID",
+        "HISTCMD",
         "LINENO",
         "OPTIND",
-        "HISTCMD",
-        "SRANDOM",
-        "BASHPID",
         "PPID",
+        "RANDOM",
+        "SECONDS",
+        "SRANDOM",
         "UID",
-        "EUID",
     }
 )
 
@@ -123,6 +91,16 @@ def danger(words: Sequence[str], index: int, kind: str) -> Danger | None:
     for at in _commands(words, index):
         if found := _of(basename(words[at]), words[at:], index - at, kind):
             return found
+    return None
+
+
+def program_of(words: Sequence[str], index: int) -> str | None:
+    """Return the program, as far as it is known, that gets a word of a command as an argument."""
+    for at in _commands(words, index):
+        if basename(words[at]) in _SHELLS:
+            for program in range(at + 2, index):
+                if _is_program(basename(words[at]), words[at:], program - at):
+                    return words[program]
     return None
 
 
@@ -150,13 +128,27 @@ def reads_program(words: Sequence[str]) -> bool:
             return True
         if name in {"at", "batch", "crontab", "parallel"}:
             return True
-        if name == "xargs" and any(re.match(r"-I|-i|--replace", word) for word in rest):
-            return any(basename(word) in _WITH_C for word in rest)
+        if _substitutes(name, words[at:]):
+            return True
     return False
 
 
+def _substitutes(name: str, words: Sequence[str]) -> bool:
+    """Whether xargs writes what it reads into a program."""
+    replaces = any(re.match(r"-I|-i|--replace", word) for word in words)
+    return name == "xargs" and replaces and any(basename(word) in _WITH_C for word in words)
+
+
+def read_names(words: Sequence[str]) -> set[str]:
+    """Return the variables that a command reads its standard input into."""
+    if not words or words[0] not in {"read", "mapfile", "readarray"}:
+        return set()
+    names = {word for word in words[1:] if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word)}
+    return names or {"REPLY", "MAPFILE"}
+
+
 def _commands(words: Sequence[str], end: int) -> list[int]:
-    """Return where a command may begin: the first word, and all behind sudo, env, find, xargs…"""
+    """Return where a command may begin: at the first word, and at all behind sudo, env, xargs."""
     if not words or basename(words[0]) not in _WRAPPERS:
         return [0] if words else []
     return list(range(min(end, len(words))))
@@ -171,7 +163,8 @@ def _of(name: str, words: Sequence[str], index: int, kind: str) -> Danger | None
         return PROGRAM
     if name == "let":
         return Danger("arithmetic", ARITHMETIC)
-    if name in _DECLARE or (name in _NAMES and before not in _READ_OPTIONS):
+    options = _READ_OPTIONS if name == "read" else frozenset()
+    if name in _DECLARE or (name in _NAMES and before not in options):
         return NAME
     if name == "printf" and (before == "-v" or word.startswith("-v")):
         return NAME
@@ -179,14 +172,16 @@ def _of(name: str, words: Sequence[str], index: int, kind: str) -> Danger | None
         return NAME
     if name in {"test", "["} and before in {"-v", "-R"}:
         return NAME
-    if kind == "process_substitution" and (name in _SHELLS or name in _SOURCE):
+    if kind == "process_substitution" and (
+        name in _SHELLS or name in _SOURCE or _substitutes(name, words)
+    ):
         return PROGRAM
     return PROGRAM if _is_program(name, words, index) else None
 
 
 def _is_program(name: str, words: Sequence[str], index: int) -> bool:
     word = words[index]
-    if name in _WITH_C:
+    if name in _WITH_C or not re.fullmatch(r"[\w./+-]+", name):  # $SHELL may be a shell
         return _is_after_option(words, index, r"-[A-Za-z]*c|--command", r"-c|--command=")
     if name in _INTERPRETERS:
         return _is_after_option(words, index, _INTERPRETERS[name], r"-[A-Za-z]*[eErp]['\"]|--eval=")
