@@ -71,6 +71,7 @@ _WORDS = _STATEMENTS | {
     "while_statement",
 }
 _SEVERAL_WORDS = frozenset({"array", "command", "for_statement"})
+_LENGTH_OR_KEYS = re.compile(r"\$\{(#|!\w+(\[[@*]\]|[@*])\})")
 _SUBSTITUTIONS = frozenset({"command_substitution", "process_substitution"})
 # quotes in the word of these are bash's own; ${a:1} is arithmetic, ${a@P} a prompt
 _WORD_OPERATORS = frozenset({":-", "-", ":+", "+", ":=", "=", ":?", "?", "#", "##", "%", "%%"})
@@ -257,7 +258,7 @@ class _Script:
             if around and around.type == "subscript" and around.children[0] == node:
                 node, around = around, around.parent
             if around and around.type in {"simple_expansion", "expansion"}:
-                if not _text(around).startswith("${#"):
+                if not _LENGTH_OR_KEYS.match(_text(around)):
                     yield node
             elif around and not _is_target(node) and _is_in_arithmetic(node):
                 yield node
