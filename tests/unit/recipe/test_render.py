@@ -347,7 +347,7 @@ PREPARE = {"app/prepare.sh.j2": "echo {{ vars.page | sh }}\n"}
 
 def test_prepare_is_rendered_as_install_is() -> None:
     files = made(PREPARE).files
-    assert files["recipe/prepare.sh"] == GitFile(0o100755, b"echo Hi\n")
+    assert files["recipe/prepare.sh"] == GitFile(0o100755, b"echo 'Hi'\n")
     assert "recipe/prepare.sh.j2" not in files
     assert "prepare=prepare.sh" in made(PREPARE).bake_script
     assert key(made(PREPARE)) != KEY
