@@ -349,13 +349,13 @@ def test_prepare_is_rendered_as_install_is() -> None:
     files = made(PREPARE).files
     assert files["recipe/prepare.sh"] == GitFile(0o100755, b"echo 'Hi'\n")
     assert "recipe/prepare.sh.j2" not in files
-    assert "prepare=prepare.sh" in made(PREPARE).bake_script
+    assert "prepare='prepare.sh'" in made(PREPARE).bake_script
     assert key(made(PREPARE)) != KEY
 
 
 def test_a_script_of_that_name_that_is_no_template_is_a_helper() -> None:
     rendered = made({"app/prepare.sh": "echo helper\n"})
-    assert "prepare=prepare.sh" not in rendered.bake_script
+    assert "prepare='prepare.sh'" not in rendered.bake_script
     assert rendered.files["recipe/prepare.sh"].data == b"echo helper\n"
 
 
