@@ -72,6 +72,61 @@ check "resolv.conf is the package's" "guest/builder.sh" linked
 check "the image is no builder" "guest/builder.sh" unsettled
 """
 
+# One unit of each kind; kv is active long before it listens, and is an alias.
+RECIPE = "include/recipes/web.yaml"
+SERVICES = """\
+services: [nginx, kv, once, idle, worker@one]
+ready:
+  http: { port: 8080 }
+  tcp: 9090
+image:
+  remove_files: [/var/lib/app/node-id]
+  shared_files: [/etc/app/cluster.key]
+"""
+UNITS = """
+unit() { printf '%s\\n' "${@:2}" '[Install]' WantedBy=multi-user.target >"/etc/systemd/system/$1"; }
+unit kv-server.service '[Service]' \
+  'ExecStart=/usr/bin/python3 -c "import time, http.server as s; time.sleep(3); s.test(port=9090)"'
+echo Alias=kv.service >>/etc/systemd/system/kv-server.service
+unit once.service '[Service]' Type=oneshot 'ExecStart=/usr/bin/touch /run/once'
+unit idle.socket '[Socket]' ListenStream=/run/idle.socket
+unit idle.service '[Unit]' Requires=idle.socket '[Service]' ExecStart=/bin/true
+unit worker@.service '[Service]' 'ExecStart=/bin/sleep infinity' 'SyslogIdentifier=worker-%i'
+systemctl enable kv-server.service
+
+apt-get install --no-install-recommends ssl-cert
+mkdir -p /etc/app /var/lib/app /root/.ssh
+cp /etc/ssl/private/ssl-cert-snakeoil.key /etc/app/cluster.key
+sha256sum /etc/ssl/private/ssl-cert-snakeoil.key >/etc/app/of-the-builder
+echo ssh-ed25519 AAAA me >/root/.ssh/authorized_keys
+cat /proc/sys/kernel/random/uuid >/var/lib/app/node-id
+hostname >/etc/mailname
+"""
+SECOND_MACHINE = """
+own() {
+  [[ -s /etc/ssl/private/ssl-cert-snakeoil.key && -s /etc/mailname && -s /etc/app/cluster.key ]] ||
+    return 1
+  [[ ! -e /root/.ssh/authorized_keys && ! -e /var/lib/app/node-id ]] || return 1
+  ! sha256sum --check --quiet /etc/app/of-the-builder
+}
+dies() {
+  mkdir -p root/usr/lib/bakehouse root/proc
+  ln -s /proc/uptime root/proc/uptime
+  echo dies >root/usr/lib/bakehouse/services
+  printf '%s\\n' '[Service]' 'ExecStart=/bin/sh -c "echo no such port; sleep 1; exit 3"' \
+    >/run/systemd/system/dies.service
+  systemctl daemon-reload
+  systemctl start dies
+  if said=$(BAKEHOUSE_ROOT=$PWD/root /usr/lib/bakehouse/ready --watch); then return 1; fi
+  echo "$said"
+  [[ $said == 'dies.service has failed (exit-code, exit code 3)'*'no such port'* ]]
+}
+check "it has its own identity" "guest/identity.sh" own
+check "other units have run" "systemctl status once" test -e /run/once
+check "its alias is there" "guest/bake.sh.j2" systemctl is-active --quiet kv.service
+check "a service that dies is told" "guest/ready.sh" dies
+"""
+
 
 @pytest.fixture
 def exacting_web(bed: Testbed) -> Iterator[None]:
@@ -80,16 +135,21 @@ def exacting_web(bed: Testbed) -> Iterator[None]:
         name: (bed.project / SCRIPTS / name).read_text()
         for name in ("install.sh.j2", "smoke_test.sh")
     }
+    recipe = (bed.project / RECIPE).read_text()
+    services = "services: [nginx]\nready:\n  http: { port: 8080 }\n"
+    assert services in recipe
+    bed.write(RECIPE, recipe.replace(services, SERVICES))
     bed.write(f"{SCRIPTS}/prepare.sh.j2", PREPARE)
     bed.write(f"{SCRIPTS}/helper", HELPER, 0o755)
-    bed.write(f"{SCRIPTS}/install.sh.j2", texts["install.sh.j2"] + EXPECTATIONS)
-    bed.write(f"{SCRIPTS}/smoke_test.sh", texts["smoke_test.sh"] + SMOKE)
+    bed.write(f"{SCRIPTS}/install.sh.j2", texts["install.sh.j2"] + EXPECTATIONS + UNITS)
+    bed.write(f"{SCRIPTS}/smoke_test.sh", texts["smoke_test.sh"] + SMOKE + SECOND_MACHINE)
     bed.commit("Expect more of a builder")
     yield
     for name in ("prepare.sh.j2", "helper"):
         (bed.project / SCRIPTS / name).unlink()
     for name, text in texts.items():
         bed.write(f"{SCRIPTS}/{name}", text)
+    bed.write(RECIPE, recipe)
     bed.commit("Expect less again")
 
 
@@ -109,6 +169,7 @@ def test_a_real_machine_is_baked_booted_and_promoted(bed: Testbed) -> None:
     assert "the spot VM was preempted" in bed.log(run, "wait_for_shutdown")
 
     the_builder_was_what_install_expects(bed.log(run, "wait_for_shutdown"))
+    what_is_each_machines_own_is_not_in_the_image(bed, run)
     image = bed.compute.newest_of("web")
     assert image["status"] == "READY"
     assert image["labels"]["git-sha"] == bed.head
@@ -133,6 +194,15 @@ def the_builder_was_what_install_expects(log: str) -> None:
     assert "noexec" in log.partition("/run is ")[2].splitlines()[0]
     assert "every expectation is met" in log
     assert "prepared before" in log
+
+
+def what_is_each_machines_own_is_not_in_the_image(bed: Testbed, run: Run) -> None:
+    log = bed.log(run, "wait_for_shutdown")
+    for path in ("/etc/mailname", "/etc/ssl/private/ssl-cert-snakeoil.key", "/var/lib/app/node-id"):
+        assert f"not in the image: {path} " in log
+    verdict = bed.airflow.xcom(run.dag_id, run.run_id, "smoke_test")
+    assert "a service that dies is told" in {check["name"] for check in verdict["checks"]}
+    assert "each machine has its own identity" not in {check["name"] for check in verdict["checks"]}
 
 
 def the_sbom_is_true(bed: Testbed, run: Run, image: dict[str, Any]) -> None:
@@ -160,7 +230,7 @@ def the_files_are_told(manifest: Manifest, image: dict[str, Any], smoke_log: str
     assert files.os == ("debian", "12")
     assert {"bakehouse-boot.service", "google-guest-agent.service"} <= set(files.enabled)
     assert "nginx.service" not in files.enabled, "it starts once its config is rendered"
-    assert files.started == ("nginx",)
+    assert files.started == ("nginx", "kv-server", "once", "idle", "worker@one")
     assert files.used_bytes is not None
     assert files.size_bytes is not None
     assert 3e8 < files.used_bytes < files.size_bytes
