@@ -175,10 +175,18 @@ is_known() {
   grep -qF -e "${hash%% *}" "$work/hashes_of_the_recipe"
 }
 
-# Neither package caches nor what languages' package managers unpack, tests with their keys included.
+# Without package caches and what package managers of languages unpack, keys of their tests included;
+# and where archives are unpacked, only what is newer than the bake: they keep their own dates.
 candidates() {
-  local folder folders=()
-  for folder in etc home opt root srv usr/local var/lib var/spool; do
+  files_in '' etc home root var/lib var/spool
+  files_in "$kept/result" opt srv usr/local
+}
+
+# files_in FILE FOLDER...: those that are newer than the file, or all
+files_in() {
+  local newer=() folder folders=()
+  [[ -z $1 ]] || newer=(-newer "$1")
+  for folder in "${@:2}"; do
     [[ ! -d $root/$folder ]] || folders+=("$root/$folder")
   done
   ((${#folders[@]} == 0)) || find "${folders[@]}" -xdev \
@@ -187,7 +195,7 @@ candidates() {
     -o -path "$root/var/lib/containerd" -o -path "$root/var/lib/containers" \
     -o -path "$root/var/lib/docker" -o -name node_modules -o -name site-packages \
     -o -name dist-packages -o -name gems -o -name test -o -name tests -o -name testdata \) \
-    -prune -o -type f -size +0 -size -1025k -print0 || :
+    -prune -o -type f -size +0 -size -1025k "${newer[@]}" -print0 || :
 }
 
 # told WHY: the files on standard input, by lines, unless they are known or shared

@@ -186,7 +186,7 @@ def test_a_private_key_is_told(machine: Machine, path: str, text: str) -> None:
 
 
 def test_keys_that_are_meant_are_not_told(machine: Machine) -> None:
-    """A package's, the recipe's own, a library's for tests, a listed one, and what is no key."""
+    """A package's, an archive's, the recipe's own, a library's, a listed one, and what is none."""
     lists = machine.root / "var/lib/dpkg/info"
     lists.mkdir(parents=True)
     (lists / "app.list").write_text("/etc/app/shipped.key\n")
@@ -198,6 +198,8 @@ def test_keys_that_are_meant_are_not_told(machine: Machine) -> None:
         "usr/local/lib/python3/site-packages/x/test.pem",
         text=KEY,
     )
+    install += writing("usr/local/go/src/crypto/root_key.pem", text=KEY)
+    install += 'touch -d 2024-01-01 "$BAKEHOUSE_ROOT/usr/local/go/src/crypto/root_key.pem"\n'
     install += installing(**{"etc/app/README": "begins with -----BEGIN PRIVATE KEY-----"})
     install += 'install -D own.key "$BAKEHOUSE_ROOT/etc/app/own.key"\n'
     shared = ["/etc/app/cluster.key", "/srv/keys"]
