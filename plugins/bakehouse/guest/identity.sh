@@ -37,15 +37,7 @@ made_by_its_owner=(
   /var/lib/shim-signed/mok/MOK.{priv,der}
   /var/lib/fwupd/pki/*
   /etc/cockpit/ws-certs.d/0-self-signed*
-  # who may log in, and as whom: the guest agent writes what the metadata says
-  /root/.ssh/authorized_keys{,2}
-  /home/*/.ssh/authorized_keys{,2}
-  # the cloud's agents
-  /var/lib/cloud/{data,instance,instances,sem}
-  /var/lib/google/*
-  /etc/google_instance_id
-  /etc/default/instance_configs.cfg
-  /etc/boto.cfg
+  # agents
   /etc/datadog-agent/auth_token
   /etc/gitlab-runner/.runner_system_id
   /var/lib/landscape/client/*.bpickle*
@@ -77,6 +69,18 @@ made_by_its_owner=(
   /etc/rancher/node/password
   /var/lib/rancher/{k3s,rke2}/{server/{tls,cred,token,node-token},agent/*.{key,crt,kubeconfig}}
   /var/lib/kubelet/pki/*
+)
+
+# Written from the metadata by the cloud's agents, which do so again. On two machines of a project it
+# may rightly be the same: keys for all its machines, the number of a project.
+written_from_metadata=(
+  /root/.ssh/authorized_keys{,2}
+  /home/*/.ssh/authorized_keys{,2}
+  /var/lib/cloud/{data,instance,instances,sem}
+  /var/lib/google/*
+  /etc/google_instance_id
+  /etc/default/instance_configs.cfg
+  /etc/boto.cfg
 )
 
 # Where cloud-init writes the network's config from the instance's data, it does so again.
@@ -136,14 +140,21 @@ note() {
 # forget WHY GLOB...: removes what is there, and remembers its fingerprint
 forget() {
   local path why=$1
-  shift
+  while IFS= read -rd '' path; do
+    is_shared "${path#"$root"}" || note "$why" "$path"
+  done < <(expand "${@:2}")
+  discard "$@"
+}
+
+# discard WHY GLOB...: removes what is there
+discard() {
+  local path why=$1
   while IFS= read -rd '' path; do
     is_shared "${path#"$root"}" && continue
-    note "$why" "$path"
     rm -rf -- "$path"
     echo "${path#"$root"}" >>"$work/forgotten"
     echo "not in the image: ${path#"$root"} ($why)"
-  done < <(expand "$@")
+  done < <(expand "${@:2}")
 }
 
 # tell WHY GLOB...: what stays, for the smoke test to find on a second machine
@@ -246,11 +257,12 @@ forget_identity() {
   note 'is the id of the machine' "$root/etc/machine-id"
   forget 'image.remove_files' "${remove_files[@]}"
   forget 'is made once per machine' "${made_by_its_owner[@]}"
+  discard 'is written from the metadata' "${written_from_metadata[@]}"
   : >"$work/forgotten"
   forget 'is made once per machine' "${made_at_first_boot[@]}"
   needed_at_first_boot >"$library/first-boot.conf"
   if [[ -x $root/usr/bin/cloud-init ]]; then
-    forget 'is made by cloud-init' "${made_by_cloud_init[@]}"
+    discard 'is made by cloud-init' "${made_by_cloud_init[@]}"
   else
     tell 'is made by cloud-init, which is not installed' "${made_by_cloud_init[@]}"
   fi

@@ -207,6 +207,31 @@ def test_keys_that_are_meant_are_not_told(machine: Machine) -> None:
     assert found(machine, rendered) == ""
 
 
+FROM_METADATA = [
+    "etc/boto.cfg",
+    "etc/default/instance_configs.cfg",
+    "root/.ssh/authorized_keys",
+    "home/ops/.ssh/authorized_keys",
+    "var/lib/cloud/instances/i-1/user-data.txt",
+    "var/lib/google/known",
+    "etc/netplan/50-cloud-init.yaml",
+]
+
+
+def test_what_agents_write_from_the_metadata_may_be_the_same_on_two_machines(
+    machine: Machine,
+) -> None:
+    (machine.root / "usr/bin").mkdir(parents=True)
+    (machine.root / "usr/bin/cloud-init").touch(0o755)
+    rendered = baked(machine, writing(*FROM_METADATA))
+    assert there(machine, FROM_METADATA) == []
+    for path in FROM_METADATA:
+        again = machine.root / path
+        again.parent.mkdir(parents=True, exist_ok=True)
+        again.write_text("of the builder\n")
+    assert found(machine, rendered) == ""
+
+
 def test_what_is_shared_stays_in_the_image(machine: Machine) -> None:
     install = writing(
         "etc/mailname", "root/.ssh/authorized_keys", "var/lib/rabbitmq/.erlang.cookie"
