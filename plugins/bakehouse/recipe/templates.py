@@ -13,15 +13,19 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import FunctionLoader, meta, nodes
+from jinja2 import BytecodeCache, FunctionLoader, meta, nodes
 
 from bakehouse.guest.render import Fault, Sandbox, noting, where
 from bakehouse.recipe.mistakes import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import CodeType
+
+    from jinja2.bccache import Bucket
 
 TEMPLATES = "templates/"
+_MOST_COMPILED = 256
 _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
 
 
@@ -130,6 +134,23 @@ class _Placer:
         return self._values[int(token[1])].text
 
 
+class _Compiled(BytecodeCache):
+    """Keeps compiled templates: all recipes include the same ones."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Set the code of a template."""
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        if len(self._codes) >= _MOST_COMPILED:
+            self._codes.clear()
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
 class ScriptSandbox(Sandbox):
     """The sandbox for scripts; one rendering at a time."""
 
@@ -182,6 +203,9 @@ def _placed(value: nodes.Expr, place: tuple[str, int, bool]) -> nodes.Expr:
     return nodes.Filter(value, "bakehouse_place", arguments, [], None, None, lineno=value.lineno)
 
 
+_COMPILED = _Compiled()
+
+
 def script_environment(sources: Mapping[str, str], folder: str) -> ScriptSandbox:
     """Return an environment with templates by path; `folder` is their prefix in messages."""
 
@@ -190,6 +214,7 @@ def script_environment(sources: Mapping[str, str], folder: str) -> ScriptSandbox
 
     return ScriptSandbox(
         folder,
+        bytecode_cache=_COMPILED,
         loader=FunctionLoader(load),
         trim_blocks=True,
         lstrip_blocks=True,
