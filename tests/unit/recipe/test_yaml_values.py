@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -13,9 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bakehouse.fleet.load import load_fleet
-from bakehouse.recipe.load import Mistake, Mistakes, load_recipe
+from bakehouse.recipe.load import Mistake, Mistakes, load_recipe, load_recipes
 from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.templates import render_script, script_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE = "base: debian-cloud/debian-12\n"
 GUESSED = {
@@ -156,6 +159,15 @@ def test_what_is_no_value_is_one_message_with_its_line(text: str) -> None:
     assert mistake.line in {4, 5}  # an open bracket ends behind the last line
     assert mistake.problem
     assert mistake.remedy
+
+
+def test_no_hostile_file_takes_another_recipe_down(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(BASE)
+    for number, text in enumerate([*REFUSED, *NO_NUMBERS]):
+        (tmp_path / f"bad{number}.yaml").write_text(f"{BASE}vars:\n  a: {text}\n")
+    recipes, broken = load_recipes(tmp_path)
+    assert [recipe.name for recipe in recipes] == ["good"]
+    assert len(broken) == len(REFUSED) + len(NO_NUMBERS)
 
 
 def test_keys_are_texts() -> None:
