@@ -25,14 +25,7 @@ made_by_its_owner=(
   /var/lib/urandom/random-seed
   /boot/loader/random-seed
   /boot/efi/loader/random-seed
-  /etc/udev/rules.d/70-persistent-net.rules
-  /var/lib/dhcp/*.lease{,s}
-  /var/lib/dhclient/*.lease{,s}
-  /var/lib/dhcpcd/*
-  /var/lib/NetworkManager/{secret_key,seen-bssids,timestamps,*.lease}
-  /var/lib/chrony/*
-  /var/lib/ntp*/*.drift
-  /etc/lvm/{archive,backup}/*
+  /var/lib/NetworkManager/secret_key
   /var/lib/dkms/mok.{key,pub}
   /var/lib/shim-signed/mok/MOK.{priv,der}
   /var/lib/fwupd/pki/*
@@ -61,14 +54,27 @@ made_by_its_owner=(
   /var/lib/zerotier-one/{identity.{public,secret},authtoken.secret}
   /var/lib/tor/{keys/*,fingerprint*}
   /var/lib/{,net-}snmp/snmpd.conf
-  /var/lib/munin-node/plugin-state/*
   /var/lib/postfix/{prng_exch,*_scache.*}
   # containers
   /etc/docker/key.json
   /var/lib/docker/{engine-id,swarm}
   /etc/rancher/node/password
-  /var/lib/rancher/{k3s,rke2}/{server/{tls,cred,token,node-token},agent/*.{key,crt,kubeconfig}}
+  /var/lib/rancher/{k3s,rke2}/{server/{tls,cred,token,node-token},agent/*.key}
   /var/lib/kubelet/pki/*
+)
+
+# State of the machine or of its cluster: another one has its own, which may rightly be the same.
+state_of_a_machine=(
+  /etc/udev/rules.d/70-persistent-net.rules
+  /var/lib/{dhcp,dhclient}/*.lease{,s}
+  /var/lib/dhcpcd/*
+  /var/lib/NetworkManager/{seen-bssids,timestamps,*.lease}
+  /var/lib/chrony/*
+  /var/lib/ntp*/*.drift
+  /var/lib/munin-node/plugin-state/*
+  /etc/lvm/{archive,backup}/*
+  {/etc/puppet,/etc/puppetlabs/puppet,/var/lib/puppet}/ssl/{certs/ca.pem,crl.pem}
+  /var/lib/rancher/{k3s,rke2}/agent/*.{crt,kubeconfig}
 )
 
 # Written from the metadata by the cloud's agents, which do so again. On two machines of a project it
@@ -256,6 +262,7 @@ forget_identity() {
   names_of_the_builder >"$work/names"
   note 'is the id of the machine' "$root/etc/machine-id"
   forget 'image.remove_files' "${remove_files[@]}"
+  discard 'is state of a machine' "${state_of_a_machine[@]}"
   forget 'is made once per machine' "${made_by_its_owner[@]}"
   discard 'is written from the metadata' "${written_from_metadata[@]}"
   : >"$work/forgotten"

@@ -276,6 +276,24 @@ def test_what_comes_back_as_it_was_is_told(machine: Machine) -> None:
     assert found(machine, rendered) == "/var/lib/mysql/auto.cnf is made once per machine"
 
 
+def test_state_of_a_machine_may_be_the_same_on_another(machine: Machine) -> None:
+    state = ["etc/puppet/ssl/certs/ca.pem", "var/lib/dhcp/dhclient.leases", "var/lib/chrony/drift"]
+    rendered = baked(machine, writing(*state))
+    assert there(machine, state) == []
+    for path in state:
+        (machine.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (machine.root / path).write_text("of the builder\n")
+    assert found(machine, rendered) == ""
+
+
+def test_what_a_template_writes_is_the_recipes(machine: Machine) -> None:
+    files = {"templates/etc/mailname.j2": "of the builder\n"}
+    rendered = baked(machine, writing("etc/mailname"), files)
+    assert not (machine.root / "etc/mailname").exists()
+    assert found(machine, rendered) == ""
+    assert (machine.root / "etc/mailname").exists()
+
+
 def test_the_builders_machine_id_is_not_the_second_machines(machine: Machine) -> None:
     own = machine.root / "etc/machine-id"
     own.write_text("0123456789abcdef0123456789abcdef\n")
