@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from bakehouse.recipe import payload
 from bakehouse.recipe.commit import Commit, GitFile
@@ -75,6 +76,7 @@ def key(rendered: Rendered, base: str = "42") -> str:
 KEY = key(made())
 
 
+@examples(20)
 @given(st.permutations(sorted({**OURS, **FILES})), st.permutations(["page", "b", "c"]))
 def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
@@ -85,6 +87,7 @@ def test_order_never_changes_the_key(paths: list[str], names: list[str]) -> None
     assert key(one) == key(render(plain, COMMIT, everything))
 
 
+@examples(50)
 @given(st.sampled_from(sorted([*OURS, *FILES])), st.data())
 def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.DataObject) -> None:
     everything = {**OURS, **{p: GitFile(0o100644, t.encode()) for p, t in FILES.items()}}
