@@ -367,7 +367,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if len(outcomes) == len(wanted) and all(o.good for o in outcomes.values()) else 1
 
 
+def listen() -> None:
+    """End as with Ctrl-C on SIGTERM too, and on SIGINT where a shell ignores it, in the background.
+
+    The stages inherit that: they are stopped by SIGINT.
+    """
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    listen()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from tests.support.paths import PROJECT
 
@@ -98,6 +101,40 @@ def test_a_process_that_a_stage_left_does_not_hold_it(runner: ModuleType) -> Non
     outcomes = runner.run([runner.Stage("flow", python(leaves))], 250)
     assert outcomes["flow"].state == "passed"
     assert time.monotonic() - began < 100, "the process still has its output open"
+
+
+RUNNER = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("check_runner", {str(PROJECT / "scripts/test.py")!r})
+runner = importlib.util.module_from_spec(spec)
+sys.modules["check_runner"] = runner
+spec.loader.exec_module(runner)
+runner.listen()
+stage = "import time; print('runs', flush=True); time.sleep(250)"
+beside = runner.Stage("vm", [[sys.executable, "-c", stage]], beside=True)
+runner.run([beside, runner.Stage("units", [[sys.executable, "-c", stage]])], 250)
+"""
+
+
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
+def test_who_ends_the_checks_ends_all_stages(ends: signal.Signals) -> None:
+    """A shell starts background jobs with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        command = [sys.executable, "-c", RUNNER]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout is not None
+            while b"runs" not in process.stdout.readline():
+                pass
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(ends)
+            process.wait(100)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(children) == 2
+    assert psutil.wait_procs(children, timeout=100)[1] == []
 
 
 def test_parts_that_run_one_by_one_add_up(
