@@ -230,7 +230,7 @@ def the_files_are_told(manifest: Manifest, image: dict[str, Any], smoke_log: str
     assert files.os == ("debian", "12")
     assert {"bakehouse-boot.service", "google-guest-agent.service"} <= set(files.enabled)
     assert "nginx.service" not in files.enabled, "it starts once its config is rendered"
-    assert files.started == ("nginx", "kv-server", "once", "idle", "worker@one")
+    assert files.started == ("idle", "kv-server", "nginx", "once", "worker@one")
     assert files.used_bytes is not None
     assert files.size_bytes is not None
     assert 3e8 < files.used_bytes < files.size_bytes
