@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from bakehouse.recipe.commit import GUEST, SCRIPTS, GitFile, shown
 from bakehouse.recipe.lfs import LargeFileMissing, pointer_in
 from bakehouse.recipe.mistakes import Mistake
-from bakehouse.recipe.snapshot import LINK, SUBMODULE, Entry, LinkProblem
+from bakehouse.recipe.snapshot import LINK, MOST_LINKS, SUBMODULE, Entry, LinkProblem
+from bakehouse.recipe.templates import SCRIPT, TEMPLATES, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bakehouse.recipe.snapshot import Snapshot
 
-TEMPLATES = "templates"
 # read by Bakehouse under these names, here or in the guest
 CONTRACT = frozenset({"install.sh.j2", "smoke_test.sh", "prepare.sh.j2", "health", "gate", "drain"})
 _MOST_FILES = 10_000  # of one folder; links to folders with links could go on for ever
@@ -41,7 +41,7 @@ class Collected:
 
 
 def collect(snapshot: Snapshot, folder: str) -> Collected:
-    """Collect the files of a recipe's folder, and all others that its templates may include.
+    """Collect the files of a recipe's folder, and the other folders that its templates include.
 
     Raises Unreachable if the server of Git LFS does not answer.
     """
@@ -52,16 +52,29 @@ def collect(snapshot: Snapshot, folder: str) -> Collected:
     except LinkProblem:
         return found
     own = {GUEST, folder, *(name for name in names if name.endswith(".j2"))}
-    beside = names - own
-    for name in sorted(beside):
-        other = _Folder(snapshot, top, name, Collected(), linked_folders=False)
-        other.walk(always_content=True)
-        found.files.update(other.read(large=False))
     for name in sorted(own & names):
         one = _Folder(snapshot, top, name, found)
         one.walk(always_content=name != folder)
         found.files.update(one.read(large=True))
+    _add_included(snapshot, top, names - own, found)
     return found
+
+
+def _add_included(snapshot: Snapshot, top: str, beside: set[str], found: Collected) -> None:
+    """Add those of the names `beside` that a script includes a file of."""
+    seen, waiting = set[str](), [path for path in found.files if path.endswith(SCRIPT)]
+    while waiting:
+        path = waiting.pop()
+        name = path.partition("/")[0]
+        if name in beside:
+            beside.remove(name)
+            other = _Folder(snapshot, top, name, Collected(), linked_folders=False)
+            other.walk(always_content=True)
+            found.files.update(other.read(large=False))
+        if path not in seen and path in found.files:
+            seen.add(path)
+            text = content_of(found.files, path).decode("utf-8", "replace")
+            waiting += (one for one in references(text) if one)
 
 
 def _names_in(snapshot: Snapshot, top: str) -> set[str]:
@@ -143,8 +156,8 @@ class _Folder:
         self, path: str, where: str, root: str, inside: tuple[str, ...], *, always_content: bool
     ) -> None:
         own = path.partition("/")[2]
-        is_template = own.startswith(f"{TEMPLATES}/")
-        stay = f"{root}/{TEMPLATES}" if is_template else root
+        is_template = own.startswith(TEMPLATES)
+        stay = f"{root}/{TEMPLATES.rstrip('/')}" if is_template else root
         try:
             meant, stayed = self._snapshot.resolve(where, stay)
         except LinkProblem as problem:
@@ -154,10 +167,8 @@ class _Folder:
             self._wrong(path, f"is a link and {problem}", _remedy(problem))
             return
         rendered = any(name.endswith(".j2") for name in (path, meant))
-        is_rendered = (
-            meant.removeprefix(f"{root}/") in CONTRACT
-        )  # does not lie there on the builder
-        stayed = stayed and not is_rendered
+        # what Bakehouse reads by its name may not lie there on the builder
+        stayed = stayed and meant.removeprefix(f"{root}/") not in CONTRACT
         if stayed and not always_content and not _is_read(own) and not (is_template and rendered):
             self._found[path] = self._as_link(where)
         elif self._snapshot.entry(meant) is None and not self._linked_folders:
@@ -213,7 +224,7 @@ class _Folder:
 def content_of(files: Mapping[str, GitFile], path: str) -> bytes:
     """Return the content of a file, or of the one that a link inside the folder means."""
     file = files[path]
-    for _ in range(_LINKS):
+    for _ in range(MOST_LINKS):
         if file.mode != LINK:
             return file.data
         path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.fsdecode(file.data)))
@@ -221,9 +232,6 @@ def content_of(files: Mapping[str, GitFile], path: str) -> bytes:
             return b""
         file = files[path]
     return b""
-
-
-_LINKS = 40
 
 
 def _is_read(path: str) -> bool:

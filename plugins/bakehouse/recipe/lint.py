@@ -16,7 +16,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from bakehouse.guest.render import SIZE
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.shell_code import WORD, Place, dangers
-from bakehouse.recipe.templates import captured, outputs, references, script_environment
+from bakehouse.recipe.templates import SCRIPT, captured, outputs, references, script_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bakehouse.recipe.shell_commands import Danger
     from bakehouse.recipe.templates import Script, ScriptSandbox
 
-ENDING = ".sh.j2"
 _NUMBER = re.compile(r"-?[0-9]+|true|false")
 _ANY_NUMBER = "7"
 
@@ -81,7 +80,7 @@ def unquoted_of(
     """
     found = list[Mistake]()
     begin = texts if of is None else of
-    seen, waiting = set[str](), [name for name in begin if name.endswith(ENDING)]
+    seen, waiting = set[str](), [name for name in begin if name.endswith(SCRIPT)]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in texts:

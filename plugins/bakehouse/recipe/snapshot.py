@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bakehouse.recipe.lfs import Pointer
 
 SUBMODULE, LINK = 0o160000, 0o120000
-_LINKS = 40  # as Linux follows
+MOST_LINKS = 40  # as Linux follows
 _INCLUDE = "include"
 
 
@@ -136,7 +136,7 @@ class Snapshot:
 
     def _follow(self, link: str, links: int) -> list[str]:
         target = self.target(link)
-        if links > _LINKS:
+        if links > MOST_LINKS:
             raise LinkProblem("leads back to itself")
         if not target:
             raise LinkProblem("has no target")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jinja2.bccache import Bucket
 
 TEMPLATES = "templates/"
+SCRIPT = ".sh.j2"  # the end of the name of a script's template
 _MOST_COMPILED = 256
 _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
 

@@ -149,6 +149,7 @@ def test_a_project_below_the_repositorys_top_may_link_to_what_lies_beside_it() -
     found = collected({**INSTALL, **files}, prefix="infra/")
     assert found.files["app/lib.sh"] == GitFile(FILE, b"lib")
     moved: dict[str, Any] = {
+        "/real/app/install.sh.j2": "{% include 'web/install.sh.j2' %}",
         "/real/web/install.sh.j2": "x",
         f"/{SCRIPTS}": link("../real"),
         "/include/x": "x",
@@ -199,6 +200,26 @@ def test_what_is_wrong_beside_the_folder_is_no_mistake_of_the_recipe() -> None:
         "other/v": (SUBMODULE, b""),
     }
     assert collected({**INSTALL, **beside}).mistakes == []
+
+
+def test_of_other_folders_only_those_are_read_that_a_script_includes() -> None:
+    """Also through what is included, and of a folder that is a link."""
+    files: dict[str, Any] = {
+        "app/install.sh.j2": "{% include 'shared/a' %}\n",
+        "shared/a": "{% include 'alias/c' %}{% include 'app/own' %}\n",
+        "app/own": "{% include ['gone/x', 'fourth/d'] %}",
+        "shared/b": "b",
+        "real/c": "c",
+        "alias": link("real"),
+        "fourth/d": "d",
+        "other/install.sh.j2": "{% include 'fifth/e' %}",
+        "fifth/e": "e",
+    }
+    found = collected(files)
+    assert found.mistakes == []
+    assert set(found.files) == {
+        *("app/install.sh.j2", "app/own", "shared/a", "shared/b", "alias/c", "fourth/d")
+    }
 
 
 def test_links_that_multiply_end() -> None:
