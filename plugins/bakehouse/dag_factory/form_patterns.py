@@ -7,14 +7,15 @@ have.
 
 from __future__ import annotations
 
+from bakehouse.images.names import ID, NAME
+
 _END = r"$(?!\n)"
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
-_NAME = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
 
-INSTANCE = rf"^{_NAME}{_END}"
-IMAGE = rf"^({_NAME}|[0-9]{{1,20}}){_END}"
+INSTANCE = rf"^{NAME}{_END}"
+IMAGE = rf"^({NAME}|{ID}){_END}"
 """A name or an id."""
-IMAGE_OR_NONE = rf"^({_NAME}|[0-9]{{1,20}})?{_END}"
+IMAGE_OR_NONE = rf"^({NAME}|{ID})?{_END}"
 DATE = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_END}"
 """Python's own check, `format: date`, takes 20261120 too."""
 LINE = rf"^(?=.*\S)[^{_UNPRINTABLE}]*{_END}"

@@ -9,7 +9,9 @@ import re
 from datetime import UTC, datetime
 from hashlib import sha256
 
-_NAME_OR_ID = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?|[0-9]{1,20}", re.ASCII)
+NAME = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1035, as Compute Engine wants it
+ID = r"[0-9]{1,20}"
+_NAME_OR_ID = re.compile(rf"{NAME}|{ID}", re.ASCII)
 
 
 def image_name(recipe: str, when: datetime, sha: str, run_id: str) -> str:

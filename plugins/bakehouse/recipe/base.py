@@ -9,12 +9,13 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.images.names import NAME
 
 RECIPE_NAME = r"^[a-z](?:[-a-z0-9]{0,33}[a-z0-9])?$"  # 35 characters: see names.image_name
-RESOURCE_NAME = r"^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$"  # RFC 1035, as Compute Engine wants it
+RESOURCE_NAME = rf"^{NAME}$"
 
 _PROJECT = r"(?P<project>[a-z](?:[-a-z0-9.:]{0,61}[a-z0-9])?)"
-_NAME = r"(?P<name>[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)"
+_NAME = rf"(?P<name>{NAME})"
 _FAMILY = re.compile(
     rf"^(?:(?:https://www\.googleapis\.com/compute/v1/)?projects/{_PROJECT}/global/images/family/"
     rf"|{_PROJECT.replace('project', 'short')}/(?:family/)?){_NAME}$"

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
+
+from bakehouse.core.models import Frozen
 
 RECIPES = "include/recipes"
 SCRIPTS = "include/startup_scripts"
 GUEST = "guest"  # a folder below SCRIPTS whose files replace Bakehouse's own
 
 
-class PassedOver(BaseModel):
+class PassedOver(Frozen):
     """A newer commit of the ref that was passed over, since its date is later than the run's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha: str
     committed: AwareDatetime
 
 
-class Commit(BaseModel):
+class Commit(Frozen):
     """A commit; `dirty` are uncommitted files of the work tree, logged and never baked.
 
     `passed_over` has the newest commits of the ref that are later than the run's time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha: str
     ref: str

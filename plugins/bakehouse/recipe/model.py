@@ -30,6 +30,7 @@ from bakehouse.core.models import Frozen
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.images.names import NAME
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration, format_duration
@@ -61,7 +62,6 @@ OWN_METADATA = frozenset(
 
 METADATA_VALUE_BYTES = 262_144  # of Compute Engine
 
-_NAME = RESOURCE_NAME.strip("^$")
 _REGION = "[a-z]+-[a-z]+[0-9]+"
 _PROJECT_PATH = r"(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?projects/[a-z][-a-z0-9.:]{0,61}[a-z0-9]/"
 
@@ -158,11 +158,11 @@ UnitName = Annotated[
 ]
 MetadataValue = Annotated[str, AfterValidator(_metadata_value)]
 NetworkName = Annotated[
-    str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{_NAME}$")
+    str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{NAME}$")
 ]
 SubnetworkName = Annotated[
     str,
-    StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?regions/{_REGION}/subnetworks/)?{_NAME}$"),
+    StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?regions/{_REGION}/subnetworks/)?{NAME}$"),
 ]
 ServiceAccount = Annotated[
     str, StringConstraints(pattern=r"^(?:default|[^@\s/]{1,100}@[a-z0-9.:-]{1,150})$")
