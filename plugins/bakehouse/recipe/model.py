@@ -34,6 +34,7 @@ from bakehouse.images.names import NAME
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import Duration, format_duration
+from bakehouse.recipe.readiness import Ready, UnitName
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
 
@@ -116,13 +117,6 @@ def _metadata_value(value: str) -> str:
     return value
 
 
-def _not_a_template(value: str) -> str:
-    if re.search(r"@(?:\.[a-z]+)?$", value):
-        template = value.partition("@")[0]
-        raise PydanticCustomError("unit", f"is a template; name an instance, such as {template}@1")
-    return value
-
-
 def _file_pattern(value: str) -> str:
     if not re.fullmatch(r"/[^\x00-\x1f\x7f]{1,1000}", value) or ".." in value.split("/"):
         raise PydanticCustomError("path", "is not an absolute path or glob, such as /etc/app/id*")
@@ -151,11 +145,6 @@ ScriptsFolder = Annotated[
 ]
 ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_NAME)]
 VarName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
-UnitName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$"),
-    AfterValidator(_not_a_template),
-]
 MetadataValue = Annotated[str, AfterValidator(_metadata_value)]
 NetworkName = Annotated[
     str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{NAME}$")
@@ -308,75 +297,6 @@ class Smoke(Frozen):
         le=timedelta(days=100),
         description="time for the whole test, such as 10m",
     )
-
-
-class HttpCheck(Frozen):
-    """An HTTP request that must succeed; redirects are not followed."""
-
-    port: int = Field(default=80, ge=1, le=65_535, description="such as 8080")
-    path: str = Field(
-        default="/",
-        pattern=r"^/[!-~]{0,1000}$",
-        description="what is requested, such as /healthz",
-    )
-    status: int | None = Field(
-        default=None, ge=100, le=599, description="such as 204; any of 200 to 399 by default"
-    )
-    scheme: Literal["http", "https"] = Field(
-        default="http", description="http or https, whose certificate is not verified"
-    )
-
-
-class Ready(Frozen):
-    """When an instance is ready: each check that is given must succeed.
-
-    The units of `services` and the script `health` are judged besides, whatever is given here.
-    """
-
-    tcp: int | None = Field(
-        default=None, ge=1, le=65_535, description="a port that accepts connections, such as 9092"
-    )
-    http: HttpCheck | None = Field(
-        default=None, description="a request that succeeds, such as {port: 8080, path: /healthz}"
-    )
-    unit: UnitName | None = Field(
-        default=None, description="a systemd unit that is active, such as docker.service"
-    )
-    script: str | None = Field(
-        default=None,
-        pattern=r"^(?:/[!-~]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,200})$",
-        description="a program that exits with 0: a file of the scripts' folder, or a path",
-    )
-    host: str = Field(
-        default="localhost",
-        pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,253}$",
-        description="what tcp and http connect to, such as 127.0.0.1",
-    )
-    interval: Duration | None = Field(
-        default=None, description="pause between two tries, such as 2s; 0.3 seconds by default"
-    )
-    timeout: Duration = Field(
-        default=timedelta(seconds=10), description="of one try of one check, such as 5s"
-    )
-    deadline: Duration | None = Field(
-        default=None,
-        description="time from the start of the services to ready; boot_time_limit by default",
-    )
-    min_ready: Duration = Field(
-        default=timedelta(seconds=3),
-        le=timedelta(minutes=1),
-        description="how long the units must stay without restart once all is ready, at most 1m",
-    )
-
-    @property
-    def is_declared(self) -> bool:
-        """Whether the recipe says anything; else an image keeps what its base declares."""
-        return self != Ready()
-
-    @property
-    def own_script(self) -> str | None:
-        """The script of the recipe's folder, if `script` names one."""
-        return None if self.script is None or self.script.startswith("/") else self.script
 
 
 class Recipe(Frozen):
