@@ -201,8 +201,9 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         found = self.compute.instance(vm.zone, vm.name)
         if found is None or not builder.adopts(found):
             raise PermanentError(self.memory.concluded)
-        until = datetime.fromtimestamp(int(found["labels"][labels.EXPIRES]), UTC)
-        self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, format_utc(until))
+        until = labels.expires(found)
+        when = format_utc(until) if until is not None else "somebody deletes it"
+        self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, when)
         changes = {labels.STATE: labels.FAILED}
         operation = self.compute.label_instance(vm.zone, found, changes)
         return WaitForOperation(operation, f"label {vm.name} {labels.FAILED}")

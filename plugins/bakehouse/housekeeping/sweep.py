@@ -6,7 +6,7 @@ Pure. A resource without all labels of Bakehouse is ignored.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from bakehouse.core.models import Frozen
@@ -92,17 +92,6 @@ def owner_of(resource: Resource) -> Owner | None:
     return Owner(dag_id=run.dag_id, run_id=run.run_id) if run else None
 
 
-def expires(resource: Resource) -> datetime | None:
-    """Return the time in the label `expires` (seconds since 1970).
-
-    None without the label, and for an invalid value.
-    """
-    told = labels_of(resource).get(labels.EXPIRES, "")
-    if not (told.isascii() and told.isdigit() and len(told) <= 11):
-        return None
-    return datetime.fromtimestamp(int(told), UTC)
-
-
 def _machines(instances: Iterable[Resource], facts: SweepFacts) -> Iterator[tuple[Resource, Found]]:
     for instance in instances:
         if _has_role(instance, MACHINE_ROLES) and labels.is_runs_own(instance):
@@ -156,7 +145,7 @@ def _of_member(
     instance = instances.get(member)
     if instance is not None and not any(d.get("boot") for d in instance.get("disks") or []):
         return _found("disk", disk, False, Reason.MEMBER_NEEDS_IT, member)
-    until, detached = expires(disk), _time(disk.get("lastDetachTimestamp"))
+    until, detached = labels.expires(disk), _time(disk.get("lastDetachTimestamp"))
     if until is None and _has_role(disk, {labels.PREVIOUS_DISK}):
         return _found("disk", disk, False, Reason.ONLY_WAY_BACK, member)
     if until is None:
@@ -173,7 +162,7 @@ def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:
         return False, Reason.PINNED, ""
     if labels.KEPT in labels_of(resource):
         return _when_expired(resource, Reason.KEPT_FOR_A_LOOK, facts.now)
-    owner, until = owner_of(resource), expires(resource)
+    owner, until = owner_of(resource), labels.expires(resource)
     state = facts.states.get(owner) if owner else None
     who = str(owner) if owner else f"bakehouse-run={labels_of(resource)[labels.RUN]}"
     if state in ENDED:
@@ -186,7 +175,7 @@ def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:
 
 
 def _when_expired(resource: Resource, kept: Reason, now: datetime) -> tuple[bool, Reason, str]:
-    until = expires(resource)
+    until = labels.expires(resource)
     if labels.PIN in labels_of(resource):
         return False, Reason.PINNED, ""
     if until is not None and now >= until:

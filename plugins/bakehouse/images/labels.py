@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bakehouse.images.links import Resource, labels_of
@@ -58,6 +58,22 @@ def label_value(text: str) -> str:
     Source: Compute Engine, "Requirements for labels", without its international characters.
     """
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
+
+
+def expiry(moment: datetime) -> str:
+    """Return the value of the label `expires`: seconds since 1970."""
+    return str(int(moment.timestamp()))
+
+
+def expires(resource: Resource) -> datetime | None:
+    """Return the time in the label `expires`, after which the sweep may take the resource.
+
+    None without the label, and for an invalid value.
+    """
+    told = labels_of(resource).get(EXPIRES, "")
+    if not (told.isascii() and told.isdigit() and len(told) <= 11):
+        return None
+    return datetime.fromtimestamp(int(told), UTC)
 
 
 def users_own(labels: Mapping[str, str]) -> dict[str, str]:

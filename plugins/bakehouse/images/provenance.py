@@ -71,7 +71,7 @@ class Provenance(Frozen):
             labels.GIT_REF: labels.label_value(self.git_ref),
             labels.CONTENT_KEY: self.content_key,
             labels.BASE_IMAGE_ID: self.base_image_id,
-            labels.EXPIRES: str(int(expires.timestamp())),
+            labels.EXPIRES: labels.expiry(expires),
         }
 
 

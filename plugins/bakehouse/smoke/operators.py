@@ -173,7 +173,6 @@ class SmokeTest(BakehouseOperator):
             raise PermanentError(f"{plan.image_name} is not promoted: {self.memory.concluded}")
         until = datetime.now(UTC) + plan.image.keep.failed
         self.log.info("%s is kept for inspection until %s", plan.image_name, format_utc(until))
-        expires = str(int(until.timestamp()))
-        changes = {labels.STATE: labels.FAILED, labels.EXPIRES: expires}
+        changes = {labels.STATE: labels.FAILED, labels.EXPIRES: labels.expiry(until)}
         operation = self.image_client(plan.kind).label(image, changes)
         return WaitForOperation(operation, f"label {plan.image_name} {labels.FAILED}")

@@ -265,8 +265,8 @@ def restored_labels(disk: Resource, run: str, now: datetime) -> dict[str, str | 
 
 
 def expiry(now: datetime) -> str:
-    """Return the value of the label `expires`: the moment from which the sweep may take a disk."""
-    return str(int((now + UNUSED_FOR).timestamp()))
+    """Return the label `expires` of a disk that is unused from now on."""
+    return labels.expiry(now + UNUSED_FOR)
 
 
 def _labels(swap: Swap, now: datetime) -> dict[str, str]:
