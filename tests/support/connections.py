@@ -1,17 +1,51 @@
-"""What leads the tasks of a test to a server of its own, and to no other test's."""
+"""A server of a test's own, the repository that it bakes from, and what leads its tasks there."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
-from devstack.serving import GCE_PROJECT
+import pytest
+
+from devstack.gce_api import Compute
+from devstack.serving import GCE_PROJECT, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
-    import pytest
+
+class Served(NamedTuple):
+    """A localgce with instant machines; the folder has `repository`, and the ledger of its runs."""
+
+    compute: Compute
+    url: str
+    folder: Path
+
+    @contextmanager
+    def connected(self, poll_interval: float) -> Generator[pytest.MonkeyPatch]:
+        """Connections lead to the server; what is patched besides is undone with them."""
+        with pytest.MonkeyPatch.context() as environment:
+            connect(environment, self.url, self.folder / "repository", poll_interval=poll_interval)
+            environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{self.folder}/ledger")
+            yield environment
+
+
+@contextmanager
+def served_from(folder: Path) -> Generator[Served]:
+    """Start one that keeps its state in the folder."""
+    with serving(folder) as url, closing(Compute(url, GCE_PROJECT)) as compute:
+        yield Served(compute, url, folder)
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Make a repository of a folder, with one commit of everything in it."""
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", message]):
+        subprocess.run([*git, *arguments], check=True)
 
 
 def connect(

@@ -93,7 +93,7 @@ class InventoryOperator(BakehouseOperator):
 
     def refuse_dry_run(self, context: Context) -> None:
         """Ends a task that would touch something, in a run that shall not. Raises a skip."""
-        if is_dry_run(context):
+        if not _is_scheduled(context) and self.params_of(context, HousekeepingParams).dry_run:
             raise AirflowSkipException(
                 "a dry run changes nothing: the previous task has listed what would be done"
             )
@@ -116,11 +116,7 @@ class InventoryOperator(BakehouseOperator):
         notify_from_task(context, told, occasion, title, text)
 
 
-def is_dry_run(context: Context) -> bool:
-    """Whether nothing is changed: manual runs are dry runs by default, scheduled ones never.
-
-    `run_type` is an enum whose `str()` is its name, not its value.
-    """
+def _is_scheduled(context: Context) -> bool:
+    """Whether the run is never a dry run; `run_type` is an enum whose `str()` is its name."""
     kind = context["dag_run"].run_type
-    scheduled = getattr(kind, "value", kind) == "scheduled"
-    return not scheduled and bool(context["params"].get("dry_run", True))
+    return bool(getattr(kind, "value", kind) == "scheduled")

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.connections import connect
+from tests.support.connections import Served, commit_all, served_from
 from tests.support.paths import PROJECT
-
-from devstack.gce_api import Compute
-from devstack.serving import GCE_PROJECT, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from devstack.gce_api import Compute
 
 KNOBS = (
     "fail_install",
@@ -42,32 +39,21 @@ KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 DEBIAN = "debian-cloud/debian-12"
 
 
-class Served(NamedTuple):
-    """A server, and the folder with the repository and the ledger of its runs."""
-
-    compute: Compute
-    url: str
-    folder: Path
-
-
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A localgce with instant machines, and a repository."""
     folder = tmp_path_factory.mktemp("bake")
     repository(folder / "repository")
-    with serving(folder) as url, closing(Compute(url, GCE_PROJECT)) as compute:
-        yield Served(compute, url, folder)
+    with served_from(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def server(served: Served) -> Iterator[Compute]:
     """The server to which the connections of a module's tests lead."""
-    folder = served.folder
-    with pytest.MonkeyPatch.context() as environment:
-        connect(environment, served.url, folder / "repository", poll_interval=0.2)
+    with served.connected(poll_interval=0.2) as environment:
         environment.setattr("bakehouse.cloud.triggers.FIRST_LOOK", 0.1)
         environment.setattr("bakehouse.lease.triggers.POLL_LEASE", 0.3)
-        environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{folder}/ledger")
         yield served.compute
 
 
@@ -92,6 +78,4 @@ def repository(folder: Path) -> None:
     layer = recipe.replace(DEBIAN, "{recipe: loaf}")
     (folder / "include/recipes/slice.yaml").write_text(layer)
     (folder / "include/recipes/tray.yaml").write_text(recipe + "image: {kind: machine_image}\n")
-    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "A loaf"]):
-        subprocess.run([*git, *arguments], check=True)
+    commit_all(folder, "A loaf")

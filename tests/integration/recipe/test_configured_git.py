@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.git_repository import INSTALL, RECIPE, SCRIPTS, GitRepository, app_repository
+from tests.support.programs import put_program
 
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
 from bakehouse.recipe.git import command
@@ -610,14 +611,6 @@ def test_a_damaged_repository_is_told_as_that(work: GitRepository) -> None:
         everything(repository, sha)
 
 
-def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    program = folder / "bin/ssh"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 255\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-
 CHANGED = """@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
@@ -645,7 +638,7 @@ def test_a_server_that_gives_nothing_is_told_with_its_reason(
     error: type[SourceError],
     words: str,
 ) -> None:
-    fake_ssh(tmp_path, monkeypatch, said)
+    put_program(tmp_path, monkeypatch, "ssh", f"cat >&2 <<'END'\n{said}\nEND\nexit 255")
     with (
         open_repository("ssh://git@example.org/x.git") as repository,
         pytest.raises(error) as told,
@@ -670,11 +663,7 @@ def test_a_server_that_hangs_ends_with_all_that_git_has_started(
 ) -> None:
     """A pipe that a child holds open must not keep the task either."""
     pid = tmp_path / "pid"
-    program = tmp_path / "bin/ssh"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep 1000\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    put_program(tmp_path, monkeypatch, "ssh", f"echo $$ >{pid}\nexec sleep 1000")
     monkeypatch.setattr(command, "QUIT_SECONDS", 1.0)
     git = Git(tmp_path, {})
     with pytest.raises(GitFailed, match="no answer within 2 s"):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.git_repository import INSTALL, RECIPE, SCRIPTS, GitRepository, app_repository
+from tests.support.programs import put_program
 
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
 from bakehouse.recipe.git.errors import NotInCommit, Unreachable
@@ -56,14 +56,9 @@ def git_lfs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """git-lfs itself (devstack/packages.txt), and a stub that copies from file:// as it does."""
     if request.param == "git-lfs":
         return "git-lfs"
-    program = tmp_path / "bin/git-lfs"
-    program.parent.mkdir()
-    program.write_text(
-        "#!/bin/bash\nurl=$(git config remote.origin.url)\n"
-        "oid=$(sed -n 's/^oid sha256://p')\ncat ${url#file://}/.git/lfs/objects/*/*/$oid\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    script = "url=$(git config remote.origin.url)\noid=$(sed -n 's/^oid sha256://p')\n"
+    script += "cat ${url#file://}/.git/lfs/objects/*/*/$oid"
+    put_program(tmp_path, monkeypatch, "git-lfs", script)
     return "stub"
 
 
@@ -131,14 +126,6 @@ def test_what_the_server_does_not_have_is_told_with_its_path(work: GitRepository
     assert "LFS server" in str(told.value)
 
 
-def lfs_stub(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    program = folder / "bin/git-lfs"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-
 @pytest.mark.parametrize(
     ("script", "error", "words"),
     [
@@ -156,7 +143,7 @@ def test_why_a_server_gives_nothing(
     error: type[Exception],
     words: str,
 ) -> None:
-    lfs_stub(tmp_path, monkeypatch, script)
+    put_program(tmp_path, monkeypatch, "git-lfs", script)
     pointer = pointer_in(pointer_of(CONTENT))
     assert pointer is not None
     with pytest.raises(error) as told:
@@ -166,7 +153,7 @@ def test_why_a_server_gives_nothing(
 
 
 def test_what_can_never_fit_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lfs_stub(tmp_path, monkeypatch, f"touch {tmp_path}/ran")
+    put_program(tmp_path, monkeypatch, "git-lfs", f"touch {tmp_path}/ran")
     with pytest.raises(LargeFileMissing, match="12,345,678,901 bytes, more than fit"):
         fetch(Pointer("0" * 64, 12_345_678_901, b""), "https://example.org/x.git", {})
     assert not (tmp_path / "ran").exists()

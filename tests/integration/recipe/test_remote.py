@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.programs import put_program
 
 from bakehouse.recipe.git.errors import CommitGone, UnknownRef
 from bakehouse.recipe.git.open import open_repository
@@ -86,13 +87,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recorded_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    log, program = folder / "commands", folder / "bin/git"
+    log = folder / "commands"
     real = subprocess.run(["which", "git"], capture_output=True, text=True, check=True)
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >>{log}\nexec {real.stdout.strip()} "$@"\n')
-    program.chmod(0o755)
     log.touch()
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    script = f'echo "$@" >>{log}\nexec {real.stdout.strip()} "$@"'
+    put_program(folder, monkeypatch, "git", script)
     return log
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 from tests.flow.fleet import Members
 from tests.integration.bake.walk import Walk
-from tests.support.connections import connect
+from tests.support.connections import Served, commit_all, served_from
 from tests.support.paths import PROJECT
-
-from devstack.gce_api import Compute
-from devstack.serving import GCE_PROJECT, serving
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from devstack.gce_api import Compute
     from devstack.testbed import Testbed
 
 # The new image shows a page that needs the attribute `color`: who lacks it does not get healthy.
@@ -41,24 +38,15 @@ class Images(NamedTuple):
     new: str
 
 
-class Served(NamedTuple):
-    """A server, and the folder with the repository and the ledger of its runs."""
-
-    compute: Compute
-    url: str
-    folder: Path
-
-    @contextmanager
-    def connected(self) -> Generator[None]:
-        """Connections lead to the server, and waits are short."""
-        with pytest.MonkeyPatch.context() as environment:
-            connect(environment, self.url, self.folder / "repository", poll_interval=0.1)
-            for module in ("cloud", "rollout"):
-                environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
-            environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
-            environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
-            environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{self.folder}/ledger")
-            yield
+@contextmanager
+def connected(served: Served) -> Generator[None]:
+    """Connections lead to the server, and waits are short."""
+    with served.connected(poll_interval=0.1) as environment:
+        for module in ("cloud", "rollout"):
+            environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
+        environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
+        environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -66,21 +54,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A localgce with instant machines, and a repository."""
     folder = tmp_path_factory.mktemp("rollout")
     repository(folder / "repository")
-    with serving(folder) as url, closing(Compute(url, GCE_PROJECT)) as compute:
-        yield Served(compute, url, folder)
+    with served_from(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
 def images(served: Served) -> Images:
     """Baked once."""
-    with served.connected():
+    with connected(served):
         return Images(*(baked(page) for page in ("old", "new")))
 
 
 @pytest.fixture(scope="module")
 def server(served: Served) -> Iterator[Compute]:
     """The server to which the connections of a module's tests lead."""
-    with served.connected():
+    with connected(served):
         yield served.compute
 
 
@@ -110,6 +98,4 @@ def repository(folder: Path) -> None:
     pages = folder / "include/startup_scripts/web/templates/var/www/html"
     pages.mkdir(parents=True, exist_ok=True)
     (pages / "color.html.j2").write_text(PAGE)
-    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Show a color"]):
-        subprocess.run([*git, *arguments], check=True)
+    commit_all(folder, "Show a color")

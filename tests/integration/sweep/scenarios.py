@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from tests.integration.sweep.dag_run import DagRun
-from tests.support.connections import connect
+from tests.support.connections import commit_all, connect
 from tests.support.deadlines import SOON
 from tests.support.ledger import read_ledger
 from tests.support.paths import PROJECT
@@ -145,9 +144,7 @@ def repository(folder: Path) -> Path:
         (include / f"recipes/{recipe}.yaml").write_text(text)
     for fleet, names in FLEETS.items():
         (include / f"fleets/{fleet}.yaml").write_text(FLEET.format(", ".join(names)))
-    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Sweep"]):
-        subprocess.run([*git, *arguments], check=True)
+    commit_all(folder, "Sweep")
     return folder
 
 
