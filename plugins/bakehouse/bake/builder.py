@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.models import Frozen
 from bakehouse.images import labels
-from bakehouse.images.links import labels_of
+from bakehouse.images.links import labels_of, region_of
 from bakehouse.images.names import builder_name
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ def _interface(builder: Builder, zone: str) -> dict[str, Any]:
         network = builder.network or "default"
         interface["network"] = network if "/" in network else f"global/networks/{network}"
     if builder.subnetwork:
-        region = zone.rsplit("-", 1)[0]
-        short = f"regions/{region}/subnetworks/{builder.subnetwork}"
+        short = f"regions/{region_of(zone)}/subnetworks/{builder.subnetwork}"
         interface["subnetwork"] = builder.subnetwork if "/" in builder.subnetwork else short
     if builder.external_ip:
         interface["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]

@@ -68,7 +68,7 @@ def read_scripts(
     from bakehouse.recipe.at_commit import scripts_in
     from bakehouse.recipe.git.errors import SourceError
     from bakehouse.recipe.git.work_tree import work_tree
-    from bakehouse.recipe.scripts import INSTALL, wrong_in, wrong_with
+    from bakehouse.recipe.scripts import INSTALL, mistakes_in, wrong_with
 
     found = list[Mistake]()
     with work_tree(include, fetch=fetch) as snapshot:
@@ -83,7 +83,7 @@ def read_scripts(
                 continue
             found += scripts.mistakes
             if folder not in rendered:
-                found += wrong_in(scripts.files, folder)
+                found += mistakes_in(scripts.files, folder)
             for recipe in (one for one in recipes if one.scripts == folder):
                 if f"{folder}/{INSTALL}" in scripts.files:
                     found += _located(include, recipe, wrong_with(recipe, scripts.files))

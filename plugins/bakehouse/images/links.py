@@ -48,6 +48,11 @@ def zone_of(resource: Resource) -> str:
     return resource_name(resource.get("zone") or "")
 
 
+def region_of(zone: str) -> str:
+    """The region of a zone by its name: `us-central1-a` -> `us-central1`."""
+    return zone.rsplit("-", 1)[0]
+
+
 def image_of(link: str, project: str) -> ImageRef | None:
     """The image that a link names, in `project` where the link names none.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from bakehouse.images.links import project_of, resource_name
+from bakehouse.images.links import project_of, region_of, resource_name
 from bakehouse.recipe.base import BaseFamily, BaseImage
 
 if TYPE_CHECKING:
@@ -64,11 +64,6 @@ def series_of(machine_type: str) -> str:
 def architecture_of(machine_type: str) -> str:
     """Return the architecture of a machine type's processors, as images name it."""
     return ARM if series_of(machine_type) in _ARM_SERIES else X86
-
-
-def region_of(zone: str) -> str:
-    """Return the region of a zone's name."""
-    return zone.rsplit("-", 1)[0]
 
 
 def _disk_type(builder: Builder) -> Iterator[Problem]:

@@ -28,12 +28,7 @@ COMMIT = Commit(
     author="",
 )
 
-__all__ = ["COMMIT", "INSTALL", "wrong_in", "wrong_with"]
-
-
-def wrong_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
-    """Find the mistakes of a folder's files, without rendering them."""
-    return mistakes_in(files, folder)
+__all__ = ["COMMIT", "INSTALL", "mistakes_in", "wrong_with"]
 
 
 def wrong_with(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
