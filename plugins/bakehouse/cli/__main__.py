@@ -1,0 +1,5 @@
+"""`python -m bakehouse.cli`."""
+
+from bakehouse.cli import app
+
+app()
