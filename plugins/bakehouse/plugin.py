@@ -9,14 +9,16 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 from bakehouse import preload
 from bakehouse.operators.links import LINKS
 from bakehouse.schedule.timetable import Nightly, NightlyOrParent
+from bakehouse.sla.reference import RunQueued
 
 
 class BakehousePlugin(AirflowPlugin):
-    """Links on the tasks, and the timetable of the recipes."""
+    """Links on the tasks, the timetable of the recipes, and what deadlines count from."""
 
     name = "bakehouse"
     operator_extra_links = [link() for link in LINKS]  # ruff: ignore[mutable-class-default]  as Airflow declares it
     listeners = [preload]  # ruff: ignore[mutable-class-default]  as Airflow declares it
+    deadline_references = [RunQueued]  # ruff: ignore[mutable-class-default]  as Airflow declares it
     timetables = [Nightly, NightlyOrParent]  # ruff: ignore[mutable-class-default]
 
 

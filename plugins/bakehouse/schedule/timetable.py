@@ -15,6 +15,7 @@ from airflow.serialization.encoders import encode_asset_like, ensure_serialized_
 from airflow.timetables.base import DagRunInfo, DataInterval, PartitionMapperInfo, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 from airflow.utils.strings import get_random_string
+from airflow.utils.types import DagRunType
 from pendulum import instance as pendulum_of
 from pendulum import now as time_now
 from typing_extensions import override
@@ -24,9 +25,9 @@ from bakehouse.schedule.cron import CronTimes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow.models.dagrun import DagRun
     from airflow.partition_mappers.base import PartitionMapper
     from airflow.timetables.base import Timetable
-    from airflow.utils.types import DagRunType
     from pendulum import DateTime
 
 # A recipe without a run is parsed again and again, also while its first night waits for a scheduler
@@ -34,11 +35,15 @@ if TYPE_CHECKING:
 GRACE = timedelta(hours=1)
 
 
+class BackfilledRun(DagRunInfo):
+    """The newest run of a DAG, if a backfill made it: no sign that nights were missed after it."""
+
+
 class Nightly(CronTriggerTimetable):
     """Runs at the times of a cron plus an offset; the data interval ends at the cron's time.
 
     After an outage only the newest missed run is made up for, and none from before the recipe
-    existed. A backfill may cover any time.
+    existed. A backfill may cover any time, and starts no run besides its own.
     """
 
     def __init__(self, cron: str, *, timezone: Any, offset: timedelta = timedelta(0)) -> None:
@@ -63,6 +68,22 @@ class Nightly(CronTriggerTimetable):
         late = f", {int(self.offset.total_seconds())} s later" if self.offset else ""
         return f"{super().summary}{late}"
 
+    @override
+    def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
+        """Return what Airflow passes on as the last run: it counts a backfill's runs, too."""
+        info = super().run_info_from_dag_run(dag_run=dag_run)
+        return BackfilledRun(*info) if dag_run.run_type == DagRunType.BACKFILL_JOB else info
+
+    @override
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the next run, or None if there is none."""
+        last = last_dagrun_info.data_interval if last_dagrun_info else None
+        return self._following(
+            last, restriction, missed=_shows_missed_nights(last_dagrun_info) and last is not None
+        )
+
     def next_dagrun_info(
         self,
         *,
@@ -70,21 +91,24 @@ class Nightly(CronTriggerTimetable):
         restriction: TimeRestriction,
     ) -> DagRunInfo | None:
         """Return the next run, or None if there is none."""
+        last = last_automated_data_interval
+        return self._following(last, restriction, missed=last is not None)
+
+    def _following(
+        self, last: DataInterval | None, restriction: TimeRestriction, *, missed: bool
+    ) -> DagRunInfo | None:
+        """Return the run after the last one; `missed`: the newest missed night is made up for."""
         if not restriction.catchup:
             # a run within its offset is due, not missed
             since = time_now("UTC") - self.offset
             earliest = self._align_to_prev(since)
-            if last_automated_data_interval is None and earliest < since - GRACE:
+            if not missed and earliest < since - GRACE:
                 earliest = self._get_next(since)
             first = max(filter(None, (restriction.earliest, earliest)))
             restriction = TimeRestriction(first, restriction.latest, catchup=True)
-            if last_automated_data_interval is not None:
-                following = self._get_next(last_automated_data_interval.end)
-                if following < first:
-                    last_automated_data_interval = None
-        info = super().next_dagrun_info(
-            last_automated_data_interval=last_automated_data_interval, restriction=restriction
-        )
+            if last is not None and self._get_next(last.end) < first:
+                last = None
+        info = super().next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
         if info is None or info.data_interval is None:
             return info
         return DagRunInfo(run_after=info.run_after + self.offset, data_interval=info.data_interval)
@@ -154,10 +178,10 @@ class NightlyOrParent(Nightly):
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """Return the next scheduled run."""
-        last = last_dagrun_info.partition_date if last_dagrun_info else None
-        info = self.next_dagrun_info(
-            last_automated_data_interval=DataInterval.exact(last) if last else None,
-            restriction=restriction,
+        night = last_dagrun_info.partition_date if last_dagrun_info else None
+        last = DataInterval.exact(night) if night else None
+        info = self._following(
+            last, restriction, missed=_shows_missed_nights(last_dagrun_info) and last is not None
         )
         if info is None or info.data_interval is None:
             return None
@@ -193,6 +217,11 @@ class NightlyOrParent(Nightly):
         except ValueError:
             return None  # the name of an image
         return night if night.tzinfo else self.localize_partition_datetime(night)
+
+
+def _shows_missed_nights(last: DagRunInfo | None) -> bool:
+    """Whether nights after this run were missed: not before a first one, nor after a backfill."""
+    return last is not None and not isinstance(last, BackfilledRun)
 
 
 def _of_night(night: DateTime, run_after: DateTime) -> DagRunInfo:

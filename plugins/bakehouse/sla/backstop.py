@@ -9,10 +9,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
 from bakehouse.notify.send import notify
+from bakehouse.sla.reference import RunQueued
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
     """Return an alert for a run that has not succeeded `longest` after it was queued."""
     as_json = [channel.model_dump(mode="json") for channel in channels]
     return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=RunQueued(),
         interval=longest,
         callback=AsyncCallback(run_is_late, kwargs={"channels": as_json}),
         name=NAME,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from airflow.utils.types import DagRunType
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -244,3 +245,59 @@ def test_a_night_that_the_clock_skips_comes_when_it_changes() -> None:
         datetime(2026, 3, 28, 1, 30, tzinfo=UTC),
         datetime(2026, 3, 29, 1, 0, tzinfo=UTC),  # 2:00 is 3:00
     ]
+
+
+@pytest.mark.parametrize("layered", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (DagRunType.SCHEDULED, 23),  # an outage: the newest night is made up for
+        (DagRunType.BACKFILL_JOB, 24),
+    ],
+)
+def test_a_backfill_is_no_sign_of_missed_nights(
+    monkeypatch: pytest.MonkeyPatch, layered: bool, kind: DagRunType, expected: int
+) -> None:
+    at(monkeypatch, datetime(2026, 11, 23, 12, tzinfo=UTC))
+    info = after_run(layered, kind, datetime(2026, 11, 13, 2, tzinfo=UTC))
+    assert info.run_after == datetime(2026, 11, expected, 2, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("layered", [False, True])
+@pytest.mark.parametrize("kind", [DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB])
+def test_a_night_that_a_backfill_has_run_is_not_due_again(
+    monkeypatch: pytest.MonkeyPatch, layered: bool, kind: DagRunType
+) -> None:
+    """Also while it is as new as the first night of a recipe, which is made up for."""
+    at(monkeypatch, datetime(2026, 11, 23, 2, 30, tzinfo=UTC))
+    info = after_run(layered, kind, datetime(2026, 11, 23, 2, tzinfo=UTC))
+    assert info.run_after == datetime(2026, 11, 24, 2, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_the_night_that_is_due_comes_also_after_a_backfill_of_older_ones(
+    monkeypatch: pytest.MonkeyPatch, layered: bool
+) -> None:
+    at(monkeypatch, datetime(2026, 11, 23, 2, 30, tzinfo=UTC))
+    kind, night = DagRunType.BACKFILL_JOB, datetime(2026, 11, 13, 2, tzinfo=UTC)
+    assert after_run(layered, kind, night).run_after == datetime(2026, 11, 23, 2, 7, tzinfo=UTC)
+
+
+def after_run(layered_too: bool, kind: DagRunType, night: datetime) -> DagRunInfo:
+    """What follows a run of that night, as Airflow asks."""
+    timetable = layered() if layered_too else nightly()
+    key = night.isoformat() if layered_too else None
+    run = mock.Mock(
+        run_type=kind.value,
+        run_after=night + OFFSET,
+        data_interval_start=None if layered_too else night,
+        data_interval_end=None if layered_too else night,
+        partition_key=key,
+        partition_date=night if layered_too else None,
+    )
+    info = timetable.next_dagrun_info_v2(
+        last_dagrun_info=timetable.run_info_from_dag_run(dag_run=run),
+        restriction=TimeRestriction(BEGINNING, None, catchup=False),
+    )
+    assert info is not None
+    return info
