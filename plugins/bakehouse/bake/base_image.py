@@ -26,6 +26,8 @@ def resolve(
     base: BaseFamily | FixedImage | BaseRecipe,
     then: datetime | None,
     promoted: str | None = None,
+    *,
+    local: bool = False,
 ) -> BaseImage:
     """Resolve the `base` of a recipe to an image.
 
@@ -35,11 +37,12 @@ def resolve(
         then: a moment of the past, for a backfill; None for now.
         promoted: of the recipe that is built on, the image whose promotion asks for this bake: it
             is that one or a newer one.
+        local: for a local build, for which the images of local builds count as well.
 
     Raises:
         PermanentError: there is none, nothing may be made of it, or it is older than `promoted`.
     """
-    chosen = _chosen(compute, base, then, promoted)
+    chosen = _chosen(compute, base, then, promoted, local=local)
     if chosen is None:
         raise PermanentError(_nothing(base))
     if (refused := refusal_to_use(chosen.image)) is not None:
@@ -87,6 +90,8 @@ def _chosen(
     base: BaseFamily | FixedImage | BaseRecipe,
     then: datetime | None,
     promoted: str | None,
+    *,
+    local: bool,
 ) -> ChosenImage | None:
     if isinstance(base, FixedImage):
         found = compute.image(base.image, base.project)
@@ -96,7 +101,8 @@ def _chosen(
         if promoted and promoted not in {image["name"] for image in images}:
             missing = compute.image(promoted)  # a list may be a moment behind
             images += [missing] if missing else []
-        return not_older(newest_of_recipe(images, base.recipe, then), promoted, images)
+        chosen = newest_of_recipe(images, base.recipe, then, local=local)
+        return not_older(chosen, promoted, images)
     if then is None:
         found = compute.image_of_family(base.project, base.family)
         return ChosenImage(found, Reason.NEWEST_BASE) if found else None

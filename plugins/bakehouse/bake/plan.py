@@ -107,6 +107,8 @@ class BakePlan(Frozen):
             git_ref=self.commit.ref,
             content_key=self.content_key,
             base_image_id=self.base_image.id,
+            work_tree=self.commit.work_tree,
+            dirty=self.commit.work_tree and bool(self.commit.dirty),
         )
 
     @property

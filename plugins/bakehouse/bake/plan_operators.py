@@ -53,8 +53,9 @@ class ResolveCommit(BakehouseOperator):
         self._tell_passed_over(commit, time_of(context), is_backfill(context))
         if commit.dirty:
             self.log.warning(
-                "%d uncommitted changes are not baked: %s",
+                "%d uncommitted changes are %s: %s",
                 len(commit.dirty),
+                "baked too" if commit.work_tree else "not baked",
                 ", ".join(commit.dirty[:SHOWN]) + (", …" if len(commit.dirty) > SHOWN else ""),
             )
         return Done(commit.model_dump(mode="json"))
@@ -91,7 +92,8 @@ class PlanBake(BakehouseOperator):
         recipe = _with_answers(sources.recipe, form)
         rendered = sources.render(form.vars, snapshot)
         promoted = parent_image(context)
-        base = self._base_image(recipe, now if history else None, promoted)
+        local = commit.work_tree
+        base = self._base_image(recipe, now if history else None, promoted, local=local)
         base_image.check_fits(base, recipe.builder)
         bundle = Bundle(rendered, base.id)
         key = bundle.content_key
@@ -166,10 +168,12 @@ class PlanBake(BakehouseOperator):
 
         return look_at_archives
 
-    def _base_image(self, recipe: Recipe, then: datetime | None, promoted: str | None) -> BaseImage:
+    def _base_image(
+        self, recipe: Recipe, then: datetime | None, promoted: str | None, *, local: bool
+    ) -> BaseImage:
         if promoted:
             self.log.info("the promotion of %s triggered this bake", promoted)
-        base = base_image.resolve(self.compute, recipe.base, then, promoted)
+        base = base_image.resolve(self.compute, recipe.base, then, promoted, local=local)
         gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
         told = self.log.warning if gone else self.log.info
         self.link_image(base.name, base.project)

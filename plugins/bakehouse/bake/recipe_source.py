@@ -16,6 +16,7 @@ from bakehouse.recipe.bundle import BadBundle, Bundle
 from bakehouse.recipe.git.command import GitFailed
 from bakehouse.recipe.git.errors import RepositoryMissing, Unreachable, without_password
 from bakehouse.recipe.git.open import is_remote, open_repository
+from bakehouse.recipe.git.work_tree_repository import WorkTreeRepository
 from bakehouse.recipe.render import Rendered, render
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bakehouse.recipe.model import Recipe, Scalar
 
 GIT = "bakehouse_repo"  # the connection, unless an operator is given another
+WORK_TREE = "work_tree"  # in its extra: bake what lies there, committed or not (local builds)
 log = logging.getLogger(__name__)
 
 REPLAN = "clear plan_bake and downstream"
@@ -113,10 +115,12 @@ class RecipeSource:
 
     @contextmanager
     def _repository(self) -> Generator[Repository]:
-        host = BaseHook.get_connection(self._conn_id).host or "."
+        connection = BaseHook.get_connection(self._conn_id)
+        host = connection.host or "."
         remote = is_remote(host)
+        work_tree = bool(connection.extra_dejson.get(WORK_TREE))
         try:
-            with self._remote() if remote else open_repository(_local(host)) as repository:
+            with self._remote() if remote else _opened(_local(host), work_tree) as repository:
                 yield repository
         except Unreachable as silent:
             raise TransientError(str(silent)) from silent
@@ -134,6 +138,10 @@ class RecipeSource:
         hook = GitHook(git_conn_id=self._conn_id)
         with hook.configure_hook_env(), open_repository(str(hook.repo_url), hook.env) as repository:
             yield repository
+
+
+def _opened(path: Path, work_tree: bool) -> Repository:
+    return WorkTreeRepository(path) if work_tree else open_repository(path)
 
 
 def _local(host: str) -> Path:

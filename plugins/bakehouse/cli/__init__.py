@@ -6,7 +6,7 @@ what is not asked for costs no start-up time.
 
 from __future__ import annotations
 
-from bakehouse.cli import history, project
+from bakehouse.cli import history, local, project
 from bakehouse.cli.app import app
 
-__all__ = ["app", "history", "project"]
+__all__ = ["app", "history", "local", "project"]

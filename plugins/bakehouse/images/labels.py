@@ -19,6 +19,8 @@ ROLE = "bakehouse-role"
 GIT_SHA = "git-sha"
 GIT_REF = "git-ref"
 CONTENT_KEY = "content-key"
+LOCAL = "bakehouse-local"  # of a local build: never promoted, rolled out or built on by a DAG
+DIRTY = "git-dirty"  # the work tree had uncommitted changes
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
 KEPT = "bakehouse-kept"  # kept until it expires, although its run has ended
@@ -41,7 +43,11 @@ BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 MEMBER_DISK = "member"
 PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
+# values of LOCAL
+WORK_TREE, TESTED = "work-tree", "tested"  # an image that has passed its smoke test
+
 CANDIDATE_LIVES = timedelta(days=14)
+LOCAL_LIVES = timedelta(days=7)
 KEPT_BUILDER_LIVES = timedelta(hours=24)
 AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to clean up by itself
 
@@ -49,7 +55,7 @@ OURS = f"labels.{RECIPE}:*"
 """The filter of everything that Bakehouse made, for any list call."""
 
 _OWN_PREFIX = "bakehouse-"
-_OWN = frozenset({EXPIRES, GIT_SHA, BASE_IMAGE_ID, CONTENT_KEY})
+_OWN = frozenset({EXPIRES, GIT_SHA, BASE_IMAGE_ID, CONTENT_KEY, DIRTY})
 
 
 def label_value(text: str) -> str:

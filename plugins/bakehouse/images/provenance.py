@@ -43,6 +43,9 @@ class Provenance(Frozen):
     git_ref: str
     content_key: str
     base_image_id: str
+    work_tree: bool = False
+    """Of a local build."""
+    dirty: bool = False
 
     @property
     def made_by(self) -> str:
@@ -62,7 +65,7 @@ class Provenance(Frozen):
             state: a value of `labels.STATE`.
             expires: when the sweep may take it, whatever Airflow says of the run.
         """
-        return {
+        told = {
             labels.RECIPE: self.recipe,
             labels.RUN: self.run,
             labels.STATE: state,
@@ -73,6 +76,11 @@ class Provenance(Frozen):
             labels.BASE_IMAGE_ID: self.base_image_id,
             labels.EXPIRES: labels.expiry(expires),
         }
+        if self.work_tree:
+            told[labels.LOCAL] = labels.WORK_TREE
+        if self.dirty:
+            told[labels.DIRTY] = "true"
+        return told
 
 
 def run_that_made(resource: Resource) -> MakingRun | None:

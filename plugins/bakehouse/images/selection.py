@@ -101,6 +101,28 @@ def is_usable(image: Resource, *, history: bool = False) -> bool:
     )
 
 
+def is_local(image: Resource) -> bool:
+    """Whether a local build made it, it has passed its smoke test and can be used on.
+
+    It is never promoted: no rollout, family or DAG takes it.
+    """
+    told = labels_of(image)
+    return (
+        told.get(labels.LOCAL) == labels.TESTED
+        and told.get(labels.STATE) == labels.CANDIDATE
+        and is_ready(image)
+        and not is_tainted(image)
+    )
+
+
+def newest_local(
+    images: Iterable[Resource], recipe: str, content_key: str | None = None
+) -> Resource | None:
+    """The newest image of a recipe by local builds, of this content if one is given."""
+    ours = (i for i in images if _is_of(recipe, i) and is_local(i))
+    return newest(i for i in ours if content_key is None or _has(i, content_key))
+
+
 def newest_first(images: Iterable[Resource]) -> list[Resource]:
     """All of them, the newest first."""
     return sorted(images, key=_age, reverse=True)
@@ -169,15 +191,17 @@ def newest_then(images: Iterable[Resource], then: datetime) -> ChosenImage | Non
 
 
 def newest_of_recipe(
-    images: Iterable[Resource], recipe: str, then: datetime | None
+    images: Iterable[Resource], recipe: str, then: datetime | None, *, local: bool = False
 ) -> ChosenImage | None:
     """The recipe's newest usable image, or for a moment of the past its newest then.
 
     For the past an image of the history counts too, and one deprecated since, by the date that it
-    stands for (its name tells) and not by the day on which it was rebuilt.
+    stands for (its name tells) and not by the day on which it was rebuilt. With `local` one of a
+    local build counts now.
     """
     if then is None:
-        latest = newest_promoted(images, recipe)
+        own = (i for i in images if _is_of(recipe, i))
+        latest = newest(i for i in own if is_usable(i) or (local and is_local(i)))
         return ChosenImage(latest, Reason.NEWEST_BASE) if latest else None
     of_then = [
         (image_time(str(image["name"])) or created_at(image), image)

@@ -21,9 +21,11 @@ class PassedOver(Frozen):
 
 
 class Commit(Frozen):
-    """A commit; `dirty` are uncommitted files of the work tree, logged and never baked.
+    """A commit; `dirty` are uncommitted files of the work tree.
 
-    `passed_over` has the newest commits of the ref that are later than the run's time.
+    They are logged and not baked, except by a local build, which bakes the work tree itself:
+    `work_tree` says so. `passed_over` has the newest commits of the ref that are later than the
+    run's time.
     """
 
     sha: str
@@ -32,6 +34,7 @@ class Commit(Frozen):
     author_time: AwareDatetime
     author: str
     dirty: tuple[str, ...] = ()
+    work_tree: bool = False
     passed_over: tuple[PassedOver, ...] = ()
 
 

@@ -1,0 +1,191 @@
+"""Build a recipe of the work tree: at once if it is unchanged, else by the steps of its DAG."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.bake.candidate import candidate
+from bakehouse.images.selection import newest_local
+from bakehouse.local.client import Client
+from bakehouse.local.content import local_images, read_content, unchanged_image
+from bakehouse.local.errors import LocalError
+from bakehouse.local.runs import forget, living, new_run
+from bakehouse.local.server import INSTANT
+from bakehouse.recipe.rules import parent_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from bakehouse.local.content import Content
+    from bakehouse.local.live_log import Lines
+    from bakehouse.local.places import Places
+    from bakehouse.local.runs import LocalRun
+    from bakehouse.local.server import Server
+    from bakehouse.local.steps import Steps
+    from bakehouse.recipe.model import Scalar
+
+BEFORE = ("resolve_commit", "plan_bake", "need_bake", "create_builder", "wait_for_shutdown")
+AFTER = ("create_image", "label_image", "smoke_test")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    places: Places
+    server: Server | None  # None: a project of Google's
+    connection: str
+    say: Callable[[str], None]
+    vars: Mapping[str, Scalar] = field(default_factory=dict)
+    force: bool = False
+    shell: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """The image of a build; `seconds` is None if it was there already."""
+
+    image: str
+    kind: str
+    seconds: float | None
+
+
+def build(request: Request, name: str) -> Built:
+    """Build the recipe, after the recipe that it is built on. Raises LocalError."""
+    content = read_content(request.places.project, name, request.vars)
+    parent = parent_of(content.recipe)
+    if parent is not None:
+        build(Request(request.places, request.server, request.connection, request.say), parent)
+    if (found := _unchanged(request, content)) is not None:
+        return found
+    with _one_at_a_time(request, name):
+        found = _unchanged(request, content)  # another build may just have made it
+        return found or _bake(request, content)
+
+
+def test_image(request: Request, name: str) -> str:
+    """Run the smoke test of the work tree on the newest local image; return its name."""
+    content = read_content(request.places.project, name, request.vars)
+    if request.server is None:
+        raise LocalError("a smoke test alone runs on this computer")
+    with Client(request.server) as client:
+        image = newest_local(local_images(client, content.recipe), name)
+    if image is None:
+        raise LocalError(f"there is no local image of it: bakehouse build {name}")
+    request.say(f"testing {image['name']} with the smoke test of the work tree at {content.state}")
+    with _steps(request, content, "test") as (steps, lines):
+        for task_id in ("resolve_commit", "plan_bake"):
+            lines.task = task_id
+            _run(steps, task_id)
+        steps.returned["label_image"] = candidate(image).model_dump(mode="json")
+        lines.task = "smoke_test"
+        own_name = str(steps.returned["plan_bake"]["image_name"])
+        try:
+            _run(steps, "smoke_test")
+        except LocalError as failed:
+            text = str(failed).replace(f"{own_name} is not promoted", str(image["name"]))
+            raise LocalError(text) from failed
+    return str(image["name"])
+
+
+def _unchanged(request: Request, content: Content) -> Built | None:
+    if request.server is None or request.force:
+        return None
+    with Client(request.server) as client:
+        image = unchanged_image(client, content)
+    if image is None:
+        return None
+    request.say(f"{content.recipe.name} is unchanged ({content.state}): {image['name']}")
+    return Built(str(image["name"]), content.recipe.image.kind, None)
+
+
+def _bake(request: Request, content: Content) -> Built:
+    from bakehouse.local.steps import KEEP_IMAGE
+
+    began = time.monotonic()
+    request.say(f"building {content.recipe.name} from the work tree at {content.state}")
+    with _steps(request, content, "build") as (steps, lines):
+        for task_id in (*BEFORE, *AFTER, KEEP_IMAGE):
+            lines.task = task_id
+            _run(steps, task_id)
+    image = str(steps.returned["label_image"]["name"])
+    return Built(image, content.recipe.image.kind, time.monotonic() - began)
+
+
+@contextmanager
+def _steps(request: Request, content: Content, verb: str) -> Generator[tuple[Steps, Lines]]:
+    """Yield the tasks of a run, which the DAG's own teardown follows."""
+    from bakehouse.local.airflow_environment import set_environment
+
+    set_environment(request.places, request.server, request.connection)
+    from bakehouse.local.leftovers import delete_leftovers
+    from bakehouse.local.live_log import Lines
+    from bakehouse.local.steps import Steps
+
+    if request.places.kind == INSTANT:
+        request.say("instant machines install nothing and check nothing but templates")
+    lines = Lines(request.say)
+    lines.install()
+    run = new_run(content.recipe.name, verb)
+    params: dict[str, Any] = {"vars": dict(request.vars), "force": True, "roll_out": False}
+    steps = Steps(request.places, run, content.recipe, request.connection, params)
+    with living(request.places, run), _torn_down(request, run, steps, lines):
+        delete_leftovers(request.places, request.connection, run, request.say)
+        yield steps, lines
+
+
+def _run(steps: Steps, task_id: str) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    try:
+        steps.run(task_id)
+    except AirflowException as failed:
+        raise LocalError(reason_of(failed)) from failed
+
+
+def reason_of(failed: BaseException) -> str:
+    """The reason of a failed task in one line: what follows has been on the screen already."""
+    return str(failed).strip().partition("\n")[0]
+
+
+@contextmanager
+def _torn_down(request: Request, run: LocalRun, steps: Steps, lines: Lines) -> Generator[None]:
+    """Run the DAG's own teardown at the end, whatever that is; Ctrl-C does not stop it."""
+    try:
+        yield
+    except BaseException:
+        if "plan_bake" in steps.returned:
+            _tear_down(request, run, steps, lines)
+        else:
+            forget(request.places, run.label)
+        raise
+    _tear_down(request, run, steps, lines)
+
+
+def _tear_down(request: Request, run: LocalRun, steps: Steps, lines: Lines) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    lines.task = "delete_builder"
+    try:
+        steps.run("delete_builder")
+    except AirflowException as failed:
+        request.say(f"not everything is deleted, the next build does it: {reason_of(failed)}")
+    else:
+        forget(request.places, run.label)
+
+
+@contextmanager
+def _one_at_a_time(request: Request, name: str) -> Generator[None]:
+    """Let the second of two builds of a recipe wait for the first, and find its image."""
+    request.places.make()
+    with (request.places.folder / f"build-{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            request.say(f"waiting for another build of {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,38 @@
+"""The step that only local builds have: keep the tested image, in the place of a promotion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bakehouse.bake.candidate import Candidate
+from bakehouse.bake.plan import BakePlan
+from bakehouse.core.errors import PermanentError
+from bakehouse.images import labels
+from bakehouse.images.links import labels_of
+from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.reconcile import Done, Next, WaitForOperation
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class KeepImage(BakehouseOperator):
+    """Labels the tested image of a local build, which no family and no rollout ever gets."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Label the image, with its end."""
+        plan = self.received(context, "plan_bake", BakePlan)
+        made = self.received(context, "label_image", Candidate)
+        image = self.image_client(plan.kind).get(made.name)
+        if image is None:
+            raise PermanentError(f"{made.name} does not exist any more")
+        if labels_of(image).get(labels.LOCAL) == labels.TESTED:
+            return Done(made.name)
+        changes = {
+            labels.LOCAL: labels.TESTED,
+            labels.KEPT: "until-it-expires",
+            labels.EXPIRES: labels.expiry(datetime.now(UTC) + labels.LOCAL_LIVES),
+        }
+        operation = self.image_client(plan.kind).label(image, changes)
+        return WaitForOperation(operation, f"label {made.name}")
