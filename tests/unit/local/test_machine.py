@@ -20,8 +20,6 @@ def test_a_port_is_given_as_host_and_guest_or_once_for_both() -> None:
     assert Forward.parse("8080") == Forward(8080, 8080)
 
 
-
-
 @pytest.mark.parametrize("text", ["", "http", "0:80", "80:65536", "-1:80", "1:2:3"])
 def test_what_is_no_pair_of_ports_is_refused(text: str) -> None:
     with pytest.raises(LocalError, match="-p"):

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bakehouse.local.places import Places
-from bakehouse.local.runs import ended, forget, living, lives, new_run
+from bakehouse.local.runs import ended, forget, lives, living, new_run
 
 if TYPE_CHECKING:
     from pathlib import Path
