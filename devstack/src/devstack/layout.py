@@ -56,6 +56,11 @@ class Layout:
         return self.state / "passwords.json"
 
     @property
+    def environment(self) -> Path:
+        """The variables of the stack's programs, for `bakehouse airflow`; they hold its secrets."""
+        return self.state / "environment.json"
+
+    @property
     def record(self) -> Path:
         """The ports and the kind of machines of the stack."""
         return self.state / "stack.json"

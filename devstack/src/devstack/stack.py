@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from devstack.environment import stack_environment
 from devstack.health import Health, stack_health
 from devstack.layout import Layout
 from devstack.ports import free_port, port_is_free
+from devstack.private_file import write_private
 from devstack.processes import MARK
 from devstack.programs import PARENT_DEATH, programs
 from devstack.reaper import DONE
@@ -161,6 +163,8 @@ class Stack:
         environment = self.environment()
         self.progress("making Airflow's database")
         self._prepare(with_endpoint(settings, record.gce_url, record.gce_project), environment)
+        own = {k: v for k, v in environment.items() if os.environ.get(k) != v}
+        write_private(self.layout.environment, json.dumps(own, indent=1))
         stack = programs(record, self.layout, self.guest)
         self.layout.supervisor_conf.write_text(render(stack, self.layout), encoding="utf-8")
         for note in self.layout.run.iterdir():

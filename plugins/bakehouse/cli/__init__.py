@@ -1,4 +1,4 @@
-"""`bakehouse`: the command line of a project; it needs no running Airflow.
+"""`bakehouse`: the command line of a project; few of its commands need a running Airflow.
 
 Each module has the commands about one subject. It imports what a command needs inside the command:
 what is not asked for costs no start-up time.
@@ -6,7 +6,7 @@ what is not asked for costs no start-up time.
 
 from __future__ import annotations
 
-from bakehouse.cli import history, local, project
+from bakehouse.cli import airflow, history, listing, local, new, project, render, runs
 from bakehouse.cli.app import app
 
-__all__ = ["app", "history", "local", "project"]
+__all__ = ["airflow", "app", "history", "listing", "local", "new", "project", "render", "runs"]

@@ -10,7 +10,7 @@ import typer
 
 from bakehouse.config.folder import NotAProject, find_project
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 LedgerOption = Annotated[
     str | None,
@@ -22,6 +22,24 @@ LedgerOption = Annotated[
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="the project's folder; default: this one")
 ]
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        from bakehouse import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Machine images from git, baked and rolled out by Airflow."""
 
 
 def ledger_of(project: Path) -> str:
@@ -38,3 +56,9 @@ def project_folder(given: Path | None) -> Path:
     except NotAProject as error:
         typer.echo(f"{error}", err=True)
         raise typer.Exit(2) from None
+
+
+def fail(message: object, code: int = 1) -> typer.Exit:
+    """Print the message to standard error; returns what the command raises."""
+    typer.echo(f"{message}", err=True)
+    return typer.Exit(code)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from bakehouse import __version__
 from bakehouse.config.folder import INCLUDE
+from bakehouse.config.package_files import copy_files
 from bakehouse.config.schema import write_schemas
 from bakehouse.recipe.git.command import Git, GitFailed
 
 if TYPE_CHECKING:
-    from importlib.abc import Traversable
     from pathlib import Path
 
 _TEMPLATE = files("bakehouse") / "init_template"
 _HIDDEN = frozenset({"gitignore", "dockerignore"})  # in the package without their dot
-_EXECUTABLE = frozenset({"health", "gate", "drain"})
 _MESSAGE = "Start from bakehouse init"
 
 
@@ -28,7 +27,7 @@ def write_project(folder: Path) -> list[Path]:
     """Write every file of the template; returns them. Raises NotEmpty before it writes any."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotEmpty(f"{folder} is not an empty folder: choose another one")
-    written = list(_copy(_TEMPLATE, folder))
+    written = copy_files(_TEMPLATE, folder, name=_named, content=_filled)
     return sorted([*written, *write_schemas(folder / INCLUDE)])
 
 
@@ -46,16 +45,8 @@ def commit_project(folder: Path) -> str:
     return f"committed as {git.text('rev-parse', '--short', 'HEAD')}: a bake reads commits only"
 
 
-def _copy(source: Traversable, target: Path) -> list[Path]:
-    if source.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        entries = [entry for entry in source.iterdir() if entry.name != "__pycache__"]
-        return [file for entry in entries for file in _copy(entry, target / _named(entry.name))]
-    text = source.read_text(encoding="utf-8").replace("@VERSION@", __version__)
-    target.write_text(text, encoding="utf-8")
-    if target.name in _EXECUTABLE:
-        target.chmod(0o755)
-    return [target]
+def _filled(data: bytes) -> bytes:
+    return data.replace(b"@VERSION@", __version__.encode())
 
 
 def _named(name: str) -> str:

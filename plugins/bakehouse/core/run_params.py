@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.models import Frozen
+from bakehouse.core.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _SHOWN = 60  # characters of a value
 
@@ -36,9 +37,9 @@ class RunParams(Frozen):
         """
         if unknown := sorted(set(conf or {}) - set(cls.model_fields)):
             known = ", ".join(cls.model_fields)
+            keys = ", ".join(_with_nearest(key, cls.model_fields) for key in unknown)
             raise PermanentError(
-                f"conf has unknown keys: {', '.join(map(repr, unknown))}. Trigger another run;"
-                f" its keys may be {known}"
+                f"conf has unknown keys: {keys}. Trigger another run; its keys may be {known}"
             )
         given = {name: params[name] for name in cls.model_fields if name in params}
         try:
@@ -49,6 +50,11 @@ class RunParams(Frozen):
                 for one in invalid.errors()
             )
             raise PermanentError(f"the params are not valid: {problems}") from None
+
+
+def _with_nearest(key: str, known: Iterable[str]) -> str:
+    found = nearest(key, known)
+    return f"{key!r} (did you mean {found!r}?)" if found else repr(key)
 
 
 def _shown(value: object) -> str:

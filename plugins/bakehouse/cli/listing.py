@@ -1,0 +1,144 @@
+"""Commands that list: recipes and fleets from their files, images and rollouts from the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bakehouse.cli.app import LedgerOption, ProjectOption, app, fail, ledger_of, project_folder
+from bakehouse.cli.output import JsonOption, show
+from bakehouse.config.folder import INCLUDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from bakehouse.config.project import Project
+    from bakehouse.history.events import LedgerEvent
+
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")]
+
+
+@app.command()
+def recipes(as_json: JsonOption = False, project: ProjectOption = None) -> None:
+    """List the recipes of include/recipes: base, schedule with its zone, fleets."""
+    found = _read(project_folder(project))
+    rows = [
+        {
+            "recipe": recipe.name,
+            "base": str(recipe.model_dump(mode="json")["base"]).strip("{}").replace("'", ""),
+            "schedule": f"{recipe.schedule} {recipe.timezone}" if recipe.schedule else None,
+            "fleets": [fleet.name for fleet in found.fleets if fleet.recipe == recipe.name],
+            "description": recipe.description,
+        }
+        for recipe in found.recipes
+    ]
+    show(rows, as_json=as_json, empty="no recipes: `bakehouse new recipe NAME` writes one")
+
+
+@app.command()
+def fleets(as_json: JsonOption = False, project: ProjectOption = None) -> None:
+    """List the fleets of include/fleets: recipe, members, stages, and what starts a rollout."""
+    rows = [
+        {
+            "fleet": fleet.name,
+            "recipe": fleet.recipe,
+            "members": _members(fleet.members.model_dump(mode="json", exclude_none=True)),
+            "stages": [str(stage) for stage in fleet.stages],
+            "rollout": fleet.rollout,
+            "description": fleet.description,
+        }
+        for fleet in _read(project_folder(project)).fleets
+    ]
+    show(rows, as_json=as_json, empty="no fleets: docs/fleets.md describes their files")
+
+
+@app.command()
+def images(
+    recipe: Annotated[str | None, typer.Argument(help="only images of this recipe")] = None,
+    limit: LimitOption = 20,
+    as_json: JsonOption = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """List the images that bakes have made, the newest first, by the ledger."""
+    from bakehouse.history.overview import images as listed
+
+    base, events = _ledger(ledger, project)
+    rows = [
+        {
+            "image": row.image,
+            "state": row.state,
+            "time": _time(row.time),
+            "commit": row.git_sha if as_json else row.git_sha[:7],
+            "packages": row.packages,
+            "family": row.family,
+            "why": row.why,
+        }
+        for row in listed(events, recipe)[:limit]
+    ]
+    of_recipe = f" of {recipe}" if recipe else ""
+    show(rows, as_json=as_json, empty=f"the ledger {base} has no images{of_recipe}")
+
+
+@app.command()
+def rollouts(
+    fleet: Annotated[str | None, typer.Argument(help="only rollouts of this fleet")] = None,
+    limit: LimitOption = 20,
+    as_json: JsonOption = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """List the rollouts, the newest first, and how they ended, by the ledger."""
+    from bakehouse.history.overview import rollouts as listed
+
+    base, events = _ledger(ledger, project)
+    rows = [
+        {
+            "fleet": row.fleet,
+            "image": row.image,
+            "state": row.state,
+            "time": _time(row.time),
+            "members": f"{row.moved} of {row.members}",
+            "run": row.run_id,
+            "why": row.why,
+        }
+        for row in listed(events, fleet)[:limit]
+    ]
+    of_fleet = f" of {fleet}" if fleet else ""
+    show(rows, as_json=as_json, empty=f"the ledger {base} has no rollouts{of_fleet}")
+
+
+def _read(folder: Path) -> Project:
+    """The valid files; the broken ones are named, and `validate` says what is wrong with them."""
+    from bakehouse.config.project import read_project
+
+    found = read_project(folder / INCLUDE)
+    for broken in (*found.broken_recipes, *found.broken_fleets):
+        fail(f"{broken.mistakes[0].file} has mistakes: `bakehouse validate` shows them")
+    return found
+
+
+def _ledger(given: str | None, project: Path | None) -> tuple[str, Iterator[LedgerEvent]]:
+    from bakehouse.history.ledger import Ledger
+
+    base = given or ledger_of(project_folder(project))
+    return base, Ledger(base).events(lambda record: typer.echo(str(record), err=True))
+
+
+def _members(members: dict[str, Any]) -> str:
+    labels = members.get("labels")
+    chosen = (
+        ", ".join(f"{key}={value}" for key, value in labels.items())
+        if labels
+        else ", ".join(members.get("instances", ()))
+    )
+    return f"{chosen} in {', '.join(members['zones'])}"
+
+
+def _time(moment: datetime) -> str:
+    from bakehouse.core.time import format_utc
+
+    return format_utc(moment)

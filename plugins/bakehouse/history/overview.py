@@ -1,0 +1,139 @@
+"""One row for each image and each rollout, read from the ledger's events. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime
+
+from bakehouse.core.models import Frozen
+from bakehouse.core.reasons import Reason
+from bakehouse.history.bake_events import BakeEvent, PromotionEvent, VerdictEvent
+from bakehouse.history.housekeeping_events import (
+    ImageDeletedEvent,
+    ImageDeprecatedEvent,
+    ImageObsoleteEvent,
+    MarkedEvent,
+    RevokedEvent,
+)
+from bakehouse.history.rollout_events import RolloutEndedEvent, RolloutPlannedEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bakehouse.history.events import LedgerEvent
+
+CANDIDATE = "candidate"
+RUNNING, IDLE = "under way", "nothing to do"
+ROLLED_OUT, ROLLED_BACK, FAILED = "rolled out", "rolled back", "failed"
+_GOOD = "replaced"  # the state of a member that has reached its image
+
+_STATE_AFTER: Mapping[type, str] = {
+    ImageDeprecatedEvent: "deprecated",
+    ImageObsoleteEvent: "obsolete",
+    ImageDeletedEvent: "deleted",
+    RevokedEvent: "revoked",
+    MarkedEvent: "built on a revoked image",
+}
+
+
+class ImageRow(Frozen):
+    """An image, and what became of it last; `family` is None for images of the history."""
+
+    image: str
+    recipe: str
+    state: str
+    time: AwareDatetime
+    git_sha: str
+    family: str | None = None
+    packages: int | None = None
+    why: str = ""
+
+
+class RolloutRow(Frozen):
+    """A rollout of a fleet; `moved` counts the members that reached the image."""
+
+    fleet: str
+    image: str | None
+    state: str
+    time: AwareDatetime
+    members: int
+    moved: int = 0
+    why: str = ""
+    dag_id: str
+    run_id: str
+
+
+def images(events: Iterable[LedgerEvent], recipe: str | None = None) -> list[ImageRow]:
+    """Return the images that bakes have made, the newest first.
+
+    Args:
+        events: Of the ledger, oldest first.
+        recipe: Only its images; None: of all recipes.
+    """
+    rows: dict[str, ImageRow] = {}
+    for event in events:
+        if isinstance(event, BakeEvent):
+            rows[event.image] = ImageRow(
+                image=event.image,
+                recipe=event.recipe,
+                state=CANDIDATE,
+                time=event.time,
+                git_sha=event.git_sha,
+                packages=event.detail.packages,
+                why=event.reason.text,
+            )
+        elif event.image in rows:
+            rows[event.image] = _after(rows[event.image], event)
+    found = [row for row in rows.values() if recipe is None or row.recipe == recipe]
+    return sorted(found, key=lambda row: (row.time, row.image), reverse=True)
+
+
+def _after(row: ImageRow, event: LedgerEvent) -> ImageRow:
+    if isinstance(event, PromotionEvent):
+        return row.model_copy(update={"state": event.reason.value, "family": event.detail.family})
+    if isinstance(event, VerdictEvent) and row.state == CANDIDATE:
+        changes = {"state": event.reason.value, "why": event.detail.message}
+        return row.model_copy(update=changes)
+    if (state := _STATE_AFTER.get(type(event))) is not None:
+        return row.model_copy(update={"state": state, "why": event.reason.text})
+    return row
+
+
+def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[RolloutRow]:
+    """Return the rollouts, the newest first; `fleet`: only its own."""
+    rows: dict[tuple[str, str], RolloutRow] = {}
+    for event in events:
+        key = (event.dag_id, event.run_id)
+        if isinstance(event, RolloutPlannedEvent):
+            members = sum(len(stage) for stage in event.detail.stages)
+            rows[key] = RolloutRow(
+                fleet=event.detail.fleet,
+                image=event.image,
+                state=RUNNING if members else IDLE,
+                time=event.time,
+                members=members,
+                dag_id=event.dag_id,
+                run_id=event.run_id,
+            )
+        elif isinstance(event, RolloutEndedEvent) and key in rows:
+            rows[key] = rows[key].model_copy(update=_ended(event))
+    found = [row for row in rows.values() if fleet is None or row.fleet == fleet]
+    return sorted(found, key=lambda row: (row.time, row.run_id), reverse=True)
+
+
+def _ended(event: RolloutEndedEvent) -> dict[str, object]:
+    replaced = {
+        way: {one.member for one in event.detail.outcomes if one.way == way and one.state == _GOOD}
+        for way in ("forward", "back")
+    }
+    went_back = {one.member for one in event.detail.outcomes if one.way == "back"}
+    if event.reason is Reason.NEW_IMAGE:
+        state = ROLLED_OUT
+    else:
+        state = ROLLED_BACK if went_back and went_back <= replaced["back"] else FAILED
+    return {
+        "state": state,
+        "why": event.reason.text,
+        "moved": len(replaced["forward"] - went_back),
+    }

@@ -1,0 +1,146 @@
+"""The commands that need no running Airflow, on a project of their own."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from bakehouse import __version__
+from bakehouse.cli import app
+from bakehouse.config.new_project import write_project
+from bakehouse.config.new_recipe import CannotCreate, write_recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_project(tmp_path / "images")
+    return tmp_path / "images"
+
+
+def bakehouse(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def test_the_version_is_told() -> None:
+    assert bakehouse("--version").stdout.strip() == __version__
+
+
+def test_recipes_are_a_table_for_people_and_json_for_programs(project: Path) -> None:
+    table = bakehouse("recipes", "--project", str(project)).stdout.splitlines()
+    assert table[0].split() == ["RECIPE", "BASE", "SCHEDULE", "FLEETS", "DESCRIPTION"]
+    assert table[1].split()[:2] == ["web", "debian-cloud/debian-12"]
+    (row,) = json.loads(bakehouse("recipes", "--json", "--project", str(project)).stdout)
+    assert (row["recipe"], row["schedule"], row["fleets"]) == ("web", None, ["web"])
+
+
+def test_a_schedule_is_listed_with_its_zone(project: Path) -> None:
+    with (project / "include/recipes/web.yaml").open("a") as file:
+        file.write("schedule: 0 3 * * *\ntimezone: Europe/Berlin\n")
+    (row,) = json.loads(bakehouse("recipes", "--json", "--project", str(project)).stdout)
+    assert row["schedule"] == "0 3 * * * Europe/Berlin"
+
+
+def test_a_broken_file_hides_no_other_and_is_named(project: Path) -> None:
+    (project / "include/recipes/bad.yaml").write_text("bse: x\n")
+    done = bakehouse("recipes", "--project", str(project))
+    assert "include/recipes/bad.yaml has mistakes" in done.stderr
+    assert "web" in done.stdout
+
+
+def test_fleets_are_listed_with_their_members(project: Path) -> None:
+    (row,) = json.loads(bakehouse("fleets", "--json", "--project", str(project)).stdout)
+    assert row["fleet"] == "web"
+    assert " in us-central1-" in row["members"]
+
+
+def test_an_empty_ledger_is_told_in_one_line(project: Path, tmp_path: Path) -> None:
+    for command in ("images", "rollouts"):
+        done = bakehouse(command, "--ledger", f"file://{tmp_path}/none", "--project", str(project))
+        assert done.stdout == ""
+        assert f"has no {command}" in done.stderr
+
+
+def test_a_new_recipe_is_valid_under_its_own_name(project: Path) -> None:
+    done = bakehouse("new", "recipe", "shop", "--project", str(project))
+    assert done.exit_code == 0, done.output
+    health = project / "include/startup_scripts/shop/health"
+    assert stat.S_IMODE(health.stat().st_mode) == 0o755
+    checked = bakehouse("validate", "--project", str(project))
+    assert checked.exit_code == 0, checked.output
+    assert "shop, web" in checked.stdout
+
+
+@pytest.mark.parametrize("name", ["Shop", "a" * 36, "1shop", "../shop", "shop_1", ""])
+def test_a_name_that_no_recipe_can_have_writes_nothing(project: Path, name: str) -> None:
+    before = sorted(project.rglob("*"))
+    with pytest.raises(CannotCreate, match="is no name of a recipe"):
+        write_recipe(project, name)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_recipe_that_exists_is_never_written_over(project: Path) -> None:
+    done = bakehouse("new", "recipe", "web", "--project", str(project))
+    assert done.exit_code == 1
+    assert "exists already" in done.stderr
+
+
+def test_an_example_that_does_not_exist_is_refused(project: Path) -> None:
+    done = bakehouse("new", "recipe", "db", "--from", "no-such", "--project", str(project))
+    assert done.exit_code == 1
+    assert "the cookbook has no 'no-such'" in done.stderr
+
+
+def test_the_files_of_a_boot_are_rendered_with_the_metadata_given(project: Path) -> None:
+    told = bakehouse("render", "web", "-m", "greeting=Good day", "--project", str(project)).stdout
+    assert "── /var/www/html/index.html" in told
+    assert "Good day" in told
+
+
+def test_the_scripts_of_a_builder_are_rendered(project: Path) -> None:
+    told = bakehouse("render", "web", "--scripts", "--project", str(project)).stdout
+    assert "── install.sh" in told
+    assert "{{" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("render", "wb"), "did you mean 'web'?"),
+        (("render", "web", "-m", "greeting"), "'greeting' is not KEY=VALUE"),
+        (("trigger", "bake"), "no Airflow"),
+        (("trigger", "bak__web"), "is no DAG of Bakehouse"),
+        (("trigger", "bake__web", "forc=true"), "did you mean 'force'?"),
+        (("trigger", "bake__web", "force=maybe"), "force"),
+        (("trigger", "bake__web", "force"), "is not KEY=VALUE"),
+        (("trigger", "roll_out__web", "member=[web-1]"), "did you mean 'members'?"),
+        (("trigger", "roll_out__web", "image=a", "image=b"), "is given twice"),
+        (("logs", "bake__web"), "no Airflow"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.delenv("BAKEHOUSE_AIRFLOW_URL", raising=False)
+    done = bakehouse(*words, "--project", str(project))
+    assert done.exit_code == 1
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.output
+
+
+def test_a_template_that_fails_is_told_with_its_line(project: Path) -> None:
+    page = project / "include/startup_scripts/web/templates/var/www/html/index.html.j2"
+    page.write_text("one\n{{ nobody_knows }}\n")
+    done = bakehouse("render", "web", "--project", str(project))
+    assert done.exit_code == 1
+    assert "index.html.j2:2" in done.stderr
+    assert "nobody_knows" in done.stderr

@@ -1,0 +1,187 @@
+"""`bakehouse trigger` and `bakehouse logs`, against an API that answers as Airflow's does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from typer.testing import CliRunner
+
+from bakehouse.cli import app
+from bakehouse.config.new_project import write_project
+from bakehouse.config.running_stack import NoStack, server_of, stack_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+RUN = {"dag_id": "bake__web", "dag_run_id": "manual__1", "state": "success", "conf": {}}
+TASK = {
+    "dag_id": "bake__web",
+    "dag_run_id": "manual__1",
+    "task_id": "plan_bake",
+    "map_index": -1,
+    "state": "success",
+    "try_number": 2,
+    "start_date": "2026-11-27T03:00:00Z",
+}
+LINE = {"timestamp": "2026-11-27T03:00:01Z", "level": "info", "event": "will bake web-1"}
+
+
+class Api(BaseHTTPRequestHandler):
+    posted: ClassVar[list[Any]] = []
+    password: ClassVar[str] = "secret"
+
+    def answer(self, form: object, status: int = 200) -> None:
+        body = json.dumps(form).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0].removeprefix("/api/v2")
+        runs = "/dags/bake__web/dagRuns"
+        answers: dict[str, object] = {
+            "/dags": {"dags": [{"dag_id": "bake__web"}, {"dag_id": "roll_out__web"}]},
+            runs: {"dag_runs": [RUN]},
+            "/dags/roll_out__web/dagRuns": {"dag_runs": []},
+            "/dags/~/dagRuns": {"dag_runs": [RUN]},
+            f"{runs}/manual__1": RUN,
+            f"{runs}/manual__1/taskInstances": {
+                "task_instances": [TASK, {**TASK, "task_id": "later", "start_date": None}]
+            },
+            f"{runs}/manual__1/taskInstances/plan_bake/logs/2": {"content": [LINE]},
+        }
+        found = answers.get(path)
+        self.answer(found or {"detail": "not found"}, 200 if found else 404)
+
+    def do_POST(self) -> None:
+        form = self.body()
+        if self.path == "/auth/token":
+            good = form["password"] == self.password
+            return self.answer(
+                {"access_token": "t"} if good else {"detail": "no"}, 201 if good else 401
+            )
+        self.posted.append(form)
+        if form["conf"].get("git_ref") == "-x":
+            return self.answer({"detail": "Invalid input for param git_ref"}, 400)
+        return self.answer(RUN)
+
+    def do_PATCH(self) -> None:
+        self.body()
+        self.answer({})
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A project whose stack answers."""
+    folder = tmp_path / "images"
+    write_project(folder)
+    Api.posted.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        up = folder / ".bakehouse" / "up"
+        up.mkdir(parents=True)
+        (up / "stack.json").write_text(json.dumps({"airflow_port": server.server_port}))
+        (up / "passwords.json").write_text(json.dumps({"admin": Api.password}))
+        yield folder
+        server.shutdown()
+
+
+def bakehouse(project: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, [*words, "--project", str(project)])
+
+
+def test_a_run_is_started_with_the_fields_given(project: Path) -> None:
+    done = bakehouse(project, "trigger", "bake__web", "git_ref=main", "force=true", "vars={a: 1}")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "bake__web manual__1\n"
+    conf = {"git_ref": "main", "force": True, "vars": {"a": 1}}
+    assert Api.posted == [{"logical_date": None, "conf": conf}]
+
+
+def test_waiting_ends_with_the_run_and_its_state(project: Path) -> None:
+    done = bakehouse(project, "trigger", "bake__web", "--wait", "--json")
+    assert json.loads(done.stdout)["state"] == "success"
+    assert done.exit_code == 0
+
+
+def test_no_run_is_started_of_a_dag_that_does_not_exist(project: Path) -> None:
+    done = bakehouse(project, "trigger", "bake__wib")
+    assert "did you mean 'bake__web'?" in done.stderr
+    assert not Api.posted
+
+
+def test_what_airflow_refuses_is_told_in_its_words(project: Path) -> None:
+    done = bakehouse(project, "trigger", "bake__web", "git_ref=-x")
+    assert done.exit_code == 1
+    assert "Invalid input for param git_ref" in done.stderr
+
+
+@pytest.mark.parametrize("run", ["manual__1", "bake__web"])
+def test_logs_are_those_of_the_run_or_of_the_newest_run_of_a_dag(project: Path, run: str) -> None:
+    told = bakehouse(project, "logs", run).stdout.splitlines()
+    assert told == [
+        "── plan_bake: success, try 2",
+        "03:00:01Z  will bake web-1",
+        "bake__web manual__1: success",
+    ]
+
+
+def test_logs_are_json_for_programs(project: Path) -> None:
+    (line,) = bakehouse(project, "logs", "manual__1", "--json").stdout.splitlines()
+    assert json.loads(line) == {"task": "plan_bake", "try": 2, **LINE}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("logs", "manual__2"), "did you mean 'manual__1'?"),
+        (("logs", "roll_out__web"), "has no run yet"),
+        (("logs", "manual__1", "--task", "plan"), "no task plan has begun"),
+    ],
+)
+def test_logs_that_do_not_exist_are_told_in_one_line(
+    project: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = bakehouse(project, *words)
+    assert done.exit_code == 1
+    assert told in done.stderr
+
+
+def test_a_stack_that_is_down_is_told_in_one_line(project: Path) -> None:
+    record = project / ".bakehouse/up/stack.json"
+    record.write_text(json.dumps({"airflow_port": 9}))
+    done = bakehouse(project, "logs", "manual__1")
+    assert done.exit_code == 1
+    assert "does not answer" in done.stderr
+
+
+def test_a_wrong_password_is_told(project: Path) -> None:
+    (project / ".bakehouse/up/passwords.json").write_text('{"admin": "wrong"}')
+    assert "refuses the log-in of admin" in bakehouse(project, "logs", "manual__1").stderr
+
+
+def test_another_airflow_is_named_by_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(NoStack):
+        server_of(tmp_path, {})
+    other = {"BAKEHOUSE_AIRFLOW_URL": "https://a.example/", "BAKEHOUSE_AIRFLOW_TOKEN": "t"}
+    assert server_of(tmp_path, other)[:2] == ("https://a.example", "t")
+
+
+def test_the_environment_of_a_stack_is_what_it_has_left(project: Path) -> None:
+    assert stack_environment(project) is None
+    (project / ".bakehouse/up/environment.json").write_text('{"AIRFLOW_HOME": "/x"}')
+    assert stack_environment(project) == {"AIRFLOW_HOME": "/x"}
