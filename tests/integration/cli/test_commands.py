@@ -17,7 +17,7 @@ from bakehouse.config.new_recipe import CannotCreate, write_recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 
 @pytest.fixture

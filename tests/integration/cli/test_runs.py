@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 RUN = {"dag_id": "bake__web", "dag_run_id": "manual__1", "state": "success", "conf": {}}
 TASK = {

@@ -134,7 +134,7 @@ def test_a_rollout_is_under_way_until_it_has_ended() -> None:
 
 
 def test_a_member_that_went_back_is_not_counted_as_moved() -> None:
-    events = [
+    events: list[LedgerEvent] = [
         planned("r", (("web-1",), ("web-2",))),
         ended("r", Reason.NOT_HEALTHY, moved("web-1"), moved("web-1", "back")),
     ]
@@ -143,7 +143,10 @@ def test_a_member_that_went_back_is_not_counted_as_moved() -> None:
 
 def test_a_rollout_whose_members_did_not_all_get_back_has_failed() -> None:
     stuck = moved("web-1", "back").model_copy(update={"state": "stuck"})
-    events = [planned("r", (("web-1",),)), ended("r", Reason.NOT_ROLLED_BACK, stuck)]
+    events: list[LedgerEvent] = [
+        planned("r", (("web-1",),)),
+        ended("r", Reason.NOT_ROLLED_BACK, stuck),
+    ]
     assert rollouts(events)[0].state == "failed"
 
 
