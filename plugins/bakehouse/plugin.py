@@ -8,6 +8,7 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 
 from bakehouse import preload
 from bakehouse.operators.links import LINKS
+from bakehouse.runs import listener
 from bakehouse.schedule.timetable import Nightly, NightlyOrParent
 from bakehouse.sla.reference import RunQueued
 
@@ -17,7 +18,7 @@ class BakehousePlugin(AirflowPlugin):
 
     name = "bakehouse"
     operator_extra_links = [link() for link in LINKS]  # ruff: ignore[mutable-class-default]  as Airflow declares it
-    listeners = [preload]  # ruff: ignore[mutable-class-default]  as Airflow declares it
+    listeners = [preload, listener]  # ruff: ignore[mutable-class-default]  as Airflow declares it
     deadline_references = [RunQueued]  # ruff: ignore[mutable-class-default]  as Airflow declares it
     timetables = [Nightly, NightlyOrParent]  # ruff: ignore[mutable-class-default]
 

@@ -87,7 +87,9 @@ def test_no_task_carries_a_copy_of_its_dags_form(bag: dict[str, Any], tasks: Tas
 
 
 def test_every_step_has_an_sla_and_they_never_fall_along_the_flow(tasks: Tasks) -> None:
-    steps = {name: task for name, task in tasks.items() if task["id"] != "sla_watch"}
+    steps = {
+        name: task for name, task in tasks.items() if task["id"] not in {"sla_watch", "result"}
+    }
     assert offenders(steps, "sla") == []
     for name, task in steps.items():
         earlier = [tasks[f"{task['dag']}.{up}"]["sla"] or 0 for up in task["upstream"]]
@@ -123,6 +125,18 @@ def test_a_teardown_that_fails_fails_the_run(tasks: Tasks) -> None:
     assert offenders({t["id"]: t for t in teardowns}, "fails_the_run") == []
 
 
+def test_the_state_of_a_run_is_that_of_its_result(bag: dict[str, Any]) -> None:
+    """The only leaf of each DAG; a teardown, since it has to run when a person ends the run."""
+    for dag_id, dag in bag["dags"].items():
+        result = dag["tasks"]["result"]
+        assert result["teardown"], dag_id
+        assert result["fails_the_run"], dag_id
+        assert result["setups"] == [], "or it would be skipped when they are"
+        leaves = {name for name, task in dag["tasks"].items() if not task["next"]}
+        assert leaves == {"result", "sla_watch"}, dag_id
+        assert set(result["upstream"]) == dag["tasks"].keys() - leaves, dag_id
+
+
 def test_the_form_of_a_bake(bag: dict[str, Any]) -> None:
     bakes = [dag for dag_id, dag in bag["dags"].items() if dag_id.startswith("bake__")]
     assert bakes
@@ -136,7 +150,7 @@ def test_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_oth
     assert house["form"]["dry_run"] is True
     assert house["schedule"] == "0 6 * * *"
     steps = {"plan_sweep", "sweep", "plan_retire", "retire", "show_drift"}
-    assert house["tasks"].keys() == steps | {"sla_watch"}
+    assert house["tasks"].keys() == steps | {"sla_watch", "result"}
 
 
 def test_nothing_is_revoked_without_an_image_and_a_reason(bag: dict[str, Any]) -> None:

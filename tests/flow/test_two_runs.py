@@ -61,7 +61,7 @@ def test_of_two_runs_one_waits_and_goes_on_itself_when_the_other_dies(bed: Testb
     bed.compute.set_project_attribute("the-first-has-failed")
     wait_until(lambda: ended(bed, 2), RUN, "the two nights to end", every=1.0)
 
-    # Airflow skips what a run that is marked as failed had still to do, so its state may be green.
+    assert bed.airflow.run(DAG, found["owner"]).state == "failed"
     assert bed.airflow.states(DAG, found["owner"])["wait_for_shutdown"] == "failed"
     waited = bed.airflow.run(DAG, found["waits"])
     assert waited.state == "success", bed.explain(waited)

@@ -15,6 +15,7 @@ from bakehouse.dag_factory.bake_form import form
 from bakehouse.dag_factory.rollout import with_bake
 from bakehouse.dag_factory.tasks import make_task
 from bakehouse.recipe.rules import parent_of
+from bakehouse.runs.operators import add_result
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.schedule.jitter import offset_of
 from bakehouse.schedule.timetable import Nightly, NightlyOrParent
@@ -49,6 +50,7 @@ def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fl
         render_template_as_native_obj=False,
     ) as dag:
         bake_flow(recipe, fleets)
+        add_result(dag)
         watch_slas(dag, recipe.name, recipe.notify)
     dag.params = ParamsDict(form(recipe))
     return dag

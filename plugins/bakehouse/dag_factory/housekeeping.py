@@ -11,6 +11,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.tasks import make_task
+from bakehouse.runs.operators import add_result
 from bakehouse.schedule.timetable import Nightly
 from bakehouse.sla.operators import watch_slas
 
@@ -40,6 +41,7 @@ def housekeeping_dag(
         is_paused_upon_creation=False,
     ) as dag:
         housekeeping_flow(include)
+        add_result(dag)
         watch_slas(dag, "housekeeping", channels)
     dag.params = ParamsDict(_form(include))  # last, as bakehouse.dag_factory.bake says
     return dag

@@ -12,6 +12,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory import form_patterns
 from bakehouse.dag_factory.tasks import make_task
+from bakehouse.runs.operators import add_result
 from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> D
         is_paused_upon_creation=False,
     ) as dag:
         revoke_flow(include)
+        add_result(dag)
         watch_slas(dag, "revoke", channels)
     dag.params = ParamsDict(_form())  # last, as bakehouse.dag_factory.bake says
     return dag

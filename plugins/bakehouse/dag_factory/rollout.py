@@ -18,6 +18,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.dag_factory import form_patterns
 from bakehouse.dag_factory.tasks import make_task, operator_of, task_arguments
+from bakehouse.runs.operators import add_result
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
 
@@ -82,6 +83,7 @@ def roll_out_dag(fleet: Fleet) -> DAG:
     ) as dag:
         # a run that follows an image has its name as the partition's key
         replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
+        add_result(dag)
         watch_slas(dag, fleet.name, fleet.notify)
     dag.params = ParamsDict(_form(fleet))  # last, as bakehouse.dag_factory.bake says
     return dag

@@ -11,6 +11,8 @@ from bakehouse.core.tasks import Flow, TaskSpec, task_spec
 from bakehouse.operators.retries import retry_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import BaseOperator
 
 # Of a worker at a time; a wait has its own deadline, in its trigger.
@@ -19,6 +21,10 @@ EXECUTION_TIMEOUT = timedelta(minutes=15)
 
 class Overrides(Protocol):
     """A file that may set a task's SLA and retries: a recipe or a fleet."""
+
+    @property
+    def sla(self) -> Mapping[str, timedelta]:
+        """The SLAs that the file sets, by task."""
 
     def sla_of(self, task_id: str) -> timedelta:
         """Return the file's own value, else the table's."""
@@ -56,6 +62,7 @@ def task_arguments(
         **retry_arguments(spec.kind),
         "execution_timeout": EXECUTION_TIMEOUT,
         "sla": overrides.sla_of(spec.id) if overrides else spec.sla,
+        "own_sla": overrides is not None and spec.id in overrides.sla,
         "doc_md": spec.docs,
     }
 

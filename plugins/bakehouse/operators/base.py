@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
+    AirflowSkipException,
     TaskDeferralTimeout,
 )
 from pydantic import BaseModel, Field
@@ -32,6 +33,7 @@ from bakehouse.core.errors import (
 from bakehouse.core.models import Frozen
 from bakehouse.core.time import format_utc
 from bakehouse.images.links import zone_of
+from bakehouse.operators.failure_reason import keep_reason
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class BakehouseOperator(BaseOperator):
     Args:
         sla: The time from the run's start within which the task should have succeeded. Airflow 3
             has no such argument; the SLA watcher reads the attribute.
+        own_sla: Whether a recipe or fleet sets it: then it has a row in Browse → Deadlines.
         gcp_conn_id: The Google Cloud connection.
         **kwargs: The arguments of `BaseOperator`.
     """
@@ -80,12 +83,18 @@ class BakehouseOperator(BaseOperator):
     try_costs_a_machine: ClassVar[bool] = False  # so that a read without an answer is waited out
 
     def __init__(
-        self, *, sla: timedelta, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
+        self,
+        *,
+        sla: timedelta,
+        own_sla: bool = False,
+        gcp_conn_id: str = "google_cloud_default",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if sla <= timedelta(0):
             raise ValueError(f"{self.task_id}: an SLA of {sla} cannot be met")
         self.sla = sla
+        self.own_sla = own_sla
         self.gcp_conn_id = gcp_conn_id
         self.memory = self.Memory()
 
@@ -220,7 +229,7 @@ class BakehouseOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Call `reconcile` until it is done; defer while there is something to wait for."""
-        with as_airflow_errors():
+        with _keeping_the_reason(context), as_airflow_errors():
             return self._run(context, lambda: self.reconcile(context))
 
     def resume_execution(
@@ -235,7 +244,7 @@ class BakehouseOperator(BaseOperator):
             kwargs["event"] = model.model_validate(told["event"]) if model else told["event"]
         self.memory = self.Memory.model_validate(memory)
         resume = super().resume_execution
-        with as_airflow_errors():
+        with _keeping_the_reason(context), as_airflow_errors():
             try:
                 return self._run(context, lambda: resume(next_method, kwargs, context))
             except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
@@ -385,6 +394,18 @@ class BakehouseOperator(BaseOperator):
 
     def _link(self, **pages: str) -> None:
         self.remember(pages={**self.memory.pages, **pages})
+
+
+@contextmanager
+def _keeping_the_reason(context: Context) -> Generator[None]:
+    """Keep why this try fails, for the run's result; a skip or a deferral is no failure."""
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except Exception as error:
+        keep_reason(context, error)
+        raise
 
 
 @contextmanager

@@ -1,6 +1,8 @@
-"""The deadline of a run, behind the watcher: Airflow's DeadlineAlert, see Browse → Deadlines.
+"""The deadlines behind the watcher: Airflow's DeadlineAlerts, see Browse → Deadlines.
 
-The scheduler detects it, also while no triggerer runs; the callback then waits for a triggerer.
+One is the run's, and each task whose recipe or fleet sets its SLA has one. The scheduler detects a
+miss, also while no triggerer runs; the callback then waits for a triggerer.
+`bakehouse.runs.deadlines` keeps the rows right.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 NAME = "longest SLA of the run"
+TASK_ID = "task_id"  # argument of a task's callback, by which its row is known
 
 
 def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
@@ -31,6 +34,24 @@ def backstop(longest: timedelta, channels: Sequence[Channel]) -> DeadlineAlert:
         callback=AsyncCallback(run_is_late, kwargs={"channels": as_json}),
         name=NAME,
     )
+
+
+def task_deadline(task_id: str, sla: timedelta) -> DeadlineAlert:
+    """Return an alert for a task that has not succeeded within its SLA.
+
+    The watcher notifies; this is the row that people see.
+    """
+    return DeadlineAlert(
+        reference=RunQueued(),
+        interval=sla,
+        callback=AsyncCallback(task_is_late, kwargs={TASK_ID: task_id}),
+        name=f"SLA of {task_id}",
+    )
+
+
+async def task_is_late(task_id: str, context: dict[str, Any]) -> str:  # ruff: ignore[unused-async]  Airflow awaits it
+    """Say in the callback's output what the row is about; called by the triggerer."""
+    return f"{task_id} should have succeeded by {context['deadline']['deadline_time']}"
 
 
 async def run_is_late(channels: list[dict[str, Any]], context: dict[str, Any]) -> str:

@@ -65,6 +65,11 @@ def task_state(
     return "success" if mapped else None
 
 
+def was_kept(state: str | None, ended: datetime | None, deadline: datetime) -> bool:
+    """Whether a task in this state has kept its SLA, seen when the deadline has passed."""
+    return state in SETTLED and (ended is None or ended <= deadline)
+
+
 def find_misses(
     slas: Mapping[str, float],
     states: Mapping[str, str | None],

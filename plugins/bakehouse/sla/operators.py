@@ -10,12 +10,14 @@ from airflow.triggers.base import StartTriggerArgs
 from typing_extensions import override
 
 from bakehouse.notify.run_failed import RunFailed
-from bakehouse.sla.backstop import backstop
+from bakehouse.sla.backstop import backstop, task_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakehouse.notify.models import Channel
+
+WATCH = "sla_watch"
 
 
 class SlaWatch(BaseOperator):
@@ -70,7 +72,7 @@ class SlaWatch(BaseOperator):
 
 
 def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch | None:
-    """Add the watcher of the SLAs, the run's deadline and the failure callback; call it last.
+    """Add the watcher of the SLAs, the deadlines and the failure callback; call it last.
 
     The watcher is a teardown whose failure does not fail the run.
 
@@ -82,13 +84,17 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
     promised = {task.task_id: sla for task in dag.tasks if (sla := _sla_of(task)) is not None}
     if not promised:
         return None
-    dag.deadline = [backstop(max(promised.values()), channels)]
+    own = [task.task_id for task in dag.tasks if _argument(task, "own_sla")]
+    dag.deadline = [
+        backstop(max(promised.values()), channels),
+        *(task_deadline(task_id, promised[task_id]) for task_id in own),
+    ]
     if channels:
         dag.on_failure_callback = RunFailed([c.model_dump(mode="json") for c in channels])
         dag.has_on_failure_callback = True  # Airflow sets this only in the DAG's constructor
     as_json = [channel.model_dump(mode="json") for channel in channels]
     watch = SlaWatch(
-        task_id="sla_watch",
+        task_id=WATCH,
         slas={task_id: sla.total_seconds() for task_id, sla in promised.items()},
         subject=subject,
         channels=as_json,
@@ -101,6 +107,10 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
 
 
 def _sla_of(task: Any) -> timedelta | None:
-    """The `sla` of a task; a mapped task has it among its partial arguments."""
-    found = getattr(task, "sla", None) or getattr(task, "partial_kwargs", {}).get("sla")
+    found = _argument(task, "sla")
     return found if isinstance(found, timedelta) else None
+
+
+def _argument(task: Any, name: str) -> Any:
+    """An argument of a task; a mapped task has it among its partial arguments."""
+    return getattr(task, name, None) or getattr(task, "partial_kwargs", {}).get(name)

@@ -59,7 +59,13 @@ class SlaWatchTrigger(BaseTrigger):
         """Watch until no SLA can be missed any more, then end the task without a worker."""
         ti: Any = self.task_instance
         started = datetime.fromisoformat(self.started)
-        reported: dict[str, Any] = await comms.get_xcom(ti, REPORTED) or {}
+        known: dict[str, Any] = await comms.get_xcom(ti, REPORTED) or {}
+        # a run that was cleared starts anew, and the XCom is still there
+        reported = {
+            task_id: miss
+            for task_id, miss in known.items()
+            if Miss.model_validate(miss).noticed >= started
+        }
         if reported:
             self.log.info("resumed; already reported: %s", ", ".join(sorted(reported)))
         while True:

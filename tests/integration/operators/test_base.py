@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import (
@@ -27,7 +33,16 @@ from bakehouse.operators.retries import cause_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", try_number=1)}
+KEPT: dict[str, Any] = {}  # XComs
+
+
+def keep(key: str, value: Any) -> None:
+    KEPT[key] = value
+
+
+CONTEXT: Any = {
+    "ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", try_number=1, xcom_push=keep)
+}
 RUNNING = {"name": "operation-1", "status": "RUNNING", "zone": "zones/us-central1-a"}
 DONE = {**RUNNING, "status": "DONE"}
 REFUSED = {**DONE, "error": {"errors": [{"code": "INVALID_FIELD_VALUE", "message": "no"}]}}
@@ -156,6 +171,33 @@ def test_what_no_try_heals_fails_at_once(kind: type[BakehouseError]) -> None:
     with pytest.raises(AirflowFailException, match=r"^why$") as error:
         scripted(kind("why")).execute(CONTEXT)
     assert type(cause_of(error.value)) is kind
+    assert KEPT.pop("reason") == "why"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TransientError("the first line\nand more"), "the first line"),
+        (OSError("the disk is full"), "OSError: the disk is full"),
+        (KeyError("key"), "KeyError: 'key'"),
+        (PermanentError(""), "AirflowFailException"),
+    ],
+)
+def test_a_failed_try_keeps_its_reason_in_one_line(error: Exception, reason: str) -> None:
+    KEPT.clear()
+    with pytest.raises(type(error) if not isinstance(error, BakehouseError) else AirflowException):
+        scripted(error).execute(CONTEXT)
+    assert {"reason": reason} == KEPT
+
+
+@pytest.mark.parametrize(
+    "outcome", [AirflowSkipException("nothing to do"), Blocked("quota"), Done("well")]
+)
+def test_a_skip_a_deferral_and_a_success_leave_no_reason(outcome: Any) -> None:
+    KEPT.clear()
+    with suppress(AirflowSkipException, TaskDeferred):
+        scripted(outcome).execute(CONTEXT)
+    assert KEPT == {}
 
 
 @pytest.mark.parametrize("kind", [TransientError, OutcomeUnknown, ZoneUnavailable])

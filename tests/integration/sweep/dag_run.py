@@ -77,6 +77,7 @@ class DagRun:
         self._run = SimpleNamespace(
             dag_id=dag.dag_id,
             run_id=run_id,
+            clear_number=0,
             run_type=DagRunType.MANUAL,
             run_after=datetime.now(UTC),
             data_interval_end=None,
@@ -187,6 +188,7 @@ class DagRun:
         return {
             "ti": ti,
             "task": task,
+            "dag": self.dag,
             "dag_run": self._run,
             "params": self.params,
             "outlet_events": defaultdict(_OutletEvent),
@@ -194,10 +196,10 @@ class DagRun:
         }
 
     def _pull(
-        self, task_ids: str, key: str = "return_value", map_indexes: list[int] | None = None
+        self, task_ids: str, key: str = "return_value", map_indexes: list[int] | int = -1
     ) -> Any:
-        if map_indexes is None:
-            return self.xcoms.get((task_ids, -1, key))
+        if isinstance(map_indexes, int):
+            return self.xcoms.get((task_ids, map_indexes, key))
         found = (self.xcoms.get((task_ids, index, key)) for index in map_indexes)
         return [value for value in found if value is not None]
 

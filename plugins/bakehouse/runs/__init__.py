@@ -1,0 +1,1 @@
+"""The end of a run: its result, its note, its deadlines."""

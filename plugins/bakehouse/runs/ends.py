@@ -1,0 +1,103 @@
+"""What the listener does with a run, in Airflow's database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
+from airflow.models.xcom import XComModel
+from airflow.utils.state import DagRunState, State, TaskInstanceState
+from sqlalchemy import select
+from sqlalchemy.orm import object_session
+
+from bakehouse.operators.failure_reason import REASON
+from bakehouse.runs import deadlines
+from bakehouse.runs.note import failed_line, late_line
+from bakehouse.runs.result import MARK, RESULT, Mark
+from bakehouse.runs.run_note import add_to_note, withdraw_note
+from bakehouse.sla.misses import Miss
+from bakehouse.sla.operators import WATCH
+from bakehouse.sla.triggers import REPORTED
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+
+def begin(run: DagRun) -> None:
+    """Count the SLAs from this start; after a clear, judge and watch the run again."""
+    session = _session(run)
+    deadlines.restart(run, session)
+    withdraw_note(run)
+    if not run.clear_number:
+        return
+    tasks = _task_instances(run, session)
+    if any(ti.state not in State.finished for ti in tasks):
+        again = [ti for ti in tasks if ti.task_id in {RESULT, WATCH} and ti.state in State.finished]
+        clear_task_instances(again, session, dag_run_state=False)
+
+
+def marked(run: DagRun, state: str) -> None:
+    """A person has ended the run. Keep that for the result, if the teardown is still to come.
+
+    A run that has never started has nothing to tear down: it would stay queued, and start only to
+    end, when its turn comes.
+    """
+    session = _session(run)
+    if run.state == DagRunState.QUEUED and not run.clear_number:
+        for ti in _task_instances(run, session):
+            if ti.state not in State.finished:
+                ti.set_state(TaskInstanceState.SKIPPED, session=session)
+        run.set_state(DagRunState(state))
+    if run.state == state:
+        return
+    mark = Mark(state=state, clear_number=run.clear_number)
+    XComModel.set(
+        key=MARK,
+        value=mark.model_dump(mode="json"),
+        dag_id=run.dag_id,
+        task_id=WATCH,
+        run_id=run.run_id,
+        serialize=False,  # as the values of tasks, which the Execution API stores as they are
+        session=session,
+    )
+
+
+def finish(run: DagRun) -> None:
+    """Write the note, and forget the deadlines that the run has kept."""
+    session = _session(run)
+    deadlines.forget(run, session)
+    lines = [late_line(miss.task_id, str(miss)) for miss in _misses(run, session)]
+    if run.state == DagRunState.FAILED:
+        reason = _xcom(run, RESULT, REASON, session) or "somebody marked the run as failed"
+        lines.append(failed_line(str(reason)))
+    add_to_note(run, lines)
+
+
+def _misses(run: DagRun, session: Session) -> list[Miss]:
+    """Return what the watcher has found since the start of the run."""
+    found = _xcom(run, WATCH, REPORTED, session) or {}
+    misses = [Miss.model_validate(miss) for miss in found.values()]
+    return [miss for miss in misses if run.start_date is None or miss.noticed >= run.start_date]
+
+
+def _xcom(run: DagRun, task_id: str, key: str, session: Session) -> Any:
+    wanted = XComModel.get_many(
+        run_id=run.run_id, key=key, task_ids=task_id, dag_ids=run.dag_id, limit=1
+    )
+    found = session.scalars(wanted).first()
+    return XComModel.deserialize_value(found) if found is not None else None
+
+
+def _task_instances(run: DagRun, session: Session) -> list[TaskInstance]:
+    wanted = select(TaskInstance).where(
+        TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id
+    )
+    return list(session.scalars(wanted))
+
+
+def _session(run: DagRun) -> Session:
+    session = object_session(run)
+    if session is None:
+        raise RuntimeError(f"Airflow passed {run.run_id} of {run.dag_id} without a session")
+    return session

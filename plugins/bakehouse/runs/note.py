@@ -1,0 +1,73 @@
+"""The note of a run: a person's own text, and below it what Bakehouse has to say. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST = 1000  # characters; Airflow's column has no more
+FAILED = "- **Failed:** "
+LATE = "- **SLA missed:** "
+MORE = "- **More:** in the logs of the tasks"
+OURS = (FAILED, LATE, MORE)
+
+
+def failed_line(reason: str) -> str:
+    """Return the line that says why a run has failed."""
+    return FAILED + " ".join(reason.split())
+
+
+def late_line(task_id: str, text: str) -> str:
+    """Return the line of a missed SLA; `text` starts with the task's id."""
+    said = " ".join(text.removeprefix(task_id).split())
+    return f"{LATE}`{task_id}` {said}"
+
+
+def written(note: str | None, lines: Iterable[str]) -> str | None:
+    """Return the note with these lines added; a line that is there already is not repeated.
+
+    A missed SLA is told once for each task, and a run fails for one reason: the newest counts. A
+    person's own text stays as it is; of our lines, those that find no room are left out.
+    """
+    own, ours = _apart(note)
+    for line in lines:
+        ours = [old for old in ours if _about(old) != _about(line) and old != MORE]
+        ours = [line, *ours] if line.startswith(FAILED) else [*ours, line]
+    return _joined(own, ours)
+
+
+def withdrawn(note: str | None) -> str | None:
+    """Return the note without our lines: the run starts anew."""
+    own, _ = _apart(note)
+    return own or None
+
+
+def _apart(note: str | None) -> tuple[str, list[str]]:
+    lines = (note or "").split("\n")
+    own = "\n".join(line for line in lines if not line.startswith(OURS)).rstrip()
+    return own, [line for line in lines if line.startswith(OURS)]
+
+
+def _about(line: str) -> str:
+    """What a line is about: the run's failure, or the lateness of a task."""
+    if not line.startswith(LATE):
+        return FAILED
+    return line.removeprefix(LATE).partition("` ")[0]
+
+
+def _joined(own: str, ours: list[str]) -> str | None:
+    if not ours:
+        return own or None
+    room = MOST - len(own) - (2 if own else 0)
+    kept: list[str] = []
+    for number, line in enumerate(ours):
+        left = room - sum(len(one) + 1 for one in kept)
+        needed = len(line) + (len(MORE) + 1 if number + 1 < len(ours) else 0)
+        if needed > left:
+            kept += [MORE] if len(MORE) <= left else []
+            break
+        kept.append(line)
+    text = "\n".join(kept)
+    return "\n\n".join(part for part in (own, text) if part) or None

@@ -1,0 +1,33 @@
+"""Write the note of a run, in Airflow's database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakehouse.runs.note import withdrawn, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.models.dagrun import DagRun
+
+
+def add_to_note(run: DagRun, lines: Iterable[str]) -> None:
+    """Add lines of ours to the note of a run; a person's own text stays."""
+    _set(run, written(run.note, lines))
+
+
+def withdraw_note(run: DagRun) -> None:
+    """Take our lines out of the note."""
+    _set(run, withdrawn(run.note))
+
+
+def _set(run: DagRun, note: str | None) -> None:
+    if note == run.note:
+        return
+    if note is None:
+        run.dag_run_note = None
+    elif run.dag_run_note is None:
+        run.note = note
+    else:
+        run.dag_run_note.content = note  # who wrote the note stays its author
