@@ -19,6 +19,13 @@ or by an instance attribute `instant-<knob>`, which wins:
     hang             at this stage nothing happens any more: boot, install, generalise, power_off
                      for the builder; start for whoever boots the image
     unhealthy        the image's health check answers no, with this text
+    report_seconds   between two health reports (the `ready.period` of the recipe)
+    ill_after        so many seconds after it got ready the member's service dies for good: each
+                     report from then on is unhealthy
+    ill_for          so many seconds after that it is healthy again (never)
+    silent_after     so many seconds after it got ready no report is written any more, as by a
+                     machine that hangs
+    reports          once: one report at each start, as images of older versions do
     fail_check       the smoke test has a check of this name, and it fails
     packages         the manifest: "name=version name=version"
     sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
@@ -31,8 +38,10 @@ import asyncio
 import gzip
 import io
 import json
+import re
 import tarfile
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -46,6 +55,7 @@ LIBRARY = "usr/lib/bakehouse"
 FACTS = "etc/bakehouse/image.json"
 RESULT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
+TIMER = "etc/systemd/system/bakehouse-health.timer"
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
 KERNEL = "6.1.0-0-instant-amd64"
 SPACING = 0.35  # seconds between two guest attributes: more may be dropped
@@ -207,26 +217,75 @@ async def finish(guest: Guest, result: str, **more: Any) -> None:
 
 
 async def start(guest: Guest) -> None:
-    """Member or smoke VM: render, report health; the smoke VM proves itself, and powers off."""
+    """Member or smoke VM: render, report health; the smoke VM proves itself, and powers off.
+
+    A member reports again and again, as the timer in the image says.
+    """
     guest.facts = json.loads(guest.disk[FACTS])
     await guest.hang_at("start")
     await guest.wait_for_permission()
     ready = float(guest.knob("boot_seconds", "0.2"))
     await guest.vm.sleep(ready)
     detail = render(guest)
-    state = "unhealthy" if detail or guest.knob("unhealthy") else "healthy"
-    health = {
-        "state": state,
-        "image": guest.facts["image"],
-        "git_sha": guest.facts["git_sha"],
-        "boot_id": guest.vm.boot_id,
-        "ready_seconds": ready,
-        "detail": detail or guest.knob("unhealthy"),
-    }
-    guest.say(health=health)
-    await guest.put("health", json.dumps(health))
+    reports = Reports(guest, ready)
+    health = await reports.write(detail or guest.knob("unhealthy"))
     if guest.attributes.get("bakehouse-role") == "smoke":
         await prove(guest, health)
+    elif reports.period is not None:
+        await reports.go_on(detail)
+
+
+class Reports:
+    """The health reports of one boot."""
+
+    def __init__(self, guest: Guest, ready: float) -> None:
+        self.guest, self.ready, self.uptime = guest, ready, ready
+        self.period = period(guest)
+        self.state = ""
+
+    async def write(self, detail: str) -> dict[str, Any]:
+        """Write a report, in the form of the image's `report`; `detail` tells what is ill."""
+        guest = self.guest
+        health: dict[str, Any] = {
+            "state": "unhealthy" if detail else "healthy",
+            "image": guest.facts["image"],
+            "git_sha": guest.facts["git_sha"],
+            "boot_id": guest.vm.boot_id,
+        }
+        if self.period is not None:
+            moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            health |= {"time": moment, "uptime": round(self.uptime, 2), "period": self.period}
+            health |= {"check_limit": 0, "restarts": 0}
+        health |= {"ready_seconds": self.ready, "detail": detail}
+        if health["state"] != self.state:
+            guest.say(health=health)
+        self.state = health["state"]
+        await guest.put("health", json.dumps(health))
+        return health
+
+    async def go_on(self, detail: str) -> None:
+        """Write one report each period until the machine stops, or as the settings say."""
+        guest = self.guest
+        silent, ill, ill_for = (
+            float(guest.knob(name) or "inf") for name in ("silent_after", "ill_after", "ill_for")
+        )
+        while self.period is not None:
+            await guest.vm.sleep(self.period)
+            self.uptime += self.period
+            since = self.uptime - self.ready
+            if since >= silent:
+                return
+            dead = ill <= since < ill + ill_for
+            died = "app.service has failed (exit-code, exit code 1)" if dead else ""
+            await self.write(detail or guest.knob("unhealthy") or died)
+
+
+def period(guest: Guest) -> float | None:
+    """Seconds between two reports, as the timer in the image says; None: one at each start."""
+    timer = re.search(r"^OnUnitInactiveSec=(\d+)$", guest.disk.get(TIMER, ""), re.MULTILINE)
+    if timer is None or guest.knob("reports") == "once":
+        return None
+    return float(guest.knob("report_seconds") or timer[1])
 
 
 async def prove(guest: Guest, health: dict[str, Any]) -> None:
@@ -295,6 +354,8 @@ def put_in_place(
     disk[FACTS] = to_text(files["image.json"])
     disk[f"{LIBRARY}/boot"] = to_text(files["guest/boot.sh"])
     disk[f"{LIBRARY}/render.py"] = to_text(files["guest/render.py"])
+    disk[f"{LIBRARY}/report"] = to_text(files["guest/report.sh"])
+    disk[TIMER] = to_text(files["guest/bakehouse-health.timer"])
     for path, data in files.items():
         name = path.removeprefix("recipe/")
         if name in {"health", "gate", "drain"} or name.startswith("templates/"):

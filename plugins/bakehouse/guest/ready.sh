@@ -2,10 +2,11 @@
 # Says whether this instance is ready. Exit code 0: it is, and a script may say more; 1: not yet;
 # 2: a unit is dead, and nothing starts it again by itself. The reasons are on standard output.
 #
-#   ready           one try: each unit of `services`, each check of `ready.conf`, then `health`
-#   ready --watch   the units once more, for the seconds of min_ready: each must stay as it is
+#   ready              one try: each unit of `services`, each check of `ready.conf`, then `health`
+#   ready --watch      the units once more, for the seconds of min_ready: each must stay as it is
+#   ready --restarts   no try: how often systemd has started the units again since this boot
 #
-# Boot asks until it is ready, the smoke test asks again at its end, and anything else may.
+# Boot asks until it is ready, the smoke test asks again at its end, and each health report asks.
 set -Eeuo pipefail
 
 root=${BAKEHOUSE_ROOT-}
@@ -262,10 +263,21 @@ one_try() {
   [[ ! -e $library/health ]] || run "$library/health" health || return
 }
 
+count_restarts() {
+  local place sum=0
+  ((${#units[@]} == 0)) || look
+  for place in "${!units[@]}"; do
+    sum=$((sum + ${now[$place.NRestarts]-0}))
+  done
+  printf '%s' "$sum"
+}
+
 main() {
   read_units
   if [[ ${1-} == --watch ]]; then
     watch_units
+  elif [[ ${1-} == --restarts ]]; then
+    count_restarts
   else
     one_try
   fi

@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 from bakehouse.core.models import Frozen
 from bakehouse.recipe.duration import Duration
 
+# Compute Engine takes 10 guest attributes a minute from an instance: this leaves more than half.
+PERIOD = timedelta(seconds=15)
+
 
 def _not_a_template(value: str) -> str:
     if re.search(r"@(?:\.[a-z]+)?$", value):
@@ -84,11 +87,17 @@ class Ready(Frozen):
         le=timedelta(minutes=1),
         description="how long the units must stay without restart once all is ready, at most 1m",
     )
+    period: Duration = Field(
+        default=PERIOD,
+        ge=timedelta(seconds=10),
+        le=timedelta(minutes=10),
+        description="between two health reports of an instance, from 10s to 10m; 15s by default",
+    )
 
     @property
     def is_declared(self) -> bool:
-        """Whether the recipe says anything; else an image keeps what its base declares."""
-        return self != Ready()
+        """Whether the recipe says what is checked; else an image keeps what its base declares."""
+        return self.model_copy(update={"period": PERIOD}) != Ready()
 
     @property
     def own_script(self) -> str | None:

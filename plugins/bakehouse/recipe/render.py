@@ -31,8 +31,10 @@ __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metad
 INSTALL = "install.sh.j2"
 PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the package lists
 SMOKE_TEST = "smoke_test.sh"
-_GUEST_FILES = ("render.py", "bakehouse-boot.service")
-_EXECUTABLE = 0o100755
+_GUEST_FILES = ("render.py", "bakehouse-boot.service", "bakehouse-health.service")
+_HEALTH_TIMER = "bakehouse-health.timer"
+_REPORT = "$library/report"
+_EXECUTABLE, _PLAIN = 0o100755, 0o100644
 _READY = "$library/ready"
 _NONCE = "0" * 32
 _URL_BYTES = 1024  # of the package archive at a date
@@ -107,6 +109,8 @@ def render(
         {
             **{f"{recipe.scripts}/{script}": {} for script in own_scripts},
             "boot.sh.j2": {},
+            "report.sh.j2": {},
+            f"{_HEALTH_TIMER}.j2": {},
             "bake.sh.j2": run,
             # scripts of older commits write the smoke test as a here-document, to end_of_test
             "smoke.sh.j2": {"smoke_test": test, "end_of_test": _end_of(test)},
@@ -133,6 +137,8 @@ def render(
                 for script in own_scripts
             },
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
+            "guest/report.sh": GitFile(_EXECUTABLE, scripts["report.sh.j2"].encode()),
+            f"guest/{_HEALTH_TIMER}": GitFile(_PLAIN, scripts[f"{_HEALTH_TIMER}.j2"].encode()),
         },
         machine_type=recipe.builder.machine_type,
         disk_gb=recipe.builder.disk_gb,
@@ -300,11 +306,13 @@ def _check_guest(
             f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
         )
     remedy = f"remove the file below {SCRIPTS}, since Bakehouse has its own"
-    if _READY in boot and _READY not in bake:
-        raise RenderError(
-            f"the bake.sh.j2 {at} does not install the program `ready`, which boot.sh runs:"
-            f" {remedy}"
-        )
+    for program in (_READY, _REPORT):
+        if program in boot and program not in bake:
+            name = program.rpartition("/")[2]
+            raise RenderError(
+                f"the bake.sh.j2 {at} does not install the program `{name}`, which boot.sh runs:"
+                f" {remedy}"
+            )
     if recipe.ready.is_declared and _READY not in boot:
         raise RenderError(f"the boot.sh.j2 {at} does not support `ready`: {remedy}")
     if (recipe.image.remove_files or recipe.image.shared_files) and "remove_files=" not in bake:

@@ -38,6 +38,7 @@ COMMIT = Commit(
     author="A <a@example.org>",
 )
 POWER_OFF = "systemctl poweroff --force"
+START_TIMER = "systemctl start --no-block bakehouse-health.timer"
 STUBS = {
     "apt-get": 'case "$1" in indextargets) cat "$BAKEHOUSE_ROOT/sources"; esac',
     "apt-cache": 'cat "$BAKEHOUSE_ROOT/madison"',
@@ -196,6 +197,13 @@ class Machine:
 
     def boot(self) -> subprocess.CompletedProcess[str]:
         return self.run((self.root / "usr/lib/bakehouse/boot").read_text())
+
+    def report(self) -> dict[str, Any]:
+        """One report, as the timer asks for it; what it has written."""
+        done = self.run((self.root / "usr/lib/bakehouse/report").read_text())
+        assert done.returncode == 0, done.stderr
+        told: dict[str, Any] = json.loads((self.root / "run/bakehouse/health.json").read_text())
+        return told
 
     def become(self, role: str, **attributes: str) -> None:
         """The machine that boots from the image: other metadata, empty /run."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from .conftest import COMMIT, NONCE, POWER_OFF, Machine, rendered_app
+from .conftest import COMMIT, NONCE, POWER_OFF, START_TIMER, Machine, rendered_app
 
 FILES = {
     "install.sh.j2": "true\n",
@@ -28,12 +29,20 @@ def test_a_member_renders_starts_and_reports(image: Machine) -> None:
     done = image.boot()
     assert done.returncode == 0, done.stderr
     assert (image.root / "etc/app.conf").read_text() == "greeting=hello\nname=app-1\n"
-    assert image.changes == ["systemctl start app"]
+    assert image.changes == ["systemctl start app", START_TIMER]
+    moment = datetime.fromisoformat(image.health["time"])
+    assert moment.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
     assert image.health == {
         "state": "healthy",
         "image": "app-20261123t0300-c0ffeec-1234",
         "git_sha": COMMIT.sha,
         "boot_id": "b001-1d",
+        "time": image.health["time"],
+        "uptime": 12.34,
+        "period": 15,
+        "check_limit": 15,
+        "restarts": 0,
         "ready_seconds": 12.34,
         "detail": "serving",
     }
@@ -53,7 +62,7 @@ def test_an_undefined_name_is_told_with_file_and_line(image: Machine) -> None:
     assert told["state"] == "unhealthy"
     assert told["detail"] == "etc/app.conf.j2:1: 'greeting' is undefined"
     assert not (image.root / "etc/app.conf").exists()
-    assert image.changes == []
+    assert image.changes == [START_TIMER]
 
 
 def test_a_builder_is_left_alone(image: Machine) -> None:
@@ -84,7 +93,7 @@ def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
     unit.write_text("[Service]\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert image.changes == ["systemctl daemon-reload", "systemctl start app"]
+    assert image.changes == ["systemctl daemon-reload", "systemctl start app", START_TIMER]
 
 
 def test_a_smoke_test_tells_each_check(image: Machine) -> None:
@@ -112,7 +121,7 @@ def test_a_smoke_test_that_passes(image: Machine) -> None:
     image.boot()
     assert image.smoke(rendered).returncode == 0
     assert json.loads(image.guest_attributes["smoke"])["result"] == "ok"
-    assert image.changes == ["systemctl start app", POWER_OFF]
+    assert image.changes == ["systemctl start app", START_TIMER, POWER_OFF]
 
 
 def test_a_smoke_test_that_breaks_names_its_line(image: Machine) -> None:

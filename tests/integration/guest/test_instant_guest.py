@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import runpy
 from pathlib import Path
@@ -33,6 +34,10 @@ class PoweredOff(Exception):
     pass
 
 
+class Over(Exception):
+    """The time of a test is over."""
+
+
 class FakeVm:
     name = "app-1"
     boot_id = "b001"
@@ -46,6 +51,8 @@ class FakeVm:
         self.waited = 0
         self.permitted: dict[str, str] = {}
         self.refuse = False
+        self.reports: list[dict[str, Any]] = []
+        self.until = float("inf")
 
     def metadata(self) -> dict[str, Any]:
         return {"name": self.name, "attributes": self.attributes}
@@ -65,9 +72,13 @@ class FakeVm:
             raise OSError("denied")
         assert namespace == "bakehouse"
         self.written[key] = value
+        if key == "health":
+            self.reports.append(json.loads(value))
 
     async def sleep(self, seconds: float) -> None:
         self.slept += seconds
+        if self.slept > self.until:
+            raise Over
 
     async def power_off(self) -> None:
         raise PoweredOff
@@ -211,3 +222,42 @@ async def test_an_install_waits_until_the_project_has_the_attribute() -> None:
     waiting = await baked(instant_until="go-on", instant_install_lines=2)
     assert waiting.waited == 1
     assert (await baked(instant_until="")).waited == 0
+
+
+async def member(period: str = "15s", until: float = 100.0, **knobs: str) -> list[dict[str, Any]]:
+    """The reports of so many seconds of a member's life."""
+    rendered = rendered_app(FILES, services=["app"], ready={"period": period})
+    builder = FakeVm({}, builder_metadata(rendered, facts(rendered), NONCE))
+    with pytest.raises(PoweredOff):
+        await boot(builder)
+    settings = {f"instant-{name}": value for name, value in knobs.items()}
+    vm = FakeVm(builder.boot_disk, {"bakehouse-role": "member", **settings})
+    vm.until = until
+    with contextlib.suppress(Over):
+        await boot(vm)
+    return vm.reports
+
+
+async def test_a_member_reports_again_and_again_as_its_timer_says() -> None:
+    first, *others = await member()
+    assert [report["period"] for report in (first, *others)] == [15.0] * 7
+    assert first == {**others[0], "uptime": 0.2, "time": first["time"]}
+    assert [report["uptime"] for report in others[:2]] == [15.2, 30.2]
+    assert len(await member(period="30s")) == 4
+    assert len(await member(report_seconds="10")) == 10
+
+
+async def test_a_member_dies_and_recovers_when_its_settings_say() -> None:
+    ill = [report["state"] for report in await member(ill_after="40")]
+    assert ill == ["healthy"] * 3 + ["unhealthy"] * 4
+    back = [report["state"] for report in await member(ill_after="40", ill_for="20")]
+    assert back == ["healthy"] * 3 + ["unhealthy"] + ["healthy"] * 3
+
+
+async def test_a_member_falls_silent_when_its_settings_say() -> None:
+    assert len(await member(silent_after="40")) == 3
+
+
+async def test_an_image_of_an_older_version_reports_once() -> None:
+    (report,) = await member(reports="once")
+    assert not {"time", "period", "uptime"} & report.keys()

@@ -19,7 +19,10 @@ FILES = {
     "boot.sh.j2": "# boot {{ recipe.boot_time_limit }}\n",
     "smoke.sh.j2": "# smoke\n{{ smoke_test }}\n",
     "guest/render.py": "print('rendered')\n",
+    "report.sh.j2": "# report\n",
+    "bakehouse-health.timer.j2": "# each {{ recipe.ready.period.total_seconds() | int }} s\n",
     "guest/bakehouse-boot.service": "[Unit]\n",
+    "guest/bakehouse-health.service": "[Unit]\n",
     "app/install.sh.j2": "echo {{ vars.page | sh }}\n",
     "app/smoke_test.sh": "check a b true\n",
     "app/templates/etc/app.conf.j2": "a={{ greeting }}\n",
@@ -55,11 +58,11 @@ def bundle(
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({}, "582bba6535de91b354e9b2e7f03324c14cadcda1"),
-        (MACHINE_IMAGE, "5f11ca9776cc6c6cbaba48a2e7e58378b7ca971f"),
+        ({}, "7b2563657f6adc5a0ee5d490313c3b62c3320cd3"),
+        (MACHINE_IMAGE, "9fb9e01c98fa90169682f958acaeb5a4fb056514"),
         (
             {"image": {"family": "other", "storage_location": "eu"}},
-            "521db1907be0415a0b133d393af19450ddadbcc1",
+            "186197673bc4701563fb237aedcfe9846df6ed5e",
         ),
     ],
 )

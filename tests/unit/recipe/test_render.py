@@ -173,7 +173,7 @@ def test_an_upgrade_of_bakehouse_keeps_the_key_of_what_is_the_same_in_the_image(
     ours = {path: GitFile(0o100644, f"# {path}\n".encode()) for path in OURS}
     theirs = {path: GitFile(0o100644, text.encode()) for path, text in FILES.items()}
     rendered = render(app(), COMMIT, {**ours, **theirs})
-    assert key(rendered) == "51b0ebcb093d96e0ad2be8f9940298b2f706818e"
+    assert key(rendered) == "870263228df456a1f005d3f215b469a5f93f0748"
 
 
 def test_the_key_fits_a_label() -> None:
@@ -303,8 +303,11 @@ def test_the_payload_is_the_same_bytes_and_what_the_contract_says() -> None:
         assert json.load(facts)["base_image"] == {"id": "42", "name": "debian-12"}
         assert tar.getnames() == [
             "guest/bakehouse-boot.service",
+            "guest/bakehouse-health.service",
+            "guest/bakehouse-health.timer",
             "guest/boot.sh",
             "guest/render.py",
+            "guest/report.sh",
             "image.json",
             "recipe/health",
             "recipe/install.sh",
