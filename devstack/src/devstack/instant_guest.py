@@ -177,14 +177,32 @@ async def install(guest: Guest) -> None:
         raise InstallFailed(problem("bake.sh", f"no payload: {broken!r}")) from broken
     await stage(guest, "boot")
     await stage(guest, "install")
-    await work(guest)
+    installed = int(guest.attributes.get("bakehouse-installed-parts", "0"))
+    if installed == 0:
+        await work(guest)
     if message := guest.knob("fail_install"):
         raise InstallFailed(problem("install.sh", message))
+    await keep_layers(guest, files, installed)
     put_in_place(guest.disk, files, guest.facts)
     await stage(guest, "generalise")
     told = manifest(guest)
     guest.say(manifest=told)
     await guest.put("manifest", told)
+
+
+async def keep_layers(guest: Guest, files: dict[str, bytes], installed: int) -> None:
+    """Pass over the parts that the disk has; after each other one, wait until a layer is kept."""
+    parts = sorted(path.removeprefix("recipe/") for path in files if path.endswith(".sh"))
+    parts = [part for part in parts if part == "install.sh" or part.startswith("install.d/")]
+    for number, part in enumerate(parts, 1):
+        if number <= installed:
+            continue
+        guest.vm.serial(f"{part} is taken as run\n")
+        if not guest.attributes.get("bakehouse-keeps-layers"):
+            continue
+        await guest.put("layer", "\n".join([str(number), *parts[:number]]))
+        while guest.vm.metadata()["attributes"].get("bakehouse-layer-kept") != str(number):
+            await guest.vm.metadata_changed()
 
 
 async def work(guest: Guest) -> None:

@@ -69,7 +69,8 @@ def insert_body(
     owned = plan.provenance.labels(labels.BUILDER, labels.CANDIDATE, now + lives)
     if plan.keep_builder:
         owned[labels.KEPT] = "until-it-expires"
-    body = machine_body(plan, vm, plan.base_image.self_link, owned, plan.provenance.made_by)
+    source = plan.layer.self_link if plan.layer else plan.base_image.self_link
+    body = machine_body(plan, vm, source, owned, plan.provenance.made_by)
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = scheduling(plan.builder)
     return body

@@ -59,7 +59,8 @@ class EnsureBuilder:
         return vm.model_copy(update={"id": str(found["id"]), "created": created})
 
     def _insert(self, context: Context, plan: BakePlan, vm: BuilderVm) -> Wait | None:
-        operator, base = self.operator, plan.base_image.name
+        operator = self.operator
+        base = plan.layer.image if plan.layer else plan.base_image.name
         body = self._insert_body(plan, vm)
         request = operator.request_id(context, f"insert {vm.name}")
         operator.log.info("creating builder %s in %s from %s", vm.name, vm.zone, base)
@@ -86,6 +87,7 @@ class EnsureBuilder:
             metadata = builder_metadata(rendered, facts, plan.provenance.nonce(vm.name), url)
         except ValueError as too_big:
             raise PermanentError(str(too_big)) from too_big
+        metadata |= layer_metadata(plan)
         return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> Wait | None:
@@ -102,3 +104,13 @@ class EnsureBuilder:
                 if wait is not None:
                     return wait
         return None
+
+
+def layer_metadata(plan: BakePlan) -> dict[str, str]:
+    """Return what the builder of a local build is told of layers; nothing for any other."""
+    told = {}
+    if plan.layer is not None:
+        told["bakehouse-installed-parts"] = str(plan.layer.parts)
+    if plan.keeps_layers:
+        told["bakehouse-keeps-layers"] = "TRUE"
+    return told

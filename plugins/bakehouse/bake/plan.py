@@ -38,6 +38,15 @@ class BaseImage(Frozen):
         return project_of(self.self_link)
 
 
+class LocalLayer(Frozen):
+    """The disk of an earlier local build after so many parts of its install."""
+
+    image: str
+    image_id: str
+    self_link: str
+    parts: int
+
+
 class SmokeSettings(Frozen):
     """The time limits of the smoke test; its metadata is in the bundle."""
 
@@ -72,6 +81,8 @@ class BakePlan(Frozen):
     bake: bool
     reason: Reason
     existing_image: str | None = None  # the promoted image that has this content
+    layer: LocalLayer | None = None  # of a local build, which the builder goes on from
+    keeps_layers: bool = False  # of a local build
     updates: Updates | None = None  # of that image; None where nobody had to look
     created: AwareDatetime  # the run's time: the same in every try
 

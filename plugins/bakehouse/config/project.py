@@ -68,7 +68,7 @@ def read_scripts(
     from bakehouse.recipe.at_commit import scripts_in
     from bakehouse.recipe.git.errors import SourceError
     from bakehouse.recipe.git.work_tree import work_tree
-    from bakehouse.recipe.scripts import INSTALL, mistakes_in, wrong_with
+    from bakehouse.recipe.scripts import has_install, mistakes_in, wrong_with
 
     found = list[Mistake]()
     with work_tree(include, fetch=fetch) as snapshot:
@@ -85,7 +85,7 @@ def read_scripts(
             if folder not in rendered:
                 found += mistakes_in(scripts.files, folder)
             for recipe in (one for one in recipes if one.scripts == folder):
-                if f"{folder}/{INSTALL}" in scripts.files:
+                if has_install(scripts.files, folder):
                     found += _located(include, recipe, wrong_with(recipe, scripts.files))
                 elif not _is_reported(scripts.mistakes, folder):
                     found.append(_lacks_install(include, recipe))
@@ -160,7 +160,7 @@ def _by_file(mistakes: Iterable[Mistake]) -> list[Mistakes]:
 
 def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
     file = include / RECIPES / f"{recipe.name}.yaml"
-    problem = f"has no include/{SCRIPTS}/{recipe.scripts}/install.sh.j2"
+    problem = f"has no include/{SCRIPTS}/{recipe.scripts}/install.sh.j2 or install.d/"
     return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has it")
 
 

@@ -107,7 +107,12 @@ leave_names() {
 }
 
 leave_builder() {
+  leave_settings
+  rm -rf "$payload" "$kept/tmp"
+}
+
+leave_settings() {
   leave_names
-  rm -rf "${builder_settings[@]}" "$payload" "$kept/tmp"
+  rm -rf "${builder_settings[@]}"
   [[ ! -e $work/unattended ]] || sed -i "/^$unattended$/d" "$debconf"
 }

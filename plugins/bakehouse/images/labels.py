@@ -20,6 +20,8 @@ GIT_SHA = "git-sha"
 GIT_REF = "git-ref"
 CONTENT_KEY = "content-key"
 LOCAL = "bakehouse-local"  # of a local build: never promoted, rolled out or built on by a DAG
+LOCAL_LAYER = "bakehouse-layer"  # the id of the layer that a local image was made from
+PART = "bakehouse-part"  # of a layer: how many parts of the install it has
 DIRTY = "git-dirty"  # the work tree had uncommitted changes
 BASE_IMAGE_ID = "base-image-id"
 EXPIRES = "expires"
@@ -40,6 +42,7 @@ FINAL = frozenset({PROMOTED, HISTORY, REVOKED})
 
 # values of ROLE
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
+LAYER = "layer"  # the disk of a local build after a part of its install
 MEMBER_DISK = "member"
 PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
@@ -48,6 +51,7 @@ WORK_TREE, TESTED = "work-tree", "tested"  # an image that has passed its smoke 
 
 CANDIDATE_LIVES = timedelta(days=14)
 LOCAL_LIVES = timedelta(days=7)
+LAYER_LIVES = timedelta(days=3)
 KEPT_BUILDER_LIVES = timedelta(hours=24)
 AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to clean up by itself
 

@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.candidate import candidate
+from bakehouse.bake.plan import LocalLayer
 from bakehouse.images.selection import newest_local
 from bakehouse.local.client import Client
 from bakehouse.local.content import local_images, read_content, unchanged_image
 from bakehouse.local.errors import LocalError
+from bakehouse.local.layer_store import LayerKeeper, known_layers
+from bakehouse.local.layers import best_layer, install_state
 from bakehouse.local.runs import forget, living, new_run
 from bakehouse.local.server import INSTANT
 from bakehouse.recipe.rules import parent_of
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from bakehouse.local.content import Content
+    from bakehouse.local.layers import InstallState
     from bakehouse.local.live_log import Lines
     from bakehouse.local.places import Places
     from bakehouse.local.runs import LocalRun
@@ -111,7 +116,13 @@ def _bake(request: Request, content: Content) -> Built:
     with _steps(request, content, "build") as (steps, lines):
         for task_id in (*BEFORE, *AFTER, KEEP_IMAGE):
             lines.task = task_id
-            _run(steps, task_id)
+            if task_id == "create_builder":
+                _choose_layer(request, content, steps)
+            if task_id == "wait_for_shutdown":
+                with _keeping_layers(request, content, steps) as beside:
+                    _run(steps, task_id, beside)
+            else:
+                _run(steps, task_id)
     image = str(steps.returned["label_image"]["name"])
     return Built(image, content.recipe.image.kind, time.monotonic() - began)
 
@@ -138,11 +149,53 @@ def _steps(request: Request, content: Content, verb: str) -> Generator[tuple[Ste
         yield steps, lines
 
 
-def _run(steps: Steps, task_id: str) -> None:
+def _choose_layer(request: Request, content: Content, steps: Steps) -> None:
+    """Let the builder go on from the last part of the install that is unchanged."""
+    plan = steps.returned["plan_bake"]
+    if request.server is None or plan["snapshot"]:
+        return
+    plan["keeps_layers"] = True
+    if request.force:
+        return
+    with Client(request.server) as client:
+        records = known_layers(request.places, client, content.recipe.name)
+    layer = best_layer(records, _install_state(content, plan))
+    if layer is None:
+        return
+    count = len(content.parts)
+    rest = "nothing" if layer.parts == count else f"part {layer.parts + 1} to {count}"
+    request.say(f"going on from layer {layer.image}: {rest} of the install is run")
+    chosen = LocalLayer(
+        image=layer.image, image_id=layer.image_id, self_link=layer.self_link, parts=layer.parts
+    )
+    plan["layer"] = chosen.model_dump(mode="json")
+
+
+@contextmanager
+def _keeping_layers(
+    request: Request, content: Content, steps: Steps
+) -> Generator[Callable[[], Any] | None]:
+    plan = steps.returned["plan_bake"]
+    if request.server is None or not plan["keeps_layers"]:
+        yield None
+        return
+    vm = BuilderVm.model_validate(steps.returned["create_builder"])
+    with Client(request.server) as client:
+        state = _install_state(content, plan)
+        keeper = LayerKeeper(request.places, client, steps.of_run, state, request.say)
+        yield lambda: keeper.follow(vm)
+
+
+def _install_state(content: Content, plan: Mapping[str, Any]) -> InstallState:
+    base = str(plan["base_image"]["id"])
+    return install_state(content.rendered, base, content.guest, content.parts)
+
+
+def _run(steps: Steps, task_id: str, beside: Callable[[], Any] | None = None) -> None:
     from airflow.sdk.exceptions import AirflowException
 
     try:
-        steps.run(task_id)
+        steps.run(task_id, beside)
     except AirflowException as failed:
         raise LocalError(reason_of(failed)) from failed
 

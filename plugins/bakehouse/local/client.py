@@ -64,6 +64,20 @@ class Client:
         """Create an instance, and wait until it runs."""
         self._wait(self._call("POST", f"zones/{zone}/instances", body))
 
+    def image_of_running(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an image of the disk of a running machine; return it."""
+        self._wait(self._call("POST", "global/images?forceCreate=true", body))
+        return self._call("GET", f"global/images/{body['name']}")
+
+    def set_attribute(self, zone: str, name: str, key: str, value: str) -> None:
+        """Add an attribute to an instance's metadata, or change it."""
+        path = f"zones/{zone}/instances/{name}"
+        metadata = self._call("GET", path)["metadata"]
+        items = [item for item in metadata.get("items", []) if item["key"] != key]
+        body = {"items": [*items, {"key": key, "value": value}]}
+        body["fingerprint"] = metadata["fingerprint"]
+        self._wait(self._call("POST", f"{path}/setMetadata", body))
+
     def start(self, zone: str, name: str) -> None:
         """Start a stopped instance."""
         self._wait(self._call("POST", f"zones/{zone}/instances/{name}/start"))

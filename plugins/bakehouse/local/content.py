@@ -11,9 +11,10 @@ from bakehouse.local.errors import LocalError
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
 from bakehouse.recipe.bundle import Bundle
-from bakehouse.recipe.commit import RECIPES
+from bakehouse.recipe.commit import GUEST, RECIPES
 from bakehouse.recipe.git.command import GitFailed
 from bakehouse.recipe.git.work_tree_repository import WorkTreeRepository
+from bakehouse.recipe.install_parts import parts_in
 from bakehouse.recipe.mistakes import did_you_mean
 from bakehouse.recipe.render import Rendered, render
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bakehouse.local.client import Client
-    from bakehouse.recipe.commit import Commit
+    from bakehouse.recipe.commit import Commit, GitFile
     from bakehouse.recipe.model import Recipe, Scalar
 
 
@@ -34,6 +35,8 @@ class Content:
     recipe: Recipe
     commit: Commit
     rendered: Rendered
+    guest: Mapping[str, GitFile]  # Bakehouse's scripts, as the project has them
+    parts: tuple[str, ...]  # the rendered scripts of the install, in order
 
     @property
     def state(self) -> str:
@@ -54,9 +57,14 @@ def read_content(project: Path, name: str, override: Mapping[str, Scalar]) -> Co
             commit = tree.resolve("HEAD")
             recipe = recipe_at(tree, commit.sha, name)
             files = scripts_at(tree, commit.sha, recipe)
-        return Content(recipe, commit, render(recipe, commit, files, override))
+        rendered = render(recipe, commit, files, override)
     except (ValueError, GitFailed) as wrong:
         raise LocalError(str(wrong)) from wrong
+    start = f"{recipe.scripts}/"
+    own = [path.removeprefix(start) for path in files if path.startswith(start)]
+    parts = tuple(part.removesuffix(".j2") for part in parts_in(own))
+    guest = {p: f for p, f in files.items() if "/" not in p or p.startswith(f"{GUEST}/")}
+    return Content(recipe, commit, rendered, guest, parts)
 
 
 def unchanged_image(client: Client, content: Content) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bakehouse.local.client import Client
     from bakehouse.local.places import Places
 
-LAYER = "layer"
+LAYER = labels.LAYER
 IMAGE_KINDS = ("images", "machineImages")
 
 
@@ -112,7 +112,7 @@ def _image(kind: str, image: dict[str, Any]) -> Item:
         kind=LAYER if is_layer else "image",
         name=str(image["name"]),
         recipe=told.get(labels.RECIPE, ""),
-        state=f"part {told.get('part', '')}" if is_layer else tested,
+        state=f"part {told.get(labels.PART, '')}" if is_layer else tested,
         commit=f"{told.get(labels.GIT_SHA, '')[:7]}{dirty}",
         expires=_expires(image),
         path=f"global/{kind}/{image['name']}",

@@ -29,7 +29,9 @@ class KeepImage(BakehouseOperator):
             raise PermanentError(f"{made.name} does not exist any more")
         if labels_of(image).get(labels.LOCAL) == labels.TESTED:
             return Done(made.name)
-        changes = {
+        layer = plan.layer.image_id if plan.layer else None
+        changes: dict[str, str | None] = {
+            labels.LOCAL_LAYER: layer,
             labels.LOCAL: labels.TESTED,
             labels.KEPT: "until-it-expires",
             labels.EXPIRES: labels.expiry(datetime.now(UTC) + labels.LOCAL_LIVES),

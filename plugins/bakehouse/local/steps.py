@@ -54,7 +54,7 @@ class Steps:
         connection: str,
         params: dict[str, Any],
     ) -> None:
-        self._places, self._run, self._recipe = places, run, recipe
+        self._places, self.of_run, self._recipe = places, run, recipe
         self._connection, self._params = connection, params
         self.returned: dict[str, Any] = {}
         self._dag_run = SimpleNamespace(
@@ -103,8 +103,8 @@ class Steps:
             return "running" if lives(self._places, run_label(dag_id, run_id)) else "failed"
 
         ti = SimpleNamespace(
-            dag_id=self._run.dag_id,
-            run_id=self._run.run_id,
+            dag_id=self.of_run.dag_id,
+            run_id=self.of_run.run_id,
             task_id=operator.task_id,
             map_index=-1,
             try_number=number,

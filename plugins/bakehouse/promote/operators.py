@@ -45,6 +45,8 @@ class PromoteImage(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Set the family, then the label, then record and notify."""
         plan = self.received(context, "plan_bake", BakePlan)
+        if plan.layer is not None or plan.commit.work_tree:
+            raise PermanentError("an image of a local build is not promoted: it may have layers")
         tested = self.received(context, "label_image", Candidate)
         wanted = promotion(plan.family, history=plan.history, kind=plan.kind)
         self.link_image(tested.name, kind=plan.kind)

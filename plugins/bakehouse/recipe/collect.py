@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import GUEST, SCRIPTS, GitFile, shown
+from bakehouse.recipe.install_parts import is_part
 from bakehouse.recipe.lfs import LargeFileMissing, pointer_in
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.snapshot import LINK, MOST_LINKS, SUBMODULE, Entry, LinkProblem
@@ -235,7 +236,7 @@ def content_of(files: Mapping[str, GitFile], path: str) -> bytes:
 
 
 def _is_read(path: str) -> bool:
-    return path in CONTRACT or (path.endswith(".j2") and "/" not in path)
+    return path in CONTRACT or (path.endswith(".j2") and "/" not in path) or is_part(path)
 
 
 def _remedy(problem: LinkProblem) -> str:

@@ -16,6 +16,14 @@ from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
 from bakehouse.recipe.collect import content_of
 from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, Commit, GitFile, shown
+from bakehouse.recipe.install_parts import (
+    INSTALL,
+    PARTS,
+    has_install,
+    is_part,
+    parts_in,
+    wrong_parts,
+)
 from bakehouse.recipe.lint import unquoted_in, unquoted_of
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe, Scalar
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 
-INSTALL = "install.sh.j2"
 PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the package lists
 SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service", "bakehouse-health.service")
@@ -99,10 +106,12 @@ def render(
     _check(recipe, files)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
     test = own[SMOKE_TEST].data.decode() if SMOKE_TEST in own else ""
-    own_scripts = [script for script in (PREPARE, INSTALL) if script in own]
+    parts = parts_in(own)
+    own_scripts = [*([PREPARE] if PREPARE in own else []), *parts]
     run = {
         "snapshot": snapshot or "",
         "prepare": PREPARE.removesuffix(".j2") if PREPARE in own else "",
+        "parts": [part.removesuffix(".j2") for part in parts],
     }
     texts = _Texts(files)
     scripts = _render(
@@ -244,7 +253,7 @@ def _below(files: Mapping[str, GitFile], folder: str) -> dict[str, GitFile]:
 
 def _is_installed(path: str) -> bool:
     """Whether the builder gets the file as it is: no template of a script, no smoke test."""
-    return path not in {INSTALL, PREPARE, SMOKE_TEST}
+    return path not in {INSTALL, PREPARE, SMOKE_TEST} and not is_part(path)
 
 
 class WrongScripts(RenderError):
@@ -266,14 +275,16 @@ def mistakes_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
     for path, file in own.items():
         if stat.S_ISREG(file.mode):
             wrong += wrong_text(path, file.data)
-    return [*wrong, *_written_twice(own, folder)]
+    paths = [path.removeprefix(f"{folder}/") for path in own]
+    return [*wrong, *_written_twice(own, folder), *wrong_parts(paths, folder)]
 
 
 def _check(recipe: Recipe, files: Mapping[str, GitFile]) -> None:
     """Raise WrongScripts for all mistakes that can be found before a VM exists."""
-    if f"{recipe.scripts}/{INSTALL}" not in files:
+    if not has_install(files, recipe.scripts):
         raise RenderError(
-            f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}: commit this file"
+            f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}, or parts of the install in"
+            f" {PARTS}: commit one"
         )
     if wrong := [*mistakes_in(files, recipe.scripts), *_without_script(recipe, files)]:
         raise WrongScripts(wrong)
@@ -290,7 +301,7 @@ def _without_script(recipe: Recipe, paths: Container[str]) -> Iterator[Mistake]:
 
 
 def _check_guest(
-    recipe: Recipe, commit: Commit, run: Mapping[str, str], bake: str, boot: str
+    recipe: Recipe, commit: Commit, run: Mapping[str, Any], bake: str, boot: str
 ) -> None:
     """Raise RenderError where guest scripts of the commit's own lack what is asked of them."""
     at = f"of commit {commit.sha[:7]}"
@@ -306,6 +317,8 @@ def _check_guest(
             f" {SCRIPTS}/bake.sh.j2, since Bakehouse has its own, or {PREPARE}"
         )
     remedy = f"remove the file below {SCRIPTS}, since Bakehouse has its own"
+    if run["parts"] != ["install.sh"] and f"parts=({sh(run['parts'])})" not in bake:
+        raise RenderError(f"the bake.sh.j2 {at} does not run {PARTS}: {remedy}")
     for program in (_READY, _REPORT):
         if program in boot and program not in bake:
             name = program.rpartition("/")[2]
@@ -327,7 +340,7 @@ def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:
     paths = {path.removeprefix(f"{folder}/") for path in own}
     wrong = []
     templates = sorted(path for path in paths if path.startswith(TEMPLATES))
-    for rendered in (INSTALL, *({PREPARE} & paths), *templates):
+    for rendered in (*(parts_in(paths) or (INSTALL,)), *({PREPARE} & paths), *templates):
         plain = rendered.removesuffix(".j2")
         if plain != rendered and (plain in paths or any(p.startswith(f"{plain}/") for p in paths)):
             file = f"{SCRIPTS}/{folder}/{plain}"

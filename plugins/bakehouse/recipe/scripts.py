@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import SCRIPTS, Commit
+from bakehouse.recipe.install_parts import has_install
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.payload import TooBig
-from bakehouse.recipe.render import INSTALL, RenderError, WrongScripts, mistakes_in, render
+from bakehouse.recipe.render import RenderError, WrongScripts, mistakes_in, render
 from bakehouse.recipe.templates import Faults
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ COMMIT = Commit(
     author="",
 )
 
-__all__ = ["COMMIT", "INSTALL", "mistakes_in", "wrong_with"]
+__all__ = ["COMMIT", "has_install", "mistakes_in", "wrong_with"]
 
 
 def wrong_with(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:

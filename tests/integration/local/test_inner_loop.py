@@ -143,6 +143,43 @@ def test_a_killed_server_is_started_again_with_all_that_it_had(loop: Loop) -> No
     assert images(loop) == before
 
 
+def test_a_build_goes_on_after_the_last_part_of_the_install_that_is_unchanged(loop: Loop) -> None:
+    folder = loop.file("startup_scripts/web")
+    (folder / "install.d").mkdir()
+    (folder / "install.sh.j2").rename(folder / "install.d/10-nginx.sh.j2")
+    (folder / "install.d/20-more.sh.j2").write_text("true\n")
+    (folder / "health").write_text("exit 0 # once more\n")
+    first = loop("build", "web")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert parts_run(first.stdout) == ["install.d/10-nginx.sh", "install.d/20-more.sh"]
+
+    (folder / "install.d/20-more.sh.j2").write_text("true # changed\n")
+    second = loop("build", "web")
+    (folder / "health").write_text("exit 0 # changed\n")
+    third = loop("build", "web")
+
+    assert "part 2 to 2 of the install is run" in second.stdout, second.stdout
+    assert parts_run(second.stdout) == ["install.d/20-more.sh"]
+    assert "nothing of the install is run" in third.stdout, third.stdout
+    assert parts_run(third.stdout) == []
+    assert parts_run(loop("build", "web", "--force").stdout) == [
+        "install.d/10-nginx.sh",
+        "install.d/20-more.sh",
+    ]
+    layers = [one for one in everything(loop) if one["kind"] == "layer"]
+    assert {one["state"] for one in layers} == {"part 1", "part 2"}
+    assert all(one["expires"] for one in layers)
+    loop("rm", "--layers")
+    assert [one for one in everything(loop) if one["kind"] == "layer"] == []
+    assert images(loop), "the images stay"
+    (folder / "health").write_text("exit 0 # changed again\n")
+    assert len(parts_run(loop("build", "web").stdout)) == 2, "without a layer all is installed"
+
+
+def parts_run(output: str) -> list[str]:
+    return [line.split()[1] for line in output.splitlines() if line.endswith(" is taken as run")]
+
+
 def test_mistakes_are_one_line_with_what_to_do(loop: Loop) -> None:
     for arguments, said in {
         ("build", "wep"): "wep is not built: there is no recipe 'wep' in include/recipes/."
@@ -174,9 +211,13 @@ def head(loop: Loop) -> str:
     return done.stdout.strip()
 
 
+def everything(loop: Loop) -> list[dict[str, str]]:
+    listed: list[dict[str, str]] = json.loads("[" + loop("ps", "--json").stdout.partition("[")[2])
+    return listed
+
+
 def images(loop: Loop) -> list[dict[str, str]]:
-    listed = json.loads("[" + loop("ps", "--json").stdout.partition("[")[2])
-    return [one for one in listed if one["kind"] == "image"]
+    return [one for one in everything(loop) if one["kind"] == "image"]
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:

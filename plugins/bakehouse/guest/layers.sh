@@ -1,0 +1,48 @@
+# Layers of the install, for local builds only: whoever builds keeps the disk as it is after a part, and
+# a later builder goes on from there. Without these attributes everything is installed.
+installed=0 # parts of the install that the disk has already
+keeps_layers=
+
+begin_layers() {
+  installed=$(attribute bakehouse-installed-parts)
+  installed=${installed:-0}
+  keeps_layers=$(attribute bakehouse-keeps-layers)
+}
+
+# attribute KEY: of the instance; nothing where it is not set
+attribute() {
+  ask --retry 5 "$metadata/instance/attributes/$1" || :
+}
+
+# What a part reads of the recipe decides when its layer is of use again: with relatime a file's time of
+# access is renewed by the first read after it was set back.
+note_reads() {
+  find "$payload/recipe" -exec touch --no-dereference --no-create --time=atime --date=@1 {} +
+}
+
+reads() {
+  local probe=$payload/probe
+  echo probe >"$probe"
+  touch --time=atime --date=@1 "$probe"
+  cat "$probe" >/dev/null
+  if [[ $(stat --format=%X "$probe") == 1 ]]; then
+    echo '*' # mounted noatime: nothing is known
+  else
+    find "$payload/recipe" -newerat @2 -printf '%P\n'
+  fi
+  rm -f "$probe"
+}
+
+# keep_layer NUMBER: the settings of this builder are no part of a layer; the next one has its own
+keep_layer() {
+  local found
+  found=$(reads)
+  leave_settings
+  sync
+  put layer "$(printf '%s\n%s\n' "$1" "$found")" || return 0
+  for _ in {1..300}; do
+    [[ $(attribute bakehouse-layer-kept) != "$1" ]] || break
+    sleep 0.3
+  done
+  become_builder
+}

@@ -1,0 +1,98 @@
+"""An install in parts, and the layers that local builds keep after each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .conftest import rendered_app
+
+if TYPE_CHECKING:
+    from .conftest import Machine
+
+PARTS = {
+    "install.d/20-app.sh.j2": 'cat files/app >>"$BAKEHOUSE_ROOT/installed"\n',
+    "install.d/10-base.sh.j2": 'echo base >>"$BAKEHOUSE_ROOT/installed"\n',
+    "files/app": "app\n",
+    "files/other": "nobody reads it\n",
+    "templates/etc/app.conf.j2": "a\n",
+}
+
+
+def installed(machine: Machine) -> list[str]:
+    file = machine.root / "installed"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_parts_run_in_order_and_each_is_a_stage(machine: Machine) -> None:
+    done = machine.bake(rendered_app(PARTS))
+
+    assert done.returncode == 0, done.stderr
+    assert installed(machine) == ["base", "app"]
+    assert [line["stage"] for line in machine.said if "stage" in line] == [
+        "boot",
+        "install",
+        "install install.d/10-base.sh",
+        "install install.d/20-app.sh",
+        "generalise",
+    ]
+    assert "layer" not in machine.guest_attributes, "a bake of the DAG keeps none"
+
+
+def test_a_part_that_fails_is_named_with_its_line_and_no_later_one_runs(machine: Machine) -> None:
+    parts = {**PARTS, "install.d/10-base.sh.j2": "true\nfalse # here\n"}
+
+    machine.bake(rendered_app(parts))
+
+    error = machine.result["error"]
+    assert (error["script"], error["line"], error["command"]) == ("10-base.sh", 2, "false")
+    assert installed(machine) == []
+
+
+def test_a_layer_is_gone_on_from_after_the_parts_that_it_has(machine: Machine) -> None:
+    machine.attributes["bakehouse-installed-parts"] = "1"
+
+    done = machine.bake(rendered_app(PARTS))
+
+    assert done.returncode == 0, done.stderr
+    assert installed(machine) == ["app"]
+    assert not any(" update" in f" {call}" for call in machine.calls if "apt-get" in call)
+    assert machine.result["result"] == "ok"
+
+
+def test_a_layer_with_the_whole_install_runs_none_of_it(machine: Machine) -> None:
+    machine.attributes["bakehouse-installed-parts"] = "2"
+
+    machine.bake(rendered_app(PARTS, services=["app"]))
+
+    assert installed(machine) == []
+    assert machine.result["result"] == "ok"
+    assert (machine.root / "usr/lib/bakehouse/templates/etc/app.conf.j2").exists()
+    assert "systemctl disable --no-reload --now app" in machine.calls
+
+
+def test_a_kept_layer_is_told_with_the_files_that_its_parts_have_read(machine: Machine) -> None:
+    machine.attributes |= {
+        "bakehouse-installed-parts": "1",
+        "bakehouse-keeps-layers": "TRUE",
+        "bakehouse-layer-kept": "2",
+    }
+
+    machine.bake(rendered_app(PARTS))
+
+    number, *reads = machine.guest_attributes["layer"].split("\n")
+    assert number == "2"
+    if reads != ["*"]:  # the tests' own disk may be mounted noatime
+        assert sorted(filter(None, reads)) == ["files/app", "install.d/20-app.sh"]
+    assert machine.result["result"] == "ok"
+    assert not (machine.root / "etc/apt/apt.conf.d/99bakehouse").exists()
+
+
+def test_what_an_earlier_builder_has_unpacked_into_a_layer_is_not_taken(machine: Machine) -> None:
+    stale = machine.root / "var/lib/bakehouse/payload/recipe/templates/etc/old.conf"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old\n")
+    machine.attributes["bakehouse-installed-parts"] = "2"
+
+    machine.bake(rendered_app(PARTS))
+
+    assert not (machine.root / "usr/lib/bakehouse/templates/etc/old.conf").exists()
