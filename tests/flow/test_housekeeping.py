@@ -155,7 +155,7 @@ def xcom(bed: Testbed, run: Run, task_id: str) -> Any:
 
 def states(bed: Testbed, run: Run) -> dict[str, str | None]:
     found = bed.airflow.states(run.dag_id, run.run_id)
-    return {task: state for task, state in found.items() if task != "sla_watch"}
+    return {task: state for task, state in found.items() if task not in {"sla_watch", "result"}}
 
 
 def events(bed: Testbed, run: Run) -> list[LedgerEvent]:
