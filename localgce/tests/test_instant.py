@@ -86,3 +86,28 @@ def test_a_scaled_clock_shortens_the_waits_of_guests(make_server: Callable[..., 
     path = f"{VMS}/slow/serialPort"
     gce.until(lambda: "after" in gce.get(path)["contents"])
     assert gce.admin("GET", "clock")["now"] - before >= 3600
+
+
+def test_instant_machines_have_neither_console_nor_ports(instant: Gce, name: str) -> None:
+    instant.create(name)
+    console = instant.http.post("/_localgce/consoles", json={"instance": name})
+    assert console.status_code == 400
+    assert console.json()["error"]["message"] == f"{name} is an instant machine: it has no console"
+    ports = {"instance": name, "host_port": 8080, "guest_port": 80}
+    assert instant.http.post("/_localgce/forwards", json=ports).status_code == 400
+    for wrong in (
+        {"host_port": 0},
+        {"guest_port": "80"},
+        {"guest_port": 65536},
+        {"host_port": None},
+    ):
+        refused = instant.http.post("/_localgce/forwards", json={**ports, **wrong})
+        assert refused.status_code == 400
+        assert "1 to 65535" in refused.json()["error"]["message"]
+    instant.do("POST", f"{VMS}/{name}/stop")
+    stopped = instant.http.post("/_localgce/consoles", json={"instance": name})
+    assert stopped.json()["error"]["message"] == f"{name} is not running"
+    instant.do("DELETE", f"{VMS}/{name}")
+    for page in ("consoles", "forwards"):
+        assert instant.http.post(f"/_localgce/{page}", json={"instance": name}).status_code == 404
+        assert instant.http.post(f"/_localgce/{page}", json=[1]).status_code == 404

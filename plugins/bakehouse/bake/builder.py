@@ -73,6 +73,8 @@ def insert_body(
     body = machine_body(plan, vm, source, owned, plan.provenance.made_by)
     body["metadata"] = metadata_items(metadata)
     body["scheduling"] = scheduling(plan.builder)
+    if plan.stays_on_failure:
+        body["scheduling"]["maxRunDuration"] = {"seconds": str(int(lives.total_seconds()))}
     return body
 
 

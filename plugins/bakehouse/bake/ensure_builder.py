@@ -87,7 +87,7 @@ class EnsureBuilder:
             metadata = builder_metadata(rendered, facts, plan.provenance.nonce(vm.name), url)
         except ValueError as too_big:
             raise PermanentError(str(too_big)) from too_big
-        metadata |= layer_metadata(plan)
+        metadata |= special_metadata(plan)
         return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> Wait | None:
@@ -106,9 +106,11 @@ class EnsureBuilder:
         return None
 
 
-def layer_metadata(plan: BakePlan) -> dict[str, str]:
-    """Return what the builder of a local build is told of layers; nothing for any other."""
+def special_metadata(plan: BakePlan) -> dict[str, str]:
+    """Return what a builder is told that is kept after a failure, or is of a local build."""
     told = {}
+    if plan.keep_builder:
+        told["bakehouse-on-failure"] = "stay" if plan.stays_on_failure else "power-off-once"
     if plan.layer is not None:
         told["bakehouse-installed-parts"] = str(plan.layer.parts)
     if plan.keeps_layers:

@@ -83,6 +83,7 @@ class BakePlan(Frozen):
     existing_image: str | None = None  # the promoted image that has this content
     layer: LocalLayer | None = None  # of a local build, which the builder goes on from
     keeps_layers: bool = False  # of a local build
+    stays_on_failure: bool = False  # of a local build: a failed builder does not power off
     updates: Updates | None = None  # of that image; None where nobody had to look
     created: AwareDatetime  # the run's time: the same in every try
 

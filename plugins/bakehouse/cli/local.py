@@ -44,6 +44,9 @@ def build(
     var: VarOption = None,
     on: OnOption = None,
     force: Annotated[bool, typer.Option("--force", help="also if nothing has changed")] = False,
+    shell: Annotated[
+        bool, typer.Option("--shell", help="keep the machine of a failed install, with a console")
+    ] = False,
     machines: MachinesOption = "qemu",
     project: ProjectOption = None,
 ) -> None:
@@ -54,7 +57,8 @@ def build(
     with _one_line_errors(f"{recipe} is not built"):
         from bakehouse.local.build import build as bake
 
-        built = bake(_request(project, machines, on, var, force=force), recipe)
+        request = _request(project, machines, on, var, force=force, shell=shell)
+        built = bake(request, recipe)
         if built.seconds is not None:
             typer.echo(f"built {built.image} in {built.seconds:.0f} s")
 
@@ -100,6 +104,27 @@ def run(
         told = {key: str(value) for key, value in _texts(metadata or [], "-m").items()}
         forwards = [Forward.parse(text) for text in port or []]
         run_machine(_request(project, machines, None, None), name, told, forwards)
+
+
+@app.command("shell")
+def open_console(
+    machine: Annotated[str, typer.Argument(help="its name, as `bakehouse ps` has it")],
+    command: Annotated[
+        str | None, typer.Option("-c", metavar="COMMAND", help="run it, instead of a terminal")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Open a root shell on a machine of localgce: of local builds, or of the stack of `make up`.
+
+    Ctrl-] leaves it. A machine that was kept and is off is started. The exit code is that of
+    COMMAND.
+    """
+    with _one_line_errors(f"no shell on {machine}"):
+        from bakehouse.local.live_log import to_stdout
+        from bakehouse.local.shell import open_shell
+
+        code = open_shell(project_folder(project), machine, command, to_stdout)
+    raise typer.Exit(code)
 
 
 @app.command()

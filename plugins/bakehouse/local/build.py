@@ -113,7 +113,7 @@ def _bake(request: Request, content: Content) -> Built:
 
     began = time.monotonic()
     request.say(f"building {content.recipe.name} from the work tree at {content.state}")
-    with _steps(request, content, "build") as (steps, lines):
+    with _steps(request, content, "build") as (steps, lines), _shell_offered(request, steps):
         for task_id in (*BEFORE, *AFTER, KEEP_IMAGE):
             lines.task = task_id
             if task_id == "create_builder":
@@ -125,6 +125,18 @@ def _bake(request: Request, content: Content) -> Built:
                 _run(steps, task_id)
     image = str(steps.returned["label_image"]["name"])
     return Built(image, content.recipe.image.kind, time.monotonic() - began)
+
+
+@contextmanager
+def _shell_offered(request: Request, steps: Steps) -> Generator[None]:
+    """Say how to get into a machine that stays after a failed install."""
+    try:
+        yield
+    except LocalError:
+        builder = steps.returned.get("create_builder")
+        if request.shell and builder and "wait_for_shutdown" not in steps.returned:
+            request.say(f"{builder['name']} stays as it is: bakehouse shell {builder['name']}")
+        raise
 
 
 @contextmanager
@@ -143,6 +155,7 @@ def _steps(request: Request, content: Content, verb: str) -> Generator[tuple[Ste
     lines.install()
     run = new_run(content.recipe.name, verb)
     params: dict[str, Any] = {"vars": dict(request.vars), "force": True, "roll_out": False}
+    params["keep_builder"] = request.shell
     steps = Steps(request.places, run, content.recipe, request.connection, params)
     with living(request.places, run), _torn_down(request, run, steps, lines):
         delete_leftovers(request.places, request.connection, run, request.say)
@@ -152,6 +165,7 @@ def _steps(request: Request, content: Content, verb: str) -> Generator[tuple[Ste
 def _choose_layer(request: Request, content: Content, steps: Steps) -> None:
     """Let the builder go on from the last part of the install that is unchanged."""
     plan = steps.returned["plan_bake"]
+    plan["stays_on_failure"] = request.shell
     if request.server is None or plan["snapshot"]:
         return
     plan["keeps_layers"] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.models import Frozen
@@ -69,8 +70,7 @@ def leftovers(places: Places, client: Client) -> list[Item]:
     return [
         _machine(instance)
         for instance in client.instances()
-        if labels.KEPT not in labels_of(instance)
-        and not lives(places, labels_of(instance).get(labels.RUN, ""))
+        if not _is_kept(instance) and not lives(places, labels_of(instance).get(labels.RUN, ""))
     ]
 
 
@@ -80,6 +80,11 @@ def chosen(items: list[Item], names: Iterable[str]) -> list[Item]:
     if missing := [name for name in names if name not in by_name]:
         raise LocalError(f"there is no {', '.join(missing)}: `bakehouse ps` lists what there is")
     return [by_name[name] for name in names]
+
+
+def _is_kept(instance: dict[str, Any]) -> bool:
+    until = labels.expires(instance)
+    return labels.KEPT in labels_of(instance) and (until is None or until > datetime.now(UTC))
 
 
 def _machine(instance: dict[str, Any]) -> Item:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .conftest import rendered_app
+from .conftest import POWER_OFF, rendered_app
 
 if TYPE_CHECKING:
     from .conftest import Machine
@@ -96,3 +96,37 @@ def test_what_an_earlier_builder_has_unpacked_into_a_layer_is_not_taken(machine:
     machine.bake(rendered_app(PARTS))
 
     assert not (machine.root / "usr/lib/bakehouse/templates/etc/old.conf").exists()
+
+
+def test_a_builder_that_is_to_stay_does_not_power_off_when_its_install_fails(
+    machine: Machine,
+) -> None:
+    machine.attributes["bakehouse-on-failure"] = "stay"
+
+    machine.bake(rendered_app({**PARTS, "install.d/10-base.sh.j2": "false\n"}))
+
+    assert machine.result["result"] == "failed"
+    assert POWER_OFF not in machine.calls
+    assert (machine.root / "var/lib/bakehouse/payload/recipe/files/app").exists()
+
+
+def test_a_builder_that_is_kept_powers_off_once_and_stays_when_somebody_starts_it(
+    machine: Machine,
+) -> None:
+    machine.attributes["bakehouse-on-failure"] = "power-off-once"
+    broken = rendered_app({**PARTS, "install.d/10-base.sh.j2": "false\n"})
+
+    machine.bake(broken)
+    assert machine.calls.count(POWER_OFF) == 1
+    machine.bake(broken)
+
+    assert machine.calls.count(POWER_OFF) == 1, "it stays for whoever looks at it"
+    assert installed(machine) == []
+
+
+def test_a_builder_that_is_to_stay_powers_off_when_its_install_is_right(machine: Machine) -> None:
+    machine.attributes["bakehouse-on-failure"] = "stay"
+
+    machine.bake(rendered_app(PARTS))
+
+    assert machine.calls[-1] == POWER_OFF

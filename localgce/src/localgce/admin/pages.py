@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localgce.core.clock import ManualClock
-from localgce.core.errors import ApiError, Json, not_found
+from localgce.core.errors import ApiError, Json, MachineError, not_found
 from localgce.core.faults import MACHINE_KINDS, Rule
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
     from localgce.instances.interruptions import Interruptions
     from localgce.instances.lifecycle import Lifecycle
+    from localgce.machines.contract import Machine
 
 
 def routes(core: Core, lifecycle: Lifecycle, interruptions: Interruptions) -> list[Route]:
@@ -30,6 +31,8 @@ def routes(core: Core, lifecycle: Lifecycle, interruptions: Interruptions) -> li
         Route("/_localgce/requests", pages.requests, methods=["GET", "DELETE"]),
         Route("/_localgce/quotas", pages.quotas, methods=["POST"]),
         Route("/_localgce/clock", pages.clock, methods=["GET", "POST"]),
+        Route("/_localgce/consoles", pages.consoles, methods=["POST"]),
+        Route("/_localgce/forwards", pages.forwards, methods=["POST"]),
         Route("/_localgce/health", pages.health, methods=["GET"]),
     ]
 
@@ -90,9 +93,41 @@ class _Pages:
             await clock.advance(seconds)
         return JSONResponse({"now": clock.now()})
 
+    async def consoles(self, request: Request) -> Response:
+        """POST `{"instance": NAME}`: a root shell on the machine, at the `socket` of the answer."""
+        try:
+            machine = self._running(await _json(request))
+            return JSONResponse({"socket": str(await machine.console())})
+        except (ApiError, MachineError) as error:
+            return _refused(error)
+
+    async def forwards(self, request: Request) -> Response:
+        """POST `{"instance": NAME, "host_port": 8080, "guest_port": 80}`, on 127.0.0.1."""
+        try:
+            raw = await _json(request)
+            machine = self._running(raw)
+            ports = [raw.get(key) for key in ("host_port", "guest_port")]
+            if not all(type(port) is int and 0 < port < 65536 for port in ports):
+                raise ApiError(400, "invalid", "host_port and guest_port are 1 to 65535")
+            await machine.forward(*ports)
+        except (ApiError, MachineError) as error:
+            return _refused(error)
+        return JSONResponse({})
+
     async def health(self, _: Request) -> Response:
         """Answer while the server is running."""
         return JSONResponse({"status": "ok"})
+
+    def _running(self, raw: Any) -> Machine:
+        """The running machine of the instance that a request names."""
+        name = raw.get("instance") if isinstance(raw, dict) else None
+        instance = next((r for r in self._core.store.all("instances") if r.name == name), None)
+        if instance is None:
+            raise not_found(f"instances/{name}")
+        machine = self._lifecycle.find(instance)
+        if machine is None or not machine.running:
+            raise ApiError(400, "resourceNotReady", f"{name} is not running")
+        return machine
 
     def _add(self, raw: Any) -> Json:
         rules = raw if isinstance(raw, list) else [raw]
@@ -133,3 +168,9 @@ async def _json(request: Request) -> Any:
         return await request.json()
     except ValueError:
         raise ApiError(400, "parseError", "the body is not JSON") from None
+
+
+def _refused(error: ApiError | MachineError) -> Response:
+    if isinstance(error, MachineError):
+        error = ApiError(400, "failedPrecondition", str(error))
+    return JSONResponse(error.as_json(), error.status)

@@ -91,6 +91,12 @@ class Machine(Protocol):
     async def detach(self, device_name: str) -> None:
         """Detach a disk from the running machine."""
 
+    async def console(self) -> Path:
+        """Give the machine a console with a root shell; the socket that leads to it."""
+
+    async def forward(self, host_port: int, guest_port: int) -> None:
+        """Let a port of the host's loopback lead to one of the guest, until the machine stops."""
+
     @property
     def running(self) -> bool:
         """Whether the machine runs now."""

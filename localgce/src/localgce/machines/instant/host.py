@@ -203,6 +203,15 @@ class InstantMachine:
         kept = tuple(a for a in self.spec.attachments if a.device_name != device_name)
         self.spec = replace(self.spec, attachments=kept)
 
+    async def console(self) -> Path:
+        """There is none."""
+        raise MachineError(f"{self.spec.name} is an instant machine: it has no console")
+
+    async def forward(self, host_port: int, guest_port: int) -> None:
+        """There is none."""
+        ports = f"{host_port} and {guest_port}"
+        raise MachineError(f"{self.spec.name} is an instant machine: it has no ports {ports}")
+
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
         """The output of port 1; the other ports have none."""
         return self._ring().read(start) if port == 1 else (b"", 0, 0)

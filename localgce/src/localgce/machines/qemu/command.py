@@ -9,6 +9,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from localgce.machines.qemu import console
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -51,6 +53,8 @@ def command(
             *("-chardev", f"file,id=serial{port},path={_value(files.serial(port))},append=on"),
             *("-device", f"isa-serial,chardev=serial{port}"),
         ]
+    words += ["-device", f"virtio-serial-pci,id={console.CONTROLLER}"]
+    words += ["-smbios", f"type=11,value={console.credential()}"]
     words += ["-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-rng-pci"]
     for attachment in spec.attachments:
         words += ["-blockdev", _json(blockdev(attachment, disk(attachment.disk_id)))]

@@ -36,6 +36,11 @@ class MachineFiles:
         return socket_path(self.folder / "metadata.sock")
 
     @property
+    def console(self) -> Path:
+        """The socket of the console, once somebody has asked for it."""
+        return socket_path(self.folder / "console.sock")
+
+    @property
     def log(self) -> Path:
         """QEMU's messages after its start."""
         return self.folder / "qemu.log"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
 from localgce.machines.contract import Attachment, MachineSpec, PublicImage, StopReason
-from localgce.machines.qemu import builds, kvm, public_image
+from localgce.machines.qemu import builds, console, kvm, public_image
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import network as qemu_network
 from localgce.machines.qemu import process as qemu_process
@@ -251,6 +251,26 @@ class QemuMachine:
                 await self._session.execute("block_resize", {"node-name": node, "size": size})
                 return True
         return False
+
+    async def console(self) -> Path:
+        """Plug a console in, unless it is there; its socket takes one client at a time."""
+        session, path = self._on(), self._files.console
+        devices = {one["label"] for one in await session.execute("query-chardev")}
+        if console.PORT not in devices:
+            path.unlink(missing_ok=True)
+            address = {"type": "unix", "data": {"path": str(path)}}
+            backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
+            await session.execute("chardev-add", {"id": console.PORT, "backend": backend})
+            port = {"driver": "virtconsole", "id": f"{console.PORT}-port", "chardev": console.PORT}
+            await session.execute("device_add", {**port, "bus": f"{console.CONTROLLER}.0"})
+        return path
+
+    async def forward(self, host_port: int, guest_port: int) -> None:
+        """Let a port of the host's loopback lead to one of the guest, until this machine stops."""
+        line = f"hostfwd_add outside tcp:127.0.0.1:{host_port}-:{guest_port}"
+        answer = await self._on().execute("human-monitor-command", {"command-line": line})
+        if str(answer).strip():
+            raise MachineError(f"port {host_port} of 127.0.0.1 cannot be forwarded: is it in use?")
 
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
         """The serial output of the port, also of a machine that is off."""
