@@ -1,4 +1,4 @@
-"""The cookbook: recipes in the package that a project copies and changes, `new recipe --from`. Pure."""
+"""The cookbook: recipes in the package that a project copies and changes. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def copy(name: str, new_name: str, project: Path) -> list[Path]:
         The files, the recipe first.
 
     Raises:
-        CannotCopy: There is no such recipe, the new name is none, or it is taken. Nothing is written.
+        CannotCopy: There is no such recipe, or the new name is none or taken; nothing is written.
     """
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
@@ -56,8 +56,8 @@ def copy(name: str, new_name: str, project: Path) -> list[Path]:
         raise CannotCopy(f"the cookbook has no recipe {name!r}: {meant}")
     if not re.fullmatch(RECIPE_NAME, new_name) or new_name in RESERVED_SCRIPTS:
         raise CannotCopy(
-            f"{new_name!r} cannot be the name of a recipe: it has at most 35 lower-case letters, digits "
-            "and hyphens, begins with a letter, ends with no hyphen, and is not 'guest'"
+            f"{new_name!r} cannot be the name of a recipe: it has at most 35 lower-case letters, "
+            "digits and hyphens, begins with a letter, ends with no hyphen, and is not 'guest'"
         )
     recipe = project / INCLUDE / "recipes" / f"{new_name}.yaml"
     scripts = project / INCLUDE / _SCRIPTS / new_name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.paths import PROJECT
 
+from bakehouse.config import cookbook
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipes
@@ -56,6 +57,20 @@ def scripts_of(include: Path, recipe: Recipe) -> dict[str, str]:
 
 @pytest.mark.parametrize(("include", "recipe"), RECIPES)
 def test_shellcheck(include: Path, recipe: Recipe, tmp_path: Path) -> None:
+    is_clean(include, recipe, tmp_path)
+
+
+@pytest.mark.parametrize("name", cookbook.names())
+def test_shellcheck_of_the_cookbook(name: str, tmp_path: Path) -> None:
+    cookbook.copy(name, "mine", tmp_path / "project")
+    include, checked = tmp_path / "project/include", tmp_path / "checked"
+    checked.mkdir()
+    (recipe,), mistakes = load_recipes(include / "recipes")
+    assert mistakes == []
+    is_clean(include, recipe, checked)
+
+
+def is_clean(include: Path, recipe: Recipe, tmp_path: Path) -> None:
     for name, text in scripts_of(include, recipe).items():
         file = tmp_path / name.replace("/", "_")
         file.write_text(text)

@@ -10,7 +10,7 @@ has_checksums() { [[ $(sql "SHOW data_checksums") == on ]]; }
 asks_for_a_password() {
   ! PGPASSWORD=postgres psql --no-psqlrc --host=127.0.0.1 --username=postgres --command 'SELECT 1'
 }
-local_only() { [[ -z $(ss -Hltn 'sport = :5432' | awk '{print $4}' | grep -vE '^(127\.0\.0\.1|\[::1\]):') ]]; }
+local_only() { ! ss -Hltn 'sport = :5432' | awk '{print $4}' | grep -vE '^(127\.0\.0\.1|\[::1\]):'; }
 
 check "a row is written and read" "journalctl -u postgresql@15-main" writes_and_reads
 check "pages have checksums" "files/postgres-first-boot" has_checksums

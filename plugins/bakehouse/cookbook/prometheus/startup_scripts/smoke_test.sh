@@ -16,7 +16,7 @@ probes() {
     'http://127.0.0.1:9115/probe?module=http_2xx&target=http://127.0.0.1:9090/-/ready' |
     grep -x 'probe_success 1'
 }
-local_only() { [[ -z $(ss -Hltn | awk '{print $4}' | grep -E ':(9090|9100|9115)$' | grep -vE '^127\.0\.0\.1:') ]]; }
+local_only() { ! ss -Hltn | awk '{print $4}' | grep -E ':(9090|9100|9115)$' | grep -vE '^127\.0\.0\.1:'; }
 
 check "a metric is written, scraped and read" "journalctl -u prometheus" writes_and_reads
 check "the blackbox exporter probes" "journalctl -u prometheus-blackbox-exporter" probes

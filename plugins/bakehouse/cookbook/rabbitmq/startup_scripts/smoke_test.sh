@@ -21,10 +21,8 @@ no_guest() {
   [[ $users != *guest* ]]
 }
 local_only() {
-  local open
-  open=$(ss -Hltn | awk '{print $4}' | grep -E ':(4369|5672|15672|25672)$' | grep -vE '^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):' || true)
-  echo "$open"
-  [[ -z $open ]]
+  ! ss -Hltn | awk '{print $4}' | grep -E ':(4369|5672|15672|25672)$' |
+    grep -vE '^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):'
 }
 
 check "a message is written and read" "/var/log/rabbitmq" writes_and_reads
