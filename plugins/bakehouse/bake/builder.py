@@ -78,6 +78,18 @@ def insert_body(
     return body
 
 
+def special_metadata(plan: BakePlan) -> dict[str, str]:
+    """Return what a builder is told that is kept after a failure, or is of a local build."""
+    told = {}
+    if plan.keep_builder:
+        told["bakehouse-on-failure"] = "stay" if plan.stays_on_failure else "power-off-once"
+    if plan.layer is not None:
+        told["bakehouse-installed-parts"] = str(plan.layer.parts)
+    if plan.keeps_layers:
+        told["bakehouse-keeps-layers"] = "TRUE"
+    return told
+
+
 def machine_body(
     plan: BakePlan, vm: BuilderVm, source_image: str, owned: Mapping[str, str], made_by: str
 ) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class EnsureBuilder:
             metadata = builder_metadata(rendered, facts, plan.provenance.nonce(vm.name), url)
         except ValueError as too_big:
             raise PermanentError(str(too_big)) from too_big
-        metadata |= special_metadata(plan)
+        metadata |= builder.special_metadata(plan)
         return builder.insert_body(plan, vm, metadata, datetime.now(UTC))
 
     def _delete_others(self, context: Context, plan: BakePlan, vm: BuilderVm) -> Wait | None:
@@ -104,15 +104,3 @@ class EnsureBuilder:
                 if wait is not None:
                     return wait
         return None
-
-
-def special_metadata(plan: BakePlan) -> dict[str, str]:
-    """Return what a builder is told that is kept after a failure, or is of a local build."""
-    told = {}
-    if plan.keep_builder:
-        told["bakehouse-on-failure"] = "stay" if plan.stays_on_failure else "power-off-once"
-    if plan.layer is not None:
-        told["bakehouse-installed-parts"] = str(plan.layer.parts)
-    if plan.keeps_layers:
-        told["bakehouse-keeps-layers"] = "TRUE"
-    return told

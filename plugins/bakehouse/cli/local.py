@@ -266,7 +266,8 @@ def _one_line_errors(failed: str) -> Generator[None]:
     """End with the reason in one line; a signal that ends the process is Ctrl-C."""
     from bakehouse.local.errors import LocalError
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = (signal.SIGTERM, signal.SIGHUP)  # also of a terminal that is closed
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ends}
     try:
         yield
     except LocalError as error:
@@ -276,4 +277,5 @@ def _one_line_errors(failed: str) -> Generator[None]:
         typer.echo("bakehouse: interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

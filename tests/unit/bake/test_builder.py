@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bakehouse.bake import candidate
-from bakehouse.bake.builder import adopts, builder_at, insert_body
+from bakehouse.bake.builder import adopts, builder_at, insert_body, special_metadata
+from bakehouse.bake.plan import LocalLayer
 from bakehouse.recipe.load import load_recipe
 
 if TYPE_CHECKING:
@@ -202,3 +203,34 @@ def test_a_missing_or_failed_builder_is_not_adopted() -> None:
     assert not adopts(None)
     assert not adopts({"labels": {"bakehouse-state": "failed"}})
     assert adopts({"labels": {"bakehouse-state": "candidate"}})
+
+
+def test_only_the_builder_of_a_local_build_hears_of_layers_and_goes_on_from_one(
+    plan: BakePlan,
+) -> None:
+    assert special_metadata(plan) == {}
+    layer = LocalLayer(image="layer-web-1", image_id="9", self_link="global/images/l", parts=2)
+    local = plan.model_copy(update={"layer": layer, "keeps_layers": True})
+
+    body = insert_body(local, builder_at(plan, "1"), {}, NOW)
+
+    assert special_metadata(local) == {
+        "bakehouse-installed-parts": "2",
+        "bakehouse-keeps-layers": "TRUE",
+    }
+    assert body["disks"][0]["initializeParams"]["sourceImage"] == "global/images/l"
+    assert body["labels"]["base-image-id"] == plan.base_image.id, "what it is built on"
+
+
+def test_a_failed_builder_that_stays_on_may_run_until_it_expires(plan: BakePlan) -> None:
+    stays = plan.model_copy(update={"keep_builder": True, "stays_on_failure": True})
+
+    body = insert_body(stays, builder_at(plan, "1"), {}, NOW)
+
+    seconds = int(body["scheduling"]["maxRunDuration"]["seconds"])
+    assert NOW + timedelta(seconds=seconds) == datetime.fromtimestamp(
+        int(body["labels"]["expires"]), UTC
+    )
+    assert special_metadata(stays) == {"bakehouse-on-failure": "stay"}
+    kept = plan.model_copy(update={"keep_builder": True})
+    assert special_metadata(kept) == {"bakehouse-on-failure": "power-off-once"}

@@ -17,9 +17,11 @@ from bakehouse.housekeeping.drift import drift
 from bakehouse.images.selection import (
     created_at,
     deprecation_state,
+    is_local,
     is_superseded,
     is_usable,
     newest_first,
+    newest_local,
     newest_of_family,
     newest_of_recipe,
     newest_promoted,
@@ -273,3 +275,33 @@ def test_a_replacement_is_named_by_its_link_of_the_same_project() -> None:
     assert found is not None
     assert found["selfLink"] == f"{BASE}/global/images/web-2"
     assert newest_of_family([image("web-1", family="")], "") is None
+
+
+def local(name: str, days: float = 0, told: dict[str, str] | None = None) -> Resource:
+    found = image(name, days)
+    found["labels"] |= {"bakehouse-state": "candidate", "bakehouse-local": "tested", **(told or {})}
+    return found
+
+
+def test_an_image_of_a_local_build_counts_for_local_builds_only() -> None:
+    made, promoted = local("web-2", 1), image("web-1", 2)
+
+    assert is_local(made)
+    assert not is_usable(made)
+    assert newest_promoted([made, promoted], "web") == promoted
+    assert newest_local([made, promoted], "web") == made
+    assert newest_of_recipe([made, promoted], "web", None).image == promoted  # type: ignore[union-attr]
+    chosen = newest_of_recipe([made, promoted], "web", None, local=True)
+    assert chosen is not None
+    assert chosen.image == made
+
+
+def test_a_local_image_that_is_untested_failed_or_of_other_content_is_not_used() -> None:
+    untested = local("web-1", told={"bakehouse-local": "work-tree"})
+    failed = local("web-2", told={"bakehouse-state": "failed"})
+    other = local("web-3", told={"content-key": "b" * 40})
+
+    assert newest_local([untested, failed], "web") is None
+    assert newest_local([other], "web", "a" * 40) is None
+    assert newest_local([other], "web", "b" * 40) == other
+    assert newest_local([other], "shop") is None
