@@ -15,7 +15,7 @@ from bakehouse.schedule.jitter import offset_of
 from devstack.airflow_api import Airflow, AirflowError
 from devstack.waiting import wait_until
 
-from .backfill import backfill
+from .backfill import backfill, going_on
 
 if TYPE_CHECKING:
     from devstack.testbed import Testbed
@@ -130,6 +130,7 @@ def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
     plans = [bed.airflow.xcom(DAG, run["dag_run_id"], "plan_bake") for run in runs]
     assert [p["commit"]["subject"] for p in plans] == ["first", "second"]
     assert [p["snapshot"] for p in plans] == [f"202611{day}T000000Z" for day in (12, 13)]
+    assert only_backfilled(bed, DAG) == 2
     images = history(bed)
     assert sorted(i["name"] for i in images) == sorted(p["image_name"] for p in plans)
     assert {i["labels"]["bakehouse-state"] for i in images} == {"history"}
@@ -151,6 +152,80 @@ def test_a_backfill_rebuilds_the_history_once(bed: Testbed) -> None:
     asked = told["requests"] if isinstance(told, dict) else told
     assert not [r["method"] for r in asked if r["method"].endswith(".insert")]
     assert bed.left() == []
+
+
+def only_backfilled(bed: Testbed, dag_id: str) -> int:
+    """The number of runs, once Airflow has counted them in: all are the backfill's, and no more."""
+    parsed = bed.airflow.call("GET", f"/dags/{dag_id}")["last_parsed_time"]
+    bed.parse_until(
+        dag_id,
+        lambda: bed.airflow.call("GET", f"/dags/{dag_id}")["last_parsed_time"] > parsed,
+        "the DAG to be parsed again",
+    )
+    told = bed.airflow.call("GET", f"/dags/{dag_id}")
+    assert datetime.fromisoformat(told["next_dagrun_run_after"]) > datetime.now(UTC)
+    runs = bed.airflow.call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 50})["dag_runs"]
+    assert {run["run_type"] for run in runs} == {"backfill"}, runs
+    return len(runs)
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_a_backfill_starts_nothing_but_its_dates(bed: Testbed, layered: bool) -> None:
+    """Of a recipe that has never run on schedule and whose fleet follows each bake.
+
+    Backwards, the last date in the future, one again, and while the DAG is paused.
+    """
+    name = "upper" if layered else "lonely"
+    recipe = TEXT.format(page=name).replace(
+        "base: debian-cloud/debian-12",
+        "base: {recipe: past}" if layered else "base: debian-cloud/debian-12",
+    )
+    fleet = f"recipe: {name}\nmembers: {{instances: [{name}-1], zones: [us-central1-a]}}\n"
+    bed.write(f"include/fleets/{name}.yaml", fleet)
+    bed.add_recipe(name, {f"include/recipes/{name}.yaml": recipe.replace("snapshot: debian\n", "")})
+    dag = f"bake__{name}"
+    today, tomorrow = (datetime.now(UTC) + timedelta(days=n) for n in (-1, 1))
+    dates = (f"{today - timedelta(days=1):%Y-%m-%d}", f"{tomorrow:%Y-%m-%d}")
+    asked: dict[str, Any] = {"run_backwards": True, "max_active_runs": 2}
+    asked["dag_run_conf"] = {"git_ref": bed.head}
+    backfill(bed.airflow, dag, *dates, **asked)
+    wait_until(lambda: all_ended(bed, dag), RUN, "the backfill to end", every=1.0)
+    count = only_backfilled(bed, dag)
+    assert count in {2, 3}, "as many nights as have been, none of the future"
+    for run_id in bed.airflow.runs(dag):
+        states = bed.airflow.states(dag, run_id)
+        moved = {task: state for task, state in states.items() if task.startswith("replace_inst")}
+        assert set(moved.values()) == {"skipped"}, moved
+    bed.airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": True})
+    wait_until(lambda: not going_on(bed.airflow, dag), SOON, "the backfill to be over")
+    body = {
+        "dag_id": dag,
+        "from_date": f"{dates[0]}T00:00:00Z",
+        "to_date": f"{dates[0]}T23:00:00Z",
+        "reprocess_behavior": "completed",
+        "dag_run_conf": asked["dag_run_conf"],
+    }
+    bed.airflow.call("POST", "/backfills", json=body)
+    assert only_backfilled(bed, dag) >= count
+    bed.airflow.unpause(dag)
+    wait_until(lambda: all_ended(bed, dag), RUN, "the second backfill to end", every=1.0)
+    assert only_backfilled(bed, dag) >= count
+    assert bed.airflow.runs(f"roll_out__{name}") == []
+    assert bed.left() == []
+
+
+def all_ended(bed: Testbed, dag: str) -> bool:
+    runs = bed.airflow.call("GET", f"/dags/{dag}/dagRuns", params={"limit": 50})["dag_runs"]
+    return bool(runs) and all(run["state"] in {"success", "failed"} for run in runs)
+
+
+def test_a_manual_run_before_the_first_night_starts_nothing_else(bed: Testbed) -> None:
+    bed.add_recipe("early", {"include/recipes/early.yaml": TEXT.format(page="early")})
+    run = bed.bake("bake__early")
+    assert run.state == "success", bed.explain(run)
+    told = bed.airflow.call("GET", "/dags/bake__early")
+    assert datetime.fromisoformat(told["next_dagrun_run_after"]) > datetime.now(UTC)
+    assert bed.airflow.runs("bake__early") == [run.run_id]
 
 
 def finished(airflow: Airflow, count: int) -> list[dict[str, Any]]:

@@ -161,11 +161,30 @@ def test_a_failed_run_is_told(late: Testbed, mailbox: Mailbox) -> None:
     fast = {"instant_fail_install": "E: no such package"}
     run = late.bake(DAG, force=True, vars=fast)
     assert run.state == "failed"
+    assert "no such package" in the_failure_told(mailbox)
+    assert note(late, run.run_id).splitlines()[0].startswith("- **Failed:** wait_for_shutdown: ")
+    # no deadline of a run that has ended turns "missed" hours later
+    assert not [name for name, missed in deadlines(late, run.run_id).items() if not missed]
+
+
+def test_a_run_that_a_person_marks_as_failed_is_told(late: Testbed, mailbox: Mailbox) -> None:
+    mailbox.mails.clear()
+    run_id = late.airflow.trigger(DAG, {"force": True, "vars": {"instant_until": "never-told"}})
+    late.airflow.wait_for_task(DAG, run_id, "wait_for_shutdown", ["deferred"], SOON)
+    late.airflow.call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
+    assert late.airflow.wait(DAG, run_id, RUN).state == "failed"
+    told = the_failure_told(mailbox)
+    assert "somebody marked the run as failed, while wait_for_shutdown was running" in told
+
+
+def the_failure_told(mailbox: Mailbox) -> str:
+    """The text of the only mail about the failure."""
     wanted = f"[bakehouse] {DAG} failed"
     wait_until(lambda: wanted in mailbox.subjects, SOON, "the mail about the failure")
     assert mailbox.subjects.count(wanted) == 1
-    # no deadline of a run that has ended turns "missed" hours later
-    assert not [name for name, missed in deadlines(late, run.run_id).items() if not missed]
+    (mail,) = (mail for mail in mailbox.mails if mail["Subject"] == wanted)
+    parts = [part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart()]
+    return " ".join(b"".join(part for part in parts if isinstance(part, bytes)).decode().split())
 
 
 def baked(bed: Testbed, page: str) -> str:

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+# tasks of every DAG, besides those of the table
+WATCH = "sla_watch"  # watches the SLAs
+RESULT = "result"  # the last one, whose state is the run's
+
+REASON = "reason"  # XCom of a failed task, in one line; Airflow deletes it at the next try
+
 
 class Flow(StrEnum):
     """What a task is part of."""

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import BakehouseError
+from bakehouse.core.tasks import REASON
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
-REASON = "reason"  # XCom of a failed task; Airflow deletes it when the next try starts
 MOST = 300  # characters: a run's note has a thousand
 
 

@@ -10,13 +10,12 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from sqlalchemy import select
 from sqlalchemy.orm import object_session
 
-from bakehouse.operators.failure_reason import REASON
+from bakehouse.core.tasks import REASON, RESULT, WATCH
 from bakehouse.runs import deadlines
 from bakehouse.runs.note import failed_line, late_line
-from bakehouse.runs.result import MARK, RESULT, Mark
+from bakehouse.runs.result import MARK, Mark
 from bakehouse.runs.run_note import add_to_note, withdraw_note
 from bakehouse.sla.misses import Miss
-from bakehouse.sla.operators import WATCH
 from bakehouse.sla.triggers import REPORTED
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def finish(run: DagRun) -> None:
     if run.state == DagRunState.FAILED:
         reason = _xcom(run, RESULT, REASON, session) or "somebody marked the run as failed"
         lines.append(failed_line(str(reason)))
+    else:
+        withdraw_note(run, failure_only=True)
     add_to_note(run, lines)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from bakehouse.core.tasks import RESULT
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
@@ -59,7 +61,5 @@ def _ended(dag_run: DagRun, state: str, msg: str) -> None:
 
 def _is_ours(dag_run: DagRun) -> bool:
     """Whether the run's DAG ends as Bakehouse's do. It is the DAG of the run's version."""
-    from bakehouse.runs.result import RESULT
-
     dag = dag_run.dag
     return dag is not None and "bakehouse" in (dag.tags or ()) and dag.has_task(RESULT)

@@ -38,10 +38,14 @@ def written(note: str | None, lines: Iterable[str]) -> str | None:
     return _joined(own, ours)
 
 
-def withdrawn(note: str | None) -> str | None:
-    """Return the note without our lines: the run starts anew."""
-    own, _ = _apart(note)
-    return own or None
+def withdrawn(note: str | None, *, failure_only: bool = False) -> str | None:
+    """Return the note without our lines, since the run starts anew, or without that of a failure.
+
+    A person may mark a failed run as successful.
+    """
+    own, ours = _apart(note)
+    kept = [line for line in ours if not line.startswith(FAILED)] if failure_only else []
+    return _joined(own, kept)
 
 
 def _apart(note: str | None) -> tuple[str, list[str]]:

@@ -9,12 +9,10 @@ from airflow.sdk import DAG, BaseOperator
 from typing_extensions import override
 
 from bakehouse.core.errors import PermanentError
-from bakehouse.core.tasks import TaskKind
+from bakehouse.core.tasks import REASON, RESULT, WATCH, TaskKind
 from bakehouse.operators.base import as_airflow_errors
-from bakehouse.operators.failure_reason import REASON
 from bakehouse.operators.retries import retry_arguments
-from bakehouse.runs.result import MARK, RESULT, Mark, failure, unfinished
-from bakehouse.sla.operators import WATCH
+from bakehouse.runs.result import MARK, Mark, failure, unfinished
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

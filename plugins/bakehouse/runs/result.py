@@ -9,7 +9,6 @@ from bakehouse.core.models import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-RESULT = "result"  # the task
 MARK = "marked"  # XCom of `sla_watch`, which no start of a task deletes: a Mark
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 NO_REASON = "it left no reason; its log ends with what happened"

@@ -17,9 +17,9 @@ def add_to_note(run: DagRun, lines: Iterable[str]) -> None:
     _set(run, written(run.note, lines))
 
 
-def withdraw_note(run: DagRun) -> None:
-    """Take our lines out of the note."""
-    _set(run, withdrawn(run.note))
+def withdraw_note(run: DagRun, *, failure_only: bool = False) -> None:
+    """Take our lines, or that of a failure, out of the note."""
+    _set(run, withdrawn(run.note, failure_only=failure_only))
 
 
 def _set(run: DagRun, note: str | None) -> None:

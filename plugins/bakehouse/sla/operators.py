@@ -9,6 +9,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.triggers.base import StartTriggerArgs
 from typing_extensions import override
 
+from bakehouse.core.tasks import WATCH
 from bakehouse.notify.run_failed import RunFailed
 from bakehouse.sla.backstop import backstop, task_deadline
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakehouse.notify.models import Channel
-
-WATCH = "sla_watch"
 
 
 class SlaWatch(BaseOperator):

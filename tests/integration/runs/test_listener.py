@@ -54,6 +54,18 @@ def test_a_miss_of_an_earlier_start_is_not_noted_again(world: World) -> None:
     assert world.note is None
 
 
+def test_a_failed_run_that_a_person_marks_as_successful_has_no_failure_in_its_note(
+    world: World,
+) -> None:
+    ends(world, "failed")
+    world.run.state = "success"
+    listener.on_dag_run_success(dag_run=world.run, msg=BY_HAND.format("success"))
+    assert world.note is None
+    world.run.state = "failed"
+    listener.on_dag_run_failed(dag_run=world.run, msg=BY_HAND.format("failed"))
+    assert world.note == "- **Failed:** somebody marked the run as failed"
+
+
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_a_run_that_ends_keeps_no_deadline(world: World, state: str) -> None:
     world.deadline()

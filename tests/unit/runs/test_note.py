@@ -47,6 +47,11 @@ def test_a_run_that_starts_anew_has_only_the_persons_text(own: str) -> None:
     assert withdrawn(None) is None
 
 
+def test_a_failed_run_that_is_marked_as_successful_keeps_only_what_was_late() -> None:
+    assert withdrawn(written("Mine.", [REASON, SMOKE]), failure_only=True) == f"Mine.\n\n{SMOKE}"
+    assert withdrawn(written(None, [REASON]), failure_only=True) is None
+
+
 def test_what_finds_no_room_is_said_to_be_elsewhere() -> None:
     many = [late_line(f"replace_{n}", "x" * 90) for n in range(30)]
     note = written(None, many)
