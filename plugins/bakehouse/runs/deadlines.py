@@ -23,7 +23,7 @@ from sqlalchemy.orm import object_session
 from bakehouse.runs.note import late_line
 from bakehouse.runs.run_note import add_to_note
 from bakehouse.sla.backstop import TASK_ID
-from bakehouse.sla.misses import Miss, was_kept
+from bakehouse.sla.misses import Miss, is_late
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -109,7 +109,7 @@ def _miss(row: Deadline, session: Session) -> Miss | None:
         late = [
             state or "none"
             for state, ended in _tries(run, task_id, session)
-            if not was_kept(state, ended, row.deadline_time)
+            if is_late(state, ended, row.deadline_time)
         ]
         if not late:
             return None

@@ -15,7 +15,7 @@ from bakehouse.runs import deadlines
 from bakehouse.runs.note import failed_line, late_line
 from bakehouse.runs.result import MARK, Mark
 from bakehouse.runs.run_note import add_to_note, withdraw_note
-from bakehouse.sla.misses import Miss
+from bakehouse.sla.misses import Miss, is_late
 from bakehouse.sla.triggers import REPORTED
 
 if TYPE_CHECKING:
@@ -79,7 +79,12 @@ def _misses(run: DagRun, session: Session) -> list[Miss]:
     """Return what the watcher has found since the start of the run."""
     found = _xcom(run, WATCH, REPORTED, session) or {}
     misses = [Miss.model_validate(miss) for miss in found.values()]
-    return [miss for miss in misses if run.start_date is None or miss.noticed >= run.start_date]
+    return [
+        miss
+        for miss in misses
+        if is_late(miss.state, None, miss.deadline)
+        and (run.start_date is None or miss.noticed >= run.start_date)
+    ]
 
 
 def _xcom(run: DagRun, task_id: str, key: str, session: Session) -> Any:

@@ -65,9 +65,14 @@ def task_state(
     return "success" if mapped else None
 
 
-def was_kept(state: str | None, ended: datetime | None, deadline: datetime) -> bool:
-    """Whether a task in this state has kept its SLA, seen when the deadline has passed."""
-    return state in SETTLED and (ended is None or ended <= deadline)
+def is_late(state: str | None, ended: datetime | None, deadline: datetime) -> bool:
+    """Whether a task in this state has missed its SLA, seen when the deadline has passed.
+
+    Of a task that an earlier failure has kept from running, that failure is the news.
+    """
+    if state in SETTLED:
+        return ended is not None and ended > deadline
+    return state != "upstream_failed"
 
 
 def find_misses(

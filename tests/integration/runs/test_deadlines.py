@@ -16,8 +16,10 @@ IN_TIME, TOO_LATE = START + SLA - timedelta(seconds=1), START + SLA + timedelta(
 TASK = "smoke_test"
 
 
-@pytest.mark.parametrize("state", ["success", "skipped", "removed"])
-def test_a_task_that_ended_well_in_time_is_not_shown_as_late(world: World, state: str) -> None:
+@pytest.mark.parametrize("state", ["success", "skipped", "removed", "upstream_failed"])
+def test_a_task_that_ended_in_time_or_could_not_run_is_not_shown_as_late(
+    world: World, state: str
+) -> None:
     world.task(TASK, state, IN_TIME)
     world.deadline(TASK)
     world.scheduler_finds_it_missed()
