@@ -100,7 +100,7 @@ def test_a_run_that_a_person_marks_as_failed_stays_failed_and_leaves_nothing(bed
     wait_until(lambda: deadlines(bed, DAG, runs[DAG]).get(late) is True, SOON, "the missed row")
     found = bed.airflow.call("GET", f"/dags/{DAG}/dagRuns/{runs[DAG]}")
     assert found["state"] == "running"
-    assert "**SLA missed:** `wait_for_shutdown` is deferred" in found["note"], "while it is late"
+    assert "**SLA missed:** `wait_for_shutdown` " in found["note"], "while it is late"
     for dag_id, run_id in runs.items():
         mark(bed, dag_id, run_id, "failed")
     for dag_id, task in ((DAG, "wait_for_shutdown"), (SECOND, "create_builder")):
