@@ -24,9 +24,10 @@ def form(recipe: Recipe) -> dict[str, Param]:
     return {
         "git_ref": Param(
             "HEAD",
-            type="string",
+            type=["null", "string"],
             title="Git ref",
-            description="Branch, tag, hash or HEAD~3; its newest commit at that time is baked.",
+            description="Branch, tag, hash or HEAD~3; its newest commit at that time is baked."
+            " Empty: HEAD.",
             minLength=1,
             maxLength=200,
             pattern=form_patterns.git_ref(GIT_REF),

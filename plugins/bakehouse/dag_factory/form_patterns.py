@@ -7,7 +7,12 @@ have.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from bakehouse.images.names import ID, NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _END = r"$(?!\n)"
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
@@ -34,3 +39,8 @@ SCALAR = {
 def git_ref(pattern: str) -> str:
     """Return the pattern of a ref without the characters that no name can have."""
     return rf"^(?!.*[{_UNPRINTABLE}])(?![\s\S]*\n)" + pattern.removeprefix("^")
+
+
+def suggested(values: Collection[str]) -> dict[str, Any]:
+    """Return what makes a field a list to choose from that takes other values as well."""
+    return {"examples": list(values)} if values else {}

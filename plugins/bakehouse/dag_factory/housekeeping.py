@@ -71,11 +71,12 @@ def _form(include: Path) -> dict[str, Param]:
             description="Only report what would be done. Scheduled runs are never dry.",
         ),
         "recipe": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             title="Recipe",
             description="Only resources of this recipe; empty: all.",
-            enum=["", *_recipe_names(include)],
+            enum=[None, *_recipe_names(include)],
+            values_display={"None": "all recipes"},
         ),
     }
 

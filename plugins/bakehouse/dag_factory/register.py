@@ -33,7 +33,9 @@ def make_dags(
         raise ValueError(f"schedule {bad} (it is {schedule!r}). Expected: {EXPECTED}") from None
     channels = [Channel.model_validate(channel) for channel in notify]
     wanted = get_parsing_context().dag_id
-    makers = dict(_of_files(include, flows))
+    # a worker has no form to show
+    images = _offered(flows) if wanted is None else {}
+    makers = dict(_of_files(include, flows, images))
     if Flow.HOUSEKEEPING in flows:
         from bakehouse.dag_factory.housekeeping import housekeeping_dag
 
@@ -43,13 +45,24 @@ def make_dags(
     if Flow.REVOKE in flows:
         from bakehouse.dag_factory.revoke import revoke_dag
 
-        makers["revoke"] = partial(revoke_dag, include, owner, channels)
+        every = [name for names in images.values() for name in names]
+        makers["revoke"] = partial(revoke_dag, include, owner, channels, every)
     for dag_id, make in makers.items():
         if wanted in {None, dag_id}:
             yield make()
 
 
-def _of_files(include: Path, flows: Collection[str]) -> Iterator[tuple[str, Callable[[], DAG]]]:
+def _offered(flows: Collection[str]) -> dict[str, list[str]]:
+    if not {Flow.ROLLOUT, Flow.REVOKE} & set(flows):
+        return {}
+    from bakehouse.history.image_choices import offered_images
+
+    return offered_images()
+
+
+def _of_files(
+    include: Path, flows: Collection[str], images: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, Callable[[], DAG]]]:
     """Yield one maker for each valid recipe and fleet."""
     if not {Flow.BAKE, Flow.ROLLOUT} & set(flows):
         return
@@ -66,4 +79,5 @@ def _of_files(include: Path, flows: Collection[str]) -> Iterator[tuple[str, Call
         from bakehouse.dag_factory.rollout import roll_out_dag
 
         for fleet in project.fleets:
-            yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet)
+            offered = images.get(fleet.recipe, ())
+            yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet, offered)

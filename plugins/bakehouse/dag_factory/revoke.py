@@ -16,7 +16,7 @@ from bakehouse.runs.operators import add_result
 from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from bakehouse.notify.models import Channel
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> DAG:
+def revoke_dag(
+    include: Path, owner: str, channels: Sequence[Channel] = (), images: Collection[str] = ()
+) -> DAG:
     """Return the DAG, which is only triggered manually, with an image and a reason.
+
+    `images` are those that the form offers to choose from; any other may be typed.
 
     `channels` are notified of a run that is late or fails. The revocation itself is reported to the
     channels of the recipes and fleets.
@@ -44,7 +48,7 @@ def revoke_dag(include: Path, owner: str, channels: Sequence[Channel] = ()) -> D
         revoke_flow(include)
         add_result(dag)
         watch_slas(dag, "revoke", channels)
-    dag.params = ParamsDict(_form())  # last, as bakehouse.dag_factory.bake says
+    dag.params = ParamsDict(_form(images))  # last, as bakehouse.dag_factory.bake says
     return dag
 
 
@@ -60,7 +64,7 @@ def revoke_flow(include: Path) -> None:
     chain(find_image, revoke_image, mark_descendants, name_members)
 
 
-def _form() -> dict[str, Param]:
+def _form(images: Collection[str] = ()) -> dict[str, Param]:
     return {
         "image": Param(
             type="string",
@@ -69,6 +73,7 @@ def _form() -> dict[str, Param]:
             minLength=1,
             maxLength=63,
             pattern=form_patterns.IMAGE,
+            **form_patterns.suggested(images),
         ),
         "why": Param(
             type="string",

@@ -23,7 +23,7 @@ from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from bakehouse.fleet.model import Fleet
 
@@ -68,8 +68,11 @@ def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
     ]
 
 
-def roll_out_dag(fleet: Fleet) -> DAG:
-    """Return `roll_out__<fleet>`, for any promoted image, also an older one."""
+def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
+    """Return `roll_out__<fleet>`, for any promoted image, also an older one.
+
+    `images` are those that the form offers to choose from; any other may be typed.
+    """
     with DAG(
         dag_id=f"roll_out__{fleet.name}",
         description=fleet.description or f"Moves the fleet {fleet.name} onto an image",
@@ -85,7 +88,7 @@ def roll_out_dag(fleet: Fleet) -> DAG:
         replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
         add_result(dag)
         watch_slas(dag, fleet.name, fleet.notify)
-    dag.params = ParamsDict(_form(fleet))  # last, as bakehouse.dag_factory.bake says
+    dag.params = ParamsDict(_form(fleet, images))  # last, as bakehouse.dag_factory.bake says
     return dag
 
 
@@ -130,27 +133,29 @@ def _schedule(fleet: Fleet) -> PartitionedAssetTimetable | None:
     return PartitionedAssetTimetable(assets=image_asset(fleet.recipe))
 
 
-def _form(fleet: Fleet) -> dict[str, Param]:
-    members = fleet.members.instances
+def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
+    members = fleet.members.instances or ()
     return {
         "image": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             title="Image",
             description=f"Name or id of a promoted image of {fleet.recipe}, also an old one;"
             " empty: the newest.",
             maxLength=63,
             pattern=form_patterns.IMAGE_OR_NONE,
+            **form_patterns.suggested(images),
         ),
         "members": Param(
-            [],
-            type="array",
+            None,
+            type=["null", "array"],
             title="Members",
             description="Only these members; empty: all.",
             items={"enum": list(members)}
             if members
             else {"type": "string", "pattern": form_patterns.INSTANCE},
             maxItems=1_000,
+            **form_patterns.suggested(members),
         ),
     }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bakehouse.operators.reconcile import Ask
 
 
+_UNUSABLE = frozenset({Action.MAKE_OBSOLETE, Action.DELETE})
 PLAIN = frozenset({Reason.WITHIN_KEEP, Reason.FAMILYS_NEWEST})
 
 
@@ -46,6 +47,7 @@ class Retire(InventoryOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Retire each image by one step, if it is still due."""
+        from bakehouse.history.image_choices import withdraw
         from bakehouse.housekeeping.record import record_retired
 
         self.refuse_dry_run(context)
@@ -56,6 +58,7 @@ class Retire(InventoryOperator):
         for decision in due:
             self.log.info("%s", decision)
             record_retired(context, decision)
+        withdraw(decision.image for decision in due if decision.do in _UNUSABLE)
         wait = self.carry_out((f"{d.do} {d.image}", self._ask(context, d)) for d in due)
         if wait is not None:
             return wait

@@ -101,10 +101,12 @@ class RevokeImage(InventoryOperator):
         return deprecation(self, context, image, obsolescence_body(image, when, grace, link))
 
     def _record(self, context: Context, revoked: Revocation) -> None:
+        from bakehouse.history.image_choices import withdraw
         from bakehouse.housekeeping.record import record_revoked
 
         self.log.info("%s is revoked: %s", revoked.image.name, revoked.why)
         record_revoked(context, revoked)
+        withdraw([revoked.image.name])
 
 
 class MarkDescendants(InventoryOperator):
@@ -149,10 +151,12 @@ class MarkDescendants(InventoryOperator):
         return asked
 
     def _record(self, context: Context, revoked: Revocation, child: RevokedImage) -> None:
+        from bakehouse.history.image_choices import withdraw
         from bakehouse.housekeeping.record import record_marked
 
         self.log.info("%s is marked: %s", child.name, Reason.REVOKED_BASE.text)
         record_marked(context, revoked, child)
+        withdraw([child.name])
 
 
 class NameMembers(InventoryOperator):

@@ -165,14 +165,16 @@ class PublishImage(BakehouseOperator):
         return Done(event)
 
     def _remember(self, context: Context, plan: BakePlan) -> None:
-        """Store the family's newest image and the one before on the asset's page, as a cache.
+        """Store the family's newest images for the asset's page and the forms, as a cache.
 
         Labels and ledger are the truth, and are what is written here, so a task that is cleared
         long after does not turn it back.
         """
-        found = newest_two(
-            self.image_client(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}")
-        )
+        from bakehouse.history.image_choices import offer
+
+        images = self.image_client(plan.kind).list(f"labels.{labels.RECIPE}={plan.recipe}")
+        offer(plan.recipe, images)
+        found = newest_two(images)
         store = context["asset_state_store"][self.asset]
         for key, image in zip(("current_image", "previous_image"), found, strict=False):
             known = image["labels"]

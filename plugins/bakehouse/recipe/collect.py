@@ -18,6 +18,7 @@ from bakehouse.recipe.lfs import LargeFileMissing, pointer_in
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.snapshot import LINK, MOST_LINKS, SUBMODULE, Entry, LinkProblem
 from bakehouse.recipe.templates import SCRIPT, TEMPLATES, references
+from bakehouse.recipe.unread import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bakehouse.recipe.snapshot import Snapshot
 
 # read by Bakehouse under these names, here or in the guest
-CONTRACT = frozenset({"install.sh.j2", "smoke_test.sh", "prepare.sh.j2", "health", "gate", "drain"})
 _MOST_FILES = 10_000  # of one folder; links to folders with links could go on for ever
 _LONGEST_NAME, _LONGEST_PATH = 255, 3500  # bytes, on the builder's file system
 _LFS = "lfs"
@@ -169,7 +169,7 @@ class _Folder:
             return
         rendered = any(name.endswith(".j2") for name in (path, meant))
         # what Bakehouse reads by its name may not lie there on the builder
-        stayed = stayed and meant.removeprefix(f"{root}/") not in CONTRACT
+        stayed = stayed and meant.removeprefix(f"{root}/") not in READ
         if stayed and not always_content and not _is_read(own) and not (is_template and rendered):
             self._found[path] = self._as_link(where)
         elif self._snapshot.entry(meant) is None and not self._linked_folders:
@@ -236,7 +236,7 @@ def content_of(files: Mapping[str, GitFile], path: str) -> bytes:
 
 
 def _is_read(path: str) -> bool:
-    return path in CONTRACT or (path.endswith(".j2") and "/" not in path) or is_part(path)
+    return path in READ or (path.endswith(".j2") and "/" not in path) or is_part(path)
 
 
 def _remedy(problem: LinkProblem) -> str:

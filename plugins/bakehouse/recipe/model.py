@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
     WithJsonSchema,
+    WrapSerializer,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.task_id import TaskOf
@@ -37,6 +40,9 @@ from bakehouse.recipe.duration import Duration, format_duration
 from bakehouse.recipe.readiness import Ready, UnitName
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
 
 RESERVED_SCRIPTS = frozenset({"guest"})  # Bakehouse's own folder beside the recipes' scripts
 
@@ -297,6 +303,33 @@ class Smoke(Frozen):
         le=timedelta(days=100),
         description="time for the whole test, such as 10m",
     )
+    none: bool = Field(default=False, exclude=True)
+
+
+NO_SMOKE_TEST = "none"
+
+
+def _parse_smoke(value: object) -> object:
+    if value == NO_SMOKE_TEST:
+        return Smoke(none=True)
+    if isinstance(value, dict) and "none" in value:
+        raise PydanticCustomError("smoke", "has no field none: write `smoke: none`")
+    return value
+
+
+def _smoke_as_written(smoke: Smoke, write: SerializerFunctionWrapHandler) -> object:
+    return NO_SMOKE_TEST if smoke.none else write(smoke)
+
+
+class _OrNone:
+    """In the JSON schema: the word, or an object."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        form = handler(schema)
+        handler.resolve_ref_schema(form)["properties"].pop("none", None)
+        return {"anyOf": [{"const": NO_SMOKE_TEST}, form]}
 
 
 class Recipe(Frozen):
@@ -321,7 +354,12 @@ class Recipe(Frozen):
     image: Image = Field(
         default=Image(), description="family, keep, storage_location, kms_key, shielded"
     )
-    smoke: Smoke = Field(default=Smoke(), description="metadata for the smoke VM, deadline")
+    smoke: Annotated[
+        Smoke, BeforeValidator(_parse_smoke), WrapSerializer(_smoke_as_written), _OrNone()
+    ] = Field(
+        default=Smoke(),
+        description="metadata for the smoke VM, deadline; none: the boot is the only check",
+    )
     boot_time_limit: Duration = Field(
         default=timedelta(minutes=5), description="time from power-on to healthy, such as 90s"
     )

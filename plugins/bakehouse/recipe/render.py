@@ -30,6 +30,7 @@ from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.rendering import Job, render_limited
 from bakehouse.recipe.script_text import wrong_text
 from bakehouse.recipe.templates import TEMPLATES, RenderError, bad_templates, sh
+from bakehouse.recipe.unread import SMOKE_TEST, missing_checks, unread_files
 
 if TYPE_CHECKING:
     from bakehouse.recipe.facts import ImageFacts
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 
 PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the package lists
-SMOKE_TEST = "smoke_test.sh"
 _GUEST_FILES = ("render.py", "bakehouse-boot.service", "bakehouse-health.service")
 _HEALTH_TIMER = "bakehouse-health.timer"
 _REPORT = "$library/report"
@@ -286,7 +286,13 @@ def _check(recipe: Recipe, files: Mapping[str, GitFile]) -> None:
             f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}, or parts of the install in"
             f" {PARTS}: commit one"
         )
-    if wrong := [*mistakes_in(files, recipe.scripts), *_without_script(recipe, files)]:
+    wrong = [
+        *mistakes_in(files, recipe.scripts),
+        *_without_script(recipe, files),
+        *unread_files(recipe, files),
+        *missing_checks(recipe, files),
+    ]
+    if wrong:
         raise WrongScripts(wrong)
 
 

@@ -178,6 +178,41 @@ def test_unknown_keys_of_conf_are_refused_with_those_that_are_known(form: str) -
         model.of_run(answered(form, conf), conf)
 
 
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ("bake", "git_ref"),
+        ("bake", "snapshot_date"),
+        ("rollout", "image"),
+        ("rollout", "members"),
+        ("rollout_by_labels", "members"),
+        ("housekeeping", "recipe"),
+    ],
+)
+def test_a_field_that_may_stay_empty_may_be_emptied_in_the_browser(form: str, field: str) -> None:
+    """The page sends null for a field that somebody has emptied, and for a list without values."""
+    fields, model = FORMS[form]
+    assert "null" in fields[field].schema["type"]
+    given = {field: None}
+    usual = model.of_run(answered(form, {}), {})
+    assert model.of_run(answered(form, given), given) == usual
+
+
+@pytest.mark.parametrize(("form", "empty"), [("rollout", {"image": "", "members": []})])
+def test_an_empty_value_is_none(form: str, empty: dict[str, Any]) -> None:
+    model = FORMS[form][1]
+    assert model.of_run(answered(form, empty), empty) == model.of_run(answered(form, {}), {})
+
+
+def test_the_image_is_chosen_from_a_list_or_typed() -> None:
+    fleet = load_fleet(BY_NAME, "web.yaml")
+    field = rollout._form(fleet, ["web-2", "web-1"])["image"]
+    assert field.schema["examples"] == ["web-2", "web-1"]
+    assert "enum" not in field.schema
+    assert "examples" not in rollout._form(fleet)["image"].schema
+    assert revoke._form(["web-2"])["image"].schema["examples"] == ["web-2"]
+
+
 def test_params_of_a_run_that_no_form_has_checked_are_refused_for_good() -> None:
     with pytest.raises(
         PermanentError, match=r"spot: .*'maybe'.*; snapshot_date: .*\(it is 'soon'\)"

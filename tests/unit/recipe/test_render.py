@@ -360,7 +360,8 @@ def test_prepare_is_rendered_as_install_is() -> None:
 
 
 def test_a_script_of_that_name_that_is_no_template_is_a_helper() -> None:
-    rendered = made({"app/prepare.sh": "echo helper\n"})
+    install = FILES["app/install.sh.j2"] + "bash prepare.sh\n"
+    rendered = made({"app/prepare.sh": "echo helper\n", "app/install.sh.j2": install})
     assert "prepare='prepare.sh'" not in rendered.bake_script
     assert rendered.files["recipe/prepare.sh"].data == b"echo helper\n"
 
