@@ -6,7 +6,18 @@ what is not asked for costs no start-up time.
 
 from __future__ import annotations
 
-from bakehouse.cli import airflow, history, listing, local, new, project, render, runs
+from bakehouse.cli import airflow, history, listing, local, new, notify, project, render, runs
 from bakehouse.cli.app import app
 
-__all__ = ["airflow", "app", "history", "listing", "local", "new", "project", "render", "runs"]
+__all__ = [
+    "airflow",
+    "app",
+    "history",
+    "listing",
+    "local",
+    "new",
+    "notify",
+    "project",
+    "render",
+    "runs",
+]

@@ -11,7 +11,6 @@ from bakehouse.cli.output import JsonOption, show
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -121,7 +120,7 @@ def _read(folder: Path) -> Project:
     return found
 
 
-def _ledger(given: str | None, project: Path | None) -> tuple[str, Iterator[LedgerEvent]]:
+def _ledger(given: str | None, project: Path | None) -> tuple[str, list[LedgerEvent]]:
     from bakehouse.history.ledger import Ledger
 
     base = given or ledger_of(project_folder(project))

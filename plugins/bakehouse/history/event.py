@@ -40,7 +40,8 @@ class Event(Frozen):
     """What happened to which image or member, when, in which run, and why.
 
     `time` is the run's own time and not the try's, so that a retry names the same object; `at` is
-    when the event was written. `subject` tells two events of one kind in one run apart.
+    when it happened, and the order of events. `subject` tells two events of one kind in one run
+    apart.
     """
 
     version: Literal[2] = Field(default=SCHEMA, alias="schema")
@@ -64,8 +65,13 @@ class Event(Frozen):
         return sha256(owner.encode()).hexdigest()[:20]
 
     @property
+    def happened(self) -> datetime:
+        """When it happened; a record of schema 1 may know the run's time only."""
+        return self.at or self.time
+
+    @property
     def path(self) -> str:
-        """Below the ledger's base; sorts by time."""
+        """Below the ledger's base; sorts by the run's time."""
         stamp = self.time.strftime("%Y%m%dT%H%M%S.%fZ")
         return f"events/{self.time:%Y/%m/%d}/{stamp}-{self.kind}-{self.id}.json"
 

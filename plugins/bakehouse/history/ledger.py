@@ -18,7 +18,7 @@ from bakehouse.history.events import LedgerEvent, parse_event
 from bakehouse.history.objects import create
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,16 @@ class Ledger:
             create(target, event.to_json().encode())
         return str(target)
 
-    def events(
-        self, unreadable: Callable[[UnreadableRecord], None] = _warn
-    ) -> Iterator[LedgerEvent]:
-        """Every event, oldest first; a record that cannot be read goes to `unreadable`."""
-        found = self._base.glob("events/*/*/*/*.json")
-        for path in sorted(found, key=lambda path: path.name):
+    def events(self, unreadable: Callable[[UnreadableRecord], None] = _warn) -> list[LedgerEvent]:
+        """Every event in the order of what happened, the oldest first.
+
+        A record that cannot be read goes to `unreadable`.
+        """
+        found: list[LedgerEvent] = []
+        paths = self._base.glob("events/*/*/*/*.json")
+        for path in sorted(paths, key=lambda path: path.name):
             try:
-                yield parse_event(path.read_bytes())
+                found.append(parse_event(path.read_bytes()))
             except BadEvent as bad:
                 unreadable(UnreadableRecord(path=str(path), problem=str(bad)))
+        return sorted(found, key=lambda event: event.happened)

@@ -27,7 +27,7 @@ def notify(channels: Sequence[Channel], notification: Notification) -> list[str]
     the record.
     """
     selected = [channel for channel in channels if notification.occasion in channel.occasions]
-    if not selected or not _switched_on():
+    if not selected or not switched_on():
         return []
     notified = [channel.notifier for channel in selected if _send(channel, notification)]
     if notified:
@@ -51,7 +51,8 @@ def notify_from_task(
     return notify(channels, notification)
 
 
-def _send(channel: Channel, notification: Notification) -> bool:
+def send(channel: Channel, notification: Notification) -> str | None:
+    """Send to one channel, whatever it reports; return the problem, None when it was sent."""
     problems = [f"it did not return within {SECONDS:.0f} s"]
 
     def call() -> None:
@@ -68,17 +69,22 @@ def _send(channel: Channel, notification: Notification) -> bool:
     thread = Thread(target=copy_context().run, args=(call,), name="notifier", daemon=True)
     thread.start()
     thread.join(SECONDS)
-    for problem in problems[:1]:
+    return problems[0] if problems else None
+
+
+def _send(channel: Channel, notification: Notification) -> bool:
+    problem = send(channel, notification)
+    if problem is not None:
         log.warning("notifier %s failed for %r: %s", channel.notifier, notification.title, problem)
-        return False
-    return True
+    return problem is None
 
 
 def _notifier(channel: Channel) -> Any:
     return notifier_class(channel)(**channel.keywords)
 
 
-def _switched_on() -> bool:
+def switched_on() -> bool:
+    """Whether the Variable `bakehouse_notifications` lets notifications out."""
     from airflow.sdk import Variable
 
     value = Variable.get(VARIABLE, default="off")

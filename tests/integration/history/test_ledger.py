@@ -68,6 +68,17 @@ def test_events_come_oldest_first(ledger: Ledger) -> None:
     assert [read.run_id for read in ledger.events()] == ["1", "3", "5"]
 
 
+def test_events_come_in_the_order_in_which_they_happened(ledger: Ledger) -> None:
+    """All events of a run have its time, and a backfill's run has the time of its date."""
+    moments = [(WHEN + timedelta(minutes=minutes)).isoformat() for minutes in (3, 1, 2)]
+    long_ago = (WHEN - timedelta(days=90)).isoformat()
+    ledger.write(event(image="third", at=moments[0]))
+    ledger.write(event(image="first", at=moments[1]))
+    ledger.write(event(image="second", at=moments[2], time=long_ago, run_id="backfill__1"))
+    ledger.write(event(image="before", time=long_ago))
+    assert [one.image for one in ledger.events()] == ["before", "first", "second", "third"]
+
+
 def test_an_empty_ledger(ledger: Ledger) -> None:
     assert list(ledger.events()) == []
 

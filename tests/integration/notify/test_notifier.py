@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import abc
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import BaseNotifier
+from typer.testing import CliRunner
 
+from bakehouse.cli import app
+from bakehouse.config.new_project import write_project
 from bakehouse.config.project import all_mistakes, read_project
 from bakehouse.notify import send
 from bakehouse.notify.models import Channel, Notification, NotificationEvent
@@ -16,6 +20,8 @@ from bakehouse.notify.notifier import BadNotifier, notifier_class
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from typer.testing import Result
 
 HERE = __name__
 NOTIFICATION = Notification(
@@ -169,3 +175,44 @@ def test_a_notifier_that_hangs_or_ends_the_process_fails_nobody(
     expected = {"hang": "did not return within", "exit": "3", "interrupt": "KeyboardInterrupt"}
     assert expected.get(message, "ConnectionError") in caplog.text
     assert "NotOne is no subclass of BaseNotifier" in caplog.text
+
+
+def project_with(tmp_path: Path, *messages: str) -> Path:
+    folder = tmp_path / "images"
+    write_project(folder)
+    channels = [{"notifier": f"{HERE}.Good", "arguments": {"message": one}} for one in messages]
+    for file in ("recipes/web.yaml", "fleets/web.yaml"):
+        with (folder / "include" / file).open("a") as target:
+            target.write(f"notify: {json.dumps(channels)}\n")
+    return folder
+
+
+def bakehouse_notify(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["notify", *words, "--project", str(folder)])
+
+
+def test_the_notifiers_are_listed_each_once_with_those_who_have_it(tmp_path: Path) -> None:
+    done = bakehouse_notify(project_with(tmp_path, "hello"), "--json")
+    (row,) = json.loads(done.stdout)
+    assert row["of"] == ["recipes/web.yaml", "fleets/web.yaml"]
+    assert "result" not in row
+
+
+def test_a_test_message_is_sent_through_each_and_each_result_is_told(tmp_path: Path) -> None:
+    done = bakehouse_notify(project_with(tmp_path, "hello", "exit", "fail"), "--test", "--json")
+    assert [row["result"] for row in json.loads(done.stdout)] == ["sent", "3", "ConnectionError"]
+    assert done.exit_code == 1
+
+
+def test_a_test_says_when_notifications_are_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "switched_on", lambda: False)
+    done = bakehouse_notify(project_with(tmp_path, "hello"), "--test")
+    assert done.exit_code == 0
+    assert "bakehouse_notifications is not on" in done.stderr
+
+
+def test_a_project_without_notifiers_says_so(tmp_path: Path) -> None:
+    write_project(tmp_path / "images")
+    assert "nobody is notified" in bakehouse_notify(tmp_path / "images", "--test").stderr
