@@ -64,6 +64,7 @@ def test_every_mistake_of_every_file_at_once(include: Path) -> None:
         ("recipes/typo.yaml", 1, "base"),
         ("recipes/typo.yaml", 2, "builder.zonse"),
         ("recipes/bare.yaml", 2, "scripts"),
+        ("recipes/sloppy.yaml", 1, ""),
         ("startup_scripts/sloppy/install.sh.j2", 2, "{{ recipe.name }}"),
         ("startup_scripts/sloppy/templates/a.j2", 1, ""),
         ("startup_scripts/typo/install.sh.j2", 1, "{{ vars.page }}"),
