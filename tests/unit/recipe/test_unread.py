@@ -21,13 +21,13 @@ def recipe(**fields: Any) -> Recipe:
     return Recipe.model_validate({"name": "app", "base": "debian-cloud/debian-12", **fields})
 
 
-def folder(*names: str, **texts: str) -> dict[str, GitFile]:
-    files = {**INSTALL, **dict.fromkeys(names, "data\n"), **texts}
+def folder(*names: str, texts: dict[str, str] = INSTALL) -> dict[str, GitFile]:
+    files = {**dict.fromkeys(names, "data\n"), **texts}
     return {f"app/{name}": GitFile(0o100644, text.encode()) for name, text in files.items()}
 
 
-def unread(*names: str, of: Recipe | None = None, **texts: str) -> list[str]:
-    return [str(one) for one in unread_files(of or recipe(), folder(*names, **texts))]
+def unread(*names: str, of: Recipe | None = None, texts: dict[str, str] = INSTALL) -> list[str]:
+    return [str(one) for one in unread_files(of or recipe(), folder(*names, texts=texts))]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_other_names_are_the_recipes_own(name: str) -> None:
 
 def test_a_file_that_a_script_uses_may_have_any_name() -> None:
     used = {"install.sh.j2": "install -m 755 health.sh /usr/local/bin/\n"}
-    assert unread("health.sh", **used) == []
-    assert unread("health.sh", **{"install.sh.j2": "cp myhealth.sh /usr\n"}) != []
+    assert unread("health.sh", texts=used) == []
+    assert unread("health.sh", texts={"install.sh.j2": "cp myhealth.sh /usr\n"}) != []
 
 
 def test_a_script_that_ready_names_is_read() -> None:
