@@ -37,6 +37,11 @@ reads() {
 keep_layer() {
   local found
   found=$(reads)
+  if (($1 == ${#parts[@]})); then
+    note_packages
+    note_sources_of_image
+    cp "$work"/{packages,passed_over,sources-of-image} "$kept/"
+  fi
   leave_settings
   sync
   put layer "$(printf '%s\n%s\n' "$1" "$found")" || return 0

@@ -392,7 +392,7 @@ def test_a_masked_service_is_told_by_the_bake(systemd: Machine) -> None:
     install = (
         unit_installed("app") + 'ln -s /dev/null "$BAKEHOUSE_ROOT/etc/systemd/system/app.service"\n'
     )
-    (systemd.root / "etc/systemd/system").mkdir(parents=True)
+    (systemd.root / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
     systemd.bake(rendered_app({"install.sh.j2": install}, services=["app"]))
     message = systemd.result["error"]["message"]
     assert message.startswith("install.sh left the unit app masked, so that it cannot start")

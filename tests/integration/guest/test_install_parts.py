@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bakehouse.history import manifest
+
 from .conftest import POWER_OFF, rendered_app
 
 if TYPE_CHECKING:
@@ -85,6 +87,48 @@ def test_a_kept_layer_is_told_with_the_files_that_its_parts_have_read(machine: M
         assert sorted(filter(None, reads)) == ["files/app", "install.d/20-app.sh"]
     assert machine.result["result"] == "ok"
     assert not (machine.root / "etc/apt/apt.conf.d/99bakehouse").exists()
+    kept = machine.root / "var/lib/bakehouse"
+    assert sorted(path.name for path in kept.iterdir()) == ["identity", "result"]
+
+
+def test_a_layer_with_the_whole_install_tells_the_packages_that_it_had(machine: Machine) -> None:
+    kept = machine.root / "var/lib/bakehouse"
+    kept.mkdir(parents=True)
+    (kept / "packages").write_text("nginx\t1.0\tamd64\n")
+    (kept / "passed_over").write_text("")
+    (kept / "sources-of-image").write_text("source\thttp://layer.example\tbookworm\tmain\n")
+    machine.attributes["bakehouse-installed-parts"] = "2"
+
+    machine.bake(rendered_app(PARTS))
+
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert told.packages == (manifest.Package("nginx", "1.0", "amd64"),)
+    assert told.sources == (manifest.Source("http://layer.example", "bookworm", "main"),)
+    assert not (kept / "packages").exists(), "no image has them"
+
+
+def test_what_starts_by_itself_is_told_with_what_stands_behind_an_alias(machine: Machine) -> None:
+    system = machine.root / "etc/systemd/system"
+    for link, target in {
+        "multi-user.target.wants/app.service": "/lib/systemd/system/app.service",
+        "getty.target.wants/getty@tty1.service": "/lib/systemd/system/getty@.service",
+        "sockets.target.wants/app.socket": "/lib/systemd/system/app.socket",
+        "dm.service": "/lib/systemd/system/lightdm.service",
+        "masked.service": "/dev/null",
+        "linked.service": "/opt/linked.service",
+    }.items():
+        (system / link).parent.mkdir(parents=True, exist_ok=True)
+        (system / link).symlink_to(target)
+
+    machine.bake(rendered_app({"install.sh.j2": "true\n"}))
+
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert told.files.enabled == (
+        "app.service",
+        "getty@.service",
+        "lightdm.service",
+        "ssh.service",
+    )
 
 
 def test_what_an_earlier_builder_has_unpacked_into_a_layer_is_not_taken(machine: Machine) -> None:
