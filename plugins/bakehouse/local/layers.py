@@ -14,9 +14,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
-from bakehouse.recipe.collect import CONTRACT
 from bakehouse.recipe.install_parts import PARTS
 from bakehouse.recipe.templates import TEMPLATES
+from bakehouse.recipe.unread import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,9 +113,7 @@ def _content(state: InstallState, path: str) -> str | tuple[str, ...]:
 def _is_looked_for(path: str) -> bool:
     if path.startswith((TEMPLATES, PARTS)):
         return False
-    return path not in CONTRACT and not (
-        posixpath.dirname(path) == "" and path.endswith(_SCRIPT_ENDS)
-    )
+    return path not in READ and not (posixpath.dirname(path) == "" and path.endswith(_SCRIPT_ENDS))
 
 
 def _hash(parts: Iterable[bytes]) -> str:

@@ -17,6 +17,7 @@ PARTS = {
     "files/app": "app\n",
     "files/other": "nobody reads it\n",
     "templates/etc/app.conf.j2": "a\n",
+    "health": "true\n",
 }
 
 
@@ -120,7 +121,7 @@ def test_what_starts_by_itself_is_told_with_what_stands_behind_an_alias(machine:
         (system / link).parent.mkdir(parents=True, exist_ok=True)
         (system / link).symlink_to(target)
 
-    machine.bake(rendered_app({"install.sh.j2": "true\n"}))
+    machine.bake(rendered_app({"install.sh.j2": "true\n", "health": "true\n"}))
 
     told = manifest.decode(machine.guest_attributes["manifest"])
     assert told.files.enabled == (

@@ -24,6 +24,7 @@ def rendered(texts: dict[str, str]) -> Rendered:
     model = load_recipe(
         b"base: debian-cloud/debian-12\nvars: {name: a b}\n", "include/recipes/app.yaml"
     )
+    files["app/health"] = GitFile(0o100755, b"true\n")
     return render(model, COMMIT, {**guest_scripts(), **files})
 
 
@@ -84,6 +85,7 @@ def test_a_bake_script_of_the_project_that_knows_no_parts_is_refused() -> None:
     files = {
         "app/install.d/10-a.sh.j2": GitFile(0o100644, b"true\n"),
         **guest_scripts(),
+        "app/health": GitFile(0o100755, b"true\n"),
         "bake.sh.j2": GitFile(0o100644, b"true\n"),
     }
     model = load_recipe(b"base: debian-cloud/debian-12\n", "include/recipes/app.yaml")
