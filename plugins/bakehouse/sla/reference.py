@@ -11,15 +11,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
 class RunQueued(BaseDeadlineReference):
-    """When a run was queued. The plugin registers it; Airflow evaluates it for a new run."""
+    """When a run was queued. The plugin registers it; Airflow evaluates it for a new run.
+
+    `bakehouse.runs.deadlines` counts from the start of the run as soon as there is one.
+    """
 
     required_kwargs = frozenset({"dag_id", "run_id"})
+
+    @property
+    @override
+    def reference_name(self) -> str:
+        """What the header of a run shows: "must complete within 10 minutes of the run's start"."""
+        return "the run's start"
 
     def _evaluate_with(self, *, session: Session, dag_id: str, run_id: str) -> datetime:
         from airflow.models.dagrun import DagRun
