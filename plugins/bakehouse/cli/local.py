@@ -94,6 +94,7 @@ def run(
 ) -> None:
     """Boot a recipe (built first if it has changed) or a local image, and follow its log.
 
+    The image is not smoke tested first: the machine itself shows whether it gets healthy.
     The runtime config is `smoke.metadata` of the recipe and what `-m` says. Ctrl-C deletes the
     machine. Exit code 1 when it does not get healthy.
     """

@@ -46,8 +46,8 @@ LAYER = "layer"  # the disk of a local build after a part of its install
 MEMBER_DISK = "member"
 PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
-# values of LOCAL
-WORK_TREE, TESTED = "work-tree", "tested"  # an image that has passed its smoke test
+# values of LOCAL: in the making; an image that only `bakehouse run` has booted; one that has passed
+WORK_TREE, UNTESTED, TESTED = "work-tree", "untested", "tested"  # its smoke test
 
 CANDIDATE_LIVES = timedelta(days=14)
 LOCAL_LIVES = timedelta(days=7)

@@ -101,14 +101,16 @@ def is_usable(image: Resource, *, history: bool = False) -> bool:
     )
 
 
-def is_local(image: Resource) -> bool:
+def is_local(image: Resource, *, untested: bool = False) -> bool:
     """Whether a local build made it, it has passed its smoke test and can be used on.
 
-    It is never promoted: no rollout, family or DAG takes it.
+    It is never promoted: no rollout, family or DAG takes it. With `untested` one serves too whose
+    smoke test has not run.
     """
     told = labels_of(image)
+    states = {labels.TESTED, labels.UNTESTED} if untested else {labels.TESTED}
     return (
-        told.get(labels.LOCAL) == labels.TESTED
+        told.get(labels.LOCAL) in states
         and told.get(labels.STATE) == labels.CANDIDATE
         and is_ready(image)
         and not is_tainted(image)
@@ -116,10 +118,14 @@ def is_local(image: Resource) -> bool:
 
 
 def newest_local(
-    images: Iterable[Resource], recipe: str, content_key: str | None = None
+    images: Iterable[Resource],
+    recipe: str,
+    content_key: str | None = None,
+    *,
+    untested: bool = False,
 ) -> Resource | None:
     """The newest image of a recipe by local builds, of this content if one is given."""
-    ours = (i for i in images if _is_of(recipe, i) and is_local(i))
+    ours = (i for i in images if _is_of(recipe, i) and is_local(i, untested=untested))
     return newest(i for i in ours if content_key is None or _has(i, content_key))
 
 

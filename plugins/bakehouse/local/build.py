@@ -20,6 +20,8 @@ from bakehouse.local.layer_store import LayerKeeper, known_layers
 from bakehouse.local.layers import best_layer, install_state
 from bakehouse.local.runs import forget, living, new_run
 from bakehouse.local.server import INSTANT
+from bakehouse.local.task_ids import KEEP_IMAGE
+from bakehouse.operators.failure_reason import one_line
 from bakehouse.recipe.rules import parent_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from bakehouse.recipe.model import Scalar
 
 BEFORE = ("resolve_commit", "plan_bake", "need_bake", "create_builder", "wait_for_shutdown")
-AFTER = ("create_image", "label_image", "smoke_test")
+AFTER = ("create_image", "label_image")
+SMOKE = "smoke_test"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Request:
     vars: Mapping[str, Scalar] = field(default_factory=dict)
     force: bool = False
     shell: bool = False
+    smoke: bool = True  # False: whoever boots the image looks for itself
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def build(request: Request, name: str) -> Built:
         return found
     with _one_at_a_time(request, name):
         found = _unchanged(request, content)  # another build may just have made it
-        return found or _bake(request, content)
+        return found or _smoke_tested(request, content) or _bake(request, content)
 
 
 def test_image(request: Request, name: str) -> str:
@@ -79,7 +83,7 @@ def test_image(request: Request, name: str) -> str:
     if request.server is None:
         raise LocalError("a smoke test alone runs on this computer")
     with Client(request.server) as client:
-        image = newest_local(local_images(client, content.recipe), name)
+        image = newest_local(local_images(client, content.recipe), name, untested=True)
     if image is None:
         raise LocalError(f"there is no local image of it: bakehouse build {name}")
     request.say(f"testing {image['name']} with the smoke test of the work tree at {content.state}")
@@ -102,20 +106,40 @@ def _unchanged(request: Request, content: Content) -> Built | None:
     if request.server is None or request.force:
         return None
     with Client(request.server) as client:
-        image = unchanged_image(client, content)
+        image = unchanged_image(client, content, untested=not request.smoke)
     if image is None:
         return None
     request.say(f"{content.recipe.name} is unchanged ({content.state}): {image['name']}")
     return Built(str(image["name"]), content.recipe.image.kind, None)
 
 
-def _bake(request: Request, content: Content) -> Built:
-    from bakehouse.local.steps import KEEP_IMAGE
+def _smoke_tested(request: Request, content: Content) -> Built | None:
+    """Test the image of this content that `bakehouse run` has left untested, if there is one."""
+    if request.server is None or request.force or not request.smoke:
+        return None
+    with Client(request.server) as client:
+        image = unchanged_image(client, content, untested=True)
+    if image is None:
+        return None
+    began = time.monotonic()
+    request.say(f"testing {image['name']}, which was run untested")
+    with _steps(request, content, "build") as (steps, lines):
+        for task_id in ("resolve_commit", "plan_bake"):
+            lines.task = task_id
+            _run(steps, task_id)
+        steps.returned["plan_bake"]["image_name"] = str(image["name"])
+        steps.returned["label_image"] = candidate(image).model_dump(mode="json")
+        for task_id in ("smoke_test", KEEP_IMAGE):
+            lines.task = task_id
+            _run(steps, task_id)
+    return Built(str(image["name"]), content.recipe.image.kind, time.monotonic() - began)
 
+
+def _bake(request: Request, content: Content) -> Built:
     began = time.monotonic()
     request.say(f"building {content.recipe.name} from the work tree at {content.state}")
     with _steps(request, content, "build") as (steps, lines), _shell_offered(request, steps):
-        for task_id in (*BEFORE, *AFTER, KEEP_IMAGE):
+        for task_id in (*BEFORE, *AFTER, *([SMOKE] if request.smoke else []), KEEP_IMAGE):
             lines.task = task_id
             if task_id == "need_bake" and (found := _in_the_project(request, content, steps)):
                 return found
@@ -231,12 +255,7 @@ def _run(steps: Steps, task_id: str, beside: Callable[[], Any] | None = None) ->
     try:
         steps.run(task_id, beside)
     except AirflowException as failed:
-        raise LocalError(reason_of(failed)) from failed
-
-
-def reason_of(failed: BaseException) -> str:
-    """The reason of a failed task in one line: what follows has been on the screen already."""
-    return str(failed).strip().partition("\n")[0]
+        raise LocalError(one_line(failed)) from failed
 
 
 @contextmanager
@@ -260,7 +279,7 @@ def _tear_down(request: Request, run: LocalRun, steps: Steps, lines: Lines) -> N
     try:
         steps.run("delete_builder")
     except AirflowException as failed:
-        request.say(f"not everything is deleted, the next build does it: {reason_of(failed)}")
+        request.say(f"not everything is deleted, the next build does it: {one_line(failed)}")
     else:
         forget(request.places, run.label)
 

@@ -67,13 +67,16 @@ def read_content(project: Path, name: str, override: Mapping[str, Scalar]) -> Co
     return Content(recipe, commit, rendered, guest, parts)
 
 
-def unchanged_image(client: Client, content: Content) -> dict[str, Any] | None:
+def unchanged_image(
+    client: Client, content: Content, *, untested: bool = False
+) -> dict[str, Any] | None:
     """Return the local image that has this content already, with the newest base there is."""
     base = _base_id(client, content.recipe)
     if base is None:
         return None
     key = Bundle(content.rendered, base).content_key
-    found = newest_local(local_images(client, content.recipe), content.recipe.name, key)
+    images = local_images(client, content.recipe)
+    found = newest_local(images, content.recipe.name, key, untested=untested)
     return dict(found) if found else None
 
 

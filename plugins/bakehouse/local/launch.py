@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bakehouse.local.build import build
@@ -28,7 +29,8 @@ def run_machine(
         raise LocalError("machines run on this computer only")
     project = request.places.project
     is_recipe = (project / RECIPES / f"{name}.yaml").is_file()
-    image_name = build(request, name).image if is_recipe else name
+    untested = replace(request, smoke=False)
+    image_name = build(untested, name).image if is_recipe else name
     with Client(request.server) as client:
         image = _image(client, image_name)
         recipe = read_content(project, recipe_in(image), {}).recipe

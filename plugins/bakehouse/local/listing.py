@@ -112,7 +112,9 @@ def _image(kind: str, image: dict[str, Any]) -> Item:
     told = labels_of(image)
     is_layer = told.get(labels.ROLE) == LAYER
     dirty = "+" if labels.DIRTY in told else ""
-    tested = "tested" if told.get(labels.LOCAL) == labels.TESTED else told.get(labels.STATE, "")
+    tested = told[labels.LOCAL]
+    if tested == labels.WORK_TREE or told.get(labels.STATE) == labels.FAILED:
+        tested = told.get(labels.STATE, "")
     return Item(
         kind=LAYER if is_layer else "image",
         name=str(image["name"]),

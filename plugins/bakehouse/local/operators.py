@@ -1,4 +1,4 @@
-"""The step that only local builds have: keep the tested image, in the place of a promotion."""
+"""The step that only local builds have: keep the image, in the place of a promotion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KeepImage(BakehouseOperator):
-    """Labels the tested image of a local build, which no family and no rollout ever gets."""
+    """Labels the image of a local build, which no family and no rollout ever gets."""
 
     def reconcile(self, context: Context) -> Next:
         """Label the image, with its end."""
@@ -27,12 +27,14 @@ class KeepImage(BakehouseOperator):
         image = self.image_client(plan.kind).get(made.name)
         if image is None:
             raise PermanentError(f"{made.name} does not exist any more")
-        if labels_of(image).get(labels.LOCAL) == labels.TESTED:
+        is_tested = context["ti"].xcom_pull(task_ids="smoke_test") is not None
+        state = labels.TESTED if is_tested else labels.UNTESTED
+        if labels_of(image).get(labels.LOCAL) == state:
             return Done(made.name)
         layer = plan.layer.image_id if plan.layer else None
         changes: dict[str, str | None] = {
             labels.LOCAL_LAYER: layer,
-            labels.LOCAL: labels.TESTED,
+            labels.LOCAL: state,
             labels.KEPT: "until-it-expires",
             labels.EXPIRES: labels.expiry(datetime.now(UTC) + labels.LOCAL_LIVES),
         }

@@ -20,6 +20,7 @@ from bakehouse.dag_factory.tasks import make_task, task_arguments
 from bakehouse.images.names import run_label
 from bakehouse.local.operators import KeepImage
 from bakehouse.local.runs import lives
+from bakehouse.local.task_ids import KEEP_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 TRIES = 2
 OF_A_RECIPE = frozenset({"resolve_commit", "plan_bake"})  # operators that are told its name
-KEEP_IMAGE = "keep_image"
 
 
 class Steps:
@@ -110,6 +110,7 @@ class Steps:
             try_number=number,
             max_tries=operator.retries,
             xcom_pull=lambda task_ids: self.returned.get(task_ids),
+            xcom_push=lambda **_: None,  # the reason of a failure, which the caller shows
             get_dagrun_state=state_of,
         )
         task = SimpleNamespace(get_direct_relatives=lambda **_: [], retries=operator.retries)

@@ -65,6 +65,26 @@ def test_a_run_is_healthy_and_its_machine_goes_with_ctrl_c(loop: Loop) -> None:
     assert loop.machines() == []
 
 
+def test_a_run_boots_no_smoke_test_and_the_next_build_makes_up_for_it(loop: Loop) -> None:
+    health = loop.file("startup_scripts/web/health")
+    health.write_text(health.read_text() + "# for a run\n")
+    with loop.start("run", "web") as process:
+        said = until(process, "is healthy")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert "smoke_test" not in said
+    name = next(line for line in said.splitlines() if line.startswith("booting ")).split()[1]
+    assert {one["name"]: one["state"] for one in images(loop)}[name] == "untested"
+
+    built = loop("build", "web")
+
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert f"testing {name}, which was run untested" in built.stdout
+    assert "stage install" not in built.stdout
+    assert {one["name"]: one["state"] for one in images(loop)}[name] == "tested"
+    assert "unchanged" in loop("build", "web").stdout
+
+
 def test_a_machine_without_its_runtime_config_says_why_it_is_unhealthy(loop: Loop) -> None:
     done = loop("run", "web", "-m", "instant-unhealthy=no database")
 
