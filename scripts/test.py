@@ -36,6 +36,8 @@ PYTEST = (sys.executable, "-m", "pytest")
 QUIET = (*PYTEST, "-q")  # a dot for each test; -v tells the name of each, which may take minutes
 ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
+TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
+COOKBOOK = "tests/vm/cookbook"
 SWEEP = "tests/integration/sweep"
 NO_SWEEP = (f"--ignore={SWEEP}",)  # its cases are made from runs that it records when collected
 
@@ -82,7 +84,9 @@ STAGES = (
 CHECK = ("lint", "types", "units")
 
 PARTS = (
-    Stage("vm", [(*PYTEST, "-v", "tests/vm")]),
+    Stage("vm", [(*PYTEST, "-v", f"--ignore={COOKBOOK}", "tests/vm")]),
+    Stage("cookbook", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_databases.py")]),
+    Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
     Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
     Stage(
         "chaos",

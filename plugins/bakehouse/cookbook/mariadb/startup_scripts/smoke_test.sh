@@ -7,8 +7,10 @@ writes_and_reads() {
 }
 no_open_users() {
   local open
-  open=$(sql "SELECT user, host, plugin FROM mysql.user WHERE user = '' OR host NOT IN ('localhost')
-    OR (plugin = 'mysql_native_password' AND authentication_string = '')")
+  open=$(sql "SELECT user, host FROM mysql.global_priv WHERE user = '' OR host <> 'localhost'
+    OR (JSON_VALUE(priv, '$.plugin') = 'mysql_native_password'
+      AND COALESCE(JSON_VALUE(priv, '$.authentication_string'), '') = ''
+      AND COALESCE(JSON_VALUE(priv, '$.account_locked'), 'false') IN ('false', '0'))")
   echo "$open"
   [[ -z $open ]]
 }

@@ -22,7 +22,7 @@ no_guest() {
 }
 local_only() {
   ! ss -Hltn | awk '{print $4}' | grep -E ':(4369|5672|15672|25672)$' |
-    grep -vE '^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):'
+    grep -vE '^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):'
 }
 
 check "a message is written and read" "/var/log/rabbitmq" writes_and_reads
