@@ -11,6 +11,7 @@ from bakehouse.config.package_files import copy_files
 from bakehouse.config.project import RECIPES, SCRIPTS
 from bakehouse.core.nearest import did_you_mean
 from bakehouse.recipe.base import RECIPE_NAME
+from bakehouse.recipe.model import RESERVED_SCRIPTS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -46,6 +47,8 @@ def write_recipe(project: Path, name: str, example: str | None = None) -> list[P
         raise CannotCreate(
             f"{name!r} is no name of a recipe: at most 35 of a-z, 0-9 and -, a letter first"
         )
+    if name in RESERVED_SCRIPTS:
+        raise CannotCreate(f"{name!r} is Bakehouse's own folder of scripts: choose another name")
     recipe = project / INCLUDE / RECIPES / f"{name}.yaml"
     folder = project / INCLUDE / SCRIPTS / name
     for taken in (recipe, folder):

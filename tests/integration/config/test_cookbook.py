@@ -10,9 +10,8 @@ import pytest
 from jinja2 import meta
 from tests.support.paths import PROJECT
 
-from bakehouse.config import cookbook
-from bakehouse.config.cookbook import CannotCopy
 from bakehouse.config.new_project import write_project
+from bakehouse.config.new_recipe import CannotCreate, examples, write_recipe
 from bakehouse.config.project import all_mistakes
 from bakehouse.guest.render import context, read_tree, render, sandbox
 
@@ -58,7 +57,7 @@ def metadata_of(name: str) -> set[str]:
 
 
 def test_it_has_the_ten_that_the_guide_describes() -> None:
-    assert cookbook.names() == NAMES
+    assert tuple(examples()) == NAMES
     titles = re.findall(r"^## .*`([a-z]+)`\)?$", GUIDE.read_text(), re.MULTILINE)
     assert sorted(titles) == list(NAMES)
 
@@ -66,7 +65,7 @@ def test_it_has_the_ten_that_the_guide_describes() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_has_no_mistake_under_any_name(name: str, project: Path) -> None:
     for new_name in (name, "x", f"our-{name}-2", "a" * 35):
-        files = cookbook.copy(name, new_name, project)
+        files = write_recipe(project, new_name, name)
         assert files[0] == project / f"include/recipes/{new_name}.yaml"
         assert {f for f in files if not f.is_file()} == set()
     assert all_mistakes(project / "include") == []
@@ -74,13 +73,13 @@ def test_a_copy_has_no_mistake_under_any_name(name: str, project: Path) -> None:
 
 def test_all_recipes_fit_into_one_project(project: Path) -> None:
     for name in NAMES:
-        cookbook.copy(name, name, project)
+        write_recipe(project, name, name)
     assert all_mistakes(project / "include") == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_programs_of_a_copy_are_executable_and_nothing_else_is(name: str, project: Path) -> None:
-    for file in cookbook.copy(name, "mine", project):
+    for file in write_recipe(project, "mine", name):
         assert os.access(file, os.X_OK) == file.read_bytes().startswith(b"#!"), file
 
 
@@ -90,7 +89,7 @@ def test_each_is_asked_for_its_health_and_tested(name: str) -> None:
     assert (scripts / "health").read_bytes().startswith(b"#!/bin/bash\n")
     test = (scripts / "smoke_test.sh").read_text()
     assert re.search(r'^check ".*(written|gets through).*"', test, re.MULTILINE)
-    assert cookbook.description(name)
+    assert re.search(r"^description: .+", (SOURCE / name / "recipe.yaml").read_text(), re.M)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,27 +171,29 @@ def test_locks_name_the_registries_and_hashes_only() -> None:
 @pytest.mark.parametrize(
     ("name", "new_name", "message"),
     [
-        ("postgress", "db", "the cookbook has no recipe 'postgress': did you mean postgres?"),
-        ("x", "db", "the cookbook has no recipe 'x': there are docker, etcd, haproxy, jvm"),
-        ("postgres", "Db", "'Db' cannot be the name of a recipe: it has at most 35 lower-case"),
-        ("postgres", "a" * 36, "cannot be the name of a recipe"),
-        ("postgres", "../db", "cannot be the name of a recipe"),
-        ("postgres", "", "'' cannot be the name of a recipe"),
-        ("postgres", "guest", "'guest' cannot be the name of a recipe"),
-        ("postgres", "web", "include/recipes/web.yaml exists: choose another name, or remove it"),
+        ("postgress", "db", "the cookbook has no 'postgress'"),
+        ("postgress", "db", "'postgres'"),
+        ("x", "db", "It has docker, etcd, haproxy, jvm"),
+        ("postgres", "Db", "'Db' is no name of a recipe: at most 35 of a-z, 0-9 and -"),
+        ("postgres", "a" * 36, "is no name of a recipe"),
+        ("postgres", "../db", "is no name of a recipe"),
+        ("postgres", "db\n", "is no name of a recipe"),
+        ("postgres", "", "'' is no name of a recipe"),
+        ("postgres", "guest", "'guest' is Bakehouse's own folder of scripts"),
+        ("postgres", "web", "include/recipes/web.yaml exists already: choose another name"),
     ],
 )
 def test_what_cannot_be_copied_is_said_and_nothing_is_written(
     name: str, new_name: str, message: str, project: Path
 ) -> None:
     before = sorted(project.rglob("*"))
-    with pytest.raises(CannotCopy, match=re.escape(message)):
-        cookbook.copy(name, new_name, project)
+    with pytest.raises(CannotCreate, match=re.escape(message)):
+        write_recipe(project, new_name, name)
     assert sorted(project.rglob("*")) == before
 
 
 def test_a_folder_of_scripts_is_not_overwritten(project: Path) -> None:
     (project / "include/startup_scripts/db").mkdir()
-    with pytest.raises(CannotCopy, match="startup_scripts/db exists"):
-        cookbook.copy("postgres", "db", project)
+    with pytest.raises(CannotCreate, match="startup_scripts/db exists already"):
+        write_recipe(project, "db", "postgres")
     assert not (project / "include/recipes/db.yaml").exists()

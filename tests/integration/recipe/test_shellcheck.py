@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.paths import PROJECT
 
-from bakehouse.config import cookbook
+from bakehouse.config.new_recipe import examples, write_recipe
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.load import load_recipes
@@ -60,9 +60,9 @@ def test_shellcheck(include: Path, recipe: Recipe, tmp_path: Path) -> None:
     is_clean(include, recipe, tmp_path)
 
 
-@pytest.mark.parametrize("name", cookbook.names())
+@pytest.mark.parametrize("name", examples())
 def test_shellcheck_of_the_cookbook(name: str, tmp_path: Path) -> None:
-    cookbook.copy(name, "mine", tmp_path / "project")
+    write_recipe(tmp_path / "project", "mine", name)
     include, checked = tmp_path / "project/include", tmp_path / "checked"
     checked.mkdir()
     (recipe,), mistakes = load_recipes(include / "recipes")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import pytest
+from tests.support.paths import PROJECT
 
 from bakehouse.recipe.guest_scripts import guest_scripts
 from devstack.gce_api import Compute
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
+PLUGINS = PROJECT / "plugins"
 IN_PROCESS = Path(__file__).with_name("in_process.py")
 DAGS = ["bake__web", "housekeeping", "revoke", "roll_out__web"]
 
@@ -82,6 +84,9 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(installed: I
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bakehouse"}
     assert sum(name.startswith("bakehouse/guest/") for name in names) == len(guest_scripts())
     assert "bakehouse/init_template/gitignore" in names
+    files = [file for file in (PLUGINS / "bakehouse/cookbook").rglob("*") if file.is_file()]
+    in_tree = {str(file.relative_to(PLUGINS)) for file in files if file.suffix != ".pyc"}
+    assert {name for name in names if name.startswith("bakehouse/cookbook/")} == in_tree
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.connections import commit_all
 
-from bakehouse.config import cookbook
 from bakehouse.config.new_project import write_project
+from bakehouse.config.new_recipe import examples, write_recipe
 from bakehouse.local.places import Places
 from bakehouse.local.server import GCE_PROJECT, running
 from devstack.gce_api import Compute
@@ -45,8 +45,8 @@ class Kitchen:
     def __init__(self, project: Path) -> None:
         self.project = project
         write_project(project)
-        for name in cookbook.names():
-            cookbook.copy(name, f"our-{name}", project)
+        for name in examples():
+            write_recipe(project, f"our-{name}", name)
         commit_all(project, "The whole cookbook")
 
     def build(self, name: str) -> str:
