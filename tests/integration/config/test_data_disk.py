@@ -65,6 +65,7 @@ class Machine:
         return subprocess.run(
             ["bash", str(self.program), *words],
             env={**self.environment, "DATA_DISK": device},
+            cwd=self.root,
             capture_output=True,
             text=True,
             check=False,
