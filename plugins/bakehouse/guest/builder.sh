@@ -108,7 +108,7 @@ leave_names() {
 
 leave_builder() {
   leave_settings
-  rm -rf "$payload" "$kept"/{tmp,packages,passed_over,sources-of-image}
+  rm -rf "$payload" "$kept"/{tmp,packages,passed_over,sources-of-image,starts}
 }
 
 leave_settings() {

@@ -7,6 +7,29 @@ begin_layers() {
   installed=$(attribute bakehouse-installed-parts)
   installed=${installed:-0}
   keeps_layers=$(attribute bakehouse-keeps-layers)
+  [[ -z $keeps_layers ]] || list_starts >"$work/starts-before"
+  ((installed == 0)) || restore_starts
+}
+
+# What an install has enabled must not start with the builder that goes on from its layer: it would
+# write its first state (keys, data) into the image. So a layer is without the links for it.
+list_starts() {
+  { find "$root"/etc/systemd/system "$root"/etc/rc?.d -type l -printf '%p\t%l\n' 2>/dev/null || :; } | sort
+}
+
+take_starts() {
+  local link
+  list_starts | comm -13 "$work/starts-before" - >"$kept/starts"
+  while IFS=$'\t' read -r link _; do rm -f "$link"; done <"$kept/starts"
+}
+
+restore_starts() {
+  local link target
+  [[ -e $kept/starts ]] || return 0
+  while IFS=$'\t' read -r link target; do
+    mkdir -p "${link%/*}"
+    ln -sfn "$target" "$link"
+  done <"$kept/starts"
 }
 
 # attribute KEY: of the instance; nothing where it is not set
@@ -43,11 +66,13 @@ keep_layer() {
     cp "$work"/{packages,passed_over,sources-of-image} "$kept/"
   fi
   leave_settings
+  take_starts
   sync
-  put layer "$(printf '%s\n%s\n' "$1" "$found")" || return 0
+  put layer "$(printf '%s\n%s\n' "$1" "$found")" || :
   for _ in {1..300}; do
     [[ $(attribute bakehouse-layer-kept) != "$1" ]] || break
     sleep 0.3
   done
+  restore_starts
   become_builder
 }

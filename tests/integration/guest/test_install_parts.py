@@ -92,6 +92,42 @@ def test_a_kept_layer_is_told_with_the_files_that_its_parts_have_read(machine: M
     assert sorted(path.name for path in kept.iterdir()) == ["identity", "result"]
 
 
+ENABLED = "etc/systemd/system/multi-user.target.wants/app.service"
+ENABLING = f'ln -s /lib/systemd/system/app.service "$BAKEHOUSE_ROOT/{ENABLED}"\n'
+
+
+def test_what_an_install_has_enabled_does_not_start_from_its_layer(machine: Machine) -> None:
+    machine.attributes["bakehouse-keeps-layers"] = "TRUE"
+    machine.meanwhile(
+        'ls -R "$BAKEHOUSE_ROOT/etc/systemd/system" >"$BAKEHOUSE_ROOT/seen.new"\n'
+        'mv -n "$BAKEHOUSE_ROOT/seen.new" "$BAKEHOUSE_ROOT/seen"'
+    )
+
+    machine.bake(rendered_app({"install.sh.j2": ENABLING, "health": "true\n"}))
+
+    seen = (machine.root / "seen").read_text()
+    assert "ssh.service" in seen, "what its base starts"
+    assert "app.service" not in seen, "while the layer is kept"
+    assert (machine.root / ENABLED).is_symlink(), "afterwards it is as the install has left it"
+    assert machine.result["result"] == "ok"
+
+
+def test_a_builder_from_a_layer_has_again_what_the_install_has_enabled(machine: Machine) -> None:
+    kept = machine.root / "var/lib/bakehouse"
+    kept.mkdir(parents=True)
+    link = machine.root / "etc/rc2.d/S01app"
+    (kept / "starts").write_text(
+        f"{machine.root / ENABLED}\t/lib/systemd/system/app.service\n{link}\t../init.d/app\n"
+    )
+    machine.attributes["bakehouse-installed-parts"] = "2"
+
+    machine.bake(rendered_app(PARTS))
+
+    assert (machine.root / ENABLED).readlink().name == "app.service"
+    assert link.readlink().as_posix() == "../init.d/app"
+    assert not (kept / "starts").exists()
+
+
 def test_a_layer_with_the_whole_install_tells_the_packages_that_it_had(machine: Machine) -> None:
     kept = machine.root / "var/lib/bakehouse"
     kept.mkdir(parents=True)
@@ -136,6 +172,7 @@ def test_what_an_earlier_builder_has_unpacked_into_a_layer_is_not_taken(machine:
     stale = machine.root / "var/lib/bakehouse/payload/recipe/templates/etc/old.conf"
     stale.parent.mkdir(parents=True)
     stale.write_text("old\n")
+    (machine.root / "var/lib/bakehouse/starts").touch()
     machine.attributes["bakehouse-installed-parts"] = "2"
 
     machine.bake(rendered_app(PARTS))
