@@ -78,6 +78,7 @@ def test_a_bake_and_a_rollout_outlive_a_worker_and_a_triggerer(
     old = bed.bake(BAKE, roll_out=False)
     assert old.state == "success", bed.explain(old)
     new = bake_with_kills(bed)
+    bed.declare_members(NAMES)
     members.create(image_of(bed, old), NAMES)
     roll_out_with_kills(bed, members, new)
     assert all(received(bed, worker) for worker in WORKERS)

@@ -84,6 +84,7 @@ def baked(stack_of_session: Testbed) -> Baked:
     bed.write("include/fleets/shadow.yaml", FOLLOWER)
     bed.commit("A fleet that follows")
     bed.parse_until(ROLL_OUT, lambda: FOLLOW in bed.airflow.dags(), f"{FOLLOW} to be parsed")
+    bed.declare_members(NAMES)
     members = Members(bed)
     members.create(image_of(bed, older), NAMES)
     before = members.facts()
@@ -125,8 +126,8 @@ def members(bed: Testbed) -> Iterator[Members]:
     found.delete()
 
 
-def roll(bed: Testbed, image: str) -> Run:
-    return bed.bake(ROLL_OUT, image=image)
+def roll(bed: Testbed, image: str, names: list[str] = NAMES) -> Run:
+    return bed.bake(ROLL_OUT, image=image, members=names)
 
 
 def states(bed: Testbed, run: Run) -> dict[str, str | None]:
@@ -157,24 +158,35 @@ def test_a_bake_promotes_its_image_and_moves_the_fleet_onto_it(bed: Testbed, bak
 
 @pytest.mark.ci
 def test_a_fleet_that_follows_has_a_run_of_its_own(bed: Testbed, baked: Baked) -> None:
-    """Its only member is missing."""
-
     def followed() -> list[str]:
         runs = bed.airflow.call("GET", f"/dags/{FOLLOW}/dagRuns")["dag_runs"]
         return [run["dag_run_id"] for run in runs if run["partition_key"] == baked.new]
 
     wait_until(lambda: bool(followed()), SOON, "the follower's run")
     (run_id,) = followed()
-    bed.airflow.wait(FOLLOW, run_id, RUN)
+    ended = bed.airflow.wait(FOLLOW, run_id, RUN)
     chosen = bed.airflow.xcom(FOLLOW, run_id, f"{GROUP}.choose_image")
     assert chosen["name"] == baked.new
+    assert ended.state == "failed"
+    assert "shadow-1 does not exist in us-central1-a" in bed.log(ended, f"{GROUP}.plan")
 
 
-@pytest.mark.parametrize("count", [pytest.param(0, marks=pytest.mark.ci), 3])
-def test_a_fleet_of_n_moves_onto_the_image(
-    bed: Testbed, members: Members, old: str, new: str, count: int
+@pytest.mark.ci
+def test_members_that_do_not_exist_fail_the_plan_before_anything_changes(
+    bed: Testbed, members: Members, old: str, new: str
 ) -> None:
-    names = NAMES[:count]
+    members.create(old, ["web-1", "web-30"])
+    run = bed.bake(ROLL_OUT, image=new)
+    assert run.state == "failed"
+    log = bed.log(run, f"{GROUP}.plan")
+    assert "web-2 does not exist in us-central1-a; did you mean web-30?" in log
+    assert "web-3 does not exist" in log
+    assert members.stops() == {}
+    assert members.facts().images == {"web-1": old, "web-30": old}
+
+
+def test_a_fleet_moves_onto_the_image(bed: Testbed, members: Members, old: str, new: str) -> None:
+    names = NAMES
     members.create(old, names)
     before = members.facts()
     run = roll(bed, new)
@@ -267,7 +279,7 @@ def test_members_whose_disk_no_image_can_make_again_go_back_to_that_very_disk(
 def test_of_two_runs_of_different_dags_one_waits(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
-    members.create(old, ["web-1", "web-2"])
+    members.create(old, NAMES)
     members.configure("web-1", "instant-until", "another-run-waits")
     first = bed.airflow.trigger(ROLL_OUT, {"image": new})
     bed.airflow.wait_for_task(ROLL_OUT, first, f"{GROUP}.acquire_lease", ["success"], SOON)
@@ -285,14 +297,14 @@ def test_of_two_runs_of_different_dags_one_waits(
     assert released.start is not None
     assert held.start is not None
     assert held.start >= released.start
-    assert members.stops() == {"web-1": 2, "web-2": 2}
+    assert members.stops() == dict.fromkeys(NAMES, 2)
 
 
 def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
     bed: Testbed, members: Members, old: str
 ) -> None:
-    members.create(old, [])
-    ended = roll(bed, old)
+    members.create(old, ["web-1"])
+    ended = roll(bed, old, ["web-1"])
     folder = bed.stack.layout.airflow_home / "ledger" / "leases" / "fleet-web"
     lease = Lease(LocalFileSystem(), str(folder))
     long_ago = datetime.now(UTC) - timedelta(days=1)
@@ -302,7 +314,7 @@ def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
     ]:
         owner = Owner(dag_id=ROLL_OUT, run_id=run_id)
         assert lease.take(owner, lease.newest(), long_ago, timedelta(hours=12))
-        run = roll(bed, old)
+        run = roll(bed, old, ["web-1"])
         assert run.state == "success", bed.explain(run)
         assert why in bed.log(run, f"{GROUP}.acquire_lease")
         newest = lease.newest()
@@ -314,7 +326,7 @@ def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:
     members.create(old, ["web-1"])
-    run = roll(bed, new)
+    run = roll(bed, new, ["web-1"])
     bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.replace_1"])
     again = bed.airflow.wait(ROLL_OUT, run.run_id, RUN)
     assert again.state == "success", bed.explain(again)
@@ -334,7 +346,7 @@ def test_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
 ) -> None:
     members.create(old, ["web-1", "web-2"])
     bed.compute.fault(kind="slow", method="compute.instances.detachDisk", seconds=10)
-    run_id = bed.airflow.trigger(ROLL_OUT, {"image": new})
+    run_id = bed.airflow.trigger(ROLL_OUT, {"image": new, "members": ["web-1", "web-2"]})
     replace = (ROLL_OUT, run_id, f"{GROUP}.replace_1")
     members.kill_task(*replace)
     members.wait_for_call("compute.instances.detachDisk")

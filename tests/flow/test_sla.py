@@ -244,7 +244,7 @@ def test_start_finish_halt_and_way_back_of_a_rollout_are_told(
     assert mailbox.subjects == sorted(
         [
             failure,
-            "[bakehouse] tellers: is rolled back to its previous images",
+            "[bakehouse] tellers: goes back to its previous images",
             f"[bakehouse] tellers: moves to {old}",
             "[bakehouse] tellers: the rollout has halted",
         ]

@@ -36,6 +36,7 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(
     good = bed.bake(DAG, deadline=HOUR, git_ref=bed.head, roll_out=False)
     assert good.state == "success", bed.explain(good)
     old = bed.compute.newest_of("web")  # of an earlier commit where that one's would be the same
+    bed.declare_members(sorted(MEMBERS))
     demo_fleet.create(bed.compute, old["name"], "qemu")
     before = demo_fleet.observe(bed.compute, real=True)
     assert {seen.page["git_sha"] for seen in before.values()} == {old["labels"]["git-sha"]}

@@ -23,6 +23,8 @@ or by an instance attribute `instant-<knob>`, which wins:
     ill_after        so many seconds after it got ready the member's service dies for good: each
                      report from then on is unhealthy
     ill_for          so many seconds after that it is healthy again (never)
+    ill_when         name of a project attribute: while the project has it, a member that got ready
+                     is ill
     silent_after     so many seconds after it got ready no report is written any more, as by a
                      machine that hangs
     reports          once: one report at each start, as images of older versions do
@@ -126,9 +128,13 @@ class Guest:
         if self.knob("hang") == stage:
             await asyncio.get_running_loop().create_future()
 
+    def is_set(self, name: str) -> bool:
+        """Whether the project has this attribute; it has none without a name."""
+        return bool(name) and name in self.vm.project_attributes()
+
     async def wait_for_permission(self) -> None:
         """Until the project has the attribute that the knob `until` names."""
-        while (name := self.knob("until")) and name not in self.vm.project_attributes():
+        while (name := self.knob("until")) and not self.is_set(name):
             await self.vm.metadata_changed()
 
     def say(self, **members: Any) -> None:
@@ -293,7 +299,7 @@ class Reports:
             since = self.uptime - self.ready
             if since >= silent:
                 return
-            dead = ill <= since < ill + ill_for
+            dead = ill <= since < ill + ill_for or guest.is_set(guest.knob("ill_when"))
             died = "app.service has failed (exit-code, exit code 1)" if dead else ""
             await self.write(detail or guest.knob("unhealthy") or died)
 

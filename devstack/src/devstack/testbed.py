@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager, suppress
@@ -56,6 +57,23 @@ class Testbed:
         git(self.project, "add", "-A")
         git(self.project, *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", why)
         return self.head
+
+    def declare_members(self, names: list[str], deadline: float = SOON) -> None:
+        """Let the fleet `web` have these members, and wait for its DAG to know them."""
+        write_members(self.project, names)
+        self.commit(f"The fleet has the members {names}")
+        dag = "roll_out__web"
+        self.parse_until(
+            dag,
+            lambda: (
+                self.airflow.call("GET", f"/dags/{dag}/details")["params"]["members"]["schema"]
+                .get("items", {})
+                .get("enum", [])
+                == names
+            ),
+            f"the members of {dag}",
+            deadline,
+        )
 
     def add_recipe(self, name: str, files: dict[str, str], deadline: float = SOON) -> str:
         """Commit the files (paths from the project's root) and wait for the DAG of the recipe.
@@ -149,9 +167,14 @@ def testbed(
     machines: Machines,
     topology: Topology | None = None,  # ruff: ignore[pytest-parameter-with-default-argument]  no test
 ) -> Generator[Testbed]:
-    """A copy of the tree at `source` below `folder`, its stack started, and stopped at the end."""
+    """A copy of the tree at `source` below `folder`, its stack started, and stopped at the end.
+
+    No instance exists yet, so that the fleet `web` has no members: see `declare_members`.
+    """
     project = folder / "project"
     copy_tree(source, project)
+    write_members(project, [])
+    git(project, *AUTHOR, "commit", "--quiet", "--all", "-m", "A fleet without members")
     guest = GUEST if machines == "instant" else None
     stack = Stack(project, folder / "state", machines, guest, topology=topology, progress=print)
     stack.start(deadline=900)
@@ -167,6 +190,13 @@ def testbed(
         left = stack.stop()
         if left:
             raise RuntimeError(f"the stack left processes: {'; '.join(left)}")
+
+
+def write_members(project: Path, names: list[str]) -> None:
+    """Write the members of the fleet `web` into its file."""
+    file = project / "include/fleets/web.yaml"
+    members = f"instances: [{', '.join(names)}]"
+    file.write_text(re.sub(r"instances: \[.*\]", members, file.read_text("utf-8")), "utf-8")
 
 
 def copy_tree(source: Path, target: Path) -> None:

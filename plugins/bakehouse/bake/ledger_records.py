@@ -85,7 +85,8 @@ def record_covers(context: Context, plan: BakePlan, image: str) -> None:
         updates=_updates_in_words(plan),
     )
     fields = plan_fields(context, plan)
-    record(CoversEvent(**fields, image=image, reason=Reason.SAME_CONTENT, detail=detail))
+    reason = plan.reason if plan.reason is Reason.ROLLED_BACK else Reason.SAME_CONTENT
+    record(CoversEvent(**fields, image=image, reason=reason, detail=detail))
 
 
 def record_builder_failed(

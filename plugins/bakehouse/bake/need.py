@@ -98,7 +98,10 @@ class NeedBake(BakehouseOperator, SkipMixin):
     def _nothing_to_bake(self, context: Context, plan: BakePlan, image: str) -> Done:
         from bakehouse.bake.ledger_records import record_covers
 
-        self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
+        if plan.reason is Reason.ROLLED_BACK:
+            self.log.warning("not baked: %s (%s)", plan.reason.text, image)
+        else:
+            self.log.info("nothing to bake: %s, %s", Reason.SAME_CONTENT.text, image)
         if plan.updates is not None and not plan.bake:
             self.log.info("%s", plan.updates.in_words())
         record_covers(context, plan, image)

@@ -146,6 +146,7 @@ def decide(
     now: datetime,
     history: bool = False,
     superseded: bool = False,
+    rolled_back: bool = False,
     updates: Callable[[], Updates] | None = None,
 ) -> Decision:
     """Decide whether an existing image with this content makes a bake unnecessary.
@@ -153,9 +154,16 @@ def decide(
     For a backfill any image of this content is enough. Otherwise it must be the newest image, or a
     reverted commit would not become the newest one.
     `updates` reads the archives; it is called only if the decision depends on it.
+    `rolled_back`: a rollout has blamed the newest image with this content. The same again would be
+    blamed again: only updates that this image has not are a reason to bake, whatever its age.
     """
     if force:
         return Decision(True, Reason.FORCED)
+    if rolled_back and not history:
+        found = updates() if updates is not None and rebake != "never" else None
+        is_news = found is not None and bool(found.found)
+        reason = found.reason if found is not None and is_news else None
+        return Decision(reason is not None, reason or Reason.ROLLED_BACK, found)
     if existing is None:
         return Decision(True, Reason.NO_IMAGE_WITH_THIS_CONTENT)
     if history:

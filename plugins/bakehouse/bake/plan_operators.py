@@ -15,7 +15,11 @@ from bakehouse.core.time import format_utc
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import image_name, run_label
-from bakehouse.images.selection import is_superseded, newest_with_content
+from bakehouse.images.selection import (
+    is_superseded,
+    newest_with_content,
+    rolled_back_with_content,
+)
 from bakehouse.operators.base import BakehouseOperator, is_backfill
 from bakehouse.operators.links import ImageLink
 from bakehouse.operators.reconcile import Done, Next
@@ -117,6 +121,8 @@ class PlanBake(BakehouseOperator):
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
         images = self.image_client(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
         existing = newest_with_content(key, images, history=history)
+        blamed = None if history else rolled_back_with_content(key, images)
+        compared = blamed or existing
         chosen = decide(
             existing,
             force=form.force,
@@ -125,8 +131,11 @@ class PlanBake(BakehouseOperator):
             now=now,
             history=history,
             superseded=is_superseded(existing, images),
-            updates=self._updates(existing, now) if existing and not snapshot else None,
+            rolled_back=blamed is not None,
+            updates=self._updates(compared, now) if compared and not snapshot else None,
         )
+        if chosen.reason is Reason.ROLLED_BACK:
+            existing = blamed
         return BakePlan(
             recipe=recipe.name,
             commit=commit,

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     UPDATES_UNKNOWN = "updates_unknown"
     # why none is baked
     SAME_CONTENT = "same_content"
+    ROLLED_BACK = "rolled_back"
     # which base image a backfilled date uses
     NEWEST_BASE = "newest_base"
     BASE_OF_THAT_DATE = "base_of_that_date"
@@ -119,6 +120,8 @@ _TEXT = {
     Reason.UPDATES_UNKNOWN: "updates of the promoted image are unknown: an index was unreadable",
     Reason.OTHER_CONTENT_IS_NEWER: "the newest promoted image has other content than this commit",
     Reason.SAME_CONTENT: "a promoted image has the same content",
+    Reason.ROLLED_BACK: "a rollout went back from the image with this content: change the recipe,"
+    " or force a bake",
     Reason.NEWEST_BASE: "it is the newest image now",
     Reason.BASE_OF_THAT_DATE: "it was the newest image on that date",
     Reason.BASE_OF_THAT_DATE_GONE: "no image of that date exists any more; this is the oldest one",
@@ -149,7 +152,7 @@ _TEXT = {
     Reason.LINE_HALTED: "another member did not become healthy, so this one was not changed",
     Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",
-    Reason.STAGE_FAILED: "a stage failed, so every member returns to the image it had",
+    Reason.STAGE_FAILED: "a stage failed, so what it had changed went back to the image it had",
     Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
     Reason.NOT_ASKED_FOR: "the trigger form does not request it",
     Reason.BACKFILL: "a backfill changes no fleet",

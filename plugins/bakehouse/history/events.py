@@ -41,6 +41,7 @@ from bakehouse.history.housekeeping_events import (
     SweptEvent,
 )
 from bakehouse.history.rollout_events import (
+    ImageRolledBackEvent,
     MemberReplacedEvent,
     MemberReplacedFailedEvent,
     MemberRolledBackEvent,
@@ -68,6 +69,7 @@ LedgerEvent = Annotated[
     | MemberRolledBackEvent
     | MemberRolledBackFailedEvent
     | RolloutEndedEvent
+    | ImageRolledBackEvent
     | SweptEvent
     | ImageDeprecatedEvent
     | ImageObsoleteEvent

@@ -104,6 +104,29 @@ class MemberOutcome(Frozen):
     disk: str
 
 
+class BlamedMember(Frozen):
+    """A member that did not get or stay healthy on an image."""
+
+    member: str
+    why: str
+
+
+class ImageRolledBackDetail(Frozen):
+    """The image that leaves its family, and the members because of which it does."""
+
+    fleet: str
+    image_id: str
+    members: tuple[BlamedMember, ...]
+    newest: str | None = Field(default=None, description="the recipe's newest image from now on")
+
+
+class ImageRolledBackEvent(Event):
+    """A rollout blames its image, which is deprecated now: written before the call."""
+
+    kind: Literal["image_rolled_back"] = "image_rolled_back"
+    detail: ImageRolledBackDetail
+
+
 class RolloutEndedDetail(Frozen):
     """The outcome for each member, forward and then back."""
 

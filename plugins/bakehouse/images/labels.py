@@ -28,6 +28,7 @@ EXPIRES = "expires"
 KEPT = "bakehouse-kept"  # kept until it expires, although its run has ended
 HOLD = "bakehouse-hold"  # set by a person on an instance: no rollout changes it
 PIN = "bakehouse-pin"  # set by a person, with any value: housekeeping ignores the resource
+ROLLED_BACK = "bakehouse-rolled-back"  # the fleet whose rollout blamed the image; see `selection`
 REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is built on
 # names on the boot disks that rollouts make
 FLEET = "bakehouse-fleet"

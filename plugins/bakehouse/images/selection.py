@@ -86,6 +86,18 @@ def is_tainted(image: Resource) -> bool:
     return told.get(labels.STATE) == labels.REVOKED or labels.REVOKED_BASE in told
 
 
+def is_rolled_back(image: Resource) -> bool:
+    """Whether a rollout has blamed it, and nobody has taken it back into use since.
+
+    The mark is the state DEPRECATED, by which Compute Engine's families pass it over too; the label
+    says who has set it. A person who sets the state ACTIVE takes the mark away.
+    """
+    return (
+        labels.ROLLED_BACK in labels_of(image)
+        and deprecation_state(image) != DeprecationState.ACTIVE
+    )
+
+
 def is_usable(image: Resource, *, history: bool = False) -> bool:
     """Whether it is promoted, finished, not deprecated, and no image below it is revoked.
 
@@ -157,6 +169,28 @@ def newest_with_content(
     Not the other way round: an image of the history is in no family, so nothing boots from it.
     """
     return newest(i for i in images if _has(i, content_key) and is_usable(i, history=history))
+
+
+def rolled_back_with_content(content_key: str, images: Iterable[Resource]) -> Resource | None:
+    """The newest promoted image with this content, if a rollout has blamed it; else None.
+
+    A usable one that is newer, such as a bake that somebody has forced, says that the content is
+    good again.
+    """
+    latest = newest(i for i in images if _has(i, content_key) and is_promoted(i))
+    return latest if latest is not None and is_rolled_back(latest) else None
+
+
+def is_newest_ever(image_id: str, images: Iterable[Resource]) -> bool:
+    """Whether no image of the recipe that was ever promoted is newer, usable or not.
+
+    Args:
+        image_id: of an image among them.
+        images: those of its recipe.
+    """
+    ever = (labels.PROMOTED, labels.REVOKED)
+    latest = newest(i for i in images if labels_of(i).get(labels.STATE) in ever)
+    return latest is not None and str(latest["id"]) == image_id
 
 
 def newest_two(images: Iterable[Resource]) -> list[Resource]:

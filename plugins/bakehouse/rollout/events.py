@@ -1,4 +1,4 @@
-"""The event of the swap trigger. Pure."""
+"""The events of the triggers of a rollout. Pure."""
 
 from __future__ import annotations
 
@@ -13,3 +13,17 @@ class SwapEnded(Frozen):
     why: str
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
+
+
+class MemberFailed(Frozen):
+    """A member that did not stay healthy, and why."""
+
+    member: str
+    why: str
+
+
+class SoakEnded(Frozen):
+    """A watch of members has ended: at its time with all healthy, or before it."""
+
+    failed: tuple[MemberFailed, ...] = ()
+    error: str = ""  # the members could not be watched any more; another try may

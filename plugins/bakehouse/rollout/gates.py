@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 Resource = Mapping[str, Any]
@@ -18,18 +19,33 @@ class Gate:
 
 
 def others_are_up(
-    member: str, siblings: Iterable[str], instances: Mapping[str, Resource], at_most: int
+    member: str,
+    siblings: Iterable[str],
+    instances: Mapping[str, Resource],
+    at_most: int,
+    ill: Mapping[str, str] = MappingProxyType({}),
 ) -> Gate:
-    """Require that fewer than `at_most` other members of the rollout are down.
+    """Require that fewer than `at_most` other members are down, unless this one is down itself.
 
     Airflow counts the tasks that run, not the members that are down: one whose task waits for its
-    next try in the middle of a swap would be forgotten.
+    next try in the middle of a swap would be forgotten. A member that runs and is ill is down
+    too. One that is ill itself serves nobody, so that its replacement takes nothing away: else no
+    fix could ever reach a fleet with many ill members.
+
+    Args:
+        member: whose turn it is.
+        siblings: the members that count, this one or not.
+        instances: those of them that exist.
+        at_most: the fleet's `max_unavailable`.
+        ill: the members that run and are ill, with the reason.
     """
-    down = sorted(
-        name
-        for name in siblings
-        if name != member and instances.get(name, {}).get("status") != "RUNNING"
-    )
+    if member in ill:
+        return Gate(open=True)
+    down = [
+        f"{name} ({ill[name]})" if name in ill else name
+        for name in sorted(siblings)
+        if name != member and (name in ill or instances.get(name, {}).get("status") != "RUNNING")
+    ]
     if len(down) < at_most:
         return Gate(open=True)
     return Gate(open=False, why=f"already down: {', '.join(down)} (max_unavailable {at_most})")

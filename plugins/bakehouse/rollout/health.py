@@ -168,7 +168,7 @@ def failure(seen: Sighting, image: str, before: str | None, now: datetime) -> st
         return f"it has booted {seen.boots} times while it was watched"
     if seen.restarts > RESTARTS_AT_MOST:
         return f"its services were started again {seen.restarts} times while it was watched"
-    limit = _silence(health)
+    limit = silence(health)
     assessed = seen.assess(image, before, now)
     if assessed is HealthAssessment.SILENT:
         return explain(health, image, before) if same_for > limit else ""
@@ -178,6 +178,19 @@ def failure(seen: Sighting, image: str, before: str | None, now: datetime) -> st
     if assessed is HealthAssessment.UNHEALTHY and (is_last_word or seen.ill >= ILL_IN_A_ROW):
         return explain(health, image, before)
     return ""
+
+
+def ill(health: Health | None, stamp: str, since: datetime, now: datetime) -> str:
+    """Return why a member that runs is ill or silent; empty if it is healthy or says nothing.
+
+    `stamp` is that of its report at `since`, by the clock of who reads. A report of an earlier boot
+    counts too: who cannot tell has no better one.
+    """
+    if health is None:
+        return ""
+    same_for = now - since if str(health.stamp) == stamp else None
+    is_healthy = assess_health(health, health.image, None, same_for) is HealthAssessment.HEALTHY
+    return "" if is_healthy else explain(health, health.image, None, same_for)
 
 
 def late(started: datetime | None, deadline: timedelta, now: datetime) -> bool:
@@ -209,8 +222,8 @@ def _said(health: Health) -> str:
     return f"{health.state}: {health.detail}" if health.detail else health.state
 
 
-def _silence(health: Health | None) -> timedelta:
-    """How long a watched member may be silent; by the default period where none is known."""
+def silence(health: Health | None) -> timedelta:
+    """Return how long a watched member may be silent; by the default period if none is known."""
     default = timedelta(seconds=15) * SILENT_AT_MOST
     return (health.after(SILENT_AT_MOST) if health is not None else None) or default
 

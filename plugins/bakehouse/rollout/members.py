@@ -11,9 +11,16 @@ from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
 from bakehouse.images.names import is_name_or_id
 from bakehouse.images.revocation import refusal_to_use
-from bakehouse.images.selection import is_promoted, is_ready, newest_promoted
-from bakehouse.rollout.health import Health, parse
-from bakehouse.rollout.plan import BootDisk, Change, Member, Target
+from bakehouse.images.selection import (
+    DeprecationState,
+    deprecation_state,
+    is_promoted,
+    is_ready,
+    is_rolled_back,
+    newest_promoted,
+)
+from bakehouse.rollout.health import Health, ill, parse
+from bakehouse.rollout.plan import BootDisk, Change, Member, Reported, Target
 from bakehouse.rollout.strategies.swap import (
     boot_of,
     expiry,
@@ -76,7 +83,29 @@ def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
     return parse(hook.guest_attributes(zone, name).get("health"))
 
 
-def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
+def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
+    """Return the members that count for `max_unavailable`: those that run, with their reports.
+
+    One that a person holds, or that no rollout may change, does not count.
+    """
+    every: list[Reported] = []
+    for member in found:
+        if member.status != "RUNNING" or member.refused is not None:
+            continue
+        said, now = health(hook, member.zone, member.name), datetime.now(UTC)
+        every.append(
+            Reported(
+                name=member.name,
+                zone=member.zone,
+                stamp=str(said.stamp) if said is not None else "",
+                at=now,
+                ill=ill(said, "", now, now),
+            )
+        )
+    return every
+
+
+def choose(hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = True) -> Target:
     """Choose the image to roll out.
 
     Args:
@@ -84,6 +113,7 @@ def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
         recipe: of the fleet.
         wanted: the image's name, id or link, which may be of the history or deprecated; empty for
             the recipe's newest usable one.
+        by_person: somebody has named it, who may well want one that a rollout has blamed.
 
     Raises:
         PermanentError: there is none, or the one named may not be rolled out to this fleet.
@@ -96,6 +126,12 @@ def choose(hook: ComputeHook, recipe: str, wanted: str) -> Target:
         raise PermanentError(f"{name} is an image of {made_by}; this fleet runs {recipe}")
     if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
+    if not by_person and is_rolled_back(image):
+        fleet = told[labels.ROLLED_BACK]
+        raise PermanentError(
+            f"{name} was rolled back by the fleet {fleet} since; name it in the form to roll it out"
+            " all the same"
+        )
     if not is_promoted(image, history=True):
         state = told.get(labels.STATE, "none")
         raise PermanentError(f"{name} is not promoted (its bakehouse-state is {state})")
@@ -115,6 +151,33 @@ def check(hook: ComputeHook, pinned: Target) -> None:
         raise PermanentError(f"{pinned.name} (id {pinned.id}) does not exist any more")
     if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
+
+
+def mark_rolled_back(hook: ComputeHook, blamed: Target, fleet: str) -> Resource | None:
+    """Label the image that a rollout of the fleet blames; None if there is nothing to do."""
+    image = hook.image(blamed.name)
+    if image is None or str(image["id"]) != blamed.id or labels.ROLLED_BACK in labels_of(image):
+        return None
+    return hook.label_image(dict(image), {labels.ROLLED_BACK: fleet})
+
+
+def deprecate(hook: ComputeHook, blamed: Target, by: str, request_id: str) -> Resource | None:
+    """Deprecate an image, so that its family passes it over; None if there is nothing to do.
+
+    `by` is the link of the image to use in its place; empty for none.
+    """
+    image = hook.image(blamed.name)
+    if image is None or str(image["id"]) != blamed.id:
+        return None
+    if deprecation_state(image) != DeprecationState.ACTIVE:
+        return None
+    body = {"state": DeprecationState.DEPRECATED.value}
+    return hook.deprecate_image(blamed.name, body | ({"replacement": by} if by else {}), request_id)
+
+
+def images_of(hook: ComputeHook, recipe: str) -> list[Resource]:
+    """Return all images of a recipe, of whatever state."""
+    return list(hook.images(f"labels.{labels.RECIPE}={recipe}"))
 
 
 def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:

@@ -20,9 +20,18 @@ from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import TryMemory, is_backfill, rolls_out
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 from bakehouse.rollout import members
-from bakehouse.rollout.fleet_operator import LEASE_TIME, REPLACE, STRANDED, FleetOperator, now
-from bakehouse.rollout.outcome import Outcome, failed_members, rollout_outcome
-from bakehouse.rollout.plan import REFUSALS, Member, RolloutPlan, Skipped, Target, plan
+from bakehouse.rollout.blame import Blame, blame
+from bakehouse.rollout.fleet_operator import (
+    FAILED_IN_SOAK,
+    LEASE_TIME,
+    REPLACE,
+    STRANDED,
+    FleetOperator,
+    now,
+)
+from bakehouse.rollout.missing import missing_members
+from bakehouse.rollout.outcome import Outcome, failed_members, in_words, rollout_outcome
+from bakehouse.rollout.plan import REFUSALS, RolloutPlan, Skipped, Target, plan
 from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.swap import forward
 
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from bakehouse.images.links import Resource
     from bakehouse.operators.reconcile import Ask
 
 DELETIONS = 3  # how often verdict asks for a deletion that is refused or fails
@@ -53,12 +63,13 @@ class ChooseImage(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Choose the image, or skip if no rollout is requested."""
-        self.form(context)  # refuses what it does not know
+        form = self.form(context)  # refuses what it does not know
         if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
-        chosen = members.choose(self.compute, self.fleet.recipe, str(self.image or "").strip())
+        wanted, named = str(self.image or "").strip(), bool(form.image)
+        chosen = members.choose(self.compute, self.fleet.recipe, wanted, by_person=named)
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
 
@@ -135,6 +146,7 @@ class Plan(FleetOperator):
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         found, missing = members.instances(self.compute, self.fleet.members)
         wanted = set(self.form(context).members)
+        self._check(wanted, found, missing)
         facts = members.fleet_members(self.compute, found)
         made = plan(
             self.fleet.name,
@@ -143,9 +155,8 @@ class Plan(FleetOperator):
             self.fleet.stages,
             [member for member in facts if not wanted or member.name in wanted],
             members.disks_of_rollouts(self.compute, self.fleet),
-            missing=missing,
+            reported=members.reported(self.compute, facts),
         )
-        self._check(wanted, facts)
         made = made.judged(self._only_disks(made))
         self._log_plan(made)
         record_plan(context, made)
@@ -156,10 +167,24 @@ class Plan(FleetOperator):
             self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
         return Done(made.model_dump(mode="json"))
 
-    def _check(self, wanted: set[str], facts: list[Member]) -> None:
-        unknown = sorted(wanted - {member.name for member in facts})
+    def _check(self, wanted: set[str], found: list[Resource], missing: list[str]) -> None:
+        """Refuse members that do not exist, before anything changes. Raises PermanentError."""
+        gone = [name for name in missing if not wanted or name in wanted]
+        known = {str(instance["name"]) for instance in found} | set(missing)
+        unknown = sorted(wanted - known)
+        of_nobody = self.fleet.members.labels is not None and not found
+        if not unknown and not gone and not of_nobody:
+            return
+        told: list[str] = []
+        if gone or of_nobody:
+            everywhere = self.compute.instances_everywhere("")
+            told = missing_members(self.fleet.members, gone, everywhere)
         if unknown:
-            raise PermanentError(f"not members of {self.fleet.name}: {', '.join(unknown)}")
+            told.append(f"not members of {self.fleet.name}: {', '.join(unknown)}")
+        raise PermanentError(
+            f"{'; '.join(told)}. Nothing was changed: correct the members in"
+            f" include/fleets/{self.fleet.name}.yaml or in the form, or create the instances"
+        )
 
     def _only_disks(self, made: RolloutPlan) -> dict[str, str]:
         """Return the members whose old disk nothing can make again, and why: the only way back.
@@ -176,9 +201,14 @@ class Plan(FleetOperator):
         for number, stage in enumerate(made.stages, start=1):
             names = ", ".join(change.name for change in stage)
             self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
+        for report in made.reported:
+            if report.ill:
+                self.log.warning("%s is ill: %s", report.name, report.ill)
         for skipped in made.skipped:
             more = f" ({skipped.detail})" if skipped.reason in REFUSALS else ""
-            self.log.info("not replaced: %s, %s%s", skipped.name, skipped.reason.text, more)
+            self.log.info(
+                "the member %s is left as it is: %s%s", skipped.name, skipped.reason.text, more
+            )
         for change in made.changes:
             if change.only_disk:
                 self.log.warning(
@@ -224,6 +254,8 @@ class VerdictMemory(TryMemory):
     """What verdict remembers while it waits for deletions."""
 
     recorded: bool = False
+    blame: Blame | None = None
+    not_marked: str = ""  # why the blamed image could not be marked
     failed: int = 0  # how often deletions were refused or have failed
 
 
@@ -254,12 +286,13 @@ class Verdict(FleetOperator):
         outcomes = [*self._outcomes(context, made, states), *stranded]
         reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
         self._record(context, made, reason, outcomes)
-        wait = self._clean_up(context, made, ending)
+        wait = self._mark(context, made) or self._clean_up(context, made, ending)
         if wait is not None:
             return wait
         if ending is not Outcome.GOOD:
-            raise PermanentError(f"{reason.text}. {_failures(outcomes)}")
-        counts = f"{len(made.changes)} replaced, {len(made.skipped)} not replaced"
+            told = [f"{reason.text}. {_failures(outcomes)}", *self._what_next(made)]
+            raise PermanentError(". ".join(told))
+        counts = f"{len(made.changes)} members replaced, {len(made.skipped)} left as they are"
         self.log.info("%s", counts)
         if made.changes:
             self.notify(
@@ -283,13 +316,60 @@ class Verdict(FleetOperator):
     def _record(
         self, context: Context, made: RolloutPlan, reason: Reason, outcomes: list[MemberOutcome]
     ) -> None:
-        from bakehouse.rollout.record import record_end
+        from bakehouse.rollout.record import record_blame, record_end
 
         if not self.memory.recorded:
             for outcome in outcomes:
-                self.log.info("%s: %s, %s", outcome.member, outcome.state, outcome.why)
+                self.log.info("%s", in_words(outcome))
             record_end(context, made, reason, outcomes)
-            self.remember(recorded=True)
+            blamed = self._blame(made, outcomes)
+            if blamed is not None:
+                record_blame(context, made, blamed)
+            self.remember(recorded=True, blame=blamed)
+
+    def _blame(self, made: RolloutPlan, outcomes: list[MemberOutcome]) -> Blame | None:
+        """Return the blame of the image, if the fleet was to go back from it."""
+        is_ill = any(o.way == "forward" and o.state == State.UNHEALTHY for o in outcomes)
+        if self.fleet.on_failure != "roll_back" or not is_ill:
+            return None
+        return blame(made, outcomes, members.images_of(self.compute, made.image.recipe))
+
+    def _mark(self, context: Context, made: RolloutPlan) -> WaitForOperation | None:
+        """Take the blamed image out of its family; a refusal is part of the verdict."""
+        blamed = self.memory.blame
+        if blamed is None or self.memory.not_marked:
+            return None
+        name, request = made.image.name, self.request_id(context, f"deprecate {made.image.id}")
+        label = partial(members.mark_rolled_back, self.compute, made.image, self.fleet.name)
+        deprecate = partial(
+            members.deprecate, self.compute, made.image, blamed.newest_link, request
+        )
+        try:
+            return self.carry_out(
+                [(f"label image {name}", label)], [(f"deprecate image {name}", deprecate)]
+            )
+        except FAILURES as error:
+            self.log.warning("%s is not marked as rolled back: %s", name, error)
+            self.remember(not_marked=str(error))
+        return None
+
+    def _what_next(self, made: RolloutPlan) -> list[str]:
+        """Say what became of the image, and what to do."""
+        blamed, name = self.memory.blame, made.image.name
+        command = f"gcloud compute images deprecate {name} --project={self.compute.project}"
+        if blamed is None:
+            return []
+        if self.memory.not_marked:
+            return [
+                f"{name} is still the newest image of {made.image.recipe}: it could not be marked"
+                f" ({self.memory.not_marked})",
+                f"To keep it from being used: {command} --state=DEPRECATED",
+            ]
+        return [
+            f"{name} is marked as rolled back:"
+            f" the newest image of {made.image.recipe} is {blamed.newest or 'none'} again",
+            f"Change the recipe and bake; if the image is not to blame: {command} --state=ACTIVE",
+        ]
 
     def _stranded(self, context: Context) -> list[MemberOutcome]:
         told = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STRANDED)
@@ -305,7 +385,7 @@ class Verdict(FleetOperator):
             for number, stage in enumerate(made.stages, start=1)
         ]
         steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
-        found: list[MemberOutcome] = []
+        found: list[MemberOutcome] = self._failed_in_soak(context, made)
         for task, way, names in steps:
             told = context["ti"].xcom_pull(
                 task_ids=self.near(task), key="outcome", map_indexes=list(range(len(names)))
@@ -328,6 +408,14 @@ class Verdict(FleetOperator):
             ]
         return found
 
+    def _failed_in_soak(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
+        """Return the members that got healthy and did not stay so."""
+        tasks = [f"verify_stage_{number}" for number in range(1, len(made.stages) + 1)]
+        told = (
+            context["ti"].xcom_pull(task_ids=self.near(task), key=FAILED_IN_SOAK) for task in tasks
+        )
+        return [MemberOutcome.model_validate(each) for failed in told for each in failed or []]
+
     def _clean_up(
         self, context: Context, made: RolloutPlan, ending: Outcome
     ) -> WaitForOperation | None:
@@ -344,7 +432,7 @@ class Verdict(FleetOperator):
         then = (
             "asking again" if self.memory.failed < DELETIONS else "the sweep of housekeeping will"
         )
-        self.log.warning("not deleted: %s; %s", error, then)
+        self.log.warning("unused disks are not deleted yet: %s; %s", error, then)
 
     def _leftovers(
         self, context: Context, made: RolloutPlan, ending: Outcome
@@ -354,14 +442,15 @@ class Verdict(FleetOperator):
             new, old = change.disk, change.old.name
             request = self.request_id(context, f"delete {new} {self.memory.failed}")
             delete_new = partial(members.delete_new, compute, change, request, good=good)
-            yield f"delete disk {new}", delete_new
+            yield f"delete the unused new disk {new} of {change.name}", delete_new
             request = self.request_id(context, f"delete {old} {self.memory.failed}")
             if good:
                 again = self.memory.failed > 0
                 delete_old = partial(members.delete_old, compute, change, request, again=again)
-                yield f"delete disk {old}", delete_old
+                yield f"delete the old disk {old} of {change.name}", delete_old
             else:
-                yield f"label disk {old}", partial(members.release_old, compute, change, made.run)
+                release = partial(members.release_old, compute, change, made.run)
+                yield f"label the disk {old}, which {change.name} has back", release
 
 
 _REASONS = {
@@ -372,10 +461,10 @@ _REASONS = {
 
 
 def _failures(outcomes: list[MemberOutcome]) -> str:
-    """Return the first member that failed, and each that did not come back."""
+    """Return the first member that failed, and each that is not back."""
     bad = [outcome for outcome in outcomes if outcome.state != State.REPLACED]
-    told = [f"{o.member}: {o.state}, {o.why}" for o in bad if o.way == "forward"][:1]
-    told += [f"{o.member} is not rolled back: {o.state}, {o.why}" for o in bad if o.way == "back"]
+    told = [in_words(outcome) for outcome in bad if outcome.way == "forward"][:1]
+    told += [in_words(outcome) for outcome in bad if outcome.way == "back"]
     return "; ".join(told)
 
 

@@ -6,8 +6,12 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bakehouse.rollout.states import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bakehouse.history.rollout_events import MemberOutcome
 
 _STAGE_TASK = re.compile(r"(select_members|replace|verify_stage)_\d+(_\d+)?")
 _UNDO = re.compile(r"roll_back(_\d+)?")
@@ -40,6 +44,21 @@ def rollout_outcome(states: Mapping[str, str | None], *, stranded: bool = False)
     undone = {task: state for task, state in states.items() if _UNDO.fullmatch(task)}
     went_back = bool(undone) and all(state == "success" for state in undone.values())
     return Outcome.ROLLED_BACK if went_back and not stranded else Outcome.FAILED
+
+
+def in_words(outcome: MemberOutcome) -> str:
+    """Return the outcome of a member as a sentence."""
+    member, state = outcome.member, outcome.state
+    image = outcome.image or (f"its disk {outcome.disk}" if outcome.disk else "the image")
+    if outcome.way == "back":
+        if state == State.REPLACED:
+            return f"{member} is back on {image}"
+        return f"{member} is not back on {image}: {state}, {outcome.why}"
+    if state == State.REPLACED:
+        return f"{member} runs {image}: {outcome.why}"
+    if state == State.UNHEALTHY:
+        return f"{member} is not healthy on {image}: {outcome.why}"
+    return f"{member} was not moved to {image}: {state}, {outcome.why}"
 
 
 def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:

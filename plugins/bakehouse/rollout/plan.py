@@ -10,7 +10,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
@@ -89,6 +89,16 @@ class Skipped(Frozen):
     detail: str = ""
 
 
+class Reported(Frozen):
+    """A member that counts for `max_unavailable`, and its report when the plan was made."""
+
+    name: str
+    zone: str
+    stamp: str = Field(default="", description="of the report; another one is a newer report")
+    at: AwareDatetime = Field(description="when it was read, by the clock of the worker")
+    ill: str = Field(default="", description="why it was ill then; empty: it was not")
+
+
 class RolloutPlan(Frozen):
     """The plan of a rollout, with one entry for each of the fleet's stages; each may be empty."""
 
@@ -97,6 +107,7 @@ class RolloutPlan(Frozen):
     image: Target
     stages: tuple[tuple[Change, ...], ...]
     skipped: tuple[Skipped, ...] = ()
+    reported: tuple[Reported, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -130,16 +141,19 @@ def plan(
     members: Iterable[Member],
     made: Mapping[str, Resource],
     missing: Iterable[str] = (),
+    reported: Iterable[Reported] = (),
 ) -> RolloutPlan:
     """Plan the rollout for members in the order of the fleet; `missing` do not exist.
 
     `made`: disks by name that rollouts of this fleet have made or taken out. A run that plans again
     finds its own in there, so members it has changed stay in the plan, first, with what they had
-    before.
+    before. Members that are ill come next: the image may be what mends them.
     """
     begun: list[Change] = []
+    ill: list[Change] = []
     fresh: list[Change] = []
     skipped = [Skipped(name=name, reason=Reason.MEMBER_MISSING) for name in missing]
+    known = {report.name: report for report in reported}
     for member in members:
         disk = disk_name(member.name, run, image.id)
         old = _old_disk(member, disk, made)
@@ -149,14 +163,16 @@ def plan(
             skipped.append(Skipped(name=member.name, reason=reason, detail=detail))
         elif old is not None:
             change = Change(name=member.name, zone=member.zone, id=member.id, disk=disk, old=old)
-            (begun if disk in made else fresh).append(change)
-    changes = [*begun, *fresh]
+            is_ill = member.name in known and known[member.name].ill
+            (begun if disk in made else ill if is_ill else fresh).append(change)
+    changes = [*begun, *ill, *fresh]
     return RolloutPlan(
         fleet=fleet,
         run=run,
         image=image,
         stages=tuple(_divide(changes, sizes(stages, len(changes)))),
         skipped=tuple(skipped),
+        reported=tuple(known.values()),
     )
 
 

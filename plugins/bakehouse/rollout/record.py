@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypedDict
 from bakehouse.core.reasons import Reason
 from bakehouse.history.recording import record, run_fields
 from bakehouse.history.rollout_events import (
+    ImageRolledBackDetail,
+    ImageRolledBackEvent,
     MemberDetail,
     MemberOutcome,
     MemberReplacedEvent,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from bakehouse.rollout.blame import Blame
     from bakehouse.rollout.plan import RolloutPlan, Target
     from bakehouse.rollout.strategies.swap import Swap
 
@@ -114,6 +117,21 @@ def record_end(
         **run_fields(context),
         **_image(plan.image),
         reason=reason,
+        subject=plan.fleet,
+        detail=detail,
+    )
+    record(event)
+
+
+def record_blame(context: Context, plan: RolloutPlan, blamed: Blame) -> None:
+    """Record that a rollout takes its image out of its family, and because of whom."""
+    detail = ImageRolledBackDetail(
+        fleet=plan.fleet, image_id=plan.image.id, members=blamed.members, newest=blamed.newest
+    )
+    event = ImageRolledBackEvent(
+        **run_fields(context),
+        **_image(plan.image),
+        reason=Reason.ROLLED_BACK,
         subject=plan.fleet,
         detail=detail,
     )

@@ -17,26 +17,44 @@ from bakehouse.core.errors import (
     TransientError,
 )
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import format_utc
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
-from bakehouse.rollout.events import SwapEnded
-from bakehouse.rollout.fleet_operator import STRANDED, FleetOperator, now, states_of
-from bakehouse.rollout.gates import nobody_failed, others_are_up
-from bakehouse.rollout.health import HealthAssessment, assess_health, explain
-from bakehouse.rollout.outcome import stage_failed
+from bakehouse.rollout.events import SoakEnded, SwapEnded
+from bakehouse.rollout.fleet_operator import (
+    FAILED_IN_SOAK,
+    STRANDED,
+    FleetOperator,
+    now,
+    states_of,
+)
+from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up
+from bakehouse.rollout.outcome import in_words, stage_failed
 from bakehouse.rollout.states import STUCK, State
-from bakehouse.rollout.strategies.swap import Swap, back, boot_of, is_old, is_touched, outcome_of
+from bakehouse.rollout.strategies.swap import (
+    Swap,
+    back,
+    is_old,
+    is_touched,
+    moving,
+    outcome_of,
+)
+from bakehouse.rollout.watch import look
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bakehouse.history.rollout_events import MemberOutcome
-    from bakehouse.rollout.plan import Target
+    from bakehouse.rollout.plan import RolloutPlan, Target
 
 WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
 BACKSTOP = timedelta(minutes=5)
+# Beyond the soak time: a member whose last report is not healthy is decided on within some periods
+# of at most 10 minutes.
+WATCH_ENDS_WITHIN = timedelta(minutes=90)
 TAIL_BYTES, TAIL_LINES = 16_384, 40
 
 
@@ -73,7 +91,7 @@ class ReplaceMember(FleetOperator):
         self._gates(context, swap)
         within = self.fleet.health_deadline
         deadline = within + WALK_AT_MOST
-        self.log.info("%s: to %s on disk %s", swap.member, swap.image.name, swap.disk)
+        self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
             conn_id=self.gcp_conn_id,
@@ -92,12 +110,12 @@ class ReplaceMember(FleetOperator):
         state = str(event.state) if event.state else STUCK
         outcome = self._push(context, swap, state, event.why)
         if event.transient:
-            raise TransientError(f"{swap.member}: {event.why}")
+            raise TransientError(f"the member {swap.member}: {event.why}")
         record_member(context, swap, state, event.why, event.seconds)
         if state != State.REPLACED:
             self._show_serial(swap)
-            raise PermanentError(f"{swap.member} is {state}: {event.why}")
-        self.log.info("%s runs %s: %s", swap.member, swap.image.name, event.why)
+            raise PermanentError(in_words(outcome_of(swap, state, event.why)))
+        self.log.info("%s", in_words(outcome_of(swap, state, event.why)))
         return Done(outcome)
 
     def _push(self, context: Context, swap: Swap, state: str, why: str) -> dict[str, Any]:
@@ -117,12 +135,26 @@ class ReplaceMember(FleetOperator):
             record_halted(context, swap, gate.why)
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
         members.check(self.compute, swap.image)
-        others = {change.name: change.zone for change in self.plan_of(context).changes}
-        there = members.standing(self.compute, others)
-        gate = others_are_up(swap.member, there, there, self.fleet.max_unavailable)
+        gate = self._others_are_up(swap, self.plan_of(context))
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
+
+    def _others_are_up(self, swap: Swap, made: RolloutPlan) -> Gate:
+        others = {change.name: change.zone for change in made.changes}
+        others |= {report.name: report.zone for report in made.reported}
+        there = members.standing(self.compute, others)
+        ill: dict[str, str] = {}
+        for report in made.reported:
+            if there.get(report.name, {}).get("status") != "RUNNING":
+                continue
+            # one that turns ill now is not sure yet: two looks, this one and the plan's
+            if report.name == swap.member and not report.ill:
+                continue
+            health = members.health(self.compute, report.zone, report.name)
+            if why := health_of.ill(health, report.stamp, report.at, now()):
+                ill[report.name] = why
+        return others_are_up(swap.member, there, there, self.fleet.max_unavailable, ill)
 
     def _show_serial(self, swap: Swap) -> None:
         try:
@@ -135,9 +167,10 @@ class ReplaceMember(FleetOperator):
 
 
 class VerifyStage(FleetOperator):
-    """Watches a stage for the fleet's `soak`, then checks each member again -> names.
+    """Watches the members of a stage, and of those before it, for the fleet's `soak` -> names.
 
-    The members' old disks stay: they are the way back if a later stage fails.
+    Fails as soon as one of them has failed, and ends well only when each is healthy. The members'
+    old disks stay: they are the way back if a later stage fails.
 
     Args:
         stage: Counted from 1.
@@ -149,41 +182,61 @@ class VerifyStage(FleetOperator):
         self.stage = stage
 
     def reconcile(self, context: Context) -> Next:
-        """Wait for the soak time, then verify."""
-        swaps = self.picked(context, self.stage)
-        if self.fleet.soak is not None and swaps:
-            return self._soak(self.fleet.soak)
-        return Done(self._verify(context, swaps))
+        """Watch for the soak time; without one, until every member is healthy at one look."""
+        context["ti"].xcom_push(FAILED_IN_SOAK, [])
+        swaps, soak = self._replaced(context), self.fleet.soak or timedelta(0)
+        if not self.picked(context, self.stage):
+            return Done(self._succeeded(context))
+        if not soak and all(self._is_healthy(swap) for swap in swaps):
+            return Done(self._succeeded(context))
+        return self._watch(swaps, soak)
 
-    def soaked(self, context: Context, event: Any = None) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
-        """Continue after the soak time."""
-        return Done(self._verify(context, self.picked(context, self.stage)))
+    @resumed_by(SoakEnded)
+    def soaked(self, context: Context, event: SoakEnded) -> Next:
+        """Continue when the watch has ended."""
+        if event.error:
+            raise TransientError(event.error)
+        if event.failed:
+            why = {failed.member: failed.why for failed in event.failed}
+            told = [
+                outcome_of(swap, State.UNHEALTHY, why[swap.member]).model_dump(mode="json")
+                for swap in self._replaced(context)
+                if swap.member in why
+            ]
+            context["ti"].xcom_push(FAILED_IN_SOAK, told)
+            each = "; ".join(f"{member}: {reason}" for member, reason in why.items())
+            raise PermanentError(f"stage {self.stage} did not stay healthy: {each}")
+        return Done(self._succeeded(context))
 
-    def _soak(self, time: timedelta) -> WaitFor:
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+    def _replaced(self, context: Context) -> list[Swap]:
+        """Return the members of this stage and of those before it."""
+        stages = range(1, self.stage + 1)
+        return [swap for stage in stages for swap in self.picked(context, stage)]
 
-        moment = now() + time
-        self.log.info("watching stage %d until %s", self.stage, moment)
-        return WaitFor(DateTimeTrigger(moment=moment), "soaked", time + BACKSTOP)
+    def _watch(self, swaps: list[Swap], soak: timedelta) -> WaitFor:
+        from bakehouse.rollout.soak_trigger import SoakTrigger
 
-    def _verify(self, context: Context, swaps: list[Swap]) -> list[str]:
+        began = now()
+        if soak:
+            self.log.info("watching stage %d until %s", self.stage, format_utc(began + soak))
+        trigger = SoakTrigger(
+            swaps=[swap.model_dump(mode="json") for swap in swaps],
+            conn_id=self.gcp_conn_id,
+            began=began.timestamp(),
+            until=(began + soak).timestamp(),
+        )
+        return WaitFor(trigger, "soaked", soak + WATCH_ENDS_WITHIN)
+
+    def _succeeded(self, context: Context) -> list[str]:
         self.check_lease(context)
-        for swap in swaps:
-            self._check(swap)
+        swaps = self.picked(context, self.stage)
         self.log.info("stage %d succeeded: %d members", self.stage, len(swaps))
         return [swap.member for swap in swaps]
 
-    def _check(self, swap: Swap) -> None:
-        instance = self.compute.instance(swap.zone, swap.member)
-        boot = boot_of(instance or {})
-        if instance is None or boot is None or boot["name"] != swap.disk:
-            raise PermanentError(f"{swap.member} does not run the disk {swap.disk}")
-        if instance["status"] != "RUNNING":
-            raise PermanentError(f"{swap.member} is {instance['status']} after its replacement")
+    def _is_healthy(self, swap: Swap) -> bool:
+        moment, instance = now(), self.compute.instance(swap.zone, swap.member)
         health = members.health(self.compute, swap.zone, swap.member)
-        if assess_health(health, swap.image.name, swap.before) is not HealthAssessment.HEALTHY:
-            why = explain(health, swap.image.name, swap.before)
-            raise PermanentError(f"{swap.member} did not stay healthy: {why}")
+        return look(None, swap, instance, health, moment).is_good(moment, again=False)
 
 
 class PlanRollback(FleetOperator):
@@ -210,13 +263,13 @@ class PlanRollback(FleetOperator):
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways, stranded = self._ways_back(context, done)
         names = ", ".join(way.member for way in ways)
-        self.log.info("rolling back: %s", names or "nobody")
+        self.log.info("members that go back: %s", names or "none")
         if ways or stranded:
-            but = "".join(f"; {outcome.member} is not: {outcome.why}" for outcome in stranded)
+            but = "".join(f"; {outcome.member} cannot: {outcome.why}" for outcome in stranded)
             self.notify(
                 context,
                 NotificationEvent.ROLL_BACK,
-                "is rolled back to its previous images",
+                "goes back to its previous images",
                 f"{names or 'nobody'}{but}",
             )
         return Done([way.model_dump(mode="json") for way in ways])
@@ -241,7 +294,7 @@ class PlanRollback(FleetOperator):
                 if isinstance(error, RETRYABLE) and context["ti"].try_number <= _max_tries(context):
                     raise
                 why = str(error) if isinstance(error, FINAL) else f"{type(error).__name__}: {error}"
-                self.log.error("%s cannot be rolled back: %s", swap.member, why)
+                self.log.error("the member %s cannot go back: %s", swap.member, why)
                 there = back(swap, None, kept=True, health=None)
                 record_member(context, there, STUCK, why, None)
                 stranded.append(outcome_of(there, STUCK, why))
@@ -261,7 +314,7 @@ class PlanRollback(FleetOperator):
         if instance is None or str(instance["id"]) != swap.id:
             raise PermanentError(Reason.MEMBER_LOST.text)
         if not is_touched(instance, swap.old):
-            self.log.info("%s was not changed", swap.member)
+            self.log.info("the member %s was not changed", swap.member)
             return None
         kept = is_old(self.compute.disk(swap.zone, swap.old.name), swap.old)
         image = self._image(swap, kept=kept)

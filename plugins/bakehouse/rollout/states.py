@@ -38,6 +38,23 @@ class State(StrEnum):
     LOST = "lost"  # gone, another instance of that name, or in other hands
 
 
+TEXTS: dict[State, str] = {
+    State.PENDING: "its next disk does not exist yet",
+    State.PREPARING: "its next disk is being made",
+    State.PREPARED: "its next disk is ready, the member runs on the present one",
+    State.STOPPING: "the member is being stopped",
+    State.STOPPED: "the member is off, with the present disk",
+    State.BARE: "the member is off, without a boot disk",
+    State.LOADED: "the member is off, with its next disk",
+    State.STARTING: "the member is starting",
+    State.BOOTING: "the member boots from its next disk and has not reported yet",
+    State.REPLACED: "the member runs on its next disk and is healthy",
+    State.UNHEALTHY: "the member runs on its next disk and is not healthy",
+    State.LOST: "the member cannot be moved any more",
+}
+"""The second half of a sentence about a member."""
+
+
 class Action(StrEnum):
     """The next action."""
 
@@ -58,6 +75,15 @@ class Disk(StrEnum):
     READY = "ready"
     TAKEN = "taken"  # made from another image, or attached to something else
 
+
+DOING: dict[Action, str] = {
+    Action.MAKE_DISK: "making the disk {}",
+    Action.STOP: "stopping the member",
+    Action.DETACH: "taking out its present disk",
+    Action.ATTACH: "attaching the disk {}",
+    Action.START: "starting the member",
+}
+"""What is done to a member; with the name of its next disk."""
 
 ACTIONS: dict[State, Action] = {
     State.PENDING: Action.MAKE_DISK,

@@ -30,7 +30,9 @@ from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import explain
 from bakehouse.rollout.states import (
     ACTIONS,
+    DOING,
     FINAL,
+    TEXTS,
     Action,
     IllegalMove,
     MemberObservation,
@@ -110,7 +112,8 @@ class SwapTrigger(BakehouseTrigger):
                 await self._pause(error, errors, cloud.interval)
             if self._state in FINAL:
                 return self._state
-        raise TransientError(f"{self.swap.member} is still {self._state} at the deadline")
+        where = TEXTS[self._state] if self._state else "it could not be read"
+        raise TransientError(f"its deadline has passed: {where}")
 
     async def _turn(self, cloud: Cloud) -> bool:
         """Observe the member and perform the next action; return whether its state has changed."""
@@ -130,12 +133,12 @@ class SwapTrigger(BakehouseTrigger):
         moved, self._state = state is not self._state, state
         if moved:
             self._refused = 0
-            await self._info("%s is %s", self.swap.member, state)
+            await self._info("%s: %s (%s)", self.swap.member, TEXTS[state], state)
         return moved
 
     async def _do(self, step: Action, cloud: Cloud) -> None:
         request_id = self._request_id(step)
-        await self._info("%s: %s", self.swap.member, step)
+        await self._info("%s: %s", self.swap.member, DOING[step].format(self.swap.disk))
         operation = await asyncio.to_thread(
             lambda: replace.perform(hook_of(self.conn_id), step, self.swap, request_id)
         )

@@ -85,8 +85,8 @@ def fleet_of(compute: Compute) -> Members:
     return Members(cast("Testbed", SimpleNamespace(compute=compute)))
 
 
-def baked(page: str) -> str:
-    run = Walk("web", f"manual__{page}", vars={"page": page})
+def baked(page: str, run_id: str = "") -> str:
+    run = Walk("web", run_id or f"manual__{page}", vars={"page": page}, force=bool(run_id))
     run.through("promote_image")
     run.tear_down()
     return str(run.handed["plan_bake"]["image_name"])

@@ -32,6 +32,7 @@ class Rollout:
 
     def __init__(self, fleet: Fleet, run_id: str, image: str = "") -> None:
         self.fleet, self.run_id, self.image = fleet, run_id, image
+        self.members: list[str] = []
         self.dag_id = f"roll_out__{fleet.name}"
         self.states: dict[str, str | None] = {}
         self.errors: dict[str, Exception] = {}
@@ -51,10 +52,18 @@ class Rollout:
         """One stage: its members one after the other, then the check of it."""
         if self._failed():
             return
+        self.replace(number)
+        if not self._failed():
+            self.verify(number)
+
+    def replace(self, number: int) -> None:
+        """The members of a stage."""
         self._task(f"select_members_{number}", SelectMembers, stage=number)
         self._mapped(f"replace_{number}", f"select_members_{number}")
-        if not self._failed():
-            self._task(f"verify_stage_{number}", VerifyStage, stage=number)
+
+    def verify(self, number: int) -> None:
+        """The check of a stage."""
+        self._task(f"verify_stage_{number}", VerifyStage, stage=number)
 
     def plan_rollback(self) -> None:
         """Behind all stages, whatever became of them."""
@@ -143,4 +152,8 @@ class Rollout:
             },
             get_dagrun_state=lambda *_: "success",
         )
-        return {"ti": ti, "dag_run": self.run, "params": {"members": [], "roll_out": True}}
+        return {
+            "ti": ti,
+            "dag_run": self.run,
+            "params": {"members": self.members, "roll_out": True},
+        }

@@ -7,8 +7,13 @@ import pytest
 
 from bakehouse.bake.plan import BakePlan, decide
 from bakehouse.core.reasons import Reason
-from bakehouse.images.selection import is_superseded, newest_with_content
-from bakehouse.updates.compare import Updates
+from bakehouse.images.selection import (
+    is_superseded,
+    is_usable,
+    newest_with_content,
+    rolled_back_with_content,
+)
+from bakehouse.updates.compare import Update, Updates
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -136,3 +141,63 @@ def test_updates_count_where_the_recipe_says_so(
     assert found[:2] == ((False, Reason.SAME_CONTENT) if history else expected)
     assert bool(looks) is (looked and not history)
     assert (found.updates is not None) is bool(looks)
+
+
+def blamed(age: int = 1, **fields: Any) -> dict[str, Any]:
+    """An image that a rollout has marked."""
+    found = image("web-2", age=timedelta(days=age), deprecated={"state": "DEPRECATED"}, **fields)
+    found["labels"]["bakehouse-rolled-back"] = "web"
+    return found
+
+
+def test_only_the_newest_image_with_a_content_says_that_it_was_rolled_back() -> None:
+    good = image("web-1", age=timedelta(days=9))
+    assert rolled_back_with_content("k", [good, blamed()])
+    assert not rolled_back_with_content("other", [good, blamed()])
+    forced = image("web-3", age=timedelta(0))  # since then somebody has forced a bake
+    assert rolled_back_with_content("k", [good, blamed(), forced]) is None
+
+
+def test_whoever_sets_an_image_active_takes_the_mark_away() -> None:
+    assert not is_usable(blamed())
+    taken_back = {**blamed(), "deprecated": {"state": "ACTIVE"}}
+    assert is_usable(taken_back)
+    assert rolled_back_with_content("k", [taken_back]) is None
+
+
+@pytest.mark.parametrize("rebake", ["on_updates", "always", "never"])
+@pytest.mark.parametrize("unread", [(), ("x: gone",)])
+@pytest.mark.parametrize("existing", [None, image(age=8 * WEEK)])
+def test_content_that_was_rolled_back_is_not_baked_again_as_if_nothing_was(
+    rebake: str, unread: tuple[str, ...], existing: Any
+) -> None:
+    found = decide(
+        existing,
+        force=False,
+        rebake=rebake,
+        max_age=WEEK,
+        now=NOW,
+        rolled_back=True,
+        updates=lambda: Updates(image="web-2", unread=unread),
+    )
+    assert found[:2] == (False, Reason.ROLLED_BACK)
+
+
+def test_a_forced_bake_and_updates_that_the_blamed_image_has_not_are_other_content() -> None:
+    update = Update(
+        name="nginx", arch="amd64", installed="1", available="2", suite="s", security=False
+    )
+
+    def with_update() -> Updates:
+        return Updates(image="web-2", found=(update,))
+
+    def decided(**fields: Any) -> tuple[bool, Reason]:
+        usual: dict[str, Any] = {"force": False, "rebake": "on_updates", "updates": with_update}
+        found = decide(image(), max_age=WEEK, now=NOW, rolled_back=True, **{**usual, **fields})
+        return found[:2]
+
+    assert decided() == (True, Reason.PACKAGE_UPDATES)
+    assert decided(rebake="never") == (False, Reason.ROLLED_BACK)
+    assert decided(updates=None) == (False, Reason.ROLLED_BACK)
+    assert decided(force=True) == (True, Reason.FORCED)
+    assert decided(history=True) == (False, Reason.SAME_CONTENT)

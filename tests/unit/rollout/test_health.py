@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bakehouse.rollout import health as health_of
 from bakehouse.rollout.health import (
     Health,
     HealthAssessment,
@@ -161,3 +162,14 @@ def test_a_unit_that_dies_and_is_started_again_is_counted() -> None:
     booted = report(1, boot_id="b2", restarts=1)
     assert failed(report(0, restarts=5), booted) == ""
     assert failed(report(0, restarts=None), report(1, restarts=9)) == ""
+
+
+def test_who_asks_once_more_knows_whether_a_member_is_ill_or_silent() -> None:
+    first, later = report(0), NOW + timedelta(seconds=61)
+    assert health_of.ill(None, "", NOW, later) == ""
+    assert health_of.ill(first, str(first.stamp), NOW, later - timedelta(seconds=1)) == ""
+    assert health_of.ill(first, str(first.stamp), NOW, later).startswith(
+        "no health report for 61 s"
+    )
+    assert health_of.ill(report(1), str(first.stamp), NOW, later) == ""
+    assert health_of.ill(ill(1), "", NOW, NOW) == "unhealthy: app.service has failed"

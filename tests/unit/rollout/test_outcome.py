@@ -74,3 +74,17 @@ def test_a_member_is_touched_only_while_few_others_are_down() -> None:
 def test_a_failed_sibling_halts_the_line() -> None:
     assert nobody_failed({"replace_1_0": "running", "replace_1_1": "up_for_retry"}).open
     assert not nobody_failed({"replace_1_0": "failed", "replace_1_1": None}).open
+
+
+def test_a_member_that_runs_and_is_ill_is_down_too_and_counts_itself() -> None:
+    up = {"status": "RUNNING"}
+    all_up = {"a": up, "b": up, "c": up}
+    gate = others_are_up("c", all_up, all_up, 1, {"b": "unhealthy: no answer"})
+    assert (gate.open, gate.why) == (
+        False,
+        "already down: b (unhealthy: no answer) (max_unavailable 1)",
+    )
+    assert others_are_up("c", all_up, all_up, 2, {"b": "unhealthy"}).open
+    assert others_are_up("b", all_up, all_up, 1, {"b": "unhealthy"}).open
+    every = dict.fromkeys(all_up, "unhealthy")
+    assert all(others_are_up(name, all_up, all_up, 1, every).open for name in all_up)

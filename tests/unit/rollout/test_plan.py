@@ -11,7 +11,15 @@ from tests.support.fake_compute import NEW_IMAGE, NOW, OLD_DISK, Cloud
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images.labels import MEMBER
-from bakehouse.rollout.plan import BootDisk, Member, RolloutPlan, disk_name, plan, recall
+from bakehouse.rollout.plan import (
+    BootDisk,
+    Member,
+    Reported,
+    RolloutPlan,
+    disk_name,
+    plan,
+    recall,
+)
 from bakehouse.rollout.strategies.swap import disk_body, forward, member_of
 
 RUN = "0123456789ab"
@@ -249,3 +257,14 @@ def test_what_a_member_without_a_boot_disk_had_is_told_by_its_new_disk_alone() -
     found = plan("web", "another-run", NEW_IMAGE, STAGES, [bare], disks)
     assert [change.old.name for change in found.changes] == ["a"]
     assert found.changes[0].old.image_id == "100"
+
+
+def test_members_that_are_ill_come_first() -> None:
+    members = [member(name) for name in ("a", "b", "c", "d")]
+    reported = [
+        Reported(name=m.name, zone="z", at=NOW, ill="unhealthy" if m.name in {"b", "d"} else "")
+        for m in members
+    ]
+    found = plan("web", RUN, NEW_IMAGE, STAGES, members, {}, reported=reported)
+    assert names(found) == [["b"], ["d"], ["a", "c"]]
+    assert RolloutPlan.model_validate(found.model_dump(mode="json")) == found

@@ -111,6 +111,14 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
     return done.model_copy(update=changes)
 
 
+def moving(swap: Swap) -> str:
+    """Say what is about to happen to a member."""
+    if swap.way == "forward":
+        return f"{swap.member} moves to {swap.image.name}, on the new disk {swap.disk}"
+    on = f"its old disk {swap.disk}" if swap.kept else f"the new disk {swap.disk}"
+    return f"{swap.member} goes back to {swap.image.name or 'what it had'}, on {on}"
+
+
 def outcome_of(swap: Swap, state: str, why: str) -> MemberOutcome:
     """Return how a swap ended."""
     return MemberOutcome(
