@@ -285,5 +285,7 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
 
 def rendered_app(files: dict[str, str], **fields: Any) -> Rendered:
     """A recipe `app` with these files, rendered at COMMIT."""
+    if not {"health", "smoke_test.sh"} & files.keys() and "smoke" not in fields:
+        fields["smoke"] = "none"
     recipe = Recipe.model_validate({"name": "app", "base": "debian-cloud/debian-12", **fields})
     return render(recipe, COMMIT, recipe_files("app", files))

@@ -24,7 +24,7 @@ def bake(machine: Machine, snapshot: str | None, **more: str) -> None:
         "echo mine >etc/apt/sources.list.d/own.list\n"
     )
     files = recipe_files("app", {"install.sh.j2": install, **more})
-    recipe = Recipe.model_validate({"name": "app", "base": "a/b"})
+    recipe = Recipe.model_validate({"name": "app", "base": "a/b", "smoke": "none"})
     rendered = render(recipe, COMMIT, files, snapshot=snapshot)
     machine.attributes.update(builder_metadata(rendered, facts(rendered), NONCE, ARCHIVE))
     done = machine.run(rendered.bake_script)
@@ -86,7 +86,7 @@ def test_without_a_day_nothing_is_touched(debian: Machine) -> None:
 
 
 def test_where_the_archive_is_changes_nothing_of_what_is_in_the_image() -> None:
-    recipe = Recipe.model_validate({"name": "app", "base": "a/b"})
+    recipe = Recipe.model_validate({"name": "app", "base": "a/b", "smoke": "none"})
     files = recipe_files("app", {"install.sh.j2": "true\n"})
     today, then = (render(recipe, COMMIT, files, snapshot=day) for day in (None, DAY))
     assert today.key_material() != then.key_material()
@@ -94,7 +94,7 @@ def test_where_the_archive_is_changes_nothing_of_what_is_in_the_image() -> None:
 
 
 def test_a_commit_whose_bake_script_knows_no_snapshot_is_refused() -> None:
-    recipe = Recipe.model_validate({"name": "app", "base": "a/b"})
+    recipe = Recipe.model_validate({"name": "app", "base": "a/b", "smoke": "none"})
     files = recipe_files("app", {"install.sh.j2": "true\n"})
     path = "bake.sh.j2"
     text = files[path].data.decode().replace("{{ snapshot | sh }}", "''")
