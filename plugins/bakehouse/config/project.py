@@ -5,6 +5,8 @@ The DAG files, their import errors and `bakehouse validate` use it, and report t
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -56,7 +58,7 @@ def read_project(include: Path) -> Project:
 def read_scripts(
     include: Path,
     recipes: Sequence[Recipe],
-    unreadable: Iterable[str] = (),
+    unreadable: Sequence[str] = (),
     *,
     fetch: bool = True,
 ) -> list[Mistakes]:
@@ -66,6 +68,7 @@ def read_scripts(
     checked as far as possible, without rendering. Without `fetch` no server is asked.
     """
     from bakehouse.recipe.at_commit import scripts_in
+    from bakehouse.recipe.collect import orphans
     from bakehouse.recipe.git.errors import SourceError
     from bakehouse.recipe.git.work_tree import work_tree
     from bakehouse.recipe.scripts import has_install, mistakes_in, wrong_with
@@ -89,6 +92,8 @@ def read_scripts(
                     found += _located(include, recipe, wrong_with(recipe, scripts.files))
                 elif not _is_reported(scripts.mistakes, folder):
                     found.append(_lacks_install(include, recipe))
+        known = {*rendered, *unreadable, *_scripts_of(include, unreadable)}
+        found += orphans(snapshot, known)
     return _by_file(found)
 
 
@@ -156,6 +161,16 @@ def _by_file(mistakes: Iterable[Mistake]) -> list[Mistakes]:
     for mistake in sorted(set(mistakes)):
         files.setdefault(mistake.file, []).append(mistake)
     return [Mistakes(found) for found in files.values()]
+
+
+def _scripts_of(include: Path, unreadable: Iterable[str]) -> set[str]:
+    """The folders that recipes with mistakes name, as far as that can be read."""
+    found = set[str]()
+    for name in unreadable:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (include / RECIPES / f"{name}.yaml").read_text("utf-8")
+            found.update(re.findall(r"^scripts:\s*[\"']?([\w-]+)", text, re.MULTILINE))
+    return found
 
 
 def _lacks_install(include: Path, recipe: Recipe) -> Mistake:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.models import Frozen
 from bakehouse.core.nearest import nearest
+from bakehouse.core.problems import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +47,7 @@ class RunParams(Frozen):
             return cls.model_validate({n: value for n, value in given.items() if value is not None})
         except ValidationError as invalid:
             problems = "; ".join(
-                f"{'.'.join(map(str, one['loc']))}: {one['msg']} (it is {_shown(one['input'])})"
+                f"{'.'.join(map(str, one['loc']))} {problem_of(one)} (it is {_shown(one['input'])})"
                 for one in invalid.errors()
             )
             raise PermanentError(f"the params are not valid: {problems}") from None

@@ -64,6 +64,9 @@ class Fleet(Frozen):
     members: Members = Field(
         description="{instances: [web-1], zones: [us-central1-a]} or {labels: {fleet: web}, ...}"
     )
+    unlisted: bool = Field(
+        default=False, description="true if a zone is newer than the zones that Bakehouse knows"
+    )
     strategy: Literal["swap"] = Field(default="swap", description="swap: replace the boot disk")
     stages: Annotated[tuple[Stage, ...], AfterValidator(check_stages)] = Field(
         default=(1, "50%", "100%"),

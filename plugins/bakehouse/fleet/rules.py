@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bakehouse.images.image_kinds import MACHINE_IMAGE
+from bakehouse.recipe.known_names import unknown_zone
 from bakehouse.recipe.mistakes import did_you_mean
 from bakehouse.recipe.rules import Broken
 
@@ -19,7 +21,36 @@ def between(
     fleets: Sequence[Fleet], recipes: Mapping[str, Recipe], known: Collection[str]
 ) -> list[Broken]:
     """List every broken rule; `known` includes the recipes whose files have mistakes."""
-    return [one for fleet in fleets for one in _of(fleet, recipes, known)]
+    own = [one for fleet in fleets for one in _of(fleet, recipes, known)]
+    return [*own, *_shared_members(fleets)]
+
+
+def _shared_members(fleets: Sequence[Fleet]) -> Iterator[Broken]:
+    """Find instances of two fleets, which two rollouts would replace at the same time."""
+    for first, second in combinations(sorted(fleets, key=lambda one: one.name), 2):
+        zones = sorted(set(first.members.zones) & set(second.members.zones))
+        if not zones:
+            continue
+        remedy = f"Leave it to one of them: {first.name}.yaml or {second.name}.yaml"
+        named = first.members.instances or ()
+        for name in second.members.instances or ():
+            if name in named:
+                place = ("members", "instances", (second.members.instances or ()).index(name))
+                problem = f"is {name} in {zones[0]}, a member of the fleet {first.name} too"
+                yield Broken(second.name, place, problem, remedy)
+        if _all_alike(first, second):
+            problem = f"match members of the fleet {first.name} in {zones[0]} too"
+            remedy = f"Add a label that {first.name}.yaml does not have, to both"
+            yield Broken(second.name, ("members", "labels"), problem, remedy)
+
+
+def _all_alike(first: Fleet, second: Fleet) -> bool:
+    """Whether an instance that one fleet's labels select is selected by the other's for certain."""
+    labels = [fleet.members.labels for fleet in (first, second)]
+    if not labels[0] or not labels[1]:
+        return False
+    one, other = labels[0].items(), labels[1].items()
+    return one <= other or other <= one
 
 
 def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> Iterator[Broken]:
@@ -27,6 +58,10 @@ def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> 
         problem = f"names the recipe {fleet.recipe}, which does not exist"
         remedy = did_you_mean(fleet.recipe, sorted(known))
         yield Broken(fleet.name, ("recipe",), problem, remedy)
+    for index, zone in enumerate(() if fleet.unlisted else fleet.members.zones):
+        if wrong := unknown_zone(zone):
+            remedy = f"{wrong[1]}. If Google has it, say `unlisted: true`"
+            yield Broken(fleet.name, ("members", "zones", index), wrong[0], remedy)
     recipe = recipes.get(fleet.recipe)
     if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy == "swap":
         problem = f"is the recipe {fleet.recipe}, which creates machine images"

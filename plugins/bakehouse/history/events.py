@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
+from bakehouse.core.problems import problem_of
 from bakehouse.history.bake_events import (
     BakeEvent,
     BuilderFailedEvent,
@@ -153,5 +154,5 @@ def _in_one_line(invalid: ValidationError) -> str:
         if error["type"] == "union_tag_invalid":
             return f"its kind {error['ctx']['tag']!r} is not known to this version of Bakehouse"
         place = ".".join(str(part) for part in error["loc"][1:]) or "record"
-        found.append(f"{place}: {error['msg']}")
+        found.append(f"{place} {problem_of(error)}")
     return " ".join("; ".join(found).split())  # a field name may contain a line break

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import problems_of
 from bakehouse.history.manifest import (
     BadManifest,
     FileFacts,
@@ -108,7 +109,8 @@ def parse_sbom(text: str) -> Sbom:
         annotation = SbomAnnotation.model_validate_json(_comment(form))
         packages = tuple(sorted(_read(one) for one in form["packages"] if _is_deb(one)))
     except (ValueError, LookupError, TypeError, ValidationError) as broken:
-        raise BadManifest(f"not an SBOM of an image: {broken}") from broken
+        why = problems_of(broken) if isinstance(broken, ValidationError) else broken
+        raise BadManifest(f"not an SBOM of an image: {why}") from broken
     manifest = Manifest(
         packages,
         annotation.sources,

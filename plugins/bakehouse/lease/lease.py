@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bakehouse.core.problems import problems_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -194,7 +196,7 @@ class Lease:
             return None
         except ValidationError as error:
             raise ValueError(
-                f"{self._path(generation)} is not a lease's record: {error}"
+                f"{self._path(generation)} is not a lease's record: {problems_of(error)}"
             ) from error
 
     def _remove(self, generations: list[int]) -> None:

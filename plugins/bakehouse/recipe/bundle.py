@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 from pydantic import ConfigDict, Field, ValidationError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import problems_of
 from bakehouse.recipe.commit import GitFile
 from bakehouse.recipe.content_key import content_key
 from bakehouse.recipe.model import Scalar
@@ -48,7 +49,7 @@ def read_bundle(data: bytes, expected_key: str) -> Bundle:
     try:
         stored = _Stored.model_validate_json(data)
     except ValidationError as broken:
-        raise BadBundle(f"it is not a bundle: {broken.errors()[0]['msg']}") from broken
+        raise BadBundle(f"it is not a bundle: {problems_of(broken)}") from broken
     bundle = Bundle(_rendered(stored.rendered), stored.base_image_id)
     if bundle.content_key != expected_key:
         raise BadBundle(f"its content has the key {bundle.content_key}")

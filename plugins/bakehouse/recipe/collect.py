@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import posixpath
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bakehouse.core.nearest import nearest
 from bakehouse.recipe.commit import GUEST, SCRIPTS, GitFile, shown
 from bakehouse.recipe.install_parts import is_part
 from bakehouse.recipe.lfs import LargeFileMissing, pointer_in
@@ -21,7 +23,7 @@ from bakehouse.recipe.templates import SCRIPT, TEMPLATES, references
 from bakehouse.recipe.unread import READ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from bakehouse.recipe.snapshot import Snapshot
 
@@ -59,6 +61,53 @@ def collect(snapshot: Snapshot, folder: str) -> Collected:
         found.files.update(one.read(large=True))
     _add_included(snapshot, top, names - own, found)
     return found
+
+
+def orphans(snapshot: Snapshot, known: Collection[str]) -> list[Mistake]:
+    """Find folders below SCRIPTS that no recipe has, no script includes and no link leads to.
+
+    Args:
+        snapshot: The work tree.
+        known: The folders of all recipes.
+    """
+    try:
+        top = snapshot.resolve(f"{snapshot.prefix}{SCRIPTS}").path
+    except LinkProblem:
+        return []
+    below = snapshot.below(top)
+    folders = {path.partition("/")[0] for path in below if "/" in path} - {GUEST, *known}
+    used = set[str]()
+    if folders:
+        names = [path for path, entry in below.items() if entry.is_file and path.endswith(".j2")]
+        texts = snapshot.source.blobs([below[name].oid for name in names])
+        for text in texts:
+            used.update(one.partition("/")[0] for one in references(_text(text)) if one)
+        for path, entry in below.items():
+            if entry.mode == LINK:
+                with suppress(LinkProblem):
+                    meant = snapshot.resolve(f"{top}/{path}").path
+                    used.add(meant.removeprefix(f"{top}/").partition("/")[0])
+    return [
+        Mistake(
+            f"{SCRIPTS}/{shown(name)}",
+            1,
+            "the folder",
+            "",
+            "belongs to no recipe, and no script includes a file of it",
+            _write_or_remove(name, known),
+        )
+        for name in sorted(folders - used)
+    ]
+
+
+def _write_or_remove(name: str, known: Collection[str]) -> str:
+    near = nearest(name, sorted(known))
+    remedy = f"Write include/recipes/{shown(name)}.yaml, or remove the folder"
+    return f"{remedy}; did you mean the folder {near}?" if near else remedy
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _add_included(snapshot: Snapshot, top: str, beside: set[str], found: Collected) -> None:

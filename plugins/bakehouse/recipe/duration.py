@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 PATTERN = r"^(?=.)(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$"
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
+JITTER = timedelta(minutes=15)  # of a recipe that does not say
 LONGEST = timedelta(days=3650)  # longer ones lead to dates that Python does not have
 
 _DURATION = re.compile(PATTERN, re.ASCII)

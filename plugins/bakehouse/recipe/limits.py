@@ -7,10 +7,20 @@ are checked where a recipe is rendered; the base image, in bake/base_image.py.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.images.links import project_of, region_of, resource_name
 from bakehouse.recipe.base import BaseFamily, BaseImage
+from bakehouse.recipe.duration import JITTER, format_duration
+from bakehouse.recipe.known_names import (
+    BASE_DISK_GB,
+    MULTI_REGIONS,
+    unknown_machine_type,
+    unknown_region,
+    unknown_zone,
+)
+from bakehouse.schedule.cron import shortest_period
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +44,10 @@ _REGION_OF_PATH = re.compile(r"(?:^|/)regions/(?P<region>[^/]+)/")
 _KEY_REGION = re.compile(r"/locations/(?P<region>[a-z]+-[a-z]+[0-9]+)/")  # not global, not us
 
 
+_DAY = timedelta(days=1)
+_NEWER = "If Google has it, say `builder: {unlisted: true}`"
+
+
 class Problem(NamedTuple):
     """A field of a recipe, what is wrong with it, and the remedy."""
 
@@ -46,6 +60,9 @@ def problems_of(recipe: Recipe) -> list[Problem]:
     """List what Compute Engine would refuse of this recipe."""
     builder = recipe.builder
     return [
+        *_names(recipe),
+        *_base_disk(recipe),
+        *_jitter(recipe),
         *_disk_type(builder),
         *_architecture(recipe),
         *_network(builder),
@@ -64,6 +81,48 @@ def series_of(machine_type: str) -> str:
 def architecture_of(machine_type: str) -> str:
     """Return the architecture of a machine type's processors, as images name it."""
     return ARM if series_of(machine_type) in _ARM_SERIES else X86
+
+
+def _names(recipe: Recipe) -> Iterator[Problem]:
+    """Names of Google's that are not on our lists; `unlisted` says that they are newer."""
+    builder, location = recipe.builder, recipe.image.storage_location
+    if builder.unlisted:
+        return
+    if found := unknown_machine_type(builder.machine_type):
+        yield Problem(("builder", "machine_type"), found[0], f"{found[1]}. {_NEWER}")
+    for index, zone in enumerate(builder.zones):
+        if found := unknown_zone(zone):
+            yield Problem(("builder", "zones", index), found[0], f"{found[1]}. {_NEWER}")
+    if location and location not in MULTI_REGIONS and (found := unknown_region(location)):
+        yield Problem(("image", "storage_location"), found[0], f"{found[1]}. {_NEWER}")
+
+
+def _base_disk(recipe: Recipe) -> Iterator[Problem]:
+    """By the project of a public image; plan_bake knows the size of any image."""
+    base, given = recipe.base, recipe.builder.disk_gb
+    if not isinstance(base, BaseFamily | BaseImage) or recipe.builder.unlisted:
+        return
+    least = BASE_DISK_GB.get(base.project, 0)
+    if given < least:
+        problem = f"is {given}, but images of {base.project} have {least} GB or more"
+        yield Problem(("builder", "disk_gb"), problem, f"Set it to {least} or more")
+
+
+def _jitter(recipe: Recipe) -> Iterator[Problem]:
+    """A run that starts after the next one is due would never be of its own night."""
+    jitter = recipe.jitter
+    if jitter is None:
+        return
+    if jitter > _DAY:
+        problem = "is longer than a day"
+        yield Problem(("jitter",), problem, "Shorten it: runs start within it, such as 15m")
+    elif (
+        recipe.schedule
+        and jitter != JITTER
+        and jitter > (period := shortest_period(recipe.schedule))
+    ):
+        problem = f"is longer than the {format_duration(period)} between two runs of the schedule"
+        yield Problem(("jitter",), problem, f"Set it to {format_duration(period)} or less")
 
 
 def _disk_type(builder: Builder) -> Iterator[Problem]:

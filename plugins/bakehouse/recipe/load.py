@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from bakehouse.core.problems import problem_of
 from bakehouse.core.tasks import Flow, task_ids
 from bakehouse.recipe.limits import Problem, problems_of
 from bakehouse.recipe.mistakes import Mistake, Mistakes, did_you_mean
@@ -222,11 +222,11 @@ def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: s
     if error["loc"] and error["loc"][-1] == "[key]":
         remedy = did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
-        problem = "is not a task" if loc[0] in {"sla", "retries"} else _problem(error)
+        problem = "is not a task" if loc[0] in {"sla", "retries"} else problem_of(error)
         return _mistake(path, root, loc, problem, remedy, show_value=False)
     if unquoted := _unquoted(error, _find(root, loc)[0]):
         return _mistake(path, root, loc, *unquoted)
-    return _mistake(path, root, loc, _problem(error), _remedy(kind, error, loc))
+    return _mistake(path, root, loc, problem_of(error), _remedy(kind, error, loc))
 
 
 def _unquoted(error: ErrorDetails, node: Node | None) -> tuple[str, str] | None:
@@ -236,11 +236,6 @@ def _unquoted(error: ErrorDetails, node: Node | None) -> tuple[str, str] | None:
     if error["input"] is None and not node.value:
         return "has no value", 'Write "" for an empty text; a text that begins with # needs quotes'
     return ("is not a text", quoted(node.value)) if not isinstance(error["input"], str) else None
-
-
-def _problem(error: ErrorDetails) -> str:
-    text = error["msg"].removeprefix("Value error, ")
-    return re.sub(r"^(Input|String|Value) should ", "should ", text)
 
 
 def _remedy(kind: Kind[Any], error: ErrorDetails, loc: _Path) -> str:

@@ -36,7 +36,7 @@ from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import NAME
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
-from bakehouse.recipe.duration import Duration, format_duration
+from bakehouse.recipe.duration import JITTER, Duration, format_duration
 from bakehouse.recipe.readiness import Ready, UnitName
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
@@ -227,6 +227,10 @@ class Builder(Frozen):
     keep_builder_on_failure: Duration | None = Field(
         default=None, description="how long a failed builder is kept for inspection, such as 24h"
     )
+    unlisted: bool = Field(
+        default=False,
+        description="true if a machine type, zone or storage location is newer than the known ones",
+    )
     wait_for_slot: Duration = Field(
         default=timedelta(hours=6),
         description="how long to wait for a builder slot of the project, such as 6h",
@@ -369,7 +373,7 @@ class Recipe(Frozen):
     schedule: Cron | None = Field(default=None, description=cron.EXPECTED)
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
     jitter: Duration | None = Field(
-        default=timedelta(minutes=15), description="runs start up to this much later, such as 15m"
+        default=JITTER, description="runs start up to this much later, such as 15m"
     )
     snapshot: Literal["debian"] | None = Field(
         default=None, description="debian: a backfill installs the packages of its date"

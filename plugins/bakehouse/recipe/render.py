@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bakehouse.core.problems import problem_of
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
 from bakehouse.recipe.collect import content_of
@@ -243,7 +244,7 @@ def _with_vars(recipe: Recipe, override: Mapping[str, Scalar]) -> Recipe:
     try:
         return Recipe.model_validate({**form, "vars": {**recipe.vars, **override}})
     except ValidationError as invalid:
-        problems = "; ".join(f"vars {e['loc'][-1]} {e['msg']}" for e in invalid.errors())
+        problems = "; ".join(f"vars {e['loc'][-1]} {problem_of(e)}" for e in invalid.errors())
         raise RenderError(problems) from None
 
 

@@ -27,6 +27,8 @@ _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 _STEP = timedelta(hours=6)  # no zone changes its clock twice within this time
 _ANY_DAY = datetime(2026, 1, 1)
+_MONTH = timedelta(days=31)
+_MOST_TIMES = 200  # times of one month, which show the pattern of a day
 
 # croniter accepts more: seconds and years, R and H for random times, ? for *, and @daily
 _VALUE = r"(?:[0-9]{1,2}|[A-Za-z]{3})"
@@ -59,6 +61,22 @@ def parse_cron(text: str) -> str:
     except CroniterBadDateError:
         raise BadCron("never comes: no month has such a day") from None
     return expression
+
+
+def shortest_period(expression: str) -> timedelta:
+    """Return the shortest time between two runs of an expression, on the wall clock.
+
+    Looked at are the times of a month. An expression that comes less often has a period of days.
+    """
+    times = croniter(expression, _ANY_DAY, max_years_between_matches=YEARS)
+    last, shortest = times.get_next(datetime), _MONTH
+    for _ in range(_MOST_TIMES):
+        following = times.get_next(datetime)
+        shortest = min(shortest, following - last)
+        if following > _ANY_DAY + _MONTH:
+            break
+        last = following
+    return shortest
 
 
 class CronTimes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bakehouse.core.problems import problems_of
 from bakehouse.core.reasons import Reason
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _report(observed: MachineObservation) -> Report | None:
     try:
         return Report.model_validate(told)
     except ValidationError as broken:
-        return Report(result="failed", error=f"its report is invalid: {broken}")
+        return Report(result="failed", error=f"its report is invalid: {problems_of(broken)}")
 
 
 def _parsed(text: str) -> Any:

@@ -46,7 +46,7 @@ def test_every_mistake_of_every_file_at_once(include: Path) -> None:
         recipes__sloppy=f"{BASE}scripts: sloppy\n",
         recipes__novar=f"{BASE}scripts: web\n",
         fleets__far="recipe: wep\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n",
-        fleets__ontypo="recipe: typo\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n",
+        fleets__ontypo="recipe: typo\nmembers: {labels: {a: c}, zones: [us-central1-a]}\n",
     )
     sloppy = include / "startup_scripts" / "sloppy"
     (sloppy / "templates").mkdir(parents=True)
@@ -94,6 +94,32 @@ def test_a_script_of_ready_that_does_not_exist_is_told_with_its_line(include: Pa
     )
     (include / "startup_scripts/web/check-web").write_text("#!/bin/bash\n")
     assert all_mistakes(include) == []
+
+
+def test_a_folder_that_no_recipe_and_no_script_has_is_told(include: Path) -> None:
+    for name in ("wbe", "shared", "linked", "named", "guest"):
+        (include / f"startup_scripts/{name}").mkdir()
+        (include / f"startup_scripts/{name}/part.sh.j2").write_text("echo\n")
+    install = include / "startup_scripts/web/install.sh.j2"
+    install.write_text(install.read_text() + '{% include "shared/part.sh.j2" %}\n')
+    (include / "startup_scripts/web/part").symlink_to("../linked/part.sh.j2")
+    write(include, recipes__broken="bsae: x\nscripts: named\n")
+    told = [str(m) for broken in all_mistakes(include) for m in broken.mistakes]
+    orphans = [line for line in told if "belongs to no recipe" in line]
+    assert orphans == [
+        "include/startup_scripts/wbe:1: the folder belongs to no recipe, and no script includes a"
+        " file of it. Write include/recipes/wbe.yaml, or remove the folder; did you mean the folder"
+        " web?"
+    ]
+
+
+def test_a_member_of_two_fleets_is_told_with_its_line(include: Path) -> None:
+    members = "members:\n  instances: [db-1]\n  zones: [us-central1-a]\n"
+    write(include, fleets__x=f"recipe: web\n{members}", fleets__y=f"recipe: web\n{members}")
+    assert as_text(all_mistakes(include)) == (
+        "include/fleets/y.yaml:3: members.instances[0] is db-1 in us-central1-a, a member of the"
+        " fleet x too (it is 'db-1'). Leave it to one of them: x.yaml or y.yaml"
+    )
 
 
 def validate(project: Path) -> subprocess.CompletedProcess[str]:

@@ -196,7 +196,14 @@ ACCEPTED: dict[str, tuple[Callable[[GitRepository], object], dict[str, tuple[int
         all_of(writes(".gitignore", "*.tmp\n"), links(f"{APP}/a.tmp", "gone")),
         {},
     ),
-    "what is odd in another recipe's folder": (links(f"{SCRIPTS}/other/a", "gone"), {}),
+    "what is odd in a folder that a script includes a file of": (
+        all_of(
+            links(f"{SCRIPTS}/other/a", "gone"),
+            writes(f"{SCRIPTS}/other/part.sh.j2", "echo part\n"),
+            writes(INSTALL, '{% include "other/part.sh.j2" %}\n'),
+        ),
+        {},
+    ),
     "a binary": (
         writes(f"{APP}/tool", b"\x7fELF\0\r\n\xff", 0o755),
         {"tool": (0o100755, b"\x7fELF\0\r\n\xff")},
