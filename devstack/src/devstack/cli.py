@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from devstack.health import Health
     from devstack.machines import Choice
+
+EXAMPLE = "web"  # the recipe and the fleet of this repository
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -93,7 +96,11 @@ def up(machines: StayingOption = None, project: ProjectOption = None) -> None:
                 progress=report.line,
             )
             stack.start()
+        record = Record.read(layout)
+        if record is not None:
+            create_fleet(folder, record, report)
     print_addresses(folder, report)
+    print_next_steps(folder, report)
 
 
 @app.command()
@@ -193,7 +200,53 @@ def print_addresses(project: Path, report: Report) -> None:
         stack = staying_stack(project, record)
         report.line(f"Airflow   {record.airflow_url}   {stack.user} / {stack.password}", "bold")
         report.line(f"localgce  {record.gce_url}   project {record.gce_project}")
-        report.line("`make down` stops it")
+
+
+def create_fleet(project: Path, record: Record, report: Report) -> None:
+    """Create the members of the example's fleet, where the project still has that fleet."""
+    from bakehouse.config.folder import INCLUDE
+    from bakehouse.config.project import read_project
+    from devstack import demo_fleet
+    from devstack.gce_api import Compute
+
+    fleets = {fleet.name: fleet for fleet in read_project(project / INCLUDE).fleets}
+    example = fleets.get(EXAMPLE)
+    if example is None or example.members.instances != demo_fleet.MEMBERS:
+        return
+    created = demo_fleet.create_missing(Compute(record.gce_url, record.gce_project))
+    if created:
+        report.line(f"created {', '.join(created)} from Debian: the fleet {EXAMPLE}")
+
+
+def print_next_steps(project: Path, report: Report) -> None:
+    """Print what to do with the stack: bake, look, change, roll back."""
+    from bakehouse.config.folder import INCLUDE
+    from bakehouse.config.project import read_project
+
+    record = Record.read(up_layout(project))
+    recipes = [recipe.name for recipe in read_project(project / INCLUDE).recipes]
+    if record is None or not recipes:
+        return
+    name = EXAMPLE if EXAMPLE in recipes else recipes[0]
+    program = Path(sys.executable).with_name("bakehouse")
+    bakehouse = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    report.headline("next")
+    if record.machines == "instant":
+        report.line(
+            "instant machines install and check nothing: a bake shows the steps only", "yellow"
+        )
+    for what, command in (
+        ("bake, and roll out", f"{bakehouse} trigger bake__{name} --wait"),
+        ("watch it", f"{record.airflow_url}/dags/bake__{name}"),
+        ("what it came to", f"{bakehouse} images; {bakehouse} rollouts"),
+        ("the logs", f"{bakehouse} logs bake__{name}"),
+        ("change it", f"edit include/startup_scripts/{name}, commit, bake again"),
+        ("try it uncommitted", f"{bakehouse} run {name} -p 8080:8080"),
+        ("an older image", f"{bakehouse} trigger roll_out__{name} image=NAME --wait"),
+        ("your own recipe", f"{bakehouse} new recipe NAME --from postgres"),
+        ("stop", "make down"),
+    ):
+        report.line(f"{what:<20} {command}")
 
 
 def show(health: Health, layout: Layout, report: Report) -> None:

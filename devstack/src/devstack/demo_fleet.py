@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ZONE = "us-central1-a"
 MEMBERS = ("web-1", "web-2", "web-3")
 PORT = 8080
+PUBLIC_IMAGE = "projects/debian-cloud/global/images/family/debian-12"
 HEALTHY_WITHIN = {"qemu": 420.0, "instant": 30.0}  # seconds
 
 # As a team's own Terraform would do: a data disk, mounted where nginx serves it. The machine
@@ -54,13 +55,25 @@ def greeting(name: str) -> str:
 def create(compute: Compute, image: str, kind: str) -> None:
     """Create all members from one image; returns when each reports that it is healthy."""
     for name in MEMBERS:
-        compute.call("POST", f"zones/{ZONE}/instances", json=_body(image, name))
+        compute.call("POST", f"zones/{ZONE}/instances", json=_body(f"global/images/{image}", name))
     wait_until(
         lambda: all(_health(compute, name).get("image") == image for name in MEMBERS),
         HEALTHY_WITHIN[kind],
         f"{', '.join(MEMBERS)} to get healthy",
         every=1,
     )
+
+
+def create_missing(compute: Compute) -> list[str]:
+    """Create those members that do not exist, from the public image; returns their names.
+
+    Nobody waits for them: the first rollout gives them an image of the recipe.
+    """
+    there = {instance["name"] for instance in compute.instances()}
+    missing = [name for name in MEMBERS if name not in there]
+    for name in missing:
+        compute.call("POST", f"zones/{ZONE}/instances", json=_body(PUBLIC_IMAGE, name))
+    return missing
 
 
 def observe(compute: Compute, real: bool) -> dict[str, Member]:
@@ -107,14 +120,14 @@ def changes(before: Member, after: Member, image: str, git_sha: str, real: bool)
     return wrong
 
 
-def _body(image: str, name: str) -> Resource:
+def _body(source: str, name: str) -> Resource:
     items = {
         "enable-guest-attributes": "TRUE",
         "bakehouse-role": "member",
         "greeting": greeting(name),
         "startup-script": MOUNT_DATA,
     }
-    boot = {"diskName": name, "sourceImage": f"global/images/{image}"}
+    boot = {"diskName": name, "sourceImage": source}
     data = {"diskName": f"{name}-data", "diskSizeGb": "1"}
     return {
         "name": name,
