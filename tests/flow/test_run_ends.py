@@ -267,9 +267,11 @@ def test_a_rollout_that_a_person_ends_half_way_is_failed_and_gives_its_fleet_bac
     assert run.state == "failed", states
     assert states["replace_instances.release_lease"] == "success"
     assert result(bed, run) == f"{BY_HAND}, while {replace}[0] was running"
-    run = bed.bake(dag_id, image=old)
-    assert run.state in {"success", "failed"}, "the fleet's lease is free"
-    assert bed.airflow.states(dag_id, run.run_id)["replace_instances.acquire_lease"] == "success"
+    again = bed.airflow.trigger(dag_id, {"image": old})
+    lease = "replace_instances.acquire_lease"
+    bed.airflow.wait_for_task(dag_id, again, lease, ["success"], SOON)
+    mark(bed, dag_id, again, "failed")
+    assert bed.airflow.wait(dag_id, again, RUN).state == "failed"
     bed.compute.delete_machines()
 
 
