@@ -39,6 +39,7 @@ QUIET = (
 )
 # of a window of 1400 by 760, what is right of the grid
 LOG: FloatRect = {"x": 345, "y": 60, "width": 1055, "height": 548}
+HEADER: FloatRect = {"x": 345, "y": 60, "width": 1055, "height": 440}
 GRAPH: FloatRect = {"x": 370, "y": 130, "width": 760, "height": 1280}
 LATE = """description: Promises more than it can hold, to show a missed SLA
 base: debian-cloud/debian-12
@@ -47,17 +48,9 @@ services: [nginx]
 smoke: {metadata: {greeting: hello}}
 owner: web-team
 sla:
-  resolve_commit: 2s
-  plan_bake: 3s
-  need_bake: 3s
-  create_builder: 4s
+  resolve_commit: 10m
   wait_for_shutdown: 5s
-  create_image: 6s
-  label_image: 6s
   smoke_test: 8s
-  promote_image: 8s
-  publish_image: 8s
-  delete_builder: 8s
 """
 
 
@@ -150,6 +143,13 @@ def sla_log(camera: Camera, runs: Runs) -> None:
     camera.shoot("sla-watch", "ERROR", LOG)
 
 
+def run_note(camera: Camera, runs: Runs) -> None:
+    """The header of a run: its missed deadlines, and its note."""
+    camera.turn(1400, 760)
+    camera.go(f"dags/bake__late/runs/{runs.late}")
+    camera.shoot("run-note", "SLA missed", HEADER)
+
+
 def deadlines(camera: Camera, _: Runs) -> None:
     """Airflow's page of missed deadlines."""
     camera.turn(1200, 320)
@@ -177,6 +177,7 @@ PICTURES: tuple[Callable[[Camera, Runs], None], ...] = (
     backfill_dialog,
     builder_log,
     sla_log,
+    run_note,
     deadlines,
     graph,
 )
