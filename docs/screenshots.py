@@ -147,7 +147,7 @@ def run_note(camera: Camera, runs: Runs) -> None:
     """The header of a run: its missed deadlines, and its note."""
     camera.turn(1400, 760)
     camera.go(f"dags/bake__late/runs/{runs.late}")
-    camera.shoot("run-note", "SLA missed", HEADER)
+    camera.shoot("run-note", "Missed", HEADER)
 
 
 def deadlines(camera: Camera, _: Runs) -> None:
