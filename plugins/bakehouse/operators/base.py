@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -33,6 +35,7 @@ from bakehouse.core.errors import (
 from bakehouse.core.models import Frozen
 from bakehouse.core.time import format_utc
 from bakehouse.images.links import zone_of
+from bakehouse.operators.failure_log import is_explained, say_last
 from bakehouse.operators.failure_reason import keep_reason
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 Params = TypeVar("Params", bound="RunParams")
+
+log = logging.getLogger(__name__)
 
 BLOCKED_AT_MOST = timedelta(hours=2)
 LOOK_AGAIN = 30.0  # seconds after a call that was not answered
@@ -243,7 +248,9 @@ class BakehouseOperator(BaseOperator):
             memory = told["memory"] or memory
             kwargs["event"] = model.model_validate(told["event"]) if model else told["event"]
         self.memory = self.Memory.model_validate(memory)
-        resume = super().resume_execution
+        resume: Callable[..., Any] = super().resume_execution
+        if next_method == TRIGGER_FAIL_REPR:
+            resume = _failed_trigger
         with _keeping_the_reason(context), as_airflow_errors():
             try:
                 return self._run(context, lambda: resume(next_method, kwargs, context))
@@ -398,13 +405,20 @@ class BakehouseOperator(BaseOperator):
 
 @contextmanager
 def _keeping_the_reason(context: Context) -> Generator[None]:
-    """Keep why this try fails, for the run's result; a skip or a deferral is no failure."""
+    """Keep why this try fails, for the run's result and as the end of its log.
+
+    A skip or a deferral is no failure. An error of ours says all in its message; of any other the
+    frames come first.
+    """
     try:
         yield
     except AirflowSkipException:
         raise
     except Exception as error:
         keep_reason(context, error)
+        if not is_explained(error):
+            log.exception("an error that Bakehouse does not expect")
+        say_last(context, error)
         raise
 
 
@@ -422,6 +436,29 @@ def as_airflow_errors() -> Generator[None]:
         raise AirflowFailException(str(error)) from error
     except RETRYABLE as error:
         raise AirflowException(str(error)) from error
+
+
+def _failed_trigger(_: str, kwargs: Mapping[str, Any] | None, __: Context) -> NoReturn:
+    """Raise why a trigger has failed; Airflow's own method would say no more than that it has.
+
+    Raises:
+        TaskDeferralTimeout: The wait took too long.
+        TransientError: Another try may help; so does a triggerer that was started again.
+    """
+    told = dict(kwargs or {})
+    why = str(getattr(told.get("error"), "value", told.get("error")) or "Unknown")
+    frames = "".join(told.get("traceback") or ()).strip()
+    if not frames:
+        if why == TriggerFailureReason.TRIGGER_TIMEOUT.value:
+            raise TaskDeferralTimeout(why)
+        raise TransientError(f"the trigger failed: {why}")
+    last = frames.splitlines()[-1].strip()
+    name, _, said = last.partition(": ")
+    if not name.startswith("bakehouse.core.errors."):
+        log.error("the trigger failed:\n%s", frames)
+    else:
+        last = said or name
+    raise TransientError(f"the trigger failed: {last}")
 
 
 def is_backfill(context: Context) -> bool:
