@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from bakehouse.recipe.duration import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -34,9 +36,10 @@ class Miss(BaseModel):
     def __str__(self) -> str:
         """The sentence for logs and notifications."""
         now = "has not started" if self.state == "none" else f"is {self.state}"
+        within = format_duration(timedelta(seconds=max(1, round(self.sla_seconds))))
         return (
-            f"{self.task_id} {now}; it should have succeeded within"
-            f" {self.sla_seconds:.0f} s of the run's start, by {self.deadline:%H:%M:%S %Z}"
+            f"{self.task_id} {now}; it should have succeeded within {within} of the run's start,"
+            f" by {self.deadline:%H:%M:%S %Z}"
         )
 
 
