@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMAND_SECONDS = 200
+COMMAND_SECONDS = 1200
 
 
 class Loop(NamedTuple):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.integration.local.commands import Loop
 
+pytestmark = pytest.mark.timeout(1500)
+
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
