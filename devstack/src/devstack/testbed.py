@@ -145,12 +145,13 @@ class Testbed:
         return "\n".join(line.text for lines in self._tries(run, task_id) for line in lines)
 
     def errors(self, run: Run, task_id: str) -> list[str]:
-        """The exceptions that ended tries of a task, as their logs have them."""
-        tries = self._tries(run, task_id)
-        details = [
-            [d for line in lines if (d := line.fields.get("error_detail"))] for lines in tries
+        """Why tries of a task failed, as their logs end: the reason, then its details."""
+        ends = [
+            [line.text.splitlines() for line in lines if "\nWhat to do: " in line.text]
+            for lines in self._tries(run, task_id)
         ]
-        return [str(found[-1][0]["exc_value"]) for found in details if found]
+        words = [found[-1] for found in ends if found]
+        return ["\n".join([reason, *details]) for *details, reason, _ in words]
 
     def _tries(self, run: Run, task_id: str) -> list[list[Line]]:
         task = next(t for t in self.airflow.tasks(run.dag_id, run.run_id) if t.task_id == task_id)

@@ -36,16 +36,18 @@ def is_explained(error: BaseException) -> bool:
     return isinstance(error, known) or isinstance(error.__cause__, known)
 
 
-def last_words(error: BaseException, next_try: str = "") -> str:
+def last_words(error: BaseException, what_to_do: str = "") -> str:
     """Return the details of an error, its reason in one line, and what to do. Pure.
 
     Args:
         error: What the task raises.
-        next_try: When Airflow tries again; empty if it does not.
+        what_to_do: By default what follows from the kind of the error.
     """
     said = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    details = said[1:] if is_explained(error) else []
-    return "\n".join([*details, one_line(error), next_try or _remedy(error)])
+    reason = one_line(error)
+    whole = said[:1] if said and reason.endswith("…") else []
+    details = [*whole, *said[1:]] if is_explained(error) else []
+    return "\n".join([*details, reason, what_to_do or _remedy(error)])
 
 
 def _remedy(error: BaseException) -> str:
@@ -73,14 +75,14 @@ class ReasonLast:
         return event
 
 
-def say_last(context: Context, error: BaseException) -> None:
+def say_last(context: Context, error: BaseException, what_to_do: str = "") -> None:
     """Let the log of this process end with the reason of the error."""
     processors = structlog.get_config()["processors"]
     if not isinstance(processors, list):
         return  # another Airflow: its line comes last, with the same reason
     processors[:] = [one for one in processors if not isinstance(one, ReasonLast)]
     # in place, since the runner's logger has this very list
-    processors.insert(0, ReasonLast(last_words(error, _next_try(context, error))))
+    processors.insert(0, ReasonLast(last_words(error, what_to_do or _next_try(context, error))))
 
 
 def _next_try(context: Context, error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing_extensions import override
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.tasks import REASON, RESULT, WATCH, TaskKind
 from bakehouse.operators.base import as_airflow_errors
+from bakehouse.operators.failure_log import say_last
 from bakehouse.operators.retries import retry_arguments
 from bakehouse.runs.result import MARK, Mark, failure, unfinished
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 EXECUTION_TIMEOUT = timedelta(minutes=15)
+REMEDY = "What to do: correct that, then clear the failed tasks, or trigger the DAG again"
 NOT_JUDGED = frozenset({RESULT, WATCH})
 
 
@@ -66,8 +68,10 @@ class RunResult(BaseOperator):
         reason = failure(ours, states, _mark(context), reason_of)
         if reason is not None:
             ti.xcom_push(key=REASON, value=reason)
+            error = PermanentError(reason)
+            say_last(context, error, REMEDY)
             with as_airflow_errors():
-                raise PermanentError(reason)
+                raise error
         self.log.info("the run has succeeded")
 
 
