@@ -7,36 +7,26 @@ package `chromium`); BROWSER names another one.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import FloatRect, Page, sync_playwright
-
 from devstack import demo_fleet
+from devstack.browser import Browser, browser_of
 from devstack.testbed import Testbed, testbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+
+    from playwright.sync_api import FloatRect
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).parent / "images"
-CHROMIUM = os.environ.get("BROWSER", "/usr/bin/chromium")
 MOST_BYTES = 150_000  # each
 DEADLINE = 300.0  # seconds, of a run
-QUIET = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # of a window of 1400 by 760, what is right of the grid
 LOG: FloatRect = {"x": 345, "y": 60, "width": 1055, "height": 548}
 HEADER: FloatRect = {"x": 345, "y": 60, "width": 1055, "height": 440}
@@ -77,17 +67,8 @@ def late(bed: Testbed) -> str:
     return bed.bake("bake__late", DEADLINE).run_id
 
 
-class Camera:
-    """A page of Airflow's UI, logged in."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.url = url
-
-    def go(self, path: str) -> None:
-        """Open a page and wait until it has nothing left to load."""
-        self.page.goto(f"{self.url}/{path}")
-        self.page.wait_for_load_state("networkidle")
+class Camera(Browser):
+    """Takes pictures of Airflow's pages."""
 
     def shoot(self, name: str, wait: str, clip: FloatRect | None = None) -> None:
         """Write docs/images/<name>.png once the text `wait` is to be seen."""
@@ -100,32 +81,18 @@ class Camera:
         if size > MOST_BYTES:
             raise SystemExit(f"{file} has {size} bytes, more than {MOST_BYTES}")
 
-    def turn(self, width: int, height: int) -> None:
-        """The size of the window, in pixels."""
-        self.page.set_viewport_size({"width": width, "height": height})
-
-    def press(self, label: str) -> None:
-        """A button, by its label."""
-        self.page.get_by_label(label, exact=True).first.click()
-
-    def trigger(self, tab: str) -> None:
-        """The dialog behind Trigger, on one of its tabs."""
-        self.go("dags/bake__web")
-        self.page.get_by_test_id("trigger-dag-button").click()
-        self.page.get_by_role("dialog").get_by_text(tab, exact=True).first.click()
-
 
 def trigger_form(camera: Camera, _: Runs) -> None:
     """The form of a bake."""
     camera.turn(1000, 1640)
-    camera.trigger("Single Run")
+    camera.trigger("bake__web")
     camera.shoot("trigger-form", "Git ref")
 
 
 def backfill_dialog(camera: Camera, _: Runs) -> None:
     """The dialog of a backfill."""
     camera.turn(1000, 860)
-    camera.trigger("Backfill")
+    camera.trigger("bake__web", "Backfill")
     camera.shoot("backfill", "Date Range")
 
 
@@ -183,22 +150,6 @@ PICTURES: tuple[Callable[[Camera, Runs], None], ...] = (
 )
 
 
-@contextmanager
-def camera_of(url: str, user: str, password: str) -> Generator[Camera]:
-    """A browser of its own, with its own profile."""
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
-        context = browser.new_context(color_scheme="light", timezone_id="UTC")
-        login = {"username": user, "password": password}
-        answer = context.request.post(f"{url}/auth/token", data=login)
-        token = answer.json()["access_token"]
-        context.add_cookies([{"name": "_token", "value": token, "url": url}])
-        try:
-            yield Camera(context.new_page(), url)
-        finally:
-            browser.close()
-
-
 def main(names: list[str]) -> None:
     """All pictures, or those named (after their functions)."""
     IMAGES.mkdir(exist_ok=True)
@@ -208,7 +159,8 @@ def main(names: list[str]) -> None:
     ):
         runs = prepare(bed)
         stack = bed.stack
-        with camera_of(stack.record.airflow_url, stack.user, stack.password) as camera:
+        with browser_of(stack.record.airflow_url, stack.user, stack.password) as browser:
+            camera = Camera(browser.page, browser.url)
             for picture in PICTURES:
                 if not names or picture.__name__ in names:
                     picture(camera, runs)

@@ -13,7 +13,7 @@ from bakehouse.cli.app import ProjectOption, app, fail, project_folder
 from bakehouse.cli.output import JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from bakehouse.config.airflow_client import AirflowClient
@@ -76,7 +76,8 @@ def logs(
         for one in tasks:
             if not as_json:
                 typer.echo(f"── {_name(one)}: {one['state']}, try {one['try_number']}")
-            for line in airflow.log(one):
+            lines = airflow.log(one)
+            for line in lines if as_json else _of_the_task(lines):
                 if as_json:
                     _print_line(one, line)
                 elif text := str(line.get("event", "")).rstrip():
@@ -176,6 +177,14 @@ def _no_task(task: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _name(task: dict[str, Any]) -> str:
     index = task["map_index"]
     return f"{task['task_id']}[{index}]" if index >= 0 else str(task["task_id"])
+
+
+def _of_the_task(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All but the marks that fold the log on Airflow's page, and the file that it is read from."""
+    for line in lines:
+        event = str(line.get("event", ""))
+        if not event.startswith(("::group::", "::endgroup::")) and line.get("timestamp"):
+            yield line
 
 
 def _clock(timestamp: object) -> str:

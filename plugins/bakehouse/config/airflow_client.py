@@ -66,14 +66,19 @@ class AirflowClient:
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run that have begun, in the order in which they did."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found = [task for task in self._pages(path, "task_instances") if task["start_date"]]
+        # one that was skipped, or whose upstream has failed, has a start date and no try
+        found = [
+            task
+            for task in self._pages(path, "task_instances")
+            if task["start_date"] and task["try_number"]
+        ]
         return sorted(found, key=lambda task: str(task["start_date"]))
 
     def log(self, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the lines of a task's last try: `timestamp`, `level` and `event`."""
         path = (
             f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/"
-            f"{task['task_id']}/logs/{max(task['try_number'], 1)}"
+            f"{task['task_id']}/logs/{task['try_number']}"
         )
         parameters = {"map_index": task["map_index"], "full_content": True}
         json_lines = {"Accept": "application/json"}

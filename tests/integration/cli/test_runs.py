@@ -57,9 +57,20 @@ class Api(BaseHTTPRequestHandler):
             "/dags/~/dagRuns": {"dag_runs": [RUN]},
             f"{runs}/manual__1": RUN,
             f"{runs}/manual__1/taskInstances": {
-                "task_instances": [TASK, {**TASK, "task_id": "later", "start_date": None}]
+                "task_instances": [
+                    TASK,
+                    {**TASK, "task_id": "later", "start_date": None},
+                    {**TASK, "task_id": "skipped", "state": "upstream_failed", "try_number": 0},
+                ]
             },
-            f"{runs}/manual__1/taskInstances/plan_bake/logs/2": {"content": [LINE]},
+            f"{runs}/manual__1/taskInstances/plan_bake/logs/2": {
+                "content": [
+                    {"event": "::group::Log message source details"},
+                    {"event": "/opt/airflow/logs/attempt=2.log"},
+                    {**LINE, "event": "::endgroup::"},
+                    LINE,
+                ]
+            },
         }
         found = answers.get(path)
         self.answer(found or {"detail": "not found"}, 200 if found else 404)
@@ -141,7 +152,7 @@ def test_logs_are_those_of_the_run_or_of_the_newest_run_of_a_dag(project: Path, 
 
 
 def test_logs_are_json_for_programs(project: Path) -> None:
-    (line,) = bakehouse(project, "logs", "manual__1", "--json").stdout.splitlines()
+    line = bakehouse(project, "logs", "manual__1", "--json").stdout.splitlines()[-1]
     assert json.loads(line) == {"task": "plan_bake", "try": 2, **LINE}
 
 
