@@ -64,15 +64,15 @@ class ReasonLast:
         self.words = words
         self._said = False
 
-    def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Any:
-        """Return the event to log. Raises DropEvent."""
-        if event.get("event") == RUNNER:
-            event["event"] = self.words
-            event.pop("exc_info", None)
+    def __call__(self, _: Any, __: str, line: MutableMapping[str, Any]) -> Any:
+        """Return the line to log. Raises DropEvent."""
+        if line.get("event") == RUNNER:
+            line["event"] = self.words
+            line.pop("exc_info", None)
             self._said = True
-        elif self._said and event.get("event") in FOLLOWS:
+        elif self._said and line.get("event") in FOLLOWS:
             raise DropEvent
-        return event
+        return line
 
 
 def say_last(context: Context, error: BaseException, what_to_do: str = "") -> None:
