@@ -174,7 +174,9 @@ def chosen(wanted: Kind, report: Report) -> Choice:
     if choice.why:
         report.line(f"instant machines, since real ones cannot run here: {choice.why}", "yellow")
     elif choice.machines == "instant":
-        report.line("instant machines: same API, same DAGs, machines without a process", "yellow")
+        report.line(
+            "instant machines: same API and DAGs; they install nothing and check nothing", "yellow"
+        )
     return choice
 
 

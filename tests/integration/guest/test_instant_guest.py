@@ -25,6 +25,7 @@ FILE = Path(str(devstack.__file__)).with_name("instant_guest.py")
 boot = runpy.run_path(str(FILE))["boot"]
 FILES = {
     "install.sh.j2": "true\n",
+    "smoke_test.sh": "true\n",
     "templates/etc/app.conf.j2": "{{ greeting }} from {{ instance.name }} at {{ image.git_sha }}\n",
     "templates/etc/plain": "{{ as it is }}",
 }
@@ -116,6 +117,15 @@ async def test_the_builder_keeps_the_contract() -> None:
         in manifest.decode(vm.written["manifest"]).packages
     )
     assert json.loads(vm.boot_disk["etc/bakehouse/image.json"])["services"] == ["app"]
+
+
+async def test_the_log_of_each_bake_and_each_smoke_test_says_that_nothing_is_checked() -> None:
+    builder = await baked()
+    smoke = await smoked(builder)
+    for vm in (builder, smoke):
+        assert (
+            vm.text.count("installs nothing, and checks nothing but that templates render\n") == 1
+        )
 
 
 async def test_a_failing_install_says_so_twice() -> None:
