@@ -119,9 +119,11 @@ class Member:
         self._before += self._serial()
         detach = {"deviceName": "boot"}
         self._done(self._compute.call("POST", f"{instance}/detachDisk", params=detach))
+        self._done(self._compute.call("DELETE", f"{ZONE}/disks/{self.name}-{self._boots - 1}"))
         new = {"name": disk, "sourceImage": f"global/images/{image}"}
         self._done(self._compute.call("POST", f"{ZONE}/disks", json=new))
         attached = {"source": f"{ZONE}/disks/{disk}", "boot": True, "deviceName": "boot"}
+        attached |= {"autoDelete": True}
         self._done(self._compute.call("POST", f"{instance}/attachDisk", json=attached))
         self._done(self._compute.call("POST", f"{instance}/start"))
         return self._told()
