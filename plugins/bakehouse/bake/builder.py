@@ -63,12 +63,8 @@ def insert_body(
     made while the stopped machine still stands, and a stopped machine's clock does not run.
     """
     lives = timedelta(minutes=plan.builder.max_run_minutes) + labels.AFTER_THE_LAST_MINUTE
-    if plan.keep_builder:
-        kept = plan.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
-        lives = max(lives, kept)
-    owned = plan.provenance.labels(labels.BUILDER, labels.CANDIDATE, now + lives)
-    if plan.keep_builder:
-        owned[labels.KEPT] = "until-it-expires"
+    owned = owned_labels(plan, labels.BUILDER, now, lives)
+    lives = lifetime(plan, lives)
     source = plan.layer.self_link if plan.layer else plan.base_image.self_link
     body = machine_body(plan, vm, source, owned, plan.provenance.made_by)
     body["metadata"] = metadata_items(metadata)
@@ -76,6 +72,18 @@ def insert_body(
     if plan.stays_on_failure:
         body["scheduling"]["maxRunDuration"] = {"seconds": str(int(lives.total_seconds()))}
     return body
+
+
+def lifetime(plan: BakePlan, needed: timedelta) -> timedelta:
+    """Return how long a builder or smoke VM lives: one that may be kept, until that is over."""
+    kept = plan.builder.keep_builder_on_failure or labels.KEPT_BUILDER_LIVES
+    return max(needed, kept) if plan.keep_builder else needed
+
+
+def owned_labels(plan: BakePlan, role: str, now: datetime, needed: timedelta) -> dict[str, str]:
+    """Return the labels of a builder or smoke VM, which say from its first moment if it is kept."""
+    owned = plan.provenance.labels(role, labels.CANDIDATE, now + lifetime(plan, needed))
+    return owned | ({labels.KEPT: "until-it-expires"} if plan.keep_builder else {})
 
 
 def special_metadata(plan: BakePlan) -> dict[str, str]:

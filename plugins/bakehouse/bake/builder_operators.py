@@ -40,7 +40,7 @@ from bakehouse.operators.reconcile import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from airflow.sdk import Context
 
@@ -232,6 +232,9 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         )
 
 
+_NAMES = {labels.BUILDER: "builder", labels.SMOKE: "smoke machine"}
+
+
 class DeleteBuilder(BakehouseOperator):
     """The teardown: deletes every VM and disk with the run's label, of all tries.
 
@@ -242,25 +245,25 @@ class DeleteBuilder(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Delete VMs, then disks. A deletion that was refused or has failed is another try's."""
         plan = self.received(context, "plan_bake", BakePlan)
-        kept = self._kept(context, plan)
+        kept = self._kept(context, plan)  # the role of the VM that failed
         wait = self.carry_out(
             self._machine_deletions(context, plan, kept), self._disk_deletions(context, plan, kept)
         )
         if wait is not None:
             return wait
-        but = ", except the builder that is kept" if kept else ""
+        but = f", except the {_NAMES[kept]} that is kept" if kept else ""
         self.log.info("no VM and no disk of run %s is left%s", plan.run, but)
         self._release(context, plan)
         return Done()
 
     def _machine_deletions(
-        self, context: Context, plan: BakePlan, kept: bool
+        self, context: Context, plan: BakePlan, kept: str | None
     ) -> Iterator[tuple[str, Ask]]:
         found = self.compute.instances_everywhere(run_filter(plan.run))
         return self._deletions(context, found, kept, self.compute.delete_instance, "")
 
     def _disk_deletions(
-        self, context: Context, plan: BakePlan, kept: bool
+        self, context: Context, plan: BakePlan, kept: str | None
     ) -> Iterator[tuple[str, Ask]]:
         """Delete those that no VM took along; they are listed when the VMs are gone."""
         found = self.compute.disks_everywhere(run_filter(plan.run))
@@ -270,26 +273,33 @@ class DeleteBuilder(BakehouseOperator):
         self,
         context: Context,
         found: Iterable[Resource],
-        kept: bool,
+        kept: str | None,
         delete: Callable[[str, str, str], Resource | None],
         kind: str,
     ) -> Iterator[tuple[str, Ask]]:
         for resource in found:
-            if labels.is_runs_own(resource) and not (kept and is_builder(resource)):
+            if labels.is_runs_own(resource) and labels_of(resource).get(labels.ROLE) != kept:
                 zone, name = zone_of(resource), str(resource["name"])
                 self.log.info("deleting %s%s in %s", kind, name, zone)
                 request = self.request_id(context, f"delete {kind}{name}")
                 yield f"delete {kind}{name} in {zone}", partial(delete, zone, name, request)
 
-    def _kept(self, context: Context, plan: BakePlan) -> bool:
-        return plan.keep_builder and not context["ti"].xcom_pull(task_ids="wait_for_shutdown")
+    def _kept(self, context: Context, plan: BakePlan) -> str | None:
+        """The role of the VM that is kept: of the builder or the smoke test, whichever failed."""
+        if not plan.keep_builder:
+            return None
+        pull = context["ti"].xcom_pull
+        if not pull(task_ids="wait_for_shutdown"):
+            return labels.BUILDER
+        if pull(task_ids="smoke_test"):
+            return None
+        asked = f"{run_filter(plan.run)} AND labels.{labels.ROLE}={labels.SMOKE}"
+        states = [
+            labels_of(vm).get(labels.STATE) for vm in self.compute.instances_everywhere(asked)
+        ]
+        return labels.SMOKE if labels.FAILED in states else None
 
     def _release(self, context: Context, plan: BakePlan) -> None:
         for slot in builder_slots.release(context, self.compute.project):
             self.log.info("builder slot %d is free", slot)
         content_lease(plan).release(builder_slots.owner_of(context), datetime.now(UTC))
-
-
-def is_builder(resource: Mapping[str, Any]) -> bool:
-    """A builder, or its disk."""
-    return labels_of(resource).get(labels.ROLE) == labels.BUILDER

@@ -99,8 +99,8 @@ def _machine(recipe: Recipe) -> dict[str, Param]:
         "keep_builder": Param(
             recipe.builder.keep_builder_on_failure is not None,
             type="boolean",
-            title="Keep a failed builder",
-            description="Keep the VM of a failed install for a day, or for the recipe's"
-            " builder.keep_builder_on_failure.",
+            title="Keep a failed builder or smoke machine",
+            description="Keep the VM of a failed install or smoke test for a day, or for the"
+            " recipe's builder.keep_builder_on_failure.",
         ),
     }

@@ -228,6 +228,7 @@ run() {
     0) ;;
     124 | 137) echo "$2 did not end within $timeout s" ;;
     126 | 127) echo "$2 could not be executed, or a command of it: exit code $code" ;;
+    *) echo "$2 exited with $code" ;;
   esac
   cat "$said"
   rm -f "$said"

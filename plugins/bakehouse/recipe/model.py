@@ -225,7 +225,7 @@ class Builder(Frozen):
         default=45, ge=1, le=1_380, description="minutes that the install may take"
     )
     keep_builder_on_failure: Duration | None = Field(
-        default=None, description="how long a failed builder is kept for inspection, such as 24h"
+        default=None, description="how long a failed builder or smoke machine is kept, such as 24h"
     )
     unlisted: bool = Field(
         default=False,

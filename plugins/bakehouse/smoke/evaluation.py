@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bakehouse.bake.shutdown import GuestError
 from bakehouse.core.problems import problems_of
 from bakehouse.core.reasons import Reason
 
@@ -136,7 +137,8 @@ def _why_gone(observed: MachineObservation) -> str:
 
 def _text(error: Any) -> str:
     if isinstance(error, Mapping):
-        return ", ".join(
-            f"{key} {value}" for key, value in error.items() if value not in ("", None)
-        )
+        try:
+            return str(GuestError.model_validate(error))
+        except ValidationError:
+            return ", ".join(f"{key} {value}" for key, value in error.items())
     return str(error or "no check was reported")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items
+from bakehouse.bake.builder import BuilderVm, machine_body, metadata_items, owned_labels
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import smoke_name
@@ -34,12 +34,13 @@ def insert_body(
 ) -> dict[str, Any]:
     """The body of instances.insert; `metadata` as render.smoke_metadata gives it."""
     lives = plan.smoke.deadline + AFTER_THE_DEADLINE
-    owned = plan.provenance.labels(labels.SMOKE, labels.CANDIDATE, now + lives)
+    owned = owned_labels(plan, labels.SMOKE, now, lives)
     body = machine_body(plan, vm, candidate.self_link, owned, plan.provenance.made_by)
     if plan.kind == MACHINE_IMAGE:
         del body["disks"]  # they are the image's own
         body["sourceMachineImage"] = candidate.self_link
-    body["metadata"] = metadata_items(metadata)
+    kept = {"bakehouse-on-failure": "power-off-once"} if plan.keep_builder else {}
+    body["metadata"] = metadata_items({**metadata, **kept})
     body["scheduling"] = {
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE",

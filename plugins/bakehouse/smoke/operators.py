@@ -102,7 +102,9 @@ class SmokeTest(BakehouseOperator):
         if vm is None:
             raise TransientError("the smoke VM of this wait is unknown")
         result = evaluate_smoke_test(observed, plan.smoke.boot_time_limit)
-        self.request_deletion(context, vm.zone, vm.name)
+        failed = result is not None and not result.ok and not result.says_nothing
+        if not (failed and plan.keep_builder):
+            self.request_deletion(context, vm.zone, vm.name)
         if result is None or result.says_nothing:
             raise TransientError(result.message if result else f"{observed.name} did not report")
         self._report(context, plan, result)
@@ -159,12 +161,26 @@ class SmokeTest(BakehouseOperator):
             self.log.info("ready %.1f s after power-on", result.ready_seconds)
         record_verdict(context, plan, result)
 
+    def _keep(self) -> WaitForOperation | None:
+        """Label the VM as failed, as a builder that is kept."""
+        vm = self.memory.vm
+        found = self.compute.instance(vm.zone, vm.name) if vm else None
+        if vm is None or found is None or labels_of(found).get(labels.STATE) == labels.FAILED:
+            return None
+        until = labels.expires(found)
+        when = format_utc(until) if until is not None else "somebody deletes it"
+        self.log.warning("%s in %s is kept until %s", vm.name, vm.zone, when)
+        operation = self.compute.label_instance(vm.zone, found, {labels.STATE: labels.FAILED})
+        return WaitForOperation(operation, f"label {vm.name} {labels.FAILED}")
+
     def _reject(self, plan: BakePlan) -> WaitForOperation:
         """Label the image as failed, then fail; it stays for `image.keep.failed`.
 
         One that was promoted before, and is only tested again, keeps its state: taking it out of
         use is a person's decision (the DAG `revoke`).
         """
+        if plan.keep_builder and (wait := self._keep()):
+            return wait
         image = self.image_client(plan.kind).get(plan.image_name)
         state = labels_of(image or {}).get(labels.STATE)
         if state in labels.FINAL:

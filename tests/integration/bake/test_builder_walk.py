@@ -154,6 +154,21 @@ def test_a_failed_builder_is_kept_as_the_recipe_says_and_no_longer(compute: Comp
     compute.call("DELETE", f"zones/{vm['zone']}/instances/{vm['name']}")
 
 
+def test_a_failed_smoke_machine_is_kept_like_a_builder(compute: Compute) -> None:
+    run = walk("bun", vars={"instant_fail_check": "port 80"}, keep_builder=True)
+    run.through("label_image")
+    with pytest.raises(PermanentError, match="port 80"):
+        run.try_("smoke_test")
+    run.tear_down()
+    (kept,) = [vm for vm in compute.instances() if vm["name"].startswith("smoke-bun-")]
+    assert kept["labels"]["bakehouse-state"] == "failed"
+    assert "bakehouse-kept" in kept["labels"]
+    hours = (int(kept["labels"]["expires"]) - time.time()) / 3600
+    assert 7.9 < hours <= 8
+    zone = kept["zone"].rpartition("/")[2]
+    compute.call("DELETE", f"zones/{zone}/instances/{kept['name']}")
+
+
 @pytest.mark.usefixtures("compute")
 def test_the_error_has_script_line_and_last_lines_and_the_ledger_the_reason() -> None:
     lines = {"instant_install_lines": "80", "instant_fail_install": "E: no such package"}

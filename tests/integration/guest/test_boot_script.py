@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,7 +85,8 @@ def test_unhealthy_until_the_limit(image: Machine) -> None:
     (image.root / "proc/uptime").write_text("16.00 0\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert (image.health["state"], image.health["detail"]) == ("unhealthy", "no answer")
+    said = "health exited with 1\nno answer"
+    assert (image.health["state"], image.health["detail"]) == ("unhealthy", said)
 
 
 def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
@@ -141,6 +143,35 @@ def test_an_unhealthy_boot_fails_the_smoke_test(image: Machine) -> None:
     told = json.loads(image.guest_attributes["smoke"])
     assert (told["result"], told["checks"]) == ("failed", [])
     assert "'greeting' is undefined" in told["error"]["message"]
+
+
+def test_unhealthy_smoke_machine_says_what_health_printed_and_how_often(image: Machine) -> None:
+    health = image.root / "usr/lib/bakehouse/health"
+    health.write_text('#!/bin/bash\necho "no \\"leader\\" yet"\nexit 3\n')
+    health.chmod(0o755)
+    (image.root / "proc/uptime").write_text("16.00 0\n")
+    rendered = rendered_app(FILES, boot_time_limit="15s")
+    image.become("smoke", greeting="hello")
+    image.boot()
+    image.smoke(rendered)
+    message = json.loads(image.guest_attributes["smoke"])["error"]["message"]
+    assert re.fullmatch(
+        r"the image boots unhealthy, asked \d+ times until [\d.]+ s after power-on:"
+        r' health exited with 3\nno "leader" yet',
+        message,
+    )
+
+
+def test_kept_smoke_machine_that_is_started_again_stays_on(image: Machine) -> None:
+    rendered = rendered_app({**FILES, "smoke_test.sh": "check 'is false' '' false"})
+    image.become("smoke", greeting="hello")
+    image.attributes["bakehouse-on-failure"] = "power-off-once"
+    image.boot()
+    image.smoke(rendered)
+    assert image.changes[-1] == POWER_OFF
+    before = list(image.changes)
+    assert image.smoke(rendered).returncode == 0
+    assert image.changes == before
 
 
 def test_a_boot_that_never_reports_fails_the_smoke_test(image: Machine) -> None:

@@ -104,3 +104,11 @@ def test_a_machine_that_still_checks_is_waited_for() -> None:
 def test_a_check_shows_its_description() -> None:
     check = Check(name="page", ok=True, description="serves the page", detail="200")
     assert str(check) == "passed  page  serves the page: 200"
+
+
+def test_why_an_image_boots_unhealthy_is_told_in_words() -> None:
+    said = "the image boots unhealthy, asked 7 times: app.service has failed (exit code 1)"
+    error = {"script": "boot.sh", "line": 0, "command": "", "exit_code": None, "message": said}
+    verdict = evaluate_smoke_test(facts(said=(report("failed", error=error),)), LIMIT)
+    assert verdict is not None
+    assert verdict.message == f"failed: boot.sh: {said}"
