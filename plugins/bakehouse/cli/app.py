@@ -54,8 +54,9 @@ def project_folder(given: Path | None) -> Path:
     try:
         return find_project(given or Path.cwd())
     except NotAProject as error:
-        typer.echo(f"{error}", err=True)
-        raise typer.Exit(2) from None
+        raise fail(error, 2) from None
+    except FileNotFoundError:
+        raise fail("this folder does not exist any more: go to another one", 2) from None
 
 
 def fail(message: object, code: int = 1) -> typer.Exit:
