@@ -11,6 +11,7 @@ import typer
 
 from bakehouse.cli.app import ProjectOption, app, fail, project_folder
 from bakehouse.cli.output import JsonOption
+from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ENDED = frozenset({"success", "failed"})
 LOOK_EVERY = 3.0  # seconds, of `trigger --wait`
+PARSED_WITHIN = 120.0  # seconds
 
 
 @app.command()
@@ -46,7 +48,7 @@ def trigger(
     except (PermanentError, ValueError) as refused:
         raise fail(refused) from None
     with _airflow(project) as airflow:
-        _known(airflow, dag)
+        _wait_until_known(airflow, dag, project_folder(project))
         run = airflow.trigger(dag, conf)
         if not as_json:
             typer.echo(f"{dag} {run['dag_run_id']}")
@@ -143,12 +145,21 @@ def _is_structured(text: str) -> bool:
     return text[:1] in {"[", "{"} or text in {"true", "false", "null"}
 
 
-def _known(airflow: AirflowClient, dag: str) -> None:
+def _wait_until_known(airflow: AirflowClient, dag: str, project: Path) -> None:
+    """Airflow reads a new file after some seconds: wait for the DAG of one that is there."""
     from bakehouse.core.nearest import did_you_mean
 
-    known = airflow.dag_ids()
-    if dag not in known:
-        raise fail(f"Airflow has no DAG {dag}{did_you_mean(dag, known)}")
+    until = time.monotonic() + PARSED_WITHIN
+    while dag not in (known := airflow.dag_ids()):
+        if not _has_file(project, dag) or time.monotonic() > until:
+            raise fail(f"Airflow has no DAG {dag}{did_you_mean(dag, known)}")
+        time.sleep(LOOK_EVERY)
+
+
+def _has_file(project: Path, dag: str) -> bool:
+    kind, _, name = dag.partition("__")
+    folder = {"bake": "recipes", "roll_out": "fleets"}.get(kind)
+    return folder is not None and (project / INCLUDE / folder / f"{name}.yaml").is_file()
 
 
 def _ended(airflow: AirflowClient, dag: str, run_id: str) -> dict[str, Any]:
