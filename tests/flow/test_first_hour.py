@@ -54,5 +54,6 @@ def test_every_command_of_the_first_hour_does_what_the_page_says(clone: Path) ->
     moves = re.findall(r"^web +(\S+) +rolled out .* (\d of \d) ", done.stdout, re.MULTILINE)
     newest = dict(reversed([(image, count) for image, count in moves]))
     assert newest == {first: "3 of 3", second: "3 of 3"}
+    assert re.search(r"bake, and roll out +\S*bakehouse trigger bake__web --wait", done.stdout)
     assert "it does not render" in done.stdout
     assert "nobody_knows" in done.stdout.partition("it does not render")[2]

@@ -45,6 +45,7 @@ class Report(BaseModel):
     checks: tuple[Check, ...] = ()
     ready_seconds: float | None = None
     error: Any = Field(default=None)
+    note: str = ""  # what else the verdict must say, such as that the machine was simulated
 
 
 class SmokeResult(BaseModel):
@@ -99,9 +100,10 @@ def _of_report(report: Report, limit: timedelta) -> SmokeResult:
     if ready is not None and ready > most:
         message = f"ready after {ready:.0f} s, boot_time_limit is {most:.0f} s"
         return SmokeResult(reason=Reason.BOOT_TOO_SLOW, message=message, **told)
-    return SmokeResult(
-        reason=Reason.SMOKE_PASSED, message=f"{len(report.checks)} checks passed", **told
-    )
+    count = len(report.checks)
+    passed = f"{count} check{'' if count == 1 else 's'} passed"
+    message = f"{passed}; {report.note}" if report.note else passed
+    return SmokeResult(reason=Reason.SMOKE_PASSED, message=message, **told)
 
 
 def _report(observed: MachineObservation) -> Report | None:

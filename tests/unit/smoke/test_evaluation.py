@@ -31,6 +31,13 @@ def test_every_check_passed() -> None:
     assert verdict.ready_seconds == pytest.approx(12.5)
 
 
+def test_the_verdict_says_that_a_machine_was_simulated() -> None:
+    said = report("ok", GOOD, note="an instant machine installs nothing")
+    verdict = evaluate_smoke_test(facts(said=(said,)), LIMIT)
+    assert verdict is not None
+    assert verdict.message == "1 check passed; an instant machine installs nothing"
+
+
 def test_the_guest_attribute_alone_is_enough() -> None:
     verdict = evaluate_smoke_test(
         facts(attributes={"smoke": json.dumps(report("ok", GOOD))}), LIMIT
