@@ -47,4 +47,4 @@ def describe(image: str, bakes: dict[str, BakeEvent]) -> list[str]:
 def _line(name: str, bake: BakeEvent | None) -> str:
     if bake is None:
         return f"{name} (no bake of it in this ledger)"
-    return f"{name} (recipe {bake.recipe}, commit {bake.git_sha[:7]}, {bake.time:%Y-%m-%d})"
+    return f"{name} (recipe {bake.recipe}, commit {bake.git_sha[:7]}, {bake.time:%Y-%m-%d} UTC)"

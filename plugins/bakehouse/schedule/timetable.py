@@ -64,9 +64,9 @@ class Nightly(CronTriggerTimetable):
 
     @property
     def summary(self) -> str:
-        """The description in the UI."""
+        """The description in the UI; Airflow's own has no zone, and its pages have another one."""
         late = f", {int(self.offset.total_seconds())} s later" if self.offset else ""
-        return f"{super().summary}{late}"
+        return f"{super().summary} {self._timezone.name}{late}"
 
     @override
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:

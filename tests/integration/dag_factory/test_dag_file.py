@@ -48,7 +48,7 @@ def test_options_are_those_of_housekeeping_and_revoke(include: Path) -> None:
     channel = {"notifier": "smtp", "arguments": {"to": "x@y.z"}}
     dags = registered(include, schedule="0 7 * * *", owner="ops", notify=[channel])
     house, revoke, bake = (dags[name] for name in ("housekeeping", "revoke", "bake__web"))
-    assert (house.timetable.summary, house.owner) == ("0 7 * * *", "ops")  # type: ignore[attr-defined]
+    assert (house.timetable.summary, house.owner) == ("0 7 * * * UTC", "ops")  # type: ignore[attr-defined]
     assert (revoke.owner, bake.owner) == ("ops", "web-team")  # type: ignore[attr-defined]
     assert house.has_on_failure_callback  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="notifier"):

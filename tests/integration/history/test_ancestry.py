@@ -76,9 +76,9 @@ def test_the_same_from_a_shell(tmp_path: Path, image: str, code: int) -> None:
         assert "has no bake of nobody-1" in done.stderr
         return
     assert done.stdout.splitlines() == [
-        "kafka-1 (recipe kafka, commit c0ffee0, 2026-11-25)",
-        "  jre-1 (recipe jre, commit c0ffee0, 2026-11-25)",
+        "kafka-1 (recipe kafka, commit c0ffee0, 2026-11-25 UTC)",
+        "  jre-1 (recipe jre, commit c0ffee0, 2026-11-25 UTC)",
         "    debian-12 (no bake of it in this ledger)",
         "built on it:",
-        "  connect-1 (recipe connect, commit c0ffee0, 2026-11-25)",
+        "  connect-1 (recipe connect, commit c0ffee0, 2026-11-25 UTC)",
     ]
