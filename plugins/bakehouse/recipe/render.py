@@ -30,7 +30,13 @@ from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.model import Recipe, Scalar
 from bakehouse.recipe.rendering import Job, render_limited
 from bakehouse.recipe.script_text import wrong_text
-from bakehouse.recipe.templates import TEMPLATES, RenderError, bad_templates, sh
+from bakehouse.recipe.shell_syntax import wrong_rendered, wrong_syntax
+from bakehouse.recipe.template_names import (
+    not_rendered,
+    undefined_at_boot,
+    undefined_in_scripts,
+)
+from bakehouse.recipe.templates import TEMPLATES, Faults, RenderError, bad_templates, sh
 from bakehouse.recipe.unread import SMOKE_TEST, missing_checks, unread_files
 
 if TYPE_CHECKING:
@@ -128,6 +134,8 @@ def render(
         names,
         texts,
     )
+    if at_boot := wrong_at_boot(recipe, files):
+        raise WrongScripts(at_boot)
     bake, boot = scripts["bake.sh.j2"], scripts["boot.sh.j2"]
     _check_guest(recipe, commit, run, bake, boot)
     rendered = Rendered(
@@ -165,11 +173,22 @@ def _render(
 
     Raises Faults, WrongScripts.
     """
-    scripts = render_limited(Job(templates, names, texts, SCRIPTS))
-    own = [script for template, script in scripts.items() if "/" in template]
-    if wrong := [mistake for script in own for mistake in unquoted_in(script, texts, SCRIPTS)]:
-        raise WrongScripts(wrong)
-    return {template: script.text() for template, script in scripts.items()}
+    own = [template for template in templates if "/" in template]
+    undefined = undefined_in_scripts(names["recipe"], own, texts)
+    try:
+        scripts = render_limited(Job(templates, names, texts, SCRIPTS))
+    except Faults as wrong:
+        told = {(fault.file, fault.line) for fault in wrong.faults}
+        more = [one for one in undefined if (one.file, one.line) not in told]
+        raise Faults([*wrong.faults, *more]) from wrong
+    if undefined:
+        raise Faults(undefined)
+    done = {template: script.text() for template, script in scripts.items()}
+    mistakes = [one for name in own for one in unquoted_in(scripts[name], texts, SCRIPTS)]
+    mistakes += [one for name in own for one in wrong_rendered(name, done[name], texts)]
+    if mistakes:
+        raise WrongScripts(mistakes)
+    return done
 
 
 def _check_size(rendered: Rendered) -> None:
@@ -257,6 +276,11 @@ def _is_installed(path: str) -> bool:
     return path not in {INSTALL, PREPARE, SMOKE_TEST} and not is_part(path)
 
 
+def wrong_at_boot(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
+    """Find what an instance could not render, and what it would not although it should."""
+    return [*undefined_at_boot(recipe, files), *not_rendered(recipe, files)]
+
+
 class WrongScripts(RenderError):
     """Files that cannot be baked, or not as they are; the message has all of them."""
 
@@ -275,7 +299,7 @@ def mistakes_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
     wrong = [*unquoted_of(texts, SCRIPTS, own), *bad_templates(templates, SCRIPTS)]
     for path, file in own.items():
         if stat.S_ISREG(file.mode):
-            wrong += wrong_text(path, file.data)
+            wrong += wrong_text(path, file.data) or wrong_syntax(path, file.data)
     paths = [path.removeprefix(f"{folder}/") for path in own]
     return [*wrong, *_written_twice(own, folder), *wrong_parts(paths, folder)]
 

@@ -12,7 +12,7 @@ from bakehouse.recipe.commit import SCRIPTS, Commit
 from bakehouse.recipe.install_parts import has_install
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.payload import TooBig
-from bakehouse.recipe.render import RenderError, WrongScripts, mistakes_in, render
+from bakehouse.recipe.render import RenderError, WrongScripts, mistakes_in, render, wrong_at_boot
 from bakehouse.recipe.templates import Faults
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ def wrong_with(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
     except WrongScripts as wrong:
         return list(wrong.mistakes)
     except Faults as wrong:
-        return [
+        found = [
             Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)
             for file, line, problem in wrong.faults
         ]
+        return [*found, *wrong_at_boot(recipe, files)]
     except (RenderError, TooBig) as wrong:
         where = f"{SCRIPTS}/{recipe.scripts}"
         return [Mistake(where, 1, "", "", str(wrong), "")]

@@ -45,7 +45,9 @@ def bundle(
     vars_override: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Bundle:
-    form = {"name": "app", "base": "debian-cloud/debian-12", "vars": {"page": "Hi"}, **fields}
+    form: dict[str, Any] = {"name": "app", "base": "debian-cloud/debian-12"}
+    form |= {"vars": {"page": "Hi"}}
+    form |= {"smoke": {"metadata": {"greeting": "x"}}, **fields}
     commit = Commit(
         sha=sha, ref="main", subject="s", author_time=datetime(2026, 1, 1, tzinfo=UTC), author="a"
     )
@@ -58,11 +60,11 @@ def bundle(
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({}, "7b2563657f6adc5a0ee5d490313c3b62c3320cd3"),
+        ({}, "99033742115b80a4551b664a23734cba41f65bad"),
         (MACHINE_IMAGE, "9fb9e01c98fa90169682f958acaeb5a4fb056514"),
         (
             {"image": {"family": "other", "storage_location": "eu"}},
-            "186197673bc4701563fb237aedcfe9846df6ed5e",
+            "7fb2752529a75e3f6a73fd2ffe6f413a996128d7",
         ),
     ],
 )
