@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 RECIPE = "include/recipes/app.yaml"
 SCRIPTS = "include/startup_scripts"
 INSTALL = f"{SCRIPTS}/app/install.sh.j2"
-HEALTH = f"{SCRIPTS}/app/health"
 IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -84,5 +83,4 @@ def app_repository(folder: Path, *options: str) -> GitRepository:
     made = GitRepository(folder, *options)
     made.write(RECIPE, "base: debian-cloud/debian-12\n")
     made.write(INSTALL, "true\n")
-    made.write(HEALTH, "#!/bin/sh\n", 0o755)
     return made

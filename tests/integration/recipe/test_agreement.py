@@ -325,7 +325,9 @@ REFUSED: dict[str, tuple[Callable[[GitRepository], object], str]] = {
 
 @pytest.fixture
 def work(tmp_path: Path) -> GitRepository:
-    return app_repository(tmp_path / "work")
+    made = app_repository(tmp_path / "work")
+    made.write(f"{APP}/health", "#!/bin/sh\n", 0o755)  # a recipe must check something
+    return made
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, host: str) -> Mapping[str, GitFile]:
