@@ -215,9 +215,13 @@ def _guarded(tree: nodes.Template) -> set[int]:
 
     Where one optional name is there, another one may be: `{{ token if cluster is defined }}`.
     """
+    blocks: list[nodes.If | nodes.CondExpr] = [
+        *tree.find_all(nodes.If),
+        *tree.find_all(nodes.CondExpr),
+    ]
     return {
         id(inner)
-        for block in tree.find_all((nodes.If, nodes.CondExpr))
+        for block in blocks
         if _asked(nodes.Not(block.test))  # find_all leaves out the node that it begins at
         for inner in block.find_all((nodes.Name, nodes.Getattr, nodes.Getitem))
     }
