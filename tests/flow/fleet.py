@@ -117,6 +117,13 @@ class Members:
         metadata["items"].append({"key": key, "value": value})
         self._compute.call("POST", f"{self._of(name)}/setMetadata", json=metadata)
 
+    def restart(self, name: str) -> None:
+        """Stop it, start it so that its attributes count, and wait for its first report."""
+        before = self._boot_id(name)
+        for verb in ("stop", "start"):
+            self._do("POST", f"{self._of(name)}/{verb}")
+        wait_until(lambda: self._boot_id(name) != before, SOON, f"a report of {name}", every=0.1)
+
     def delete(self) -> None:
         """All of them, and every disk there is."""
         self._compute.delete_machines()
@@ -188,6 +195,10 @@ class Members:
         path = f"{self._of(name)}/getGuestAttributes"
         said = json.loads(self._attributes(path).get("health", "{}"))
         return str(said["image"]) if said.get("state") == "healthy" else ""
+
+    def _boot_id(self, name: str) -> str:
+        said = self._attributes(f"{self._of(name)}/getGuestAttributes").get("health", "{}")
+        return str(json.loads(said).get("boot_id", ""))
 
     def _attributes(self, path: str) -> dict[str, str]:
         try:

@@ -52,6 +52,17 @@ members: {instances: [shadow-1], zones: [us-central1-a]}
 rollout: follow
 """
 
+SOAKING = "roll_out__soaking"
+SOAKERS = ["soak-1", "soak-2"]
+# No test waits for the end of such a soak.
+LONG_SOAK = """
+recipe: web
+members: {instances: [soak-1, soak-2], zones: [us-central1-a]}
+stages: [1, 100%]
+soak: 5h
+health_deadline: 2h
+"""
+
 
 @dataclass(frozen=True)
 class Baked:
@@ -82,8 +93,10 @@ def baked(stack_of_session: Testbed) -> Baked:
     older = bed.bake(BAKE, vars={"page": "old"}, roll_out=False)
     assert older.state == "success", bed.explain(older)
     bed.write("include/fleets/shadow.yaml", FOLLOWER)
-    bed.commit("A fleet that follows")
-    bed.parse_until(ROLL_OUT, lambda: FOLLOW in bed.airflow.dags(), f"{FOLLOW} to be parsed")
+    bed.write("include/fleets/soaking.yaml", LONG_SOAK)
+    bed.commit("A fleet that follows, and one that soaks")
+    both = {FOLLOW, SOAKING}
+    bed.parse_until(ROLL_OUT, lambda: both <= set(bed.airflow.dags()), f"{both} to be parsed")
     bed.declare_members(NAMES)
     members = Members(bed)
     members.create(image_of(bed, older), NAMES)
@@ -231,6 +244,50 @@ def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     (ended,) = of_kind(RolloutEndedEvent, written)
     assert ended.reason is Reason.STAGE_FAILED
     assert "color" in bed.log(run, f"{GROUP}.verdict")
+
+
+@pytest.mark.ci
+def test_a_service_that_dies_in_the_soak_fails_its_stage_and_the_fleet_goes_back(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    members.create(old, SOAKERS)
+    members.configure("soak-1", "instant-ill_after", "40")
+    before = members.facts()
+    run = bed.bake(SOAKING, image=new)
+    found = states(bed, run)
+    assert run.state == "failed", found
+    assert (found["replace_1[0]"], found["verify_stage_1"]) == ("success", "failed")
+    assert found["roll_back[0]"] == "success"
+    assert "replace_2[0]" not in found
+    after = members.facts()
+    assert (after.images, after.boot) == (before.images, before.boot)
+    why = "soak-1 is not healthy on .*: unhealthy: app.service has failed"
+    assert re.search(why, bed.log(run, f"{GROUP}.verdict"))
+    watched = bed.log(run, f"{GROUP}.verify_stage_1")
+    assert "soak-1: healthy" in watched
+    assert "soak-1: unhealthy: app.service has failed" in watched
+
+
+def test_a_rollout_that_is_marked_failed_in_mid_swap_is_taken_up_by_the_next_one(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    members.create(old, ["web-1"])
+    before = members.facts()
+    # nobody can start it: the member is off, between its two disks
+    rule = {"kind": "http", "status": 503, "times": 999}
+    bed.compute.fault(method="compute.instances.start", resource="web-1", **rule)
+    run_id = bed.airflow.trigger(ROLL_OUT, {"image": new, "members": ["web-1"]})
+    members.wait_for_call("compute.instances.start")
+    bed.airflow.call("PATCH", f"/dags/{ROLL_OUT}/dagRuns/{run_id}", json={"state": "failed"})
+    assert bed.airflow.wait(ROLL_OUT, run_id, RUN).state == "failed"
+    bed.compute.forget()
+    assert before.boot["web-1"] in members.disks(), "the way back stands"
+    again = roll(bed, new, ["web-1"])
+    assert again.state == "success", bed.explain(again)
+    after = members.facts()
+    assert after.health == {"web-1": new}
+    assert after.identity == before.identity
+    assert members.disks() == sorted([after.boot["web-1"], "web-1-data"])
 
 
 def test_a_later_stage_takes_those_before_back_too_in_reverse_order(

@@ -101,6 +101,7 @@ class Reason(StrEnum):
     UNUSED_NOT_LONG = "unused_not_long"
     ONLY_WAY_BACK = "only_way_back"
     # what drift reports of a member
+    MEMBER_ILL = "member_ill"
     BEHIND = "behind"
     RUNS_REVOKED = "runs_revoked"
 
@@ -188,6 +189,7 @@ _TEXT = {
     Reason.UNUSED_NOT_LONG: "it has been unused for less than a week",
     Reason.ONLY_WAY_BACK: "nothing can make this disk again, and the rollout that took it out did"
     " not end well; delete it by hand when nobody needs it any more",
+    Reason.MEMBER_ILL: "the member is reported unhealthy, or has stopped to report",
     Reason.BEHIND: "the member does not run the newest promoted image",
     Reason.RUNS_REVOKED: "the member runs a revoked image, or one built on a revoked image",
 }

@@ -97,17 +97,27 @@ class MemberBehind(Frozen):
     age_days: float | None = None
 
 
+class MemberIll(Frozen):
+    """A member that is reported unhealthy, or has stopped to report."""
+
+    name: str
+    zone: str
+    why: str
+
+
 class DriftDetail(Frozen):
-    """A fleet against its recipe's newest promoted image."""
+    """A fleet against its recipe's newest promoted image, and its members' health."""
 
     fleet: str
     newest: str | None
     on_newest: int
     behind: tuple[MemberBehind, ...] = ()
+    ill: tuple[MemberIll, ...] = ()
+    missing: tuple[str, ...] = ()  # listed names without an instance, or labels that nobody has
 
 
 class DriftEvent(Event):
-    """A fleet is not all on the newest image."""
+    """A fleet is not all on the newest image, not all healthy, or not all there."""
 
     kind: Literal["drift"] = "drift"
     detail: DriftDetail

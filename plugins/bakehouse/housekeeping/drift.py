@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
@@ -10,7 +11,7 @@ from bakehouse.images.selection import created_at, newest_promoted
 from bakehouse.rollout.strategies.swap import boot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from bakehouse.fleet.model import Fleet, Members
@@ -27,6 +28,14 @@ class Member(Frozen):
     age_days: float | None = None  # of the image; None when it does not exist any more
 
 
+class IllMember(Frozen):
+    """A member that is reported unhealthy, or has stopped to report."""
+
+    name: str
+    zone: str
+    why: str
+
+
 class Drift(Frozen):
     """A fleet against the newest promoted image of its recipe (None: there is none)."""
 
@@ -34,9 +43,21 @@ class Drift(Frozen):
     newest: str | None
     on_newest: int
     behind: tuple[Member, ...] = ()
+    ill: tuple[IllMember, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_none(self) -> bool:
+        """Whether every member is there, on the newest image, and not known to be ill."""
+        return not (self.behind or self.ill or self.missing)
 
 
-def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
+def drift(
+    fleet: Fleet,
+    inventory: Inventory,
+    now: datetime,
+    ill: Mapping[str, str] = MappingProxyType({}),
+) -> Drift:
     """Return the members that do not run the newest promoted image, by name.
 
     Members that run a newer one than that (it was taken out of use since) count as behind too.
@@ -45,6 +66,7 @@ def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
         fleet: as its file says; it may have no members yet.
         inventory: with images, instances and disks.
         now: for the age of images.
+        ill: why members are ill or silent, by `zone/name`.
     """
     newest = newest_promoted(inventory.images, fleet.recipe)
     wanted = str(newest["id"]) if newest else None
@@ -55,7 +77,30 @@ def drift(fleet: Fleet, inventory: Inventory, now: datetime) -> Drift:
         newest=str(newest["name"]) if newest else None,
         on_newest=len(found) - len(behind),
         behind=behind,
+        ill=tuple(
+            IllMember(name=member.name, zone=member.zone, why=ill[key])
+            for member in found
+            if (key := f"{member.zone}/{member.name}") in ill
+        ),
+        missing=_missing(fleet.members, found),
     )
+
+
+def running(fleet: Fleet, inventory: Inventory) -> list[str]:
+    """Return the members that run, as `zone/name`: those that can say how they are."""
+    return [
+        f"{zone_of(instance)}/{instance['name']}"
+        for instance in inventory.instances
+        if is_member(instance, fleet.members) and instance.get("status") == "RUNNING"
+    ]
+
+
+def _missing(wanted: Members, found: Sequence[Member]) -> tuple[str, ...]:
+    if wanted.labels is not None:
+        told = ", ".join(f"{key}={value}" for key, value in wanted.labels.items())
+        return () if found else (told,)
+    names = {member.name for member in found}
+    return tuple(name for name in wanted.instances or () if name not in names)
 
 
 def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Member]:

@@ -1,36 +1,70 @@
-"""Show which members of the fleets do not run the newest promoted image."""
+"""Show which members do not run the newest promoted image, are ill, or are missing."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from bakehouse.housekeeping.drift import Drift, drift
+from bakehouse.housekeeping.drift import Drift, drift, running
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_own_inventory
-from bakehouse.operators.reconcile import Done, Next
+from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.rollout.events import SurveyEnded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
+
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.inventory.model import Inventory
+
+SURVEY_AT_MOST = timedelta(minutes=30)
+BACKSTOP = timedelta(minutes=5)
 
 
 class ShowDrift(InventoryOperator):
-    """Lists members that do not run the newest promoted image -> [Drift]."""
+    """Lists members that are not on the newest image, are ill, or are missing -> [Drift]."""
 
     def reconcile(self, context: Context) -> Next:
+        """Read the reports of the members that run, then compare each fleet with its image."""
+        from bakehouse.rollout.survey_trigger import SurveyTrigger
+
+        fleets = self._wanted(context)
+        inventory = read_own_inventory(self.compute, machine_images=False)
+        # whoever is in mid-swap is silent on purpose
+        busy = self.rollouts_going_on(context, (fleet.name for fleet in fleets))
+        quiet = [fleet for fleet in fleets if fleet.name not in busy]
+        wanted = sorted({member for fleet in quiet for member in running(fleet, inventory)})
+        if not wanted:
+            return self._show(context, inventory, {})
+        deadline = time.time() + SURVEY_AT_MOST.total_seconds()
+        trigger = SurveyTrigger(wanted=wanted, conn_id=self.gcp_conn_id, deadline=deadline)
+        return WaitFor(trigger, "surveyed", SURVEY_AT_MOST + BACKSTOP)
+
+    @resumed_by(SurveyEnded)
+    def surveyed(self, context: Context, event: SurveyEnded) -> Next:
         """Compare each fleet with its newest promoted image."""
+        if event.unread:
+            self.log.warning("not every report could be read: %s", event.unread)
+        inventory = read_own_inventory(self.compute, machine_images=False)
+        return self._show(context, inventory, event.ill)
+
+    def _wanted(self, context: Context) -> list[Fleet]:
+        only = self.only(context)
+        return [fleet for fleet in self.fleets if only in {"", fleet.recipe}]
+
+    def _show(self, context: Context, inventory: Inventory, ill: Mapping[str, str]) -> Done:
         from bakehouse.housekeeping.record import record_drift
 
-        only = self.only(context)
-        inventory = read_own_inventory(self.compute, machine_images=False)
-        found: list[Drift] = []
-        for fleet in self.fleets:
-            if only in {"", fleet.recipe}:
-                seen = drift(fleet, inventory, datetime.now(UTC))
-                self._log_drift(seen)
-                record_drift(context, fleet.recipe, seen)
-                found.append(seen)
-        return Done([seen.model_dump(mode="json") for seen in found])
+        found: list[dict[str, Any]] = []
+        for fleet in self._wanted(context):
+            seen = drift(fleet, inventory, datetime.now(UTC), ill)
+            self._log_drift(seen)
+            record_drift(context, fleet.recipe, seen)
+            found.append(seen.model_dump(mode="json"))
+        return Done(found)
 
     def _log_drift(self, seen: Drift) -> None:
         count = f"{seen.on_newest} of {seen.on_newest + len(seen.behind)} members"
@@ -38,3 +72,8 @@ class ShowDrift(InventoryOperator):
         for member in seen.behind:
             age = "which was deleted" if member.age_days is None else f"{member.age_days} days old"
             self.log.warning("%s: %s runs %s, %s", seen.fleet, member.name, member.image, age)
+        for ill in seen.ill:
+            self.log.warning("%s: %s: %s", seen.fleet, ill.name, ill.why)
+        if seen.missing:
+            names = ", ".join(seen.missing)
+            self.log.warning("%s: no instance exists for %s", seen.fleet, names)

@@ -102,17 +102,23 @@ def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
-    """A fleet that is not all on the newest image."""
-    if drift.behind:
+    """A fleet that is not all on the newest image, not all healthy, or not all there."""
+    if not drift.is_none:
         event = DriftEvent(
             **run_fields(context),
             recipe=recipe,
             image=drift.newest,
-            reason=Reason.BEHIND,
+            reason=_drift_reason(drift),
             subject=drift.fleet,
             detail=DriftDetail.model_validate(drift, from_attributes=True),
         )
         record(event)
+
+
+def _drift_reason(drift: Drift) -> Reason:
+    if drift.behind:
+        return Reason.BEHIND
+    return Reason.MEMBER_ILL if drift.ill else Reason.MEMBER_MISSING
 
 
 def record_revoked(context: Context, revoked: Revocation) -> None:

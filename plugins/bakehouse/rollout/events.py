@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from bakehouse.core.models import Frozen
 from bakehouse.rollout.states import State
 
@@ -20,6 +22,13 @@ class MemberFailed(Frozen):
 
     member: str
     why: str
+
+
+class SurveyEnded(Frozen):
+    """The members of fleets that are ill or have stopped to report, as `zone/name` -> why."""
+
+    ill: dict[str, str] = Field(default={})
+    unread: str = Field(default="", description="why some reports could not be read")
 
 
 class SoakEnded(Frozen):

@@ -193,6 +193,25 @@ def ill(health: Health | None, stamp: str, since: datetime, now: datetime) -> st
     return "" if is_healthy else explain(health, health.image, None, same_for)
 
 
+def survey(seen: Sighting, now: datetime) -> str | None:
+    """Return what a survey says of a member: why it is ill or silent, or nothing.
+
+    None: it must be read again, since one report does not say whether another one follows it.
+    """
+    health, same_for = seen.health, now - seen.since
+    if health is None:
+        return ""
+    assessed = assess_health(health, health.image, None, same_for)
+    is_sure = health.period is None or seen.reports > 0 or assessed is HealthAssessment.STALE
+    if not is_sure:
+        return None
+    is_ill = assessed is not HealthAssessment.HEALTHY
+    is_once = health.period is not None and assessed is HealthAssessment.UNHEALTHY
+    if is_once and seen.ill < ILL_IN_A_ROW:
+        return None
+    return explain(health, health.image, None, same_for) if is_ill else ""
+
+
 def late(started: datetime | None, deadline: timedelta, now: datetime) -> bool:
     """Whether the time of a member that started at `started` is over."""
     return started is not None and now - started > deadline

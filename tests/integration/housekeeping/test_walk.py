@@ -373,7 +373,7 @@ def test_nothing_of_a_recipe_is_retired_while_a_rollout_of_it_goes_on(
     assert [d["do"] for d in walk(include).try_("plan_retire")] == ["leave", "deprecate"]
 
 
-def test_drift_costs_one_list_call_of_each_kind(
+def test_drift_costs_two_lists_of_each_kind_and_one_read_of_a_member_without_reports(
     compute: Compute, include: Path, tmp_path: Path
 ) -> None:
     for name in ("web-1", "web-2"):
@@ -386,11 +386,14 @@ def test_drift_costs_one_list_call_of_each_kind(
     assert [m["name"] for m in found["web"]["behind"]] == ["m-0", "m-2"]
     methods = sorted(r["method"] for r in compute.requests()["requests"])
     assert methods == [
-        "compute.disks.aggregatedList",
-        "compute.images.list",
-        "compute.instances.aggregatedList",
+        *["compute.disks.aggregatedList"] * 2,
+        *["compute.images.list"] * 2,
+        *["compute.instances.aggregatedList"] * 2,
+        *["compute.instances.getGuestAttributes"] * 3,
     ]
-    assert [e.reason for e in events(tmp_path, DriftEvent)] == [Reason.BEHIND]
+    assert found["web"]["ill"] == []
+    reasons = {e.subject: e.reason for e in events(tmp_path, DriftEvent)}
+    assert reasons == {"app": Reason.MEMBER_MISSING, "web": Reason.BEHIND}
 
 
 # -- revoke ----------------------------------------------------------------------------------------

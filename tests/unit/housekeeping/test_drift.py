@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.resources import BASE, NOW, Resource, image
 
 from bakehouse.fleet.load import load_fleet
-from bakehouse.housekeeping.drift import Member, drift
+from bakehouse.housekeeping.drift import Member, drift, running
 from bakehouse.inventory.model import Inventory
 
 ZONE = "us-central1-a"
@@ -62,3 +62,27 @@ def test_drift_of_a_recipe_without_an_image() -> None:
     inventory = Inventory("p", instances=(instance("web-1"),), disks=(disk("web-1", OLD),))
     found = drift(BY_NAME, inventory, NOW)
     assert (found.newest, found.on_newest, len(found.behind)) == (None, 0, 1)
+
+
+def test_members_that_are_ill_or_missing_are_told() -> None:
+    inventory = Inventory(
+        "p",
+        images=(NEW,),
+        instances=(instance("web-1"), instance("web-2")),
+        disks=(disk("web-1", NEW), disk("web-2", NEW)),
+    )
+    found = drift(BY_NAME, inventory, NOW, {f"{ZONE}/web-2": "unhealthy: no answer", "z/x": "?"})
+    assert (found.behind, found.missing, found.is_none) == ((), ("web-9",), False)
+    assert [(m.name, m.zone, m.why) for m in found.ill] == [("web-2", ZONE, "unhealthy: no answer")]
+    nobody = drift(BY_LABEL, Inventory("p", images=(NEW,)), NOW)
+    assert nobody.missing == ("a=b",)
+    labelled = Inventory(
+        "p", images=(NEW,), instances=(instance("x-1", a="b"),), disks=(disk("x-1", NEW),)
+    )
+    assert drift(BY_LABEL, labelled, NOW).is_none
+
+
+def test_only_those_that_run_can_say_how_they_are() -> None:
+    up, down = instance("web-1") | {"status": "RUNNING"}, instance("web-2") | {"status": "STOPPED"}
+    other = instance("db-1") | {"status": "RUNNING"}
+    assert running(BY_NAME, Inventory("p", instances=(up, down, other))) == [f"{ZONE}/web-1"]

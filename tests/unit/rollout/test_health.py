@@ -173,3 +173,25 @@ def test_who_asks_once_more_knows_whether_a_member_is_ill_or_silent() -> None:
     )
     assert health_of.ill(report(1), str(first.stamp), NOW, later) == ""
     assert health_of.ill(ill(1), "", NOW, NOW) == "unhealthy: app.service has failed"
+
+
+def surveyed(*reads: Health | None, every: float = 15) -> str | None:
+    seen, moment = watch(*reads, every=every)
+    return health_of.survey(seen, moment)
+
+
+def test_a_survey_reads_again_until_it_knows() -> None:
+    assert surveyed(None) == ""
+    assert surveyed(report(0)) is None
+    assert surveyed(report(0), report(0)) is None
+    assert surveyed(report(0), report(1)) == ""
+    assert str(surveyed(*[report(0)] * 6)).startswith("no health report for 75 s")
+    assert surveyed(report(0), ill(1)) is None
+    assert surveyed(report(0), ill(1), ill(2)) == "unhealthy: app.service has failed"
+    assert surveyed(ill(0), ill(1)) == "unhealthy: app.service has failed"
+    assert surveyed(ill(0), report(1)) == ""
+
+
+def test_a_survey_knows_a_report_of_the_old_form_at_once() -> None:
+    assert surveyed(parse(json.dumps(OLD_FORM))) == ""
+    assert surveyed(parse(json.dumps(OLD_FORM | {"state": "unhealthy"}))) == "unhealthy"
