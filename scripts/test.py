@@ -38,6 +38,7 @@ ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
 TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
 COOKBOOK = "tests/vm/cookbook"
+BROWSER = ("scripts/setup", "packages-browser.txt")  # tests of pages are skipped without one
 SWEEP = "tests/integration/sweep"
 NO_SWEEP = (f"--ignore={SWEEP}",)  # its cases are made from runs that it records when collected
 
@@ -79,7 +80,7 @@ STAGES = (
     ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
-    Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
+    Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
 )
 CHECK = ("lint", "types", "units")
 
@@ -96,7 +97,7 @@ PARTS = (
             (*QUIET, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
         ],
     ),
-    Stage("flow", [(*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
+    Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
     Stage(
         "distributed",
         [("scripts/setup", "packages-distributed.txt"), (*PYTEST, "-v", "tests/distributed")],

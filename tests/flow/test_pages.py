@@ -117,6 +117,20 @@ def test_a_failed_run_is_cleared_in_the_page(bed: Testbed, browser: Browser) -> 
     assert run.state == "failed"
     tries = {task.task_id: task.try_number for task in bed.airflow.tasks(ROLL_OUT, run_id)}
     assert tries["replace_instances.choose_image"] == 2
+    states = bed.airflow.states(ROLL_OUT, run_id)
+    red = {task for task, state in states.items() if state == "failed"}
+    assert red == {"replace_instances.choose_image", "result"}
     browser.go(f"dags/{ROLL_OUT}/runs/{run_id}")
     browser.page.get_by_text("no image web-nobody-has exists").first.wait_for()
     forget(bed, ROLL_OUT, run_id)
+
+
+def test_a_key_that_the_form_does_not_have_moves_nobody(bed: Testbed) -> None:
+    """Not even where it is like one: `member` must not mean all members."""
+    run = bed.airflow.wait(ROLL_OUT, bed.airflow.trigger(ROLL_OUT, {"member": ["web-1"]}), RUN)
+    assert run.state == "failed"
+    states = bed.airflow.states(ROLL_OUT, run.run_id)
+    assert "success" not in {state for task, state in states.items() if task != "sla_watch"}
+    told = bed.log(run, "replace_instances.choose_image")
+    assert "did you mean 'members'?" in told
+    forget(bed, ROLL_OUT, run.run_id)

@@ -279,7 +279,8 @@ class Verdict(FleetOperator):
         if ending is Outcome.NONE:
             raise AirflowSkipException("no rollout was requested")
         if value is None:
-            raise PermanentError(
+            # the task that failed is red, and the run's result: a third one would say no more
+            raise AirflowSkipException(
                 "no member was changed: a task before the first replacement failed"
             )
         made = RolloutPlan.model_validate(value)

@@ -45,7 +45,8 @@ def state(
 ) -> InstallState:
     texts = {path: text for path, text in {**FILES, **(change or {})}.items() if text is not None}
     files = {f"app/{path}": GitFile(0o100644, text.encode()) for path, text in texts.items()}
-    form = f"base: debian-cloud/debian-12\nvars: {{package: {package}}}\n{recipe}"
+    smoke = "smoke: {metadata: {greeting: hello}}\n"
+    form = f"base: debian-cloud/debian-12\nvars: {{package: {package}}}\n{smoke}{recipe}"
     model = load_recipe(form.encode(), "include/recipes/app.yaml")
     rendered = render(model, COMMIT, {**guest_scripts(), **files})
     parts = sorted(
