@@ -41,6 +41,8 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(
     before = demo_fleet.observe(bed.compute, real=True)
     assert {seen.page["git_sha"] for seen in before.values()} == {old["labels"]["git-sha"]}
 
+    first = demo_fleet.health_report(bed.compute, "web-2")
+
     sha = spoil(bed)
     run = bed.bake(DAG, deadline=HOUR, git_ref=sha)
 
@@ -48,10 +50,20 @@ def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(
     assert run.state == "failed", states
     assert states["promote_image"] == "success", "the image itself passed its smoke test"
     assert "replace_instances.replace_2[0]" not in states, "nobody behind the canary was touched"
-    assert bed.compute.newest_of("web")["labels"]["git-sha"] == sha
+    marked = bed.airflow.xcom(DAG, run.run_id, "promote_image")["name"]
+    assert bed.compute.image(marked)["labels"]["bakehouse-rolled-back"] == "web"
+    assert bed.compute.newest_of("web")["name"] == old["name"], (
+        "the image before is the newest again"
+    )
     why = bed.log(run, "replace_instances.verdict")
     assert "web-1" in why
     assert "motto" in why, "the guest's own words say what is missing"
+
+    last = demo_fleet.health_report(bed.compute, "web-2")
+    assert last["boot_id"] == first["boot_id"], "it was not touched"
+    assert (last["period"], last["restarts"]) == (15, 0)
+    assert last["time"] > first["time"], "it has reported again"
+    assert last["uptime"] > first["uptime"]
 
     after = demo_fleet.observe(bed.compute, real=True)
     assert after == before, "image, page, data, address, metadata: all as it was"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from devstack.availability import get_page
 from devstack.gce_api import Compute, ComputeError, Resource
@@ -174,14 +174,20 @@ def _served(compute: Compute, name: str) -> tuple[dict[str, str], str]:
     return json.loads(found["bakehouse.json"]), found["data/born"].strip()
 
 
-def _health(compute: Compute, name: str) -> dict[str, str]:
-    """The health report of the guest when it is healthy, otherwise nothing."""
+def health_report(compute: Compute, name: str) -> dict[str, Any]:
+    """The last health report of the guest; empty when there is none."""
     path = f"zones/{ZONE}/instances/{name}/getGuestAttributes"
     try:
         found = compute.call("GET", path, params={"queryPath": "bakehouse/health"})
-        report: dict[str, str] = json.loads(found["queryValue"]["items"][0]["value"])
+        report: dict[str, Any] = json.loads(found["queryValue"]["items"][0]["value"])
     except (ComputeError, KeyError, ValueError):
         return {}  # no report yet
+    return report
+
+
+def _health(compute: Compute, name: str) -> dict[str, Any]:
+    """The health report of the guest when it is healthy, otherwise nothing."""
+    report = health_report(compute, name)
     return report if report.get("state") == "healthy" else {}
 
 
