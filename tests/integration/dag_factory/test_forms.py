@@ -214,9 +214,7 @@ def test_the_image_is_chosen_from_a_list_or_typed() -> None:
 
 
 def test_params_of_a_run_that_no_form_has_checked_are_refused_for_good() -> None:
-    with pytest.raises(
-        PermanentError, match=r"spot: .*'maybe'.*; snapshot_date: .*\(it is 'soon'\)"
-    ):
+    with pytest.raises(PermanentError, match=r"spot .*'maybe'.*; snapshot_date .*\(it is 'soon'\)"):
         BakeParams.of_run({"spot": "maybe", "snapshot_date": "soon"})
 
 

@@ -23,7 +23,7 @@ import pytest
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
 from bakehouse.recipe.guest_scripts import guest_scripts
-from bakehouse.recipe.model import Recipe
+from bakehouse.recipe.model import Recipe, Smoke
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
 
 if TYPE_CHECKING:
@@ -283,9 +283,13 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+# of the smoke test's machine: the instances of the tests have other attributes
+SMOKE_METADATA = {"greeting": "hello", "nothing": "something", "a": "1"}
+
+
 def rendered_app(files: dict[str, str], **fields: Any) -> Rendered:
     """A recipe `app` with these files, rendered at COMMIT."""
-    if not {"health", "smoke_test.sh"} & files.keys() and "smoke" not in fields:
-        fields["smoke"] = "none"
+    checks = {"health", "smoke_test.sh"} & files.keys()
+    fields.setdefault("smoke", Smoke(metadata=SMOKE_METADATA, none=not checks))
     recipe = Recipe.model_validate({"name": "app", "base": "debian-cloud/debian-12", **fields})
     return render(recipe, COMMIT, recipe_files("app", files))

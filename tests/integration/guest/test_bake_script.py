@@ -132,7 +132,6 @@ def test_a_layer_has_what_boot_renders_with_already(machine: Machine) -> None:
         ("true\n(\n  true\n  false\n)\n", 4, "false", 1, ""),
         ("x=$(false) || true\nfalse || true\nset +e\nfalse\nset -e\nexit 3\n", 6, "exit 3", 3, ""),
         ("true\necho $nothing\n", 2, "nothing: unbound variable", 1, "unbound variable"),
-        ("true\nif then\n", 0, "", 2, "syntax error"),
         ("no-such-command --flag\n", 1, "no-such-command --flag", 127, "command not found"),
         ('false "it is \\"quoted\\""\n', 1, 'false "it is \\"quoted\\""', 1, ""),
     ],

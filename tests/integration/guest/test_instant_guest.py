@@ -100,7 +100,7 @@ async def baked(files: dict[str, str] = FILES, refuse: bool = False, **variables
 
 
 async def smoked(builder: FakeVm, **metadata: str) -> FakeVm:
-    rendered = rendered_app(FILES, smoke={"metadata": metadata})
+    rendered = rendered_app(FILES, smoke={"metadata": {"greeting": "hello", **metadata}})
     vm = FakeVm(dict(builder.boot_disk), smoke_metadata(rendered, NONCE))
     with pytest.raises(PoweredOff):
         await boot(vm)

@@ -195,7 +195,7 @@ async def test_a_walk_ends_at_its_deadline(swap: Swap, cloud: Cloud) -> None:
     cloud.status = "STOPPING"  # and stays so: nobody asked for it
     event = await fire(trigger(swap, deadline=0.3))
     assert event.transient
-    assert "at the deadline" in event.why
+    assert "its deadline has passed" in event.why
 
 
 @pytest.mark.usefixtures("hook")
