@@ -2,15 +2,18 @@
 
 A rendering tells the names of the branches that it takes. These here are read from the text: a name
 that the template itself sets, or that it asks for with `is defined` or `default`, is no mistake.
+A branch that the recipe's own values decide against is another recipe's, which shares the scripts.
 """
 
 from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError, meta, nodes
+from jinja2.visitor import NodeTransformer
 
 from bakehouse.guest.render import Fault, Sandbox
 from bakehouse.recipe.commit import SCRIPTS, Commit, shown
@@ -34,6 +37,7 @@ _INSTANCE = frozenset(
 )
 _MAPPINGS = frozenset({"vars", "image", "attributes"})  # their methods are no fields
 _Fields = dict[str, frozenset[str]]
+_Values = dict[str, dict[str, Any]]
 
 
 def undefined_in_scripts(
@@ -54,7 +58,8 @@ def undefined_in_scripts(
         "commit": frozenset(Commit.model_fields),
     }
     own = with_references(templates, texts)
-    found = _undefined(environment, own, {*fields, "git_sha"}, fields)
+    values: _Values = {"vars": recipe.vars, "recipe": {"name": recipe.name}}
+    found = _undefined(environment, own, {*fields, "git_sha"}, fields, values)
     return [
         Fault(f"{SCRIPTS}/{file}", line, f"{name!r} is undefined") for file, line, name in found
     ]
@@ -79,7 +84,8 @@ def undefined_at_boot(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mist
     }
     known = {*fields, "instance", *(name.replace("-", "_") for name in names)}
     found = list[Mistake]()
-    for file, line, name in _undefined(Sandbox(), texts, known, fields):
+    values: _Values = {"vars": recipe.vars, "image": {"recipe": recipe.name}}
+    for file, line, name in _undefined(Sandbox(), texts, known, fields, values):
         problem = f"{name} is not defined"
         remedy = f"Add it to smoke.metadata of {recipe.name}.yaml, as each instance has it"
         if name.startswith("vars."):
@@ -145,12 +151,13 @@ def _undefined(
     texts: Mapping[str, str],
     known: Collection[str],
     fields: _Fields,
+    values: _Values,
 ) -> Iterator[tuple[str, int, str]]:
     """Yield file, line and name of each name that is nowhere defined."""
     trees = dict[str, nodes.Template]()
     for file, text in texts.items():
         try:
-            trees[file] = environment.parse(text)
+            trees[file] = _Taken(values).visit(environment.parse(text))
         except (TemplateError, RecursionError):
             continue  # has its own mistake
     stored = {
@@ -187,6 +194,60 @@ def _of(
         if owner in free and field not in fields.get(owner, {field}) and not is_method:
             found.add((part.lineno, whole))
     return found
+
+
+class _Known(NodeTransformer):
+    """Puts values in place of the names that have one."""
+
+    def __init__(self, values: _Values) -> None:
+        self.values = values
+        self.used = False
+
+    def _value(self, node: nodes.Getattr | nodes.Getitem) -> nodes.Node:
+        owner, _, field = (_dotted(node) or "").partition(".")
+        if field not in self.values.get(owner, {}):
+            return self.generic_visit(node)
+        self.used = True
+        return nodes.Const(self.values[owner][field], lineno=node.lineno)
+
+    visit_Getattr = visit_Getitem = _value
+
+
+class _Taken(NodeTransformer):
+    """Leaves of each `if` that known values decide the branch that is taken."""
+
+    def __init__(self, values: _Values) -> None:
+        self.values = values
+
+    def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
+        test = self._decided(node.test)
+        if test is None:
+            return self.generic_visit(node)
+        if test:
+            body = node.body
+        elif node.elif_:
+            first, *others = node.elif_
+            first.elif_, first.else_ = others, node.else_
+            body = [first]
+        else:
+            body = node.else_
+        return [left for one in body for left in self.visit_list(one)]
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> Any:
+        test = self._decided(node.test)
+        if test is None:
+            return self.generic_visit(node)
+        one = node.expr1 if test else node.expr2 or nodes.Const("", lineno=node.lineno)
+        return self.visit(one)
+
+    def _decided(self, test: nodes.Node) -> bool | None:
+        """The test's value, None where values that nobody knows yet take part."""
+        known = _Known(self.values)
+        try:
+            value = known.visit(deepcopy(test)).as_const()
+        except nodes.Impossible:
+            return None
+        return bool(value) if known.used else None
 
 
 def _asked(tree: nodes.Node) -> set[str]:
