@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 settings.register_profile("bakehouse", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("bakehouse")
+
+# A shell starts background jobs with SIGINT ignored; programs that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FAILED = pytest.StashKey[bool]()
 
