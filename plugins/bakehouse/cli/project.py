@@ -57,7 +57,7 @@ def validate(project: ProjectOption = None) -> None:
     try:
         load_settings(folder / SETTINGS)
     except SettingsError as error:
-        mistakes += error.mistakes
+        mistakes += map(str, error.mistakes)
     for text in mistakes:
         typer.echo(text, err=True)
     if mistakes:

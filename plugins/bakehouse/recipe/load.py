@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes"]
+__all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes", "located", "node_at"]
 
 _Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -124,7 +124,7 @@ def shown(file: Path) -> str:
 def mistake_at(file: Path, loc: _Path, problem: str, remedy: str) -> Mistake:
     """Locate a mistake that a rule across files has found in a valid file."""
     root = compose(file.read_text("utf-8"))
-    return _mistake(shown(file), root, loc, problem, remedy)
+    return located(shown(file), root, loc, problem, remedy)
 
 
 def _load_file(kind: Kind[Model], file: Path) -> Model:
@@ -155,7 +155,7 @@ def _validate(
     stem = Path(path).stem
     if data.get("name", stem) != stem:
         remedy = f"Remove it, or rename the file to {data['name']}.yaml"
-        found.append(_mistake(path, root, ("name",), "differs from the file's name", remedy))
+        found.append(located(path, root, ("name",), "differs from the file's name", remedy))
     try:
         model = kind.model.model_validate({**data, "name": stem})
     except ValidationError as invalid:
@@ -164,7 +164,7 @@ def _validate(
         locs = [_without_key(error["loc"]) for error in invalid.errors()]
         found += _of_the_rest(kind, {**data, "name": stem}, locs, root, path)
         raise Mistakes(found) from None
-    found += (_mistake(path, root, *problem) for problem in kind.rules(model))
+    found += (located(path, root, *problem) for problem in kind.rules(model))
     if found:
         raise Mistakes(found)
     return model
@@ -180,7 +180,7 @@ def _of_the_rest(
     with contextlib.suppress(ValidationError):
         for problem in kind.rules(kind.model.model_validate(rest)):
             if not any(loc[: len(problem.loc)] == problem.loc for loc in wrong):
-                yield _mistake(path, root, *problem)
+                yield located(path, root, *problem)
 
 
 def _remove(data: Any, loc: _Path) -> None:
@@ -215,18 +215,18 @@ def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: s
     loc = _without_key(error["loc"])
     if error["type"] == "missing":
         problem, remedy = "is missing", f"Add it: {kind.expected(loc)}"
-        return _mistake(path, root, loc, problem, remedy, show_value=False)
+        return located(path, root, loc, problem, remedy, show_value=False)
     if error["type"] == "extra_forbidden":
         known = kind.fields_at(loc[:-1])
-        return _mistake(path, root, loc, "is not a field", did_you_mean(loc[-1], known), False)
+        return located(path, root, loc, "is not a field", did_you_mean(loc[-1], known), False)
     if error["loc"] and error["loc"][-1] == "[key]":
         remedy = did_you_mean(loc[-1], list(kind.task_ids)) if loc[0] in {"sla", "retries"} else ""
         remedy = remedy or f"Expected: {kind.expected(loc[:-1])}"
         problem = "is not a task" if loc[0] in {"sla", "retries"} else problem_of(error)
-        return _mistake(path, root, loc, problem, remedy, show_value=False)
-    if unquoted := _unquoted(error, _find(root, loc)[0]):
-        return _mistake(path, root, loc, *unquoted)
-    return _mistake(path, root, loc, problem_of(error), _remedy(kind, error, loc))
+        return located(path, root, loc, problem, remedy, show_value=False)
+    if unquoted := _unquoted(error, node_at(root, loc)[0]):
+        return located(path, root, loc, *unquoted)
+    return located(path, root, loc, problem_of(error), _remedy(kind, error, loc))
 
 
 def _unquoted(error: ErrorDetails, node: Node | None) -> tuple[str, str] | None:
@@ -247,15 +247,16 @@ def _remedy(kind: Kind[Any], error: ErrorDetails, loc: _Path) -> str:
     return f"Expected: {kind.expected(loc)}"
 
 
-def _mistake(
+def located(
     path: str, root: Node | None, loc: _Path, problem: str, remedy: str, show_value: bool = True
 ) -> Mistake:
-    node, line = _find(root, loc)
+    """Return the mistake of a field with its line and, as it stands in the file, its value."""
+    node, line = node_at(root, loc)
     value = show(node) if show_value and node is not None else ""
     return Mistake(path, line, dotted(loc), value, problem, remedy)
 
 
-def _find(node: Node | None, loc: _Path) -> tuple[Node | None, int]:
+def node_at(node: Node | None, loc: _Path) -> tuple[Node | None, int]:
     """Return the node at `loc` and the line of its key, else of the nearest existing node."""
     line = node.start_mark.line + 1 if node else 1
     for part in loc:

@@ -140,6 +140,19 @@ def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:
     assert bad.stderr == as_text(all_mistakes(include)) + "\n"
 
 
+def test_validate_tells_the_mistakes_of_recipes_and_of_the_settings_at_once(include: Path) -> None:
+    write(include, recipes__typo="base: debian\n")
+    settings = "airflow:\n  connections:\n  - conn_id: bakehouse_repo\n    conn_type: github\n"
+    (include.parent / "airflow_settings.yaml").write_text(settings)
+    told = validate(include.parent)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "include/recipes/typo.yaml:1: base" in told.stderr
+    assert told.stderr.endswith(
+        "airflow_settings.yaml:4: airflow.connections[0].conn_type is not the type that Bakehouse"
+        " needs here (it is 'github'). Write git\n"
+    )
+
+
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_the_schema_is_the_models_own(kind: str) -> None:
     file = PROJECT / "include" / kind / "schema.json"
