@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 ROLL_OUT = "roll_out__web"
+RECIPE = """
+base: debian-cloud/debian-12
+scripts: web
+vars: {page: pages, instant_until: ''}
+smoke: {metadata: {greeting: hello}}
+"""
 
 
 @pytest.fixture
@@ -106,7 +112,41 @@ def test_what_must_be_given_is_asked_for_and_a_wrong_value_makes_no_run(
     _, status, answer = browser.submit(dialog)
     assert status == 400
     assert "image" in answer["detail"]
+    told = dialog.get_by_text("does not match").or_(dialog.get_by_text("NOT a name")).first
+    told.wait_for()
     assert bed.airflow.runs("revoke") == before
+
+
+def test_an_image_is_revoked_by_its_form(bed: Testbed, browser: Browser) -> None:
+    baked = bed.bake("bake__web", force=True, roll_out=False)
+    image = bed.airflow.xcom("bake__web", baked.run_id, "plan_bake")["image_name"]
+    dialog = browser.trigger("revoke")
+    dialog.locator("#element_image").fill(image)
+    dialog.locator("#element_why").fill("its page is wrong")
+    _, status, answer = browser.submit(dialog)
+    assert status == 200, answer
+    run = bed.airflow.wait("revoke", answer["dag_run_id"], RUN)
+    assert run.state == "success", bed.explain(run)
+    assert bed.compute.image(image)["deprecated"]["state"] == "OBSOLETE"
+
+
+def test_a_run_that_is_marked_as_failed_in_the_page_stays_failed(
+    bed: Testbed, browser: Browser
+) -> None:
+    dag_id = "bake__pages"
+    bed.add_recipe("pages", {"include/recipes/pages.yaml": RECIPE})
+    run_id = bed.airflow.trigger(dag_id, {"vars": {"instant_until": "never-said"}})
+    waits = "wait_for_shutdown"
+    wait_until(lambda: bed.airflow.states(dag_id, run_id).get(waits) == "deferred", SOON, waits)
+    assert browser.mark(dag_id, run_id, "failed") == 200
+    run = bed.airflow.wait(dag_id, run_id, RUN)
+    assert run.state == "failed"
+    assert bed.airflow.states(dag_id, run_id)["result"] == "failed"
+    assert [one for one in bed.compute.instances() if "pages" in one["name"]] == []
+    browser.go(f"dags/{dag_id}/runs/{run_id}")
+    browser.page.get_by_text("somebody marked the run as failed").first.wait_for()
+    assert browser.mark(dag_id, run_id, "success") == 200
+    wait_until(lambda: bed.airflow.wait(dag_id, run_id, RUN).state == "success", SOON, "success")
 
 
 def test_a_failed_run_is_cleared_in_the_page(bed: Testbed, browser: Browser) -> None:

@@ -6,15 +6,16 @@ Needs Playwright and Debian's Chromium; BROWSER names another one.
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Response
 
 CHROMIUM = os.environ.get("BROWSER", "/usr/bin/chromium")
 _QUIET = (
@@ -70,13 +71,23 @@ class Browser:
         """Clear all tasks of a run as the page does; returns the status of the answer."""
         self.go(f"dags/{dag_id}/runs/{run_id}")
         self.press("Press shift+c to clear")
-        confirm = self.page.get_by_role("dialog").get_by_role("button", name="Confirm")
-        with self.page.expect_response(
+        return self._confirm(
             lambda answer: (
                 answer.url.endswith("/clear")
                 and not (answer.request.post_data_json or {}).get("dry_run")
             )
-        ) as waited:
+        )
+
+    def mark(self, dag_id: str, run_id: str, state: str) -> int:
+        """Mark a run as the page does: `failed` or `success`; returns the status of the answer."""
+        self.go(f"dags/{dag_id}/runs/{run_id}")
+        self.page.get_by_role("button", name=re.compile(r"^Mark .* as")).first.click()
+        self.page.get_by_role("menuitem", name=re.compile(state, re.IGNORECASE)).first.click()
+        return self._confirm(lambda answer: answer.request.method == "PATCH")
+
+    def _confirm(self, wanted: Callable[[Response], bool]) -> int:
+        confirm = self.page.get_by_role("dialog").get_by_role("button", name="Confirm")
+        with self.page.expect_response(wanted) as waited:
             confirm.click()
         return waited.value.status
 
