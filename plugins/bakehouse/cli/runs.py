@@ -191,10 +191,22 @@ def _name(task: dict[str, Any]) -> str:
 
 
 def _of_the_task(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """All but the marks that fold the log on Airflow's page, and the file that it is read from."""
+    """All but the marks that fold the log on Airflow's page, and the file that it is read from.
+
+    Of a group of boot lines one line stays, with their number.
+    """
+    from bakehouse.cloud.boot_lines import END_GROUP, GROUP, WHAT
+
+    folded = False
     for line in lines:
         event = str(line.get("event", ""))
-        if not event.startswith(("::group::", "::endgroup::")) and line.get("timestamp"):
+        if event.startswith(GROUP):
+            folded = event.endswith(WHAT)
+            if folded:
+                yield {**line, "event": f"  │ … {event.removeprefix(GROUP)}"}
+        elif event.startswith(END_GROUP):
+            folded = False
+        elif line.get("timestamp") and not folded:
             yield line
 
 

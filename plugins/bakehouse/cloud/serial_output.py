@@ -57,6 +57,11 @@ def shown(line: str) -> str:
     return f"  │ {line}" if found is None else f"guest reports: {_in_words(found)}"
 
 
+def is_structured(line: str) -> bool:
+    """Whether it is a structured line, of this guest or of another."""
+    return _parse(line) is not None
+
+
 def _in_words(line: Mapping[str, Any]) -> str:
     if "stage" in line:
         return f"stage {line['stage']}"

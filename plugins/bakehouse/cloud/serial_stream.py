@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.cloud import boot_lines
 from bakehouse.cloud import serial_output as serial
 from bakehouse.cloud.machine_observation import TAIL_LINES
 from bakehouse.core.errors import BakehouseError
@@ -83,8 +84,8 @@ class SerialStream:
         lines = serial.split(answer, 0, 10_000, last=True).lines
         known = {str(line) for line in self.said}
         self.said += [s for s in serial.said(lines, self._nonce) if str(s) not in known]
-        if len(lines) > len(self.tail):
-            shown = (serial.shown(line) for line in lines if line)
+        shown = list(boot_lines.for_terminal(lines))
+        if len(shown) > len(self.tail):
             self.tail = deque(shown, maxlen=TAIL_LINES)
         self._missed = self._missed and not answer
 
@@ -124,7 +125,6 @@ class SerialStream:
                 f"… {chunk.lost} bytes of serial output were overwritten before they could be read"
             )
         self.said += serial.said(chunk.lines, self._nonce)
-        for line in filter(None, chunk.lines):
-            shown = serial.shown(line)
-            self.tail.append(shown)
-            self._emit(shown)
+        for line in boot_lines.for_task_log(chunk.lines):
+            self._emit(line)
+        self.tail.extend(boot_lines.for_terminal(chunk.lines))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from bakehouse.cloud import boot_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
@@ -24,6 +26,7 @@ class Lines:
     def __init__(self, echo: Callable[[str], None]) -> None:
         self._echo = echo
         self.task = ""
+        self._folded = False
 
     def install(self) -> None:
         """Take the place of Airflow's own output, which a worker would write to a file."""
@@ -36,8 +39,13 @@ class Lines:
         logging.basicConfig(level=logging.WARNING, handlers=[_Handler(self)], force=True)
 
     def line(self, text: str) -> None:
-        """Write a line unless it says nothing to a person."""
-        if not any(noise in text for noise in _NOISE):
+        """Write a line unless it says nothing to a person; of a group only its title."""
+        if text.startswith(boot_lines.GROUP):
+            self._folded = True
+            self._echo(f"  │ … {text.removeprefix(boot_lines.GROUP)}")
+        elif text.startswith(boot_lines.END_GROUP):
+            self._folded = False
+        elif not self._folded and not any(noise in text for noise in _NOISE):
             self._echo(text if text.startswith("  │") else f"{self.task:<18} {text}")
 
     def _render(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

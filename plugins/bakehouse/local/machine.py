@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud import serial_output
+from bakehouse.cloud import boot_lines, serial_output
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import labels_of, zone_of
@@ -68,7 +68,7 @@ class RunningMachine:
         self._offset = chunk.next
         for said in serial_output.said(chunk.lines, self._nonce):
             self.health = said.get("health", self.health)
-        return [serial_output.shown(line) for line in chunk.lines if line]
+        return list(boot_lines.for_terminal(chunk.lines))
 
     def status(self) -> str | None:
         """Return the status of the instance; None when it is gone."""

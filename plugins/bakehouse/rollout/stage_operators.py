@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from bakehouse.cloud import boot_lines, serial_output
 from bakehouse.core.errors import (
     FINAL,
     RETRYABLE,
@@ -55,7 +56,7 @@ BACKSTOP = timedelta(minutes=5)
 # Beyond the soak time: a member whose last report is not healthy is decided on within some periods
 # of at most 10 minutes.
 WATCH_ENDS_WITHIN = timedelta(minutes=90)
-TAIL_BYTES, TAIL_LINES = 16_384, 40
+TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
 
 
 class ReplaceMember(FleetOperator):
@@ -162,8 +163,9 @@ class ReplaceMember(FleetOperator):
         except BakehouseError as error:
             self.log.warning("no serial output: %s", error)
             return
-        for line in str(text.get("contents", "")).splitlines()[-TAIL_LINES:]:
-            self.log.error("  │ %s", line)
+        lines = serial_output.split(text, 0, MOST_LINES, last=True).lines
+        for line in list(boot_lines.for_terminal(lines))[-TAIL_LINES:]:
+            self.log.error("%s", line)
 
 
 class VerifyStage(FleetOperator):

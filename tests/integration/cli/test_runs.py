@@ -69,6 +69,9 @@ class Api(BaseHTTPRequestHandler):
                     {"event": "/opt/airflow/logs/attempt=2.log"},
                     {**LINE, "event": "::endgroup::"},
                     LINE,
+                    {**LINE, "event": "::group::3 lines of the kernel and of systemd"},
+                    *({**LINE, "event": f"  │ [    0.00000{n}] pci"} for n in range(3)),
+                    {**LINE, "event": "::endgroup::"},
                 ]
             },
         }
@@ -147,13 +150,15 @@ def test_logs_are_those_of_the_run_or_of_the_newest_run_of_a_dag(project: Path, 
     assert told == [
         "── plan_bake: success, try 2",
         "03:00:01Z  will bake web-1",
+        "03:00:01Z    │ … 3 lines of the kernel and of systemd",
         "bake__web manual__1: success",
     ]
 
 
 def test_logs_are_json_for_programs(project: Path) -> None:
-    line = bakehouse(project, "logs", "manual__1", "--json").stdout.splitlines()[-1]
-    assert json.loads(line) == {"task": "plan_bake", "try": 2, **LINE}
+    lines = bakehouse(project, "logs", "manual__1", "--json").stdout.splitlines()
+    assert {"task": "plan_bake", "try": 2, **LINE} in map(json.loads, lines)
+    assert len(lines) == 9, "of folded lines too"
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,18 @@ async def test_a_port_that_does_not_answer_stops_nothing() -> None:
     await machine.changes.until(lambda: bool(machine.log))
     await stream.stop(task)
     assert machine.log == ["  │ one"]
+
+
+async def test_boot_lines_are_folded_in_the_log_and_counted_in_the_tail() -> None:
+    machine = Machine()
+    boot = [f"[    0.{n:06}] pci 0000:00:0{n}.0" for n in range(5)]
+    machine.text = "\n".join([*boot, "Setting up nginx", ""])
+    stream = machine.stream()
+    await stream.stop(asyncio.create_task(stream.follow(9)))
+    title = "5 lines of the kernel and of systemd"
+    group = [f"::group::{title}", *(f"  │ {line}" for line in boot), "::endgroup::"]
+    assert machine.log == [*group, "  │ Setting up nginx"]
+    assert list(stream.tail) == [f"  │ … {title}", "  │ Setting up nginx"]
+    again = machine.stream(offset=len(machine.text))
+    await again.recall()
+    assert again.tail == stream.tail
