@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.bake_doc import doc_of
@@ -33,8 +32,12 @@ BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()) -> DAG:
     """Return the DAG of a recipe; `recipes` and `fleets` are those of the project.
 
+    Only those that are built on it, that it is built on, or that run it are read.
+
     The form comes last: Airflow gives each task a copy of the params that its DAG has by then, and
-    checks every copy again when it serialises the DAG (20 of 24 s, with 500 recipes).
+    checks every copy again when it serialises the DAG (20 of 24 s, with 500 recipes). It is added
+    to the DAG's params, not assigned: Airflow checks the schema of each param that is assigned
+    (half of what is left), and these schemas are the same in every parse; a test checks them.
     """
     with DAG(
         dag_id=f"bake__{recipe.name}",
@@ -52,7 +55,7 @@ def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fl
         bake_flow(recipe, fleets)
         add_result(dag)
         watch_slas(dag, recipe.name, recipe.notify)
-    dag.params = ParamsDict(form(recipe))
+    dag.params.update(form(recipe))
     return dag
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param, chain
-from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.tasks import make_task
@@ -43,7 +42,7 @@ def housekeeping_dag(
         housekeeping_flow(include)
         add_result(dag)
         watch_slas(dag, "housekeeping", channels)
-    dag.params = ParamsDict(_form(include))  # last, as bakehouse.dag_factory.bake says
+    dag.params.update(_form(include))  # last, and not assigned, as bakehouse.dag_factory.bake says
     return dag
 
 

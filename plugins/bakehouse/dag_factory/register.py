@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
+    from bakehouse.fleet.model import Fleet
+
 
 def make_dags(
     include: Path,
@@ -71,9 +73,15 @@ def _of_files(
     project = read_project(include)
     if Flow.BAKE in flows:
         from bakehouse.dag_factory.bake import bake_dag
+        from bakehouse.recipe.rules import Relatives
 
+        relatives = Relatives(project.recipes)
+        fleets: dict[str, list[Fleet]] = {}
+        for fleet in project.fleets:
+            fleets.setdefault(fleet.recipe, []).append(fleet)
         for recipe in project.recipes:
-            make = partial(bake_dag, recipe, project.recipes, project.fleets)
+            followers = fleets.get(recipe.name, ())
+            make = partial(bake_dag, recipe, relatives.of(recipe), followers)
             yield f"bake__{recipe.name}", make
     if Flow.ROLLOUT in flows:
         from bakehouse.dag_factory.rollout import roll_out_dag

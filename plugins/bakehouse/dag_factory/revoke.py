@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param, chain
-from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory import form_patterns
@@ -48,7 +47,7 @@ def revoke_dag(
         revoke_flow(include)
         add_result(dag)
         watch_slas(dag, "revoke", channels)
-    dag.params = ParamsDict(_form(images))  # last, as bakehouse.dag_factory.bake says
+    dag.params.update(_form(images))  # last, and not assigned, as bakehouse.dag_factory.bake says
     return dag
 
 

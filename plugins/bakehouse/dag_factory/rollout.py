@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
-from airflow.sdk.definitions.param import ParamsDict
 
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.dag_factory import form_patterns
@@ -88,7 +87,9 @@ def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
         replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
         add_result(dag)
         watch_slas(dag, fleet.name, fleet.notify)
-    dag.params = ParamsDict(_form(fleet, images))  # last, as bakehouse.dag_factory.bake says
+    dag.params.update(
+        _form(fleet, images)
+    )  # last, and not assigned, as bakehouse.dag_factory.bake says
     return dag
 
 

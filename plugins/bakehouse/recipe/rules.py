@@ -38,7 +38,28 @@ def children_of(name: str, recipes: Sequence[Recipe]) -> list[str]:
 
 def ancestors_of(recipe: Recipe, recipes: Sequence[Recipe]) -> list[str]:
     """List the recipes below this one, nearest first; each recipe of a cycle once."""
-    parents = {one.name: parent_of(one) for one in recipes}
+    return _ancestors(recipe, {one.name: parent_of(one) for one in recipes})
+
+
+class Relatives:
+    """The relatives of each of many recipes: each costs what it finds, however many there are."""
+
+    def __init__(self, recipes: Sequence[Recipe]) -> None:
+        """Take all recipes of a project."""
+        self._by_name = {one.name: one for one in recipes}
+        self._parents = {one.name: parent_of(one) for one in recipes}
+        self._children: dict[str | None, list[Recipe]] = {}
+        for one in recipes:
+            self._children.setdefault(parent_of(one), []).append(one)
+
+    def of(self, recipe: Recipe) -> list[Recipe]:
+        """Return the recipes below this one and those built on it."""
+        below = _ancestors(recipe, self._parents)
+        found = [self._by_name[name] for name in below if name in self._by_name]
+        return [*found, *self._children.get(recipe.name, [])]
+
+
+def _ancestors(recipe: Recipe, parents: Mapping[str, str | None]) -> list[str]:
     found: list[str] = []
     name = parent_of(recipe)
     while name is not None and name not in found:
@@ -56,7 +77,8 @@ def between(recipes: Sequence[Recipe], unreadable: Sequence[str] = ()) -> list[B
 
 
 def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Broken]:
-    known = sorted({*(recipe.name for recipe in recipes), *unreadable})
+    known = {*(recipe.name for recipe in recipes), *unreadable}
+    parents = {recipe.name: parent_of(recipe) for recipe in recipes}
     by_name = {recipe.name: recipe for recipe in recipes}
     whole = {recipe.name for recipe in recipes if recipe.image.kind == MACHINE_IMAGE}
     for recipe in recipes:
@@ -68,10 +90,10 @@ def _bases(recipes: Sequence[Recipe], unreadable: Sequence[str]) -> Iterator[Bro
             remedy = "Use a recipe that creates custom images: a boot disk needs one"
             yield Broken(recipe.name, ("base", "recipe"), problem, remedy)
         elif parent not in known:
-            others = [name for name in known if name != recipe.name]
+            others = sorted(known - {recipe.name})
             problem = f"names the recipe {parent}, which does not exist"
             yield Broken(recipe.name, ("base", "recipe"), problem, did_you_mean(parent, others))
-        elif recipe.name in (below := ancestors_of(recipe, recipes)):
+        elif recipe.name in (below := _ancestors(recipe, parents)):
             yield _cycle(recipe.name, below[: below.index(recipe.name) + 1])
         elif parent in by_name:
             yield from _fit(recipe, by_name[parent])

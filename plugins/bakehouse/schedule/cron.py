@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
+from croniter import CroniterBadDateError, CroniterError, croniter  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ class BadCron(ValueError):
     """Not an expression that is accepted; the message is the problem, without its value."""
 
 
+@lru_cache(maxsize=2_048)  # of many recipes, most have the same one or one of a few
 def parse_cron(text: str) -> str:
     """Return the expression with single spaces. Raises BadCron."""
     fields = re.split(r"[ \t\n]+", text.strip(" \t\n"))
@@ -54,10 +55,13 @@ def parse_cron(text: str) -> str:
                 f"{'; write * instead' if field == '?' else ''}"
             )
     expression = " ".join(fields)
-    if not croniter.is_valid(expression):
-        raise BadCron("is not a cron expression of five fields: a value is out of its range")
     try:
-        croniter(expression, _ANY_DAY, max_years_between_matches=YEARS).get_next(datetime)
+        times = croniter(expression, _ANY_DAY, max_years_between_matches=YEARS)
+    except CroniterError:
+        problem = "is not a cron expression of five fields: a value is out of its range"
+        raise BadCron(problem) from None
+    try:
+        times.get_next(datetime)
     except CroniterBadDateError:
         raise BadCron("never comes: no month has such a day") from None
     return expression

@@ -18,6 +18,7 @@ from tests.support.paths import PROJECT
 from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
 from bakehouse.dag_factory import bake_form, housekeeping, revoke, rollout
+from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.params import HousekeepingParams, RevokeParams
 from bakehouse.recipe.load import load_recipe
@@ -68,6 +69,29 @@ ANY_JSON = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+RECIPES = (
+    "vars: {}\n",
+    "vars: {page: hello, port: 8080, quick: true, Ratio_2: 1.5}\n",
+    "builder: {spot: true, keep_builder_on_failure: 3d, zones: [europe-west1-b]}\n",
+    "image: {kind: machine_image}\n",
+)
+
+
+@pytest.mark.parametrize("text", RECIPES)
+def test_a_scheduled_bake_takes_the_form_as_it_is(text: str) -> None:
+    # a parse adds the form to the DAG's params without a check of schemas and defaults
+    dag = bake_dag(
+        load_recipe(f"base: debian-cloud/debian-12\nschedule: 0 3 * * *\n{text}", "a.yaml")
+    )
+    assert set(dag.params.validate()) == set(dag.params) == set(bake_form.form(WEB))
+
+
+def test_every_other_form_with_a_default_for_each_field_is_valid_as_it_is() -> None:
+    for name, (fields, _) in FORMS.items():
+        if name not in FILLED:
+            assert set(ParamsDict(fields).validate()) == set(fields), name
 
 
 def answered(form: str, conf: dict[str, Any]) -> dict[str, Any]:

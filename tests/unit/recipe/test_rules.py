@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bakehouse.recipe.load import load_recipe
-from bakehouse.recipe.rules import ancestors_of, between, children_of
+from bakehouse.recipe.rules import Relatives, ancestors_of, between, children_of
 
 if TYPE_CHECKING:
     from bakehouse.recipe.model import Recipe
@@ -28,6 +28,23 @@ def test_a_chain_has_ancestors_and_children() -> None:
     assert between(found) == []
     assert ancestors_of(found[2], found) == ["kafka", "jre"]
     assert children_of("jre", found) == ["kafka", "zoo"]
+
+
+def test_relatives_are_all_that_a_recipe_has_above_and_below_it_and_no_others() -> None:
+    found = recipes(jre=DEBIAN, kafka="jre", connect="kafka", zoo="jre", apart=DEBIAN, lost="gone")
+    relatives = Relatives(found)
+    near = {one.name: [other.name for other in relatives.of(one)] for one in found}
+    assert near == {
+        "jre": ["kafka", "zoo"],
+        "kafka": ["jre", "connect"],
+        "connect": ["kafka", "jre"],
+        "zoo": ["jre"],
+        "apart": [],
+        "lost": [],
+    }
+    for one in found:
+        assert ancestors_of(one, relatives.of(one)) == ancestors_of(one, found), one.name
+        assert children_of(one.name, relatives.of(one)) == children_of(one.name, found), one.name
 
 
 def test_a_circle_is_refused_in_each_of_its_files_and_named_whole() -> None:
