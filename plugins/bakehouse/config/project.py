@@ -5,7 +5,6 @@ The DAG files, their import errors and `bakehouse validate` use it, and report t
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +70,7 @@ def read_scripts(
     from bakehouse.recipe.collect import orphans
     from bakehouse.recipe.git.errors import SourceError
     from bakehouse.recipe.git.work_tree import work_tree
-    from bakehouse.recipe.scripts import has_install, mistakes_in, wrong_with
+    from bakehouse.recipe.scripts import mistakes_in, wrong_with
 
     found = list[Mistake]()
     with work_tree(include, fetch=fetch) as snapshot:
@@ -88,10 +87,8 @@ def read_scripts(
             if folder not in rendered:
                 found += mistakes_in(scripts.files, folder)
             for recipe in (one for one in recipes if one.scripts == folder):
-                if has_install(scripts.files, folder):
-                    found += _located(include, recipe, wrong_with(recipe, scripts.files))
-                elif not _is_reported(scripts.mistakes, folder):
-                    found.append(_lacks_install(include, recipe))
+                wrong = wrong_with(recipe, scripts.files, scripts.mistakes)
+                found += _located(include, recipe, wrong)
         known = {*rendered, *unreadable, *_scripts_of(include, unreadable)}
         found += orphans(snapshot, known)
     return _by_file(found)
@@ -165,18 +162,13 @@ def _by_file(mistakes: Iterable[Mistake]) -> list[Mistakes]:
 
 def _scripts_of(include: Path, unreadable: Iterable[str]) -> set[str]:
     """The folders that recipes with mistakes name, as far as that can be read."""
+    from bakehouse.recipe.at_commit import folder_of
+
     found = set[str]()
     for name in unreadable:
-        with suppress(OSError, UnicodeDecodeError):
-            text = (include / RECIPES / f"{name}.yaml").read_text("utf-8")
-            found.update(re.findall(r"^scripts:\s*[\"']?([\w-]+)", text, re.MULTILINE))
+        with suppress(OSError):
+            found.add(folder_of((include / RECIPES / f"{name}.yaml").read_bytes(), name))
     return found
-
-
-def _lacks_install(include: Path, recipe: Recipe) -> Mistake:
-    file = include / RECIPES / f"{recipe.name}.yaml"
-    problem = f"has no include/{SCRIPTS}/{recipe.scripts}/install.sh.j2 or install.d/"
-    return mistake_at(file, ("scripts",), problem, "Write it, or name the folder that has it")
 
 
 def _located(include: Path, recipe: Recipe, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
@@ -187,12 +179,6 @@ def _located(include: Path, recipe: Recipe, mistakes: Iterable[Mistake]) -> Iter
             yield mistake_at(file, tuple(one.where.split(".")), one.problem, one.remedy)
         else:
             yield one
-
-
-def _is_reported(mistakes: Iterable[Mistake], folder: str) -> bool:
-    """Whether install.sh.j2, or the folder, has a mistake of its own."""
-    start = f"include/{SCRIPTS}/{folder}"
-    return any(mistake.file in {start, f"{start}/install.sh.j2"} for mistake in mistakes)
 
 
 def _lost(snapshot: Snapshot, recipe: str) -> list[Mistake]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import stat
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bakehouse.core.nearest import nearest
 from bakehouse.core.problems import problem_of
 from bakehouse.images.image_kinds import CUSTOM_IMAGE
 from bakehouse.recipe import payload
-from bakehouse.recipe.collect import content_of
+from bakehouse.recipe.collect import content_of, lacking
 from bakehouse.recipe.commit import GUEST, RECIPES, SCRIPTS, Commit, GitFile, shown
 from bakehouse.recipe.install_parts import (
     INSTALL,
@@ -40,6 +42,7 @@ from bakehouse.recipe.templates import TEMPLATES, Faults, RenderError, bad_templ
 from bakehouse.recipe.unread import SMOKE_TEST, missing_checks, unread_files
 
 if TYPE_CHECKING:
+    from bakehouse.guest.render import Fault
     from bakehouse.recipe.facts import ImageFacts
 
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
@@ -99,7 +102,10 @@ def render(
     vars_override: Mapping[str, Scalar] | None = None,
     snapshot: str | None = None,
 ) -> Rendered:
-    """Render all scripts and the payload of a recipe. Raises RenderError, payload.TooBig.
+    """Render all scripts and the payload of a recipe.
+
+    Raises WrongScripts with everything that is wrong in the files, whatever the kind; RenderError,
+    payload.TooBig.
 
     Args:
         recipe: The recipe at the commit.
@@ -110,9 +116,8 @@ def render(
     """
     recipe = _with_vars(recipe, vars_override or {})
     own = _below(files, f"{recipe.scripts}/")
-    _check(recipe, files)
     names = {"recipe": recipe, "vars": recipe.vars, "git_sha": commit.sha, "commit": commit}
-    test = own[SMOKE_TEST].data.decode() if SMOKE_TEST in own else ""
+    test = own[SMOKE_TEST].data.decode("utf-8", "replace") if SMOKE_TEST in own else ""
     parts = parts_in(own)
     own_scripts = [*([PREPARE] if PREPARE in own else []), *parts]
     run = {
@@ -121,21 +126,25 @@ def render(
         "parts": [part.removesuffix(".j2") for part in parts],
     }
     texts = _Texts(files)
-    scripts = _render(
-        {
-            **{f"{recipe.scripts}/{script}": {} for script in own_scripts},
-            "boot.sh.j2": {},
-            "report.sh.j2": {},
-            f"{_HEALTH_TIMER}.j2": {},
-            "bake.sh.j2": run,
-            # scripts of older commits write the smoke test as a here-document, to end_of_test
-            "smoke.sh.j2": {"smoke_test": test, "end_of_test": _end_of(test)},
-        },
-        names,
-        texts,
-    )
-    if at_boot := wrong_at_boot(recipe, files):
-        raise WrongScripts(at_boot)
+    templates: dict[str, Mapping[str, Any]] = {
+        **{f"{recipe.scripts}/{script}": {} for script in own_scripts},
+        "boot.sh.j2": {},
+        "report.sh.j2": {},
+        f"{_HEALTH_TIMER}.j2": {},
+        "bake.sh.j2": run,
+        # scripts of older commits write the smoke test as a here-document, to end_of_test
+        "smoke.sh.j2": {"smoke_test": test, "end_of_test": _end_of(test)},
+    }
+    wrong = _wrong_files(recipe, files)
+    try:
+        scripts = _render(templates, names, texts)
+    except WrongScripts as more:
+        raise WrongScripts([*wrong, *_untold(more.mistakes, wrong)]) from None
+    except RenderError:
+        if not wrong:
+            raise
+    if wrong:
+        raise WrongScripts(wrong)
     bake, boot = scripts["bake.sh.j2"], scripts["boot.sh.j2"]
     _check_guest(recipe, commit, run, bake, boot)
     rendered = Rendered(
@@ -171,24 +180,54 @@ def _render(
 ) -> dict[str, str]:
     """Render scripts by template; those of the recipe are checked for their values as rendered.
 
-    Raises Faults, WrongScripts.
+    Raises WrongScripts.
     """
     own = [template for template in templates if "/" in template]
     undefined = undefined_in_scripts(names["recipe"], own, texts)
     try:
         scripts = render_limited(Job(templates, names, texts, SCRIPTS))
     except Faults as wrong:
-        told = {(fault.file, fault.line) for fault in wrong.faults}
-        more = [one for one in undefined if (one.file, one.line) not in told]
-        raise Faults([*wrong.faults, *more]) from wrong
+        told = {(fault.file, fault.line): fault for fault in undefined}
+        faults = [
+            told.get((fault.file, fault.line), fault) if _NO_KEY in fault.problem else fault
+            for fault in wrong.faults
+        ]
+        places = {(fault.file, fault.line) for fault in faults}
+        more = [one for one in undefined if (one.file, one.line) not in places]
+        raise _not_rendered([*faults, *more], names["recipe"]) from wrong
     if undefined:
-        raise Faults(undefined)
+        raise _not_rendered(undefined, names["recipe"])
     done = {template: script.text() for template, script in scripts.items()}
     mistakes = [one for name in own for one in unquoted_in(scripts[name], texts, SCRIPTS)]
     mistakes += [one for name in own for one in wrong_rendered(name, done[name], texts)]
     if mistakes:
         raise WrongScripts(mistakes)
     return done
+
+
+def _not_rendered(faults: Iterable[Fault], recipe: Recipe) -> WrongScripts:
+    """Word the faults; of a var that is unknown, the nearest known one is the remedy."""
+    found = list[Mistake]()
+    for file, line, problem in faults:
+        remedy = f"Correct it, or add it to the vars of {recipe.name}.yaml"
+        name = _UNKNOWN_VAR.fullmatch(problem)
+        if name and (close := nearest(name[1], recipe.vars)):
+            remedy = f"Did you mean vars.{close}? Else add it to the vars of {recipe.name}.yaml"
+        problem = f"cannot be rendered: {problem.replace(_NO_KEY, 'its mapping has no')}"
+        found.append(Mistake(file, line, "the script", "", problem, remedy))
+    return WrongScripts(found)
+
+
+def _untold(more: Iterable[Mistake], told: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Leave out what a rendering says of a place that has been told from its text.
+
+    A value that is not quoted may be undefined as well, which is another mistake of its line.
+    """
+    places = {(one.file, one.line) for one in told if not one.where.startswith("{{")}
+    values = {(one.file, one.line, one.where) for one in told}
+    for one in more:
+        if (one.file, one.line) not in places and (one.file, one.line, one.where) not in values:
+            yield one
 
 
 def _check_size(rendered: Rendered) -> None:
@@ -281,6 +320,10 @@ def wrong_at_boot(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]
     return [*undefined_at_boot(recipe, files), *not_rendered(recipe, files)]
 
 
+_NO_KEY = "'dict object' has no attribute"  # as Jinja2 has it
+_UNKNOWN_VAR = re.compile(r"'vars\.(\w+)' is undefined")
+
+
 class WrongScripts(RenderError):
     """Files that cannot be baked, or not as they are; the message has all of them."""
 
@@ -304,21 +347,27 @@ def mistakes_in(files: Mapping[str, GitFile], folder: str) -> list[Mistake]:
     return [*wrong, *_written_twice(own, folder), *wrong_parts(paths, folder)]
 
 
-def _check(recipe: Recipe, files: Mapping[str, GitFile]) -> None:
-    """Raise WrongScripts for all mistakes that can be found before a VM exists."""
-    if not has_install(files, recipe.scripts):
-        raise RenderError(
-            f"the commit lacks {SCRIPTS}/{recipe.scripts}/{INSTALL}, or parts of the install in"
-            f" {PARTS}: commit one"
-        )
-    wrong = [
+def _wrong_files(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
+    """Find all mistakes that are seen without rendering the scripts."""
+    if lacking(files, recipe.scripts):
+        return [*_without_install(recipe, files)]  # the folder's name is wrong, and nothing else
+    return [
+        *_without_install(recipe, files),
         *mistakes_in(files, recipe.scripts),
         *_without_script(recipe, files),
         *unread_files(recipe, files),
         *missing_checks(recipe, files),
+        *wrong_at_boot(recipe, files),
     ]
-    if wrong:
-        raise WrongScripts(wrong)
+
+
+def _without_install(recipe: Recipe, files: Mapping[str, GitFile]) -> Iterator[Mistake]:
+    """Find that nothing would be installed."""
+    if not has_install(files, recipe.scripts):
+        problem = f"has no {SCRIPTS}/{recipe.scripts}/{INSTALL} or {PARTS}"
+        remedy = "Commit it, or name the folder that has it"
+        file = f"{RECIPES}/{recipe.name}.yaml"
+        yield Mistake(file, 1, "scripts", "", problem, remedy)
 
 
 def _without_script(recipe: Recipe, paths: Container[str]) -> Iterator[Mistake]:

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bakehouse.recipe.commit import SCRIPTS, Commit
-from bakehouse.recipe.install_parts import has_install
+from bakehouse.recipe.install_parts import INSTALL
 from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.payload import TooBig
-from bakehouse.recipe.render import RenderError, WrongScripts, mistakes_in, render, wrong_at_boot
-from bakehouse.recipe.templates import Faults
+from bakehouse.recipe.render import RenderError, WrongScripts, mistakes_in, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bakehouse.recipe.commit import GitFile
     from bakehouse.recipe.model import Recipe
@@ -29,22 +28,25 @@ COMMIT = Commit(
     author="",
 )
 
-__all__ = ["COMMIT", "has_install", "mistakes_in", "wrong_with"]
+__all__ = ["COMMIT", "mistakes_in", "wrong_with"]
 
 
-def wrong_with(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
-    """Find everything that fails when plan_bake renders the recipe."""
-    remedy = f"Correct it, or add it to the vars of {recipe.name}.yaml"
+def wrong_with(
+    recipe: Recipe, files: Mapping[str, GitFile], lost: Sequence[Mistake] = ()
+) -> list[Mistake]:
+    """Find everything that fails when plan_bake renders the recipe.
+
+    Args:
+        recipe: The recipe.
+        files: All files by their path below SCRIPTS.
+        lost: Why files are not among them: an install script that is one of them is not missing.
+    """
     try:
         render(recipe, COMMIT, files)
     except WrongScripts as wrong:
-        return list(wrong.mistakes)
-    except Faults as wrong:
-        found = [
-            Mistake(file, line, "the script", "", f"cannot be rendered: {problem}", remedy)
-            for file, line, problem in wrong.faults
-        ]
-        return [*found, *wrong_at_boot(recipe, files)]
+        folder = f"{SCRIPTS}/{recipe.scripts}"
+        is_lost = any(one.file in {folder, f"{folder}/{INSTALL}"} for one in lost)
+        return [one for one in wrong.mistakes if not (is_lost and one.where == "scripts")]
     except (RenderError, TooBig) as wrong:
         where = f"{SCRIPTS}/{recipe.scripts}"
         return [Mistake(where, 1, "", "", str(wrong), "")]

@@ -37,8 +37,8 @@ class SyntaxProblem(NamedTuple):
 def wrong_syntax(path: str, data: bytes) -> list[Mistake]:
     """Check a file of a recipe's folder that a shell runs; `path` is below SCRIPTS."""
     own = path.partition("/")[2] or path
-    if b"\0" in data or not _is_shell(own, data):
-        return []
+    if own.endswith(".j2") or b"\0" in data or not _is_shell(own, data):
+        return []  # a template is no script before it is rendered
     return [_mistake(path, one) for one in _problems(data.decode("utf-8", "replace"))]
 
 

@@ -395,3 +395,32 @@ def test_all_mistakes_of_all_files_are_told_at_once(
     with pytest.raises(PermanentError) as refused:
         planned(monkeypatch, str(work.folder))
     assert all(REFUSED[name][1] in str(refused.value) for name in names)
+
+
+def test_mistakes_of_scripts_and_templates_are_told_at_one_try(
+    work: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.write(f"{APP}/install.sh.j2", "echo {{ vars.nobody | sh }}\n")
+    work.write(f"{APP}/lib.sh", "fi\n")
+    work.write(f"{APP}/templates/etc/app.conf.j2", "a={{ unknown }}\n")
+    work.link(f"{APP}/lost", "../nowhere")
+    words = ("'vars.nobody' is undefined", "lib.sh:1", "unknown is not defined", "app/lost")
+    told = validated(work)
+    assert all(one in told for one in words)
+    work.commit()
+    with pytest.raises(PermanentError) as refused:
+        planned(monkeypatch, str(work.folder))
+    assert all(one in str(refused.value) for one in words)
+
+
+def test_a_recipe_that_cannot_be_read_does_not_hide_the_mistakes_of_its_scripts(
+    work: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.write("include/recipes/app.yaml", "bsae: debian-cloud/debian-12\n")
+    work.write(f"{APP}/lib.sh", "fi\n")
+    work.commit()
+    with pytest.raises(PermanentError) as refused:
+        planned(monkeypatch, str(work.folder))
+    for one in ("Did you mean base?", "lib.sh:1: is no script that bash can read"):
+        assert one in str(refused.value)
+        assert one in validated(work)

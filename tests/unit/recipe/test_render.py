@@ -26,6 +26,7 @@ from bakehouse.recipe.model import Recipe
 from bakehouse.recipe.render import (
     Rendered,
     RenderError,
+    WrongScripts,
     builder_metadata,
     render,
     smoke_metadata,
@@ -202,11 +203,11 @@ def test_sh_for_a_shell() -> None:
     [
         (
             {"app/install.sh.j2": "true\necho {{ vars.pge | sh }}\n"},
-            r"include/startup_scripts/app/install\.sh\.j2:2: .*has no attribute 'pge'",
+            r"include/startup_scripts/app/install\.sh\.j2:2: .*'vars.pge' is undefined",
         ),
         (
             {"app/install.sh.j2": "\n\n{{ nothing | sh }}"},
-            r"install\.sh\.j2:3: 'nothing' is undefined",
+            r"install\.sh\.j2:3: .*'nothing' is undefined",
         ),
         ({"app/install.sh.j2": "true\n{% if %}\n"}, r"install\.sh\.j2:2: Expected an expression"),
         (
@@ -215,7 +216,7 @@ def test_sh_for_a_shell() -> None:
         ),
         (
             {"app/install.sh.j2": "{% include 'none.sh' %}"},
-            r"install\.sh\.j2:1: there is no template none\.sh",
+            r"install\.sh\.j2:1: .*there is no template none\.sh",
         ),
     ],
 )
@@ -232,11 +233,12 @@ def test_every_undefined_name_is_told_at_once() -> None:
     with pytest.raises(RenderError) as wrong:
         made({"app/install.sh.j2": script})
     file = "include/startup_scripts/app/install.sh.j2"
+    begin, add = "the script cannot be rendered:", "add it to the vars of app.yaml"
     assert str(wrong.value).splitlines() == [
-        f"{file}:1: 'dict object' has no attribute 'pge'",
-        f"{file}:2: 'many' is undefined",
-        f"{file}:3: 'dict object' has no attribute 'a'",
-        f"{file}:4: 'some' is undefined",
+        f"{file}:1: {begin} 'vars.pge' is undefined. Did you mean vars.page? Else {add}",
+        f"{file}:2: {begin} 'many' is undefined. Correct it, or {add}",
+        f"{file}:3: {begin} 'vars.a' is undefined. Correct it, or {add}",
+        f"{file}:4: {begin} 'some' is undefined. Correct it, or {add}",
     ]
 
 
@@ -281,7 +283,9 @@ def test_bashs_own_braces_are_left_alone() -> None:
 
 def test_a_recipe_without_install_script() -> None:
     files = {**OURS, "app/health": GitFile(0o100755, b"")}
-    with pytest.raises(RenderError, match=r"lacks include/startup_scripts/app/install\.sh\.j2"):
+    with pytest.raises(
+        RenderError, match=r"scripts has no include/startup_scripts/app/install\.sh\.j2"
+    ):
         render(app(), COMMIT, files)
 
 
@@ -381,3 +385,40 @@ def test_mistakes_in_prepare_are_found_before_there_is_a_machine() -> None:
 def test_a_bake_script_of_the_commit_that_does_not_prepare_is_refused() -> None:
     with pytest.raises(RenderError, match=r"does not run prepare\.sh\.j2: remove"):
         made({**PREPARE, "bake.sh.j2": "#!/bin/bash\nbash install.sh\n"})
+
+
+def test_mistakes_of_scripts_and_of_templates_are_told_at_once() -> None:
+    files = {
+        "app/install.sh.j2": "#!/bin/bash\necho {{ vars.page }}\necho {{ vars.nobody | sh }}\nfi\n",
+        "app/smoke_test.sh": "if true\n",
+        "app/templates/etc/app.conf.j2": "a={{ greeting }}\nb={{ unknown }}\nc={{\n",
+        "app/templates/etc/other.conf.j2": "b={{ unknown }}\n",
+        "app/motd": "{{ vars.page }}\n",
+    }
+    with pytest.raises(WrongScripts) as wrong:
+        made(files, ready={"script": "check-app"})
+    folder = "include/startup_scripts/app"
+    assert [(one.file.removeprefix(f"{folder}/"), one.line) for one in wrong.value.mistakes] == [
+        ("include/recipes/app.yaml", 1),
+        ("install.sh.j2", 2),
+        ("install.sh.j2", 3),
+        ("motd", 1),
+        ("smoke_test.sh", 2),
+        ("templates/etc/app.conf.j2", 3),
+        ("templates/etc/other.conf.j2", 1),
+    ]
+
+
+def test_a_value_that_is_not_quoted_may_be_unknown_as_well() -> None:
+    with pytest.raises(WrongScripts) as wrong:
+        made({"app/install.sh.j2": "echo {{ vars.nobody }}\n"})
+    assert [one.problem for one in wrong.value.mistakes] == [
+        "cannot be rendered: 'vars.nobody' is undefined",
+        "is not quoted for the shell",
+    ]
+
+
+def test_a_template_with_a_shebang_is_no_script_before_it_is_rendered() -> None:
+    loop = "#!/bin/bash\n{% for one in (1, 2) %}\necho {{ one | sh }}\n{% endfor %}\n"
+    rendered = made({"app/install.sh.j2": loop}).files["recipe/install.sh"].data
+    assert rendered == b"#!/bin/bash\necho 1\necho 2\n"
