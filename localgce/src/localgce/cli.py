@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sqlite3
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from localgce.core.cache import default_cache
+from localgce.quick_group import QuickGroup
 
 app = typer.Typer(
+    cls=QuickGroup,
+    rich_markup_mode=None,
     help="A Compute Engine v1-compatible server on this machine.",
     no_args_is_help=True,
     add_completion=False,
@@ -31,6 +30,8 @@ class Machines(StrEnum):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"localgce {version('localgce')}")
         raise typer.Exit
 
@@ -73,6 +74,8 @@ def serve(
     ] = False,
 ) -> None:
     """Answer the Compute Engine API on loopback until SIGTERM."""
+    import logging
+
     from localgce.core.clock import Clock, ManualClock, ScaledClock
     from localgce.core.settings import Settings
     from localgce.serve import Options
@@ -123,6 +126,9 @@ def image(
 
 
 def _run(work: object) -> None:
+    import asyncio
+    import sqlite3
+
     from localgce.core.errors import MachineError
     from localgce.core.store import StateInUse
 

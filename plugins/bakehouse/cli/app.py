@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from bakehouse.cli.quick_group import QuickGroup
 from bakehouse.config.folder import NotAProject, find_project
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=QuickGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 LedgerOption = Annotated[
     str | None,

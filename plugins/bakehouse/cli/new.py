@@ -7,8 +7,14 @@ from typing import Annotated
 import typer
 
 from bakehouse.cli.app import ProjectOption, app, fail, project_folder
+from bakehouse.cli.quick_group import QuickGroup
 
-new = typer.Typer(no_args_is_help=True, help="Write the files of a new recipe.")
+new = typer.Typer(
+    cls=QuickGroup,
+    no_args_is_help=True,
+    help="Write the files of a new recipe.",
+    rich_markup_mode=None,
+)
 app.add_typer(new, name="new")
 
 
