@@ -5,7 +5,7 @@ The DAG files, their import errors and `bakehouse validate` use it, and report t
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -100,13 +100,21 @@ def all_mistakes(include: Path) -> list[Mistakes]:
     return [*recipe_mistakes(include, project), *fleet_mistakes(include, project)]
 
 
-def recipe_mistakes(include: Path, project: Project, *, fetch: bool = True) -> list[Mistakes]:
-    """Return the mistakes of recipes and their scripts; without `fetch` no server is asked."""
+def recipe_mistakes(include: Path, project: Project, *, parsing: bool = False) -> list[Mistakes]:
+    """Return the mistakes of recipes and their scripts.
+
+    While a DAG file is `parsing`, no server is asked for a file in Git LFS and no bash for the
+    syntax of a script: validate and plan_bake ask both.
+    """
+    from bakehouse.recipe.shell_syntax import without_bash
+
     unreadable = _stems(project.broken_recipes)
+    with without_bash() if parsing else nullcontext():
+        scripts = read_scripts(include, project.recipes, unreadable, fetch=not parsing)
     return [
         *project.broken_recipes,
         *_bad_notifiers(include / RECIPES, project.recipes),
-        *read_scripts(include, project.recipes, unreadable, fetch=fetch),
+        *scripts,
     ]
 
 

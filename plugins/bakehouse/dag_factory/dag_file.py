@@ -61,8 +61,7 @@ def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FO
     project = read_project(Path(include))
     broken = list[Mistakes]()
     if "recipes" in folders:
-        # a parse asks no server: a file in Git LFS is judged by validate and plan_bake
-        broken += recipe_mistakes(Path(include), project, fetch=False)
+        broken += recipe_mistakes(Path(include), project, parsing=True)
     broken += fleet_mistakes(Path(include), project) if "fleets" in folders else []
     if broken:
         raise ValueError("\n" + as_text(broken))

@@ -6,6 +6,8 @@ import posixpath
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +17,7 @@ from bakehouse.recipe.mistakes import Mistake
 from bakehouse.recipe.templates import with_references
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 _ALWAYS = frozenset({"smoke_test.sh"})  # bash reads it, whatever its first line says
 _NAMED = (".sh", ".bash")
@@ -24,6 +26,7 @@ _TOLD = re.compile(r"^[^:]*: line (?P<line>[0-9]+): (?P<problem>.*)$")
 _HERE_DOCUMENT = re.compile(r"^warning: here-document at line (?P<line>[0-9]+) .*[`'](.*)'\)")
 _FROM = re.compile(r"(?P<what>.*) from [`'](?P<word>.*)' command on line (?P<line>[0-9]+)")
 _END = re.compile(r"^exit(?:[ \t]+[0-9]+)?[ \t]*$", re.MULTILINE)
+_IS_ASKED = ContextVar("bash_is_asked", default=True)
 _ENVIRONMENT = {"LC_ALL": "C"}  # neither BASH_ENV, which bash would run, nor a language of messages
 
 
@@ -73,8 +76,22 @@ def _is_shell(own: str, data: bytes) -> bool:
     return own.endswith(_NAMED)
 
 
-@lru_cache(maxsize=4096)
+@contextmanager
+def without_bash() -> Generator[None]:
+    """Run no bash meanwhile: scripts count as read. A parse of DAGs starts no process a script."""
+    token = _IS_ASKED.set(False)
+    try:
+        yield
+    finally:
+        _IS_ASKED.reset(token)
+
+
 def _problems(text: str) -> tuple[SyntaxProblem, ...]:
+    return _read(text) if _IS_ASKED.get() else ()
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> tuple[SyntaxProblem, ...]:
     bash = shutil.which("bash")
     if bash is None:
         return (SyntaxProblem(-1, ""),)

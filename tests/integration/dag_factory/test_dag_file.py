@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from tests.support.paths import PROJECT
 
+from bakehouse.config.project import all_mistakes
 from bakehouse.dag_factory import raise_for_broken_files, register_dags
+from bakehouse.recipe import shell_syntax
 
 FLEET = "recipe: nobody\nmembers: {labels: {a: b}, zones: [us-central1-a]}\n"
 
@@ -77,3 +79,21 @@ def test_mistakes_are_raised_by_the_folder(include: Path) -> None:
 def test_importing_the_factory_does_not_import_airflow() -> None:
     code = "import sys, bakehouse.dag_factory; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_parse_runs_no_bash_and_a_validation_does(
+    include: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "true  # a text that no other test has, since answers are kept by it\n"
+    (include / "startup_scripts/web/smoke_test.sh").write_text(script)
+    read = list[str]()
+
+    def ask(_: str, text: str) -> tuple[()]:
+        read.append(text)
+        return ()
+
+    monkeypatch.setattr(shell_syntax, "_ask", ask)
+    raise_for_broken_files(include)
+    assert read == []
+    assert all_mistakes(include) == []
+    assert script in read

@@ -50,7 +50,7 @@ def test_a_recipe_with_one_script_has_one_part() -> None:
 
 
 def test_a_recipe_without_an_install_is_refused() -> None:
-    with pytest.raises(RenderError, match=r"install\.sh\.j2, or parts of the install in"):
+    with pytest.raises(RenderError, match=r"install\.sh\.j2 or install\.d"):
         rendered({"health": "true\n"})
 
 
