@@ -14,7 +14,7 @@ from bakehouse.fleet import rules as fleet_rules
 from bakehouse.fleet.load import load_fleets
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe import rules
-from bakehouse.recipe.load import load_recipes, mistake_at
+from bakehouse.recipe.load import FILES, load_recipes, mistake_at
 from bakehouse.recipe.mistakes import Mistake, Mistakes
 from bakehouse.recipe.model import Recipe
 
@@ -39,12 +39,18 @@ class Project:
     broken_fleets: list[Mistakes]
 
 
-def read_project(include: Path) -> Project:
-    """Read recipes and fleets, not scripts: a recipe with a broken script keeps its DAG."""
-    recipes, unreadable = load_recipes(include / RECIPES)
+def read_project(include: Path, only: str | None = None) -> Project:
+    """Read recipes and fleets, not scripts: a recipe with a broken script keeps its DAG.
+
+    Args:
+        include: The folder with recipes/ and fleets/.
+        only: The one recipe to read, with all fleets: what costs the same however many recipes
+            there are. What it breaks of the rules across recipes is not found.
+    """
+    recipes, unreadable = load_recipes(include / RECIPES, only)
     fleets, unreadable_fleets = load_fleets(include / FLEETS)
-    broken = rules.between(recipes, _stems(unreadable))
-    known = {*(recipe.name for recipe in recipes), *_stems(unreadable)}
+    known = {file.stem for file in (include / RECIPES).glob(FILES)}
+    broken = rules.between(recipes, sorted(known))
     broken_fleets = fleet_rules.between(fleets, {recipe.name: recipe for recipe in recipes}, known)
     return Project(
         recipes=_without(recipes, broken),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakehouse.core.tasks import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Generator, Mapping
 
 FOLDERS = ("recipes", "fleets")
 
@@ -41,8 +43,24 @@ def register_dags(
     """
     from bakehouse.dag_factory.register import make_dags
 
-    for dag in make_dags(Path(include), flows, schedule, timezone, owner, notify):
-        namespace[dag.dag_id] = dag
+    with _uncollected():
+        for dag in make_dags(Path(include), flows, schedule, timezone, owner, notify):
+            namespace[dag.dag_id] = dag
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Pause the garbage collector: it would walk all DAGs again for each few that are added.
+
+    What a DAG file makes stays, so there is next to nothing to collect.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def raise_for_broken_files(include: Path | str, *, folders: Collection[str] = FOLDERS) -> None:

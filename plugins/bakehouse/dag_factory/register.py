@@ -37,7 +37,9 @@ def make_dags(
     wanted = get_parsing_context().dag_id
     # a worker has no form to show
     images = _offered(flows) if wanted is None else {}
-    makers = dict(_of_files(include, flows, images))
+    # another recipe of a project is not read for a task: its start would cost more for each one
+    only = None if wanted is None else wanted.partition("__")[2]
+    makers = dict(_of_files(include, flows, images, only))
     if Flow.HOUSEKEEPING in flows:
         from bakehouse.dag_factory.housekeeping import housekeeping_dag
 
@@ -63,14 +65,14 @@ def _offered(flows: Collection[str]) -> dict[str, list[str]]:
 
 
 def _of_files(
-    include: Path, flows: Collection[str], images: Mapping[str, Collection[str]]
+    include: Path, flows: Collection[str], images: Mapping[str, Collection[str]], only: str | None
 ) -> Iterator[tuple[str, Callable[[], DAG]]]:
-    """Yield one maker for each valid recipe and fleet."""
+    """Yield one maker for each valid recipe, or for the `only` one, and for each fleet."""
     if not {Flow.BAKE, Flow.ROLLOUT} & set(flows):
         return
     from bakehouse.config.project import read_project
 
-    project = read_project(include)
+    project = read_project(include, only)
     if Flow.BAKE in flows:
         from bakehouse.dag_factory.bake import bake_dag
         from bakehouse.recipe.rules import Relatives

@@ -71,6 +71,7 @@ class Kind(Generic[Model]):
         return model
 
 
+FILES = "*.y*ml"  # `.yml` is a mistake, and not unseen
 RECIPES = Kind(Recipe, task_ids(Flow.BAKE), begin="base: debian-cloud/debian-12", rules=problems_of)
 
 
@@ -81,9 +82,9 @@ def load_recipe(content: str | bytes, path: str) -> Recipe:
     return load_text(RECIPES, content, path)
 
 
-def load_recipes(folder: Path) -> tuple[list[Recipe], list[Mistakes]]:
-    """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
-    return load_folder(RECIPES, folder)
+def load_recipes(folder: Path, only: str | None = None) -> tuple[list[Recipe], list[Mistakes]]:
+    """Load all `*.yaml` of a folder, or `only` the one of this name; see load_folder."""
+    return load_folder(RECIPES, folder, only)
 
 
 def load_text(kind: Kind[Model], text: str, path: str) -> Model:
@@ -105,10 +106,14 @@ def load_bytes(kind: Kind[Model], content: bytes, path: str) -> Model:
     return load_text(kind, text, path)
 
 
-def load_folder(kind: Kind[Model], folder: Path) -> tuple[list[Model], list[Mistakes]]:
+def load_folder(
+    kind: Kind[Model], folder: Path, only: str | None = None
+) -> tuple[list[Model], list[Mistakes]]:
     """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     good, broken = [], []
-    for file in sorted(folder.glob("*.y*ml")):
+    for file in sorted(folder.glob(FILES)):
+        if only not in {None, file.stem}:
+            continue
         try:
             good.append(_load_file(kind, file))
         except Mistakes as mistakes:

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.paths import PROJECT
 
+import bakehouse.recipe.load as load_module
 from bakehouse.config.project import all_mistakes
 from bakehouse.dag_factory import raise_for_broken_files, register_dags
 from bakehouse.recipe import shell_syntax
@@ -44,6 +46,35 @@ def test_a_task_parses_its_own_dag_only(include: Path, monkeypatch: pytest.Monke
     # what Airflow's task runner sets, and its get_parsing_context() reads
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "roll_out__web")
     assert sorted(registered(include)) == ["roll_out__web"]
+
+
+def test_a_task_of_a_bake_reads_no_other_recipe_and_gets_the_same_tasks(
+    include: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (include / "recipes" / "base.yaml").write_text("base: debian-cloud/debian-12\nsmoke: none\n")
+    (include / "recipes" / "app.yaml").write_text("base: {recipe: base}\nschedule: 0 3 * * *\n")
+    for number in (1, 2):
+        text = FLEET.replace("nobody", "app").replace("a: b", f"a: b{number}")
+        (include / "fleets" / f"app-{number}.yaml").write_text(f"{text}rollout: with_bake\n")
+    (include / "fleets" / "lost.yaml").write_text(FLEET)
+    every: Any = registered(include)["bake__app"]
+    assert {"replace_app-1.plan", "replace_app-2.plan"} <= set(every.task_ids)
+
+    read = list[Path]()
+    load = load_module._load_file
+
+    def loaded(kind: Any, file: Path) -> Any:
+        read.append(file)
+        return load(kind, file)
+
+    monkeypatch.setattr(load_module, "_load_file", loaded)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "bake__app")
+    dags = registered(include)
+    own: Any = dags["bake__app"]
+    assert list(dags) == ["bake__app"]
+    assert [file.name for file in read if file.parent.name == "recipes"] == ["app.yaml"]
+    assert own.task_ids == every.task_ids
+    assert own.timetable.serialize() == every.timetable.serialize()
 
 
 def test_options_are_those_of_housekeeping_and_revoke(include: Path) -> None:
