@@ -76,7 +76,7 @@ def test_links_and_the_assets_page_lead_to_what_was_made(layers: Testbed) -> Non
     links = layers.airflow.call("GET", f"{task}/links")["extra_links"]
     assert links["Image"].endswith(f"/global/images/{image}")
     assert "/instances/smoke-crust-" in links["Machine"]
-    assert links["Serial log"] == f"{links['Machine']}/serialPort?port=1"
+    assert links["Serial log"] == f"{links['Machine']}/serial"
     assets = layers.airflow.call("GET", "/assets", params={"name_pattern": "image/crust"})["assets"]
     (asset,) = (one for one in assets if one["name"] == "image/crust")
     told = layers.airflow.call("GET", f"/assets/{asset['id']}/state-store")["asset_state_store"]

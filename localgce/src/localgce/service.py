@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.admin import pages
+from localgce.admin import console, pages
 from localgce.api.routing import TABLE
 from localgce.api.services import Services
 from localgce.core.clock import Clock, RealClock
@@ -91,6 +91,7 @@ class Service:
     def app(self, *, check_responses: bool = False) -> App:
         """The ASGI application: the API and the admin API."""
         routes = pages.routes(self.core, self.lifecycle, self.interruptions)
+        routes += console.routes(self.core, self.lifecycle)
         return App(self.dispatcher(check_responses=check_responses), routes)
 
     async def open(self) -> None:

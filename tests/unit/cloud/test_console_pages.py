@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from bakehouse.cloud.console_pages import image_page, instance_page, serial_page
+from bakehouse.cloud.console_pages import (
+    image_page,
+    instance_page,
+    machine_image_page,
+    serial_page,
+)
 
 ZONE = "us-central1-a"
 
@@ -18,10 +23,11 @@ def test_googles_own_resources_are_shown_by_the_cloud_console() -> None:
     assert page.endswith("/zones/us-central1-a/instances/web-1/console?port=1&project=p")
 
 
-def test_those_of_another_endpoint_by_the_endpoint() -> None:
-    page = image_page("p", "web", endpoint="http://127.0.0.1:8790/")
-    assert page == "http://127.0.0.1:8790/compute/v1/projects/p/global/images/web"
-    page = serial_page("p", ZONE, "web-1", endpoint="http://127.0.0.1:8790/")
-    assert page.endswith(
-        "/compute/v1/projects/p/zones/us-central1-a/instances/web-1/serialPort?port=1"
-    )
+def test_those_of_localgce_by_its_console() -> None:
+    console = "http://127.0.0.1:8790/_localgce/console/projects/p"
+    endpoint = "http://127.0.0.1:8790/"
+    assert image_page("p", "web", endpoint) == f"{console}/global/images/web"
+    assert machine_image_page("p", "web", endpoint) == f"{console}/global/machineImages/web"
+    machine = f"{console}/zones/us-central1-a/instances/web-1"
+    assert instance_page("p", ZONE, "web-1", endpoint) == machine
+    assert serial_page("p", ZONE, "web-1", endpoint) == f"{machine}/serial"

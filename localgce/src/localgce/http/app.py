@@ -15,7 +15,7 @@ from starlette.routing import Route
 from localgce.core.errors import ApiError
 from localgce.http.batch import batch
 from localgce.http.dispatcher import MAX_BODY, Answer, Dispatcher
-from localgce.http.guard import check_headers
+from localgce.http.guard import check_headers, is_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,11 @@ class App:
             await self._others(scope, receive, send)
             return
         try:
-            check_headers(scope["headers"], batch=scope["path"] in _BATCH)
+            check_headers(
+                scope["headers"],
+                batch=scope["path"] in _BATCH,
+                console=is_console(scope["method"], scope["path"]),
+            )
         except ApiError as error:
             await _send(send, error.status, Answer(error.status, error.as_json()).encoded())
             return
