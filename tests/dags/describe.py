@@ -50,6 +50,7 @@ def task(found: Any) -> dict[str, Any]:
         "teardown": found.is_teardown,
         "params": len(found.params),
         "setups": sorted(t.task_id for t in found.upstream_list if t.is_setup),
+        "group": found.task_group.group_id if found.task_group else None,
         "fails_the_run": getattr(found, "on_failure_fail_dagrun", False),
     }
 

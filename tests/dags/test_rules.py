@@ -137,6 +137,25 @@ def test_the_state_of_a_run_is_that_of_its_result(bag: dict[str, Any]) -> None:
         assert set(result["upstream"]) == dag["tasks"].keys() - leaves, dag_id
 
 
+def test_a_bake_is_grouped_for_the_graph_and_no_arrow_leads_back_into_a_group(
+    bag: dict[str, Any],
+) -> None:
+    bakes = {name: dag["tasks"] for name, dag in bag["dags"].items() if name.startswith("bake__")}
+    assert bakes
+    for dag_id, tasks in bakes.items():
+        own = {name: task for name, task in tasks.items() if "." not in name}
+        groups = dict.fromkeys(task["group"] for task in own.values() if task["group"])
+        assert set(groups) == {"plan_image", "build_image", "test_and_promote"}, dag_id
+        alone = {name for name, task in own.items() if not task["group"]}
+        assert alone == {"delete_builder", "result", "sla_watch"}, dag_id
+        for name, task in own.items():
+            group = task["group"]
+            left = [tasks[up] for up in task["upstream"] if tasks[up]["group"] != group]
+            for outside in left if group else []:
+                again = [up for up in outside["upstream"] if tasks[up]["group"] == group]
+                assert again == [], f"{dag_id}.{name} comes back into {group}"
+
+
 def test_the_form_of_a_bake(bag: dict[str, Any]) -> None:
     bakes = [dag for dag_id, dag in bag["dags"].items() if dag_id.startswith("bake__")]
     assert bakes

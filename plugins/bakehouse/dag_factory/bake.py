@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, PartitionedAssetTimetable, chain
+from airflow.sdk import DAG, PartitionedAssetTimetable, TaskGroup, chain
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.bake_doc import doc_of
@@ -60,19 +60,27 @@ def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fl
 
 
 def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
-    """The tasks of a bake and their order, inside the current DAG."""
-    task = partial(make_task, Flow.BAKE, overrides=recipe)
+    """The tasks of a bake and their order, inside the current DAG.
 
-    resolve_commit = task("resolve_commit", recipe=recipe.name)
-    plan_bake = task("plan_bake", recipe=recipe.name)
-    need_bake = task("need_bake")
-    create_builder = task("create_builder")
-    wait_for_shutdown = task("wait_for_shutdown")
-    create_image = task("create_image")
-    label_image = task("label_image")
-    smoke_test = task("smoke_test")
-    promote_image = task("promote_image", notify=recipe.notify)
-    publish_image = task("publish_image", recipe=recipe.name)
+    The groups are for the graph only: they do not change a task's id. `delete_builder` is in none,
+    since it follows the smoke test: in `build_image` it would draw an arrow back.
+    """
+    task = partial(make_task, Flow.BAKE, overrides=recipe)
+    group = partial(TaskGroup, prefix_group_id=False)
+
+    with group("plan_image", tooltip="Which commit, and whether it needs a bake"):
+        resolve_commit = task("resolve_commit", recipe=recipe.name)
+        plan_bake = task("plan_bake", recipe=recipe.name)
+        need_bake = task("need_bake")
+    with group("build_image", tooltip="A builder installs; its disk becomes the candidate"):
+        create_builder = task("create_builder")
+        wait_for_shutdown = task("wait_for_shutdown")
+        create_image = task("create_image")
+        label_image = task("label_image")
+    with group("test_and_promote", tooltip="A VM boots the candidate; what passes is promoted"):
+        smoke_test = task("smoke_test")
+        promote_image = task("promote_image", notify=recipe.notify)
+        publish_image = task("publish_image", recipe=recipe.name)
     delete_builder = task("delete_builder")
 
     chain(resolve_commit, plan_bake, need_bake, create_builder, wait_for_shutdown)
