@@ -111,9 +111,7 @@ def load_folder(
 ) -> tuple[list[Model], list[Mistakes]]:
     """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     good, broken = [], []
-    for file in sorted(folder.glob(FILES)):
-        if only not in {None, file.stem}:
-            continue
+    for file in sorted(folder.glob(FILES if only is None else FILES.replace("*", only, 1))):
         try:
             good.append(_load_file(kind, file))
         except Mistakes as mistakes:

@@ -45,7 +45,12 @@ TOP_FOLDERS = {
 WITH_UNDERSCORE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 LABEL = re.compile(r"bakehouse-[a-z-]+[a-z]")
 # what the guides show of other programs, or as an example of the user's
-FOREIGN = {"no_proxy"}
+FOREIGN = {
+    "dag_file_processor_timeout",
+    "min_file_process_interval",
+    "no_proxy",
+    "stale_dag_threshold",
+}
 
 
 def snippets(guide: Path) -> list[str]:
