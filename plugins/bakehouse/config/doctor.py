@@ -17,14 +17,16 @@ from packaging.specifiers import SpecifierSet
 from bakehouse.config.airflow_settings import Settings, SettingsError, load_settings
 from bakehouse.config.folder import INCLUDE, SETTINGS
 from bakehouse.config.project import all_mistakes, read_project
+from bakehouse.config.settings_values import unknown_variable, wrong_connection, wrong_variable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PYTHON = (3, 11)
 AIRFLOW = SpecifierSet(">=3.3.1,<3.4")  # as requirements.txt has it
 CONNECTIONS = ("google_cloud_default", "bakehouse_repo")
 LEDGER = "bakehouse_ledger"
+_VARIABLE = "AIRFLOW_VAR_"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
         settings_check,
         *(_connection(name, settings, environment) for name in CONNECTIONS),
         _ledger(settings, environment),
+        *_variables(environment),
     ]
 
 
@@ -100,6 +103,8 @@ def _settings(project: Path) -> tuple[Settings, Check]:
 def _connection(name: str, settings: Settings, environment: Mapping[str, str]) -> Check:
     variable = f"AIRFLOW_CONN_{name.upper()}"
     if variable in environment:
+        if wrong := wrong_connection(name, environment[variable]):
+            return Check(name, False, f"the connection in {variable} {wrong[0]}: {wrong[1]}")
         return Check(name, True, f"a connection in the environment ({variable})")
     if name in settings.connections:
         return Check(name, True, f"a connection in {SETTINGS}")
@@ -108,6 +113,16 @@ def _connection(name: str, settings: Settings, environment: Mapping[str, str]) -
         f" `airflow connections get {name}` shows one"
     )
     return Check(name, False, remedy)
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Find the Variables of Bakehouse in the environment that nobody reads, or cannot."""
+    for variable, value in sorted(environment.items()):
+        name = variable.removeprefix(_VARIABLE).lower()
+        if not variable.startswith(_VARIABLE):
+            continue
+        if wrong := unknown_variable(name) or wrong_variable(name, _plain(value)):
+            yield Check(name, False, f"{variable} {wrong[0]} (it is {value!r}): {wrong[1]}")
 
 
 def _ledger(settings: Settings, environment: Mapping[str, str]) -> Check:

@@ -222,6 +222,22 @@ def wrong_type(conn_id: str, conn_type: str) -> _Wrong | None:
     return ("is not a connection type", f"Did you mean {close[0]}?") if close else None
 
 
+def wrong_connection(conn_id: str, text: str) -> _Wrong | None:
+    """Tell what is wrong with a connection of the environment: a URI, or JSON."""
+    if not text.startswith("{"):
+        conn_type = type_of(text)
+        if conn_type is None:
+            return "is neither a URI nor JSON", "write TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA"
+        return wrong_type(conn_id, conn_type)
+    try:
+        form = json.loads(text)
+    except json.JSONDecodeError as wrong:
+        return f"is not JSON: {wrong.msg} at character {wrong.pos + 1}", "correct it"
+    if "conn_type" not in form:
+        return "has no conn_type", f"write {OWN_CONNECTIONS.get(conn_id, 'it')}"
+    return wrong_type(conn_id, str(form["conn_type"]))
+
+
 def type_of(uri: str) -> str | None:
     """Return the connection type of a URI, as Airflow reads it; None without one."""
     scheme, colon, _ = uri.partition(":")

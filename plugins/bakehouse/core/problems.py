@@ -21,7 +21,6 @@ _WORDS = {
     "extra_forbidden": "is not a field",
     "string_type": "is not a text",
     "string_unicode": "is not a text",
-    "string_pattern_mismatch": _ANOTHER_FORM,
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must have {min_length} or more entries",
@@ -68,6 +67,20 @@ _WORDS = {
 }
 
 
+_OF_PATTERN: dict[str, str] = {}
+
+
+def worded(pattern: str, words: str) -> str:
+    """Return the pattern of a field; `words` tell of a value that does not have this form."""
+    _OF_PATTERN[pattern] = words
+    return pattern
+
+
+def words_of(pattern: str) -> str | None:
+    """Return the words of a pattern; None if it has none."""
+    return _OF_PATTERN.get(pattern)
+
+
 def problem_of(error: ErrorDetails) -> str:
     """Return the predicate of a sentence about the value: `must be at least 10`."""
     kind = error["type"]
@@ -75,6 +88,8 @@ def problem_of(error: ErrorDetails) -> str:
         return error["msg"].partition(", ")[2] or _ANOTHER_FORM
     if kind not in _OF_PYDANTIC:
         return error["msg"]  # a validator of ours
+    if kind == "string_pattern_mismatch":
+        return words_of(error["ctx"]["pattern"]) or _ANOTHER_FORM
     return _WORDS.get(kind, _ANOTHER_FORM).format(**error.get("ctx", {}))
 
 

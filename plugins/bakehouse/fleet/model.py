@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import worded
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.fleet.stages import Stage, check_stages
@@ -19,8 +20,23 @@ from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import RecipeName, ResourceName, ZoneName
 
-LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-z][a-z0-9_-]{0,62}$",
+            "is not the name of a label: at most 63 of a-z, 0-9, _ and -, beginning with a letter",
+        )
+    ),
+]
+LabelValue = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-z0-9_-]{0,63}$", "is not the value of a label: at most 63 of a-z, 0-9, _ and -"
+        )
+    ),
+]
 RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
 
 

@@ -53,6 +53,10 @@ def check_stages(stages: tuple[int | str, ...]) -> tuple[int | str, ...]:
     for numbers in (counts, shares):
         if any(b <= a for a, b in pairwise(numbers)):
             raise PydanticCustomError("stages", "must grow: each is a total, not an increment")
+    if any(one == 1 and isinstance(before, str) for before, one in pairwise(stages)):
+        raise PydanticCustomError(
+            "stages", "must grow: a share has at least the one member that follows it"
+        )
     return stages
 
 

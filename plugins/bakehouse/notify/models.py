@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from bakehouse.core.problems import worded
+
 
 class NotificationEvent(StrEnum):
     """What a notification is about."""
@@ -43,7 +45,13 @@ DEFAULT_ARGUMENTS = {
 }
 
 ImportPath = Annotated[
-    str, StringConstraints(pattern=r"^(smtp|slack|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$")
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^(smtp|slack|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$",
+            "is neither smtp nor slack nor the dotted path of a class",
+        )
+    ),
 ]
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Mistake", "Mistakes", "load_recipe", "load_recipes", "located", "node_at"]
 
 _Path = tuple[str | int, ...]
+_YAML = (".yaml", ".yml")
+_ALMOST = (".yaml.txt", ".yml.txt", ".yaml.j2", ".yml.j2")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -111,7 +113,9 @@ def load_folder(
 ) -> tuple[list[Model], list[Mistakes]]:
     """Load all `*.yaml` of a folder, by name; each file with mistakes becomes one Mistakes."""
     good, broken = [], []
-    for file in sorted(folder.glob(FILES if only is None else FILES.replace("*", only, 1))):
+    for file in sorted(folder.glob("*" if only is None else FILES.replace("*", only, 1))):
+        if not _is_meant(file):
+            continue
         try:
             good.append(_load_file(kind, file))
         except Mistakes as mistakes:
@@ -130,9 +134,25 @@ def mistake_at(file: Path, loc: _Path, problem: str, remedy: str) -> Mistake:
     return located(shown(file), root, loc, problem, remedy)
 
 
+def _is_meant(file: Path) -> bool:
+    """Whether somebody means it to be read: a YAML file whatever it is called, or a folder of them.
+
+    Copies that editors and people keep (`web.yaml.bak`, `web.yaml~`) are not meant.
+    """
+    if file.name.startswith("."):
+        return False
+    if file.suffix != ".yaml" and file.is_dir():
+        return any(file.glob("*.y*ml"))
+    name = file.name.lower()
+    return name.endswith((*_YAML, *_ALMOST, ".json")) and name != "schema.json"
+
+
 def _load_file(kind: Kind[Model], file: Path) -> Model:
+    if file.suffix != ".yaml" and file.is_dir():
+        remedy = f"Move its files to include/{file.parent.name}"
+        raise Mistakes([Mistake(shown(file), 1, "the folder", "", "is not read", remedy)])
     if file.suffix != ".yaml":
-        remedy = f"Rename it to {file.stem}.yaml"
+        remedy = f"Rename it to {file.name.partition('.')[0]}.yaml"
         raise Mistakes([Mistake(shown(file), 1, "the file", "", "is not read", remedy)])
     try:
         return load_bytes(kind, _content(file), shown(file))

@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import worded
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.images.image_kinds import MACHINE_IMAGE
@@ -145,35 +146,107 @@ Scalar = Annotated[
     BeforeValidator(_scalar),
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
-RecipeName = Annotated[str, StringConstraints(pattern=RECIPE_NAME)]
-ScriptsFolder = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_reserved)
+RecipeName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(RECIPE_NAME, "is not a name of a-z, 0-9 and -, beginning with a letter")
+    ),
 ]
-ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_NAME)]
-VarName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
+ScriptsFolder = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[A-Za-z0-9][A-Za-z0-9_-]*$", "is not the name of a folder in include/startup_scripts"
+        )
+    ),
+    AfterValidator(_not_reserved),
+]
+ResourceName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            RESOURCE_NAME, "is not a name of at most 63 of a-z, 0-9 and -, beginning with a letter"
+        )
+    ),
+]
+VarName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$",
+            "is not a name that a template can write: letters, digits and _, no digit first",
+        )
+    ),
+]
 MetadataValue = Annotated[str, AfterValidator(_metadata_value)]
 NetworkName = Annotated[
-    str, StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{NAME}$")
+    str,
+    StringConstraints(
+        pattern=worded(
+            rf"^(?:(?:{_PROJECT_PATH})?global/networks/)?{NAME}$",
+            "is neither the name of a network nor projects/P/global/networks/NAME",
+        )
+    ),
 ]
 SubnetworkName = Annotated[
     str,
-    StringConstraints(pattern=rf"^(?:(?:{_PROJECT_PATH})?regions/{_REGION}/subnetworks/)?{NAME}$"),
+    StringConstraints(
+        pattern=worded(
+            rf"^(?:(?:{_PROJECT_PATH})?regions/{_REGION}/subnetworks/)?{NAME}$",
+            "is neither the name of a subnetwork nor projects/P/regions/R/subnetworks/NAME",
+        )
+    ),
 ]
 ServiceAccount = Annotated[
-    str, StringConstraints(pattern=r"^(?:default|[^@\s/]{1,100}@[a-z0-9.:-]{1,150})$")
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^(?:default|[^@\s/]{1,100}@[a-z0-9.:-]{1,150})$",
+            "is neither an e-mail address nor default",
+        )
+    ),
 ]
-Scope = Annotated[str, StringConstraints(pattern=r"^https://[!-~]{1,200}$")]
+Scope = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(r"^https://[!-~]{1,200}$", "is not a URL that begins with https://")
+    ),
+]
 KmsKey = Annotated[
     str,
     StringConstraints(
-        pattern=r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
-        r"/cryptoKeys/[A-Za-z0-9_-]{1,63}(?:/cryptoKeyVersions/[0-9]+)?$"
+        pattern=worded(
+            r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
+            r"/cryptoKeys/[A-Za-z0-9_-]{1,63}(?:/cryptoKeyVersions/[0-9]+)?$",
+            "is not the whole path of a key",
+        )
     ),
 ]
-StorageLocation = Annotated[str, StringConstraints(pattern=rf"^(?:us|eu|asia|{_REGION})$")]
-ZoneName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")]
+StorageLocation = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            rf"^(?:us|eu|asia|{_REGION})$", "is neither us, eu or asia nor a region: us-central1"
+        )
+    ),
+]
+ZoneName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-z]+-[a-z]+[0-9]+-[a-z]$",
+            "is not a zone, which is a region and a letter: us-central1-a",
+        )
+    ),
+]
 MetadataKey = Annotated[
-    str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$"), AfterValidator(_metadata_key)
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-zA-Z0-9_-]{1,128}$", "is not a name of at most 128 letters, digits, - and _"
+        )
+    ),
+    AfterValidator(_metadata_key),
 ]
 FilePattern = Annotated[str, AfterValidator(_file_pattern)]
 OwnFiles = Annotated[FilePattern, AfterValidator(_not_a_systems_folder)]
@@ -187,7 +260,7 @@ class Builder(Frozen):
 
     machine_type: str = Field(
         default="e2-small",
-        pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)+$",
+        pattern=worded(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)+$", "is not the name of a machine type"),
         max_length=63,
         description="a machine type, such as e2-small",
     )

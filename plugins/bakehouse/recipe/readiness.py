@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import worded
 from bakehouse.recipe.duration import Duration
 
 # Compute Engine takes 10 guest attributes a minute from an instance: this leaves more than half.
@@ -25,7 +26,12 @@ def _not_a_template(value: str) -> str:
 
 UnitName = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$"),
+    StringConstraints(
+        pattern=worded(
+            r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}$",
+            "is not the name of a systemd unit alone, without spaces",
+        )
+    ),
     AfterValidator(_not_a_template),
 ]
 
@@ -36,7 +42,7 @@ class HttpCheck(Frozen):
     port: int = Field(default=80, ge=1, le=65_535, description="such as 8080")
     path: str = Field(
         default="/",
-        pattern=r"^/[!-~]{0,1000}$",
+        pattern=worded(r"^/[!-~]{0,1000}$", "is not a path that begins with / and has no space"),
         description="what is requested, such as /healthz",
     )
     status: int | None = Field(
@@ -64,12 +70,17 @@ class Ready(Frozen):
     )
     script: str | None = Field(
         default=None,
-        pattern=r"^(?:/[!-~]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,200})$",
+        pattern=worded(
+            r"^(?:/[!-~]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,200})$",
+            "is neither a file at the top of the scripts' folder nor a path that begins with /",
+        ),
         description="a program that exits with 0: a file of the scripts' folder, or a path",
     )
     host: str = Field(
         default="localhost",
-        pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,253}$",
+        pattern=worded(
+            r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,253}$", "is neither the name of a host nor an address"
+        ),
         description="what tcp and http connect to, such as 127.0.0.1",
     )
     interval: Duration | None = Field(

@@ -83,3 +83,26 @@ def test_the_ledger_must_be_writable_where_that_can_be_checked(
 
 def test_without_include_the_remedy_is_init(tmp_path: Path) -> None:
     assert "bakehouse init" in checks(tmp_path)["include/"].detail
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "detail"),
+    [
+        ("CONN_BAKEHOUSE_REPO", "/srv/repo", "is neither a URI nor JSON: write TYPE://"),
+        ("CONN_BAKEHOUSE_REPO", "https://x/y.git", "is not the type that Bakehouse needs here: "),
+        ("CONN_BAKEHOUSE_REPO", '{"conn_type": "git"', "is not JSON: Expecting ',' delimiter"),
+        ("CONN_BAKEHOUSE_REPO", '{"type": "git"}', "has no conn_type: write git"),
+        ("VAR_BAKEHOUSE_BULDERS", "8", "(it is '8'): Did you mean bakehouse_builders?"),
+        ("VAR_BAKEHOUSE_BUILDERS", "many", "is not a whole number of 1 or more (it is 'many')"),
+        ("VAR_BAKEHOUSE_NOTIFICATIONS", "enabled", "is neither on nor off (it is 'enabled')"),
+        ("VAR_BAKEHOUSE_SNAPSHOT_URL", "mirror/x", "is not a URL of http:// or https://"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_told(
+    project: Path, variable: str, value: str, detail: str
+) -> None:
+    name = variable.partition("_")[2].lower()
+    found = checks(project, **{f"AIRFLOW_{variable}": value})[name]
+    assert not found.ok
+    assert f"AIRFLOW_{variable}" in found.detail
+    assert detail in found.detail

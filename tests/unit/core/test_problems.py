@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import core_schema
 
-from bakehouse.core.problems import problem_of, problems_of
+from bakehouse.core.problems import problem_of, problems_of, words_of
 from bakehouse.fleet.model import Fleet
+from bakehouse.recipe import duration
 from bakehouse.recipe.load import Mistakes, load_recipe
 from bakehouse.recipe.model import Recipe
+
+_NO_LOCATION = "is neither us, eu or asia nor a region: us-central1"
+_OF_VALIDATORS = {duration.PATTERN, "^([1-9][0-9]?|100)%$"}  # which have words of their own
 
 OF_PYDANTIC = ("pydantic", "Input should", "String should", "Value error", "pattern", "[type=")
 CLASSES = ("Recipe", "Builder", "HttpCheck", "Ready", "Smoke ", "Fleet", "Members", "Keep")
@@ -53,7 +59,7 @@ def test_each_kind_of_error_has_words(kind: str) -> None:
         ("owner", 5, "owner is not a text"),
         ("rebake", "daily", "rebake must be 'on_updates', 'always' or 'never'"),
         ("ready", {"min_ready": timedelta(hours=1)}, "ready.min_ready must be at most 1 minute"),
-        ("image", {"family": "Web"}, "image.family does not have the form that is expected"),
+        ("image", {"storage_location": "US"}, f"image.storage_location {_NO_LOCATION}"),
     ],
 )
 def test_a_recipes_field_is_told_in_words(field: str, value: object, told: str) -> None:
@@ -61,6 +67,14 @@ def test_a_recipes_field_is_told_in_words(field: str, value: object, told: str) 
     with pytest.raises(ValidationError) as refused:
         Recipe.model_validate(form)
     assert problems_of(refused.value) == told
+
+
+@pytest.mark.parametrize("model", [Recipe, Fleet])
+def test_each_pattern_of_a_file_has_words(model: type[BaseModel]) -> None:
+    text = json.dumps(model.model_json_schema())
+    patterns = {json.loads(one) for one in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', text)}
+    assert len(patterns) > 2
+    assert {one for one in patterns if words_of(one) is None} <= _OF_VALIDATORS
 
 
 _FIELDS = sorted({*Recipe.model_fields, *Fleet.model_fields})
