@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def between(
 
 def _shared_members(fleets: Sequence[Fleet]) -> Iterator[Broken]:
     """Find instances of two fleets, which two rollouts would replace at the same time."""
-    for first, second in combinations(sorted(fleets, key=lambda one: one.name), 2):
+    for first, second in _in_question(sorted(fleets, key=lambda one: one.name)):
         zones = sorted(set(first.members.zones) & set(second.members.zones))
         if not zones:
             continue
@@ -42,6 +43,27 @@ def _shared_members(fleets: Sequence[Fleet]) -> Iterator[Broken]:
             problem = f"match members of the fleet {first.name} in {zones[0]} too"
             remedy = f"Add a label that {first.name}.yaml does not have, to both"
             yield Broken(second.name, ("members", "labels"), problem, remedy)
+
+
+def _in_question(fleets: Sequence[Fleet]) -> list[tuple[Fleet, Fleet]]:
+    """Pair the fleets that may share members: of many, each is compared with few.
+
+    These name an instance of the same name, or one has the rarest label of the other.
+    """
+    labels = [(fleet.members.labels or {}).items() for fleet in fleets]
+    number_of = Counter(label for each in labels for label in each)
+    named: dict[str, list[int]] = {}
+    rarest: dict[tuple[str, str], list[int]] = {}
+    for index, fleet in enumerate(fleets):
+        for name in set(fleet.members.instances or ()):
+            named.setdefault(name, []).append(index)
+        if labels[index]:
+            rarest.setdefault(min(labels[index], key=number_of.__getitem__), []).append(index)
+    pairs = {pair for same in named.values() for pair in combinations(same, 2)}
+    for index, each in enumerate(labels):
+        others = {other for label in each for other in rarest.get(label, ())}
+        pairs |= {(min(index, other), max(index, other)) for other in others - {index}}
+    return [(fleets[first], fleets[second]) for first, second in sorted(pairs)]
 
 
 def _all_alike(first: Fleet, second: Fleet) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bakehouse.fleet.model import Fleet
-from bakehouse.fleet.rules import between
+from bakehouse.fleet.rules import _in_question, between
 
 A, B = "us-central1-a", "us-central1-b"
 
@@ -69,3 +72,26 @@ def test_a_zone_that_does_not_exist_is_told() -> None:
     newer = {"name": "o", "recipe": "web", "unlisted": True}
     members = {"instances": ["w"], "zones": ["europe-west99-a"]}
     assert told(Fleet.model_validate({**newer, "members": members})) == []
+
+
+ZONES = st.sets(st.sampled_from([A, B]), min_size=1).map(sorted)
+LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), min_size=1)
+NAMES = st.sets(st.sampled_from(["v", "w", "x"]), min_size=1).map(sorted)
+MEMBERS = st.one_of(
+    st.fixed_dictionaries({"zones": ZONES, "labels": LABELS}),
+    st.fixed_dictionaries({"zones": ZONES, "instances": NAMES}),
+)
+
+
+@given(st.lists(MEMBERS, max_size=8))
+def test_of_many_fleets_is_told_what_is_told_of_each_two(members: list[dict[str, Any]]) -> None:
+    fleets = [fleet(f"f{number}", **each) for number, each in enumerate(members)]
+    assert told(*fleets) == [line for pair in combinations(fleets, 2) for line in told(*pair)]
+
+
+def test_fleets_with_a_label_in_common_and_one_of_their_own_are_not_compared() -> None:
+    labels = [{"env": "prod", "fleet": f"f{number}"} for number in range(50)]
+    fleets = [fleet(each["fleet"], labels=each, zones=[A]) for each in labels]
+    assert _in_question(fleets) == []
+    above = fleet("every", labels={"env": "prod"}, zones=[A])
+    assert len(_in_question([*fleets, above])) == 50
