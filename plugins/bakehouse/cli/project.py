@@ -44,12 +44,13 @@ def init(
 
 @app.command()
 def validate(project: ProjectOption = None) -> None:
-    """Check recipes, scripts, fleets and airflow_settings.yaml; report every mistake.
+    """Check recipes, scripts, fleets, airflow_settings.yaml and the files of Astro's image.
 
-    The mistakes of recipes and fleets have the text of the DAGs' import errors. Exit code 1 for
-    any mistake.
+    It reports every mistake. Those of recipes and fleets have the text of the DAGs' import errors.
+    Exit code 1 for any mistake.
     """
     from bakehouse.config.airflow_settings import SettingsError, load_settings
+    from bakehouse.config.astro_files import astro_mistakes
     from bakehouse.config.project import all_mistakes, read_project
 
     folder = project_folder(project)
@@ -58,6 +59,7 @@ def validate(project: ProjectOption = None) -> None:
         load_settings(folder / SETTINGS)
     except SettingsError as error:
         mistakes += map(str, error.mistakes)
+    mistakes += map(str, astro_mistakes(folder))
     for text in mistakes:
         typer.echo(text, err=True)
     if mistakes:

@@ -144,12 +144,14 @@ def test_validate_tells_the_mistakes_of_recipes_and_of_the_settings_at_once(incl
     write(include, recipes__typo="base: debian\n")
     settings = "airflow:\n  connections:\n  - conn_id: bakehouse_repo\n    conn_type: github\n"
     (include.parent / "airflow_settings.yaml").write_text(settings)
+    (include.parent / "packages.txt").write_text("curl\n")
     told = validate(include.parent)
     assert (told.returncode, told.stdout) == (1, "")
     assert "include/recipes/typo.yaml:1: base" in told.stderr
-    assert told.stderr.endswith(
+    assert "packages.txt:1: the file lacks git" in told.stderr
+    assert (
         "airflow_settings.yaml:4: airflow.connections[0].conn_type is not the type that Bakehouse"
-        " needs here (it is 'github'). Write git\n"
+        " needs here (it is 'github'). Write git\n" in told.stderr
     )
 
 
