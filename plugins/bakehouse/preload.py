@@ -8,6 +8,7 @@ A task sees a change below `plugins/` once the scheduler was started again, as w
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ NOT_OF_TASKS = (
 @hookimpl
 def on_starting(component: Any) -> None:  # ruff: ignore[unused-function-argument]  Airflow passes it by this name
     """Called by each component once, before it forks anything."""
+    # Airflow reads plugins/.airflowignore by a class that pathspec calls deprecated: a line in the
+    # log of every task. Airflow's own filters show it, so this one has to stand before them.
+    warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
     if is_scheduler(sys.argv):
         for name in (*LIBRARIES, *modules()):
             import_module(name)

@@ -17,7 +17,7 @@ ACTIVE = frozenset({"running", "deferred"})
 NOT_YET = frozenset({None, "scheduled", "queued"})
 SERIAL = "  │ "  # how a task log marks the output of a machine
 GUEST = "guest reports: "
-NOISE = (SERIAL, f"{GUEST}manifest")
+NOISE = (SERIAL, f"{GUEST}manifest", "::group::", "::endgroup::")
 LAST_LINES = 15
 MOST_CHARACTERS = 240
 

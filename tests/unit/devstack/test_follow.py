@@ -25,6 +25,7 @@ def line(text: str, level: str = "info", logger: str = "airflow", **fields: obje
         (line("guest reports: stage install"), True),
         (line("guest reports: manifest H4sI"), False),
         (line("  │ Unpacking nginx", logger="bakehouse.cloud.serial_stream"), False),
+        (line("::group::9 lines of the kernel", logger="bakehouse.cloud.serial_stream"), False),
         (line("no image has this key", logger="bakehouse.bake.plan"), True),
         (line("Pre task execution logs"), False),
         (line("something is odd", level="warning"), True),
