@@ -7,9 +7,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.flow.fleet import Members
 from tests.support.deadlines import RUN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from devstack.airflow_api import Line, Run
     from devstack.testbed import Testbed
 
@@ -20,6 +23,20 @@ scripts: web
 vars: {page: logs, instant_fail_install: ''}
 smoke: {metadata: {greeting: hello, color: blue}}
 """
+ROLL_OUT, NAMES = "roll_out__noisy", ["noisy-1", "noisy-2"]
+FLEET = """
+recipe: noisy
+members: {instances: [noisy-1, noisy-2], zones: [us-central1-a]}
+stages: [1, 100%]
+health_deadline: 20s
+"""
+NOISY = """
+base: debian-cloud/debian-12
+vars: {page: old, instant_fail_install: ''}
+smoke: {metadata: {greeting: hello, color: blue}}
+"""
+# The new image needs the attribute `color`: a member without it does not get healthy.
+PAGE = "{% if vars.page == 'new' %}{{ color }}{% endif %}\n"
 NOISE = re.compile(
     r"DeprecationWarning|FutureWarning|UserWarning|too short to mask|[Ss]leeping"
     r"|[A-Za-z0-9+/]{120,}={0,2}"  # base64
@@ -43,13 +60,35 @@ def logs(stack_of_session: Testbed) -> Testbed:
     return bed
 
 
+@pytest.fixture
+def fleet(logs: Testbed) -> Iterator[Members]:
+    """A fleet on an older image, whose second member cannot run the newer one."""
+    bed = logs
+    bed.write("include/fleets/noisy.yaml", FLEET)
+    bed.add_web("noisy", NOISY)
+    bed.write("include/startup_scripts/noisy/templates/var/www/html/color.html.j2", PAGE)
+    bed.commit("Show a color")
+    bed.parse_until(
+        "roll_out__web", lambda: ROLL_OUT in bed.airflow.dags(), f"{ROLL_OUT} to be parsed"
+    )
+    run = bed.bake("bake__noisy", roll_out=False)
+    assert run.state == "success", bed.explain(run)
+    members = Members(bed)
+    members.create(
+        str(bed.airflow.xcom(run.dag_id, run.run_id, "plan_bake")["image_name"]), NAMES, "noisy-2"
+    )
+    yield members
+    bed.compute.delete_machines()
+
+
 def lines_of(bed: Testbed, run: Run) -> dict[str, list[Line]]:
     """The lines of the last try of each task of a run."""
     return {
         f"{run.dag_id}.{task.task_id}[{task.map_index}]": bed.airflow.log(
-            run.dag_id, run.run_id, task.task_id, max(task.try_number, 1), task.map_index
+            run.dag_id, run.run_id, task.task_id, task.try_number, task.map_index
         )
         for task in bed.airflow.tasks(run.dag_id, run.run_id)
+        if task.try_number  # a mapped task without members has no log
     }
 
 
@@ -79,6 +118,26 @@ def test_logs_of_a_run_have_no_noise(logs: Testbed) -> None:
     run = ended(logs)
     assert run.state == "success"
     assert noise_in(logs, run) == []
+
+
+def test_logs_of_a_rollout_its_roll_back_housekeeping_and_revoke_have_no_noise(
+    logs: Testbed, fleet: Members
+) -> None:
+    newer = logs.bake("bake__noisy", vars={"page": "new"}, git_ref=logs.head, roll_out=False)
+    assert newer.state == "success", logs.explain(newer)
+    image = str(logs.airflow.xcom(newer.dag_id, newer.run_id, "plan_bake")["image_name"])
+    first = logs.bake(ROLL_OUT, members=["noisy-1"])
+    assert first.state == "success", logs.explain(first)
+    assert fleet.facts().images["noisy-1"] == image
+    back = logs.bake(ROLL_OUT, members=["noisy-2"])
+    assert back.state == "failed"
+    assert fleet.facts().images["noisy-2"] != image, "rolled back"
+    house = logs.bake("housekeeping")
+    assert house.state == "success", logs.explain(house)
+    revoked = logs.bake("revoke", image=image, why="its page is wrong")
+    assert revoked.state == "success", logs.explain(revoked)
+    noise = [line for run in (newer, first, back, house, revoked) for line in noise_in(logs, run)]
+    assert noise == []
 
 
 def test_log_of_a_failed_task_ends_with_its_reason(logs: Testbed) -> None:
