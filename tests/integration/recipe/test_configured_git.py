@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.deadlines import SOON
 from tests.support.git_repository import INSTALL, RECIPE, SCRIPTS, GitRepository, app_repository
 from tests.support.programs import put_program
 
@@ -28,6 +29,7 @@ from bakehouse.recipe.git.errors import (
 )
 from bakehouse.recipe.git.open import open_repository
 from bakehouse.recipe.git.work_tree import work_tree
+from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -668,7 +670,8 @@ def test_a_server_that_hangs_ends_with_all_that_git_has_started(
     git = Git(tmp_path, {})
     with pytest.raises(GitFailed, match="no answer within 2 s"):
         git.text("ls-remote", "ssh://git@example.org/x.git", seconds=2)
-    assert not is_running(int(pid.read_text()))
+    ssh = int(pid.read_text())
+    wait_until(lambda: not is_running(ssh), SOON, "ssh to be gone")
 
 
 def is_running(pid: int) -> bool:

@@ -108,7 +108,8 @@ def test_content_that_is_damaged_in_the_clone_is_not_used(
 def test_without_git_lfs_the_path_is_told(
     work: GitRepository, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "git-lfs" else which(name))
     if form == "path":
         work.git("remote", "add", "origin", work.url)
     with pytest.raises(Mistakes) as told:
