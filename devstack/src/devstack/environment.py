@@ -81,6 +81,9 @@ def _airflow_variables(
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": 4,
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 12,
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": 10,
+        # it is of the wall clock: 30 s are not enough beside emulated machines
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": 180,
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 240,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {name: str(value) for name, value in values.items()}
