@@ -57,6 +57,7 @@ def prepare(bed: Testbed) -> Runs:
     older = bed.bake("bake__web", DEADLINE, vars={"page": "An older page"}, roll_out=False)
     image = bed.airflow.xcom("bake__web", older.run_id, "plan_bake")["image_name"]
     demo_fleet.create(bed.compute, image, "instant")
+    bed.declare_members(list(demo_fleet.MEMBERS))
     web = bed.bake("bake__web", DEADLINE)
     return Runs(web.run_id, late(bed))
 

@@ -60,8 +60,8 @@ class Browser:
         """Choose one of the values of a field that takes several."""
         box = dialog.locator(f"#element_{field}")
         box.locator("input").first.press_sequentially(value)
-        self.page.get_by_role("option", name=value).first.click()
-        box.get_by_text(value).first.wait_for()
+        box.get_by_role("option", name=value).click()
+        box.get_by_label(f"Remove {value}").wait_for()
 
     def submit(self, dialog: Locator) -> tuple[dict[str, Any], int, dict[str, Any]]:
         """Press Trigger; returns what the page has sent, the status, and the answer."""
