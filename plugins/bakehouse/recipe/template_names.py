@@ -36,6 +36,7 @@ _INSTANCE = frozenset(
     ["id", "name", "zone", "hostname", "machineType", "networkInterfaces", "disks", "attributes"]
 )
 _MAPPINGS = frozenset({"vars", "image", "attributes"})  # their methods are no fields
+_COMPARED = (nodes.Const, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not)
 _Fields = dict[str, frozenset[str]]
 _Values = dict[str, dict[str, Any]]
 
@@ -241,10 +242,16 @@ class _Taken(NodeTransformer):
         return self.visit(one)
 
     def _decided(self, test: nodes.Node) -> bool | None:
-        """The test's value, None where values that nobody knows yet take part."""
+        """The test's value; None where values that nobody knows yet take part, or are computed.
+
+        Only comparisons are made here: no limit of time and memory holds outside of a rendering.
+        """
         known = _Known(self.values)
+        plain = known.visit(deepcopy(test, {id(test.environment): test.environment}))
+        if not all(isinstance(one, _COMPARED) for one in (plain, *plain.find_all(nodes.Node))):
+            return None
         try:
-            value = known.visit(deepcopy(test)).as_const()
+            value = plain.as_const()
         except nodes.Impossible:
             return None
         return bool(value) if known.used else None

@@ -35,6 +35,8 @@ def in_script(text: str, **others: str) -> list[tuple[str, int, str]]:
         ("{% if vars.page == 'y' %}{% else %}{{ b | sh }}{% endif %}", 1, "b"),
         ("{% if vars.page and git_sha == 'y' %}{{ a | sh }}{% endif %}", 1, "a"),
         ("{{ (vars.page if vars.port else a) | sh }}{{ b | sh }}", 1, "b"),
+        ("{% if vars.port * 2 < 9 %}{{ a | sh }}{% endif %}", 1, "a"),
+        ("{% if vars.page * 10**9 == 'x' %}{{ a | sh }}{% endif %}", 1, "a"),
         ("{% if vars.page | length > 9 %}{% else %}{{ a | sh }}{% endif %}", 1, "a"),
         ("{{ vars['prt'] | sh }}", 1, "vars.prt"),
         ("{% for x in vars.all %}{{ x | sh }}{% endfor %}", 1, "vars.all"),
