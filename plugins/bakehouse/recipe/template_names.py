@@ -170,10 +170,12 @@ def _undefined(
     stored |= {one.name for tree in trees.values() for one in tree.find_all(nodes.Macro)}
     for file, tree in trees.items():
         try:
-            free = meta.find_undeclared_variables(tree)
+            names = _Names(environment)
+            names.visit(tree)
         except (TemplateError, RecursionError):
             continue
-        yield from ((file, *one) for one in sorted(_of(tree, free - stored, known, fields)))
+        free = names.undeclared_identifiers - stored
+        yield from ((file, *one) for one in sorted(_of(tree, free, known, fields)))
 
 
 def _of(
@@ -195,6 +197,14 @@ def _of(
         if owner in free and field not in fields.get(owner, {field}) and not is_method:
             found.add((part.lineno, whole))
     return found
+
+
+class _Names(meta.TrackingCodeGenerator, Sandbox.code_generator_class):  # type: ignore[misc, valid-type]
+    """Finds names as Jinja2 does, but evaluates nothing, as the sandbox's own compiler."""
+
+    def __init__(self, environment: SandboxedEnvironment) -> None:
+        super().__init__(environment)
+        self.optimizer = None  # else products of constants are computed
 
 
 class _Known(NodeTransformer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jinja2 import nodes
 
 from bakehouse.recipe.commit import GitFile
 from bakehouse.recipe.model import Recipe
@@ -80,6 +81,26 @@ def test_an_undefined_name_of_a_script_is_told_in_any_branch(
 )
 def test_names_that_are_defined_or_asked_for_are_taken(text: str) -> None:
     assert in_script(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'a' * 10**9 | sh }}",
+        "{% set x = 'a' * 10**9 %}",
+        "{% if 'a' * 10**9 %}{% endif %}",
+        "{% if vars.page * 10**9 == 'x' %}{% endif %}",
+        "{{ (vars.page if 'a' * 10**9 else vars.port) | sh }}",
+        "{% for x in ['a'] * 10**9 %}{% endfor %}",
+    ],
+)
+def test_nothing_of_a_template_is_computed_to_find_its_names(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is for the process that has limits of time and memory."""
+    monkeypatch.setattr(nodes.BinExpr, "as_const", lambda *_: pytest.fail("computed"))
+    assert in_script(text) == []
+    assert at_boot(text.replace(" | sh", "")) == []
 
 
 def test_an_included_script_is_read_and_may_use_what_was_set() -> None:
