@@ -195,19 +195,14 @@ def _of_the_task(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
     Of a group of boot lines one line stays, with their number.
     """
-    from bakehouse.cloud.boot_lines import END_GROUP, GROUP, WHAT
+    from bakehouse.cloud.boot_lines import Unfolded
 
-    folded = False
+    log = Unfolded()
     for line in lines:
         event = str(line.get("event", ""))
-        if event.startswith(GROUP):
-            folded = event.endswith(WHAT)
-            if folded:
-                yield {**line, "event": f"  │ … {event.removeprefix(GROUP)}"}
-        elif event.startswith(END_GROUP):
-            folded = False
-        elif line.get("timestamp") and not folded:
-            yield line
+        shown = log.shown(event)
+        if shown is not None and (shown != event or line.get("timestamp")):
+            yield {**line, "event": shown}
 
 
 def _clock(timestamp: object) -> str:

@@ -55,11 +55,28 @@ def for_task_log(lines: Iterable[str]) -> Iterator[str]:
             yield END_GROUP
 
 
+class Unfolded:
+    """A task log as a terminal shows it, text by text: of a group of boot lines only its title."""
+
+    def __init__(self) -> None:
+        self._inside = False
+
+    def shown(self, text: str) -> str | None:
+        """Return the text to show; None for marks of groups, and for what a title stands for."""
+        if text.startswith(GROUP):
+            self._inside = text.endswith(WHAT)
+            return _title(text.removeprefix(GROUP)) if self._inside else None
+        if text.startswith(END_GROUP):
+            self._inside = False
+            return None
+        return None if self._inside else text
+
+
 def for_terminal(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines as a terminal shows them: one line counts those that are folded."""
     for boot, run in _runs(lines):
         if boot:
-            yield f"  │ … {_count(run)}"
+            yield _title(_count(run))
         else:
             yield from map(serial_output.shown, run)
 
@@ -68,6 +85,10 @@ def _runs(lines: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
     for boot, run in groupby(filter(None, lines), is_boot_line):
         found = list(run)
         yield boot and len(found) >= _FEWEST, found
+
+
+def _title(words: str) -> str:
+    return f"  │ … {words}"
 
 
 def _count(run: list[str]) -> str:

@@ -17,14 +17,18 @@ from packaging.specifiers import SpecifierSet
 from bakehouse.config.airflow_settings import Settings, SettingsError, load_settings
 from bakehouse.config.folder import INCLUDE, SETTINGS
 from bakehouse.config.project import all_mistakes, read_project
-from bakehouse.config.settings_values import unknown_variable, wrong_connection, wrong_variable
+from bakehouse.config.settings_values import (
+    OWN_CONNECTIONS,
+    unknown_variable,
+    wrong_connection,
+    wrong_variable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PYTHON = (3, 11)
 AIRFLOW = SpecifierSet(">=3.3.1,<3.4")  # as requirements.txt has it
-CONNECTIONS = ("google_cloud_default", "bakehouse_repo")
 LEDGER = "bakehouse_ledger"
 _VARIABLE = "AIRFLOW_VAR_"
 
@@ -47,7 +51,7 @@ def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
         _airflow(),
         _include(project),
         settings_check,
-        *(_connection(name, settings, environment) for name in CONNECTIONS),
+        *(_connection(name, settings, environment) for name in OWN_CONNECTIONS),
         _ledger(settings, environment),
         *_variables(environment),
     ]

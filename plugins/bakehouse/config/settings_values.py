@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bakehouse.recipe.mistakes import did_you_mean
 from bakehouse.recipe.yaml_values import shorten
 
 if TYPE_CHECKING:
@@ -272,8 +273,7 @@ def unknown_variable(name: str) -> _Wrong | None:
     """Tell that nobody reads a Variable whose name begins as those of Bakehouse."""
     if name in _VARIABLES or not re.match(r"bake_?house_", name, re.IGNORECASE):
         return None
-    close = get_close_matches(name.lower(), list(_VARIABLES), 1, 0.6)
-    remedy = f"Did you mean {close[0]}?" if close else f"Choose one of: {', '.join(_VARIABLES)}"
+    remedy = did_you_mean(name.lower(), list(_VARIABLES))
     return "is not a Variable that Bakehouse reads", remedy
 
 

@@ -87,9 +87,8 @@ def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
         replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
         add_result(dag)
         watch_slas(dag, fleet.name, fleet.notify)
-    dag.params.update(
-        _form(fleet, images)
-    )  # last, and not assigned, as bakehouse.dag_factory.bake says
+    # last, and not assigned, as bakehouse.dag_factory.bake says
+    dag.params.update(_form(fleet, images))
     return dag
 
 

@@ -26,7 +26,7 @@ class Lines:
     def __init__(self, echo: Callable[[str], None]) -> None:
         self._echo = echo
         self.task = ""
-        self._folded = False
+        self._log = boot_lines.Unfolded()
 
     def install(self) -> None:
         """Take the place of Airflow's own output, which a worker would write to a file."""
@@ -40,13 +40,9 @@ class Lines:
 
     def line(self, text: str) -> None:
         """Write a line unless it says nothing to a person; of a group only its title."""
-        if text.startswith(boot_lines.GROUP):
-            self._folded = True
-            self._echo(f"  │ … {text.removeprefix(boot_lines.GROUP)}")
-        elif text.startswith(boot_lines.END_GROUP):
-            self._folded = False
-        elif not self._folded and not any(noise in text for noise in _NOISE):
-            self._echo(text if text.startswith("  │") else f"{self.task:<18} {text}")
+        shown = self._log.shown(text)
+        if shown is not None and not any(noise in shown for noise in _NOISE):
+            self._echo(shown if shown.startswith("  │") else f"{self.task:<18} {shown}")
 
     def _render(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
         for line in str(event.get("event", "")).splitlines():

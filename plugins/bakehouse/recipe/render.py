@@ -56,6 +56,8 @@ _READY = "$library/ready"
 _NONCE = "0" * 32
 _URL_BYTES = 1024  # of the package archive at a date
 _FACTS_BYTES = 1024  # of image.json, besides vars and services
+_NO_KEY = "'dict object' has no attribute"  # as Jinja2 has it
+_UNKNOWN_VAR = re.compile(r"'vars\.(\w+)' is undefined")
 
 
 @dataclass(frozen=True)
@@ -318,10 +320,6 @@ def _is_installed(path: str) -> bool:
 def wrong_at_boot(recipe: Recipe, files: Mapping[str, GitFile]) -> list[Mistake]:
     """Find what an instance could not render, and what it would not although it should."""
     return [*undefined_at_boot(recipe, files), *not_rendered(recipe, files)]
-
-
-_NO_KEY = "'dict object' has no attribute"  # as Jinja2 has it
-_UNKNOWN_VAR = re.compile(r"'vars\.(\w+)' is undefined")
 
 
 class WrongScripts(RenderError):
