@@ -6,8 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from tests.support.deadlines import SOON
+
 from bakehouse.rollout.events import SurveyEnded
 from bakehouse.rollout.survey_trigger import SurveyTrigger
+from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -44,6 +47,7 @@ def test_the_ill_and_the_silent_are_told_and_nobody_else(
             fleet_of.configure(name, f"instant-{knob}", value)
         fleet_of.restart(name)
     compute.set_project_attribute("somebody-is-ill")
+    wait_until(lambda: "ill" not in fleet_of.facts().health, SOON, "a report of the ill one")
     found = asyncio.run(survey([*knobs, "nobody"], time.time() + 600))
     assert found.ill.keys() == {f"{ZONE}/ill", f"{ZONE}/silent"}
     assert found.ill[f"{ZONE}/ill"].startswith("unhealthy: app.service has failed")
