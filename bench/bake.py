@@ -4,7 +4,7 @@ On real machines (one stack; bake_real.py):
 - `bake_overhead_ratio`, of the recipe `web`: wall time of the run, from its trigger until Airflow
   has it ended, over the machines' own time: the builder's from power on to power off, and the smoke
   machine's from power on until it has said how it went. No rollout. The seconds of each part stand
-  beside it.
+  beside it, and the builder's own timeline, in seconds from its power on.
 - `boot_install_over_baked`: an instance that installs the recipe at boot from a plain Debian, over
   one that boots the baked image, each from power on until it says that it is healthy: the same
   files, templates, services and check (install_at_boot.sh). One after the other, same machine type.
@@ -61,7 +61,8 @@ def bake_overhead_ratio() -> Iterator[Line]:
     """What Bakehouse and Airflow add to the machines' own time."""
     bake = bake_real.seen().bake
     parts = {name: round(seconds, 1) for name, seconds in bake.parts().items()}
-    yield line("ratio", bake.wall / (bake.builder + bake.smoke), "<= 1.1", seconds=parts)
+    ratio = bake.wall / (bake.builder + bake.smoke)
+    yield line("ratio", ratio, "<= 1.1", seconds=parts, timeline=bake.timeline)
 
 
 def boot_install_over_baked() -> Iterator[Line]:

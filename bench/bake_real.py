@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,7 @@ class Bake:
     builder_off: float = 0.0
     smoke_on: float = 0.0
     smoke_done: float = 0.0
+    timeline: dict[str, float] = field(default_factory=dict)  # of the builder, from its power on
 
     @property
     def builder(self) -> float:
@@ -155,6 +156,8 @@ def watched_bake(bed: Testbed) -> tuple[Bake, dict[str, float]]:
     if run.state != "success" or run.end is None or not bake.smoke_done:
         raise CannotMeasure(f"{run_id} ended {run.state}: {bed.airflow.states(*_ids(run))}")
     bake.ended = run.end.timestamp()
+    built = bed.airflow.xcom(*_ids(run), "wait_for_shutdown")
+    bake.timeline = {step["name"]: step["at"] for step in built["timeline"]}
     tasks = bed.airflow.tasks(*_ids(run))
     return bake, {t.task_id: t.end.timestamp() - bake.triggered for t in tasks if t.end}
 

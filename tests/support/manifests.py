@@ -83,5 +83,8 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     yield from (("mirror", *mirror) for mirror in manifest.mirrors)
     yield from (("enabled", unit) for unit in sorted(files.enabled))
     yield from (("started", unit) for unit in sorted(files.started))
+    if manifest.booted is not None:
+        yield "booted", f"{manifest.booted:.2f}"
+    yield from (("step", step.name, f"{step.at:.2f}") for step in manifest.steps)
     known = {"kernel": files.kernel, "used": files.used_bytes, "size": files.size_bytes}
     yield from ((kind, str(value)) for kind, value in known.items() if value is not None)

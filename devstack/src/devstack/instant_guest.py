@@ -42,6 +42,7 @@ import io
 import json
 import re
 import tarfile
+import time
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -421,6 +422,8 @@ def manifest(guest: Guest) -> str:
         ("kernel", KERNEL),
         ("used", str(used)),
         ("size", str(used)),
+        ("booted", f"{time.time():.2f}"),
+        ("step", "install", "0.00"),
         ("enabled", "bakehouse-boot.service"),
         *(("started", unit) for unit in services),
     ]

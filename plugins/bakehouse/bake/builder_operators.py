@@ -211,6 +211,7 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
     def _built(self, plan: BakePlan, vm: BuilderVm, observed: MachineObservation) -> Built:
         from bakehouse.bake.ledger_records import write_sbom
         from bakehouse.history.manifest import digest
+        from bakehouse.history.timeline import in_words, timeline
 
         seconds = round((datetime.now(UTC) - parse_timestamp(vm.created)).total_seconds())
         self.log.info("%s installed and powered off, %d s after it was created", vm.name, seconds)
@@ -223,12 +224,17 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
         packages = manifest.packages
         where = write_sbom(plan, manifest, self.compute.project)
         self.log.info("%d packages, listed in %s", len(packages), where)
+        moments = [parse_timestamp(at) if at else None for at in (observed.power_on, observed.off)]
+        steps = timeline(manifest, *moments)
+        if steps:
+            self.log.info("timeline of %s: %s", vm.name, in_words(steps))
         return Built(
             builder=vm,
             seconds=seconds,
             packages=len(packages),
             manifest_digest=digest(packages),
             kernel=kernel_of(manifest),
+            timeline=steps,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.builder import BuilderVm
 from bakehouse.core.models import Frozen
+from bakehouse.history.timeline import TimelineStep
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import labels_of, resource_name
@@ -39,6 +40,7 @@ class Built(Frozen):
     packages: int | None = None  # None when the guest's manifest could not be read
     manifest_digest: str | None = None
     kernel: str | None = None
+    timeline: tuple[TimelineStep, ...] = ()
 
 
 class Candidate(Frozen):

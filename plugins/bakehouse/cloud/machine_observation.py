@@ -27,6 +27,8 @@ class MachineObservation(BaseModel):
     instance_events: tuple[InstanceEvent, ...] = ()  # what was done to it, newest first
     tail: tuple[str, ...] = ()  # its last serial lines
     late: bool = False  # the deadline has passed
+    power_on: str = ""  # when it was started last, as Compute Engine writes times
+    off: str = ""  # when it had stopped; empty while it runs
 
     @property
     def alive(self) -> bool:

@@ -17,7 +17,7 @@ from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from airflow.triggers.base import TriggerEvent
 
@@ -112,11 +112,13 @@ class MachineTrigger(BakehouseTrigger):
 
     async def _watch(self, cloud: Cloud, stream: SerialStream) -> MachineObservation:
         status: str | None = UNKNOWN
+        times = dict[str, str]()
         while True:
             tick = await self._news(cloud, stream)
             if tick is not None and tick.error is None:
                 found = tick.items.get(self.name)
                 seen = str(found["status"]) if found else None
+                times = _times(found) if found else times
                 if seen != status:
                     await asyncio.to_thread(self.log.info, "%s is %s", self.name, seen or "gone")
                     status = seen
@@ -124,7 +126,7 @@ class MachineTrigger(BakehouseTrigger):
             if self.settled(observed):
                 closer = await self._closer_look(cloud, stream, observed)
                 if closer is not None and self.settled(closer):
-                    return closer
+                    return closer.model_copy(update=times)
 
     async def _news(self, cloud: Cloud, stream: SerialStream) -> Tick | None:
         """Wait for the next tick; None if a structured line came first."""
@@ -213,3 +215,9 @@ class MachineTrigger(BakehouseTrigger):
             rate_limiter=cloud.rate_limiter,
             offset=offset,
         )
+
+
+def _times(instance: Mapping[str, Any]) -> dict[str, str]:
+    """The times of an instance, as an observation names them."""
+    names = {"power_on": "lastStartTimestamp", "off": "lastStopTimestamp"}
+    return {own: str(instance.get(name, "")) for own, name in names.items()}

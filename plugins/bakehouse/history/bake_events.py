@@ -11,6 +11,7 @@ from pydantic import (
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.history.event import BakeRunEvent, Event, Moment
+from bakehouse.history.timeline import TimelineStep
 
 
 class CommitRecord(Frozen):
@@ -40,6 +41,7 @@ class BakeDetail(Frozen):
     packages: int | None = None  # None: the builder's manifest could not be read
     updates: str | None = None  # in words
     commit: CommitRecord
+    timeline: tuple[TimelineStep, ...] = ()  # of the builder; older images have none
 
 
 class BakeEvent(BakeRunEvent):

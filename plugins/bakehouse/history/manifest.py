@@ -10,6 +10,8 @@ Base64 of gzip of lines. Fields are separated by tabs, and the first names the k
     os ID VERSION, kernel RELEASE, used BYTES, size BYTES
     enabled UNIT                     a service that systemd starts at boot
     started UNIT                     a service that is started once its config is rendered
+    booted EPOCH                     when the builder's kernel started, in seconds
+    step NAME SECONDS                when a step of the bake began, after the kernel's start
 
 Lines of an unknown kind, which later bake scripts may write, are ignored. Scripts of older commits
 report packages only, as lines of NAME VERSION ARCH: version 1.
@@ -18,6 +20,7 @@ report packages only, as lines of NAME VERSION ARCH: version 1.
 from __future__ import annotations
 
 import binascii
+import re
 import zlib
 from base64 import b64decode
 from collections import defaultdict
@@ -44,7 +47,10 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "size": "bytes",
     "enabled": "unit",
     "started": "unit",
+    "booted": "seconds",
+    "step": "name, seconds",
 }
+_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
 _MAY_BE_EMPTY = {"source", "mirror", "os"}
 
 Lines = dict[str, list[list[str]]]
@@ -85,6 +91,13 @@ class Mirror(NamedTuple):
     purpose: str  # such as `priority:1 type:index`
 
 
+class Step(NamedTuple):
+    """When a step of the bake began on the builder, in seconds after its kernel started."""
+
+    name: str
+    at: float
+
+
 class FileFacts(Frozen):
     """What else is known of an image's disk; None where the builder did not report it."""
 
@@ -104,6 +117,8 @@ class Manifest(NamedTuple):
     passed_over: tuple[PassedOver, ...] = ()
     files: FileFacts = FileFacts()
     mirrors: tuple[Mirror, ...] = ()
+    booted: float | None = None  # epoch seconds of the kernel's start
+    steps: tuple[Step, ...] = ()  # in order; none in manifests of older scripts
 
 
 def decode(text: str) -> Manifest:
@@ -143,6 +158,8 @@ def _manifest(lines: Lines) -> Manifest:
         passed_over=tuple(sorted({PassedOver(*fields) for fields in lines["passed_over"]})),
         files=_files(lines),
         mirrors=tuple(dict.fromkeys(Mirror(*fields) for fields in lines["mirror"])),
+        booted=_seconds(lines["booted"][-1][0]) if lines["booted"] else None,
+        steps=tuple(Step(name, _seconds(text)) for name, text in lines["step"]),
     )
 
 
@@ -156,6 +173,12 @@ def _files(lines: Lines) -> FileFacts:
         enabled=tuple(sorted({unit for (unit,) in lines["enabled"]})),
         started=tuple(sorted({unit for (unit,) in lines["started"]})),
     )
+
+
+def _seconds(text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise BadManifest(f"not a number of seconds: {text[:80]!r}")
+    return float(text)
 
 
 def _bytes(lines: list[list[str]]) -> int | None:

@@ -206,6 +206,20 @@ def test_the_verdict_does_not_need_guest_attributes_of_a_stopped_machine(compute
 
 
 @pytest.mark.usefixtures("compute")
+def test_where_the_time_of_the_builder_went_is_known_and_in_the_ledger() -> None:
+    run = walk()
+    built = run.through("wait_for_shutdown")
+    steps = {step["name"]: step["at"] for step in built["timeline"]}
+    assert list(steps) == ["power on", "kernel", "install", "off"]
+    assert steps["power on"] == 0
+    assert 0 <= steps["kernel"] <= steps["install"] <= steps["off"]
+    run.through("create_image")
+    (event,) = of_kind(BakeEvent, events(run))
+    assert [step.model_dump() for step in event.detail.timeline] == built["timeline"]
+    run.tear_down()
+
+
+@pytest.mark.usefixtures("compute")
 def test_create_image_alone_with_nothing_to_make_it_from_says_what_to_clear() -> None:
     run = walk()
     run.through("wait_for_shutdown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,33 @@ def test_the_manifest_is_told_both_ways(machine: Machine) -> None:
     assert told.files.size_bytes is not None
     assert 0 < told.files.used_bytes < told.files.size_bytes
     assert {"nonce": NONCE, "manifest": text} in machine.said
+
+
+def test_the_manifest_says_when_each_step_began(machine: Machine) -> None:
+    """Since the kernel started; of what went before the script, systemd knows."""
+    units = machine.root / "units"
+    units.mkdir(exist_ok=True)
+    up = "ActiveEnterTimestampMonotonic"
+    (units / "network-online.target").write_text(f"{up}=9870000\n")
+    (units / "google-guest-agent").write_text(f"{up}=0\n")
+    before = time.time()
+    machine.bake(rendered_app({"install.sh.j2": INSTALL, "prepare.sh.j2": "true\n"}))
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    uptime = 12.34
+    assert told.steps[0] == ("network", 9.87)
+    assert [step.name for step in told.steps[1:]] == [
+        "script",
+        "prepare",
+        "lists",
+        "upgrade",
+        "install",
+        "facts",
+        "generalise",
+        "power off",
+    ]
+    assert {step.at for step in told.steps[1:]} == {uptime}
+    assert told.booted is not None
+    assert before - 1 < told.booted + uptime < time.time() + 1
 
 
 def test_an_image_without_kernel_or_sources_tells_the_rest(machine: Machine) -> None:

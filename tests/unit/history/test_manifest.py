@@ -18,12 +18,14 @@ from bakehouse.history.manifest import (
     Package,
     PassedOver,
     Source,
+    Step,
     decode,
     digest,
 )
 
 words = st.text(st.characters(exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"]), min_size=1)
 packages = st.lists(st.builds(Package, words, words, words))
+seconds = st.integers(0, 10**10).map(lambda hundredths: hundredths / 100)
 number = st.none() | st.integers(0, 2**62)
 files = st.builds(
     FileFacts,
@@ -41,6 +43,8 @@ manifests = st.builds(
     passed_over=st.sets(st.builds(PassedOver, words, words)).map(sorted).map(tuple),
     files=files,
     mirrors=st.lists(st.builds(Mirror, words, words, st.just("") | words), unique=True).map(tuple),
+    booted=st.none() | seconds,
+    steps=st.lists(st.builds(Step, words, seconds)).map(tuple),
 )
 
 
