@@ -41,17 +41,17 @@ def name_commit(demo: Demo) -> None:
         demo.report.line(f"HEAD is baked, without what is not committed: {shown}{rest}", "yellow")
 
 
-def make_image(demo: Demo) -> None:
-    """The public image that the recipe is based on; instant machines need none."""
-    if demo.choice.machines == "qemu":
-        machines.make_public_image(demo.report.line)
-    else:
-        demo.report.line("none is needed: instant machines have no disk")
-
-
 def start_stack(demo: Demo) -> None:
-    """Start localgce and Airflow, and connect to both."""
-    demo.stack.start()
+    """Start localgce and Airflow, and connect to both; make the public image beside.
+
+    The recipe is based on that image; instant machines need none, since they have no disk.
+    """
+    if demo.real:
+        with machines.public_image_in_the_making() as made:
+            demo.stack.start()
+            made(demo.report.line)
+    else:
+        demo.stack.start()
     record = demo.stack.record
     demo.airflow = Airflow(record.airflow_url, demo.stack.user, demo.stack.password)
     demo.compute = Compute(record.gce_url, record.gce_project)
@@ -65,8 +65,16 @@ def bake_older(demo: Demo) -> None:
     demo.older = demo.airflow.xcom(DAG, run.run_id, "plan_bake")["image_name"]
 
 
+def begin_bake(demo: Demo) -> None:
+    """Trigger the bake of HEAD, which ends with the rollout of the image to the fleet."""
+    demo.run_id = trigger(demo, DAG, {"git_ref": demo.commit.sha})
+
+
 def make_fleet(demo: Demo) -> None:
-    """Create the instances of include/fleets/web.yaml from the older image."""
+    """Create the instances of include/fleets/web.yaml from the older image, beside the builder.
+
+    No member is replaced while another one has not got healthy yet: that is max_unavailable.
+    """
     demo_fleet.create(demo.compute, demo.older, demo.choice.machines)
     demo.before = demo_fleet.observe(demo.compute, demo.real)
     for member, state in demo.before.items():
@@ -74,21 +82,31 @@ def make_fleet(demo: Demo) -> None:
         demo.report.line(f"{member} runs {state.boot_image} at {state.internal_ip}{page}")
 
 
-def bake(demo: Demo) -> None:
-    """The bake of HEAD, which ends with the rollout of the image to the fleet."""
+def follow_bake(demo: Demo) -> None:
+    """Until the rollout has ended; the members' pages are requested all the time."""
     probe = AvailabilityProbe(demo_fleet.page_urls(demo.compute)) if demo.real else None
     if probe:
         probe.start()
     try:
-        demo.run = run_dag(demo, DAG, {"git_ref": demo.commit.sha})
+        demo.run = follow(demo, DAG, demo.run_id)
     finally:
         demo.downtimes = probe.stop() if probe else {}
 
 
 def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
     """Trigger a run and follow it until it succeeds; raises DemoFailed with its errors."""
+    return follow(demo, dag_id, trigger(demo, dag_id, conf))
+
+
+def trigger(demo: Demo, dag_id: str, conf: dict[str, Any]) -> str:
+    """Trigger a run; returns its id."""
     run_id = demo.airflow.trigger(dag_id, conf)
     demo.report.line(f"{dag_id} runs as {run_id}")
+    return run_id
+
+
+def follow(demo: Demo, dag_id: str, run_id: str) -> Run:
+    """Show a run until it succeeds; raises DemoFailed with its errors."""
     follower = Follower(demo.airflow, demo.report, dag_id, run_id)
     try:
         run = demo.airflow.wait(dag_id, run_id, RUN_DEADLINE[demo.choice.machines], follower)
@@ -112,7 +130,7 @@ def failures(demo: Demo, run: Run) -> list[str]:
 
 
 def show_table(demo: Demo) -> None:
-    """Print the image, the fleet and the seconds of each step."""
+    """Print the image, the fleet, and where the time went."""
     tasks = demo.airflow.tasks(DAG, demo.run.run_id)
     demo.report.table(
         f"{RECIPE}, baked and rolled out on {demo.choice.machines} machines",
@@ -122,7 +140,8 @@ def show_table(demo: Demo) -> None:
             ("family", demo.image["family"]),
             ("fleet", ", ".join(demo.before)),
             ("packages", demo.image["labels"].get("packages", "unknown")),
-            ("seconds per step", seconds_of(steps_of(tasks))),
+            ("seconds of the demo", seconds_of(demo.spent)),
+            ("of the bake's tasks", seconds_of(steps_of(tasks))),
         ],
     )
 
@@ -151,11 +170,11 @@ class Step:
 
 STEPS = (
     Step("what is baked", name_commit),
-    Step("the public image", make_image),
-    Step("localgce and Airflow", start_stack),
+    Step("localgce, Airflow and the public image", start_stack),
     Step("the older image", bake_older),
-    Step("the fleet", make_fleet),
-    Step("the bake, and the rollout", bake),
+    Step("the bake begins", begin_bake),
+    Step("the fleet, beside the builder", make_fleet),
+    Step("the bake, and the rollout", follow_bake),
     Step("the image, from outside", check_image),
     Step("the members, from outside", check_members),
     Step("what the runs left", check_nothing_left),
@@ -168,7 +187,9 @@ def play(demo: Demo, steps: tuple[Step, ...] = STEPS) -> None:
     try:
         for step in steps:
             demo.report.headline(step.title)
+            began = demo.report.seconds
             step.run(demo)
+            demo.spent[step.title] = demo.report.seconds - began
     except (
         AirflowError, ComputeError, KeyError, RuntimeError, SettingsError, SourceError,
         StackError, Unhealthy,

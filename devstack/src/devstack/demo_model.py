@@ -43,11 +43,13 @@ class Demo:
     commit: Commit = field(init=False)
     airflow: Airflow = field(init=False)
     compute: Compute = field(init=False)
+    run_id: str = field(init=False)  # of the bake that ends with the rollout
     run: Run = field(init=False)
     image: dict[str, Any] = field(init=False)
     older: str = field(init=False)
     before: dict[str, Member] = field(init=False)
     downtimes: dict[str, float] = field(init=False, default_factory=dict)
+    spent: dict[str, float] = field(init=False, default_factory=dict)  # seconds of each step
 
     @property
     def real(self) -> bool:

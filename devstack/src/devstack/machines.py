@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from devstack.programs import PARENT_DEATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from devstack.record import Machines
 
@@ -77,6 +78,17 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
 def make_public_image(progress: Callable[[str], None]) -> None:
     """Build debian-12 unless it is cached; raises RuntimeError with the last line of output."""
+    with public_image_in_the_making() as made:
+        made(progress)
+
+
+@contextmanager
+def public_image_in_the_making() -> Generator[Callable[[Callable[[str], None]], None]]:
+    """Build debian-12, unless it is cached, beside what is done within; an error ends both.
+
+    Yields a function that waits until the image is there, and says meanwhile what its program says;
+    it raises RuntimeError with the last line of output.
+    """
     with_us = [sys.executable, "-I", str(PARENT_DEATH), "--parent", str(os.getpid())]
     with subprocess.Popen(
         # SIGINT lets it end the programs that it runs, and not itself alone
@@ -86,15 +98,18 @@ def make_public_image(progress: Callable[[str], None]) -> None:
         stderr=subprocess.STDOUT,
         start_new_session=True,  # so that Ctrl-C reaches it once, from here
     ) as process:
-        last = ""
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
+
+        def made(progress: Callable[[str], None]) -> None:
+            last = ""
+            for line in process.stdout or ():
                 if line.strip():
                     last = line.strip()
                     progress(last)
+            if process.wait() != 0:
+                raise RuntimeError(f"the public image could not be made: {last}")
+
+        try:
+            yield made
         except BaseException:
             process.send_signal(signal.SIGINT)
             raise
-    if process.returncode != 0:
-        raise RuntimeError(f"the public image could not be made: {last}")
