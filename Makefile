@@ -1,6 +1,6 @@
 # All commands. Start with `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-build screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-build screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -57,6 +57,9 @@ bench-dags: setup  ## measure the parse time of 10, 100 and 500 recipes, and Air
 
 bench-bake: setup  ## measure a bake: overhead, API calls, and a thousand waiting bakes
 	@.venv/bin/python bench/bake.py $(FIGURES)
+
+bench-night: setup  ## measure a night of 10 and of 100 recipes (FIGURES="10 NAME ..." selects)
+	@.venv/bin/python bench/night.py $(FIGURES)
 
 bench-build: setup  ## measure the inner loop: edit to healthy page, unchanged build, build over bake
 	@.venv/bin/python bench/build.py $(FIGURES)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from bakehouse.bake.plan import BaseImage
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
-from bakehouse.images import labels
 from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import ChosenImage, newest_of_recipe, newest_then, not_older
 from bakehouse.recipe.base import BaseFamily, BaseRecipe
@@ -17,12 +16,12 @@ from bakehouse.recipe.limits import ARM, X86, architecture_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.bake.image_reads import ImageReads
     from bakehouse.recipe.model import Builder
 
 
 def resolve(
-    compute: ComputeHook,
+    reads: ImageReads,
     base: BaseFamily | FixedImage | BaseRecipe,
     then: datetime | None,
     promoted: str | None = None,
@@ -32,7 +31,7 @@ def resolve(
     """Resolve the `base` of a recipe to an image.
 
     Args:
-        compute: the connection; errors of its calls are its own.
+        reads: the reads of images; errors of their calls are their own.
         base: as the recipe has it.
         then: a moment of the past, for a backfill; None for now.
         promoted: of the recipe that is built on, the image whose promotion asks for this bake: it
@@ -42,7 +41,7 @@ def resolve(
     Raises:
         PermanentError: there is none, nothing may be made of it, or it is older than `promoted`.
     """
-    chosen = _chosen(compute, base, then, promoted, local=local)
+    chosen = _chosen(reads, base, then, promoted, local=local)
     if chosen is None:
         raise PermanentError(_nothing(base))
     if (refused := refusal_to_use(chosen.image)) is not None:
@@ -86,7 +85,7 @@ def _nothing(base: BaseFamily | FixedImage | BaseRecipe) -> str:
 
 
 def _chosen(
-    compute: ComputeHook,
+    reads: ImageReads,
     base: BaseFamily | FixedImage | BaseRecipe,
     then: datetime | None,
     promoted: str | None,
@@ -94,17 +93,16 @@ def _chosen(
     local: bool,
 ) -> ChosenImage | None:
     if isinstance(base, FixedImage):
-        found = compute.image(base.image, base.project)
+        found = reads.image(base.image, base.project)
         return ChosenImage(found, Reason.NEWEST_BASE) if found else None
     if isinstance(base, BaseRecipe):
-        images = compute.images(f"labels.{labels.RECIPE}={base.recipe}")
+        images = reads.images_of_recipe(base.recipe)
         if promoted and promoted not in {image["name"] for image in images}:
-            missing = compute.image(promoted)  # a list may be a moment behind
+            missing = reads.image(promoted)  # a list may be a moment behind
             images += [missing] if missing else []
         chosen = newest_of_recipe(images, base.recipe, then, local=local)
         return not_older(chosen, promoted, images)
     if then is None:
-        found = compute.image_of_family(base.project, base.family)
+        found = reads.image_of_family(base.project, base.family)
         return ChosenImage(found, Reason.NEWEST_BASE) if found else None
-    listed = compute.images(f"family={base.family}", base.project)
-    return newest_then([image for image in listed if image.get("family") == base.family], then)
+    return newest_then(reads.images_of_family(base.project, base.family), then)

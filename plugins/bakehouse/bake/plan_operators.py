@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import base_image
+from bakehouse.bake.image_reads import ImageReads
 from bakehouse.bake.package_snapshot import snapshot_of
 from bakehouse.bake.params import BakeParams
 from bakehouse.bake.plan import BakePlan, BaseImage, SmokeSettings, decide
@@ -12,7 +13,6 @@ from bakehouse.bake.recipe_source import GIT, RecipeSource, bundle_store
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
-from bakehouse.images import labels
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import image_name, run_label
 from bakehouse.images.selection import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from bakehouse.history.shared_reads import SharedReads
     from bakehouse.recipe.model import Recipe
     from bakehouse.updates.compare import Updates
 
@@ -97,11 +98,13 @@ class PlanBake(BakehouseOperator):
         rendered = sources.render(form.vars, snapshot)
         promoted = parent_image(context)
         local = commit.work_tree
-        base = self._base_image(recipe, now if history else None, promoted, local=local)
+        shared = None if history or local else _shared_reads(context)
+        reads = ImageReads(self.compute, shared)
+        base = self._base_image(reads, recipe, now if history else None, promoted, local=local)
         base_image.check_fits(base, recipe.builder)
         bundle = Bundle(rendered, base.id)
         key = bundle.content_key
-        plan = self._plan(context, commit, recipe, base, key, form, snapshot)
+        plan = self._plan(context, commit, recipe, base, key, form, snapshot, reads, shared)
         self.log.info("content key %s", key)
         if plan.bake:
             self.log.info("rendered scripts stored in %s", bundle_store().put(bundle))
@@ -117,9 +120,11 @@ class PlanBake(BakehouseOperator):
         key: str,
         form: BakeParams,
         snapshot: str | None,
+        reads: ImageReads,
+        shared: SharedReads | None,
     ) -> BakePlan:
         ti, now, history = context["ti"], time_of(context), is_backfill(context)
-        images = self.image_client(recipe.image.kind).list(f"labels.{labels.RECIPE}={recipe.name}")
+        images = reads.images_of_recipe(recipe.name, recipe.image.kind)
         existing = newest_with_content(key, images, history=history)
         blamed = None if history else rolled_back_with_content(key, images)
         compared = blamed or existing
@@ -132,7 +137,7 @@ class PlanBake(BakehouseOperator):
             history=history,
             superseded=is_superseded(existing, images),
             rolled_back=blamed is not None,
-            updates=self._updates(compared, now) if compared and not snapshot else None,
+            updates=self._updates(compared, now, shared) if compared and not snapshot else None,
         )
         if chosen.reason is Reason.ROLLED_BACK:
             existing = blamed
@@ -164,12 +169,14 @@ class PlanBake(BakehouseOperator):
             created=now,
         )
 
-    def _updates(self, existing: Mapping[str, Any], now: datetime) -> Callable[[], Updates]:
+    def _updates(
+        self, existing: Mapping[str, Any], now: datetime, shared: SharedReads | None
+    ) -> Callable[[], Updates]:
         def look_at_archives() -> Updates:
             from bakehouse.history.location import ledger_url
             from bakehouse.updates.check import find_updates
 
-            found = find_updates(ledger_url(), str(existing["name"]), now)
+            found = find_updates(ledger_url(), str(existing["name"]), now, shared)
             self.log.info("%s: %s", found.image, found.in_words())
             for update in found.found:
                 self.log.info("  %s", update)
@@ -178,11 +185,17 @@ class PlanBake(BakehouseOperator):
         return look_at_archives
 
     def _base_image(
-        self, recipe: Recipe, then: datetime | None, promoted: str | None, *, local: bool
+        self,
+        reads: ImageReads,
+        recipe: Recipe,
+        then: datetime | None,
+        promoted: str | None,
+        *,
+        local: bool,
     ) -> BaseImage:
         if promoted:
             self.log.info("the promotion of %s triggered this bake", promoted)
-        base = base_image.resolve(self.compute, recipe.base, then, promoted, local=local)
+        base = base_image.resolve(reads, recipe.base, then, promoted, local=local)
         gone = base.reason is Reason.BASE_OF_THAT_DATE_GONE
         told = self.log.warning if gone else self.log.info
         self.link_image(base.name, base.project)
@@ -210,6 +223,16 @@ def _spot(recipe: Recipe, form: BakeParams) -> bool:
             "not a spot VM: the instances of a machine image would be spot VMs too"
         )
     return wanted
+
+
+def _shared_reads(context: Context) -> SharedReads | None:
+    """Return the answers that this try may use: a later one, as after a clear, reads anew."""
+    from bakehouse.history.location import ledger_url
+    from bakehouse.history.shared_reads import SharedReads
+
+    ti, run = context["ti"], context["dag_run"]
+    since = getattr(run if ti.try_number == 1 else ti, "start_date", None)
+    return SharedReads(ledger_url(), since) if since else None
 
 
 def time_of(context: Context) -> datetime:

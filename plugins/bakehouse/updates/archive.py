@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bakehouse.history.manifest import Mirror, Source
+    from bakehouse.history.shared_reads import SharedReads
 
 SECONDS = 180  # for all reads of one check
 CONNECTION_TIMEOUT = 15.0  # seconds
@@ -34,17 +35,26 @@ TRIES = 3
 class Archives:
     """Reads package indexes. Must be closed."""
 
-    def __init__(self, ledger: str, now: datetime, mirrors: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        ledger: str,
+        now: datetime,
+        mirrors: Mapping[str, str],
+        shared: SharedReads | None = None,
+    ) -> None:
         """Open the cache and an HTTP client.
 
         Args:
             ledger: The ledger's URL.
             now: The time that decides whether a Release file has expired.
             mirrors: URL prefixes and their replacements.
+            shared: What other runs of the night have read.
         """
         self._cache = ObjectStoragePath(ledger) / "indexes"
         self._now = now
         self._mirrors = mirrors
+        self._shared = shared
+        self._of_others: set[str] = set()  # folders whose Release file another run has read
         self._deadline = time.monotonic() + SECONDS
         self._client = httpx.Client(
             timeout=CONNECTION_TIMEOUT, follow_redirects=True, max_redirects=5
@@ -100,14 +110,33 @@ class Archives:
 
     def _fetched_list(self, uri: str, address: str) -> Sequence[Mirror]:
         if uri not in self._lists:
-            self._lists[uri] = mirror_list.parse(uri, self._get(address, MAX_RELEASE_BYTES))
+            data = self._mirror_file(uri, address)
+            self._lists[uri] = mirror_list.parse(uri, data)
         return self._lists[uri]
+
+    def _mirror_file(self, uri: str, address: str) -> bytes:
+        def fetch() -> bytes:
+            data = self._get(address, MAX_RELEASE_BYTES)
+            mirror_list.parse(uri, data)  # what is none is kept for nobody
+            return data
+
+        return fetch() if self._shared is None else self._shared.read(f"list {address}", fetch)
 
     def _listings_at(
         self, url: str, source: Source, architectures: frozenset[str]
     ) -> list[Listing]:
         folder = release.folder_of(source._replace(uri=url))
-        found = self._release(folder)
+        try:
+            return self._listings_by(self._release(folder), folder, source, architectures)
+        except Unreadable:
+            if folder not in self._of_others:
+                raise
+        # the archive may have changed since another run has read its Release file
+        return self._listings_by(self._release(folder, anew=True), folder, source, architectures)
+
+    def _listings_by(
+        self, found: Release, folder: str, source: Source, architectures: frozenset[str]
+    ) -> list[Listing]:
         wanted = sorted(architectures | {ALL} if found.separate_all_index else architectures)
         listings = []
         for arch in wanted if source.component else ["flat"]:
@@ -125,15 +154,35 @@ class Archives:
                 return self._mirrors[prefix] + uri.removeprefix(prefix)
         return uri
 
-    def _release(self, folder: str) -> Release:
-        if folder not in self._releases:
-            try:
-                data = self._get(f"{folder}InRelease", MAX_RELEASE_BYTES)
-            except _FileNotFound:
-                data = self._get(f"{folder}Release", MAX_RELEASE_BYTES)
+    def _release(self, folder: str, *, anew: bool = False) -> Release:
+        if folder not in self._releases or anew:
+            data = self._release_file(folder, anew=anew)
             self._releases[folder] = release.parse(data)
             release.check_age(self._releases[folder], self._now)
         return self._releases[folder]
+
+    def _release_file(self, folder: str, *, anew: bool) -> bytes:
+        """Return the file; of those that other runs of the night have read, if one fits."""
+        self._of_others.discard(folder)
+        if self._shared is None:
+            return self._fetched_release(folder)
+        question = f"Release of {folder}"
+        if anew:
+            return self._shared.ask(question, lambda: self._fetched_release(folder))
+        self._of_others.add(folder)
+        return self._shared.read(question, lambda: self._first_release(folder))
+
+    def _first_release(self, folder: str) -> bytes:
+        self._of_others.discard(folder)
+        return self._fetched_release(folder)
+
+    def _fetched_release(self, folder: str) -> bytes:
+        try:
+            data = self._get(f"{folder}InRelease", MAX_RELEASE_BYTES)
+        except _FileNotFound:
+            data = self._get(f"{folder}Release", MAX_RELEASE_BYTES)
+        release.parse(data)  # what is none is kept for nobody
+        return data
 
     def _versions(self, folder: str, found: Release, source: Source, file: File) -> index.Versions:
         name = sha256("\n".join((*source, file.path)).encode()).hexdigest()[:20]

@@ -20,19 +20,29 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bakehouse.history.manifest import Manifest, Source
+    from bakehouse.history.shared_reads import SharedReads
 
 VARIABLE = "bakehouse_apt_mirrors"
 
 
-def find_updates(ledger: str, image: str, now: datetime) -> Updates:
-    """Find newer versions of an image's packages; what could not be read is in `unread`."""
+def find_updates(
+    ledger: str, image: str, now: datetime, shared: SharedReads | None = None
+) -> Updates:
+    """Find newer versions of an image's packages; what could not be read is in `unread`.
+
+    Args:
+        ledger: The ledger's URL.
+        image: The image.
+        now: The time of the run.
+        shared: The Release files that other runs of the night have read; None reads them anew.
+    """
     try:
         manifest = read_manifest(ledger, image)
     except ManifestNotFound as missing:
         return Updates(image=image, unread=(str(missing),))
     if manifest.sources is None:
         return Updates(image=image, unread=(f"the apt sources of {image}: its manifest has none",))
-    return _compared(image, manifest, manifest.sources, Archives(ledger, now, mirrors()))
+    return _compared(image, manifest, manifest.sources, Archives(ledger, now, mirrors(), shared))
 
 
 def mirrors() -> Mapping[str, str]:

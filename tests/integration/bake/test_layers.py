@@ -10,6 +10,7 @@ import pytest
 from tests.support.ledger import read_ledger
 
 from bakehouse.bake.base_image import resolve
+from bakehouse.bake.image_reads import ImageReads
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.ancestry import bakes_by_image, base_images, descendants, describe
 from bakehouse.history.location import ledger_url
@@ -51,7 +52,7 @@ def test_a_parent_without_an_image_is_told_with_what_to_do() -> None:
     candidate = {"name": "jre-1", "labels": {"bakehouse-state": "candidate"}}
     hook: Any = SimpleNamespace(images=lambda _: [candidate])
     with pytest.raises(PermanentError, match=r"jre has no promoted image .* with bake__jre"):
-        resolve(hook, BaseRecipe(recipe="jre"), None)
+        resolve(ImageReads(hook), BaseRecipe(recipe="jre"), None)
 
 
 def test_a_layer_is_built_on_the_image_that_was_promoted(compute: Compute) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bakehouse.bake.base_image import resolve
+from bakehouse.bake.image_reads import ImageReads
 from bakehouse.bake.plan import LocalLayer
 from bakehouse.core.errors import PermanentError
 from bakehouse.recipe.base import BaseRecipe
@@ -66,9 +67,9 @@ def test_a_dags_bake_is_never_built_on_a_local_image_and_a_local_build_is() -> N
     base = BaseRecipe(recipe="jre")
 
     with pytest.raises(PermanentError, match="no promoted image"):
-        resolve(hook, base, None)
-    assert resolve(hook, base, None, local=True).name == "jre-2"
+        resolve(ImageReads(hook), base, None)
+    assert resolve(ImageReads(hook), base, None, local=True).name == "jre-2"
     untested = {**local, "labels": {**labels, "bakehouse-local": "work-tree"}}
     hook.images = lambda _: [untested]
     with pytest.raises(PermanentError, match="no promoted image"):
-        resolve(hook, base, None, local=True)
+        resolve(ImageReads(hook), base, None, local=True)

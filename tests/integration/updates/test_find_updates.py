@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.manifests import BAKED
 from bakehouse.core.errors import PermanentError
 from bakehouse.history.manifest import Manifest, Mirror, Package, Source
 from bakehouse.history.manifest_store import write_manifest
+from bakehouse.history.shared_reads import SharedReads
 from bakehouse.updates import archive
 from bakehouse.updates.check import find_updates, mirrors
 
@@ -255,3 +257,49 @@ def test_an_image_that_tells_no_sources_cannot_be_compared(ledger: str) -> None:
     assert "its manifest has none" in seen(ledger).unread[0]
     write_manifest(ledger, BAKED, Manifest(PACKAGES, sources=()))
     assert seen(ledger).reason is None, "without sources nothing can be newer"
+
+
+def of_a_night(ledger: str, started: datetime) -> Updates:
+    return find_updates(ledger, BAKED.image, NOW, SharedReads(ledger, started))
+
+
+def test_runs_of_one_night_read_a_release_file_once(ledger: str, apt: Apt) -> None:
+    baked(ledger, apt)
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    first = of_a_night(ledger, started)
+    assert first.indexes == 1
+    for _ in range(3):
+        assert of_a_night(ledger, started) == first
+    assert [path.rpartition("/")[2] for path in apt.asked] == ["InRelease", "Packages.xz"]
+    of_a_night(ledger, datetime.now(UTC))
+    assert apt.asked[2:] == [RELEASE], "a run that starts later reads it anew"
+
+
+def test_an_archive_that_has_changed_since_another_run_has_read_it_is_read_anew(
+    ledger: str, apt: Apt, tmp_path: Path
+) -> None:
+    baked(ledger, apt)
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    of_a_night(ledger, started)
+    apt.publish("debian", "trixie", {"bash": "5.2-3", "docs": "1"})
+    rmtree(tmp_path / "ledger/indexes")
+    found = of_a_night(ledger, started)
+    assert (len(found.found), found.unread) == (1, ())
+
+
+def test_a_page_that_is_no_release_file_is_kept_for_nobody(ledger: str, apt: Apt) -> None:
+    baked(ledger, apt)
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    good, apt.files[RELEASE] = apt.files[RELEASE], b"<html>Please log in</html>"
+    assert of_a_night(ledger, started).unread
+    apt.files[RELEASE] = good
+    assert of_a_night(ledger, started).unread == ()
+
+
+def test_an_archive_that_stays_broken_is_told(ledger: str, apt: Apt, tmp_path: Path) -> None:
+    baked(ledger, apt)
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    of_a_night(ledger, started)
+    rmtree(tmp_path / "ledger/indexes")
+    apt.files.clear()
+    assert len(of_a_night(ledger, started).unread) == 1
