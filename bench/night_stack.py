@@ -221,7 +221,7 @@ class _Bench:
         if failed := [state for state, *_ in runs if state != "success"]:
             raise CannotMeasure(f"{len(failed)} of {self.recipes} runs failed")
         after = self.rows()
-        return Night(
+        found = Night(
             recipes=self.recipes,
             wall=max(_epoch(end) for _, end, _ in runs) - due.timestamp(),
             processor=spent,
@@ -230,6 +230,8 @@ class _Bench:
             fetched=Counter(self.served.fetched),
             left=Rows(after.by_table - before.by_table, after.bytes - before.bytes),
         )
+        print(found)  # of a long bench, before its end
+        return found
 
     def ended(self, due: datetime) -> int:
         """How many runs of the night have ended."""
@@ -243,8 +245,12 @@ class _Bench:
         """Clean the database while a bake waits, which must end well; what stays of old runs."""
         airflow, dag = self.bed.airflow, "bake__night-0"
         old = datetime.now(UTC)
-        run_id = airflow.trigger(dag, {"force": True, "vars": {"instant_install_seconds": 30}})
+        run_id = airflow.trigger(dag, {"force": True, "vars": {"instant_install_seconds": 60}})
         airflow.wait_for_task(dag, run_id, "wait_for_shutdown", ["deferred"], ONE_BAKE)
+        # a DAG that was not parsed since then would be taken for one that is gone
+        unparsed = "select count(*) from dag where not is_stale and last_parsed_time < ?"
+        as_text = f"{old:%Y-%m-%d %H:%M:%S.%f}"
+        self.bed.parse_until("bake__web", lambda: not self.read(unparsed, as_text)[0][0], "a parse")
         subprocess.run(
             [Path(sys.executable).with_name("airflow"), "db", "clean", "--yes", "--skip-archive",
              "--clean-before-timestamp", old.isoformat()],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from sqlalchemy import select
@@ -12,15 +14,20 @@ from sqlalchemy.orm import object_session
 
 from bakehouse.core.tasks import REASON, RESULT, WATCH
 from bakehouse.runs import deadlines
-from bakehouse.runs.note import failed_line, late_line
+from bakehouse.runs.airflow_wait import Span, told
+from bakehouse.runs.note import failed_line, late_line, slow_line
 from bakehouse.runs.result import MARK, Mark
 from bakehouse.runs.run_note import add_to_note, withdraw_note
 from bakehouse.sla.misses import Miss, is_late
 from bakehouse.sla.triggers import REPORTED
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
 
 
 def begin(run: DagRun) -> None:
@@ -67,12 +74,35 @@ def finish(run: DagRun) -> None:
     session = _session(run)
     deadlines.forget(run, session)
     lines = [late_line(miss.task_id, str(miss)) for miss in _misses(run, session)]
+    if slow := _waited_for_airflow(run, session):
+        log.warning("%s of %s: %s", run.run_id, run.dag_id, slow)
+        lines.append(slow_line(slow))
     if run.state == DagRunState.FAILED:
         reason = _xcom(run, RESULT, REASON, session) or "somebody marked the run as failed"
         lines.append(failed_line(str(reason)))
     else:
         withdraw_note(run, failure_only=True)
     add_to_note(run, lines)
+
+
+def _waited_for_airflow(run: DagRun, session: Session) -> str | None:
+    if run.start_date is None or run.end_date is None:
+        return None
+    # each try has an id of its own, and a wait between two tries is no fault of Airflow's
+    first: dict[tuple[str, int], datetime] = {}
+    old = TaskInstanceHistory
+    tries = select(old.task_id, old.map_index, old.start_date).where(
+        old.dag_id == run.dag_id, old.run_id == run.run_id
+    )
+    for task_id, index, start in session.execute(tries):
+        if start is not None:
+            first[task_id, index] = min(start, first.get((task_id, index), start))
+    spans = [
+        Span(first.get((ti.task_id, ti.map_index), ti.start_date), ti.end_date)
+        for ti in _task_instances(run, session)
+        if ti.start_date is not None and ti.task_id != WATCH
+    ]
+    return told(run.start_date, run.end_date, spans)
 
 
 def _misses(run: DagRun, session: Session) -> list[Miss]:

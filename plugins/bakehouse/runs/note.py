@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 MOST = 1000  # characters; Airflow's column has no more
 FAILED = "- **Failed:** "
 LATE = "- **SLA missed:** "
+SLOW = "- **Airflow was late:** "
 MORE = "- **More:** in the logs of the tasks"
-OURS = (FAILED, LATE, MORE)
+OURS = (FAILED, LATE, SLOW, MORE)
 
 
 def failed_line(reason: str) -> str:
@@ -23,6 +24,11 @@ def late_line(task_id: str, text: str) -> str:
     """Return the line of a missed SLA; `text` starts with the task's id."""
     said = " ".join(text.removeprefix(task_id).split())
     return f"{LATE}`{task_id}` {said}"
+
+
+def slow_line(text: str) -> str:
+    """Return the line of a run that waited for Airflow itself."""
+    return SLOW + " ".join(text.split())
 
 
 def written(note: str | None, lines: Iterable[str]) -> str | None:
@@ -55,7 +61,9 @@ def _apart(note: str | None) -> tuple[str, list[str]]:
 
 
 def _about(line: str) -> str:
-    """What a line is about: the run's failure, or the lateness of a task."""
+    """What a line is about: the run's failure, Airflow, or the lateness of a task."""
+    if line.startswith(SLOW):
+        return SLOW
     if not line.startswith(LATE):
         return FAILED
     return line.removeprefix(LATE).partition("` ")[0]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.models.dagrun import DagRun
     from airflow.models.deadline import Deadline
+    from airflow.models.taskinstance import TaskInstance
 
 DAG, RUN = "bake__web", "manual__1"
 START = datetime(2026, 11, 27, 3, tzinfo=UTC)
@@ -53,7 +54,13 @@ class World:
         self.session.commit()
         return run
 
-    def task(self, task_id: str, state: str | None, ended: datetime | None = None) -> None:
+    def task(
+        self,
+        task_id: str,
+        state: str | None,
+        ended: datetime | None = None,
+        started: datetime | None = None,
+    ) -> TaskInstance:
         from airflow.models.taskinstance import TaskInstance
         from airflow.sdk import BaseOperator
         from airflow.serialization.serialized_objects import create_scheduler_operator
@@ -61,9 +68,10 @@ class World:
 
         operator = create_scheduler_operator(BaseOperator(task_id=task_id))
         ti = TaskInstance(operator, run_id=RUN, state=state, dag_version_id=uuid7())
-        ti.dag_id, ti.end_date = DAG, ended
+        ti.dag_id, ti.start_date, ti.end_date = DAG, started, ended
         self.session.add(ti)
         self.session.commit()
+        return ti
 
     def deadline(self, task_id: str = "", after: timedelta = SLA) -> None:
         """A deadline of a task, or of the run."""

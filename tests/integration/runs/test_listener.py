@@ -174,3 +174,30 @@ def test_runs_of_other_dags_are_left_alone(world: World, dag: Any) -> None:
     ends(world, "failed")
     assert world.note == "Mine.\n\n- **Failed:** by another tool"
     assert len(world.rows) == 1
+
+
+def test_a_run_that_waited_for_airflow_says_so_and_not_for_its_machine(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.task("plan_bake", "success", ENDED, START + timedelta(minutes=3))
+    world.task("sla_watch", "success", ENDED, START)  # is as long as the run
+    ends(world, "success")
+    assert str(world.note).startswith(
+        "- **Airflow was late:** for 3m of 5m no task of this run was under way"
+    )
+    assert "manual__1 of bake__web: for 3m of 5m" in caplog.text
+
+
+def test_a_builder_that_takes_long_and_the_wait_before_another_try_are_no_fault_of_airflow(
+    world: World,
+) -> None:
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
+    from uuid6 import uuid7
+
+    waits = world.task("wait_for_shutdown", "up_for_retry", START + timedelta(minutes=1), START)
+    world.session.add(TaskInstanceHistory(waits, state="failed"))
+    waits.id = uuid7()  # as Airflow does for each try
+    waits.state, waits.start_date, waits.end_date = "success", ENDED - timedelta(seconds=9), ENDED
+    world.session.commit()
+    ends(world, "success")
+    assert world.note is None

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.runs.note import FAILED, LATE, MORE, MOST, failed_line, late_line, withdrawn, written
+from bakehouse.runs.note import (
+    FAILED,
+    LATE,
+    MORE,
+    MOST,
+    failed_line,
+    late_line,
+    slow_line,
+    withdrawn,
+    written,
+)
 
 REASON = failed_line("wait_for_shutdown: no such package")
 SMOKE = late_line("smoke_test", "smoke_test has not started; it should have succeeded by 03:40")
@@ -70,3 +80,11 @@ def test_the_note_always_fits_and_never_costs_a_persons_text(own: str, lines: li
     note = written(own, lines) or ""
     assert len(note) <= MOST
     assert note.startswith(own)
+
+
+def test_a_run_that_waited_for_airflow_has_one_line_of_it_which_a_new_start_takes_away() -> None:
+    slow, newer = slow_line("for 5m of 10m"), slow_line("for 6m of 10m")
+    note = written(written("Mine.", [SMOKE, slow]), [newer, REASON])
+    assert note == f"Mine.\n\n{REASON}\n{SMOKE}\n{newer}"
+    assert withdrawn(note) == "Mine."
+    assert withdrawn(note, failure_only=True) == f"Mine.\n\n{SMOKE}\n{newer}"
