@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 SETTLED = frozenset({"success", "skipped", "removed"})
-LAST_FEW = 3  # unfinished tasks: the run is about to end
-SOON = 0.5  # seconds between two checks then
+SOON = 0.5  # seconds between two checks while tasks begin and end
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 
@@ -110,8 +109,22 @@ def seconds_to_next_check(
     now: datetime,
     reported: Collection[str],
     interval: float,
+    idle: float,
 ) -> float | None:
-    """Return the seconds until the next check; None when no SLA can be missed any more."""
+    """Return the seconds until the next check; None when no SLA can be missed any more.
+
+    The run ends when its watcher does, so it looks often while the states change, and less and
+    less often while they do not: a wait for a machine, or for a slot, costs few looks.
+
+    Args:
+        slas: Seconds from the run's start by task id.
+        states: The states of the run's tasks.
+        started: The start of the run.
+        now: The time of this check.
+        reported: The tasks whose miss is reported.
+        interval: The most seconds between two checks.
+        idle: Seconds since the states have changed.
+    """
     open_tasks = [
         task_id
         for task_id in slas
@@ -119,8 +132,7 @@ def seconds_to_next_check(
     ]
     if not open_tasks:
         return None
-    if len(open_tasks) <= LAST_FEW < len(slas) - len(open_tasks):
-        interval = min(interval, SOON)  # the run ends when its watcher does
+    interval = min(interval, max(SOON, idle))
     next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
     # just after the deadline, so that the check finds it passed
     return max(0.2, min(interval, (next_deadline - now).total_seconds() + 0.05))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from bakehouse.notify.models import Channel
 from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_check
 from bakehouse.triggers import supervisor_comms as comms
+from bakehouse.triggers.wakeup import watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +22,9 @@ REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 
 
 class SlaWatchTrigger(BaseTrigger):
-    """Checks the states of a run's tasks at each deadline and every `interval` seconds.
+    """Checks the states of a run's tasks at each deadline and at least every `interval` seconds.
+
+    It looks twice a second while they change, and when a trigger of the run has fired.
 
     A miss is written to the watcher's own XCom, then to the ledger, then to the notifiers: if the
     triggerer is killed in between, the miss is recorded, and notified at most once.
@@ -40,7 +45,7 @@ class SlaWatchTrigger(BaseTrigger):
             slas: Seconds by task id.
             subject: The recipe or fleet.
             channels: `notify` of its file, as JSON.
-            interval: Seconds between two checks.
+            interval: The most seconds between two checks.
         """
         super().__init__()
         self.started = started
@@ -68,18 +73,35 @@ class SlaWatchTrigger(BaseTrigger):
         }
         if reported:
             self.log.info("resumed; already reported: %s", ", ".join(sorted(reported)))
+        with watching(ti) as fired:
+            await self._until_ended(ti, started, reported, fired)
+        yield TaskSuccessEvent(xcoms={"return_value": reported})
+
+    async def _until_ended(
+        self, ti: Any, started: datetime, reported: dict[str, Any], fired: asyncio.Event
+    ) -> None:
+        """Report misses until none can come; adds them to `reported`."""
+        known: dict[str, str | None] = {}
+        changed = time.monotonic()
         while True:
             states = await comms.task_states(ti.dag_id, ti.run_id)
             now = datetime.now(UTC)
+            if states != known:
+                known, changed = states, time.monotonic()
             for miss in find_misses(self.slas, states, started, now, reported):
                 reported[miss.task_id] = miss.model_dump(mode="json")
                 await comms.set_xcom(ti, REPORTED, reported)
                 await asyncio.to_thread(self._report, ti, miss)
-            wait = seconds_to_next_check(self.slas, states, started, now, reported, self.interval)
+            idle = time.monotonic() - changed
+            wait = seconds_to_next_check(
+                self.slas, states, started, now, reported, self.interval, idle
+            )
             if wait is None:
-                yield TaskSuccessEvent(xcoms={"return_value": reported})
                 return
-            await asyncio.sleep(wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(fired.wait(), wait)
+                changed = time.monotonic()  # the task goes on in a moment
+            fired.clear()
 
     def _report(self, ti: Any, miss: Miss) -> None:
         """Log, record and notify a miss; blocking, so it runs in a thread."""

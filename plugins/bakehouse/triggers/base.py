@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from bakehouse.triggers.wakeup import wake_watchers
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -34,5 +36,7 @@ class BakehouseTrigger(BaseTrigger):
         return path, {**self._arguments, "memory": self.memory}
 
     def fire(self, event: BaseModel) -> TriggerEvent:
-        """Return the event in the form that the trigger yields."""
+        """Return the event in the form that the trigger yields, and wake who watches the run."""
+        if self.task_instance is not None:  # it is None in dag.test()
+            wake_watchers(self.task_instance)
         return TriggerEvent({"event": event.model_dump(mode="json"), "memory": self.memory})

@@ -271,7 +271,8 @@ async def test_a_log_goes_on_when_its_place_cannot_be_noted(
 
     monkeypatch.setattr("bakehouse.triggers.supervisor_comms.get_xcom", nothing)
     monkeypatch.setattr("bakehouse.triggers.supervisor_comms.set_xcom", refuse)
-    monkeypatch.setattr(ShutdownTrigger, "task_instance", object(), raising=False)
+    ti = SimpleNamespace(dag_id="bake__web", run_id="r")
+    monkeypatch.setattr(ShutdownTrigger, "task_instance", ti, raising=False)
     hook.text, hook.status = "one\n" + line(**OK) + line(result="ok"), "TERMINATED"
     found = await observation()
     assert found.last("result") == "ok"

@@ -1,7 +1,8 @@
-"""The watcher of a run that was cleared: it reports anew, and nothing twice."""
+"""The watcher reports anew after a clear, and nothing twice; it ends when the run does."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -9,8 +10,11 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
+from bakehouse.cloud.triggers import OperationTrigger
 from bakehouse.sla.misses import Miss
 from bakehouse.sla.triggers import SlaWatchTrigger
+from bakehouse.triggers import wakeup
+from bakehouse.triggers.base import BakehouseTrigger
 
 START = datetime.now(UTC) - timedelta(hours=1)
 
@@ -43,3 +47,40 @@ async def test_a_miss_of_an_earlier_start_is_reported_again(
     assert isinstance(event, TaskSuccessEvent)
     shown: Any = event.xcoms
     assert list(shown["return_value"]) == ["test"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("dag_id", ["d", "another"])
+async def test_a_trigger_of_the_same_run_that_fires_wakes_the_watcher(
+    monkeypatch: pytest.MonkeyPatch, dag_id: str
+) -> None:
+    """Nothing else would before an hour: the states have not changed for long."""
+    states = {"test": "deferred"}
+    looks = asyncio.Semaphore(0)
+
+    def look(*_: str) -> dict[str, str]:
+        looks.release()
+        return dict(states)
+
+    comms = "bakehouse.sla.triggers.comms"
+    monkeypatch.setattr(f"{comms}.get_xcom", AsyncMock(return_value=None))
+    monkeypatch.setattr(f"{comms}.task_states", AsyncMock(side_effect=look))
+    monkeypatch.setattr("bakehouse.sla.misses.SOON", 3600.0)
+    monkeypatch.setattr(SlaWatchTrigger, "task_instance", Mock(dag_id="d", run_id="r"))
+    monkeypatch.setattr(BakehouseTrigger, "task_instance", Mock(dag_id=dag_id, run_id="r"))
+    other = OperationTrigger(conn_id="c", zone=None, name="o", doing="wait", deadline=0.0)
+    watch = SlaWatchTrigger(datetime.now(UTC).isoformat(), {"test": 9e9}, "web", [], 3600.0)
+    end = asyncio.ensure_future(anext(watch.run()))
+    await looks.acquire()
+    states["test"] = "success"
+    other.fire(Miss.model_validate(miss(START)["test"]))
+    if dag_id == "d":
+        assert isinstance(await end, TaskSuccessEvent)
+        assert not wakeup._watchers
+        return
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert looks.locked()  # it has not looked again
+    end.cancel()
+    await asyncio.gather(end, return_exceptions=True)
+    assert not wakeup._watchers

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,19 +55,24 @@ def test_a_task_whose_name_ends_in_a_number_is_not_taken_for_a_mapped_instance()
 
 def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
     states: dict[str, str | None] = {"create_image": "running", "smoke_test": "upstream_failed"}
-    assert seconds_to_next_check(SLAS, states, START, at(70), {"create_image"}, 5) is None
+    assert seconds_to_next_check(SLAS, states, START, at(70), {"create_image"}, 5, 0) is None
 
 
-def test_it_looks_again_soon_when_the_run_is_about_to_end() -> None:
-    slas = dict.fromkeys(("a", "b", "c", "d", "e"), 600.0)
-    ended: dict[str, str | None] = dict.fromkeys(("a", "b", "c", "d"), "success")
-    assert seconds_to_next_check(slas, {**ended, "e": "running"}, START, at(9), set(), 5) == SOON
-    begun: dict[str, str | None] = {"a": "success"}
-    assert seconds_to_next_check(slas, begun, START, at(9), set(), 5) == 5
+@pytest.mark.parametrize(
+    ("idle", "wait"), [(0, SOON), (0.4, SOON), (1.5, 1.5), (4.9, 4.9), (5.1, 5), (900, 5)]
+)
+def test_it_looks_often_while_states_change_and_seldom_while_they_do_not(
+    idle: float, wait: float
+) -> None:
+    slas = dict.fromkeys(("a", "b", "c", "d", "e"), 6000.0)
+    states: dict[str, str | None] = {"a": "success", "b": "deferred"}
+    assert seconds_to_next_check(slas, states, START, at(9), set(), 5, idle) == wait
+    last: dict[str, str | None] = {**dict.fromkeys("abcd", "success"), "e": "deferred"}
+    assert seconds_to_next_check(slas, last, START, at(9), set(), 5, idle) == wait
 
 
 def test_it_wakes_at_the_next_deadline() -> None:
-    wait = seconds_to_next_check(SLAS, {"create_image": "running"}, START, at(58), set(), 5)
+    wait = seconds_to_next_check(SLAS, {"create_image": "running"}, START, at(58), set(), 5, 60)
     assert wait is not None
     assert 2 <= wait < 2.1
 
