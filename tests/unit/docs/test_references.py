@@ -47,8 +47,11 @@ LABEL = re.compile(r"bakehouse-[a-z-]+[a-z]")
 # what the guides show of other programs, or as an example of the user's
 FOREIGN = {
     "dag_file_processor_timeout",
+    "max_tis_per_query",
     "min_file_process_interval",
+    "min_heartbeat_interval",
     "no_proxy",
+    "scheduler_idle_sleep_time",
     "stale_dag_threshold",
 }
 
