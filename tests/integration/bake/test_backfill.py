@@ -21,6 +21,8 @@ from bakehouse.triggers import supervisor_comms as comms
 from .walk import CHAIN, STATES, Walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bakehouse.recipe.model import Recipe
     from devstack.gce_api import Compute
 
@@ -127,11 +129,24 @@ def test_two_dates_of_one_content_at_the_same_time_are_baked_once() -> None:
 
 
 @pytest.mark.usefixtures("compute")
+class _OnAppend(list[Any]):
+    """The waits of a run; something happens when it begins to wait."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def append(self, wait: Any) -> None:
+        super().append(wait)
+        self._happens()
+
+
+@pytest.mark.usefixtures("compute")
 def test_who_waits_goes_on_itself_when_the_other_run_has_failed() -> None:
     first = backfill(DAYS[0], "orphan")
     assert first.through("need_bake") is True
-    threading.Timer(1.0, lambda: STATES.update({first.run_id: "failed"})).start()
     second = backfill(DAYS[1], "orphan")
+    second.deferred = _OnAppend(lambda: STATES.update({first.run_id: "failed"}))
     assert bake(second) is not None
     assert type(second.deferred[0].trigger).__name__ == "LeaseTrigger"
     first.tear_down()
