@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 SETTLED = frozenset({"success", "skipped", "removed"})
-SOON = 0.5  # seconds between two checks while tasks begin and end
+SOON = 1.0  # seconds between two checks while tasks begin and end
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 

@@ -24,7 +24,7 @@ REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 class SlaWatchTrigger(BaseTrigger):
     """Checks the states of a run's tasks at each deadline and at least every `interval` seconds.
 
-    It looks twice a second while they change, and when a trigger of the run has fired.
+    It looks every second while they change, and when a trigger of the run has fired.
 
     A miss is written to the watcher's own XCom, then to the ledger, then to the notifiers: if the
     triggerer is killed in between, the miss is recorded, and notified at most once.
