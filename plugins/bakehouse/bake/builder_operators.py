@@ -251,10 +251,6 @@ class DeleteBuilder(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Delete VMs, then disks. A deletion that was refused or has failed is another try's."""
         plan = self.received(context, "plan_bake", BakePlan)
-        if self._has_made_nothing(context):
-            self.log.info("this run has baked nothing, so no VM and no disk is looked for")
-            self._release_content(context, plan)
-            return Done()
         kept = self._kept(context, plan)  # the role of the VM that failed
         wait = self.carry_out(
             self._machine_deletions(context, plan, kept), self._disk_deletions(context, plan, kept)
@@ -265,20 +261,6 @@ class DeleteBuilder(BakehouseOperator):
         self.log.info("no VM and no disk of run %s is left%s", plan.run, but)
         self._release(context, plan)
         return Done()
-
-    def _has_made_nothing(self, context: Context) -> bool:
-        """Whether no attempt of this run can have made a VM: a night without news asks nothing.
-
-        Who makes one holds a builder slot from before until this task has deleted it. In a run or
-        task that was cleared, and in a second try, the slot may be released or lost: they look.
-        """
-        ti, run = context["ti"], context["dag_run"]
-        return (
-            ti.xcom_pull(task_ids="need_bake") is False
-            and ti.try_number == 1
-            and not getattr(run, "clear_number", 0)
-            and not builder_slots.holds(context, self.compute.project)
-        )
 
     def _machine_deletions(
         self, context: Context, plan: BakePlan, kept: str | None
@@ -326,7 +308,4 @@ class DeleteBuilder(BakehouseOperator):
     def _release(self, context: Context, plan: BakePlan) -> None:
         for slot in builder_slots.release(context, self.compute.project):
             self.log.info("builder slot %d is free", slot)
-        self._release_content(context, plan)
-
-    def _release_content(self, context: Context, plan: BakePlan) -> None:
         content_lease(plan).release(builder_slots.owner_of(context), datetime.now(UTC))

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.lease.lease import Lease, Owner
-from bakehouse.lease.semaphore import SlotGrant, acquire_slot, newest, release_slots
+from bakehouse.lease.semaphore import SlotGrant, acquire_slot, release_slots
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,13 +50,6 @@ def take(context: Context, project: str) -> SlotGrant:
         HELD_FOR,
         lambda owner: run_state(context, owner),
     )
-
-
-def holds(context: Context, project: str) -> bool:
-    """Whether this run has a slot."""
-    owner = owner_of(context)
-    records = newest(_slots(project, 0)).values()
-    return any(record and record.owner == owner and not record.released for record in records)
 
 
 def release(context: Context, project: str) -> list[int]:
