@@ -12,7 +12,6 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.calls import PAGE
 from bakehouse.images import labels
 from bakehouse.images.image_kinds import CUSTOM_IMAGE, MACHINE_IMAGE
 from bakehouse.images.links import labels_of
@@ -115,6 +114,8 @@ def images_in(data: bytes, recipe: str) -> list[Resource]:
 
 def pages(latest: Answer | None) -> int:
     """Return how many pages the list had the last time; 1 if nobody knows."""
+    from bakehouse.cloud.calls import PAGE  # it brings Google's client, which no parse may import
+
     if latest is None:
         return 1
     return max(1, math.ceil(int(latest.data.partition(b"\n")[0] or 0) / PAGE))
