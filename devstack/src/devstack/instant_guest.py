@@ -284,7 +284,7 @@ class Reports:
             moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             health |= {"time": moment, "uptime": round(self.uptime, 2), "period": self.period}
             health |= {"check_limit": 0, "restarts": 0}
-        health |= {"ready_seconds": self.ready, "detail": detail}
+        health |= {"ready_seconds": self.ready, "boot_seconds": self.ready, "detail": detail}
         if health["state"] != self.state:
             guest.say(health=health)
         self.state = health["state"]

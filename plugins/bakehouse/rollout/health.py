@@ -43,6 +43,7 @@ class Health:
     period: timedelta | None = None  # until the next report; None: there is none in this boot
     check_limit: timedelta = timedelta(0)  # what the check before a report may take
     restarts: int | None = None  # of its units, in this boot
+    boot_seconds: float | None = None  # of the image's boot script, until the member was ready
 
     @property
     def stamp(self) -> tuple[str, datetime | None, float | None]:
@@ -87,6 +88,7 @@ def parse(text: str | None) -> Health | None:
         period=period or None,
         check_limit=_seconds(said.get("check_limit")) or timedelta(0),
         restarts=None if (restarts := _number(said.get("restarts"))) is None else int(restarts),
+        boot_seconds=_number(said.get("boot_seconds")),
     )
 
 

@@ -45,8 +45,34 @@ def test_a_member_renders_starts_and_reports(image: Machine) -> None:
         "check_limit": 15,
         "restarts": 0,
         "ready_seconds": 12.34,
+        "boot_seconds": 0.0,
         "detail": "serving",
     }
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "spent"),
+    [("0.08", "0.09", 0.01), ("9.99", "10.00", 0.01), ("12.34", "112.04", 99.7)],
+)
+def test_a_report_tells_what_the_boot_script_took_of_the_boot(
+    image: Machine, began: str, ended: str, spent: float
+) -> None:
+    uptime = image.root / "proc/uptime"
+    image.become("member", greeting="hello")
+    uptime.write_text(f"{began} 0\n")
+    health = image.root / "usr/lib/bakehouse/health"
+    health.write_text(f"#!/bin/bash\necho {ended} 0 >{uptime}\n")
+    image.boot()
+    assert image.health["state"] == "healthy"
+    told = (image.health["ready_seconds"], image.health["boot_seconds"])
+    assert told == (float(ended), spent)
+
+
+def test_an_unhealthy_boot_tells_what_its_script_took_too(image: Machine) -> None:
+    image.become("member")
+    image.boot()
+    told = (image.health["state"], image.health["ready_seconds"], image.health["boot_seconds"])
+    assert told == ("unhealthy", 12.34, 0.0)
 
 
 def test_instance_attributes_win_over_the_projects(image: Machine) -> None:

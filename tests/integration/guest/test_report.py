@@ -58,6 +58,20 @@ def test_the_next_report_has_the_form_of_the_first(image: Machine) -> None:
     assert (second["period"], second["check_limit"], second["ready_seconds"]) == (30, 6, 12.34)
 
 
+def test_later_reports_tell_the_seconds_of_the_boot_and_not_their_own(image: Machine) -> None:
+    file = image.root / "run/bakehouse/health.json"
+    file.write_text(file.read_text().replace('"boot_seconds": 0.00', '"boot_seconds": 1.25'))
+    uptime(image, "99.50")
+    seconds = [image.report()["boot_seconds"] for _ in range(2)]
+    assert seconds == [pytest.approx(1.25)] * 2
+
+
+def test_a_report_before_the_first_boot_knows_no_seconds(image: Machine) -> None:
+    (image.root / "run/bakehouse/health.json").unlink()
+    told = image.report()
+    assert (told["ready_seconds"], told["boot_seconds"]) == (None, None)
+
+
 def test_a_service_that_dies_later_is_reported_and_its_recovery_too(image: Machine) -> None:
     image.unit("app", ActiveState="failed", Result="exit-code", ExecMainStatus="3")
     report = image.report()

@@ -71,6 +71,18 @@ def test_a_report_of_the_old_form_has_no_period() -> None:
     health = parse(json.dumps(OLD_FORM))
     assert health is not None
     assert (health.time, health.period, health.restarts, health.after(3)) == (None,) * 4
+    assert health.boot_seconds is None
+
+
+def test_a_report_says_what_its_boot_script_took() -> None:
+    assert report(boot_seconds=1.25).boot_seconds == pytest.approx(1.25)
+    assert report(boot_seconds=0).boot_seconds == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("value", [None, -1, True, "1.25", float("nan"), float("inf"), 1e99, []])
+def test_seconds_of_a_boot_script_that_make_no_sense_are_left_out(value: Any) -> None:
+    health = report(boot_seconds=value)
+    assert (health.boot_seconds, health.state, health.uptime) == (None, "healthy", 10.0)
 
 
 @pytest.mark.parametrize(
