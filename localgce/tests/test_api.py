@@ -86,6 +86,89 @@ def test_links_with_any_base_are_accepted_and_nulls_are_dropped(instant: Gce, na
     instant.do("DELETE", f"{VMS}/{name}")
 
 
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("/compute/v1/", "compute/v1/", "/compute/beta/", "https://compute.googleapis.com/v1/"),
+        *("https://www.googleapis.com/compute/v1/", "http://localhost:1/compute/v1/", "/", ""),
+    ],
+)
+def test_a_link_is_stored_with_the_base_of_compute_engine(
+    instant: Gce, name: str, base: str
+) -> None:
+    """Packer writes it without a host."""
+    instant.do("POST", DISKS, {"name": name, "sizeGb": "10"})
+    source = f"{base}projects/demo/{DISKS}/{name}"
+    instant.do("POST", "global/images", {"name": name, "sourceDisk": source})
+    disk = instant.get(f"global/images/{name}")["sourceDisk"]
+    assert disk == f"https://www.googleapis.com/compute/v1/projects/demo/{DISKS}/{name}"
+    instant.do("DELETE", f"global/images/{name}")
+    instant.do("DELETE", f"{DISKS}/{name}")
+
+
+@pytest.mark.parametrize("base", ["/compute/v2/", "/v1/", "/compute/v1/demo/", "//compute/v1/"])
+def test_a_path_that_is_no_link_is_malformed(instant: Gce, name: str, base: str) -> None:
+    source = f"{base}projects/demo/{DISKS}/x"
+    body = {"name": name, "sourceDisk": source}
+    message = instant.fails(400, "invalid", "POST", "global/images", body)
+    assert message.endswith(f"'resource.sourceDisk': '{source}'. The URL is malformed.")
+
+
+def test_an_empty_string_in_an_enum_or_a_link_means_unset(instant: Gce, name: str) -> None:
+    body = instance(name)
+    body["disks"][0] |= {"mode": "", "interface": "", "source": ""}
+    body["disks"][0]["initializeParams"] |= {"sourceSnapshot": "", "diskType": ""}
+    body["networkInterfaces"] = [{"network": "", "subnetwork": "", "nicType": "", "networkIP": ""}]
+    body["scheduling"] = {"provisioningModel": "", "onHostMaintenance": ""}
+    instant.do("POST", VMS, body)
+    made = instant.instance(name)
+    assert made["disks"][0]["mode"] == "READ_WRITE"
+    assert made["networkInterfaces"][0]["network"].endswith("/global/networks/default")
+    assert "nicType" not in made["networkInterfaces"][0]
+    assert made["scheduling"]["provisioningModel"] == "STANDARD"
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_an_empty_string_elsewhere_is_a_value(instant: Gce, name: str) -> None:
+    body = instance(name, labels={"type": "", "network": ""}, description="")
+    body["metadata"] = {"items": [{"key": "source", "value": ""}]}
+    instant.do("POST", VMS, body)
+    made = instant.instance(name)
+    assert made["labels"] == {"type": "", "network": ""}
+    assert made["metadata"]["items"] == [{"key": "source", "value": ""}]
+    instant.do("DELETE", f"{VMS}/{name}")
+
+
+@pytest.mark.parametrize("field", ["name", "machineType"])
+def test_an_empty_required_field_is_refused(instant: Gce, name: str, field: str) -> None:
+    response = instant.call("POST", VMS, {**instance(name), field: ""})
+    assert response.status_code == 400
+    assert f"resource.{field}" in response.json()["error"]["message"]
+
+
+def test_a_firewall_is_patched_without_its_name(instant: Gce, name: str) -> None:
+    rule, allowed = f"global/firewalls/{name}", [{"IPProtocol": "tcp"}]
+    instant.do("POST", "global/firewalls", {"name": name, "allowed": allowed})
+    instant.do("PATCH", rule, {"priority": 7, "network": "global/networks/default"})
+    made = instant.get(rule)
+    assert (made["name"], made["priority"], made["allowed"]) == (name, 7, allowed)
+    path = "projects/demo/global/networks/default"
+    assert made["network"] == f"https://www.googleapis.com/compute/v1/{path}"
+    instant.do("PATCH", rule, {**made, "priority": 8})
+    assert instant.get(rule)["priority"] == 8
+    message = instant.fails(400, "invalid", "PATCH", rule, {"name": "another", "priority": 9})
+    assert f"The URL names '{name}'." in message
+    assert instant.get(rule)["priority"] == 8
+    instant.do("DELETE", rule)
+
+
+def test_a_name_that_the_url_does_not_hold_is_required(instant: Gce, name: str) -> None:
+    instant.do("POST", DISKS, {"name": name, "sizeGb": "10"})
+    message = instant.fails(400, "required", "POST", f"{DISKS}/{name}/createSnapshot", {})
+    assert message == "Required field 'resource.name' not specified"
+    instant.do("DELETE", f"{DISKS}/{name}")
+
+
 def test_a_repeated_request_id_gives_the_same_operation(instant: Gce, name: str) -> None:
     request = str(uuid.uuid4())
     first = instant.start("POST", VMS, instance(name), requestId=request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from localgce import coverage
 from localgce.api.method import method
 from localgce.api.routing import TABLE
 from localgce.core.errors import ApiError
-from localgce.http.discovery import Discovery, Method
+from localgce.http.discovery import DOCUMENT, Discovery, Method
+from localgce.http.schema import REFERENCES
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -98,3 +100,14 @@ def test_a_method_cannot_have_two_handlers() -> None:
 def test_the_readme_shows_the_implemented_methods() -> None:
     shown = README.read_text().split("<!-- coverage -->\n")[1].split("<!-- /coverage -->")[0]
     assert shown == coverage.table()
+
+
+def test_each_field_that_holds_links_is_one_of_the_document() -> None:
+    schemas = json.loads(DOCUMENT.read_text(encoding="utf-8"))["schemas"].values()
+    texts = {
+        name
+        for schema in schemas
+        for name, value in schema.get("properties", {}).items()
+        if value.get("type") == "string"
+    }
+    assert texts >= REFERENCES

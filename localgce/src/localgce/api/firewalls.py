@@ -11,6 +11,8 @@ from localgce.http.listing import list_of
 if TYPE_CHECKING:
     from localgce.core.errors import Json
 
+NETWORK = "resource.network"
+
 
 @method("compute.firewalls.insert")
 def insert(call: Call) -> Json:
@@ -19,7 +21,7 @@ def insert(call: Call) -> Json:
         text = "A firewall has either allowed or denied."
         raise errors.invalid("resource.allowed", len(call.body.get("allowed", [])), text)
     given = call.body.get("network", "global/networks/default")
-    network = call.context.link(given, "resource.network")
+    network = call.context.link(given, NETWORK)
     defaults = {"direction": "INGRESS", "priority": 1000, "disabled": False}
     fields = {key: call.body.get(key, value) for key, value in defaults.items()}
     fields["network"] = links.url(network.path)
@@ -42,7 +44,10 @@ def list_(call: Call) -> Json:
 @method("compute.firewalls.patch")
 def patch(call: Call) -> Json:
     """Replace the given fields."""
-    return crud.begin_patch(call.context, call.record(), call.body).body
+    changes = dict(call.body)
+    if "network" in changes:
+        changes["network"] = links.url(call.context.link(changes["network"], NETWORK).path)
+    return crud.begin_patch(call.context, call.record(), changes).body
 
 
 @method("compute.firewalls.delete")

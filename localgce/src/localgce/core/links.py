@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from localgce.core.errors import ApiError
 
 BASE = "https://www.googleapis.com/compute/v1/"
-_API = re.compile(r"^https?://[^/]+/(?:compute/)?(?:v1|beta|alpha|staging_v1)/")
+_VERSION = "(?:v1|beta|alpha|staging_v1)/"
+_API = re.compile(rf"^(?:https?://[^/]+/(?:compute/)?|/?compute/){_VERSION}")  # Packer: no host
 _FULL = re.compile(
     r"^projects/(?P<project>[^/]+)/(?P<scope>global|zones/[^/]+|regions/[^/]+)"
     r"/(?P<collection>[A-Za-z]+)/(?P<name>.+)$"

@@ -103,7 +103,7 @@ class Dispatcher(Generic[Services]):
             raise ApiError(501, "notImplemented", text)
         parsed, common = self._query(method, query)
         seen.update(query=parsed, resource=bound.get(method.subject or "", None))
-        given = self._body(method, body)
+        given = self._body(method, bound, body)
         subject = subject_of(method, bound, given)
         seen["resource"] = subject
         self._check_scope(method, bound)
@@ -188,14 +188,26 @@ class Dispatcher(Generic[Services]):
             _check_request_id(own["requestId"])
         return own, common
 
-    def _body(self, method: Method, raw: bytes) -> Json:
+    def _body(self, method: Method, path: dict[str, str], raw: bytes) -> Json:
         validator = self._discovery.request_validator(method)
         if validator is None:
             return {}
-        body = drop_nulls(_json(raw)) if raw.strip() else {}
+        body = validator.without_unset(drop_nulls(_json(raw))) if raw.strip() else {}
+        if method.verb in {"patch", "update"} and isinstance(body, dict):
+            body = _named(method, path, validator.required, body)
         validator.check(body)
         shown = validator.normalise(body)
         return validator.without_output_only(shown) if method.verb == "insert" else shown
+
+
+def _named(method: Method, path: dict[str, str], needed: frozenset[str], body: Json) -> Json:
+    """The body with the name that the URL holds, where the document requires it again."""
+    if "name" not in needed or method.subject is None:
+        return body
+    name = path[method.subject]
+    if body.get("name", name) != name:
+        raise errors.invalid("resource.name", body["name"], f"The URL names '{name}'.")
+    return {**body, "name": name}
 
 
 def _forbidden(method: Method, project: str, scope: str) -> ApiError:

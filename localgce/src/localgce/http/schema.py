@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _INT = r"^-?[0-9]{1,20}$"
 _WIDE = {"int64", "uint64"}
+REFERENCES = frozenset(
+    {
+        *("diskType", "instanceTemplate", "machineType", "network", "source", "sourceDisk"),
+        *("sourceImage", "sourceInstance", "sourceInstanceTemplate", "sourceMachineImage"),
+        *("sourceSnapshot", "subnetwork", "type"),
+    }
+)
+"""The fields that hold links; the document does not say which do."""
 
 
 class Schemas:
@@ -97,6 +105,8 @@ class Validator:
         """Compile the schema."""
         self._raw = raw
         self._name = name
+        properties = raw[name].get("properties", {})
+        self.required = frozenset(n for n, value in properties.items() if rules.requires(value))
         definitions = {n: _convert(raw[n], rules) for n in _closure(raw, name)}
         schema = {"$ref": f"#/definitions/{name}", "definitions": definitions}
         self._check: Callable[..., Any] = fastjsonschema.compile(
@@ -109,6 +119,10 @@ class Validator:
             self._check(body, name_prefix="resource")
         except fastjsonschema.JsonSchemaValueException as error:
             raise _as_api_error(error) from None
+
+    def without_unset(self, body: Any) -> Any:
+        """The body without empty enums and links: clients write "" for unset (Terraform does)."""
+        return _without_unset(self._raw, self._raw[self._name], body)
 
     def normalise(self, body: Json) -> Json:
         """The checked body with 64-bit integers as strings and the others as numbers."""
@@ -193,6 +207,25 @@ def _convert_object(schema: Json, rules: _Rules) -> Json:
     if needed:
         converted["required"] = needed
     return converted
+
+
+def _without_unset(raw: dict[str, Json], schema: Json, value: Any) -> Any:
+    if "$ref" in schema:
+        schema = raw[schema["$ref"]]
+    if isinstance(value, list):
+        return [_without_unset(raw, schema.get("items", {}), item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties", {})
+    return {
+        name: _without_unset(raw, properties.get(name, extra), item)
+        for name, item in value.items()
+        if item != "" or not _may_be_unset(name, properties.get(name, {}))
+    }
+
+
+def _may_be_unset(name: str, schema: Json) -> bool:
+    return "enum" in schema or (schema.get("type") == "string" and name in REFERENCES)
 
 
 def _normalise(raw: dict[str, Json], schema: Json, value: Any) -> Any:
