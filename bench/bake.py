@@ -10,6 +10,10 @@ On real machines (one stack; bake_real.py):
   files, templates, services and check (install_at_boot.sh). One after the other, same machine type.
   Of two recipes (`recipe`): `jre`, what a broker stands on, has the goal; `web` has none. It is one
   small package, and half of its start is what every start costs here, firmware and kernel emulated.
+- `healthy_over_plain_boot`: the baked `web` from power on until it says that it is healthy, over
+  the plain base until multi-user with network: twice each, in turn, same machine type, no other
+  metadata than the script that tells (plain_boot.sh). `boot_script` is what the image's own script
+  says that it took of it.
 
 On instant machines, a real Airflow (one stack, two runs):
 - `api_calls_per_bake`: all calls of Compute Engine that a bake without a rollout makes, reads and
@@ -73,6 +77,14 @@ def boot_install_over_baked() -> Iterator[Line]:
         yield line("ratio", start.at_boot / start.baked, goal, recipe=start.recipe, seconds=parts)
 
 
+def healthy_over_plain_boot() -> Iterator[Line]:
+    """What a baked image adds to the start of its base."""
+    boots = bake_real.seen().boots
+    parts = {"baked": boots.baked, "plain": boots.plain, "boot_script": boots.scripts}
+    seconds = {name: [round(one, 1) for one in found] for name, found in parts.items()}
+    yield line("ratio", sum(boots.baked) / sum(boots.plain), "<= 1.15", seconds=seconds)
+
+
 def api_calls_per_bake() -> Iterator[Line]:
     """By method, too."""
     calls = instant()[0]
@@ -118,6 +130,7 @@ FIGURES: dict[str, Callable[[], Iterator[Line]]] = {
     for figure in (
         bake_overhead_ratio,
         boot_install_over_baked,
+        healthy_over_plain_boot,
         api_calls_per_bake,
         unchanged_rebake_api_calls,
         reads_per_minute,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from devstack import machines
 from devstack.gce_api import Compute, ComputeError
 from devstack.testbed import Testbed, testbed
-from devstack.waiting import wait_until
+from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from devstack.airflow_api import Run
 
 PROJECT = Path(__file__).resolve().parent.parent
+PLAIN_BOOT = Path(__file__).with_name("plain_boot.sh")
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")
 ZONE = "zones/us-central1-a"
 BAKE_DEADLINE = 1800.0  # seconds
 READY_DEADLINE = 900.0
 LOOK_EVERY = 0.25
+PLAIN = "projects/debian-cloud/global/images/family/debian-12"
 
 
 class CannotMeasure(RuntimeError):
@@ -85,11 +88,21 @@ class Start:
 
 
 @dataclass
+class Boots:
+    """Seconds from power on: the baked image until healthy, the plain base until multi-user."""
+
+    baked: list[float] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    scripts: list[float] = field(default_factory=list)  # `boot_seconds` of the health reports
+
+
+@dataclass
 class Seen:
     """Everything that the real machines are measured for, of one stack."""
 
     bake: Bake  # of `web`
     starts: list[Start]
+    boots: Boots  # of `web`
 
 
 def seen() -> Seen:
@@ -112,11 +125,12 @@ def _seen() -> Seen | CannotMeasure:
             try:
                 bake, tasks = watched_bake(bed)
                 print(json.dumps({"parts": bake.parts(), "ended": tasks}))
+                boots = booted_in_turn(bed, "web")
                 starts = [started(bed, "web")]
                 bake_jre(bed)
-                return Seen(bake, [*starts, started(bed, "jre")])
-            except CannotMeasure as error:
-                return error
+                return Seen(bake, [*starts, started(bed, "jre")], boots)
+            except (CannotMeasure, DeadlineExceeded) as error:
+                return CannotMeasure(str(error))
 
 
 def bake_jre(bed: Testbed) -> None:
@@ -137,11 +151,47 @@ def started(bed: Testbed, recipe: str) -> Start:
     disk = _boot_of(f"global/images/{image}")
     baked = ready_seconds(bed.compute, f"{recipe}-baked", disk, {})
     print(f"{image} was ready after {baked:.1f} s")
-    plain = _boot_of("projects/debian-cloud/global/images/family/debian-12")
+    plain = _boot_of(PLAIN)
     metadata = install_metadata(bed, recipe)
     at_boot = ready_seconds(bed.compute, f"{recipe}-at-boot", plain, metadata)
     print(f"{recipe} was installed at boot and ready after {at_boot:.1f} s")
     return Start(recipe, baked, at_boot)
+
+
+def booted_in_turn(bed: Testbed, recipe: str) -> Boots:
+    """Baked, plain, plain, baked: what slowly changes on this host weighs the same on both."""
+    boots = Boots()
+    image = str(bed.compute.newest_of(recipe)["name"])
+    for number, kind in enumerate(("baked", "plain", "plain", "baked")):
+        name = f"{recipe}-{kind}-{number}"
+        if kind == "baked":
+            disk = _boot_of(f"global/images/{image}")
+            text, seconds = heard(bed.compute, name, disk, {}, _healthy)
+            boots.baked.append(seconds)
+            boots.scripts.append(boot_seconds_of(text))
+        else:
+            script = {"startup-script": PLAIN_BOOT.read_text(encoding="utf-8")}
+            text, seconds = heard(bed.compute, name, _boot_of(PLAIN), script, _multi_user)
+            boots.plain.append(seconds - told_late(text))
+        print(f"{name}: {seconds:.1f} s until the line was read")
+    return boots
+
+
+def boot_seconds_of(text: str) -> float:
+    """What the boot script of the image says that it took, in the last report of a serial log."""
+    found = re.findall(r'"state": "healthy".*?"boot_seconds": ([0-9.]+)', text)
+    if not found:
+        raise CannotMeasure(f"no boot_seconds in {text[-500:]!r}")
+    return float(found[-1])
+
+
+def told_late(text: str) -> float:
+    """How long after multi-user and network the plain base has told of both (plain_boot.sh)."""
+    found = re.search(r"PLAIN BOOT ([0-9.]+) ([0-9]+) ([0-9]+)", text)
+    if found is None or "0" in found.groups()[1:]:
+        raise CannotMeasure(f"multi-user or the network was not reached: {text[-500:]!r}")
+    now, *reached = map(float, found.groups())
+    return now - max(reached) / 1e6  # systemd counts in microseconds
 
 
 def watched_bake(bed: Testbed) -> tuple[Bake, dict[str, float]]:
@@ -191,7 +241,21 @@ def _note(compute: Compute, bake: Bake, vm: dict[str, Any]) -> None:
 def ready_seconds(
     compute: Compute, name: str, disk: dict[str, Any], metadata: dict[str, str]
 ) -> float:
-    """From power on until the guest has said that it is healthy; the machine goes afterwards."""
+    """From power on until the guest has said that it is healthy."""
+    return heard(compute, name, disk, metadata, _healthy)[1]
+
+
+def heard(
+    compute: Compute,
+    name: str,
+    disk: dict[str, Any],
+    metadata: dict[str, str],
+    is_there: Callable[[str], bool],
+) -> tuple[str, float]:
+    """The serial log that has what is looked for, and the seconds from power on until then.
+
+    The machine is deleted afterwards.
+    """
     items = {"enable-guest-attributes": "TRUE", "greeting": "hello", **metadata}
     body = {
         "name": name,
@@ -201,11 +265,16 @@ def ready_seconds(
         "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
     }
     compute.call("POST", f"{ZONE}/instances", json=body)
-    wait_until(_said(compute, name), READY_DEADLINE, f"{name} to be healthy", every=LOOK_EVERY)
-    now = time.time()
+    wait_until(
+        lambda: is_there(_serial_so_far(compute, name)),
+        READY_DEADLINE,
+        f"{name} to say so on its serial port",
+        every=LOOK_EVERY,
+    )
+    now, text = time.time(), serial(compute, name)
     on = _epoch(compute.call("GET", f"{ZONE}/instances/{name}")["lastStartTimestamp"])
     compute.call("DELETE", f"{ZONE}/instances/{name}")
-    return now - on
+    return text, now - on
 
 
 def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
@@ -244,17 +313,21 @@ def serial(compute: Compute, name: str) -> str:
     return str(found["contents"])
 
 
-def _said(compute: Compute, name: str) -> Callable[[], bool]:
-    def said() -> bool:
-        try:
-            text = serial(compute, name)
-        except ComputeError:
-            return False  # not there yet
-        if '"state": "unhealthy"' in text or "INSTALL FAILED" in text:
-            raise CannotMeasure(f"{name} does not get healthy: {json.dumps(text[-2000:])}")
-        return '"state": "healthy"' in text
+def _serial_so_far(compute: Compute, name: str) -> str:
+    try:
+        return serial(compute, name)
+    except ComputeError:
+        return ""  # not there yet
 
-    return said
+
+def _healthy(text: str) -> bool:
+    if '"state": "unhealthy"' in text or "INSTALL FAILED" in text:
+        raise CannotMeasure(f"it does not get healthy: {json.dumps(text[-2000:])}")
+    return re.search(r'"state": "healthy".*\n', text) is not None  # the whole line is there
+
+
+def _multi_user(text: str) -> bool:
+    return re.search(r"PLAIN BOOT .*\n", text) is not None
 
 
 def _boot_of(image: str) -> dict[str, Any]:

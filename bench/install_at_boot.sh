@@ -30,6 +30,7 @@ mkdir -p "$library/templates" /etc/bakehouse
 cp "$payload/image.json" /etc/bakehouse/image.json
 cp "$payload/guest/boot.sh" "$library/boot"
 cp "$payload/guest/render.py" "$library/render.py"
+cp "$payload/guest/report.sh" "$library/report"
 attribute bakehouse-ready >"$library/ready"
 for name in health gate drain; do
   [[ ! -e $payload/recipe/$name ]] || install -m 755 "$payload/recipe/$name" "$library/$name"
@@ -38,5 +39,5 @@ done
 python3 -c 'import json
 for unit in json.load(open("/etc/bakehouse/image.json"))["services"]: print(unit)' >"$library/services"
 sed -i 's/^limit=.*/limit=3600/' "$library/boot" # it counts from power on
-chmod 755 "$library/boot" "$library/ready"
+chmod 755 "$library/boot" "$library/ready" "$library/report"
 "$library/boot"
