@@ -7,13 +7,13 @@ import re
 import sys
 import threading
 import time
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from devstack import machines
 from devstack.gce_api import Compute, ComputeError
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from devstack.airflow_api import Run
 
+T = TypeVar("T")
+
 PROJECT = Path(__file__).resolve().parent.parent
 PLAIN_BOOT = Path(__file__).with_name("plain_boot.sh")
+BY_HAND = Path(__file__).with_name("install_by_hand.sh")
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")
 ZONE = "zones/us-central1-a"
 BAKE_DEADLINE = 1800.0  # seconds
@@ -97,43 +100,99 @@ class Boots:
 
 
 @dataclass
-class Seen:
-    """Everything that the real machines are measured for, of one stack."""
+class Bakes:
+    """Bakes, and machines on which the same is installed by hand."""
 
-    bake: Bake  # of `web`
-    starts: list[Start]
-    boots: Boots  # of `web`
+    bakes: list[Bake]
+    by_hand: list[float]  # seconds from power on to power off
 
 
-def seen() -> Seen:
-    """Measured once; raises CannotMeasure, each time."""
-    found = _seen()
-    if isinstance(found, CannotMeasure):
-        raise found
-    return found
+class RealMachines:
+    """What is measured on one stack: each once, when a figure first asks for it.
+
+    Each raises CannotMeasure, each time.
+    """
+
+    def __init__(self, bed: Testbed) -> None:
+        self._bed = bed
+        self._found: dict[str, Any] = {}
+
+    def bakes(self) -> Bakes:
+        """Of `web`."""
+        return self._once("bakes", lambda: baked_and_by_hand(self._bed, "web"))
+
+    def boots(self) -> Boots:
+        """Of `web`."""
+        self.bakes()
+        return self._once("boots", lambda: booted_in_turn(self._bed, "web"))
+
+    def starts(self) -> list[Start]:
+        """Of `web` and `jre`."""
+        self.bakes()
+        return self._once("starts", lambda: [started(self._bed, "web"), jre_started(self._bed)])
+
+    def _once(self, name: str, measure: Callable[[], T]) -> T:
+        if name not in self._found:
+            try:
+                with redirect_stdout(sys.stderr):
+                    self._found[name] = measure()
+            except (CannotMeasure, DeadlineExceeded, ComputeError) as error:
+                self._found[name] = CannotMeasure(str(error))
+        if isinstance(self._found[name], CannotMeasure):
+            raise self._found[name]
+        found: T = self._found[name]
+        return found
+
+
+_open = ExitStack()
 
 
 @cache
-def _seen() -> Seen | CannotMeasure:
-    """One stack; of each recipe a bake, then an instance of its image and one that installs."""
+def real() -> RealMachines:
+    """One stack for all figures, until `close`. Raises CannotMeasure."""
     able, words = machines.doctor()
     if not able:
-        return CannotMeasure(f"no real machines here: {machines.reason(words)}")
-    with TemporaryDirectory(prefix="bench-bake-") as folder, redirect_stdout(sys.stderr):
+        raise CannotMeasure(f"no real machines here: {machines.reason(words)}")
+    with redirect_stdout(sys.stderr):
         machines.make_public_image(print)
-        with testbed(PROJECT, Path(folder), "qemu") as bed:
-            try:
-                bake, tasks = watched_bake(bed)
-                print(json.dumps({"parts": bake.parts(), "ended": tasks}))
-                boots = booted_in_turn(bed, "web")
-                starts = [started(bed, "web")]
-                bake_jre(bed)
-                return Seen(bake, [*starts, started(bed, "jre")], boots)
-            except (CannotMeasure, DeadlineExceeded) as error:
-                return CannotMeasure(str(error))
+        folder = _open.enter_context(TemporaryDirectory(prefix="bench-bake-"))
+        return RealMachines(_open.enter_context(testbed(PROJECT, Path(folder), "qemu")))
 
 
-def bake_jre(bed: Testbed) -> None:
+def close() -> None:
+    """End what `real` has started."""
+    with redirect_stdout(sys.stderr):
+        _open.close()
+
+
+def baked_and_by_hand(bed: Testbed, recipe: str) -> Bakes:
+    """In turn: what slowly changes on this host weighs the same on both."""
+    first = watched_bake(bed, recipe)
+    by_hand = [by_hand_seconds(bed, recipe, f"{recipe}-by-hand-{number}") for number in (1, 2)]
+    return Bakes([first, watched_bake(bed, recipe)], by_hand)
+
+
+def by_hand_seconds(bed: Testbed, recipe: str, name: str) -> float:
+    """From power on to power off of a machine on which the recipe is installed by hand."""
+    script = {"startup-script": BY_HAND.read_text(encoding="utf-8")}
+    metadata = {**install_metadata(bed, recipe), **script}
+    instance = f"{ZONE}/instances/{name}"
+    start(bed.compute, name, _boot_of(PLAIN), metadata)
+    wait_until(lambda: _is_off(bed.compute, name), BAKE_DEADLINE, f"{name} to power off")
+    found = bed.compute.call("GET", instance)
+    bed.compute.call("DELETE", instance)
+    seconds = _epoch(found["lastStopTimestamp"]) - _epoch(found["lastStartTimestamp"])
+    print(f"{name} was off after {seconds:.1f} s")
+    return seconds
+
+
+def _is_off(compute: Compute, name: str) -> bool:
+    if "INSTALL FAILED" in (text := _serial_so_far(compute, name)):
+        raise CannotMeasure(f"{name}: {json.dumps(text[-2000:])}")
+    return str(compute.call("GET", f"{ZONE}/instances/{name}")["status"]) == "TERMINATED"
+
+
+def jre_started(bed: Testbed) -> Start:
     """A recipe that is worth an image: minutes to install, a second to start."""
     kept = PROJECT / "bench"
     folders = (kept / "recipes", kept / "startup_scripts")
@@ -143,6 +202,7 @@ def bake_jre(bed: Testbed) -> None:
     run = bed.bake("bake__jre", BAKE_DEADLINE)
     if run.state != "success":
         raise CannotMeasure(bed.explain(run))
+    return started(bed, "jre")
 
 
 def started(bed: Testbed, recipe: str) -> Start:
@@ -194,13 +254,13 @@ def told_late(text: str) -> float:
     return now - max(reached) / 1e6  # systemd counts in microseconds
 
 
-def watched_bake(bed: Testbed) -> tuple[Bake, dict[str, float]]:
+def watched_bake(bed: Testbed, recipe: str) -> Bake:
     """A bake without a rollout, its machines watched."""
     bake, over = Bake(triggered=time.time()), threading.Event()
     watcher = threading.Thread(target=_watch, args=(bed.compute, bake, over), daemon=True)
     watcher.start()
-    run_id = bed.airflow.trigger("bake__web", {"roll_out": False})
-    run = bed.airflow.wait("bake__web", run_id, BAKE_DEADLINE)
+    run_id = bed.airflow.trigger(f"bake__{recipe}", {"roll_out": False, "force": True})
+    run = bed.airflow.wait(f"bake__{recipe}", run_id, BAKE_DEADLINE)
     over.set()
     watcher.join()
     if run.state != "success" or run.end is None or not bake.smoke_done:
@@ -209,7 +269,9 @@ def watched_bake(bed: Testbed) -> tuple[Bake, dict[str, float]]:
     built = bed.airflow.xcom(*_ids(run), "wait_for_shutdown")
     bake.timeline = {step["name"]: step["at"] for step in built["timeline"]}
     tasks = bed.airflow.tasks(*_ids(run))
-    return bake, {t.task_id: t.end.timestamp() - bake.triggered for t in tasks if t.end}
+    ended = {t.task_id: round(t.end.timestamp() - bake.triggered, 1) for t in tasks if t.end}
+    print(json.dumps({"parts": bake.parts(), "timeline": bake.timeline, "ended": ended}))
+    return bake
 
 
 def _ids(run: Run) -> tuple[str, str]:
@@ -256,15 +318,7 @@ def heard(
 
     The machine is deleted afterwards.
     """
-    items = {"enable-guest-attributes": "TRUE", "greeting": "hello", **metadata}
-    body = {
-        "name": name,
-        "machineType": f"{ZONE}/machineTypes/e2-small",
-        "disks": [disk],
-        "networkInterfaces": [{"network": "global/networks/default"}],
-        "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
-    }
-    compute.call("POST", f"{ZONE}/instances", json=body)
+    start(compute, name, disk, metadata)
     wait_until(
         lambda: is_there(_serial_so_far(compute, name)),
         READY_DEADLINE,
@@ -275,6 +329,19 @@ def heard(
     on = _epoch(compute.call("GET", f"{ZONE}/instances/{name}")["lastStartTimestamp"])
     compute.call("DELETE", f"{ZONE}/instances/{name}")
     return text, now - on
+
+
+def start(compute: Compute, name: str, disk: dict[str, Any], metadata: dict[str, str]) -> None:
+    """Ask for an instance of the type of builders."""
+    items = {"enable-guest-attributes": "TRUE", "greeting": "hello", **metadata}
+    body = {
+        "name": name,
+        "machineType": f"{ZONE}/machineTypes/e2-small",
+        "disks": [disk],
+        "networkInterfaces": [{"network": "global/networks/default"}],
+        "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
+    }
+    compute.call("POST", f"{ZONE}/instances", json=body)
 
 
 def install_metadata(bed: Testbed, name: str) -> dict[str, str]:

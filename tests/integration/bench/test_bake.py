@@ -92,7 +92,7 @@ def test_the_figure_of_a_boot_has_its_goal_and_its_parts(
     real: Any, bench: Any, monkeypatch: pytest.MonkeyPatch, baked: float, met: bool
 ) -> None:
     boots = real.Boots([baked, baked], [20.0, 20.0], [3.25, 3.25])
-    monkeypatch.setattr(real, "seen", lambda: SimpleNamespace(boots=boots))
+    monkeypatch.setattr(real, "real", lambda: SimpleNamespace(boots=lambda: boots))
     (line,) = bench.healthy_over_plain_boot()
     assert (line["value"], line["goal"]) == (pytest.approx(baked / 20), "<= 1.15")
     assert json.loads(json.dumps(line))["seconds"]["plain"] == [20.0, 20.0]
@@ -109,6 +109,6 @@ def test_an_instance_that_installs_at_boot_has_the_programs_that_boot_runs() -> 
     assert needed <= made
 
 
-@pytest.mark.parametrize("name", ["plain_boot.sh", "install_at_boot.sh"])
+@pytest.mark.parametrize("name", ["plain_boot.sh", "install_at_boot.sh", "install_by_hand.sh"])
 def test_the_scripts_of_the_bench_are_shell(name: str) -> None:
     subprocess.run(("bash", "-n", str(PROJECT / "bench" / name)), check=True)
