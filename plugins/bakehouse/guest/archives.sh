@@ -1,13 +1,14 @@
 # logged COMMAND...: its output goes to $log, and on to the serial port as it comes. To a file and not
 # to a pipe: a daemon that a script leaves behind would hold a pipe open.
 logged() {
-  local code=0 process
+  local code=0 process shown
   : >"$log"
   "$@" </dev/null >"$log" 2>&1 &
   process=$!
   tail -n +1 -s 0.2 -f --pid="$process" "$log" &
+  shown=$!
   wait "$process" || code=$?
-  wait
+  wait "$shown"
   return "$code"
 }
 

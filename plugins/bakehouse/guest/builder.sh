@@ -37,8 +37,13 @@ APT::Update::Error-Mode "any";
 Aptitude::CmdLine::Assume-Yes "true";
 DPkg::Lock::Timeout "300";
 SETTINGS
+  # All questions are answered: what asks before packages are unpacked would start perl for nothing.
+  if [[ $(grep -ls Pre-Install-Pkgs "$root"/etc/apt/apt.conf{,.d/*}) == *.d/70debconf ]]; then
+    echo '#clear DPkg::Pre-Install-Pkgs;' >>"$apt_settings"
+  fi
   printf '%s\n' force-unsafe-io force-confdef force-confold \
-    "post-invoke=bash $work/keep_names.sh" >"$dpkg_settings" # a half-written disk is never used
+    "post-invoke=cmp -s $resolv $work/resolv.conf || bash $work/keep_names.sh" \
+    >"$dpkg_settings" # a half-written disk is never used
   if [[ -d $root/etc/sudoers.d ]]; then
     printf 'Defaults env_keep += "%s"\n' "${quiet[*]%%=*} TMPDIR" >"$root/etc/sudoers.d/bakehouse"
     chmod 440 "$root/etc/sudoers.d/bakehouse"

@@ -33,8 +33,9 @@ put() {
 
 # say MEMBERS: one structured line on the serial port, whole even where the journal writes too
 say() {
-  printf '\nbakehouse {"nonce": "%s", %s}\n' "$nonce" "$1" >"$work/line"
-  cat "$work/line" >>"$serial" || :
+  local line=$work/line.$BASHPID
+  printf '\nbakehouse {"nonce": "%s", %s}\n' "$nonce" "$1" >"$line"
+  cat "$line" >>"$serial" || :
 }
 
 # quote TEXT: a JSON string, at most 1500 characters of it

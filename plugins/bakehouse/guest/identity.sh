@@ -172,16 +172,12 @@ tell() {
   done < <(expand "$@")
 }
 
-# The words by which nothing but this machine is called; a short one would be found everywhere.
+# Notes the words by which nothing but this machine is called; a short one would be found everywhere.
 names_of_the_builder() {
-  local name
   {
-    for name in name id network-interfaces/0/mac; do
-      ask "$metadata/instance/$name" || :
-      echo
-    done
+    ask --write-out '\n' "$metadata/instance/"{name,id,network-interfaces/0/mac} || :
     cat "$root/etc/machine-id" 2>/dev/null || :
-  } | awk 'length($0) >= 8 && !seen[$0]++'
+  } | awk 'length($0) >= 8 && !seen[$0]++' >"$work/names"
 }
 
 # Files of packages are the same everywhere; those that the recipe brings are meant.
@@ -259,7 +255,6 @@ needed_at_first_boot() {
 forget_identity() {
   : >"$identity"
   chmod 600 "$identity"
-  names_of_the_builder >"$work/names"
   note 'is the id of the machine' "$root/etc/machine-id"
   forget 'image.remove_files' "${remove_files[@]}"
   discard 'is state of a machine' "${state_of_a_machine[@]}"

@@ -4,9 +4,9 @@ installed=0 # parts of the install that the disk has already
 keeps_layers=
 
 begin_layers() {
-  installed=$(attribute bakehouse-installed-parts)
+  installed=$(fetched bakehouse-installed-parts)
   installed=${installed:-0}
-  keeps_layers=$(attribute bakehouse-keeps-layers)
+  keeps_layers=$(fetched bakehouse-keeps-layers)
   [[ -z $keeps_layers ]] || list_starts >"$work/starts-before"
   ((installed == 0)) || restore_starts
 }
