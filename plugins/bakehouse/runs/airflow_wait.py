@@ -43,13 +43,10 @@ def told(started: datetime, ended: datetime, spans: Iterable[Span]) -> str | Non
     idle, length = waited(started, ended, spans), ended - started
     if idle < LEAST or idle < SHARE * length:
         return None
-    took, of = (
-        format_duration(timedelta(seconds=round(t.total_seconds()))) for t in (idle, length)
-    )
     return (
-        f"for {took} of {of} no task of this run was under way: Airflow started them late, no"
-        " machine was waited for. It is too small for the runs of this time, or they should be due"
-        " at different ones"
+        f"for {_in_words(idle)} of {_in_words(length)} no task of this run was under way: Airflow"
+        " started them late, no machine was waited for. It is too small for the runs of this time,"
+        " or they should be due at different ones"
     )
 
 
