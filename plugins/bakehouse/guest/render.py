@@ -26,6 +26,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+if __name__ == "__main__":
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # OpenSSL: slow to load, no use here
+
 from jinja2 import (
     ChainableUndefined,
     FunctionLoader,
@@ -400,7 +403,10 @@ def main(arguments: list[str]) -> int:
     for option in ("templates", "instance", "project", "image", "root"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--wait", action="store_true", help="for a line on standard input")
     given = parser.parse_args(arguments)
+    if given.wait and not sys.stdin.readline():
+        return 1  # whoever was to say that the metadata are there has ended
     instance, project, image = (
         json.loads(path.read_text("utf-8")) for path in (given.instance, given.project, given.image)
     )

@@ -7,8 +7,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psutil import process_iter
+from tests.support.deadlines import SOON
+
+from devstack.waiting import wait_until
 
 from .conftest import COMMIT, NONCE, POWER_OFF, START_TIMER, Machine, rendered_app
+
+NETWORK = "systemctl start network-online.target"
 
 FILES = {
     "install.sh.j2": "true\n",
@@ -30,7 +36,7 @@ def test_a_member_renders_starts_and_reports(image: Machine) -> None:
     done = image.boot()
     assert done.returncode == 0, done.stderr
     assert (image.root / "etc/app.conf").read_text() == "greeting=hello\nname=app-1\n"
-    assert image.changes == ["systemctl start app", START_TIMER]
+    assert image.changes == [NETWORK, "systemctl start app", START_TIMER]
     moment = datetime.fromisoformat(image.health["time"])
     assert moment.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
@@ -73,6 +79,29 @@ def test_an_unhealthy_boot_tells_what_its_script_took_too(image: Machine) -> Non
     image.boot()
     told = (image.health["state"], image.health["ready_seconds"], image.health["boot_seconds"])
     assert told == ("unhealthy", 12.34, 0.0)
+
+
+def test_a_builder_leaves_no_renderer_behind(image: Machine) -> None:
+    """It is started before the role is known."""
+    image.become("builder")
+    assert image.boot().returncode == 0
+    assert not (image.root / "etc/app.conf").exists()
+    renderers = f"render.py --wait --templates {image.root}"
+    wait_until(lambda: not _running(renderers), SOON, "the renderer to end", every=0.1)
+    assert image.changes == []
+
+
+def test_a_network_that_is_not_online_keeps_no_service_from_starting(image: Machine) -> None:
+    stub = image.stubs / "systemctl"
+    refuses = '[[ $* != *network-online* ]] || { echo "$0 $*" >>"${0%/*}/calls"; exit 1; }'
+    stub.write_text(stub.read_text().replace("\n", f"\n{refuses}\n", 1))
+    image.become("member", greeting="hello")
+    assert image.boot().returncode == 0
+    assert image.health["state"] == "healthy"
+
+
+def _running(words: str) -> bool:
+    return any(words in " ".join(p.info["cmdline"] or ()) for p in process_iter(["cmdline"]))
 
 
 def test_instance_attributes_win_over_the_projects(image: Machine) -> None:
@@ -121,7 +150,12 @@ def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
     unit.write_text("[Service]\n")
     image.become("member", greeting="hello")
     image.boot()
-    assert image.changes == ["systemctl daemon-reload", "systemctl start app", START_TIMER]
+    assert image.changes == [
+        "systemctl daemon-reload",
+        NETWORK,
+        "systemctl start app",
+        START_TIMER,
+    ]
 
 
 def test_a_smoke_test_tells_each_check(image: Machine) -> None:
@@ -149,7 +183,7 @@ def test_a_smoke_test_that_passes(image: Machine) -> None:
     image.boot()
     assert image.smoke(rendered).returncode == 0
     assert json.loads(image.guest_attributes["smoke"])["result"] == "ok"
-    assert image.changes == ["systemctl start app", START_TIMER, POWER_OFF]
+    assert image.changes == [NETWORK, "systemctl start app", START_TIMER, POWER_OFF]
 
 
 def test_a_smoke_test_that_breaks_names_its_line(image: Machine) -> None:
