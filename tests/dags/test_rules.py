@@ -217,6 +217,17 @@ def test_import_errors_and_make_validate_tell_the_same(tmp_path: Path) -> None:
     assert [name for name in bag["dags"] if name.startswith("roll_out__")] == ["roll_out__web"]
 
 
+def test_whatever_makes_a_vm_takes_a_slot_first() -> None:
+    """And so records its run, without which the teardown does not look for VMs."""
+    makers = {
+        path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
+        for path in PACKAGE.rglob("*.py")
+        if ".insert_instance(" in path.read_text(encoding="utf-8")
+    }
+    assert makers.keys() == {"bake/ensure_builder.py", "smoke/operators.py"}
+    assert [name for name, text in makers.items() if "take_slot(" not in text] == []
+
+
 def is_inside(task: dict[str, Any], tasks: Tasks) -> bool:
     """Behind a setup, and before the teardown of that setup."""
     teardowns = (tasks[f"{task['dag']}.{down}"] for down in task["downstream"])

@@ -10,6 +10,7 @@ import pytest
 from tests.support.deadlines import RUN, SOON
 
 from bakehouse.cloud.serial_stream import LINES_A_TICK
+from bakehouse.images import labels
 from devstack.waiting import wait_until
 
 from .fleet import kill_triggerer
@@ -149,8 +150,49 @@ def test_the_same_content_ends_the_run_with_its_reason(bed: Testbed) -> None:
     assert f"the same content, {promoted}" in bed.log(second, "need_bake")
     states = bed.airflow.states(second.dag_id, second.run_id)
     assert (states["create_builder"], states["delete_builder"]) == ("skipped", "success")
-    asked = bed.compute.requests()
-    assert len(asked["requests"] if isinstance(asked, dict) else asked) <= 6
+    asked = [request["method"] for request in bed.compute.requests()["requests"]]
+    assert len(asked) <= 6
+    assert "compute.disks.aggregatedList" not in asked, "its teardown has nothing to look for"
+    assert bed.left() == []
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_builder_of_before_a_clear_is_deleted_though_nothing_is_baked_after_it(
+    bed: Testbed, counted: bool
+) -> None:
+    """By then there is an image of the content; not every way to clear counts as one."""
+    baked = ended(bed, started(bed, page=f"another {counted}"))
+    assert baked.state == "success", bed.explain(baked)
+    content = {"page": f"cleared {counted}", "instant_until": "never-said"}
+    run_id = bed.airflow.trigger(DAG, {"vars": content})
+    bed.airflow.wait_for_task(DAG, run_id, "wait_for_shutdown", ["deferred"], SOON)
+    assert bed.left() != []
+    plan = handed(bed, bed.airflow.run(DAG, run_id), "plan_bake")
+    image = image_of(bed, baked)
+    own = {labels.CONTENT_KEY: plan["content_key"]}
+    copy = {
+        "name": f"{image['name']}-copy",
+        "family": "loaf",
+        "sourceImage": image["selfLink"],
+        "labels": {**image["labels"], **own},
+    }
+    bed.compute.call("POST", "global/images", json=copy)
+    manifests = bed.stack.layout.airflow_home / "ledger" / "manifests"
+    manifest = (manifests / f"{image['name']}.spdx.json").read_text(encoding="utf-8")
+    (manifests / f"{copy['name']}.spdx.json").write_text(manifest, encoding="utf-8")
+    body = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": ["plan_bake"],
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": counted,
+    }
+    bed.airflow.call("POST", f"/dags/{DAG}/clearTaskInstances", json=body)
+    run = bed.airflow.wait(DAG, run_id, RUN)
+    assert run.state == "success", bed.explain(run)
+    assert not handed(bed, run, "plan_bake")["bake"]
+    assert bed.airflow.states(DAG, run_id)["create_builder"] == "skipped"
     assert bed.left() == []
 
 

@@ -251,6 +251,10 @@ class DeleteBuilder(BakehouseOperator):
     def reconcile(self, context: Context) -> Next:
         """Delete VMs, then disks. A deletion that was refused or has failed is another try's."""
         plan = self.received(context, "plan_bake", BakePlan)
+        if self._has_asked_for_nothing(context, plan):
+            self.log.info("this run has never asked for a VM, so none is looked for")
+            self._release_content(context, plan)
+            return Done()
         kept = self._kept(context, plan)  # the role of the VM that failed
         wait = self.carry_out(
             self._machine_deletions(context, plan, kept), self._disk_deletions(context, plan, kept)
@@ -261,6 +265,19 @@ class DeleteBuilder(BakehouseOperator):
         self.log.info("no VM and no disk of run %s is left%s", plan.run, but)
         self._release(context, plan)
         return Done()
+
+    def _has_asked_for_nothing(self, context: Context, plan: BakePlan) -> bool:
+        """Whether no try of any task of this run can have made a VM: a night's runs without news.
+
+        A run that bakes looks in any case. The plan alone proves nothing: it may be of a clear,
+        after which another run has baked the content.
+        """
+        from bakehouse.history.location import ledger_url
+        from bakehouse.history.machine_requests import MachineRequests
+
+        if plan.bake:
+            return False
+        return MachineRequests(ledger_url()).rule_out(plan.run, context["dag_run"].run_after)
 
     def _machine_deletions(
         self, context: Context, plan: BakePlan, kept: str | None
@@ -308,4 +325,7 @@ class DeleteBuilder(BakehouseOperator):
     def _release(self, context: Context, plan: BakePlan) -> None:
         for slot in builder_slots.release(context, self.compute.project):
             self.log.info("builder slot %d is free", slot)
+        self._release_content(context, plan)
+
+    def _release_content(self, context: Context, plan: BakePlan) -> None:
         content_lease(plan).release(builder_slots.owner_of(context), datetime.now(UTC))

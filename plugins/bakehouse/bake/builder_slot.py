@@ -1,4 +1,4 @@
-"""Take a builder slot before a task creates a VM."""
+"""Record that a run may have VMs, and take a builder slot, before a task creates one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 def take_slot(operator: BakehouseOperator, context: Context, plan: BakePlan) -> WaitFor | None:
     """Return None if the run has a slot, else the wait for one, after which `slot_taken` continues.
 
-    delete_builder releases the slot.
+    Every insert of a run's VM follows this call in the same turn: the record of the run comes first
+    of all, since delete_builder looks for neither VM nor slot of a run without one.
     """
+    from bakehouse.history.location import ledger_url
+    from bakehouse.history.machine_requests import MachineRequests
+
+    MachineRequests(ledger_url()).record(plan.provenance)
     project = operator.compute.project
     turn = builder_slots.take(context, project)
     if turn.slot is not None:
         operator.log.info("builder slot %d: %s", turn.slot, turn.why)
         return None
-    from bakehouse.history.location import ledger_url
     from bakehouse.lease.triggers import SlotTrigger
 
     operator.log.info("%s; waiting at most %s", turn.why, plan.builder.wait_for_slot)

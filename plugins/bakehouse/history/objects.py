@@ -27,3 +27,8 @@ def _create_file(target: Path, data: bytes) -> None:
         os.fsync(half.fileno())
         Path(half.name).chmod(0o644)
         os.link(half.name, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, outlasts a power failure
+    finally:
+        os.close(folder)
