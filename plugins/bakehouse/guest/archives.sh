@@ -15,14 +15,15 @@ logged() {
 # from_archives APT-GET-ARGUMENTS...: tried again while an archive does not answer. A suite that cannot
 # be read would be missing without a word, and its security updates with it.
 from_archives() {
-  local code pause
+  local code pause passing='Failed to fetch|Some index|Unable to fetch|The repository|GPG|.* Release '
+  passing+='|Could not get lock|Unable to lock' # a timer may have been quicker than `quiet_apt`
   for pause in 5 20 60 ''; do
     code=0
     logged apt-get --quiet "$@" || code=$?
     # an apt that does not know Error-Mode (before 2.1) only warns
     if ((code == 0)) && grep -qE '^W: (Failed to fetch|Some index files)' "$log"; then code=100; fi
     ((code)) || return 0
-    grep -qE '^[EW]: (Failed to fetch|Some index|Unable to fetch|The repository|GPG|.* Release )' \
+    grep -qE "^[EW]: ($passing)" \
       "$log" || break
     [[ -n $pause ]] || break
     echo "apt-get $1: trying again in $pause s"

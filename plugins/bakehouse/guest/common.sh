@@ -5,7 +5,6 @@ work=$root/run/bakehouse
 serial=$root/dev/ttyS0
 metadata=http://${GCE_METADATA_HOST:-169.254.169.254}/computeMetadata/v1
 nonce=
-put_at=0 # microseconds
 
 # ask CURL-ARGUMENTS...: one request to the metadata server, whatever proxy is set
 ask() {
@@ -15,13 +14,14 @@ ask() {
 # put KEY VALUE: a guest attribute; tried again for some seconds unless it is refused. Never more
 # than three a second, beyond which Compute Engine may drop what is written.
 put() {
-  local code early
-  early=$((350000 - ${EPOCHREALTIME//[!0-9]/} + put_at))
+  local code early before=0 # microseconds
+  [[ ! -e $work/put_at ]] || read -r before <"$work/put_at"
+  early=$((350000 - ${EPOCHREALTIME//[!0-9]/} + before))
   ((early <= 0)) || sleep "$(printf '0.%06d' "$early")"
   for _ in 1 2 3 4 5; do
     code=$(printf %s "$2" | ask --output /dev/null --write-out '%{http_code}' --request PUT \
       --data-binary @- "$metadata/instance/guest-attributes/bakehouse/$1") || :
-    put_at=${EPOCHREALTIME//[!0-9]/} # from the answer on: how long the way took is not known
+    echo "${EPOCHREALTIME//[!0-9]/}" >"$work/put_at" # from the answer on: how long the way took is not known
     case $code in
       2*) return 0 ;;
       403 | 404) return 1 ;;
