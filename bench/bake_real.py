@@ -32,6 +32,7 @@ PLAIN_BOOT = Path(__file__).with_name("plain_boot.sh")
 BY_HAND = Path(__file__).with_name("install_by_hand.sh")
 AT_BOOT = Path(__file__).with_name("install_at_boot.sh")
 ZONE = "zones/us-central1-a"
+MACHINE_TYPE = "e2-small"  # of builders
 BAKE_DEADLINE = 1800.0  # seconds
 READY_DEADLINE = 900.0
 LOOK_EVERY = 0.25
@@ -149,18 +150,24 @@ _open = ExitStack()
 
 @cache
 def real() -> RealMachines:
-    """One stack for all figures, until `close`. Raises CannotMeasure."""
+    """What is measured on `stack`, each once. Raises CannotMeasure."""
+    return RealMachines(stack())
+
+
+@cache
+def stack() -> Testbed:
+    """One for all figures, until `close`. Raises CannotMeasure."""
     able, words = machines.doctor()
     if not able:
         raise CannotMeasure(f"no real machines here: {machines.reason(words)}")
     with redirect_stdout(sys.stderr):
         machines.make_public_image(print)
         folder = _open.enter_context(TemporaryDirectory(prefix="bench-bake-"))
-        return RealMachines(_open.enter_context(testbed(PROJECT, Path(folder), "qemu")))
+        return _open.enter_context(testbed(PROJECT, Path(folder), "qemu"))
 
 
 def close() -> None:
-    """End what `real` has started."""
+    """End what `stack` has started."""
     with redirect_stdout(sys.stderr):
         _open.close()
 
@@ -174,7 +181,7 @@ def baked_and_by_hand(bed: Testbed, recipe: str) -> Bakes:
 
 def by_hand_seconds(bed: Testbed, recipe: str, name: str) -> float:
     """From power on to power off of a machine on which the recipe is installed by hand."""
-    script = {"startup-script": BY_HAND.read_text(encoding="utf-8")}
+    script = {"startup-script": BY_HAND.read_text(encoding="utf-8") + "poweroff\n"}
     metadata = {**install_metadata(bed, recipe), **script}
     instance = f"{ZONE}/instances/{name}"
     start(bed.compute, name, _boot_of(PLAIN), metadata)
@@ -280,7 +287,7 @@ def _ids(run: Run) -> tuple[str, str]:
 
 def _watch(compute: Compute, bake: Bake, over: threading.Event) -> None:
     """The builder's clock is its own timestamps; the smoke machine's end is its serial line."""
-    own = Compute(str(compute._client.base_url), compute.project)
+    own = compute.another()
     while not over.wait(LOOK_EVERY):
         for vm in own.listed(f"{ZONE}/instances"):
             try:
@@ -336,7 +343,7 @@ def start(compute: Compute, name: str, disk: dict[str, Any], metadata: dict[str,
     items = {"enable-guest-attributes": "TRUE", "greeting": "hello", **metadata}
     body = {
         "name": name,
-        "machineType": f"{ZONE}/machineTypes/e2-small",
+        "machineType": f"{ZONE}/machineTypes/{MACHINE_TYPE}",
         "disks": [disk],
         "networkInterfaces": [{"network": "global/networks/default"}],
         "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What somebody does who makes an image by hand: boot the base, run the same commands of apt and the
-# same install, power off. Nothing checks, tells, generalises or takes account of anything.
+# same install. Nothing checks, tells, generalises or takes account of anything. What follows is of
+# whoever runs it: a power off, or a line that Packer waits for.
 set -Eeuo pipefail
 trap 'echo "INSTALL FAILED: line $LINENO: $BASH_COMMAND" >/dev/ttyS0' ERR
 payload=$(mktemp -d)
@@ -17,4 +18,3 @@ apt-get --quiet update
 # as bake.sh does: both shall install the same packages
 apt-get --quiet upgrade --with-new-pkgs --no-install-recommends python3-jinja2
 (cd "$payload/recipe" && bash -Eeuo pipefail install.sh)
-poweroff

@@ -106,6 +106,56 @@ def test_a_link_is_stored_with_the_base_of_compute_engine(
     instant.do("DELETE", f"{DISKS}/{name}")
 
 
+def test_a_whole_build_of_packer_is_taken_as_it_is_sent(instant: Gce, name: str) -> None:
+    """Its plugin leaves fields empty that are not set, and deprecates each image with nothing."""
+    made = f"zones/{ZONE}/instances/{name}"
+    source = instant.http.get("/compute/v1/projects/debian-cloud/global/images/family/debian-12")
+    kind = instant.get(f"zones/{ZONE}/machineTypes/e2-small")["selfLink"]
+    initial = {
+        "diskName": name,
+        "diskSizeGb": "10",
+        "diskType": f"zones/{ZONE}/diskTypes/pd-balanced",
+    }
+    disk = {
+        "type": "PERSISTENT",
+        "mode": "READ_WRITE",
+        "kind": "compute#attachedDisk",
+        "boot": True,
+        "initializeParams": {**initial, "sourceImage": source.json()["selfLink"]},
+    }
+    network = {"accessConfigs": [None], "network": "projects/demo/global/networks/default"}
+    scopes = ["https://www.googleapis.com/auth/compute"]
+    body = {
+        "name": name,
+        "description": "New instance created by Packer",
+        "machineType": kind,
+        "advancedMachineFeatures": {},
+        "disks": [disk],
+        "metadata": {"items": [{"key": "startup-script", "value": "true"}]},
+        "networkInterfaces": [network],
+        "scheduling": {"onHostMaintenance": "MIGRATE"},
+        "serviceAccounts": [{"email": "default", "scopes": scopes}],
+        "tags": {},
+    }
+    instant.do("POST", f"zones/{ZONE}/instances", body, alt="json", prettyPrint="false")
+    assert instant.get(made)["networkInterfaces"][0]["networkIP"]
+    assert "contents" in instant.get(f"{made}/serialPort")
+    instant.do("DELETE", made)
+    image = {
+        "name": name,
+        "family": name,
+        "labels": {"baked-by": "packer"},
+        "sourceType": "RAW",
+        "sourceDisk": f"/compute/v1/projects/demo/zones/{ZONE}/disks/{name}",
+        "shieldedInstanceInitialState": {},
+    }
+    instant.do("POST", "global/images", image)
+    instant.do("POST", f"global/images/{name}/deprecate", {})
+    found = instant.get(f"global/images/family/{name}")
+    assert (found["status"], found["labels"]) == ("READY", {"baked-by": "packer"})
+    instant.do("DELETE", f"zones/{ZONE}/disks/{name}")
+
+
 @pytest.mark.parametrize("base", ["/compute/v2/", "/v1/", "/compute/v1/demo/", "//compute/v1/"])
 def test_a_path_that_is_no_link_is_malformed(instant: Gce, name: str, base: str) -> None:
     source = f"{base}projects/demo/{DISKS}/x"

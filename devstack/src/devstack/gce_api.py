@@ -19,12 +19,16 @@ class Compute:
     """Reads one project, and reaches localgce's administration (`/_localgce/...`)."""
 
     def __init__(self, url: str, project: str) -> None:
-        self.project = project
+        self.url, self.project = url.rstrip("/"), project
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def another(self) -> Compute:
+        """Connections of its own, for another thread; to be closed by whoever asks."""
+        return Compute(self.url, self.project)
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """`path` below `/compute/v1/projects/PROJECT/`."""
