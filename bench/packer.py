@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -56,6 +57,7 @@ RECIPE = "web"
 TEMPLATE = Path(__file__).with_name("packer.pkr.hcl")
 WAIT = Path(__file__).with_name("packer_wait.sh")
 DONE = "sync\necho 'INSTALL DONE' >/dev/ttyS0\n"
+ERROR = re.compile(r"INSTALL FAILED|has not ended|\berror", re.IGNORECASE)
 BUILD_DEADLINE = 1800.0  # seconds
 END_DEADLINE = 120.0  # in which an interrupted Packer deletes what it has made
 
@@ -212,8 +214,10 @@ def moments(said: Iterable[Said]) -> tuple[float, float]:
 
 
 def last(said: Iterable[Said]) -> str:
-    """The end of what a program has told."""
-    return " | ".join([text for _, text in said if text][-8:])
+    """Why a program failed: its first lines that tell of an error, else its last ones."""
+    texts = [text for _, text in said if text]
+    errors = [text for text in texts if ERROR.search(text)][:4]
+    return " | ".join(text[-500:] for text in errors or texts[-4:])
 
 
 def in_time(seen: Seen) -> float:

@@ -223,6 +223,17 @@ def test_a_program_that_fails_says_why(bench: Any, program: Callable[[str, str],
         bench.told_by([str(packer), "build"], dict(os.environ), 60)
 
 
+def test_the_reason_of_a_failure_stands_before_what_packer_cleans_up(bench: Any) -> None:
+    told = [
+        "    recipe: boot INSTALL FAILED: line 20: apt-get update",
+        "==> recipe: Provisioning step had errors: Running the cleanup provisioner",
+        *[f"==> recipe: Deleting disk {number}..." for number in range(9)],
+    ]
+    assert bench.last([(1.0, text) for text in told]) == " | ".join(told[:2])
+    assert bench.last([(1.0, text) for text in told[2:]]) == " | ".join(told[-4:])
+    assert bench.last([]) == ""
+
+
 CLEANS_UP = """
 trap 'echo "==> Deleting instance..."; touch "$1/cleaned"; exit 1' INT
 bash -c 'trap "" INT; echo $$ >"$1/plugin"; while :; do sleep 0.1; done' plugin "$1" &
