@@ -334,6 +334,93 @@ def test_machines_of_a_packer_that_failed_are_deleted(
     assert deleted == [True]
 
 
+def test_our_time_begins_with_the_commit_and_the_image_counts_before_its_test(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    class Compute:
+        def images(self) -> list[dict[str, Any]]:
+            return [{"name": name, "status": "READY", "labels": {"a": "b"}} for name in made]
+
+        def another(self) -> Compute:
+            return self
+
+        def close(self) -> None:
+            pass
+
+    def watched_bake(_bed: Any, recipe: str) -> Any:
+        assert (recipe, committed) == ("web", ["A commit to bake"])
+        made.append("web-1")
+        return bench.bake_real.Bake(1001, 1150, 1004, 1090, 1095, 1140)
+
+    committed: list[str] = []
+    monkeypatch.setattr(bench.bake_real, "watched_bake", watched_bake)
+    monkeypatch.setattr(bench, "time", SimpleNamespace(time=lambda: 1000.0))
+    monkeypatch.setattr(bench, "in_time", lambda _seen: 1096.0)
+    found = bench.by_us(SimpleNamespace(compute=Compute(), commit=committed.append))
+    assert found.parts() == {
+        "before": 4.0,
+        "machine": 86.0,
+        "image": 6.0,
+        "labelled": 96.0,
+        "after": 54.0,
+        "whole": 150.0,
+    }
+
+
+@pytest.mark.parametrize(("packer", "status"), [(200.0, 0), (120.0, 1)])
+def test_two_lines_of_json_are_printed_and_a_missed_goal_ends_with_1(
+    bench: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    packer: float,
+    status: int,
+) -> None:
+    def by_us(_bed: Any) -> Any:
+        print("noise")
+        return turn(bench, 4, 90, 6, 50)
+
+    names = []
+
+    def by_packer(_bed: Any, _found: Any, _folder: Path, name: str) -> Any:
+        names.append(name)
+        return turn(bench, 0, packer, 0, 1)
+
+    closed = []
+    monkeypatch.setattr(bench.bake_real, "stack", lambda: None)
+    monkeypatch.setattr(bench.bake_real, "close", lambda: closed.append(True))
+    monkeypatch.setattr(bench, "by_us", by_us)
+    monkeypatch.setattr(bench, "by_packer", by_packer)
+    assert bench.main([], lambda: None) == status
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["name"], line["value"]) for line in lines] == [
+        ("bake_over_packer", round(100 / packer, 3)),
+        ("tested_bake_over_packer", round(150 / packer, 3)),
+    ]
+    assert {len(line["seconds"][side]) for line in lines for side in ("ours", "packer")} == {2}
+    assert len(set(names)) == 2
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("side", ["by_us", "by_packer"])
+def test_a_bake_that_fails_ends_with_2_and_the_stack_is_stopped(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], side: str
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise bench.CannotMeasure("it ended failed")
+
+    closed = []
+    monkeypatch.setattr(bench.bake_real, "stack", lambda: None)
+    monkeypatch.setattr(bench.bake_real, "close", lambda: closed.append(True))
+    monkeypatch.setattr(bench, "by_us", lambda _bed: turn(bench, 4, 90, 6, 50))
+    monkeypatch.setattr(bench, side, fails)
+    assert bench.main([], lambda: None) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()[-1]) == ("", "bake_over_packer: it ended failed")
+    assert closed == [True]
+
+
 def test_without_go_one_line_says_so_and_nothing_is_measured(
     bench: Any,
     programs: Any,
