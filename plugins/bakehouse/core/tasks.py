@@ -14,6 +14,8 @@ from enum import StrEnum
 WATCH = "sla_watch"  # watches the SLAs
 RESULT = "result"  # the last one, whose state is the run's
 
+FREES_SLOT = "delete_builder"  # of a bake: releases its builder slot
+
 REASON = "reason"  # XCom of a failed task, in one line; Airflow deletes it at the next try
 
 
@@ -46,9 +48,12 @@ class TaskSpec:
     sla: timedelta  # from the run's start, so it never falls along the flow
     docs: str  # Markdown, shown by Airflow beside the task
     operator: str  # `module:Class`, imported when a DAG is built
+    priority: int = 1  # over others that are ready when the workers are busy
 
 
 # A bake costs a machine, so its machines are not retried many times; a call costs nothing.
+# The less is left until a run releases its builder slot, the higher is the priority: other runs wait
+# for it. Before that the runs begin, each in time for its SLAs; what follows comes last.
 _BAKE = (
     TaskSpec(
         id="resolve_commit",
@@ -57,6 +62,7 @@ _BAKE = (
         retries=3,
         sla=timedelta(minutes=10),
         operator="bakehouse.bake.plan_operators:ResolveCommit",
+        priority=2,
         docs="Finds the newest commit of the form's ref as of the run's time.",
     ),
     TaskSpec(
@@ -87,6 +93,7 @@ _BAKE = (
         retries=3,
         sla=timedelta(minutes=25),
         operator="bakehouse.bake.builder_operators:CreateBuilder",
+        priority=3,
         docs="Creates the builder VM. Each try uses the next zone.",
     ),
     TaskSpec(
@@ -96,6 +103,7 @@ _BAKE = (
         retries=2,
         sla=timedelta(minutes=75),
         operator="bakehouse.bake.builder_operators:WaitForShutdown",
+        priority=4,
         docs="Streams the serial output of the builder into this log until the builder has powered"
         " off, then says whether the installation succeeded. To install once more, clear this task"
         " and downstream.",
@@ -107,6 +115,7 @@ _BAKE = (
         retries=3,
         sla=timedelta(minutes=90),
         operator="bakehouse.bake.image_operators:CreateImage",
+        priority=5,
         docs="Creates a candidate image, without a family, from the stopped disk.",
     ),
     TaskSpec(
@@ -116,6 +125,7 @@ _BAKE = (
         retries=4,
         sla=timedelta(minutes=90),
         operator="bakehouse.bake.image_operators:LabelImage",
+        priority=6,
         docs="Checks the image's git hash, adds the number of packages, the manifest's digest and"
         " the kernel.",
     ),
@@ -126,6 +136,7 @@ _BAKE = (
         retries=2,
         sla=timedelta(minutes=105),
         operator="bakehouse.smoke.operators:SmokeTest",
+        priority=7,
         docs="Boots a VM from the candidate and reports each check.",
     ),
     TaskSpec(
@@ -154,6 +165,7 @@ _BAKE = (
         retries=6,
         sla=timedelta(minutes=120),
         operator="bakehouse.bake.builder_operators:DeleteBuilder",
+        priority=8,
         docs="Deletes every VM and disk of this run, and fails the run if it cannot.",
     ),
 )

@@ -49,7 +49,7 @@ def make_task(
 def task_arguments(
     spec: TaskSpec, overrides: Overrides | None = None, *, number: int | None = None
 ) -> dict[str, Any]:
-    """Return the arguments of every task: retries, time limit, SLA and documentation.
+    """Return the arguments of every task: retries, time limit, priority, SLA and documentation.
 
     Args:
         spec: the row of the table.
@@ -61,6 +61,8 @@ def task_arguments(
         "retries": overrides.retries_of(spec.id) if overrides else spec.retries,
         **retry_arguments(spec.kind),
         "execution_timeout": EXECUTION_TIMEOUT,
+        "priority_weight": spec.priority,
+        "weight_rule": "absolute",
         "sla": overrides.sla_of(spec.id) if overrides else spec.sla,
         "own_sla": overrides is not None and spec.id in overrides.sla,
         "doc_md": spec.docs,

@@ -13,6 +13,7 @@ from bakehouse.lease.events import LeaseLooksFree, SlotTaken
 from bakehouse.lease.lease import Claim, Lease, Owner, Record, decide
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import BakehouseTrigger
+from bakehouse.triggers.wakeup import SLOTS, Wakeup, waking_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,6 +62,9 @@ class SlotTrigger(BakehouseTrigger):
     The trigger takes the slot for the run: if one free slot woke two hundred waiting tasks, each
     would need a worker to find out that another was faster. A triggerer that is restarted in
     between finds the slot held by this run.
+
+    It looks every few seconds, and when the SLA watcher of another run, in the same triggerer, has
+    seen the end of that run's teardown.
     """
 
     def __init__(
@@ -81,18 +85,23 @@ class SlotTrigger(BakehouseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire one event."""
+        with waking_for(*SLOTS) as freed:
+            event = await self._taken(freed)
+        yield self.fire(event)
+
+    async def _taken(self, freed: Wakeup) -> SlotTaken:
         me, why = Owner.model_validate(self.owner), ""
         semaphore = SlotSemaphore.of(self.ledger, self.project)
         while time.time() < self.deadline:
-            await asyncio.sleep(POLL_LEASE)
-            grant = await semaphore.acquire(me, timedelta(seconds=self.held_for))
+            await freed.wait(POLL_LEASE)
+            held_for = timedelta(seconds=self.held_for)
+            grant = await semaphore.acquire(me, held_for, since=freed.woken)
             if grant.slot is not None:
-                yield self.fire(SlotTaken(slot=grant.slot, why=grant.why))
-                return
+                return SlotTaken(slot=grant.slot, why=grant.why)
             if grant.why != why:
                 await asyncio.to_thread(self.log.info, "waiting: %s", grant.why)
                 why = grant.why
-        yield self.fire(SlotTaken(slot=None, why=why))
+        return SlotTaken(slot=None, why=why)
 
 
 class SlotSemaphore:
@@ -116,12 +125,21 @@ class SlotSemaphore:
         mine = cls._all.setdefault(asyncio.get_running_loop(), {})
         return mine.setdefault((ledger, project), cls(ledger, project))
 
-    async def acquire(self, me: Owner, held_for: timedelta) -> slots.SlotGrant:
-        """Acquire a slot, or return who holds them; one caller at a time."""
+    async def acquire(
+        self, me: Owner, held_for: timedelta, since: float = float("-inf")
+    ) -> slots.SlotGrant:
+        """Acquire a slot, or return who holds them; one caller at a time.
+
+        Args:
+            me: The run that wants it.
+            held_for: How long it counts if Airflow does not know the run.
+            since: A read that began before this moment, of the monotonic clock, is too old.
+        """
         async with self._lock:
-            if time.monotonic() - self._refreshed >= POLL_LEASE:
+            began = time.monotonic()
+            if began - self._refreshed >= POLL_LEASE or self._refreshed <= since:
                 self._view = await self._refresh()
-                self._refreshed = time.monotonic()
+                self._refreshed = began
             seen = self._view
             if me in seen.held:
                 return slots.SlotGrant(seen.held[me], "this run has it already")

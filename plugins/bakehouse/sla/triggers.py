@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from bakehouse.core.tasks import FREES_SLOT
 from bakehouse.notify.models import Channel
-from bakehouse.sla.misses import Miss, find_misses, seconds_to_next_check
+from bakehouse.sla.misses import ENDED, Miss, find_misses, seconds_to_next_check
 from bakehouse.triggers import supervisor_comms as comms
-from bakehouse.triggers.wakeup import watching
+from bakehouse.triggers.wakeup import SLOTS, Wakeup, wake, waking_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,8 @@ REPORTED = "sla_misses"  # XCom of the watcher: {task_id: Miss}
 class SlaWatchTrigger(BaseTrigger):
     """Checks the states of a run's tasks at each deadline and at least every `interval` seconds.
 
-    It looks every second while they change, and when a trigger of the run has fired.
+    It looks every second while they change, and when a trigger of the run has fired. Runs that wait
+    for a builder slot are woken when it sees that this run's teardown has ended.
 
     A miss is written to the watcher's own XCom, then to the ledger, then to the notifiers: if the
     triggerer is killed in between, the miss is recorded, and notified at most once.
@@ -73,12 +74,12 @@ class SlaWatchTrigger(BaseTrigger):
         }
         if reported:
             self.log.info("resumed; already reported: %s", ", ".join(sorted(reported)))
-        with watching(ti) as fired:
+        with waking_for(ti.dag_id, ti.run_id) as fired:
             await self._until_ended(ti, started, reported, fired)
         yield TaskSuccessEvent(xcoms={"return_value": reported})
 
     async def _until_ended(
-        self, ti: Any, started: datetime, reported: dict[str, Any], fired: asyncio.Event
+        self, ti: Any, started: datetime, reported: dict[str, Any], fired: Wakeup
     ) -> None:
         """Report misses until none can come; adds them to `reported`."""
         known: dict[str, str | None] = {}
@@ -87,6 +88,8 @@ class SlaWatchTrigger(BaseTrigger):
             states = await comms.task_states(ti.dag_id, ti.run_id)
             now = datetime.now(UTC)
             if states != known:
+                if known.get(FREES_SLOT) not in ENDED and states.get(FREES_SLOT) in ENDED:
+                    wake(*SLOTS)
                 known, changed = states, time.monotonic()
             for miss in find_misses(self.slas, states, started, now, reported):
                 reported[miss.task_id] = miss.model_dump(mode="json")
@@ -98,10 +101,8 @@ class SlaWatchTrigger(BaseTrigger):
             )
             if wait is None:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(fired.wait(), wait)
+            if await fired.wait(wait):
                 changed = time.monotonic()  # the task goes on in a moment
-            fired.clear()
 
     def _report(self, ti: Any, miss: Miss) -> None:
         """Log, record and notify a miss; blocking, so it runs in a thread."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from bakehouse.triggers.wakeup import wake_watchers
+from bakehouse.triggers.wakeup import wake
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -38,5 +38,5 @@ class BakehouseTrigger(BaseTrigger):
     def fire(self, event: BaseModel) -> TriggerEvent:
         """Return the event in the form that the trigger yields, and wake who watches the run."""
         if self.task_instance is not None:  # it is None in dag.test()
-            wake_watchers(self.task_instance)
+            wake(self.task_instance.dag_id, self.task_instance.run_id)
         return TriggerEvent({"event": event.model_dump(mode="json"), "memory": self.memory})

@@ -1,34 +1,63 @@
-"""Wakes what watches a run when another trigger of the run fires in the same triggerer.
+"""Wakes triggers when another one in the same triggerer has seen what they wait for.
 
-A trigger of the run in another triggerer wakes nobody: whoever watches looks again by itself too.
+A topic is a run, `(dag_id, run_id)`, or SLOTS. What another triggerer has seen wakes nobody:
+whoever waits looks again by itself too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_watchers: dict[tuple[str, str], list[asyncio.Event]] = {}
+Topic = tuple[str, ...]
+
+SLOTS: Topic = ("builder slots",)  # the teardown of a run has ended: a slot may be free
+
+
+class Wakeup:
+    """Ends a wait early."""
+
+    def __init__(self) -> None:
+        self.woken = float("-inf")  # when, by the monotonic clock; the same for all of one call
+        self._event = asyncio.Event()
+
+    def wake(self, moment: float) -> None:
+        """End the wait, or the next one."""
+        self.woken = moment
+        self._event.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait at most so long; return whether it was ended early."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        early = self._event.is_set()
+        self._event.clear()
+        return early
+
+
+_waiting: dict[Topic, list[Wakeup]] = {}
 
 
 @contextmanager
-def watching(ti: Any) -> Generator[asyncio.Event]:
-    """Give an event that is set whenever a trigger of this task instance's run fires."""
-    key, fired = (ti.dag_id, ti.run_id), asyncio.Event()
-    _watchers.setdefault(key, []).append(fired)
+def waking_for(*topic: str) -> Generator[Wakeup]:
+    """Give what is woken for this topic."""
+    mine = Wakeup()
+    _waiting.setdefault(topic, []).append(mine)
     try:
-        yield fired
+        yield mine
     finally:
-        _watchers[key].remove(fired)
-        if not _watchers[key]:
-            del _watchers[key]
+        _waiting[topic].remove(mine)
+        if not _waiting[topic]:
+            del _waiting[topic]
 
 
-def wake_watchers(ti: Any) -> None:
-    """Set the events of those that watch this task instance's run; call it in the event loop."""
-    for fired in _watchers.get((ti.dag_id, ti.run_id), ()):
-        fired.set()
+def wake(*topic: str) -> None:
+    """Wake all that wait for this topic; call it in the event loop."""
+    moment = time.monotonic()
+    for one in _waiting.get(topic, ()):
+        one.wake(moment)

@@ -18,6 +18,7 @@ from bakehouse.lease.lease import Lease, Owner
 from bakehouse.lease.store import builder_slots
 from bakehouse.lease.triggers import SlotTrigger
 from bakehouse.triggers import supervisor_comms as comms
+from bakehouse.triggers import wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,3 +159,26 @@ async def test_the_wait_ends_by_itself_and_says_for_whom(
     event = await anext(waiting(run(3), seconds=0.3).run())
     assert event.payload["event"]["slot"] is None
     assert "bake__r1 scheduled__1" in event.payload["event"]["why"]
+
+
+async def test_who_waits_looks_at_once_when_a_teardown_has_ended(
+    tmp_path: Path, waiting: Callable[..., SlotTrigger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself it would look after an hour. All that wait share one read."""
+    reads = []
+    view = slots.view
+    monkeypatch.setattr(slots, "view", lambda *of: (reads.append(1), view(*of))[1])
+    monkeypatch.setattr("bakehouse.lease.triggers.POLL_LEASE", 3600.0)
+    for number in (1, 2):
+        assert take(tmp_path, run(number)).slot
+    wait = [asyncio.ensure_future(anext(waiting(run(n), 9e9).run())) for n in range(3, 9)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    slots.release_slots(at(tmp_path, 0), run(1), datetime.now(UTC))
+    wakeup.wake(*wakeup.SLOTS)
+    done, others = await asyncio.wait(wait, return_when=asyncio.FIRST_COMPLETED)
+    assert [one.result().payload["event"]["slot"] for one in done] == [1]
+    for one in others:
+        one.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    assert len(reads) == 1

@@ -76,11 +76,40 @@ async def test_a_trigger_of_the_same_run_that_fires_wakes_the_watcher(
     other.fire(Miss.model_validate(miss(START)["test"]))
     if dag_id == "d":
         assert isinstance(await end, TaskSuccessEvent)
-        assert not wakeup._watchers
+        assert not wakeup._waiting
         return
     for _ in range(3):
         await asyncio.sleep(0)
     assert looks.locked()  # it has not looked again
     end.cancel()
     await asyncio.gather(end, return_exceptions=True)
-    assert not wakeup._watchers
+    assert not wakeup._waiting
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "running"])
+async def test_the_end_of_a_teardown_wakes_those_that_wait_for_a_slot(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    states = iter([{"delete_builder": "scheduled"}, {"delete_builder": state}])
+    looked = asyncio.Event()
+
+    def look(*_: str) -> dict[str, str]:
+        try:
+            return next(states)
+        except StopIteration:
+            looked.set()
+            return {"delete_builder": "success"}
+
+    comms = "bakehouse.sla.triggers.comms"
+    monkeypatch.setattr(f"{comms}.get_xcom", AsyncMock(return_value=None))
+    monkeypatch.setattr(f"{comms}.task_states", AsyncMock(side_effect=look))
+    monkeypatch.setattr("bakehouse.sla.triggers.seconds_to_next_check", lambda *_: 0.01)
+    monkeypatch.setattr(SlaWatchTrigger, "task_instance", Mock(dag_id="d", run_id="r"))
+    watch = SlaWatchTrigger(datetime.now(UTC).isoformat(), {"delete_builder": 9e9}, "web", [])
+    with wakeup.waking_for(*wakeup.SLOTS) as waits:
+        watching = asyncio.ensure_future(anext(watch.run()))
+        assert await waits.wait(60.0)
+        assert looked.is_set() == (state == "running"), "not before the teardown has ended"
+        assert not await waits.wait(0.0), "once"
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
