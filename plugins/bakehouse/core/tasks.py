@@ -52,8 +52,8 @@ class TaskSpec:
 
 
 # A bake costs a machine, so its machines are not retried many times; a call costs nothing.
-# The less is left until a run releases its builder slot, the higher is the priority: other runs wait
-# for it. Before that the runs begin, each in time for its SLAs; what follows comes last.
+# The less is left until a run releases its builder slot, the higher is the priority: other runs
+# wait for it. Of the rest a run's first task comes first, so that each run begins in time.
 _BAKE = (
     TaskSpec(
         id="resolve_commit",

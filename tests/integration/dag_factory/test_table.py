@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bakehouse.core.tasks import TASKS, Flow, TaskSpec, task_ids
+from bakehouse.core.tasks import FREES_SLOT, TASKS, Flow, TaskSpec, task_ids
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.model import Recipe
 
@@ -68,6 +68,20 @@ def test_an_sla_never_falls_along_the_flow(flow: Flow, dags: dict[Flow, Any]) ->
         if task.task_id not in BESIDES:
             before = [slas[table_id(up)] for up in task.upstream_task_ids]
             assert slas[table_id(task.task_id)] >= max(before, default=slas[table_id(task.task_id)])
+
+
+def test_the_nearer_a_run_is_to_releasing_its_builder_slot_the_sooner_it_goes_on(
+    dags: dict[Flow, Any],
+) -> None:
+    ours = [task for task in dags[Flow.BAKE].tasks if task.task_id not in BESIDES]
+    assert {str(task.weight_rule) for task in ours} == {"absolute"}
+    weights = {task.task_id: task.priority_weight for task in ours}
+    held = ["create_builder", "wait_for_shutdown", "create_image", "label_image", "smoke_test"]
+    rising = [weights[task] for task in [*held, FREES_SLOT]]
+    assert rising == sorted(set(rising))
+    others = {weights[task] for task in weights.keys() - {*held, FREES_SLOT}}
+    assert max(others) < rising[0]
+    assert weights["resolve_commit"] == max(others), "each run begins in time"
 
 
 @pytest.mark.parametrize("flow", [Flow.BAKE, Flow.ROLLOUT])
