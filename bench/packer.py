@@ -45,6 +45,7 @@ from packer_programs import GoMissing, Packer, packer
 
 from devstack.gce_api import ComputeError
 from devstack.programs import PARENT_DEATH
+from devstack.signals import Ended, ending_raises
 from devstack.waiting import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -327,13 +328,14 @@ def main(arguments: Sequence[str], find: Callable[[], Packer] = packer) -> int:
     except (CannotMeasure, DeadlineExceeded, ComputeError) as error:
         print(f"bake_over_packer: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("bake_over_packer: interrupted", file=sys.stderr)
-        return 130
+    except Ended as error:
+        print(f"bake_over_packer: ended by {error}", file=sys.stderr)
+        return error.code
     finally:
         bake_real.close()
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with ending_raises():
+        sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,9 @@
 #!/bin/bash
 # packer_wait.sh SERIAL_PORT_URL SECONDS: waits until the startup script has said on the serial port
-# how it ended. Ends with 1 when the install has failed, or said nothing in so many seconds.
+# how it ended. Ends with 1 when the install has failed, or said nothing in so many seconds, or when
+# nobody waits for it any more: a Packer that is killed leaves its provisioners behind.
 set -Eeuo pipefail
-while ((SECONDS < $2)); do
+while ((SECONDS < $2)) && kill -0 "$PPID" 2>/dev/null; do
   text=$(curl --silent --fail --noproxy '*' "$1") || text=''
   case $text in
   *'INSTALL FAILED'*)
@@ -13,5 +14,5 @@ while ((SECONDS < $2)); do
   esac
   sleep 0.25
 done
-echo "the install has not ended within $2 s"
+echo "the install has not ended within $SECONDS s"
 exit 1
