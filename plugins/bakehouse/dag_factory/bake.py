@@ -84,8 +84,7 @@ def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
     delete_builder = task("delete_builder")
 
     chain(resolve_commit, plan_bake, need_bake, create_builder, wait_for_shutdown)
-    chain(wait_for_shutdown, create_image, label_image, smoke_test)
-    chain(smoke_test, promote_image, publish_image)
+    chain(wait_for_shutdown, create_image, [label_image, smoke_test], promote_image, publish_image)
     for replace_instances in with_bake(fleets, recipe.name):
         publish_image >> replace_instances
     smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)

@@ -91,7 +91,7 @@ def test_image(request: Request, name: str) -> str:
         for task_id in ("resolve_commit", "plan_bake"):
             lines.task = task_id
             _run(steps, task_id)
-        steps.returned["label_image"] = candidate(image).model_dump(mode="json")
+        _adopt(steps, image)
         lines.task = "smoke_test"
         own_name = str(steps.returned["plan_bake"]["image_name"])
         try:
@@ -100,6 +100,12 @@ def test_image(request: Request, name: str) -> str:
             text = str(failed).replace(f"{own_name} is not promoted", str(image["name"]))
             raise LocalError(text) from failed
     return str(image["name"])
+
+
+def _adopt(steps: Steps, image: Mapping[str, Any]) -> None:
+    """Let the tasks that follow take it for the image that these steps have made."""
+    for task_id in AFTER:
+        steps.returned[task_id] = candidate(image).model_dump(mode="json")
 
 
 def _unchanged(request: Request, content: Content) -> Built | None:
@@ -128,7 +134,7 @@ def _smoke_tested(request: Request, content: Content) -> Built | None:
             lines.task = task_id
             _run(steps, task_id)
         steps.returned["plan_bake"]["image_name"] = str(image["name"])
-        steps.returned["label_image"] = candidate(image).model_dump(mode="json")
+        _adopt(steps, image)
         for task_id in ("smoke_test", KEEP_IMAGE):
             lines.task = task_id
             _run(steps, task_id)

@@ -67,7 +67,7 @@ class SmokeTest(BakehouseOperator):
         plan = self.received(context, "plan_bake", BakePlan)
         if self.memory.concluded:
             return self._reject(plan)
-        candidate = self.received(context, "label_image", Candidate)
+        candidate = self.received(context, "create_image", Candidate)
         vm = self._vm(context, plan)
         self.link_machine(vm.zone, vm.name)
         self.link_image(candidate.name, kind=plan.kind)
