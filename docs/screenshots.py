@@ -39,8 +39,8 @@ smoke: {metadata: {greeting: hello}}
 owner: web-team
 sla:
   resolve_commit: 10m
-  wait_for_shutdown: 5s
-  smoke_test: 8s
+  wait_for_shutdown: 2s
+  smoke_test: 3s
 """
 
 
