@@ -36,11 +36,12 @@ APT::Update::Error-Mode "any";
 Aptitude::CmdLine::Assume-Yes "true";
 DPkg::Lock::Timeout "300";
 SETTINGS
-  [[ $(hooks_before_unpacking) != debconf ]] ||
+  # it would ask nothing, in perl
+  [[ $(hooks_before_unpacking) != 70debconf ]] ||
     echo '#clear DPkg::Pre-Install-Pkgs;' >>"$apt_settings"
 }
 
-# debconf, if its own is all that apt would start before it unpacks: it would ask nothing, in perl.
+# The files by which apt would start something before it unpacks, in a row.
 hooks_before_unpacking() {
   local file text found=
   for file in "$root"/etc/apt/apt.conf "$root"/etc/apt/apt.conf.d/*; do
@@ -48,7 +49,7 @@ hooks_before_unpacking() {
     IFS= read -rd '' text <"$file" || :
     [[ $text != *Pre-Install-Pkgs* ]] || found+=${file##*/}
   done
-  [[ $found != 70debconf ]] || echo debconf
+  printf %s "$found"
 }
 
 # What no update of the lists needs.

@@ -125,6 +125,19 @@ def test_what_asks_is_told_not_to(machine: Machine) -> None:
     } <= set(out.splitlines())
 
 
+@pytest.mark.parametrize(("others", "starts"), [((), False), (("20listchanges",), True)])
+def test_debconf_alone_is_not_started_before_packages_are_unpacked(
+    machine: Machine, others: tuple[str, ...], starts: bool
+) -> None:
+    """What else a base has there is its owner's."""
+    folder = machine.root / "etc/apt/apt.conf.d"
+    folder.mkdir(parents=True)
+    for name in ("70debconf", *others):
+        (folder / name).write_text('DPkg::Pre-Install-Pkgs {"a-hook";};\n')
+    out = baked(machine, "cat etc/apt/apt.conf.d/99bakehouse\n")
+    assert ("#clear DPkg::Pre-Install-Pkgs;" in out) is not starts
+
+
 def test_children_without_our_environment_are_told_too_and_the_image_is_not(
     machine: Machine,
 ) -> None:
