@@ -5,7 +5,7 @@ instance runs, what it reports), so that a trigger that was killed continues fro
 A stop is requested in one state only, while the instance runs on another disk than the goal's; no
 transition leads back to it, so no member is stopped twice.
 
-A roll-back uses the same states with another goal. The drawing is docs/rollout-states.md.
+A roll-back uses the same states with another goal. The drawing is docs/rollouts.md.
 """
 
 from __future__ import annotations

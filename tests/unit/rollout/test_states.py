@@ -9,7 +9,7 @@ from tests.support.paths import PROJECT
 
 from bakehouse.rollout.states import ACTIONS, FINAL, MOVES, Action, IllegalMove, State, edges, move
 
-DRAWING = PROJECT / "docs" / "rollout-states.md"
+DRAWING = PROJECT / "docs" / "rollouts.md"
 
 
 def reachable(start: State) -> set[State]:
