@@ -188,7 +188,7 @@ def create_fleet(project: Path, record: Record, report: Report) -> None:
 
     fleets = {fleet.name: fleet for fleet in read_project(project / INCLUDE).fleets}
     example = fleets.get(EXAMPLE)
-    if example is None or example.members.instances != demo_fleet.MEMBERS:
+    if example is None or example.members.names != demo_fleet.MEMBERS:
         return
     created = demo_fleet.create_missing(Compute(record.gce_url, record.gce_project))
     if created:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bakehouse.config.project import Project
+    from bakehouse.fleet.members import Members
     from bakehouse.history.events import LedgerEvent
 
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")]
@@ -44,7 +45,7 @@ def fleets(as_json: JsonOption = False, project: ProjectOption = None) -> None:
         {
             "fleet": fleet.name,
             "recipe": fleet.recipe,
-            "members": _members(fleet.members.model_dump(mode="json", exclude_none=True)),
+            "members": _members(fleet.members),
             "stages": [str(stage) for stage in fleet.stages],
             "rollout": fleet.rollout,
             "description": fleet.description,
@@ -127,14 +128,15 @@ def _ledger(given: str | None, project: Path | None) -> tuple[str, list[LedgerEv
     return base, Ledger(base).events(lambda record: typer.echo(str(record), err=True))
 
 
-def _members(members: dict[str, Any]) -> str:
-    labels = members.get("labels")
-    chosen = (
-        ", ".join(f"{key}={value}" for key, value in labels.items())
-        if labels
-        else ", ".join(members.get("instances", ()))
-    )
-    return f"{chosen} in {', '.join(members['zones'])}"
+def _members(members: Members) -> str:
+    labels, names = members.labels, list(members.names or ())
+    if labels is not None:
+        chosen = ", ".join(f"{key}={value}" for key, value in labels.items())
+    elif members.name is not None:
+        chosen = f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
+    else:
+        chosen = ", ".join(names)
+    return f"{chosen} in {', '.join(members.zones)}"
 
 
 def _time(moment: datetime) -> str:

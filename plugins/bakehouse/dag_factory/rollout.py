@@ -134,7 +134,7 @@ def _schedule(fleet: Fleet) -> PartitionedAssetTimetable | None:
 
 
 def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
-    members = fleet.members.instances or ()
+    members = fleet.members.names or ()
     return {
         "image": Param(
             None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.core.tasks import Flow, task_ids
+from bakehouse.fleet.declared import problems_of
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe.load import Kind, Mistakes, load_folder, load_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLEETS = Kind(Fleet, task_ids(Flow.ROLLOUT), begin="recipe: web")
+FLEETS = Kind(Fleet, task_ids(Flow.ROLLOUT), begin="recipe: web", rules=problems_of)
 
 
 def load_fleet(text: str, path: str) -> Fleet:

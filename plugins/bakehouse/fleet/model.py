@@ -6,69 +6,21 @@ The JSON form (`model_dump(mode="json")`) is the form of the file and validates 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field
 
 from bakehouse.core.models import Frozen
-from bakehouse.core.problems import worded
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.fleet.members import Members
 from bakehouse.fleet.stages import Stage, check_stages
+from bakehouse.fleet.template import Template
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
-from bakehouse.recipe.model import RecipeName, ResourceName, ZoneName
+from bakehouse.recipe.model import RecipeName
 
-LabelKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=worded(
-            r"^[a-z][a-z0-9_-]{0,62}$",
-            "is not the name of a label: at most 63 of a-z, 0-9, _ and -, beginning with a letter",
-        )
-    ),
-]
-LabelValue = Annotated[
-    str,
-    StringConstraints(
-        pattern=worded(
-            r"^[a-z0-9_-]{0,63}$", "is not the value of a label: at most 63 of a-z, 0-9, _ and -"
-        )
-    ),
-]
 RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
-
-
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        # not an f-string: pydantic fills the braces of its template
-        raise PydanticCustomError("twice", "names {names} twice", {"names": ", ".join(twice)})  # ruff: ignore[missing-f-string-syntax]
-    return names
-
-
-class Members(Frozen):
-    """The instances: by name in one zone, or by labels in several zones."""
-
-    instances: Annotated[tuple[ResourceName, ...], AfterValidator(_unique)] | None = Field(
-        default=None, description="names, such as [web-1, web-2], in the order of the rollout"
-    )
-    labels: dict[LabelKey, LabelValue] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=64,
-        description="labels that must all match, such as {fleet: web}",
-    )
-    zones: Annotated[tuple[ZoneName, ...], AfterValidator(_unique)] = Field(
-        min_length=1, description="zones of the instances, such as [us-central1-a]"
-    )
-
-    @model_validator(mode="after")
-    def _either_names_or_labels(self) -> Self:
-        if (self.instances is None) == (self.labels is None):
-            raise PydanticCustomError("members", "needs either instances or labels, not both")
-        return self
 
 
 class Fleet(Frozen):
@@ -80,10 +32,22 @@ class Fleet(Frozen):
     members: Members = Field(
         description="{instances: [web-1], zones: [us-central1-a]} or {labels: {fleet: web}, ...}"
     )
+    template: Template | None = Field(
+        default=None,
+        description="what missing members are created from, such as {machine_type: e2-small}",
+    )
+    create_missing: bool = Field(
+        default=True,
+        description="false if a missing member ends the rollout although there is a template",
+    )
     unlisted: bool = Field(
         default=False, description="true if a zone is newer than the zones that Bakehouse knows"
     )
-    strategy: Literal["swap"] = Field(default="swap", description="swap: replace the boot disk")
+    strategy: Literal["swap", "recreate"] = Field(
+        default="swap",
+        description="swap: replace the boot disk; recreate: and where a member differs from the"
+        " template, delete its instance and create it again with its data disks",
+    )
     stages: Annotated[tuple[Stage, ...], AfterValidator(check_stages)] = Field(
         default=(1, "50%", "100%"),
         max_length=10,
@@ -121,6 +85,11 @@ class Fleet(Frozen):
     notify: tuple[Channel, ...] = Field(
         default=(), description="notifiers, such as [{notifier: smtp, arguments: {to: x@y.z}}]"
     )
+
+    @property
+    def creates_missing(self) -> bool:
+        """Whether a rollout creates the members that do not exist."""
+        return self.template is not None and self.create_missing
 
     def sla_of(self, task_id: str) -> timedelta:
         """Time from the run's start within which a task of the rollout should have succeeded."""

@@ -33,10 +33,10 @@ def _shared_members(fleets: Sequence[Fleet]) -> Iterator[Broken]:
         if not zones:
             continue
         remedy = f"Leave it to one of them: {first.name}.yaml or {second.name}.yaml"
-        named = first.members.instances or ()
-        for name in second.members.instances or ():
+        named = set(first.members.names or ())
+        for name in second.members.names or ():
             if name in named:
-                place = ("members", "instances", (second.members.instances or ()).index(name))
+                place = ("members", *second.members.place(name))
                 problem = f"is {name} in {zones[0]}, a member of the fleet {first.name} too"
                 yield Broken(second.name, place, problem, remedy)
         if _all_alike(first, second):
@@ -55,7 +55,7 @@ def _in_question(fleets: Sequence[Fleet]) -> list[tuple[Fleet, Fleet]]:
     named: dict[str, list[int]] = {}
     rarest: dict[tuple[str, str], list[int]] = {}
     for index, fleet in enumerate(fleets):
-        for name in set(fleet.members.instances or ()):
+        for name in set(fleet.members.names or ()):
             named.setdefault(name, []).append(index)
         if labels[index]:
             rarest.setdefault(min(labels[index], key=number_of.__getitem__), []).append(index)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from bakehouse.fleet.model import Fleet, Members
+    from bakehouse.fleet.members import Members
+    from bakehouse.fleet.model import Fleet
     from bakehouse.inventory.model import Inventory
 
 
@@ -100,7 +101,7 @@ def _missing(wanted: Members, found: Sequence[Member]) -> tuple[str, ...]:
         told = ", ".join(f"{key}={value}" for key, value in wanted.labels.items())
         return () if found else (told,)
     names = {member.name for member in found}
-    return tuple(name for name in wanted.instances or () if name not in names)
+    return tuple(name for name in wanted.names or () if name not in names)
 
 
 def members(fleet: Fleet, inventory: Inventory, now: datetime) -> Iterator[Member]:
@@ -120,7 +121,7 @@ def is_member(instance: Resource, wanted: Members) -> bool:
         return False
     if wanted.labels is not None:
         return wanted.labels.items() <= labels_of(instance).items()
-    return instance["name"] in (wanted.instances or ())
+    return instance["name"] in (wanted.names or ())
 
 
 def _member(

@@ -125,17 +125,23 @@ def _jitter(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("jitter",), problem, f"Set it to {format_duration(period)} or less")
 
 
-def _disk_type(builder: Builder) -> Iterator[Problem]:
-    series, given = series_of(builder.machine_type), builder.disk_type
+def disk_types_of(machine_type: str) -> list[str]:
+    """Return the disk types that machines of this type take, as far as we know."""
+    series = series_of(machine_type)
     allowed = ["pd-balanced", "pd-ssd", "pd-standard", "hyperdisk-balanced"]
     if series in _HYPERDISK_ONLY:
-        allowed = ["hyperdisk-balanced"]
-    elif series in _ONLY_BALANCED:
-        allowed = ["pd-balanced", "hyperdisk-balanced"]
-    elif series in _NO_STANDARD:
+        return ["hyperdisk-balanced"]
+    if series in _ONLY_BALANCED:
+        return ["pd-balanced", "hyperdisk-balanced"]
+    if series in _NO_STANDARD:
         allowed.remove("pd-standard")
     elif series in _NO_HYPERDISK:
         allowed.remove("hyperdisk-balanced")
+    return allowed
+
+
+def _disk_type(builder: Builder) -> Iterator[Problem]:
+    given, allowed = builder.disk_type, disk_types_of(builder.machine_type)
     if given not in allowed:
         problem = f"is {given}, which machines of the type {builder.machine_type} cannot have"
         yield Problem(("builder", "disk_type"), problem, f"Choose one of: {', '.join(allowed)}")

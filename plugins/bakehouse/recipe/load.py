@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -67,6 +67,9 @@ class Kind(Generic[Model]):
         """Return the type of the field at `loc`; None if there is none."""
         model: Any = self.model
         for part in loc:
+            if isinstance(part, int):
+                model = _item_of(model)
+                continue
             if not _is_model(model) or part not in model.model_fields:
                 return None
             model = _not_optional(model.model_fields[str(part)].annotation)
@@ -304,6 +307,17 @@ def _not_optional(annotation: Any) -> Any:
     """Return Model of `Model | None`, and anything else as it is."""
     models = [one for one in get_args(annotation) if _is_model(one)]
     return models[0] if models and isinstance(annotation, UnionType) else annotation
+
+
+def _item_of(annotation: Any) -> Any:
+    """Return the type of the items of a list, of a list that may be absent too."""
+    for one in (annotation, *get_args(annotation)):
+        while get_origin(one) is Annotated:
+            one = get_args(one)[0]
+        if get_origin(one) is tuple:
+            item = get_args(one)[0]
+            return get_args(item)[0] if get_origin(item) is Annotated else item
+    return None
 
 
 def _is_model(thing: Any) -> bool:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import (
         ComputeHook,  # costs a second of import, which every parse pays
     )
-    from bakehouse.fleet.model import Fleet, Members
+    from bakehouse.fleet.members import Members
+    from bakehouse.fleet.model import Fleet
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
 
@@ -50,7 +51,7 @@ def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list
         wanted = " AND ".join(f"labels.{k}={v}" for k, v in members.labels.items())
         found = [i for zone in members.zones for i in hook.instances(zone, wanted)]
         return sorted(found, key=lambda i: str(i["name"])), []
-    names = members.instances or ()
+    names = members.names or ()
     by_name: dict[str, Resource] = {}
     for zone in reversed(members.zones):  # of two with one name that of the first zone counts
         by_name |= _of_names(hook, zone, names)

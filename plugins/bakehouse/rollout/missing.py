@@ -10,7 +10,7 @@ from bakehouse.images.links import Resource, labels_of, zone_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bakehouse.fleet.model import Members
+    from bakehouse.fleet.members import Members
 
     Known = tuple[str, str, Mapping[str, str]]  # name, zone, labels
 
@@ -38,7 +38,7 @@ def _of_name(name: str, wanted: Members, zones: str, known: Sequence[Known]) -> 
     elsewhere = sorted(zone for other, zone, _ in known if other == name)
     if elsewhere:
         return f"{name} does not exist in {zones}, but in {', '.join(elsewhere)}"
-    listed = set(wanted.instances or ())
+    listed = set(wanted.names or ())
     here = sorted({n for n, zone, _ in known if zone in wanted.zones} - listed)
     all_others = sorted({n for n, _, _ in known} - listed)
     near = _near(name, here) or _near(name, all_others)

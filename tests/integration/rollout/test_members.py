@@ -10,7 +10,7 @@ from tests.support.fake_compute import BASE, OLD_DISK, Cloud
 
 from bakehouse.core.errors import NotFound, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
-from bakehouse.fleet.model import Members
+from bakehouse.fleet.members import Members
 from bakehouse.rollout import members
 from bakehouse.rollout.plan import Change
 from bakehouse.rollout.strategies.swap import is_old
@@ -156,10 +156,13 @@ def test_the_image_a_member_had_is_found_by_id_and_a_reused_name_is_not_taken_fo
     assert members.previous(hook(Hook()), OLD_DISK, "web") is None
 
 
+def named(*names: str) -> Members:
+    zones = ["us-central1-a", "us-central1-b"]
+    return Members.model_validate({"instances": names, "zones": zones})
+
+
 def test_named_members_keep_their_order_and_the_missing_are_told() -> None:
-    wanted = Members(
-        instances=("web-2", "web-9", "web-1"), zones=("us-central1-a", "us-central1-b")
-    )
+    wanted = named("web-2", "web-9", "web-1")
     found = Hook(**{"web-1": "us-central1-a", "web-2": "us-central1-b"})
     there, missing = members.instances(hook(found), wanted)
     assert ([i["name"] for i in there], missing) == (["web-2", "web-1"], ["web-9"])
@@ -170,8 +173,7 @@ def test_of_two_zones_with_one_name_the_first_counts() -> None:
         def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
             return [{"name": "web-1", "zone": zone}]
 
-    zones = ("us-central1-a", "us-central1-b")
-    there, missing = members.instances(hook(Twice()), Members(instances=("web-1",), zones=zones))
+    there, missing = members.instances(hook(Twice()), named("web-1"))
     assert (there, missing) == ([{"name": "web-1", "zone": "us-central1-a"}], [])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.fleet.model import Members
+from bakehouse.fleet.members import Members
 from bakehouse.rollout.missing import missing_members
 
 ZONE = "us-central1-a"
@@ -24,6 +24,10 @@ EVERYWHERE = [
 ]
 
 
+def named(*names: str) -> Members:
+    return Members.model_validate({"instances": names, "zones": [ZONE]})
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -34,12 +38,12 @@ EVERYWHERE = [
     ],
 )
 def test_a_name_without_an_instance_has_the_nearest_one(name: str, told: str) -> None:
-    wanted = Members(instances=("web-1", name), zones=(ZONE,))
+    wanted = named("web-1", name)
     assert missing_members(wanted, [name], EVERYWHERE) == [told]
 
 
 def test_all_names_are_told_at_once() -> None:
-    wanted = Members(instances=("web-4", "web-9"), zones=(ZONE,))
+    wanted = named("web-4", "web-9")
     assert len(missing_members(wanted, ["web-4", "web-9"], EVERYWHERE)) == 2
     assert missing_members(wanted, ["web-9"], []) == ["web-9 does not exist in us-central1-a"]
 
