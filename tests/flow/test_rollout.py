@@ -52,6 +52,7 @@ members: {instances: [shadow-1], zones: [us-central1-a]}
 rollout: follow
 """
 
+STAGE_TASKS = ("select_members", "replace", "verify_stage")
 SOAKING = "roll_out__soaking"
 SOAKERS = ["soak-1", "soak-2"]
 # No test waits for the end of such a soak.
@@ -378,6 +379,29 @@ def test_an_owner_that_has_ended_or_is_forgotten_loses_the_fleet(
         newest = lease.newest()
         assert newest is not None
         assert (newest.owner.run_id, newest.released) == (run.run_id, True)
+
+
+def test_a_rollout_of_nobody_skips_its_stages_and_can_be_cleared_when_somebody_needs_it(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    members.create(old, ["web-1"])
+    run = roll(bed, old, ["web-1"])
+    assert run.state == "success", bed.explain(run)
+    states = bed.airflow.states(ROLL_OUT, run.run_id)
+    of_stages = {
+        task: state
+        for task, state in states.items()
+        if task.startswith(tuple(f"{GROUP}.{kind}_" for kind in STAGE_TASKS))
+    }
+    assert len(of_stages) == 3 * len(STAGE_TASKS)
+    assert set(of_stages.values()) == {"skipped"}
+    assert (states[f"{GROUP}.verdict"], states["result"]) == ("success", "success")
+    members.delete()
+    members.create(new, ["web-1"])
+    bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.plan"])
+    again = bed.airflow.wait(ROLL_OUT, run.run_id, RUN)
+    assert again.state == "success", bed.explain(again)
+    assert members.facts().images == {"web-1": old}
 
 
 def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(

@@ -3,7 +3,8 @@
 # 2: a unit is dead, and nothing starts it again by itself. The reasons are on standard output.
 #
 #   ready              one try: each unit of `services`, each check of `ready.conf`, then `health`
-#   ready --watch      the units once more, for the seconds of min_ready: each must stay as it is
+#   ready --watch      the units once more, for the seconds of min_ready or, where the recipe declares none,
+#                      until they have run for 3 seconds: each must stay as it is
 #   ready --restarts   no try: how often systemd has started the units again since this boot
 #
 # Boot asks until it is ready, the smoke test asks again at its end, and each health report asks.
@@ -14,7 +15,7 @@ library=$root/usr/lib/bakehouse
 settings=$library/ready.conf # what the recipe declares as `ready`
 started=$root/run/bakehouse/started # boot: each start job has succeeded
 tcp='' http_port='' http_path='' http_status='' http_scheme='' unit='' script='' script_name=''
-host=localhost timeout=10 min_ready=3
+host=localhost timeout=10 min_ready=''
 # shellcheck source=/dev/null
 [[ ! -e $settings ]] || . "$settings"
 
@@ -147,11 +148,25 @@ uptime_seconds() {
   printf %s "${up%.*}"
 }
 
+# What dies of a wrong config or a taken port dies within 3 s of its start. The checks have taken a part
+# of these; one second at least is watched after them, since they are a unit's first requests.
+seconds_to_watch() {
+  local place start youngest=0 left
+  for place in "${!units[@]}"; do
+    start=${now[$place.ExecMainStartTimestampMonotonic]-0} # microseconds since the kernel started
+    ((${start:-0} <= youngest)) || youngest=$start
+  done
+  left=3
+  ((youngest == 0)) || left=$((youngest / 1000000 + 4 - $(uptime_seconds)))
+  printf %s "$((left < 1 ? 1 : left > 3 ? 3 : left))"
+}
+
 watch_units() {
-  local place looks=$((2 * min_ready)) until lives=()
+  local place looks until seconds lives=()
   ((${#units[@]})) || return 0
-  until=$(($(uptime_seconds) + min_ready))
   look
+  seconds=${min_ready:-$(seconds_to_watch)}
+  looks=$((2 * seconds)) until=$(($(uptime_seconds) + seconds))
   for place in "${!units[@]}"; do
     lives[place]=$(life_of "$place")
     has_checks || lives[place]=0:${lives[place]#*:}

@@ -17,6 +17,13 @@ from bakehouse.recipe.duration import Duration
 PERIOD = timedelta(seconds=15)
 
 
+def _at_most_a_minute(value: timedelta) -> timedelta:
+    # `le` of an optional duration would be told as datetime.timedelta(seconds=60)
+    if value > timedelta(minutes=1):
+        raise PydanticCustomError("min_ready", "must be at most 1 minute")
+    return value
+
+
 def _not_a_template(value: str) -> str:
     if re.search(r"@(?:\.[a-z]+)?$", value):
         template = value.partition("@")[0]
@@ -93,10 +100,10 @@ class Ready(Frozen):
         default=None,
         description="time from the start of the services to ready; boot_time_limit by default",
     )
-    min_ready: Duration = Field(
-        default=timedelta(seconds=3),
-        le=timedelta(minutes=1),
-        description="how long the units must stay without restart once all is ready, at most 1m",
+    min_ready: Annotated[Duration, AfterValidator(_at_most_a_minute)] | None = Field(
+        default=None,
+        description="how long the units must stay without restart once all is ready, at most 1m;"
+        " by default until 3 seconds after their start",
     )
     period: Duration = Field(
         default=PERIOD,

@@ -67,6 +67,11 @@ def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:
     return sorted(int(index) for index, state in indexes if index.isdigit() and state == "failed")
 
 
+def is_stage_task(task_id: str) -> bool:
+    """Whether it is a task of a stage, by its id in the group."""
+    return _STAGE_TASK.fullmatch(task_id) is not None
+
+
 def stage_failed(states: Mapping[str, str | None]) -> bool:
     """Whether a task of a stage failed."""
-    return any(state in BAD for task, state in states.items() if _STAGE_TASK.fullmatch(task))
+    return any(state in BAD for task, state in states.items() if is_stage_task(task))

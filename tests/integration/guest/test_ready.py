@@ -199,6 +199,25 @@ def test_units_are_watched_for_the_seconds_of_min_ready(image: Machine) -> None:
     assert image.calls == [], "there is nothing to watch"
 
 
+@pytest.mark.parametrize(
+    ("started_before", "looks"),
+    [(0, 6), (1, 4), (2, 2), (60, 2)],
+    ids=["just now", "a second ago", "two seconds ago", "a minute ago"],
+)
+def test_without_min_ready_units_are_watched_until_three_seconds_after_the_last_start(
+    image: Machine, started_before: int, looks: int
+) -> None:
+    """One second at least: the checks are their first requests."""
+    declare(image, "old", "app")
+    up = 100
+    (image.root / "proc").mkdir(exist_ok=True)
+    (image.root / "proc/uptime").write_text(f"{up}.00 1.00\n")
+    image.unit("old", ExecMainStartTimestampMonotonic="7000000")
+    image.unit("app", ExecMainStartTimestampMonotonic=str((up - started_before) * 1_000_000 - 1))
+    asked(image, "--watch")
+    assert image.calls.count("sleep 0.5") == looks
+
+
 def test_a_restart_before_the_first_look_counts_unless_readiness_is_checked(
     image: Machine,
 ) -> None:
