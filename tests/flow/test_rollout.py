@@ -398,7 +398,7 @@ def test_a_rollout_of_nobody_skips_its_stages_and_can_be_cleared_when_somebody_n
     assert (states[f"{GROUP}.verdict"], states["result"]) == ("success", "success")
     members.delete()
     members.create(new, ["web-1"])
-    bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.plan"])
+    bed.airflow.clear(ROLL_OUT, run.run_id, [f"{GROUP}.plan"], downstream=True)
     again = bed.airflow.wait(ROLL_OUT, run.run_id, RUN)
     assert again.state == "success", bed.explain(again)
     assert members.facts().images == {"web-1": old}
