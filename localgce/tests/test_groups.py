@@ -191,6 +191,38 @@ def test_state_outlives_a_replacement(instant: Gce, name: str) -> None:
     assert {a["addressType"] for a in left} == {"EXTERNAL"}
 
 
+def test_a_per_instance_config_outlives_a_replacement(instant: Gce, name: str) -> None:
+    """What it says of disks and metadata is of that one instance alone."""
+    policy = proactive(replacementMethod="RECREATE", maxSurge={"fixed": 0})
+    group(instant, name, 2, updatePolicy=policy)
+    one, two = (m["name"] for m in members(instant, name))
+    instant.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-own", "sizeGb": "1"})
+    source = f"zones/{ZONE}/disks/{name}-own"
+    state = {"disks": {"own": {"source": source}}, "metadata": {"rack": "a"}}
+    path = f"{GROUPS}/{name}/updatePerInstanceConfigs"
+    config = {"name": one, "preservedState": state}
+    instant.do("POST", path, {"perInstanceConfigs": [config]})
+    new = template(instant, f"{name}-new")
+    instant.do("PATCH", f"{GROUPS}/{name}", {"versions": [{"instanceTemplate": new}]})
+    assert stable(instant, name)["status"]["stateful"]["hasStatefulConfig"]
+    (shown,) = instant.start("POST", f"{GROUPS}/{name}/listPerInstanceConfigs")["items"]
+    assert (shown["name"], shown["preservedState"]["metadata"]) == (one, {"rack": "a"})
+    disks = {n: [d["deviceName"] for d in instant.instance(n)["disks"]] for n in (one, two)}
+    assert ("own" in disks[one], "own" in disks[two]) == (True, False)
+    items = instant.instance(one)["metadata"]["items"]
+    assert {"key": "rack", "value": "a"} in items
+    shown = next(m for m in members(instant, name) if m["name"] == one)
+    assert shown["preservedStateFromConfig"]["metadata"] == {"rack": "a"}
+    surge = {"updatePolicy": {"replacementMethod": "SUBSTITUTE"}}
+    instant.fails(400, "invalid", "PATCH", f"{GROUPS}/{name}", surge)
+    unknown = {"perInstanceConfigs": [{"name": "nobody", "preservedState": {}}]}
+    instant.fails(400, "invalid", "POST", path, unknown)
+    instant.do("POST", f"{GROUPS}/{name}/deletePerInstanceConfigs", {"names": [one]})
+    assert not stable(instant, name)["status"]["stateful"]["hasStatefulConfig"]
+    instant.do("DELETE", f"{GROUPS}/{name}")
+    assert instant.get(source)["sizeGb"] == "1"
+
+
 def test_deleted_members_are_created_again(instant: Gce, name: str) -> None:
     group(instant, name, 2)
     one, two = members(instant, name)

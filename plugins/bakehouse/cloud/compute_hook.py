@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from bakehouse.cloud import console_pages
-from bakehouse.cloud.calls import PAGE, Calls, Resource, authentication_errors
+from bakehouse.cloud.calls import PAGE, Resource, authentication_errors
+from bakehouse.cloud.group_calls import GroupCalls
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ComputeHook(Calls):
+class ComputeHook(GroupCalls):
     """Compute Engine v1 of one connection."""
 
     # -- pages ----------------------------------------------------------------------------------
@@ -125,16 +126,6 @@ class ComputeHook(Calls):
             project=self.project, machineImage=name, requestId=request_id
         )
         return self._remove(call, f"delete machine image {name}")
-
-    # -- what makes instances -------------------------------------------------------------------
-
-    def templates(self) -> list[Resource]:
-        """All instance templates, global and regional, by one call."""
-        return self._scopes(self._client.instanceTemplates(), "instanceTemplates")
-
-    def groups(self) -> list[Resource]:
-        """All managed instance groups, by one call."""
-        return self._scopes(self._client.instanceGroupManagers(), "instanceGroupManagers")
 
     # -- instances ------------------------------------------------------------------------------
 

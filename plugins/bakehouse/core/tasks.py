@@ -49,6 +49,15 @@ class TaskSpec:
     docs: str  # Markdown, shown by Airflow beside the task
     operator: str  # `module:Class`, imported when a DAG is built
     priority: int = 1  # over others that are ready when the workers are busy
+    of_group: Variant | None = None  # for a fleet that is a managed instance group
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another operator of the same task."""
+
+    operator: str
+    docs: str
 
 
 # A bake costs a machine, so its machines are not retried many times; a call costs nothing.
@@ -199,6 +208,11 @@ _ROLLOUT = (
         sla=timedelta(hours=3),
         operator="bakehouse.rollout.operators:Plan",
         docs="Assigns every member to a stage, or names the reason why it is not replaced.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:PlanGroup",
+            docs="Pins the versions and the update policy of the group, its way back, or says why"
+            " it cannot be moved.",
+        ),
     ),
     TaskSpec(
         id="select_members",
@@ -208,6 +222,10 @@ _ROLLOUT = (
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.operators:SelectMembers",
         docs="Lists the members of this stage, with the last health report of each.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:SelectGroup",
+            docs="Says which versions the group is told at this stage.",
+        ),
     ),
     TaskSpec(
         id="replace",
@@ -217,6 +235,11 @@ _ROLLOUT = (
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:ReplaceMember",
         docs="Replaces the boot disk of one member: create, stop, detach, attach, start, health.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:MoveGroup",
+            docs="Gives the group the versions of this stage, and waits until it is stable on them"
+            " and its instances are healthy.",
+        ),
     ),
     TaskSpec(
         id="verify_stage",
@@ -226,6 +249,10 @@ _ROLLOUT = (
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:VerifyStage",
         docs="Watches the stage for the fleet's soak time, then checks each member again.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:VerifyGroup",
+            docs="Watches the group for the fleet's soak time.",
+        ),
     ),
     TaskSpec(
         id="plan_rollback",
@@ -235,6 +262,10 @@ _ROLLOUT = (
         sla=timedelta(hours=6),
         operator="bakehouse.rollout.stage_operators:PlanRollback",
         docs="Waits until no member is being replaced, then lists the members to roll back.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:PlanGroupRollback",
+            docs="Waits until the stages have ended, then returns the versions to go back to.",
+        ),
     ),
     TaskSpec(
         id="roll_back",
@@ -244,6 +275,10 @@ _ROLLOUT = (
         sla=timedelta(hours=7),
         operator="bakehouse.rollout.stage_operators:ReplaceMember",
         docs="Rolls one member back to its previous image, in reverse order, one at a time.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:MoveGroup",
+            docs="Gives the group the versions that it had, and waits until it is stable on them.",
+        ),
     ),
     TaskSpec(
         id="verdict",
@@ -253,6 +288,11 @@ _ROLLOUT = (
         sla=timedelta(hours=7),
         operator="bakehouse.rollout.operators:Verdict",
         docs="Reports each member's outcome, deletes unused disks; fails unless all is well.",
+        of_group=Variant(
+            operator="bakehouse.rollout.mig_operators:GroupVerdict",
+            docs="Reports the group's outcome, gives it its own update policy again; fails unless"
+            " all is well.",
+        ),
     ),
     TaskSpec(
         id="release_lease",

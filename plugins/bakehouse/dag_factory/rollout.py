@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, TaskGroup, TriggerRule, chain
 
-from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory import form_patterns
-from bakehouse.dag_factory.tasks import make_task, operator_of, task_arguments
+from bakehouse.dag_factory.tasks import make_task, operator_of, spec_of, task_arguments
 from bakehouse.runs.operators import add_result
 from bakehouse.schedule.image_asset import image_asset
 from bakehouse.sla.operators import watch_slas
@@ -31,7 +31,8 @@ def replace_instances(
     fleet: Fleet, image: str = "", group_id: str = "replace_instances"
 ) -> TaskGroup:
     """Return the tasks that roll out `image` (a template; empty: the newest promoted one)."""
-    task = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet)
+    is_group = fleet.strategy == "mig"
+    task = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet, of_group=is_group)
     with TaskGroup(group_id) as group:
         choose_image = task("choose_image", image=image)
         acquire_lease = task("acquire_lease")
@@ -93,7 +94,10 @@ def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
 
 
 def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
-    numbered = partial(make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet, number=stage)
+    is_group = fleet.strategy == "mig"
+    numbered = partial(
+        make_task, Flow.ROLLOUT, overrides=fleet, fleet=fleet, number=stage, of_group=is_group
+    )
     select_members = numbered("select_members", stage=stage)
     replace = _mapped(
         fleet,
@@ -113,7 +117,7 @@ def _mapped(
     fleet: Fleet, task_id: str, members: Any, *, number: int | None = None, **arguments: Any
 ) -> Any:
     """Return a mapped task, with one instance for each member that `members` returns."""
-    spec = task_spec(Flow.ROLLOUT, task_id)
+    spec = spec_of(Flow.ROLLOUT, task_id, of_group=fleet.strategy == "mig")
     return (
         operator_of(spec)
         .partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
@@ -39,11 +40,20 @@ def make_task(
     *,
     overrides: Overrides | None = None,
     number: int | None = None,
+    of_group: bool = False,
     **arguments: Any,
 ) -> BaseOperator:
     """Create the operator of a task; `arguments` are the operator's own."""
-    spec = task_spec(flow, task_id)
+    spec = spec_of(flow, task_id, of_group=of_group)
     return operator_of(spec)(**task_arguments(spec, overrides, number=number), **arguments)
+
+
+def spec_of(flow: Flow, task_id: str, *, of_group: bool = False) -> TaskSpec:
+    """Return the row of a task; `of_group` for a fleet that is a managed instance group."""
+    spec = task_spec(flow, task_id)
+    if not of_group or spec.of_group is None:
+        return spec
+    return replace(spec, operator=spec.of_group.operator, docs=spec.of_group.docs)
 
 
 def task_arguments(

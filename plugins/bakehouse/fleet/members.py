@@ -1,4 +1,4 @@
-"""The members of a fleet: by name, by a pattern and a count, or by labels. Pure."""
+"""The members of a fleet: by name, by a pattern and a count, by labels, or of a group. Pure."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ InstanceEntry = Annotated[Instance, BeforeValidator(_instance), WithJsonSchema(_
 
 
 class Members(Frozen):
-    """The instances: by name or by a pattern of names, or by labels; in one or several zones."""
+    """The instances: by name or by a pattern of names, by labels, or those of a group."""
 
     instances: Annotated[tuple[InstanceEntry, ...], AfterValidator(_unique_instances)] | None = (
         Field(
@@ -166,6 +166,10 @@ class Members(Frozen):
         max_length=64,
         description="labels that must all match, such as {fleet: web}",
     )
+    group: ResourceName | None = Field(
+        default=None,
+        description="the managed instance group that makes them, of one zone; with strategy: mig",
+    )
     zones: Annotated[tuple[ZoneName, ...], AfterValidator(_unique)] = Field(
         min_length=1,
         description="zones of the instances, such as [us-central1-a]; missing members are created"
@@ -186,10 +190,10 @@ class Members(Frozen):
 
     @model_validator(mode="after")
     def _in_one_way(self) -> Self:
-        ways = [self.instances is not None, self.labels is not None, self.name is not None]
-        if sum(ways) != 1:
+        ways = (self.instances, self.labels, self.name, self.group)
+        if sum(way is not None for way in ways) != 1:
             raise PydanticCustomError(
-                "members", "needs one of instances, labels, or name and count"
+                "members", "needs one of instances, labels, group, or name and count"
             )
         if (self.name is None) != (self.count is None):
             raise PydanticCustomError("members", "needs name and count together")
@@ -199,8 +203,8 @@ class Members(Frozen):
 
     @cached_property
     def names(self) -> tuple[str, ...] | None:
-        """The names in the order of the rollout; None if the members are chosen by labels."""
-        if self.labels is not None:
+        """The names in the order of the rollout; None if labels or a group choose the members."""
+        if self.labels is not None or self.group is not None:
             return None
         if self.name is None or self.count is None:
             return tuple(one.name for one in self.instances or ())

@@ -43,10 +43,11 @@ class Fleet(Frozen):
     unlisted: bool = Field(
         default=False, description="true if a zone is newer than the zones that Bakehouse knows"
     )
-    strategy: Literal["swap", "recreate"] = Field(
+    strategy: Literal["swap", "recreate", "mig"] = Field(
         default="swap",
         description="swap: replace the boot disk; recreate: and where a member differs from the"
-        " template, delete its instance and create it again with its data disks",
+        " template, delete its instance and create it again with its data disks; mig: give a"
+        " managed instance group a new template",
     )
     stages: Annotated[tuple[Stage, ...], AfterValidator(check_stages)] = Field(
         default=(1, "50%", "100%"),
@@ -55,6 +56,9 @@ class Fleet(Frozen):
     )
     max_unavailable: int = Field(
         default=1, ge=1, le=100, description="members that may be down at the same time, such as 1"
+    )
+    max_surge: Stage | Literal[0] = Field(
+        default=0, description="of a group: instances above its size during an update, such as 1"
     )
     soak: Duration | None = Field(
         default=None, description="how long a stage is watched before the next one, such as 10m"

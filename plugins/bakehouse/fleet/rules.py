@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from bakehouse.fleet.group_rules import of_group, shared_groups
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.known_names import unknown_zone
 from bakehouse.recipe.mistakes import did_you_mean
@@ -23,7 +24,7 @@ def between(
 ) -> list[Broken]:
     """List every broken rule; `known` includes the recipes whose files have mistakes."""
     own = [one for fleet in fleets for one in _of(fleet, recipes, known)]
-    return [*own, *_shared_members(fleets)]
+    return [*own, *_shared_members(fleets), *shared_groups(fleets)]
 
 
 def _shared_members(fleets: Sequence[Fleet]) -> Iterator[Broken]:
@@ -84,8 +85,9 @@ def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> 
         if wrong := unknown_zone(zone):
             remedy = f"{wrong[1]}. If Google has it, say `unlisted: true`"
             yield Broken(fleet.name, ("members", "zones", index), wrong[0], remedy)
+    yield from of_group(fleet)
     recipe = recipes.get(fleet.recipe)
-    if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy == "swap":
+    if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy in {"swap", "mig"}:
         problem = f"is the recipe {fleet.recipe}, which creates machine images"
         remedy = (
             "A boot disk can only be created from a custom image: remove image.kind from"

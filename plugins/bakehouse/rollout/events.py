@@ -17,6 +17,24 @@ class SwapEnded(Frozen):
     transient: bool = False  # another try may go on from here
 
 
+class MovedInstance(Frozen):
+    """An instance of a group that has the template of a move."""
+
+    name: str
+    id: str
+    why: str = Field(default="", description="what it has reported, unless it is healthy")
+
+
+class GroupMoved(Frozen):
+    """The move of a group has ended: its final state, or the error."""
+
+    state: State | None = None
+    why: str
+    seconds: float | None = None
+    transient: bool = False  # another try may go on from here
+    instances: tuple[MovedInstance, ...] = ()
+
+
 class MemberFailed(Frozen):
     """A member that did not stay healthy, and why."""
 

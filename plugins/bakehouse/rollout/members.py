@@ -68,6 +68,12 @@ def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]
     return found
 
 
+def boot_disk_of(instance: Resource) -> str:
+    """Return the name of an instance's boot disk; empty if it has none."""
+    boot = boot_of(instance)
+    return str(boot["name"]) if boot is not None else ""
+
+
 def fleet_members(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
     """Return the members, each with its boot disk; one that cannot be read is refused alone."""
     return [_member(hook, instance) for instance in found]

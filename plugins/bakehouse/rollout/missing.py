@@ -41,8 +41,8 @@ def _of_name(name: str, wanted: Members, zones: str, known: Sequence[Known]) -> 
     listed = set(wanted.names or ())
     here = sorted({n for n, zone, _ in known if zone in wanted.zones} - listed)
     all_others = sorted({n for n, _, _ in known} - listed)
-    near = _near(name, here) or _near(name, all_others)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    alike = near(name, here) or near(name, all_others)
+    meant = f"; did you mean {' or '.join(alike)}?" if alike else ""
     return f"{name} does not exist in {zones}{meant}"
 
 
@@ -56,13 +56,14 @@ def _of_labels(labels: Mapping[str, str], zones: str, known: Sequence[Known]) ->
         there = sorted({f"{key}={has[key]}" for _, _, has in known if key in has})
         keys = sorted({k for _, _, has in known for k in has})
         values += [pair for pair in there if pair != f"{key}={value}"] or (
-            [f"{k}=…" for k in _near(key, keys)] if not there else []
+            [f"{k}=…" for k in near(key, keys)] if not there else []
         )
     meant = f"; instances have {_some(values)}" if values else ""
     return f"no instance in {zones} has the labels {told}{meant}"
 
 
-def _near(name: str, names: Sequence[str]) -> list[str]:
+def near(name: str, names: Sequence[str]) -> list[str]:
+    """Return the names that are most like one."""
     return get_close_matches(name, names, n=SHOWN, cutoff=0.75)
 
 

@@ -253,13 +253,8 @@ class SelectMembers(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Renew the lease, and read each member's last report."""
-        made, me = self.plan_of(context), self.holder(context)
-        decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
-        if decision.claim is not Claim.RENEW:
-            self.lease().release(me, now())
-            raise PermanentError(
-                f"this run had lost the fleet's lease: {decision.why}; clear acquire_lease"
-            )
+        made = self.plan_of(context)
+        self.renew_lease(context)
         changes = made.stages[self.stage - 1]
         swaps = [
             forward(made, change, members.health(self.compute, change.zone, change.name))
@@ -267,6 +262,16 @@ class SelectMembers(FleetOperator):
         ]
         self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
         return Done([swap.model_dump(mode="json") for swap in swaps])
+
+    def renew_lease(self, context: Context) -> None:
+        """Renew the fleet's lease, or fail."""
+        me = self.holder(context)
+        decision = acquire(self.lease(), me, now(), LEASE_TIME, lambda o: run_state(context, o))
+        if decision.claim is not Claim.RENEW:
+            self.lease().release(me, now())
+            raise PermanentError(
+                f"this run had lost the fleet's lease: {decision.why}; clear acquire_lease"
+            )
 
 
 class VerdictMemory(TryMemory):
@@ -304,7 +309,7 @@ class Verdict(FleetOperator):
             )
         made = RolloutPlan.model_validate(value)
         outcomes = [*self._outcomes(context, made, states), *stranded]
-        reason = _REASONS[ending] if made.changes else Reason.NOTHING_TO_REPLACE
+        reason = _REASONS[ending] if any(made.names_of_stages) else Reason.NOTHING_TO_REPLACE
         self._record(context, made, reason, outcomes)
         wait = self._mark(context, made) or self._clean_up(context, made, ending)
         if wait is not None:
@@ -312,9 +317,9 @@ class Verdict(FleetOperator):
         if ending is not Outcome.GOOD:
             told = [f"{reason.text}. {_failures(outcomes)}", *self._what_next(made)]
             raise PermanentError(". ".join(told))
-        counts = f"{len(made.changes)} members replaced, {len(made.skipped)} left as they are"
+        counts = self.counts(made)
         self.log.info("%s", counts)
-        if made.changes:
+        if any(made.names_of_stages):
             self.notify(
                 context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts
             )
@@ -401,8 +406,8 @@ class Verdict(FleetOperator):
         """Return the outcome of each member's tasks, replacements first."""
         going_back = context["ti"].xcom_pull(task_ids=self.near("plan_rollback")) or []
         steps: list[tuple[str, Literal["forward", "back"], list[str]]] = [
-            (REPLACE.format(number), "forward", [change.name for change in stage])
-            for number, stage in enumerate(made.stages, start=1)
+            (REPLACE.format(number), "forward", list(names))
+            for number, names in enumerate(made.names_of_stages, start=1)
         ]
         steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
         found: list[MemberOutcome] = self._failed_in_soak(context, made)
@@ -442,7 +447,7 @@ class Verdict(FleetOperator):
         """Delete the disks that nobody needs; what is refused three times is left to the sweep."""
         while self.memory.failed < DELETIONS:
             try:
-                return self.carry_out(self._leftovers(context, made, ending))
+                return self.carry_out(self.leftovers(context, made, ending))
             except TransientError as error:
                 self._not_deleted(error)
         return None
@@ -454,9 +459,14 @@ class Verdict(FleetOperator):
         )
         self.log.warning("unused disks are not deleted yet: %s; %s", error, then)
 
-    def _leftovers(
+    def counts(self, made: RolloutPlan) -> str:
+        """Say how many members a good rollout has moved."""
+        return f"{len(made.changes)} members replaced, {len(made.skipped)} left as they are"
+
+    def leftovers(
         self, context: Context, made: RolloutPlan, ending: Outcome
     ) -> Iterator[tuple[str, Ask]]:
+        """Return what is deleted, or set, when the outcome is known."""
         compute, good = self.compute, ending is Outcome.GOOD
         for change in made.changes:
             new, old = change.disk, change.old.name

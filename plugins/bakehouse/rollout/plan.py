@@ -18,6 +18,7 @@ from bakehouse.fleet.stages import sizes
 from bakehouse.images.labels import MEMBER, PREVIOUS_DISK, REPLACES, ROLE, users_own
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
+from bakehouse.rollout.mig_plan import GroupPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -108,6 +109,14 @@ class RolloutPlan(Frozen):
     stages: tuple[tuple[Change, ...], ...]
     skipped: tuple[Skipped, ...] = ()
     reported: tuple[Reported, ...] = ()
+    group: GroupPlan | None = Field(default=None, description="of the strategy mig, and no change")
+
+    @property
+    def names_of_stages(self) -> tuple[tuple[str, ...], ...]:
+        """The members of each stage; a managed instance group is one, in many stages."""
+        if self.group is not None:
+            return self.group.names_of_stages
+        return tuple(tuple(change.name for change in stage) for stage in self.stages)
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -23,15 +23,18 @@ from bakehouse.history.rollout_events import (
     RolloutPlannedEvent,
 )
 from bakehouse.images.links import resource_name
+from bakehouse.rollout.events import MovedInstance
 from bakehouse.rollout.states import STUCK, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from airflow.sdk import Context
 
     from bakehouse.rollout.blame import Blame
+    from bakehouse.rollout.events import GroupMoved
     from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.rollout.strategies.mig import GroupMove
     from bakehouse.rollout.strategies.swap import Swap
 
 
@@ -45,12 +48,12 @@ class ImageFields(TypedDict):
 
 def record_plan(context: Context, plan: RolloutPlan) -> None:
     """Record the plan of a rollout, and each member that it skips."""
-    stages = tuple(tuple(change.name for change in stage) for stage in plan.stages)
+    stages = plan.names_of_stages
     only = {change.name: change.only_disk for change in plan.changes if change.only_disk}
     event = RolloutPlannedEvent(
         **run_fields(context),
         **_image(plan.image),
-        reason=Reason.NEW_IMAGE if plan.changes else Reason.NOTHING_TO_REPLACE,
+        reason=Reason.NEW_IMAGE if any(stages) else Reason.NOTHING_TO_REPLACE,
         subject=plan.fleet,
         detail=RolloutPlannedDetail(
             fleet=plan.fleet, image_id=plan.image.id, stages=stages, only_disk=only
@@ -108,6 +111,51 @@ def record_member(
     )
 
 
+def record_instances(
+    context: Context,
+    move: GroupMove,
+    state: str,
+    moved: GroupMoved,
+    instances: Iterable[MovedInstance],
+    boot_disks: Mapping[str, str],
+) -> None:
+    """Record the instances of a group that a move has made, and how it failed.
+
+    A failure that is no instance's own is the group's.
+    """
+    good = [one for one in instances if not one.why]
+    ill = [one for one in instances if one.why]
+    told = [(one, State.REPLACED.value, one.why or "healthy") for one in good]
+    if state != State.REPLACED:
+        whole = MovedInstance(name=move.member, id=move.id)
+        told += [(one, state, one.why) for one in ill] or [(whole, state, moved.why)]
+    for one, how, why in told:
+        detail = MemberDetail(
+            fleet=move.fleet,
+            member=one.name,
+            zone=move.zone,
+            instance_id=one.id,
+            disk=boot_disks.get(one.name, ""),
+            image_id=move.image.id,
+            old_image=resource_name(move.old_image),
+            old_image_id=move.old_image_id,
+            state=how,
+            why=why,
+            seconds=moved.seconds,
+        )
+        event = _MEMBER_EVENTS[move.way, how == State.REPLACED]
+        reason = _reason(move.way, how)
+        record(
+            event(
+                **run_fields(context),
+                **_image(move.image),
+                reason=reason,
+                subject=one.name,
+                detail=detail,
+            )
+        )
+
+
 def record_end(
     context: Context, plan: RolloutPlan, reason: Reason, outcomes: Iterable[MemberOutcome]
 ) -> None:
@@ -147,9 +195,13 @@ _MEMBER_EVENTS = {
 
 
 def _member_reason(swap: Swap, state: str) -> Reason:
+    return _reason(swap.way, state)
+
+
+def _reason(way: str, state: str) -> Reason:
     if state == State.REPLACED:
-        return Reason.NEW_IMAGE if swap.way == "forward" else Reason.STAGE_FAILED
-    if state == STUCK and swap.way == "back":
+        return Reason.NEW_IMAGE if way == "forward" else Reason.STAGE_FAILED
+    if state == STUCK and way == "back":
         return Reason.NOT_ROLLED_BACK
     return Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
 

@@ -33,6 +33,7 @@ class State(StrEnum):
     LOADED = "loaded"  # off, the goal's disk attached
     STARTING = "starting"
     BOOTING = "booting"  # runs on the goal's disk, nothing fresh said yet
+    UPDATING = "updating"  # of a managed instance group: it replaces its instances
     REPLACED = "replaced"
     UNHEALTHY = "unhealthy"  # said so, or said nothing within its time
     LOST = "lost"  # gone, another instance of that name, or in other hands
@@ -48,6 +49,7 @@ TEXTS: dict[State, str] = {
     State.LOADED: "the member is off, with its next disk",
     State.STARTING: "the member is starting",
     State.BOOTING: "the member boots from its next disk and has not reported yet",
+    State.UPDATING: "the group replaces its instances",
     State.REPLACED: "the member runs on its next disk and is healthy",
     State.UNHEALTHY: "the member runs on its next disk and is not healthy",
     State.LOST: "the member cannot be moved any more",
@@ -95,6 +97,7 @@ ACTIONS: dict[State, Action] = {
     State.LOADED: Action.START,
     State.STARTING: Action.WAIT,
     State.BOOTING: Action.WAIT,
+    State.UPDATING: Action.WAIT,
     State.REPLACED: Action.END,
     State.UNHEALTHY: Action.END,
     State.LOST: Action.END,
@@ -107,13 +110,14 @@ MOVES: dict[State, frozenset[State]] = {
         {State.PREPARING, State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}
     ),
     State.PREPARING: frozenset({State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}),
-    State.PREPARED: frozenset({State.STOPPING, State.STOPPED}),
+    State.PREPARED: frozenset({State.STOPPING, State.STOPPED, State.UPDATING}),
     State.STOPPING: frozenset({State.STOPPED, State.LOADED}),
     State.STOPPED: frozenset({State.BARE}),
     State.BARE: frozenset({State.LOADED}),
     State.LOADED: frozenset({State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}),
     State.STARTING: frozenset({State.BOOTING, State.LOADED, State.REPLACED, State.UNHEALTHY}),
     State.BOOTING: frozenset({State.REPLACED, State.UNHEALTHY, State.STOPPING, State.LOADED}),
+    State.UPDATING: frozenset({State.REPLACED, State.UNHEALTHY}),
     State.REPLACED: frozenset(),
     State.UNHEALTHY: frozenset(),
     State.LOST: frozenset(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tests.integration.bake.walk import perform
 
 from bakehouse.core.errors import FINAL
-from bakehouse.rollout.operators import AcquireLease, ChooseImage, Plan, SelectMembers, Verdict
-from bakehouse.rollout.stage_operators import PlanRollback, ReplaceMember, VerifyStage
+from bakehouse.core.tasks import Flow
+from bakehouse.dag_factory.tasks import operator_of, spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow.sdk import BaseOperator
     from airflow.sdk.exceptions import TaskDeferred
 
@@ -44,9 +43,9 @@ class Rollout:
 
     def begin(self) -> None:
         """From the choice of the image to the plan."""
-        self._task("choose_image", ChooseImage, image=self.image)
-        self._task("acquire_lease", AcquireLease)
-        self._task("plan", Plan)
+        self._task("choose_image", image=self.image)
+        self._task("acquire_lease")
+        self._task("plan")
 
     def stage(self, number: int) -> None:
         """One stage: its members one after the other, then the check of it."""
@@ -58,16 +57,16 @@ class Rollout:
 
     def replace(self, number: int) -> None:
         """The members of a stage."""
-        self._task(f"select_members_{number}", SelectMembers, stage=number)
+        self._task(f"select_members_{number}", stage=number)
         self._mapped(f"replace_{number}", f"select_members_{number}")
 
     def verify(self, number: int) -> None:
         """The check of a stage."""
-        self._task(f"verify_stage_{number}", VerifyStage, stage=number)
+        self._task(f"verify_stage_{number}", stage=number)
 
     def plan_rollback(self) -> None:
         """Behind all stages, whatever became of them."""
-        self._task("plan_rollback", PlanRollback)
+        self._task("plan_rollback")
 
     def roll_back(self) -> None:
         """The members of the plan, one by one."""
@@ -75,7 +74,7 @@ class Rollout:
 
     def verdict(self) -> str | None:
         """The last task; the state of the run."""
-        self._task("verdict", Verdict)
+        self._task("verdict")
         return self.states["verdict"]
 
     def through(self) -> str | None:
@@ -96,14 +95,18 @@ class Rollout:
     def _mapped(self, task: str, source: str) -> None:
         swaps = self.xcom(source) or []
         for index, swap in enumerate(swaps):
-            self._task(task, ReplaceMember, index, swap=swap)
+            self._task(task, index, swap=swap)
         if not swaps:
             self.states[task] = "skipped"
 
-    def _task(
-        self, task: str, kind: Callable[..., BaseOperator], index: int = -1, **arguments: Any
-    ) -> None:
+    def _operator(self, task: str) -> type[BaseOperator]:
+        """The operator that the DAG of the fleet has for this task."""
+        spec = re.sub(r"_\d+$", "", task)
+        return operator_of(spec_of(Flow.ROLLOUT, spec, of_group=self.fleet.strategy == "mig"))
+
+    def _task(self, task: str, index: int = -1, **arguments: Any) -> None:
         """Every try of one task."""
+        kind = self._operator(task)
         task_id = f"{GROUP}.{task}"
         name = task if index < 0 else f"{task}_{index}"
         for try_number in range(1, RETRIES + 2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from localgce.api.method import Call, method
+from localgce.groups import instance_configs
 from localgce.groups import member_commands as commands
 from localgce.groups import members as group_members
 from localgce.http.listing import page_of
@@ -50,6 +51,25 @@ def list_managed_instances(call: Call) -> Json:
     members = group_members.all_of(core, group)
     page, token = page_of(call, [group_members.shown(core, group, m) for m in members])
     return _page("managedInstances", page, token)
+
+
+@method("compute.instanceGroupManagers.listPerInstanceConfigs")
+def list_per_instance_configs(call: Call) -> Json:
+    """The state that is preserved of single instances."""
+    page, token = page_of(call, instance_configs.listed(call.context, call.record()))
+    return _page("items", page, token)
+
+
+@method("compute.instanceGroupManagers.updatePerInstanceConfigs")
+def update_per_instance_configs(call: Call) -> Json:
+    """Set what is preserved of single instances."""
+    return instance_configs.update(call.context, call.record(), call.body).body
+
+
+@method("compute.instanceGroupManagers.deletePerInstanceConfigs")
+def delete_per_instance_configs(call: Call) -> Json:
+    """Preserve nothing of single instances any more."""
+    return instance_configs.delete(call.context, call.record(), call.body).body
 
 
 @method("compute.instanceGroupManagers.listErrors")

@@ -8,6 +8,7 @@ from localgce.core import errors, links
 from localgce.core.clock import timestamp
 from localgce.core.ids import fingerprint, numeric_id
 from localgce.core.store import Record
+from localgce.groups import members as group_members
 from localgce.groups import validation
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def patch(context: Context, group: Record, given: Json) -> Record:
     if given_fingerprint and given_fingerprint != fingerprint(group.body):
         text = "Supplied fingerprint does not match current fingerprint."
         raise errors.condition_not_met(text)
-    return _change(context, group, validation.checked(context, given, group.body))
+    has_configs = group_members.has_configs(context.core, group)
+    changes = validation.checked(context, given, group.body, has_configs=has_configs)
+    return _change(context, group, changes)
 
 
 def set_instance_template(context: Context, group: Record, template: str | None) -> Record:

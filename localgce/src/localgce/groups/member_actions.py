@@ -112,7 +112,8 @@ class MemberActions:
             return
         before = current.private["preserved"]
         with store.transaction():
-            found = self._stateful.preserve(group, instance, before)
+            config = current.private.get("config") or {}
+            found = self._stateful.preserve(group, instance, before, config)
             if found != before:
                 store.put(current.kept(preserved=found))
 
@@ -120,7 +121,9 @@ class MemberActions:
         store = self._core.store
         template = member.private["version"]["instanceTemplate"]
         given = group_templates.properties(store, group.project, template)
-        preserved = member.private["preserved"]
+        preserved = group_templates.merged(
+            member.private["preserved"], member.private.get("config") or {}
+        )
         body = group_templates.insert_body(group, given, member.name, template, preserved)
         method = "compute.instances.insert"
         context = self._core.internal(method, group.project, group.scope, member.name)

@@ -3,7 +3,7 @@
 A record's `private`: `version` {name, instanceTemplate}, `action`, `since` (when it last started),
 `born`, `old` (the id of the instance that is being replaced), `preserved` (what the stateful
 policy preserves: `disks` by device name, `internalIPs` and `externalIPs` by interface), `errors` of
-the last attempt.
+the last attempt, `config` (what a per-instance config preserves; see `instance_configs`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def scope_of(group: Record) -> str:
 def all_of(core: Core, group: Record) -> list[Record]:
     """The members of a group."""
     return core.store.all(KIND, group.project, scope_of(group))
+
+
+def has_configs(core: Core, group: Record) -> bool:
+    """Whether an instance of the group has a per-instance config."""
+    return any(member.private.get("config") for member in all_of(core, group))
 
 
 def group_of(core: Core, member: Record) -> Record | None:
@@ -142,4 +147,6 @@ def shown(core: Core, group: Record, member: Record) -> Json:
         body["lastAttempt"] = {"errors": {"errors": member.private["errors"]}}
     if member.private["preserved"]:
         body["preservedStateFromPolicy"] = member.private["preserved"]
+    if member.private.get("config"):
+        body["preservedStateFromConfig"] = member.private["config"]
     return body

@@ -28,11 +28,17 @@ class StatefulPolicy:
         self._disks = disks
         self._addresses = addresses
 
-    def preserve(self, group: Record, instance: Record, before: Json) -> Json:
-        """Preserve an instance's disks and reserve its addresses; returns what is preserved."""
+    def preserve(self, group: Record, instance: Record, before: Json, config: Json) -> Json:
+        """Preserve an instance's disks and reserve its addresses; returns what is preserved.
+
+        The disks of its `config` are kept too; they are not part of what the policy preserves.
+        """
         wanted = (group.body.get("statefulPolicy") or {}).get("preservedState", {})
         found: Json = {}
-        disks = self._preserve_disks(instance, wanted.get("disks", {}))
+        rules = wanted.get("disks", {})
+        own = config.get("disks", {})
+        kept = self._preserve_disks(instance, {**rules, **own})
+        disks = {device: disk for device, disk in kept.items() if device not in own}
         if disks:
             found["disks"] = disks
         nic = instance.body["networkInterfaces"][0]

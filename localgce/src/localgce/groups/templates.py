@@ -57,11 +57,20 @@ def labels(group: Record, given: Json) -> dict[str, str]:
     return {**given.get("labels", {}), **config.get("labels", {})}
 
 
+def merged(policy: Json, config: Json) -> Json:
+    """What is preserved of a member: by the policy, and by its config, which comes before it."""
+    disks = {**policy.get("disks", {}), **config.get("disks", {})}
+    kept = {key: value for key, value in policy.items() if key != "disks"}
+    if config.get("metadata"):
+        kept["metadata"] = config["metadata"]
+    return {**kept, "disks": disks} if disks else kept
+
+
 def insert_body(group: Record, given: Json, name: str, template: str, preserved: Json) -> Json:
     """The body of instances.insert for a member, with what is preserved."""
     body: Json = {
         "name": name,
-        "metadata": metadata(group, given, template),
+        "metadata": _with_items(metadata(group, given, template), preserved.get("metadata", {})),
         "labels": labels(group, given),
         "networkInterfaces": _interfaces(given, preserved),
     }
@@ -71,7 +80,18 @@ def insert_body(group: Record, given: Json, name: str, template: str, preserved:
         for index, disk in enumerate(given.get("disks", []))
         for device in [disk.get("deviceName") or f"persistent-disk-{index}"]
     ]
+    there = {d.get("deviceName") or f"persistent-disk-{i}" for i, d in enumerate(disks)}
+    disks += [
+        {"deviceName": device, "source": disk["source"], "autoDelete": False}
+        for device, disk in kept.items()
+        if device not in there
+    ]
     return {**body, "disks": disks} if disks else body
+
+
+def _with_items(metadata: Json, own: dict[str, str]) -> Json:
+    items = [item for item in metadata["items"] if item["key"] not in own]
+    return {"items": [*items, *({"key": key, "value": value} for key, value in own.items())]}
 
 
 def _kept_disk(disk: Json, kept: Json) -> Json:

@@ -28,7 +28,7 @@ COPIED = (
 )
 
 
-def checked(context: Context, given: Json, now: Json) -> Json:
+def checked(context: Context, given: Json, now: Json, *, has_configs: bool = False) -> Json:
     """The fields that insert or patch sets; raises Compute Engine's 400s and 404s."""
     result: Json = {key: given[key] for key in COPIED if key in given}
     size = given.get("targetSize", now.get("targetSize"))
@@ -38,7 +38,8 @@ def checked(context: Context, given: Json, now: Json) -> Json:
     result["versions"] = _versions(context, given, now)
     result["instanceTemplate"] = result["versions"][-1]["instanceTemplate"]
     result["statefulPolicy"] = _stateful(given.get("statefulPolicy", now.get("statefulPolicy")))
-    result["updatePolicy"] = _policy(given, now, bool(result["statefulPolicy"]))
+    stateful = bool(result["statefulPolicy"]) or has_configs
+    result["updatePolicy"] = _policy(given, now, stateful)
     return result
 
 

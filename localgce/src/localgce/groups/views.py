@@ -30,7 +30,7 @@ def group_body(core: Core, group: Record) -> Json:
     counts = {_camel(action): 0 for action in _COUNTED}
     for member in facts.members:
         counts[_camel(member.action)] += 1
-    stateful = bool(group.body.get("statefulPolicy"))
+    stateful = bool(group.body.get("statefulPolicy")) or group_members.has_configs(core, group)
     status: Json = {
         "isStable": group_plan.is_stable(facts),
         "versionTarget": {"isReached": group_plan.is_reached(facts)},

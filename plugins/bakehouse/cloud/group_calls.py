@@ -1,0 +1,131 @@
+"""The calls on managed instance groups and instance templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakehouse.cloud.calls import PAGE, Calls, Resource
+from bakehouse.core.errors import AlreadyExists, OutcomeUnknown
+from bakehouse.images.links import resource_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class GroupCalls(Calls):
+    """What makes instances: templates, and the groups that use them."""
+
+    def templates(self) -> list[Resource]:
+        """All instance templates, global and regional, by one call."""
+        return self._scopes(self._client.instanceTemplates(), "instanceTemplates")
+
+    def groups(self) -> list[Resource]:
+        """All managed instance groups, by one call."""
+        return self._scopes(self._client.instanceGroupManagers(), "instanceGroupManagers")
+
+    def project_metadata(self) -> Resource:
+        """The metadata that all instances of the project have."""
+        call = self._client.projects().get(
+            project=self.project, fields="commonInstanceMetadata(items)"
+        )
+        found = self._read(call, f"get the project {self.project}")
+        metadata: Resource = found.get("commonInstanceMetadata") or {}
+        return metadata
+
+    def template(self, link: str) -> Resource | None:
+        """The template at a link, global or regional; None if it does not exist."""
+        name, parts = resource_name(link), link.split("/")
+        if "regions" in parts[:-1]:
+            region = parts[parts.index("regions") + 1]
+            call = self._client.regionInstanceTemplates().get(
+                project=self.project, region=region, instanceTemplate=name
+            )
+        else:
+            call = self._client.instanceTemplates().get(project=self.project, instanceTemplate=name)
+        return self._find(call, f"get the template {name}")
+
+    def insert_template(
+        self, body: Resource, request_id: str, is_ours: Callable[[Resource], bool]
+    ) -> Resource | None:
+        """Create a global template; the operation, or None if this run has created it already.
+
+        `is_ours` stands for the labels that a template has not.
+        """
+        name = body["name"]
+        doing = f"create the template {name}"
+        call = self._client.instanceTemplates().insert(
+            project=self.project, body=body, requestId=request_id
+        )
+        try:
+            return self._change(call, doing)
+        except (AlreadyExists, OutcomeUnknown):
+            found = self.template(name)
+            if found is None:
+                return self._settled(call, doing)
+            if not is_ours(found):
+                raise AlreadyExists(
+                    f"{doing}: a template of this name exists that this run did not create"
+                ) from None
+            return None
+
+    def delete_template(self, name: str, request_id: str) -> Resource | None:
+        """Delete a global template; None if it does not exist any more."""
+        call = self._client.instanceTemplates().delete(
+            project=self.project, instanceTemplate=name, requestId=request_id
+        )
+        return self._remove(call, f"delete the template {name}")
+
+    def group(self, zone: str, name: str) -> Resource | None:
+        """The managed instance group, or None."""
+        call = self._client.instanceGroupManagers().get(
+            project=self.project, zone=zone, instanceGroupManager=name
+        )
+        return self._find(call, f"get the group {name}")
+
+    def managed_instances(self, zone: str, group: str) -> list[Resource]:
+        """The instances of a group, also those that do not exist yet."""
+        api, found = self._client.instanceGroupManagers(), []
+        call = api.listManagedInstances(
+            project=self.project, zone=zone, instanceGroupManager=group, maxResults=PAGE
+        )
+        while call is not None:
+            page = self._read(call, f"list the instances of the group {group}")
+            found += page.get("managedInstances", [])
+            call = api.listManagedInstances_next(call, page)
+        return found
+
+    def instance_configs(self, zone: str, group: str) -> list[Resource]:
+        """The per-instance configs of a group."""
+        api, found = self._client.instanceGroupManagers(), []
+        call = api.listPerInstanceConfigs(
+            project=self.project, zone=zone, instanceGroupManager=group, maxResults=PAGE
+        )
+        while call is not None:
+            page = self._read(call, f"list the per-instance configs of the group {group}")
+            found += page.get("items", [])
+            call = api.listPerInstanceConfigs_next(call, page)
+        return found
+
+    def patch_group(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+        """Change versions and update policy of a group; what the body leaves out stays."""
+        call = self._client.instanceGroupManagers().patch(
+            project=self.project,
+            zone=zone,
+            instanceGroupManager=name,
+            body=body,
+            requestId=request_id,
+        )
+        return self._repeat(call, f"change the group {name}")
+
+    def recreate_managed(
+        self, zone: str, group: str, instances: list[str], request_id: str
+    ) -> Resource:
+        """Replace instances of a group by new ones of the same names; `instances` are links."""
+        call = self._client.instanceGroupManagers().recreateInstances(
+            project=self.project,
+            zone=zone,
+            instanceGroupManager=group,
+            body={"instances": instances},
+            requestId=request_id,
+        )
+        return self._change(call, f"recreate instances of the group {group}")

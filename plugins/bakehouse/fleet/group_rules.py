@@ -1,0 +1,55 @@
+"""Rules of fleets that are a managed instance group. Pure."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bakehouse.recipe.rules import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bakehouse.fleet.model import Fleet
+
+
+def of_group(fleet: Fleet) -> Iterator[Broken]:
+    """Find what a fleet that is a group must not say, and what only such a one may say."""
+    members = fleet.members
+    if fleet.strategy == "mig" and members.group is None:
+        problem = "is mig, but members names no managed instance group"
+        remedy = "Say members: {group: NAME, zones: [ZONE]}, or strategy: swap"
+        yield Broken(fleet.name, ("strategy",), problem, remedy)
+    if fleet.strategy != "mig" and members.group is not None:
+        problem = f"is a managed instance group, whose instances {fleet.strategy} cannot replace"
+        remedy = "Say strategy: mig: the group recreates every instance that somebody else stops"
+        yield Broken(fleet.name, ("members", "group"), problem, remedy)
+    if members.group is not None and len(members.zones) > 1:
+        problem = f"are {len(members.zones)}, but a group of one zone is meant"
+        remedy = (
+            "Name its zone only. A regional group cannot be rolled out yet: make one group"
+            " for each zone"
+        )
+        yield Broken(fleet.name, ("members", "zones"), problem, remedy)
+    if members.group is not None and fleet.template is not None:
+        problem = "is given, but the group makes its instances from its own instance template"
+        remedy = "Remove it: the rollout copies the group's template with the new image"
+        yield Broken(fleet.name, ("template",), problem, remedy)
+    if fleet.strategy != "mig" and fleet.max_surge != 0:
+        problem = f"needs strategy: mig: {fleet.strategy} makes no further instances"
+        yield Broken(fleet.name, ("max_surge",), problem, "Remove it")
+
+
+def shared_groups(fleets: Sequence[Fleet]) -> Iterator[Broken]:
+    """Find groups of two fleets, which two rollouts would move at the same time."""
+
+    def key(fleet: Fleet) -> tuple[str, str]:
+        return str(fleet.members.group), fleet.members.zones[0]
+
+    those = sorted((f for f in fleets if f.members.group), key=lambda f: (key(f), f.name))
+    for (group, zone), same in groupby(those, key=key):
+        first, *others = same
+        for other in others:
+            problem = f"is {group} in {zone}, which is the fleet {first.name} already"
+            remedy = f"Leave it to one of them: {first.name}.yaml or {other.name}.yaml"
+            yield Broken(other.name, ("members", "group"), problem, remedy)

@@ -1,0 +1,408 @@
+"""The operators of a fleet that is a managed instance group, under the task ids of every rollout.
+
+What differs from a fleet whose members are replaced one by one: the one member of each stage is
+the group, and the group replaces its instances itself.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.core.errors import (
+    FAILURES,
+    BakehouseError,
+    Blocked,
+    PermanentError,
+    TransientError,
+)
+from bakehouse.core.reasons import Reason
+from bakehouse.core.time import format_utc
+from bakehouse.images import labels
+from bakehouse.images.links import resource_name
+from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators.links import MachineLink, SerialLink
+from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.rollout import members, mig_calls
+from bakehouse.rollout.events import GroupMoved, SoakEnded
+from bakehouse.rollout.fleet_operator import (
+    FAILED_IN_SOAK,
+    SELECT_MEMBERS,
+    STRANDED,
+    FleetOperator,
+    now,
+)
+from bakehouse.rollout.mig_plan import same, versions_of
+from bakehouse.rollout.mig_survey import judge
+from bakehouse.rollout.operators import SelectMembers, Verdict
+from bakehouse.rollout.outcome import Outcome, in_words, stage_failed
+from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
+from bakehouse.rollout.states import STUCK, State
+from bakehouse.rollout.strategies.mig import (
+    GroupMove,
+    back,
+    forward,
+    moving,
+    outcome_of,
+    way_back,
+)
+from bakehouse.rollout.strategies.swap import UNUSED_FOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import Context
+
+    from bakehouse.operators.reconcile import Ask
+    from bakehouse.rollout.events import MovedInstance
+    from bakehouse.rollout.mig_plan import GroupPlan
+
+INSTANCES = "instances"  # an XCom of replace: the ids of the instances that run the image
+FOR_EACH = timedelta(minutes=10)  # to make an instance, besides the time to get healthy
+BACKSTOP = timedelta(minutes=5)
+
+
+class PlanGroup(FleetOperator):
+    """Pins the group's versions and policy, and what each stage sets -> RolloutPlan."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Read the group, and plan."""
+        from bakehouse.rollout import mig_facts
+        from bakehouse.rollout.record import record_plan
+
+        self.check_lease(context)
+        image = self.received(context, self.near("choose_image"), Target)
+        members.check(self.compute, image)  # again: this run may have waited for the fleet
+        zone, name = _group_of(self)
+        if wanted := self.form(context).members:
+            raise PermanentError(
+                f"{', '.join(wanted)} cannot be moved alone: the group {name} moves as a whole, in"
+                " the stages of its file; leave the field members of the form empty"
+            )
+        facts = mig_facts.read(self.compute, zone, name)
+        run = self.run_of(context)
+        expires = labels.expiry(datetime.now(UTC) + UNUSED_FOR)
+        judged = judge(facts, self.fleet, run, image, expires)
+        if judged.refusals:
+            raise PermanentError(
+                f"the group {name} cannot be moved to {image.name}: {'; '.join(judged.refusals)}."
+                " Nothing was changed"
+            )
+        skipped = () if judged.plan else (Skipped(name=name, reason=Reason.ALREADY_ON_IMAGE),)
+        made = RolloutPlan(
+            fleet=self.fleet.name,
+            run=run,
+            image=image,
+            stages=tuple(() for _ in self.fleet.stages),
+            skipped=skipped,
+            group=judged.plan,
+        )
+        for remark in judged.remarks:
+            self.log.warning("%s: %s", name, remark)
+        self._log_plan(made)
+        record_plan(context, made)
+        if made.group is not None:
+            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", name)
+        return Done(made.model_dump(mode="json"))
+
+    def _log_plan(self, made: RolloutPlan) -> None:
+        for skipped in made.skipped:
+            self.log.info("the group %s is left as it is: %s", skipped.name, skipped.reason.text)
+        group = made.group
+        if group is None:
+            return
+        text = "the group %s of %d instances: at most %s unavailable, %s more during the update"
+        rolling = group.rolling
+        unavailable, surge = _number(rolling["maxUnavailable"]), _number(rolling["maxSurge"])
+        self.log.info(text, group.name, group.size, unavailable, surge)
+        for number, stage in enumerate(group.stages, start=1):
+            text = "stage %d (%s): %d instances on the new template"
+            self.log.info(text, number, self.fleet.stages[number - 1], stage.members)
+        olds = ", ".join(resource_name(version.template) for version in way_back(group))
+        self.log.info("the way back is %s", olds)
+
+
+class SelectGroup(SelectMembers):
+    """Says what the group is told at this stage -> [GroupMove]. Renews the lease."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Renew the lease; a stage without an instance more changes nothing."""
+        made = self.plan_of(context)
+        self.renew_lease(context)
+        if made.group is None or not made.group.moves(self.stage):
+            self.log.info("stage %d: nobody", self.stage)
+            return Done([])
+        move = forward(made, made.group, self.stage)
+        self.log.info("stage %d: %s", self.stage, moving(move))
+        return Done([move.model_dump(mode="json")])
+
+
+class MoveGroup(FleetOperator):
+    """Moves the group to the versions of a stage, or back, in the triggerer -> outcome.
+
+    Args:
+        swap: A GroupMove as JSON, from `select_members` or `plan_rollback`.
+        **kwargs: Of `FleetOperator`.
+    """
+
+    operator_extra_links = (MachineLink(), SerialLink())
+
+    def __init__(self, *, swap: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.swap = swap
+
+    def reconcile(self, context: Context) -> Next:
+        """Start the move from where the group is, unless a gate forbids it."""
+        move = GroupMove.model_validate(self.swap)
+        try:
+            return self._begin(context, move)
+        except (AirflowSkipException, Blocked):
+            raise
+        except Exception as error:  # whatever it is, the verdict names the group and the error
+            self._push(context, move, STUCK, f"{type(error).__name__}: {error}")
+            raise
+
+    def _begin(self, context: Context, move: GroupMove) -> Next:
+        from bakehouse.rollout.mig_trigger import GroupTrigger
+
+        self.check_lease(context)
+        if move.way == "forward":
+            members.check(self.compute, move.image)
+        size = int((self.compute.group(move.zone, move.member) or {}).get("targetSize", 0))
+        within = self.fleet.health_deadline
+        deadline = (size + 1) * (within + FOR_EACH)
+        self.log.info("%s", moving(move))
+        trigger = GroupTrigger(
+            move=self.swap,
+            conn_id=self.gcp_conn_id,
+            healthy_within=within.total_seconds(),
+            deadline=time.time() + deadline.total_seconds(),
+            turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
+        )
+        return WaitFor(trigger, "moved", deadline + BACKSTOP)
+
+    @resumed_by(GroupMoved)
+    def moved(self, context: Context, event: GroupMoved) -> Next:
+        """Continue when the move has ended: record it; fail unless the group is good."""
+        move = GroupMove.model_validate(self.swap)
+        state = str(event.state) if event.state else STUCK
+        outcome = self._push(context, move, state, event.why)
+        if event.transient:
+            raise TransientError(f"the group {move.member}: {event.why}")
+        self._record(context, move, state, event)
+        if state != State.REPLACED:
+            if move.way == "forward":
+                self._halt(context, move)
+            raise PermanentError(in_words(outcome_of(move, state, event.why)))
+        self.log.info("%s", in_words(outcome_of(move, state, event.why)))
+        return Done(outcome)
+
+    def _halt(self, context: Context, move: GroupMove) -> None:
+        """Let the group replace no further instance; one that is refused changes no outcome."""
+        request = self.request_id(context, f"stop the updates of {move.member}")
+        try:
+            mig_calls.stop_updates(self.compute, move.zone, move.member, request)
+        except (Blocked, *FAILURES) as error:
+            self.log.warning("the group %s may go on with its update: %s", move.member, error)
+        else:
+            self.log.info("the group %s replaces no further instance", move.member)
+
+    def _push(self, context: Context, move: GroupMove, state: str, why: str) -> dict[str, Any]:
+        """Hand the outcome on to the verdict; a later try replaces it."""
+        outcome = outcome_of(move, state, why).model_dump(mode="json")
+        context["ti"].xcom_push("outcome", outcome)
+        return outcome
+
+    def _record(self, context: Context, move: GroupMove, state: str, event: GroupMoved) -> None:
+        """Record each instance that is new, and the group itself where none says why."""
+        from bakehouse.rollout.record import record_instances
+
+        good = [one for one in event.instances if not one.why]
+        context["ti"].xcom_push(INSTANCES, [one.id for one in good])
+        before = self._recorded(context, move)
+        fresh = [one for one in event.instances if one.why or one.id not in before]
+        boots = self._boot_disks(move, fresh)
+        record_instances(context, move, state, event, fresh, boots)
+
+    def _recorded(self, context: Context, move: GroupMove) -> set[str]:
+        """Return the instances that an earlier stage has moved."""
+        if move.way == "back":
+            return set()
+        told = (
+            context["ti"].xcom_pull(
+                task_ids=self.near(f"replace_{number}"), key=INSTANCES, map_indexes=[0]
+            )
+            for number in range(1, move.stage)
+        )
+        return {id_ for each in told for ids in each or [] for id_ in ids or []}
+
+    def _boot_disks(self, move: GroupMove, instances: list[MovedInstance]) -> dict[str, str]:
+        try:
+            zones = {one.name: move.zone for one in instances}
+            there = members.standing(self.compute, zones)
+        except BakehouseError as error:
+            self.log.warning("the boot disks of the instances are not known: %s", error)
+            return {}
+        return {name: members.boot_disk_of(instance) for name, instance in there.items()}
+
+
+class VerifyGroup(FleetOperator):
+    """Watches the group for the fleet's `soak` -> the name of the group, if the stage moved it.
+
+    Args:
+        stage: Counted from 1.
+        **kwargs: Of `FleetOperator`.
+    """
+
+    def __init__(self, *, stage: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def reconcile(self, context: Context) -> Next:
+        """Watch for the soak time; without one, the move has just found the group healthy."""
+        context["ti"].xcom_push(FAILED_IN_SOAK, [])
+        move, soak = self._move(context), self.fleet.soak
+        if move is None or not soak:
+            return Done(self._succeeded(context))
+        from bakehouse.rollout.mig_soak_trigger import GroupSoakTrigger
+
+        until, at_most = now() + soak, self.fleet.health_deadline + FOR_EACH
+        self.log.info("watching stage %d until %s", self.stage, format_utc(until))
+        trigger = GroupSoakTrigger(
+            move=move.model_dump(mode="json"),
+            conn_id=self.gcp_conn_id,
+            until=until.timestamp(),
+            at_most=at_most.total_seconds(),
+        )
+        return WaitFor(trigger, "soaked", soak + at_most + 2 * BACKSTOP)
+
+    @resumed_by(SoakEnded)
+    def soaked(self, context: Context, event: SoakEnded) -> Next:
+        """Continue when the watch has ended."""
+        if event.error:
+            raise TransientError(event.error)
+        move = self._move(context)
+        if event.failed and move is not None:
+            each = "; ".join(f"{failed.member}: {failed.why}" for failed in event.failed)
+            outcome = outcome_of(move, State.UNHEALTHY, each)
+            context["ti"].xcom_push(FAILED_IN_SOAK, [outcome.model_dump(mode="json")])
+            raise PermanentError(f"stage {self.stage} did not stay healthy: {each}")
+        return Done(self._succeeded(context))
+
+    def _move(self, context: Context) -> GroupMove | None:
+        task = self.near(SELECT_MEMBERS.format(self.stage))
+        found = context["ti"].xcom_pull(task_ids=task) or []
+        return GroupMove.model_validate(found[0]) if found else None
+
+    def _succeeded(self, context: Context) -> list[str]:
+        self.check_lease(context)
+        move = self._move(context)
+        self.log.info("stage %d succeeded", self.stage)
+        return [move.member] if move is not None else []
+
+
+class PlanGroupRollback(FleetOperator):
+    """Returns the way back of the group, if a stage has failed -> [GroupMove]."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Decide when every task of every stage has ended."""
+        states = self.states(context)
+        if states.get(self.near("plan")) != "success":
+            raise AirflowSkipException("nothing was planned, so nothing is rolled back")
+        short = {task.removeprefix(self.near("")): state for task, state in states.items()}
+        if not stage_failed(short):
+            self.log.info("every stage succeeded")
+            return Done([])
+        failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
+        self.notify(
+            context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
+        )
+        if self.fleet.on_failure == "halt":
+            self.log.warning("a stage failed; the group stays as it is (on_failure: halt)")
+            return Done([])
+        self.check_lease(context)
+        made = self.plan_of(context)
+        context["ti"].xcom_push(STRANDED, [])
+        if made.group is None or not self._is_touched(made.group):
+            self.log.info("the group was not changed")
+            return Done([])
+        move = back(made, made.group)
+        if why := self._closed(made.group):
+            from bakehouse.rollout.record import record_instances
+
+            self.log.error("the group %s cannot go back: %s", move.member, why)
+            outcome = outcome_of(move, STUCK, why)
+            record_instances(context, move, STUCK, GroupMoved(why=why), [], {})
+            context["ti"].xcom_push(STRANDED, [outcome.model_dump(mode="json")])
+            return Done([])
+        self.log.info("%s", moving(move))
+        self.notify(
+            context, NotificationEvent.ROLL_BACK, "goes back to its previous template", move.member
+        )
+        return Done([move.model_dump(mode="json")])
+
+    def _is_touched(self, group: GroupPlan) -> bool:
+        there = self.compute.group(group.zone, group.name)
+        return there is None or not same(versions_of(there), group.versions)
+
+    def _closed(self, group: GroupPlan) -> str:
+        """Return why the group cannot go back; empty if it can."""
+        there = self.compute.group(group.zone, group.name)
+        if there is None or str(there["id"]) != group.id:
+            return Reason.MEMBER_LOST.text
+        gone = [v for v in way_back(group) if self.compute.template(v.template) is None]
+        if gone:
+            return f"its template {resource_name(gone[0].template)} does not exist any more"
+        return ""
+
+
+class GroupVerdict(Verdict):
+    """Reports how the group's move has ended, and gives it back its own update policy."""
+
+    def counts(self, made: RolloutPlan) -> str:
+        """Say what a good rollout has moved."""
+        if made.group is None:
+            return "the group runs the image already"
+        return f"the group {made.group.name} of {made.group.size} instances has its new template"
+
+    def leftovers(
+        self, context: Context, made: RolloutPlan, ending: Outcome
+    ) -> Iterator[tuple[str, Ask]]:
+        """Return the update policy that the group had, and after a way back the new template.
+
+        A group that could not go back keeps its updates stopped: they would go on with the image.
+        """
+        group = made.group
+        if group is None or ending is Outcome.FAILED:
+            return
+        request = self.request_id(context, f"policy of {group.name} {self.memory.failed}")
+        yield (
+            f"give {group.name} its own update policy again",
+            partial(mig_calls.restore_policy, self.compute, group, request),
+        )
+        if ending is Outcome.ROLLED_BACK:
+            name = resource_name(group.goal)
+            request = self.request_id(context, f"delete {name} {self.memory.failed}")
+            yield (
+                f"delete the template {name}, which nothing uses",
+                partial(mig_calls.delete_template, self.compute, group, made.run, request),
+            )
+
+
+def _group_of(operator: FleetOperator) -> tuple[str, str]:
+    """Return zone and name of the fleet's group."""
+    wanted = operator.fleet.members
+    if wanted.group is None:
+        raise PermanentError(
+            f"include/fleets/{operator.fleet.name}.yaml names no group: say members:"
+            " {group: NAME, zones: [ZONE]}, or strategy: swap"
+        )
+    return wanted.zones[0], wanted.group
+
+
+def _number(given: dict[str, int]) -> str:
+    return f"{given['percent']}%" if "percent" in given else str(given.get("fixed", 0))

@@ -1,0 +1,231 @@
+"""The trigger of a group's move: it sets the versions of a stage and waits until they are good.
+
+A look costs two calls, and one for each instance that has not reported the new image yet. The
+group does the rest by itself, so that a triggerer that dies leaves it on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bakehouse.cloud import operations
+from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.poller import Cloud
+from bakehouse.cloud.request_id import request_id
+from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
+from bakehouse.images.links import zone_of
+from bakehouse.rollout import mig_calls
+from bakehouse.rollout.events import GroupMoved, MovedInstance
+from bakehouse.rollout.states import FINAL as ENDS
+from bakehouse.rollout.states import IllegalMove, State, move
+from bakehouse.rollout.strategies.mig import (
+    TEXTS,
+    GroupMove,
+    Progress,
+    is_rolling,
+    progress,
+)
+from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
+
+    from bakehouse.rollout.health import Health
+    from bakehouse.rollout.strategies.mig import GroupObservation
+
+ERRORS_IN_A_ROW = 10
+LONGEST_PAUSE = 60.0
+CREATED_WITHIN = 600.0  # seconds until an instance runs, besides the time to get healthy
+ENDED_WITHIN = 120.0  # seconds of one operation; the instances are not part of it
+
+
+class GroupTrigger(BakehouseTrigger):
+    """Moves a group to the versions of a stage. Fires `GroupMoved`.
+
+    It gives up when no further instance has got good for a while: so a group whose instances come
+    and go, never report, or cannot be made, ends in time however large it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        move: dict[str, Any],
+        conn_id: str,
+        healthy_within: float,
+        deadline: float,
+        turn: str,
+        **other: Any,
+    ) -> None:
+        super().__init__(
+            move=move,
+            conn_id=conn_id,
+            healthy_within=healthy_within,
+            deadline=deadline,
+            turn=turn,
+            **other,
+        )
+        self.move = GroupMove.model_validate(move)
+        self.conn_id, self.turn = conn_id, turn
+        self.healthy_within, self.deadline = healthy_within, deadline
+        self._state: State | None = None
+        self._known: dict[str, Health | None] = {}  # reports, by the id of the instance
+        self._quiet: dict[str, float] = {}  # since when one runs and has not reported
+        self._most, self._since = -1, 0.0  # of good instances; since when it is that many
+        self._said = ""
+        self._refused = 0  # a refused change is asked for again under another requestId
+        self._progress = Progress(State.PENDING)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        await asyncio.sleep(FIRST_LOOK)
+        begun = time.time()
+        try:
+            state, why = await self._walk()
+        except (IllegalMove, *FINAL) as error:
+            yield self.fire(GroupMoved(why=str(error), instances=self._instances()))
+        except RETRYABLE as error:
+            yield self.fire(GroupMoved(why=str(error), transient=True))
+        else:
+            seconds = round(time.time() - begun, 1)
+            told = self._instances()
+            yield self.fire(GroupMoved(state=state, why=why, seconds=seconds, instances=told))
+
+    async def _walk(self) -> tuple[State | None, str]:
+        cloud = await Cloud.of(self.conn_id)
+        errors, self._since = 0, time.monotonic()
+        while True:
+            try:
+                observed = await self._look(cloud)
+                errors = 0
+                if self._state in ENDS:
+                    return self._state, self._progress.why
+                if given_up := self._given_up():
+                    return given_up
+                await self._act(observed, cloud)
+            except Blocked as blocked:
+                self._refused += 1
+                await self._info("blocked: %s", blocked)
+                await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
+            except FAILURES as error:
+                errors += 1
+                await self._pause(error, errors, cloud.interval)
+            if time.time() >= self.deadline:
+                return None, f"its deadline has passed: {self._progress.why or self._where()}"
+
+    async def _look(self, cloud: Cloud) -> GroupObservation:
+        for _ in range(2):
+            await cloud.rate_limiter.acquire()
+        observed = await asyncio.to_thread(
+            lambda: mig_calls.look(hook_of(self.conn_id), self.move, self._known)
+        )
+        found = progress(observed, self.move)
+        if found.state in {State.PENDING, State.PREPARED}:
+            there = await asyncio.to_thread(
+                lambda: mig_calls.templates_there(hook_of(self.conn_id), self.move)
+            )
+            observed = replace(observed, templates=there)
+            found = progress(observed, self.move)
+        elif self.move.speaks and found.silent:
+            await self._read_reports(found, cloud)
+            found = progress(observed, self.move)
+        self._note(found)
+        state = move(self._state, found.state)
+        if state is not self._state or (found.why and found.why != self._said):
+            await self._info("%s: %s", self.move.member, found.why or TEXTS[state])
+        self._state, self._said, self._progress = state, found.why, found
+        return observed
+
+    async def _read_reports(self, found: Progress, cloud: Cloud) -> None:
+        for one in found.silent:
+            await cloud.rate_limiter.acquire()
+            self._known[one.id] = await asyncio.to_thread(self._report, one.name)
+
+    def _note(self, found: Progress) -> None:
+        """Keep since when instances are silent, and since when no further one has got good."""
+        now = time.monotonic()
+        silent = {one.id for one in found.silent}
+        self._quiet = {id_: self._quiet.get(id_, now) for id_ in silent}
+        if len(found.good) > self._most:
+            self._most, self._since = len(found.good), now
+
+    def _given_up(self) -> tuple[State | None, str] | None:
+        """Return why no good end is waited for any more; None while it is."""
+        if self._state is not State.UPDATING:
+            return None
+        now, found = time.monotonic(), self._progress
+        late = [i for i, since in self._quiet.items() if now - since > self.healthy_within]
+        if late and self.move.speaks:
+            names = ", ".join(one.name for one in found.silent if one.id in late)
+            why = f"{names}: no report of {self.move.image.name} within {self.healthy_within:.0f} s"
+            return State.UNHEALTHY, f"{why}; {found.why}"
+        limit = self.healthy_within + CREATED_WITHIN
+        if now - self._since > limit:
+            return None, f"no further instance got good for {limit:.0f} s: {found.why}"
+        return None
+
+    async def _act(self, observed: GroupObservation, cloud: Cloud) -> None:
+        if self._state is State.PENDING:
+            missing = [t.name for t in self.move.templates if t.name not in observed.templates]
+            await self._info("making the template %s", missing[0])
+            await self._request("template", mig_calls.make_template, missing[0])
+        elif self._state is State.PREPARED:
+            await self._info("giving the group %s its versions", self.move.member)
+            await self._request("versions", mig_calls.update)
+            self._state, self._since = State.UPDATING, time.monotonic()
+        elif observed.group is not None and not is_rolling(observed.group, self.move):
+            await self._info("%s replaces its instances again", self.move.member)
+            await self._request("roll on", mig_calls.roll_on)
+        else:
+            await asyncio.sleep(cloud.interval)
+
+    async def _request(self, step: str, call: Any, *more: str) -> None:
+        """Request a change, and wait for its operation."""
+        subject = f"{self.move.member}/{self.move.way}/{self.move.stage}"
+        step = f"{step} {' '.join(more)} {self.turn} {self._refused}"
+        request = request_id(self.move.run, subject, step)
+        operation = await asyncio.to_thread(
+            lambda: call(hook_of(self.conn_id), self.move, *more, request)
+        )
+        until = time.monotonic() + ENDED_WITHIN
+        while operation is not None and time.monotonic() < until:
+            ended = operations.end_of(operation)
+            if ended is not None and ended.failure is not None:
+                self._refused += 1
+                raise ended.failure.error(f"{operation.get('operationType')} {self.move.member}")
+            if ended is not None:
+                return
+            await asyncio.sleep(0.5)
+            zone, name = zone_of(operation) or None, str(operation["name"])
+            operation = await asyncio.to_thread(self._operation, zone, name)
+
+    def _report(self, name: str) -> Health | None:
+        return mig_calls.health(hook_of(self.conn_id), self.move.zone, name)
+
+    def _operation(self, zone: str | None, name: str) -> dict[str, Any] | None:
+        return hook_of(self.conn_id).operation(zone, name)
+
+    async def _pause(self, error: BakehouseError, errors: int, interval: float) -> None:
+        """Wait before the next look; raise an error that persists."""
+        final = isinstance(error, FINAL)
+        if errors >= (2 if final else ERRORS_IN_A_ROW):
+            raise error
+        self._refused += final
+        await self._info("%s; looking again", error)
+        await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
+
+    def _instances(self) -> tuple[MovedInstance, ...]:
+        found = self._progress
+        good = [MovedInstance(name=one.name, id=one.id) for one in found.good]
+        ill = [MovedInstance(name=name, id="", why=why) for name, why in found.ill.items()]
+        return (*good, *ill)
+
+    def _where(self) -> str:
+        return TEXTS[self._state] if self._state else "it could not be read"
+
+    async def _info(self, text: str, *values: Any) -> None:
+        await asyncio.to_thread(self.log.info, text, *values)
