@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import FAILURES
-from bakehouse.rollout.states import Action, MemberObservation
+from bakehouse.rollout.states import Action, Disk, MemberObservation
 from bakehouse.rollout.strategies.swap import (
     Swap,
     attachment,
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 Resource = dict[str, Any]
 
 
-def look(hook: ComputeHook, swap: Swap) -> MemberObservation:
-    """Observe the member. The guest attributes are read only if they may count."""
+def look(hook: ComputeHook, swap: Swap, *, is_checked: bool = False) -> MemberObservation:
+    """Observe the member. The guest attributes are read only if they may count.
+
+    `is_checked`: the goal's disk has been seen to be the right one. Where it is attached, it is not
+    read again: a boot takes many looks.
+    """
     instance = hook.instance(swap.zone, swap.member)
     if instance is None:
         return observe(swap, None, None, {})
@@ -35,6 +40,8 @@ def look(hook: ComputeHook, swap: Swap) -> MemberObservation:
     on_the_goal = boot is not None and boot["name"] == swap.disk
     speaks = on_the_goal and instance["status"] == "RUNNING" and swap.speaks
     said = hook.guest_attributes(swap.zone, swap.member) if speaks else {}
+    if is_checked and on_the_goal:
+        return dataclasses.replace(observe(swap, instance, None, said), goal_disk=Disk.READY)
     return observe(swap, instance, hook.disk(swap.zone, swap.disk), said)
 
 

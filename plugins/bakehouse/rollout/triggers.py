@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
 # A member is down while a step of its swap runs: asked for by name at first, then with all others.
-AT_FIRST = (0.5, 1.0, 1.0, 2.0, 3.0)
+AT_FIRST = (0.1, 0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
 
 
 class SwapTrigger(BakehouseTrigger):
@@ -126,8 +126,9 @@ class SwapTrigger(BakehouseTrigger):
         return moved
 
     async def _look(self) -> bool:
+        checked = self._state in {State.STARTING, State.BOOTING}
         self._observed = await asyncio.to_thread(
-            lambda: replace.look(hook_of(self.conn_id), self.swap)
+            lambda: replace.look(hook_of(self.conn_id), self.swap, is_checked=checked)
         )
         state = move(self._state, read(self._observed, self.goal, datetime.now(UTC)))
         moved, self._state = state is not self._state, state

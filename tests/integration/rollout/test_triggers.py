@@ -132,6 +132,27 @@ async def test_a_member_is_walked_to_its_goal(hook: Hook, swap: Swap, cloud: Clo
     assert int(old["expires"]) > cloud.now.timestamp()
 
 
+async def test_the_disk_of_a_member_that_boots_is_not_read_again(
+    hook: Hook, swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    silent: list[dict[str, str]] = [{}] * 20
+    said = hook.guest_attributes
+
+    def disk(_: str, name: str) -> dict[str, Any] | None:
+        read.append(name)
+        return cloud.disk(name)
+
+    monkeypatch.setattr(hook, "disk", disk)
+    monkeypatch.setattr(hook, "guest_attributes", lambda *at: silent.pop() if silent else said(*at))
+    assert (await fire(trigger(swap))).state == "replaced"
+    assert not silent, "it was asked again and again while it booted"
+    assert len(read) < 15, "once in each state, and by the steps"
+    read.clear()
+    assert (await fire(trigger(swap))).state == "replaced"
+    assert read == [swap.disk], "a walk that begins in the middle checks the disk"
+
+
 def test_it_is_stored_and_made_again_as_it_was(swap: Swap) -> None:
     found = trigger(swap)
     path, arguments = found.serialize()

@@ -1,0 +1,140 @@
+"""`make bench-rollout`: one line of JSON per figure, `{"name", "value", "unit", "goal"}` and more.
+
+A real Airflow on this computer, instant machines that take a minute to come back, fleets of 10 and
+of 1,000 members (`members`) of which 10 are down at a time; rollout_stack.py. The last figure has
+real QEMU machines.
+
+- `rollout_over_critical_path`: from the trigger of `roll_out__<fleet>` until its run has ended,
+  over what the bare calls take for one member, times the rounds that the stages and
+  `max_unavailable` ask for.
+- `rollout_reads_growth`: reads of Compute Engine a minute, 1,000 members over 10.
+- `rollout_triggerer_mb_growth`: resident memory of the triggerer at most, likewise.
+- `swap_downtime_ratio`: from the request of the stop until the member is healthy, over the same for
+  a bare stop and start of the same machine.
+
+Arguments that are numbers select how many members there are, names select figures. A thousand take
+nearly two hours. All figures are printed, also where one misses its goal. Ends with 1 when one
+misses its goal, with 2 when one could not be measured, which is said on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import swap_real
+from rollout_stack import CannotMeasure, rolled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIZES = (10, 1000)
+
+Line = dict[str, Any]
+
+
+class Bench:
+    """The figures of fleets of some sizes."""
+
+    def __init__(self, members: Sequence[int]) -> None:
+        self.members = members
+
+    def rollout_over_critical_path(self) -> Iterator[Line]:
+        """With the seconds."""
+        for size in self.members:
+            found = rolled(size)
+            seconds = {
+                "wall": round(found.wall, 1),
+                "critical_path": round(found.ideal, 1),
+                "member_by_hand": round(found.by_hand, 1),
+            }
+            yield line(found.wall / found.ideal, "<= 1.10", members=size, seconds=seconds)
+
+    def rollout_reads_growth(self) -> Iterator[Line]:
+        """With the reads of each a minute, and all calls by method."""
+        few, many = (rolled(size) for size in self.ends())
+        yield line(
+            many.reads_per_minute / few.reads_per_minute,
+            "<= 1.5",
+            members=[few.members, many.members],
+            reads_per_minute=[round(found.reads_per_minute, 1) for found in (few, many)],
+            calls=[dict(found.calls.most_common()) for found in (few, many)],
+        )
+
+    def rollout_triggerer_mb_growth(self) -> Iterator[Line]:
+        """With the megabytes."""
+        few, many = (rolled(size) for size in self.ends())
+        yield line(
+            many.triggerer_mb / few.triggerer_mb,
+            "<= 1.5",
+            members=[few.members, many.members],
+            mb=[round(found.triggerer_mb) for found in (few, many)],
+        )
+
+    def swap_downtime_ratio(self) -> Iterator[Line]:
+        """With the seconds of each."""
+        try:
+            found = swap_real.downtimes()
+        except swap_real.CannotMeasure as error:
+            raise CannotMeasure(str(error)) from error
+        seconds = {
+            "swapped": [round(value, 1) for value in found.swapped],
+            "bare": [round(value, 1) for value in found.bare],
+        }
+        yield line(sum(found.swapped) / sum(found.bare), "<= 1.05", seconds=seconds)
+
+    def ends(self) -> tuple[int, int]:
+        """The least and the greatest number. Raises CannotMeasure."""
+        if len(self.members) < 2:
+            raise CannotMeasure(f"a growth needs two fleets, not one of {self.members[0]} alone")
+        return min(self.members), max(self.members)
+
+
+FIGURES: tuple[str, ...] = tuple(
+    name for name in vars(Bench) if name.startswith(("rollout_", "swap_"))
+)
+
+
+def line(value: float, goal: str, **more: Any) -> Line:
+    """A ratio without its name; `goal` begins with <=."""
+    return {"value": round(value, 3), "unit": "ratio", "goal": goal, **more}
+
+
+def met(figure: Line) -> bool:
+    """Whether the goal is reached."""
+    return float(figure["value"]) <= float(figure["goal"][3:])
+
+
+def chosen(arguments: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The numbers of members and the names of figures. Raises ValueError, with all mistakes."""
+    sizes = sorted({int(one) for one in arguments if one.isdigit()})
+    names = [one for one in arguments if not one.isdigit()]
+    wrong = [f"{name} is no figure" for name in names if name not in FIGURES]
+    wrong += ["a fleet of 0 members is not rolled out"] if 0 in sizes else []
+    if wrong:
+        raise ValueError(f"{'; '.join(wrong)}: choose of {', '.join(FIGURES)}, or numbers")
+    return sizes or list(SIZES), names or list(FIGURES)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure; the exit status."""
+    try:
+        sizes, names = chosen(arguments)
+    except ValueError as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    bench, status = Bench(sizes), 0
+    for name in names:
+        try:
+            for figure in getattr(bench, name)():
+                print(json.dumps({"name": name, **figure}), flush=True)
+                status = status or int(not met(figure))
+        except CannotMeasure as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            status = 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""How long a member is down in a swap, and in a bare stop and start; on real machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bake_real import ZONE, CannotMeasure, close, stack
+
+from devstack.gce_api import ComputeError
+from devstack.testbed import write_members
+from devstack.waiting import DeadlineExceeded, wait_until
+
+if TYPE_CHECKING:
+    from devstack.testbed import Testbed
+
+NAME = "web-1"
+INSTANCE = f"{ZONE}/instances/{NAME}"
+DEADLINE = 1800.0
+LOOK_EVERY = 0.1
+
+
+@dataclass
+class Downtimes:
+    """Seconds from the request of the stop until the member says that it is healthy."""
+
+    bare: list[float] = field(default_factory=list)
+    swapped: list[float] = field(default_factory=list)
+
+
+def downtimes() -> Downtimes:
+    """In turn, twice each, of the same machine. Raises CannotMeasure."""
+    try:
+        with redirect_stdout(sys.stderr):
+            return _Downtimes(stack()).measured()
+    except (DeadlineExceeded, ComputeError) as error:
+        raise CannotMeasure(str(error)) from error
+    finally:
+        close()
+
+
+class _Downtimes:
+    def __init__(self, bed: Testbed) -> None:
+        self.bed, self.compute = bed, bed.compute
+
+    def measured(self) -> Downtimes:
+        """The images are the same but for their names, so that only the way differs."""
+        run = self.bed.bake("bake__web", DEADLINE, roll_out=False, force=True)
+        if run.state != "success":
+            raise CannotMeasure(self.bed.explain(run))
+        write_members(self.bed.project, [NAME])
+        self.bed.commit("A member")
+        first = self.compute.newest_of("web")
+        copies = [self.copy(first, number) for number in (1, 2)]
+        self.insert(str(first["name"]))
+        found = Downtimes()
+        for image in copies:
+            found.swapped.append(self.swap(image))
+            found.bare.append(self.stop_and_start())
+        self.compute.delete_machines()
+        return found
+
+    def copy(self, image: dict[str, Any], number: int) -> str:
+        """Another image of the same content."""
+        name = f"{image['name'][:-4]}000{number}"
+        body = {"name": name, "sourceImage": image["selfLink"], "labels": image["labels"]}
+        self.do("POST", "global/images", json={**body, "family": "web"})
+        return name
+
+    def insert(self, image: str) -> None:
+        """Create the member, and wait until it is healthy."""
+        items = {
+            "enable-guest-attributes": "TRUE",
+            "bakehouse-role": "member",
+            "greeting": "hello",
+        }
+        disk = {"sourceImage": f"global/images/{image}", "diskSizeGb": "10"}
+        body = {
+            "name": NAME,
+            "machineType": f"{ZONE}/machineTypes/e2-small",
+            "disks": [{"boot": True, "autoDelete": True, "initializeParams": disk}],
+            "networkInterfaces": [{"network": "global/networks/default"}],
+            "metadata": {"items": [{"key": k, "value": v} for k, v in items.items()]},
+        }
+        self.do("POST", f"{ZONE}/instances", json=body)
+        wait_until(lambda: self.boot() != "", DEADLINE, "the member", every=LOOK_EVERY)
+
+    def swap(self, image: str) -> float:
+        """Roll the image out; the seconds from the request of the stop."""
+        before = self.boot()
+        run_id = self.bed.airflow.trigger("roll_out__web", {"image": image})
+        wait_until(self.is_stopping, DEADLINE, "the stop", every=LOOK_EVERY)
+        began = time.time()
+        wait_until(lambda: self.boot() != before, DEADLINE, "the swap", every=LOOK_EVERY)
+        seconds = time.time() - began
+        run = self.bed.airflow.wait("roll_out__web", run_id, DEADLINE)
+        if run.state != "success":
+            raise CannotMeasure(self.bed.explain(run))
+        print(f"swapped in {seconds:.1f} s")
+        return seconds
+
+    def is_stopping(self) -> bool:
+        """Whether somebody has asked for it."""
+        return str(self.compute.call("GET", INSTANCE)["status"]) != "RUNNING"
+
+    def stop_and_start(self) -> float:
+        """By the bare calls."""
+        before, began = self.boot(), time.time()
+        self.do("POST", f"{INSTANCE}/stop")
+        self.do("POST", f"{INSTANCE}/start")
+        wait_until(lambda: self.boot() != before, DEADLINE, "the start", every=LOOK_EVERY)
+        seconds = time.time() - began
+        print(f"stopped and started in {seconds:.1f} s")
+        return seconds
+
+    def boot(self) -> str:
+        """The boot of its last report, which is a healthy one; empty before the first."""
+        path = f"{INSTANCE}/getGuestAttributes"
+        try:
+            found = self.compute.call("GET", path, params={"queryPath": "bakehouse/health"})
+        except ComputeError:  # it has said nothing yet
+            return ""
+        report = json.loads(found["queryValue"]["items"][0]["value"])
+        if report["state"] != "healthy":
+            raise CannotMeasure(f"it does not get healthy: {report}")
+        return str(report["boot_id"])
+
+    def do(self, method: str, path: str, **arguments: Any) -> None:
+        """Call, and wait for the end of the operation."""
+        operation = self.compute.call(method, path, **arguments)
+        where = ZONE if "zone" in operation else "global"
+        at = f"{where}/operations/{operation['name']}"
+        wait_until(
+            lambda: self.compute.call("GET", at)["status"] == "DONE", DEADLINE, at, every=LOOK_EVERY
+        )
