@@ -202,7 +202,7 @@ class _Bench:
             watch.join()
         if run.state != "success":
             raise CannotMeasure(self.bed.explain(run))
-        for task in sorted(self.bed.airflow.tasks(DAG, run_id), key=lambda t: t.end or run.end):
+        for task in sorted(self.bed.airflow.tasks(DAG, run_id), key=lambda t: str(t.end)):
             if task.start and task.end:
                 at = [round(moment.timestamp() - began, 1) for moment in (task.start, task.end)]
                 print(task.task_id, task.map_index, *at)
