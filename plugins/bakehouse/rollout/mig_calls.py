@@ -10,6 +10,7 @@ from bakehouse.rollout import members
 from bakehouse.rollout.mig_plan import (
     OPPORTUNISTIC,
     GroupPlan,
+    Version,
     policy_of,
     versions_of,
 )
@@ -59,9 +60,11 @@ def make_template(hook: ComputeHook, move: GroupMove, name: str, request: str) -
     return hook.insert_template(copied(base, new), request, lambda t: is_of_run(t, move.run))
 
 
-def update(hook: ComputeHook, move: GroupMove, request: str) -> Resource:
-    """Set versions and update policy of a move."""
-    return hook.patch_group(move.zone, move.member, move.body(), request)
+def update(
+    hook: ComputeHook, move: GroupMove, versions: tuple[Version, ...], request: str
+) -> Resource:
+    """Set versions, and the update policy of a move."""
+    return hook.patch_group(move.zone, move.member, move.body(versions), request)
 
 
 def roll_on(hook: ComputeHook, move: GroupMove, request: str) -> Resource:

@@ -135,6 +135,13 @@ def limit(given: int | str, size: int) -> FixedOrPercent:
     return {"percent": percent} if size >= 10 else {"fixed": max(1, rounded(percent, size))}
 
 
+def absolute(number: Mapping[str, int], size: int) -> int:
+    """Return a FixedOrPercent as a number of instances."""
+    if "percent" in number:
+        return rounded(number["percent"], size)
+    return min(number.get("fixed", 0), size)
+
+
 def template_name(image: str, run: str, group: str, image_id: str) -> str:
     """Return the name of the template that `run` makes: the same for every try."""
     mark = sha256(f"{run}\n{group}\n{image_id}".encode()).hexdigest()[:8]

@@ -28,6 +28,7 @@ from bakehouse.rollout.mig_plan import (
 )
 from bakehouse.rollout.strategies.mig import (
     GUEST_ATTRIBUTES,
+    SHOWN,
     Managed,
     boot_of,
     describe,
@@ -213,7 +214,7 @@ def _left_behind(facts: GroupFacts) -> Iterable[str]:
     )
     if behind:
         yield (
-            f"{', '.join(behind[:3])} and so {len(behind)} of its instances have another template"
+            f"{len(behind)} of its instances ({', '.join(behind[:SHOWN])}) have another template"
             " than its versions name, and the first stage would move them all: finish that update"
             " first (gcloud compute instance-groups managed rolling-action start-update)"
         )
@@ -275,7 +276,7 @@ def _is_restricted(policy: Mapping[str, Any]) -> bool:
 
 def _unstable(facts: GroupFacts) -> str:
     unquiet = [one for one in facts.instances if not one.is_quiet]
-    return "; ".join(f"{one.name} is {one.doing}" for one in unquiet[:3])
+    return "; ".join(f"{one.name} is {one.doing}" for one in unquiet[:SHOWN])
 
 
 def _remarks(facts: GroupFacts, plan: GroupPlan, closed: str) -> Iterable[str]:

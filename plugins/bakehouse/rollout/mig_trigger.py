@@ -27,6 +27,7 @@ from bakehouse.rollout.strategies.mig import (
     Progress,
     is_rolling,
     progress,
+    told,
 )
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
 CREATED_WITHIN = 600.0  # seconds until an instance runs, besides the time to get healthy
+ASKED_EVERY = 0.5  # seconds between two looks at an operation
 ENDED_WITHIN = 120.0  # seconds of one operation; the instances are not part of it
 
 
@@ -172,21 +174,27 @@ class GroupTrigger(BakehouseTrigger):
         if self._state is State.PENDING:
             missing = [t.name for t in self.move.templates if t.name not in observed.templates]
             await self._info("making the template %s", missing[0])
-            await self._request("template", mig_calls.make_template, missing[0])
+            await self._request(f"template {missing[0]}", mig_calls.make_template, missing[0])
         elif self._state is State.PREPARED:
-            await self._info("giving the group %s its versions", self.move.member)
-            await self._request("versions", mig_calls.update)
-            self._state, self._since = State.UPDATING, time.monotonic()
+            await self._set_versions()
         elif observed.group is not None and not is_rolling(observed.group, self.move):
             await self._info("%s replaces its instances again", self.move.member)
             await self._request("roll on", mig_calls.roll_on)
+        elif self._progress.due:
+            await self._set_versions()
         else:
             await asyncio.sleep(cloud.interval)
 
-    async def _request(self, step: str, call: Any, *more: str) -> None:
+    async def _set_versions(self) -> None:
+        due = self._progress.due
+        await self._info("%s gets %s", self.move.member, told(due))
+        await self._request(f"versions {told(due)}", mig_calls.update, due)
+        self._state, self._since = State.UPDATING, time.monotonic()
+
+    async def _request(self, step: str, call: Any, *more: Any) -> None:
         """Request a change, and wait for its operation."""
         subject = f"{self.move.member}/{self.move.way}/{self.move.stage}"
-        step = f"{step} {' '.join(more)} {self.turn} {self._refused}"
+        step = f"{step} {self.turn} {self._refused}"
         request = request_id(self.move.run, subject, step)
         operation = await asyncio.to_thread(
             lambda: call(hook_of(self.conn_id), self.move, *more, request)
@@ -199,7 +207,7 @@ class GroupTrigger(BakehouseTrigger):
                 raise ended.failure.error(f"{operation.get('operationType')} {self.move.member}")
             if ended is not None:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(ASKED_EVERY)
             zone, name = zone_of(operation) or None, str(operation["name"])
             operation = await asyncio.to_thread(self._operation, zone, name)
 

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.flow.fleet import HERE, ZONE
 from tests.support.deadlines import SOON
+from tests.support.ledger import of_kind, read_ledger
 
+from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
+from bakehouse.history.location import ledger_url
+from bakehouse.history.rollout_events import (
+    ImageRolledBackEvent,
+    MemberReplacedEvent,
+    MemberReplacedFailedEvent,
+    MemberSkippedEvent,
+    RolloutEndedEvent,
+)
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -17,6 +27,7 @@ from .walk import Rollout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bakehouse.history.events import LedgerEvent
     from devstack.gce_api import Compute
 
     from .conftest import Images
@@ -36,6 +47,7 @@ RUNS = count(1)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("mig_trigger", "mig_soak_trigger"):
         monkeypatch.setattr(f"bakehouse.rollout.{module}.FIRST_LOOK", 0.0)
+    monkeypatch.setattr("bakehouse.rollout.mig_trigger.ASKED_EVERY", 0.02)
 
 
 class Group:
@@ -88,8 +100,14 @@ class Group:
     def instances(self) -> dict[str, str]:
         """The image of each instance's boot disk, by name."""
         there = self.call("POST", f"{GROUP}/listManagedInstances").get("managedInstances", [])
-        disks = {d["name"]: d["sourceImage"].rsplit("/", 1)[-1] for d in self._compute.disks()}
+        disks = {
+            d["name"]: d.get("sourceImage", "").rsplit("/", 1)[-1] for d in self._compute.disks()
+        }
         return {one["name"]: disks.get(one["name"], "") for one in there}
+
+    def ids(self) -> set[str]:
+        there = self.call("POST", f"{GROUP}/listManagedInstances").get("managedInstances", [])
+        return {one["id"] for one in there}
 
     def versions(self) -> list[tuple[str, Any]]:
         """Each version's template, and its target size."""
@@ -114,6 +132,10 @@ def group(compute: Compute) -> Iterator[Group]:
     made = Group(compute)
     yield made
     made.delete()
+
+
+def events(run: Rollout) -> list[LedgerEvent]:
+    return read_ledger(ledger_url(), run.run_id)
 
 
 def rollout(image: str, text: str = FLEET) -> Rollout:
@@ -141,3 +163,221 @@ def test_a_group_moves_stage_by_stage_onto_the_image(group: Group, images: Image
     assert name.startswith(images.new)
     assert group.get()["updatePolicy"] == policy, "the group has its own update policy again"
     assert "web-own" in group.templates(), "somebody else's template stays"
+    replaced = of_kind(MemberReplacedEvent, events(run))
+    assert {event.detail.member for event in replaced} == set(group.instances())
+    assert len(replaced) == 3, "each instance is recorded once, in its own stage"
+    assert {event.detail.old_image for event in replaced} == {images.old}
+
+
+def test_a_group_whose_canary_gets_ill_goes_back_and_replaces_nobody_else(
+    group: Group, images: Images
+) -> None:
+    """The image needs the attribute `color`, which its template lacks."""
+    group.create(images.old, color="")
+    before, policy, ids = group.versions(), group.get()["updatePolicy"], group.ids()
+    run = rollout(images.new)
+    assert run.through() == "failed"
+    told = str(run.errors["replace_1_0"])
+    assert "web is not healthy on" in told
+    assert "says unhealthy: " in told, told
+    assert "select_members_2" not in run.states
+    assert run.states["roll_back_0"] == "success"
+    assert set(group.instances().values()) == {images.old}
+    assert (group.versions(), group.get()["updatePolicy"]) == (before, policy)
+    assert len(ids & group.ids()) == 2, "only the canary was replaced"
+    assert group.templates() == ["web-own"], "the template that nothing uses is deleted"
+    written = events(run)
+    (failed,) = of_kind(MemberReplacedFailedEvent, written)
+    assert failed.reason is Reason.NOT_HEALTHY
+    assert failed.detail.member.startswith("web-")
+    (ended,) = of_kind(RolloutEndedEvent, written)
+    assert ended.reason is Reason.STAGE_FAILED
+    assert of_kind(ImageRolledBackEvent, written), "the image is to blame"
+
+
+def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, color="", updatePolicy={"type": "PROACTIVE"})
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "on_failure: halt\n")
+    assert run.through() == "failed"
+    assert group.get()["updatePolicy"]["type"] == "OPPORTUNISTIC"
+    held = [images.new, images.old, images.old]
+    assert sorted(group.instances().values()) == sorted(held), "one at a time, by their health"
+    # a rollout that mends it finds the group's own policy again, in the template of the halted one
+    group.patch(allInstancesConfig={"properties": {"metadata": {"color": "red"}}})
+    again = rollout(images.new, FLEET)
+    assert again.through() == "success", again.errors
+    assert set(group.instances().values()) == {images.new}
+    assert group.get()["updatePolicy"]["type"] == "PROACTIVE"
+
+
+def test_a_group_that_cannot_make_its_instances_says_why_and_blames_no_image(
+    group: Group, images: Images, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakehouse.rollout.mig_trigger.CREATED_WITHIN", 0.0)
+    group.create(images.old)
+    code = "ZONE_RESOURCE_POOL_EXHAUSTED"
+    rule = {"kind": "operation", "method": "compute.instances.insert", "code": code}
+    compute.fault(**rule, status=503, times=1)
+    run = rollout(images.new, FLEET.replace("20s", "1s"))
+    assert run.through() == "failed"
+    told = str(run.errors["replace_1_0"])
+    assert "0 of 1 instances run" in told
+    assert f"CREATING: {code}" in told
+    assert not of_kind(ImageRolledBackEvent, events(run))
+
+
+def test_a_stateful_group_keeps_names_disks_and_the_config_of_an_instance(
+    group: Group, images: Images, compute: Compute
+) -> None:
+    kept = {"disks": {"data": {"autoDelete": "ON_PERMANENT_INSTANCE_DELETION"}}}
+    data = {"deviceName": "data", "initializeParams": {"diskSizeGb": "1"}, "autoDelete": True}
+    boot = {"boot": True, "autoDelete": True, "deviceName": "boot"}
+    boot["initializeParams"] = {"sourceImage": f"global/images/{images.old}"}
+    group.template("web-data", "", disks=[boot, data])
+    group.create(
+        images.old,
+        size=2,
+        instanceTemplate="global/instanceTemplates/web-data",
+        statefulPolicy={"preservedState": kept},
+    )
+    names = sorted(group.instances())
+    state = {"preservedState": {"metadata": {"rack": "a"}}, "name": names[0]}
+    path = f"{GROUP}/updatePerInstanceConfigs"
+    group.call("POST", path, json={"perInstanceConfigs": [state]})
+    disks = {d["name"]: d["id"] for d in compute.disks() if d["sizeGb"] == "1"}
+    run = rollout(images.new)
+    assert run.through() == "success", run.errors
+    assert sorted(group.instances()) == names
+    now = {d["name"]: d["id"] for d in compute.disks()}
+    assert {n: now.get(n) for n in disks} == disks
+    metadata = compute.call("GET", f"{HERE}/instances/{names[0]}")["metadata"]["items"]
+    assert {"key": "rack", "value": "a"} in metadata
+    policy = run.xcom("plan")["group"]["rolling"]
+    assert (policy["replacementMethod"], policy["maxSurge"]) == ("RECREATE", {"fixed": 0})
+
+
+def test_what_cannot_work_is_refused_before_anything_changes_and_all_at_once(
+    group: Group, images: Images, compute: Compute
+) -> None:
+    kept = {"disks": {"boot": {"autoDelete": "NEVER"}}}
+    group.create(images.old, size=1, statefulPolicy={"preservedState": kept})
+    (name,) = group.instances()
+    instance = compute.call("GET", f"{HERE}/instances/{name}")
+    body = {"labels": {"bakehouse-hold": "anna"}, "labelFingerprint": instance["labelFingerprint"]}
+    compute.call("POST", f"{HERE}/instances/{name}/setLabels", json=body)
+    before = group.get()
+    run = rollout(images.new, FLEET + "max_surge: 1\n")
+    run.begin()
+    told = str(run.errors["plan"])
+    assert "its stateful policy keeps the boot disk (boot)" in told
+    assert f"{name} has the label bakehouse-hold (by anna)" in told
+    assert "it is stateful, so no instance can be made beside an old one: remove max_surge" in told
+    assert told.endswith("Nothing was changed")
+    assert group.get() == before
+    assert group.templates() == ["web-own"]
+
+
+def test_a_group_that_does_not_exist_is_told_with_the_one_that_was_meant(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, size=0)
+    run = rollout(images.new, FLEET.replace("group: web", "group: webb"))
+    run.begin()
+    assert "no managed instance group webb exists in us-central1-a; did you mean web?" in str(
+        run.errors["plan"]
+    )
+
+
+def test_an_empty_group_gets_its_template_and_a_group_on_the_image_is_left(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, size=0)
+    run = rollout(images.new)
+    assert run.through() == "success", run.errors
+    ((name, _),) = group.versions()
+    assert name.startswith(images.new)
+    again = rollout(images.new)
+    assert again.through() == "success", again.errors
+    assert group.versions() == [(name, None)]
+    (skipped,) = of_kind(MemberSkippedEvent, events(again))
+    assert (skipped.detail.member, skipped.reason) == ("web", Reason.ALREADY_ON_IMAGE)
+
+
+def test_a_group_that_somebody_else_updates_meanwhile_is_lost_and_left_to_them(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old)
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    group.template("web-theirs", f"global/images/{images.old}")
+    versions = [{"instanceTemplate": "global/instanceTemplates/web-theirs"}]
+    group.patch(versions=versions)
+    run.stage(2)
+    told = str(run.errors["replace_2_0"])
+    assert "somebody else gave the group web-theirs for all instances" in told
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert group.versions() == [("web-theirs", None)]
+
+
+def test_the_way_back_of_a_template_by_family_is_the_image_that_its_instances_run(
+    group: Group, images: Images
+) -> None:
+    """The family's newest image is the bad one by then."""
+    group.create(images.old, color="")
+    body = {"name": "by-family"}
+    found = group.call("GET", "global/instanceTemplates/web-own")["properties"]
+    found["disks"][0]["initializeParams"] = {"sourceImage": "global/images/family/web"}
+    group.call("POST", "global/instanceTemplates", json={**body, "properties": found})
+    wait_until(lambda: "by-family" in group.templates(), SOON, "a template", every=0.05)
+    # nobody has replaced the instances since
+    group.patch(versions=[{"instanceTemplate": "global/instanceTemplates/by-family"}])
+    run = rollout(images.new)
+    run.begin()
+    assert "have another template than its versions name" in str(run.errors["plan"])
+
+
+def test_a_plan_that_is_made_again_in_the_middle_has_the_same_way_back(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old)
+    run = rollout(images.new)
+    run.begin()
+    first = run.xcom("plan")["group"]
+    run.stage(1)
+    run.begin()
+    again = run.xcom("plan")["group"]
+    for key in ("versions", "policy", "goal", "base"):
+        assert again[key] == first[key], key
+    for number in (1, 2):
+        run.stage(number)
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "success", run.errors
+    assert set(group.instances().values()) == {images.new}
+
+
+def test_an_instance_that_turns_ill_in_the_soak_fails_its_stage_and_the_group_goes_back(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, size=1)
+    config = {"instant-ill_after": "1", "instant-report_seconds": "0.3"}
+    group.patch(allInstancesConfig={"properties": {"metadata": config}})
+    run = rollout(images.new, FLEET + "soak: 5h\n")
+    assert run.through() == "failed"
+    assert run.states["replace_1_0"] == "success"
+    told = str(run.errors["verify_stage_1"])
+    assert "stage 1 did not stay healthy: web-" in told
+    assert "app.service has failed" in told
+    assert "select_members_2" not in run.states
+
+
+def test_a_group_that_stays_healthy_for_the_soak_goes_on(group: Group, images: Images) -> None:
+    group.create(images.old, size=1)
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "soak: 1s\n")
+    assert run.through() == "success", run.errors
+    assert set(group.instances().values()) == {images.new}

@@ -95,3 +95,29 @@ def test_fleets_with_a_label_in_common_and_one_of_their_own_are_not_compared() -
     assert _in_question(fleets) == []
     above = fleet("every", labels={"env": "prod"}, zones=[A])
     assert len(_in_question([*fleets, above])) == 50
+
+
+def test_a_group_of_two_fleets_is_told_in_the_second() -> None:
+    group = {"group": "web", "zones": [A]}
+    fleets = [
+        Fleet.model_validate({"name": n, "recipe": "web", "strategy": "mig", "members": group})
+        for n in ("two", "one")
+    ]
+    (found,) = between(fleets, {}, {"web"})
+    assert (found.recipe, found.loc) == ("two", ("members", "group"))
+    assert found.problem == f"is web in {A}, which is the fleet one already"
+
+
+def test_a_group_of_another_zone_is_another_group() -> None:
+    fleets = [
+        Fleet.model_validate(
+            {
+                "name": f"web-{zone}",
+                "recipe": "web",
+                "strategy": "mig",
+                "members": {"group": "web", "zones": [zone]},
+            }
+        )
+        for zone in (A, B)
+    ]
+    assert told(*fleets) == []

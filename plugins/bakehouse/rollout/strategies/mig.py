@@ -13,7 +13,7 @@ instances run, made before anything changes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -27,6 +27,7 @@ from bakehouse.rollout.mig_plan import (
     GroupPlan,
     NewTemplate,
     Version,
+    absolute,
     policy_of,
     same,
     versions_of,
@@ -69,6 +70,9 @@ class GroupMove(Frozen):
     versions: tuple[Version, ...]
     goal: tuple[str, ...] = Field(description="the templates of the instances that must be good")
     known: tuple[tuple[Version, ...], ...] = Field(description="what it may have before")
+    base: Version | None = Field(
+        default=None, description="of the instances not moved yet; None: all move at once"
+    )
     policy: dict[str, Any] = Field(description="the update policy to set")
     speaks: bool = Field(description="its instances report the image's health")
     unstable: str = ""
@@ -80,12 +84,36 @@ class GroupMove(Frozen):
         """The name of the template that it moves to."""
         return resource_name(self.goal[0])
 
-    def body(self) -> dict[str, Any]:
+    def body(self, versions: Collection[Version]) -> dict[str, Any]:
         """Return the body of instanceGroupManagers.patch."""
         return {
-            "versions": [version.body() for version in self.versions],
+            "versions": [version.body() for version in versions],
             "updatePolicy": self.policy,
         }
+
+    def wave_of(self, versions: Collection[Version], size: int) -> int | None:
+        """Return how many instances of the goal these versions name; None if they are of others."""
+        new = [v for v in versions if v.template in self.goal]
+        others = [v for v in versions if v.template not in self.goal]
+        if self.base is None or len(new) != 1 or not same(others, [self.base]):
+            return None
+        target = new[0].target
+        return size if target is None else absolute(target, size)
+
+    def after(self, wave: int, size: int) -> tuple[Version, ...]:
+        """Return the versions to set when so many instances are good.
+
+        No more instances are taken at once than may be unavailable: the group takes one for
+        available as soon as it runs, this rollout only when it has said that it is healthy.
+        """
+        whole = self.versions[0].target
+        total = size if whole is None else absolute(whole, size)
+        surge, down = (self.policy.get(key) or {} for key in ("maxSurge", "maxUnavailable"))
+        following = wave + max(1, absolute(surge, size) + absolute(down, size))
+        if self.base is None or following >= total:
+            return self.versions
+        new = self.versions[0].model_copy(update={"target": {"fixed": following}})
+        return (new, self.base)
 
 
 @dataclass(frozen=True)
@@ -111,7 +139,7 @@ class Managed:
         if self.error:
             return f"{self.action}: {self.error}"
         if self.unwell:
-            return f"its health check says {self.unwell}"
+            return f"{self.unwell} by its health check"
         return self.action if self.action != "NONE" else self.status or "it does not exist"
 
 
@@ -139,6 +167,7 @@ class Progress:
     silent: tuple[Managed, ...] = ()  # run, and have not reported the image yet
     ill: Mapping[str, str] = field(default_factory=dict)  # by name: what they have reported
     why: str = ""
+    due: tuple[Version, ...] = ()  # the versions to set now
 
 
 def forward(plan: RolloutPlan, group: GroupPlan, stage: int) -> GroupMove:
@@ -158,6 +187,7 @@ def forward(plan: RolloutPlan, group: GroupPlan, stage: int) -> GroupMove:
         goal=(group.goal,),
         # a stage without a move leaves what the one before it has set
         known=(group.versions, before, *map(group.versions_at, range(1, stage))),
+        base=group.base.model_copy(update={"target": None}) if group.speaks else None,
         policy=group.rolling,
         speaks=group.speaks,
         unstable=group.unstable,
@@ -254,7 +284,9 @@ def progress(observed: GroupObservation, move: GroupMove) -> Progress:
     if group is None or str(group["id"]) != move.id:
         return Progress(State.LOST, why="the group was deleted, or made anew")
     versions = versions_of(group)
-    if not same(versions, move.versions):
+    size = int(group.get("targetSize", 0))
+    is_whole, wave = same(versions, move.versions), move.wave_of(versions, size)
+    if not is_whole and wave is None:
         return _before(observed, move, versions)
     wanted = wanted_of(group, move.goal)
     there = observed.of(move.goal)
@@ -273,7 +305,11 @@ def progress(observed: GroupObservation, move: GroupMove) -> Progress:
     elif len(good) >= wanted and len(good) == len(there) and _is_settled(observed, move):
         state = State.REPLACED
     found = Progress(state, tuple(good), wanted, tuple(silent), ill)
-    return Progress(state, tuple(good), wanted, tuple(silent), ill, _why(observed, move, found))
+    found = replace(found, why=_why(observed, move, found))
+    if state is State.REPLACED and not is_whole:
+        due = move.after(wave or 0, size)
+        return replace(found, state=State.UPDATING, due=due)
+    return found
 
 
 def wanted_of(group: Resource, templates: Collection[str]) -> int:
@@ -302,7 +338,8 @@ def _before(observed: GroupObservation, move: GroupMove, versions: tuple[Version
     if not any(same(versions, known) for known in move.known):
         return Progress(State.LOST, why=f"somebody else gave the group {told(versions)}")
     if {template.name for template in move.templates} <= observed.templates:
-        return Progress(State.PREPARED)
+        size = int((observed.group or {}).get("targetSize", 0))
+        return Progress(State.PREPARED, due=move.after(0, size))
     return Progress(State.PENDING)
 
 
