@@ -67,6 +67,10 @@ class Reason(StrEnum):
     BACKFILL = "backfill"
     NOTHING_TO_REPLACE = "nothing_to_replace"
     FLEET_BUSY = "fleet_busy"
+    # what a rollout or a promotion waits for
+    FROZEN = "frozen"
+    OUTSIDE_WINDOW = "outside_window"
+    HOLD_ENDED = "hold_ended"
     # why an image is retired
     NOT_KEPT = "not_kept"
     REVOKED = "revoked"
@@ -159,6 +163,9 @@ _TEXT = {
     Reason.BACKFILL: "a backfill changes no fleet",
     Reason.NOTHING_TO_REPLACE: "every member runs the image already, or is skipped",
     Reason.FLEET_BUSY: "another rollout of this fleet did not end within wait_for_fleet",
+    Reason.FROZEN: "the Variable bakehouse_freeze is set",
+    Reason.OUTSIDE_WINDOW: "no window of the fleet is open",
+    Reason.HOLD_ENDED: "nothing holds it any more",
     Reason.NOT_KEPT: "it exceeds the limits of the recipe's image.keep",
     Reason.REVOKED: "it is revoked and must not be used any more",
     Reason.REVOKED_BASE: "it is built on a revoked image",

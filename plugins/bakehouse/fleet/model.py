@@ -19,6 +19,7 @@ from bakehouse.fleet.template import Template
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import RecipeName
+from bakehouse.schedule.window import Window
 
 RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
 
@@ -69,6 +70,16 @@ class Fleet(Frozen):
     wait_for_fleet: Duration = Field(
         default=timedelta(hours=2),
         description="how long to wait for another rollout to end, such as 2h",
+    )
+    windows: tuple[Window, ...] = Field(
+        default=(),
+        max_length=20,
+        description="when members may be stopped, such as [{days: mon-thu, hours: 09:00-16:00,"
+        " timezone: Europe/Berlin}]; none: at any time",
+    )
+    held_at_most: Duration = Field(
+        default=timedelta(days=8),
+        description="how long a rollout waits for a window, or for the end of a freeze, such as 8d",
     )
     rollout: Literal["with_bake", "follow", "manual"] = Field(
         default="manual", description="with_bake, follow or manual"

@@ -51,6 +51,7 @@ from bakehouse.history.rollout_events import (
     RolloutEndedEvent,
     RolloutPlannedEvent,
 )
+from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,8 @@ LedgerEvent = Annotated[
     | MemberRolledBackFailedEvent
     | RolloutEndedEvent
     | ImageRolledBackEvent
+    | WaitsEvent
+    | WaitedEvent
     | SweptEvent
     | ImageDeprecatedEvent
     | ImageObsoleteEvent

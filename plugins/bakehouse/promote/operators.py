@@ -17,6 +17,7 @@ from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import newest_two, previous
 from bakehouse.notify.models import Channel, NotificationEvent
 from bakehouse.operators.base import BakehouseOperator, is_backfill, rolls_out
+from bakehouse.operators.held_operator import HeldOperator
 from bakehouse.operators.links import ImageLink
 from bakehouse.operators.reconcile import Done, Next, WaitForOperation, resumed_by
 from bakehouse.promote.promotion import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class PromoteImage(BakehouseOperator):
+class PromoteImage(HeldOperator):
     """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
 
     operator_extra_links = (ImageLink(),)
@@ -53,6 +54,12 @@ class PromoteImage(BakehouseOperator):
         image = self.image_client(plan.kind).get(tested.name)
         if image is None or str(image["id"]) != tested.id:
             raise PermanentError(f"{tested.name} does not exist any more: nothing to promote")
+        begins = needs_family if wanted.family is not None else needs_state
+        if not plan.history and begins(image, wanted):
+            known = {"recipe": plan.recipe, "image": tested.name, "git_sha": plan.commit.sha}
+            wait = self.wait_while_held(context, tested.name, image=known)
+            if wait is not None:
+                return wait
         if (refused := refusal_to_use(image) or self._base_refused(plan)) is not None:
             raise PermanentError(f"not promoted: {refused}; trigger another bake instead")
         if needs_family(image, wanted):

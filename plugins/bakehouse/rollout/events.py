@@ -15,6 +15,7 @@ class SwapEnded(Frozen):
     why: str
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
+    held: bool = False  # before the stop something has begun to hold it: the task waits
 
 
 class MovedInstance(Frozen):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.core.errors import PermanentError
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
-from bakehouse.operators.base import BakehouseOperator
+from bakehouse.operators.held_operator import HeldOperator
 from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from bakehouse.fleet.model import Fleet
     from bakehouse.notify.models import NotificationEvent
+    from bakehouse.operators.reconcile import WaitFor
+    from bakehouse.rollout.plan import Target
 
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
 STRANDED = "stranded"  # an XCom of plan_rollback: the members that it cannot roll back
@@ -25,7 +27,7 @@ FAILED_IN_SOAK = "failed_in_soak"  # an XCom of verify_stage: the members that d
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 
-class FleetOperator(BakehouseOperator):
+class FleetOperator(HeldOperator):
     """A task of a rollout of `fleet`."""
 
     def __init__(self, *, fleet: Fleet, **kwargs: Any) -> None:
@@ -84,6 +86,20 @@ class FleetOperator(BakehouseOperator):
             raise PermanentError(
                 f"this run does not hold the fleet's lease: clear {acquire} and downstream"
             )
+
+    def wait_until_allowed(
+        self, context: Context, image: Target, member: str = ""
+    ) -> WaitFor | None:
+        """Return the wait while a freeze holds the fleet, or no window is open; None if neither."""
+        known = {"recipe": image.recipe, "image": image.name, "git_sha": image.git_sha}
+        return self.wait_while_held(
+            context,
+            self.fleet.name,
+            windows=self.fleet.windows,
+            at_most=self.fleet.held_at_most,
+            member=member,
+            image=known,
+        )
 
     def notify(self, context: Context, occasion: NotificationEvent, title: str, text: str) -> None:
         """Notify the channels of the fleet's file."""

@@ -18,7 +18,8 @@ from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
 from bakehouse.notify.models import NotificationEvent
-from bakehouse.operators.base import TryMemory, is_backfill, rolls_out
+from bakehouse.operators.base import is_backfill, rolls_out
+from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 from bakehouse.rollout import members
 from bakehouse.rollout.blame import Blame, blame
@@ -81,7 +82,7 @@ class ChooseImage(FleetOperator):
         return Done(chosen.model_dump(mode="json"))
 
 
-class LeaseMemory(TryMemory):
+class LeaseMemory(HoldMemory):
     """The memory of acquire_lease: the deadline (epoch seconds)."""
 
     deadline: float | None = None
@@ -252,8 +253,12 @@ class SelectMembers(FleetOperator):
         self.stage = stage
 
     def reconcile(self, context: Context) -> Next:
-        """Renew the lease, and read each member's last report."""
+        """Wait for a window, renew the lease, and read each member's last report."""
         made = self.plan_of(context)
+        if made.stages[self.stage - 1]:
+            wait = self.wait_until_allowed(context, made.image)
+            if wait is not None:
+                return wait
         self.renew_lease(context)
         changes = made.stages[self.stage - 1]
         swaps = [
@@ -274,7 +279,7 @@ class SelectMembers(FleetOperator):
             )
 
 
-class VerdictMemory(TryMemory):
+class VerdictMemory(HoldMemory):
     """What verdict remembers while it waits for deletions."""
 
     recorded: bool = False

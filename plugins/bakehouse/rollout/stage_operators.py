@@ -21,7 +21,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
-from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
 from bakehouse.rollout.events import SoakEnded, SwapEnded
@@ -89,7 +89,9 @@ class ReplaceMember(FleetOperator):
 
         self.link_machine(swap.zone, swap.member)
         self.check_lease(context)
-        self._gates(context, swap)
+        wait = self._gates(context, swap)
+        if wait is not None:
+            return wait
         within = self.fleet.health_deadline
         deadline = within + WALK_AT_MOST
         self.log.info("%s", moving(swap))
@@ -99,6 +101,7 @@ class ReplaceMember(FleetOperator):
             healthy_within=within.total_seconds(),
             deadline=time.time() + deadline.total_seconds(),
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
+            windows=[window.model_dump(mode="json") for window in self.fleet.windows],
         )
         return WaitFor(trigger, "walked", deadline + BACKSTOP)
 
@@ -107,6 +110,8 @@ class ReplaceMember(FleetOperator):
         """Continue when the swap has ended: record it; fail unless the member reached its goal."""
         from bakehouse.rollout.record import record_member
 
+        if event.held:
+            return Again()
         swap = Swap.model_validate(self.swap)
         state = str(event.state) if event.state else STUCK
         outcome = self._push(context, swap, state, event.why)
@@ -125,21 +130,26 @@ class ReplaceMember(FleetOperator):
         context["ti"].xcom_push("outcome", outcome)
         return outcome
 
-    def _gates(self, context: Context, swap: Swap) -> None:
+    def _gates(self, context: Context, swap: Swap) -> WaitFor | None:
+        """Return the wait for what holds the member; None if it may be changed."""
         instance = self.compute.instance(swap.zone, swap.member)
         if swap.way == "back" or instance is None or is_touched(instance, swap.old):
-            return  # on its way already: the only right thing is to go on
+            return None  # on its way already: the only right thing is to go on
         gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
         if not gate.open:
             from bakehouse.rollout.record import record_halted
 
             record_halted(context, swap, gate.why)
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        wait = self.wait_until_allowed(context, swap.image, swap.member)
+        if wait is not None:
+            return wait
         members.check(self.compute, swap.image)
         gate = self._others_are_up(swap, self.plan_of(context))
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
+        return None
 
     def _others_are_up(self, swap: Swap, made: RolloutPlan) -> Gate:
         others = {change.name: change.zone for change in made.changes}

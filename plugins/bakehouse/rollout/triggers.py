@@ -25,6 +25,8 @@ from bakehouse.core.errors import (
     FINAL as FINAL_ERRORS,
 )
 from bakehouse.images.links import zone_of
+from bakehouse.operators.freeze import read_freeze
+from bakehouse.operators.hold import hold
 from bakehouse.rollout import replace
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import explain
@@ -41,6 +43,7 @@ from bakehouse.rollout.states import (
     read,
 )
 from bakehouse.rollout.strategies.swap import Swap
+from bakehouse.schedule.window import Window
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
 if TYPE_CHECKING:
@@ -54,6 +57,10 @@ LONGEST_PAUSE = 60.0
 AT_FIRST = (0.1, 0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
 
 
+class _Held(Exception):
+    """The member may not be stopped now, and why."""
+
+
 class SwapTrigger(BakehouseTrigger):
     """Moves one member to its goal. Fires `SwapEnded`."""
 
@@ -65,6 +72,7 @@ class SwapTrigger(BakehouseTrigger):
         healthy_within: float,
         deadline: float,
         turn: str,
+        windows: list[dict[str, Any]] | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -73,10 +81,12 @@ class SwapTrigger(BakehouseTrigger):
             healthy_within=healthy_within,
             deadline=deadline,
             turn=turn,
+            windows=windows or [],
             **other,
         )
         self.swap = Swap.model_validate(swap)
         self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
+        self.windows = [Window.model_validate(window) for window in windows or []]
         self.goal = self.swap.goal(timedelta(seconds=healthy_within))
         self._state: State | None = None
         self._refused = 0  # a refused step is asked for again under another requestId
@@ -88,6 +98,9 @@ class SwapTrigger(BakehouseTrigger):
         begun = time.time()
         try:
             state = await self._walk()
+        except _Held as held:
+            await self._info("%s is not stopped: %s", self.swap.member, held)
+            yield self.fire(SwapEnded(why=str(held), held=True))
         except (IllegalMove, *FINAL_ERRORS) as error:
             yield self.fire(SwapEnded(why=str(error)))
         except RETRYABLE as error:
@@ -122,8 +135,18 @@ class SwapTrigger(BakehouseTrigger):
         if step is Action.WAIT:
             await asyncio.sleep(cloud.interval)
         elif step is not Action.END:
+            if step is Action.STOP:
+                await self._before_stop()
             await self._do(step, cloud)
         return moved
+
+    async def _before_stop(self) -> None:
+        """Raise _Held if a freeze or closed windows forbid the stop. The way back is never held."""
+        if self.swap.way == "back":
+            return
+        freeze = await asyncio.to_thread(read_freeze)
+        if (held := hold(freeze, self.windows, datetime.now(UTC))) is not None:
+            raise _Held(str(held))
 
     async def _look(self) -> bool:
         checked = self._state in {State.STARTING, State.BOOTING}

@@ -97,7 +97,7 @@ class CronTimes:
         if self._is_hourly:
             return self._hour_after(moment)
         for wall in self._walls(self._wall(moment), "next"):
-            found = self._moment_of(wall)
+            found = self.moment_of(wall)
             if found is not None and found > moment:
                 return found
         raise AssertionError("croniter has raised an error")
@@ -110,7 +110,7 @@ class CronTimes:
         # while an hour is repeated, times up to its end have been already
         offset = moment.astimezone(self.zone).replace(fold=0).utcoffset() or timedelta()
         for wall in self._walls(_naive(moment + offset), "prev"):
-            found = self._moment_of(wall)
+            found = self.moment_of(wall)
             if found is not None and found < moment:
                 return found
         raise AssertionError("croniter has raised an error")
@@ -132,8 +132,12 @@ class CronTimes:
     def _offset(self, moment: datetime) -> timedelta:
         return moment.astimezone(self.zone).utcoffset() or timedelta()
 
-    def _moment_of(self, wall: datetime) -> datetime | None:
-        """Return the moment of a time on the wall clock; None on a day that does not exist."""
+    def moment_of(self, wall: datetime) -> datetime | None:
+        """Return the moment of a time on the wall clock; None on a day that does not exist.
+
+        A time that the clock skips comes at the moment of the change, a repeated one the first
+        time.
+        """
         first = wall.replace(tzinfo=self.zone).astimezone(UTC)
         if self._wall(first) == wall:
             return first

@@ -58,6 +58,29 @@ async def set_xcom(ti: Any, key: str, value: Any) -> None:
     )
 
 
+def variable_or_error(key: str) -> tuple[str | None, str]:
+    """Return the value of a Variable in Airflow's database, and why it could not be read.
+
+    Without a supervisor, as in `dag.test()`, there is nobody to ask: no value, and no error.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, VariableResult
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None:
+        return None, ""
+    try:
+        answer = supervisor.send(GetVariable(key=key))
+    except AirflowRuntimeError as refused:
+        answer = refused.error
+    if isinstance(answer, VariableResult):
+        return answer.value, ""
+    if isinstance(answer, ErrorResponse) and answer.error is ErrorType.VARIABLE_NOT_FOUND:
+        return None, ""
+    return None, str(getattr(answer, "detail", None) or getattr(answer, "error", answer))
+
+
 async def _ask(message: Any) -> Any:
     from airflow.sdk.execution_time import task_runner
 

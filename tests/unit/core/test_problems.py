@@ -18,9 +18,11 @@ from bakehouse.fleet.model import Fleet
 from bakehouse.recipe import duration
 from bakehouse.recipe.load import Mistakes, load_recipe
 from bakehouse.recipe.model import Recipe
+from bakehouse.schedule import window
 
 _NO_LOCATION = "is neither us, eu or asia nor a region: us-central1"
-_OF_VALIDATORS = {duration.PATTERN, "^([1-9][0-9]?|100)%$"}  # which have words of their own
+# which have words of their own
+_OF_VALIDATORS = {duration.PATTERN, "^([1-9][0-9]?|100)%$", window.HOURS}
 
 OF_PYDANTIC = ("pydantic", "Input should", "String should", "Value error", "pattern", "[type=")
 CLASSES = ("Recipe", "Builder", "HttpCheck", "Ready", "Smoke ", "Fleet", "Members", "Keep")

@@ -101,3 +101,38 @@ def test_the_example_of_the_guide_is_right() -> None:
     assert fleet.soak is not None
     assert "`wait_for_fleet`" in guide
     assert set(fleet.model_dump(exclude_unset=True)) <= set(Fleet.model_fields)
+
+
+def test_windows_of_a_file_have_days_hours_and_a_time_zone() -> None:
+    fleet = load_fleet(
+        SMALLEST
+        + "windows:\n"
+        + "  - {days: mon-thu, hours: 09:00-16:00, timezone: Europe/Berlin}\n"
+        + "  - {days: [sat], hours: 22:00-04:00}\n"
+        + "held_at_most: 3d\n",
+        "fleets/web.yaml",
+    )
+    assert [str(window) for window in fleet.windows] == [
+        "mon, tue, wed, thu 09:00-16:00 Europe/Berlin",
+        "sat 22:00-04:00 UTC",
+    ]
+    assert Fleet.model_validate(fleet.model_dump(mode="json")) == fleet
+
+
+def test_all_mistakes_of_windows_are_told_at_once_each_at_its_line() -> None:
+    told = problems(
+        SMALLEST
+        + "windows:\n"
+        + "  - {days: monday, hours: 09:00-16:00}\n"
+        + "  - {hours: 16:00}\n"  # YAML reads the number 960
+        + "  - {timezone: Europe/Berlinn}\n"
+        + "  - {hours: 09:00-09:00, day: mon}\n"
+    )
+    assert [(line, where) for line, where, _ in told] == [
+        (4, "windows[0].days"),
+        (5, "windows[1].hours"),
+        (6, "windows[2].timezone"),
+        (7, "windows[3].hours"),
+        (7, "windows[3].day"),
+    ]
+    assert told[-1][2] == "Did you mean days?"
