@@ -130,12 +130,16 @@ class SelectGroup(SelectMembers):
     """Says what the group is told at this stage -> [GroupMove]. Renews the lease."""
 
     def reconcile(self, context: Context) -> Next:
-        """Renew the lease; a stage without an instance more changes nothing."""
+        """Wait for a window, renew the lease; a stage without an instance more changes nothing."""
         made = self.plan_of(context)
-        self.renew_lease(context)
         if made.group is None or not made.group.moves(self.stage):
+            self.renew_lease(context)
             self.log.info("stage %d: nobody", self.stage)
             return Done([])
+        wait = self.wait_until_allowed(context, made.image)
+        if wait is not None:
+            return wait
+        self.renew_lease(context)
         move = forward(made, made.group, self.stage)
         self.log.info("stage %d: %s", self.stage, moving(move))
         return Done([move.model_dump(mode="json")])

@@ -132,7 +132,7 @@ def test_all_mistakes_of_windows_are_told_at_once_each_at_its_line() -> None:
         (4, "windows[0].days"),
         (5, "windows[1].hours"),
         (6, "windows[2].timezone"),
-        (7, "windows[3].hours"),
         (7, "windows[3].day"),
+        (7, "windows[3].hours"),
     ]
-    assert told[-1][2] == "Did you mean days?"
+    assert told[3][2] == "Did you mean days?"
