@@ -49,7 +49,7 @@ def parse_days(value: object) -> object:
                 "has {day}, which is no day: write mon, tue, wed, thu, fri, sat, sun, or mon-fri",
                 {"day": repr(item)},
             )
-        start, end = (DAYS.index(day) for day in ends)  # type: ignore[arg-type]
+        start, end = (DAYS.index(day) for day in ends)
         found |= {DAYS[(start + step) % 7] for step in range((end - start) % 7 + 1)}
     return tuple(day for day in DAYS if day in found)
 

@@ -51,7 +51,8 @@ def rollout(image: str, run_id: str, text: str = "") -> Rollout:
 
 def waits(run: Rollout) -> list[tuple[Any, ...]]:
     written = read_ledger(ledger_url(), run.run_id)
-    told = [*of_kind(WaitsEvent, written), *of_kind(WaitedEvent, written)]
+    told: list[WaitsEvent | WaitedEvent] = [*of_kind(WaitsEvent, written)]
+    told += of_kind(WaitedEvent, written)
     return [(e.kind, e.reason, e.detail.member, e.detail.what) for e in told]
 
 
@@ -238,11 +239,11 @@ def opening_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Callable[[
     """Open every window so much later; how often it was asked."""
     from bakehouse.operators import hold
 
-    asked, opens, real = [0], datetime.now(UTC) + timedelta(seconds=seconds), hold.opening
+    asked, opens = [0], datetime.now(UTC) + timedelta(seconds=seconds)
 
     def opening(windows: Any, moment: datetime) -> datetime:
         asked[0] += 1
-        return moment if not windows or datetime.now(UTC) >= opens else max(opens, real([], moment))
+        return moment if not windows else max(opens, moment)
 
     monkeypatch.setattr(hold, "opening", opening)
     return lambda: asked[0]
