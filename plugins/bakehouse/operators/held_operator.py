@@ -73,8 +73,9 @@ class HeldOperator(BakehouseOperator):
             PermanentError: It has waited for too long.
             TransientError: Airflow did not say whether there is a freeze.
         """
-        now = datetime.now(UTC).replace(microsecond=0)
-        held, before = hold(read_freeze(), windows, now), self.memory.held
+        moment = datetime.now(UTC)
+        held, before = hold(read_freeze(), windows, moment), self.memory.held
+        now = moment.replace(microsecond=0)
         began, since = (self.memory.held_since or now), (self.memory.reason_since or now)
 
         def tell(record: Tell, of: Hold, why: str) -> None:

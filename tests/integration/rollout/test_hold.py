@@ -131,7 +131,7 @@ def test_a_member_that_is_down_is_brought_up_in_a_freeze(
     fleet_of.create(images.old, NAMES)
     run = rollout(images.new, "manual__down")
     run.begin()
-    run._task("select_members_1", *select(1))
+    run._task("select_members_1", stage=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakehouse.rollout.replace.perform", dies_at_detach())
         with pytest.raises(Killed):
@@ -211,14 +211,6 @@ def test_outside_its_windows_a_fleet_is_left_alone_and_the_reason_is_told(
     assert "no window of the fleet is open (the next one opens at" in str(
         run.errors["select_members_1"]
     )
-
-
-def select(stage: int) -> tuple[Any, ...]:
-    from functools import partial
-
-    from bakehouse.rollout.operators import SelectMembers
-
-    return (partial(SelectMembers, stage=stage),)
 
 
 def dies_at_detach() -> Callable[..., Any]:
