@@ -16,7 +16,7 @@ from bakehouse.history.event import Event
 class SweptDetail(Frozen):
     """A resource that no run owns any more."""
 
-    kind: str  # instance, disk, image, machine image
+    kind: str  # instance, disk, image, machine image, template
     name: str
     id: str
     role: str

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
-from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
+from bakehouse.images.links import Resource, group_of, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.selection import created_at, newest_promoted
 from bakehouse.rollout.strategies.swap import boot_of
 
@@ -100,6 +100,8 @@ def _missing(wanted: Members, found: Sequence[Member]) -> tuple[str, ...]:
     if wanted.labels is not None:
         told = ", ".join(f"{key}={value}" for key, value in wanted.labels.items())
         return () if found else (told,)
+    if wanted.group is not None:
+        return () if found else (f"instances of the group {wanted.group}",)
     names = {member.name for member in found}
     return tuple(name for name in wanted.names or () if name not in names)
 
@@ -121,6 +123,8 @@ def is_member(instance: Resource, wanted: Members) -> bool:
         return False
     if wanted.labels is not None:
         return wanted.labels.items() <= labels_of(instance).items()
+    if wanted.group is not None:
+        return resource_name(group_of(instance)) == wanted.group
     return instance["name"] in (wanted.names or ())
 
 

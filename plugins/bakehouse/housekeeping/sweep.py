@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bakehouse.inventory.model import Inventory
 
-Kind = Literal["instance", "disk", "image", "machine image"]
+Kind = Literal["instance", "disk", "image", "machine image", "template"]
 
 MACHINE_ROLES = frozenset({labels.BUILDER, labels.SMOKE})
 OURS = frozenset({labels.RECIPE, labels.RUN, labels.ROLE})
@@ -152,7 +152,7 @@ def _of_member(
         return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, "it has no label expires")
     until = max(until, detached + UNUSED_FOR) if detached else until
     if facts.now < until:
-        return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, f"until {_day(until)}")
+        return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, f"until {day(until)}")
     return _found("disk", disk, True, Reason.EXPIRED, f"unused by {member or 'any member'}")
 
 
@@ -169,8 +169,8 @@ def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:
         return True, Reason.RUN_ENDED, f"{who}: {state}"
     late = A_RUN_MAY_BE_LATE if state else timedelta(0)
     if until is not None and facts.now >= until + late:
-        return True, Reason.EXPIRED, f"on {_day(until)}, {who}"
-    told = f"until {_day(until)}, {who}" if until else f"it has no label expires, {who}"
+        return True, Reason.EXPIRED, f"on {day(until)}, {who}"
+    told = f"until {day(until)}, {who}" if until else f"it has no label expires, {who}"
     return False, Reason.RUN_GOING_ON if state else Reason.RUN_UNKNOWN, told
 
 
@@ -179,8 +179,8 @@ def _when_expired(resource: Resource, kept: Reason, now: datetime) -> tuple[bool
     if labels.PIN in labels_of(resource):
         return False, Reason.PINNED, ""
     if until is not None and now >= until:
-        return True, Reason.EXPIRED, f"on {_day(until)}"
-    return False, kept, f"until {_day(until)}" if until else "it has no label expires"
+        return True, Reason.EXPIRED, f"on {day(until)}"
+    return False, kept, f"until {day(until)}" if until else "it has no label expires"
 
 
 def _is_passing(resource: Resource) -> bool:
@@ -217,5 +217,6 @@ def _time(text: object) -> datetime | None:
     return parse_timestamp(text) if text else None
 
 
-def _day(moment: datetime) -> str:
+def day(moment: datetime) -> str:
+    """Return a moment as people read it here."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""The operators that delete leftovers: VMs, disks, candidates, rendered bundles.
+"""The operators that delete leftovers: VMs, disks, candidates, templates, rendered bundles.
 
 One task plans, the next one acts: the plan is kept if the second task is killed, and a dry run is
 the plan alone. The second task reads the resources again, and changes only what was planned and has
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake.recipe_source import bundle_store
-from bakehouse.housekeeping import sweep
+from bakehouse.housekeeping import sweep, template_sweep
 from bakehouse.housekeeping.bundles import expired_bundles
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.housekeeping.params import HousekeepingParams
@@ -39,7 +39,7 @@ class PlanSweep(InventoryOperator):
     def reconcile(self, context: Context) -> Next:
         """Read the resources, and decide."""
         self.params_of(context, HousekeepingParams)  # refuses what it does not know
-        inventory = read_own_inventory(self.compute)
+        inventory = read_own_inventory(self.compute, templates=True)
         every = resources_to_sweep(self, context, inventory)
         for found in every:
             self.log.info("%s", found)
@@ -71,7 +71,7 @@ class Sweep(InventoryOperator):
         return wait or Done(self._gone(context, planned))
 
     def _due(self, context: Context, keys: Collection[tuple[str, str]]) -> list[Found]:
-        every = resources_to_sweep(self, context, read_own_inventory(self.compute))
+        every = resources_to_sweep(self, context, read_own_inventory(self.compute, templates=True))
         return [found for found in every if found.sweep and (found.kind, found.id) in keys]
 
     def _others(
@@ -92,14 +92,16 @@ class Sweep(InventoryOperator):
         request = self.request_id(context, f"delete {found.kind} {found.id}")
         if found.kind == "instance":
             return partial(self.compute.delete_instance, found.zone, found.name, request)
+        if found.kind == "template":
+            return partial(self.compute.delete_template, found.name, request)
         if found.kind == "disk":
             return partial(self.compute.delete_disk, found.zone, found.name, request)
         kind = MACHINE_IMAGE if found.kind == "machine image" else CUSTOM_IMAGE
         return partial(self.image_client(kind).delete, found.name, request)
 
     def _gone(self, context: Context, planned: list[Found]) -> list[dict[str, Any]]:
-        now = read_own_inventory(self.compute)
-        every = (*now.instances, *now.disks, *now.images, *now.machine_images)
+        now = read_own_inventory(self.compute, templates=True)
+        every = (*now.instances, *now.disks, *now.images, *now.machine_images, *now.templates)
         standing = {str(resource["id"]) for resource in every}
         gone = [found for found in planned if found.id not in standing]
         for found in gone:
@@ -119,13 +121,15 @@ def resources_to_sweep(
 ) -> list[Found]:
     """Return the decision for each resource of these lists."""
     fleets = {f for disk in inventory.disks if (f := labels_of(disk).get(FLEET))}
+    fleets |= template_sweep.fleets_of(inventory.templates)
     facts = sweep.SweepFacts(
         now=datetime.now(UTC),
         states=operator.run_states(context, sweep.owners(inventory)),
         busy_fleets=operator.rollouts_going_on(context, fleets),
     )
     only = operator.only(context)
-    return [found for found in sweep.plan(inventory, facts) if only in {"", found.recipe}]
+    every = [*sweep.plan(inventory, facts), *template_sweep.plan(inventory, facts)]
+    return [found for found in every if only in {"", found.recipe}]
 
 
 def bundles_to_sweep(

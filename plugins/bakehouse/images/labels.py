@@ -45,6 +45,7 @@ FINAL = frozenset({PROMOTED, HISTORY, REVOKED})
 BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 LAYER = "layer"  # the disk of a local build after a part of its install
 MEMBER_DISK = "member"
+TEMPLATE = "template"  # an instance template; in its description, since it has no labels
 PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
 # values of LOCAL: in the making; an image that only `bakehouse run` has booted; one that has passed
@@ -81,7 +82,11 @@ def expires(resource: Resource) -> datetime | None:
 
     None without the label, and for an invalid value.
     """
-    told = labels_of(resource).get(EXPIRES, "")
+    return moment_of(labels_of(resource).get(EXPIRES, ""))
+
+
+def moment_of(told: str) -> datetime | None:
+    """Return the time that a value of `expires` says; None for an invalid value."""
     if not (told.isascii() and told.isdigit() and len(told) <= 11):
         return None
     return datetime.fromtimestamp(int(told), UTC)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Resource = Mapping[str, Any]
+CREATED_BY = "created-by"
 
 
 class ImageRef(NamedTuple):
@@ -67,3 +68,13 @@ def image_of(link: str, project: str) -> ImageRef | None:
 def labels_of(resource: Resource) -> Mapping[str, str]:
     """The resource's labels; empty when it has none (Compute Engine leaves the field out)."""
     return resource.get("labels") or {}
+
+
+def group_of(instance: Resource) -> str:
+    """The link of the managed instance group that has made an instance; empty if none has.
+
+    Source: the metadata `created-by`, which names the project by its number.
+    """
+    items = (instance.get("metadata") or {}).get("items") or []
+    creator = next((str(i.get("value", "")) for i in items if i and i["key"] == CREATED_BY), "")
+    return creator if "/instanceGroupManagers/" in creator else ""

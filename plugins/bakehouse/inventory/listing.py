@@ -27,17 +27,22 @@ def read_inventory(hook: ComputeHook) -> Inventory:
     )
 
 
-def read_own_inventory(hook: ComputeHook, *, machine_images: bool = True) -> Inventory:
+def read_own_inventory(
+    hook: ComputeHook, *, machine_images: bool = True, templates: bool = False
+) -> Inventory:
     """List resources of Bakehouse, and all instances and disks, for sweep and drift.
 
     Args:
         hook: the connection; errors are its own.
         machine_images: False leaves them out: no fleet runs one, so drift does without them.
+        templates: True adds them, and the managed instance groups, for the sweep.
     """
     return Inventory(
         project=hook.project,
         images=tuple(hook.images(OURS)),
         instances=tuple(hook.instances_everywhere("")),
         disks=tuple(hook.disks_everywhere("")),
+        templates=tuple(hook.templates()) if templates else (),
+        groups=tuple(hook.groups()) if templates else (),
         machine_images=tuple(hook.machine_images(OURS)) if machine_images else (),
     )

@@ -92,6 +92,7 @@ def judge(facts: GroupFacts, fleet: Fleet, run: str, image: Target, expires: str
     told = {
         labels.RECIPE: image.recipe,
         "run": run,
+        "role": labels.TEMPLATE,
         labels.FLEET: fleet.name,
         "group": group["name"],
         labels.EXPIRES: expires,

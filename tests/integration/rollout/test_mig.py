@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from tests.flow.fleet import HERE, ZONE
 from tests.support.deadlines import SOON
 from tests.support.ledger import of_kind, read_ledger
 
+from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
@@ -20,6 +23,9 @@ from bakehouse.history.rollout_events import (
     MemberSkippedEvent,
     RolloutEndedEvent,
 )
+from bakehouse.housekeeping import template_sweep
+from bakehouse.housekeeping.sweep import SweepFacts
+from bakehouse.inventory.listing import read_own_inventory
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -303,6 +309,24 @@ def test_an_empty_group_gets_its_template_and_a_group_on_the_image_is_left(
     assert group.versions() == [(name, None)]
     (skipped,) = of_kind(MemberSkippedEvent, events(again))
     assert (skipped.detail.member, skipped.reason) == ("web", Reason.ALREADY_ON_IMAGE)
+
+
+def test_a_template_that_no_group_uses_any_more_is_swept_a_week_later(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, size=0)
+    for image in (images.new, images.old):
+        assert rollout(image).through() == "success"
+    hook = hook_of("google_cloud_default")
+    inventory = read_own_inventory(hook, templates=True)
+    facts = SweepFacts(datetime.now(UTC) + timedelta(days=8))
+    found = {one.name: one for one in template_sweep.plan(inventory, facts)}
+    ((now, _),) = group.versions()
+    (before,) = found.keys() - {now}
+    assert found[now].reason is Reason.USED_BY_GROUP
+    assert found[before].sweep
+    assert hook.delete_template(before, str(uuid4())) is not None
+    wait_until(lambda: before not in group.templates(), SOON, "the sweep", every=0.05)
 
 
 def test_a_group_that_somebody_else_updates_meanwhile_is_lost_and_left_to_them(

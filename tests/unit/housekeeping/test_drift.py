@@ -86,3 +86,26 @@ def test_only_those_that_run_can_say_how_they_are() -> None:
     up, down = instance("web-1") | {"status": "RUNNING"}, instance("web-2") | {"status": "STOPPED"}
     other = instance("db-1") | {"status": "RUNNING"}
     assert running(BY_NAME, Inventory("p", instances=(up, down, other))) == [f"{ZONE}/web-1"]
+
+
+def test_the_members_of_a_group_are_those_that_it_has_made() -> None:
+    """By their metadata: whatever their names are, and with the project's number in the link."""
+    text = f"recipe: web\nstrategy: mig\nmembers: {{group: web, zones: [{ZONE}]}}\n"
+    by_group = load_fleet(text, "web.yaml")
+
+    def made_by(name: str, creator: str) -> Resource:
+        return {**instance(name), "metadata": {"items": [{"key": "created-by", "value": creator}]}}
+
+    link = f"projects/1234/zones/{ZONE}/instanceGroupManagers"
+    there = (
+        made_by("web-a1b2", f"{link}/web"),
+        made_by("web-c3d4", f"{link}/web-2"),
+        made_by("web-e5f6", "somebody"),
+        instance("web"),
+    )
+    inventory = Inventory("p", images=(NEW,), instances=there, disks=(disk("web-a1b2", OLD),))
+    found = drift(by_group, inventory, NOW)
+    assert [member.name for member in found.behind] == ["web-a1b2"]
+    assert found.missing == ()
+    empty = drift(by_group, Inventory("p", images=(NEW,)), NOW)
+    assert empty.missing == ("instances of the group web",)

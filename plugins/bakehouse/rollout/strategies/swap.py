@@ -26,7 +26,14 @@ from bakehouse.core.reasons import Reason
 from bakehouse.core.time import parse_timestamp
 from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images import labels
-from bakehouse.images.links import Resource, labels_of, resource_name, zone_of
+from bakehouse.images.links import (
+    CREATED_BY,
+    Resource,
+    group_of,
+    labels_of,
+    resource_name,
+    zone_of,
+)
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import (
     BootDisk,
@@ -43,7 +50,6 @@ from bakehouse.rollout.states import Disk, Goal, MemberObservation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CREATED_BY = "created-by"  # metadata of an instance: the managed group that has made it
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
 
@@ -148,9 +154,7 @@ def is_old(disk: Resource | None, old: BootDisk) -> bool:
 
 def refusal(instance: Resource, disk: Resource | None) -> tuple[Reason, str] | None:
     """Return why no rollout may change this instance; `disk` is its boot disk's resource."""
-    metadata = (instance.get("metadata") or {}).get("items") or []
-    creator = next((i.get("value", "") for i in metadata if i and i["key"] == CREATED_BY), "")
-    if "/instanceGroupManagers/" in creator:
+    if creator := group_of(instance):
         hint = f"if {resource_name(creator)} has abandoned it, delete its metadata {CREATED_BY}"
         return Reason.MEMBER_OF_GROUP, hint
     if labels.HOLD in labels_of(instance):
