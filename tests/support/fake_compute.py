@@ -55,6 +55,11 @@ class Cloud:
     started: datetime = NOW
     pending: list[tuple[int, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    says: str = "healthy"
+    prompt: bool = False  # a healthy guest reports as soon as it runs
+    silent: set[str] = field(default_factory=set)  # disks from which nothing ever reports
+    lost: set[str] = field(default_factory=set)  # disks from which no boot ends: the host fails
+    events: list[str] = field(default_factory=list)  # on the instance, newest first
 
     def __post_init__(self) -> None:
         self.disks["web-1"] = {"name": "web-1", "sourceImageId": "100", "status": "READY"}
@@ -136,6 +141,7 @@ class Cloud:
             True,
         )
         self._later(lambda: setattr(self, "boot", swap.disk))
+        self.events.insert(0, "attachDisk")
 
     def _start(self, swap: Swap) -> None:
         if self.status != "TERMINATED":
@@ -147,10 +153,18 @@ class Cloud:
 
     def _boot(self) -> None:
         self.status, self.started = "RUNNING", self.now
+        if self.boot in self.lost:
+            self._later(self._lose)
         self.boots += 1
         image = {"100": "web-old", "200": "web-new"}[self.disks[str(self.boot)]["sourceImageId"]]
+        if self.boot in self.silent | self.lost:
+            return
         if self.healthy or image == "web-old":
-            self._later(lambda: self._say(image))
+            self._say(image) if self.prompt else self._later(lambda: self._say(image))
+
+    def _lose(self) -> None:
+        self.status = "TERMINATED"
+        self.events.insert(0, "compute.instances.hostError")
 
     def _say(self, image: str) -> None:
-        self.health = {"state": "healthy", "image": image, "boot_id": f"boot-{self.boots}"}
+        self.health = {"state": self.says, "image": image, "boot_id": f"boot-{self.boots}"}

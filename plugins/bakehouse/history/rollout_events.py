@@ -63,6 +63,10 @@ class MemberDetail(Frozen):
     state: str
     why: str
     seconds: float | None = None
+    cause: str = Field(default="", description="why it failed: a `Cause`; empty if it did not")
+    first_try: str = Field(
+        default="", description="how the first try ended, if there was a second on a fresh disk"
+    )
 
 
 class MemberReplacedEvent(Event):
@@ -102,6 +106,10 @@ class MemberOutcome(Frozen):
     why: str
     image: str
     disk: str
+    cause: str = Field(default="", description="why it failed: a `Cause`; empty if it did not")
+    first_try: str = Field(
+        default="", description="how the first try ended, if there was a second on a fresh disk"
+    )
 
 
 class BlamedMember(Frozen):

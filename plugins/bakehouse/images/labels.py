@@ -34,6 +34,7 @@ REVOKED_BASE = "revoked-base"  # the id of the revoked image that this one is bu
 FLEET = "bakehouse-fleet"
 MEMBER = "bakehouse-member"
 REPLACES = "bakehouse-replaces"  # a key of their description, no label
+FIRST_TRY = "bakehouse-first-try"  # likewise, of the disk of a second try
 
 # values of STATE
 CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "history"

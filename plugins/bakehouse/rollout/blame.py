@@ -8,6 +8,7 @@ from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.history.rollout_events import BlamedMember
 from bakehouse.images.selection import is_newest_ever, is_usable, newest
+from bakehouse.rollout.second_try import OF_THE_IMAGE
 from bakehouse.rollout.states import State
 
 if TYPE_CHECKING:
@@ -26,14 +27,24 @@ class Blame(Frozen):
     newest_link: str = ""
 
 
+def is_images(outcome: MemberOutcome) -> bool:
+    """Whether a member's replacement failed for a reason of the image.
+
+    Outcomes that older versions have stored name no cause: then the state says it.
+    """
+    is_ill = outcome.way == "forward" and outcome.state == State.UNHEALTHY
+    return is_ill and outcome.cause in {"", *OF_THE_IMAGE}
+
+
 def blame(
     made: RolloutPlan, outcomes: Iterable[MemberOutcome], images: Sequence[Resource]
 ) -> Blame | None:
     """Return the blame of the plan's image; None if it is not to blame.
 
-    A member that is lost, or whose disk could not be made, says nothing of the image. Nor is an
-    image blamed that this rollout did not bring: an older one, to which somebody went back, and one
-    that members of the fleet ran before.
+    A member that failed for its own reason (its host, zone or disk) says nothing of the image; a
+    silent one only after a second try on a fresh disk (`second_try`). Nor is an image blamed that
+    this rollout did not bring: an older one, to which somebody went back, and one that members of
+    the fleet ran before.
 
     Args:
         made: the plan.
@@ -43,7 +54,7 @@ def blame(
     members = tuple(
         BlamedMember(member=outcome.member, why=outcome.why)
         for outcome in outcomes
-        if outcome.way == "forward" and outcome.state == State.UNHEALTHY
+        if is_images(outcome)
     )
     ran_before = any(skipped.reason is Reason.ALREADY_ON_IMAGE for skipped in made.skipped)
     if not members or ran_before or not is_newest_ever(made.image.id, images):

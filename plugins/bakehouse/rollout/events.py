@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
+from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import State
 
 
@@ -16,6 +17,9 @@ class SwapEnded(Frozen):
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
     held: bool = False  # before the stop something has begun to hold it: the task waits
+    cause: Cause | None = None
+    disk: str = ""  # the boot disk of the last try; empty in what older versions have stored
+    first_try: str = ""  # how the first one ended, if there was a second
 
 
 class MovedInstance(Frozen):

@@ -232,20 +232,20 @@ def target(image: Resource, recipe: str = "") -> Target:
 
 
 def delete_new(
-    hook: ComputeHook, change: Change, request_id: str, *, good: bool
+    hook: ComputeHook, change: Change, name: str, request_id: str, *, good: bool
 ) -> Resource | None:
-    """Delete the new disk of a member that does not use it; None if there is nothing to delete.
+    """Delete a new disk of a member that does not use it; None if there is nothing to delete.
 
     Unless the rollout has ended well, the disk of a member without a boot disk stays: it records
     which disk the member had, for the next rollout.
     """
-    disk = hook.disk(change.zone, change.disk)
+    disk = hook.disk(change.zone, name)
     if disk is None or disk.get("users"):
         return None
     instance = None if good else hook.instance(change.zone, change.name)
     if instance is not None and boot_of(instance) is None:
         return None
-    return hook.delete_disk(change.zone, change.disk, request_id)
+    return hook.delete_disk(change.zone, name, request_id)
 
 
 def delete_old(

@@ -474,10 +474,11 @@ class Verdict(FleetOperator):
         """Return what is deleted, or set, when the outcome is known."""
         compute, good = self.compute, ending is Outcome.GOOD
         for change in made.changes:
-            new, old = change.disk, change.old.name
-            request = self.request_id(context, f"delete {new} {self.memory.failed}")
-            delete_new = partial(members.delete_new, compute, change, request, good=good)
-            yield f"delete the unused new disk {new} of {change.name}", delete_new
+            old = change.old.name
+            for new in filter(None, (change.disk, change.second_disk)):
+                request = self.request_id(context, f"delete {new} {self.memory.failed}")
+                delete_new = partial(members.delete_new, compute, change, new, request, good=good)
+                yield f"delete the unused new disk {new} of {change.name}", delete_new
             request = self.request_id(context, f"delete {old} {self.memory.failed}")
             if good:
                 again = self.memory.failed > 0

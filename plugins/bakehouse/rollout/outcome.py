@@ -50,15 +50,16 @@ def in_words(outcome: MemberOutcome) -> str:
     """Return the outcome of a member as a sentence."""
     member, state = outcome.member, outcome.state
     image = outcome.image or (f"its disk {outcome.disk}" if outcome.disk else "the image")
+    first = f"; the first try: {outcome.first_try}" if outcome.first_try else ""
     if outcome.way == "back":
         if state == State.REPLACED:
             return f"{member} is back on {image}"
         return f"{member} is not back on {image}: {state}, {outcome.why}"
     if state == State.REPLACED:
-        return f"{member} runs {image}: {outcome.why}"
+        return f"{member} runs {image}: {outcome.why}{first}"
     if state == State.UNHEALTHY:
-        return f"{member} is not healthy on {image}: {outcome.why}"
-    return f"{member} was not moved to {image}: {state}, {outcome.why}"
+        return f"{member} is not healthy on {image}: {outcome.why}{first}"
+    return f"{member} was not moved to {image}: {state}, {outcome.why}{first}"
 
 
 def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
-from bakehouse.images.labels import MEMBER, PREVIOUS_DISK, REPLACES, ROLE, users_own
+from bakehouse.images.labels import FIRST_TRY, MEMBER, PREVIOUS_DISK, REPLACES, ROLE, users_own
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
 from bakehouse.rollout.mig_plan import GroupPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+SHORT = 300  # characters of a description, which may have 2,048
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
 REFUSALS = frozenset(
     {Reason.MEMBER_OF_GROUP, Reason.MEMBER_ON_HOLD, Reason.BOOT_DISK_NOT_REPLACEABLE}
@@ -76,6 +77,9 @@ class Change(Frozen):
     zone: str
     id: str
     disk: str = Field(description="the name of the boot disk to be made")
+    second_disk: str = Field(
+        default="", description="of the fresh one, if the first try fails for the member's reason"
+    )
     old: BootDisk
     only_disk: str = Field(
         default="", description="why nothing can make its old disk again; empty if something can"
@@ -165,15 +169,24 @@ def plan(
     known = {report.name: report for report in reported}
     for member in members:
         disk = disk_name(member.name, run, image.id)
-        old = _old_disk(member, disk, made)
-        reason = _skip(member, old, image, made, disk)
+        second = second_disk_name(member.name, run, image.id)
+        ours = [name for name in (second, disk) if name in made]
+        old = _old_disk(member, {disk, second}, ours, made)
+        reason = _skip(member, old, image, made, ours)
         if reason is not None:
             detail = member.refused_why if reason in REFUSALS else member.status
             skipped.append(Skipped(name=member.name, reason=reason, detail=detail))
         elif old is not None:
-            change = Change(name=member.name, zone=member.zone, id=member.id, disk=disk, old=old)
+            change = Change(
+                name=member.name,
+                zone=member.zone,
+                id=member.id,
+                disk=disk,
+                second_disk=second,
+                old=old,
+            )
             is_ill = member.name in known and known[member.name].ill
-            (begun if disk in made else ill if is_ill else fresh).append(change)
+            (begun if ours else ill if is_ill else fresh).append(change)
     changes = [*begun, *ill, *fresh]
     return RolloutPlan(
         fleet=fleet,
@@ -194,10 +207,19 @@ def disk_name(member: str, run: str, image_id: str) -> str:
     return f"{member[:54].rstrip('-')}-{mark}"
 
 
+def second_disk_name(member: str, run: str, image_id: str) -> str:
+    """The fresh disk on which `run` tries `member` once more; the same for every try."""
+    return disk_name(member, run, f"{image_id}\nsecond")
+
+
 def _skip(
-    member: Member, old: BootDisk | None, image: Target, made: Mapping[str, Resource], disk: str
+    member: Member,
+    old: BootDisk | None,
+    image: Target,
+    made: Mapping[str, Resource],
+    ours: Sequence[str],
 ) -> Reason | None:
-    if old is not None and disk in made:
+    if old is not None and ours:
         return None
     if old is not None and member.status in RUNS and old.image_id == image.id:
         return Reason.ALREADY_ON_IMAGE
@@ -213,12 +235,18 @@ def _skip(
     return None if left else Reason.MEMBER_NOT_RUNNING
 
 
-def _old_disk(member: Member, disk: str, made: Mapping[str, Resource]) -> BootDisk | None:
-    """Return the disk for a roll-back: the attached one, or the one that our disk has replaced."""
-    if member.boot is not None and member.boot.name != disk:
+def _old_disk(
+    member: Member, names: Collection[str], ours: Sequence[str], made: Mapping[str, Resource]
+) -> BootDisk | None:
+    """Return the disk for a roll-back: the attached one, or the one that our disk has replaced.
+
+    `names` are those of this run's disks, `ours` those of them that exist.
+    """
+    if member.boot is not None and member.boot.name not in names:
         return member.boot
-    ours = made.get(disk) or newest(d for d in _of(member.name, made) if not _is_previous(d))
-    return recall(ours) if ours is not None else None
+    of_run = next((made[name] for name in ours), None)
+    found = of_run or newest(d for d in _of(member.name, made) if not _is_previous(d))
+    return recall(found) if found is not None else None
 
 
 def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:
@@ -229,9 +257,25 @@ def _is_previous(disk: Resource) -> bool:
     return labels_of(disk).get(ROLE) == PREVIOUS_DISK
 
 
-def remember(old: BootDisk) -> str:
-    """Return a new boot disk's description, which names the previous one; see `recall`."""
-    return json.dumps({REPLACES: old.model_dump(mode="json", exclude={"labels"})})
+def remember(old: BootDisk, first_try: str = "", before: str | None = None) -> str:
+    """Return a new boot disk's description, which names the previous one; see `recall`.
+
+    That of a second try also says how the first one ended, and which boot's report is of it; see
+    `first_try_of`.
+    """
+    told: dict[str, Any] = {REPLACES: old.model_dump(mode="json", exclude={"labels"})}
+    if first_try:
+        told[FIRST_TRY] = {"why": first_try[:SHORT], "before": before}
+    return json.dumps(told)
+
+
+def first_try_of(disk: Resource) -> tuple[str, str | None]:
+    """Return what the disk of a second try says of the first: how it ended, and its boot id."""
+    try:
+        told = json.loads(str(disk.get("description", "")))[FIRST_TRY]
+        return str(told["why"]), told["before"]
+    except (ValueError, KeyError, TypeError):
+        return "it is not known how the first try ended", None
 
 
 def recall(disk: Resource) -> BootDisk | None:

@@ -82,7 +82,12 @@ def record_halted(context: Context, swap: Swap, why: str) -> None:
 
 
 def record_member(
-    context: Context, swap: Swap, state: str, why: str, seconds: float | None
+    context: Context,
+    swap: Swap,
+    state: str,
+    why: str,
+    seconds: float | None,
+    cause: str | None = None,
 ) -> None:
     """Record the outcome of a member's replacement or roll-back."""
     replaced = state == State.REPLACED
@@ -99,6 +104,8 @@ def record_member(
         state=state,
         why=why,
         seconds=seconds,
+        cause=cause or "",
+        first_try=swap.first_try,
     )
     record(
         event(

@@ -38,7 +38,9 @@ def look(hook: ComputeHook, swap: Swap, *, is_checked: bool = False) -> MemberOb
         return observe(swap, None, None, {})
     boot = boot_of(instance)
     on_the_goal = boot is not None and boot["name"] == swap.disk
-    speaks = on_the_goal and instance["status"] == "RUNNING" and swap.speaks
+    # before a second try too: what the first one says in the end is not said by the second
+    counts = on_the_goal or bool(swap.first_try)
+    speaks = counts and instance["status"] == "RUNNING" and swap.speaks
     said = hook.guest_attributes(swap.zone, swap.member) if speaks else {}
     if is_checked and on_the_goal:
         return dataclasses.replace(observe(swap, instance, None, said), goal_disk=Disk.READY)

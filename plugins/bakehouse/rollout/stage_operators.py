@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from bakehouse.history.rollout_events import MemberOutcome
     from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.rollout.second_try import Cause
 
 WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
 BACKSTOP = timedelta(minutes=5)
@@ -93,13 +94,15 @@ class ReplaceMember(FleetOperator):
         if wait is not None:
             return wait
         within = self.fleet.health_deadline
-        deadline = within + WALK_AT_MOST
+        one_try = within + WALK_AT_MOST
+        deadline = one_try * (2 if swap.second_disk else 1)
         self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
             conn_id=self.gcp_conn_id,
             healthy_within=within.total_seconds(),
             deadline=time.time() + deadline.total_seconds(),
+            first_until=time.time() + one_try.total_seconds(),
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
             windows=[window.model_dump(mode="json") for window in self.fleet.windows],
         )
@@ -113,21 +116,26 @@ class ReplaceMember(FleetOperator):
         if event.held:
             return Again()
         swap = Swap.model_validate(self.swap)
+        swap = swap.model_copy(
+            update={"disk": event.disk or swap.disk, "first_try": event.first_try}
+        )
         state = str(event.state) if event.state else STUCK
-        outcome = self._push(context, swap, state, event.why)
+        outcome = self._push(context, swap, state, event.why, event.cause)
         if event.transient:
             raise TransientError(f"the member {swap.member}: {event.why}")
-        record_member(context, swap, state, event.why, event.seconds)
+        record_member(context, swap, state, event.why, event.seconds, event.cause)
         if state != State.REPLACED:
             self._show_serial(swap)
-            raise PermanentError(in_words(outcome_of(swap, state, event.why)))
-        self.log.info("%s", in_words(outcome_of(swap, state, event.why)))
-        return Done(outcome)
+            raise PermanentError(in_words(outcome))
+        self.log.info("%s", in_words(outcome))
+        return Done(outcome.model_dump(mode="json"))
 
-    def _push(self, context: Context, swap: Swap, state: str, why: str) -> dict[str, Any]:
+    def _push(
+        self, context: Context, swap: Swap, state: str, why: str, cause: Cause | None = None
+    ) -> MemberOutcome:
         """Hand the outcome on to the verdict; a later try replaces it."""
-        outcome = outcome_of(swap, state, why).model_dump(mode="json")
-        context["ti"].xcom_push("outcome", outcome)
+        outcome = outcome_of(swap, state, why, cause)
+        context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
         return outcome
 
     def _gates(self, context: Context, swap: Swap) -> WaitFor | None:

@@ -5,7 +5,8 @@ instance runs, what it reports), so that a trigger that was killed continues fro
 A stop is requested in one state only, while the instance runs on another disk than the goal's; no
 transition leads back to it, so no member is stopped twice.
 
-A roll-back uses the same states with another goal. The drawing is docs/rollouts.md.
+A second try on a fresh disk and a roll-back use the same states with another goal. The drawing is
+docs/rollouts.md.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Disk(StrEnum):
     CREATING = "creating"
     READY = "ready"
     TAKEN = "taken"  # made from another image, or attached to something else
+    BROKEN = "broken"  # its creation has failed, or somebody deletes it
 
 
 DOING: dict[Action, str] = {
@@ -104,7 +106,8 @@ ACTIONS: dict[State, Action] = {
 }
 
 # A look may miss a state that passes quickly (STOPPING, STARTING), never one that waits for a step
-# of ours. LOADED comes again when a machine of spare capacity is taken away while it boots.
+# of ours. STOPPING, LOADED and STARTING come again when a machine is taken away while it boots:
+# preempted, or its host fails, and Compute Engine itself may have started it again.
 MOVES: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(
         {State.PREPARING, State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}
@@ -114,9 +117,15 @@ MOVES: dict[State, frozenset[State]] = {
     State.STOPPING: frozenset({State.STOPPED, State.LOADED}),
     State.STOPPED: frozenset({State.BARE}),
     State.BARE: frozenset({State.LOADED}),
-    State.LOADED: frozenset({State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}),
-    State.STARTING: frozenset({State.BOOTING, State.LOADED, State.REPLACED, State.UNHEALTHY}),
-    State.BOOTING: frozenset({State.REPLACED, State.UNHEALTHY, State.STOPPING, State.LOADED}),
+    State.LOADED: frozenset(
+        {State.STOPPING, State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}
+    ),
+    State.STARTING: frozenset(
+        {State.STOPPING, State.BOOTING, State.LOADED, State.REPLACED, State.UNHEALTHY}
+    ),
+    State.BOOTING: frozenset(
+        {State.STOPPING, State.LOADED, State.STARTING, State.REPLACED, State.UNHEALTHY}
+    ),
     State.UPDATING: frozenset({State.REPLACED, State.UNHEALTHY}),
     State.REPLACED: frozenset(),
     State.UNHEALTHY: frozenset(),
@@ -131,7 +140,11 @@ COMING_UP = frozenset({"PROVISIONING", "STAGING", "REPAIRING", "PENDING"})
 
 
 class IllegalMove(ValueError):
-    """A transition that a rollout does not cause: somebody else changes the member."""
+    """A transition to `after` that a rollout does not cause: somebody else changes the member."""
+
+    def __init__(self, message: str, after: State) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 @dataclass(frozen=True)
@@ -166,6 +179,8 @@ def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
         return State.LOST
     if observed.boot_disk == goal.disk:
         return _on_the_goal(observed, goal, now)
+    if observed.goal_disk is Disk.BROKEN:
+        return State.LOST
     if observed.goal_disk is Disk.ABSENT:
         return State.PENDING
     if observed.goal_disk is Disk.CREATING:
@@ -207,7 +222,8 @@ def move(before: State | None, after: State) -> State:
     if not legal:
         raise IllegalMove(
             f"went from {before} to {after}, which this rollout does not do: "
-            "somebody else changes the instance"
+            "somebody else changes the instance",
+            after,
         )
     return after
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace as replace_fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from bakehouse.core.errors import (
     BakehouseError,
     Blocked,
     TransientError,
+    ZoneUnavailable,
 )
 from bakehouse.core.errors import (
     FINAL as FINAL_ERRORS,
@@ -30,6 +32,16 @@ from bakehouse.operators.hold import hold
 from bakehouse.rollout import replace
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import explain
+from bakehouse.rollout.plan import first_try_of
+from bakehouse.rollout.second_try import (
+    STOPS_AT_MOST,
+    TRIED_AGAIN,
+    Cause,
+    cause_of,
+    late_in,
+    stopped_while_it_booted,
+    taken_away,
+)
 from bakehouse.rollout.states import (
     ACTIONS,
     DOING,
@@ -62,7 +74,17 @@ class _Held(Exception):
 
 
 class SwapTrigger(BakehouseTrigger):
-    """Moves one member to its goal. Fires `SwapEnded`."""
+    """Moves one member to its goal, with a second try on a fresh disk. Fires `SwapEnded`.
+
+    Args:
+        swap: a Swap as JSON.
+        conn_id: the connection.
+        healthy_within: seconds from a start until the member must be healthy.
+        deadline: of all tries, in seconds since 1970.
+        turn: of the task's tries; part of each request's id.
+        windows: of the fleet, outside which no member is stopped, as JSON.
+        first_until: when the first try ends, likewise; None: at the deadline, without a second.
+    """
 
     def __init__(
         self,
@@ -73,6 +95,7 @@ class SwapTrigger(BakehouseTrigger):
         deadline: float,
         turn: str,
         windows: list[dict[str, Any]] | None = None,
+        first_until: float | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -82,36 +105,71 @@ class SwapTrigger(BakehouseTrigger):
             deadline=deadline,
             turn=turn,
             windows=windows or [],
+            first_until=first_until,
             **other,
         )
-        self.swap = Swap.model_validate(swap)
         self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
         self.windows = [Window.model_validate(window) for window in windows or []]
-        self.goal = self.swap.goal(timedelta(seconds=healthy_within))
-        self._state: State | None = None
+        self.healthy_within, self.first_until = healthy_within, first_until
         self._refused = 0  # a refused step is asked for again under another requestId
+        self._begin(Swap.model_validate(swap))
+
+    def _begin(self, swap: Swap) -> None:
+        """Begin a try."""
+        self.swap = swap
+        self.goal = swap.goal(timedelta(seconds=self.healthy_within))
+        self._state: State | None = None
+        self._stops = 0  # while it booted
         self._observed = MemberObservation(instance_id=None)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         await asyncio.sleep(FIRST_LOOK)
         begun = time.time()
+        ended = await self._try()
+        if ended.cause and ended.cause in TRIED_AGAIN and self.swap.second_disk:
+            await self._info(
+                "%s: %s (%s); it is tried once more, on the fresh disk %s",
+                self.swap.member,
+                ended.cause.text,
+                ended.why,
+                self.swap.second_disk,
+            )
+            said = self._observed.health
+            self._begin(self.swap.again(ended.why, said.boot_id if said else None))
+            ended = await self._try()
+        told = {"disk": self.swap.disk, "first_try": self.swap.first_try}
+        seconds = round(time.time() - begun, 1) if ended.state is not None else None
+        yield self.fire(ended.model_copy(update={**told, "seconds": seconds}))
+
+    async def _try(self) -> SwapEnded:
+        """Walk to the end of this try; a final error is its end too."""
         try:
-            state = await self._walk()
+            cloud = await Cloud.of(self.conn_id)
+            state = await self._walk(cloud)
+            if state is State.REPLACED:
+                return SwapEnded(state=state, why=self._why())
+            return SwapEnded(state=state, why=self._why(), cause=await self._cause(state))
+        except IllegalMove as error:
+            # its new disk is gone; any other move is of somebody who changes the instance
+            is_disk = error.after is State.PENDING
+            return SwapEnded(why=str(error), cause=Cause.NO_DISK if is_disk else Cause.GONE)
         except _Held as held:
             await self._info("%s is not stopped: %s", self.swap.member, held)
-            yield self.fire(SwapEnded(why=str(held), held=True))
-        except (IllegalMove, *FINAL_ERRORS) as error:
-            yield self.fire(SwapEnded(why=str(error)))
+            return SwapEnded(why=str(held), held=True)
+        except _Late as late:
+            return SwapEnded(why=str(late), transient=True, cause=late.cause)
+        except FINAL_ERRORS as error:
+            return SwapEnded(why=str(error))
         except RETRYABLE as error:
-            yield self.fire(SwapEnded(why=str(error), transient=True))
-        else:
-            yield self.fire(self._result(state, time.time() - begun))
+            is_full = isinstance(error, ZoneUnavailable)
+            return SwapEnded(
+                why=str(error), transient=True, cause=Cause.STOCK_OUT if is_full else None
+            )
 
-    async def _walk(self) -> State:
-        cloud = await Cloud.of(self.conn_id)
+    async def _walk(self, cloud: Cloud) -> State:
         errors = 0
-        while time.time() < self.deadline:
+        while not self._is_over():
             try:
                 await cloud.rate_limiter.acquire(
                     urgent=True
@@ -126,7 +184,15 @@ class SwapTrigger(BakehouseTrigger):
             if self._state in FINAL:
                 return self._state
         where = TEXTS[self._state] if self._state else "it could not be read"
-        raise TransientError(f"its deadline has passed: {where}")
+        raise _Late(f"its deadline has passed: {where}", late_in(self._state))
+
+    def _is_over(self) -> bool:
+        """Whether the time of this try is over; without a cure by a fresh disk it goes on."""
+        now = time.time()
+        is_first = self.swap.second_disk and self.first_until is not None
+        if is_first and now >= (self.first_until or 0.0) and late_in(self._state) is not None:
+            return True
+        return now >= self.deadline
 
     async def _turn(self, cloud: Cloud) -> bool:
         """Observe the member and perform the next action; return whether its state has changed."""
@@ -141,24 +207,56 @@ class SwapTrigger(BakehouseTrigger):
         return moved
 
     async def _before_stop(self) -> None:
-        """Raise _Held if a freeze or closed windows forbid the stop. The way back is never held."""
-        if self.swap.way == "back":
+        """Raise _Held if a freeze or closed windows forbid the stop.
+
+        The way back is never held, nor is a second try: its member is down already.
+        """
+        if self.swap.way == "back" or self.swap.first_try:
             return
         freeze = await asyncio.to_thread(read_freeze)
         if (held := hold(freeze, self.windows, datetime.now(UTC))) is not None:
             raise _Held(str(held))
 
     async def _look(self) -> bool:
-        checked = self._state in {State.STARTING, State.BOOTING}
-        self._observed = await asyncio.to_thread(
-            lambda: replace.look(hook_of(self.conn_id), self.swap, is_checked=checked)
-        )
-        state = move(self._state, read(self._observed, self.goal, datetime.now(UTC)))
+        state = move(self._state, await self._read())
+        if self._state is None and await self._is_in_second(state):
+            state = await self._read()
+        self._skip_report_of_first_try()
+        self._stops += stopped_while_it_booted(self._state, state)
+        if self._stops > STOPS_AT_MOST and state is not State.REPLACED:
+            state = State.UNHEALTHY
         moved, self._state = state is not self._state, state
         if moved:
             self._refused = 0
             await self._info("%s: %s (%s)", self.swap.member, TEXTS[state], state)
         return moved
+
+    async def _read(self) -> State:
+        checked = self._state in {State.STARTING, State.BOOTING}
+        self._observed = await asyncio.to_thread(
+            lambda: replace.look(hook_of(self.conn_id), self.swap, is_checked=checked)
+        )
+        return read(self._observed, self.goal, datetime.now(UTC))
+
+    async def _is_in_second(self, state: State) -> bool:
+        """Whether this trigger was restarted in its second try; then it goes on with that.
+
+        Its disk is looked for only if the first one's is there too, so that the first look at a
+        member that nobody has changed costs no more.
+        """
+        zone, name = self.swap.zone, self.swap.second_disk
+        if not name or (state is State.PENDING and self._observed.boot_disk != name):
+            return False
+        disk = await asyncio.to_thread(lambda: hook_of(self.conn_id).disk(zone, name))
+        if disk is not None:
+            self._begin(self.swap.again(*first_try_of(disk)))
+        return disk is not None
+
+    def _skip_report_of_first_try(self) -> None:
+        """What the member says before it runs on its second disk is of the first one."""
+        said = self._observed.health
+        if self.swap.first_try and said and self._observed.boot_disk != self.goal.disk:
+            self.goal = replace_fields(self.goal, before=said.boot_id)
 
     async def _do(self, step: Action, cloud: Cloud) -> None:
         request_id = self._request_id(step)
@@ -211,17 +309,38 @@ class SwapTrigger(BakehouseTrigger):
         subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
         return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
 
-    def _result(self, state: State, seconds: float) -> SwapEnded:
-        lost = state is State.LOST
-        why = explain(self._observed.health, self.swap.image.name, self.swap.before)
-        return SwapEnded(
-            state=state,
-            why=_lost(self._observed) if lost else why,
-            seconds=round(seconds, 1),
-        )
+    def _why(self) -> str:
+        if self._state is State.LOST:
+            return _lost(self._observed)
+        if self._stops > STOPS_AT_MOST:
+            return f"it stopped {self._stops} times while it booted"
+        return explain(self._observed.health, self.swap.image.name, self.goal.before)
+
+    async def _cause(self, state: State) -> Cause:
+        """Return why this try has failed; a host that was lost says nothing of the image."""
+        cause = cause_of(state, self._observed, self.goal, stops=self._stops)
+        if state is not State.UNHEALTHY:
+            return cause
+        try:
+            found = await asyncio.to_thread(
+                lambda: hook_of(self.conn_id).operations(self.swap.zone)
+            )
+        except (Blocked, *FAILURES) as error:
+            await self._info("whether its host was lost cannot be read: %s", error)
+            return cause
+        events = operations.instance_events(found, self.swap.member)
+        return Cause.HOST_LOST if taken_away(event.kind for event in events) else cause
 
     async def _info(self, text: str, *values: Any) -> None:
         await asyncio.to_thread(self.log.info, text, *values)
+
+
+class _Late(TransientError):
+    """The time of a try is over; `cause`: of what a fresh disk may cure."""
+
+    def __init__(self, message: str, cause: Cause | None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def _lost(observed: MemberObservation) -> str:

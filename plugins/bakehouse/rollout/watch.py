@@ -111,7 +111,7 @@ def _changed(swap: Swap, instance: Resource | None) -> str:
         return "the instance was deleted or recreated"
     boot = boot_of(instance)
     has = boot["name"] if boot is not None else "none"
-    return "" if has == swap.disk else f"its boot disk is {has} instead of {swap.disk}"
+    return "" if has in swap.disks else f"its boot disk is {has} instead of {swap.disk}"
 
 
 def _seconds(time: timedelta) -> int:

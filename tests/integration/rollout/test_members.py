@@ -206,7 +206,7 @@ def test_only_a_disk_that_nothing_uses_is_deleted(
     found = Hook()
     found.disk_found = disk
     change = CHANGE.model_copy(update={"disk": "d"})
-    members.delete_new(hook(found), change, "request", good=True)
+    members.delete_new(hook(found), change, "d", "request", good=True)
     assert found.deleted == deleted
 
 
@@ -217,7 +217,7 @@ def test_the_new_disk_of_a_member_without_any_stays_since_it_says_what_the_membe
     found = Hook()
     found.disk_found, found.instance_found = {"id": "5"}, {"disks": boot}
     change = CHANGE.model_copy(update={"disk": "d"})
-    members.delete_new(hook(found), change, "request", good=False)
+    members.delete_new(hook(found), change, "d", "request", good=False)
     assert found.deleted == deleted
 
 

@@ -11,11 +11,17 @@ import pytest
 from tests.support.changes import Changes
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, Cloud
 
-from bakehouse.core.errors import Blocked, OutcomeUnknown, PermanentError, TransientError
+from bakehouse.core.errors import (
+    Blocked,
+    OutcomeUnknown,
+    PermanentError,
+    TransientError,
+    ZoneUnavailable,
+)
 from bakehouse.rollout import triggers
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
-from bakehouse.rollout.plan import Change, RolloutPlan
+from bakehouse.rollout.plan import Change, RolloutPlan, first_try_of
 from bakehouse.rollout.states import Action
 from bakehouse.rollout.strategies.swap import Swap, forward
 
@@ -48,12 +54,18 @@ class Hook:
     def operation(self, zone: str | None, name: str) -> dict[str, Any]:
         return {"name": name, "status": "DONE"}
 
+    def operations(self, zone: str | None) -> list[dict[str, Any]]:
+        link = "https://x/zones/z/instances/web-1"
+        return [{"operationType": kind, "targetLink": link} for kind in self.cloud.events]
+
     def label_disk(self, zone: str, disk: Any, changes: Any) -> dict[str, Any]:
         known = self.cloud.disks[disk["name"]]
         known["labels"] = {**known.get("labels", {}), **changes}
         return {"name": "op", "status": "DONE"}
 
     def insert_disk(self, zone: str, body: Any, request_id: str) -> dict[str, Any]:
+        if body["name"] == self.swap.second_disk:
+            self.swap = self.swap.again(*first_try_of(body))
         return self._do(Action.MAKE_DISK, request_id)
 
     def stop_instance(self, zone: str, name: str, request_id: str) -> dict[str, Any]:
@@ -105,13 +117,16 @@ def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return found
 
 
-def trigger(swap: Swap, deadline: float = 250.0, within: float = 250.0) -> triggers.SwapTrigger:
+def trigger(
+    swap: Swap, deadline: float = 250.0, within: float = 250.0, first: float | None = None
+) -> triggers.SwapTrigger:
     return triggers.SwapTrigger(
         swap=swap.model_dump(mode="json"),
         conn_id="gcp",
         healthy_within=within,
         deadline=time.time() + deadline,
         turn="1.0",
+        first_until=None if first is None else time.time() + first,
     )
 
 
@@ -239,3 +254,166 @@ async def test_unhealthy_is_said_with_the_guests_own_words(swap: Swap, cloud: Cl
     event = await fire(trigger(swap, within=-60.0))
     assert event.state == "unhealthy"
     assert "no report since the restart" in event.why
+
+
+SECOND = "web-1-87654321"
+LATE = -36_000.0  # whoever has not reported at once is late
+
+
+@pytest.fixture
+def twice(swap: Swap, hook: Hook) -> Swap:
+    """A swap with a second try."""
+    hook.swap = swap.model_copy(update={"second_disk": SECOND})
+    hook.cloud.prompt = True
+    return hook.swap
+
+
+async def test_a_silent_boot_is_tried_once_more_on_a_fresh_disk(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    cloud.silent = {CHANGE.disk}
+    event = await fire(trigger(twice, within=LATE))
+    assert (event.state, event.cause, event.disk) == ("replaced", None, SECOND)
+    assert event.first_try.startswith("no report since the restart")
+    assert (cloud.boot, cloud.status, cloud.stops) == (SECOND, "RUNNING", 2)
+    assert {"web-1", CHANGE.disk, SECOND} <= cloud.disks.keys()
+    assert len({*hook.ids_of(Action.STOP), *hook.ids_of(Action.START)}) == 4
+
+
+async def test_a_member_that_is_silent_twice_is_not_tried_a_third_time(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    cloud.silent = {CHANGE.disk, SECOND}
+    event = await fire(trigger(twice, within=LATE))
+    assert (event.state, event.cause, event.disk) == ("unhealthy", "silent", SECOND)
+    assert event.first_try
+    assert len(hook.ids_of(Action.MAKE_DISK)) == 2
+
+
+async def test_what_the_image_says_itself_is_not_tried_again(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    cloud.says = "unhealthy"
+    event = await fire(trigger(twice))
+    assert (event.state, event.cause, event.first_try) == ("unhealthy", "said_unhealthy", "")
+    assert cloud.stops == 1
+    assert len(hook.ids_of(Action.MAKE_DISK)) == 1
+
+
+async def test_a_host_that_is_lost_twice_in_a_boot_is_not_the_images(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    cloud.lost = {CHANGE.disk}
+    event = await fire(trigger(twice))
+    assert (event.state, event.disk) == ("replaced", SECOND)
+    assert event.first_try == "it stopped 2 times while it booted"
+    assert (cloud.stops, len(hook.ids_of(Action.START))) == (1, 3), "it was off: nothing to stop"
+
+
+async def test_a_second_host_that_is_lost_is_still_not_the_images(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    cloud.lost = {CHANGE.disk, SECOND}
+    event = await fire(trigger(twice))
+    assert (event.state, event.cause) == ("unhealthy", "host_lost")
+    assert len(hook.ids_of(Action.MAKE_DISK)) == 2
+
+
+async def test_a_zone_without_capacity_is_asked_once_more_with_a_fresh_disk(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    refusals = triggers.ERRORS_IN_A_ROW
+    hook.refuse[Action.START] = [ZoneUnavailable("no capacity") for _ in range(refusals)]
+    event = await fire(trigger(twice))
+    assert (event.state, event.disk, event.first_try) == ("replaced", SECOND, "no capacity")
+    assert cloud.stops == 1
+
+
+async def test_a_zone_that_stays_full_ends_the_try_of_the_task_and_blames_nobody(
+    hook: Hook, twice: Swap
+) -> None:
+    hook.refuse[Action.START] = [ZoneUnavailable("no capacity") for _ in range(99)]
+    event = await fire(trigger(twice))
+    assert (event.transient, event.state, event.cause) == (True, None, "stock_out")
+    assert event.disk == SECOND
+
+
+@pytest.mark.parametrize("status", ["FAILED", "DELETING", None])
+async def test_a_new_disk_that_cannot_be_used_is_replaced_by_a_fresh_one(
+    twice: Swap, cloud: Cloud, status: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that somebody deletes while the member is off."""
+
+    def breaks(swap: Swap) -> None:
+        if swap.disk == SECOND:
+            cloud.boot = swap.disk
+        elif status is None:
+            del cloud.disks[swap.disk]
+        else:
+            cloud.disks[swap.disk]["status"] = status
+        if swap.disk != SECOND:
+            raise TransientError("the disk is not there")
+
+    monkeypatch.setattr(cloud, "_attach", breaks)
+    event = await fire(trigger(twice))
+    assert (event.state, event.disk, cloud.boot) == ("replaced", SECOND, SECOND)
+    assert cloud.stops == 1
+    assert event.first_try
+
+
+async def test_a_disk_that_is_never_ready_ends_the_first_try_in_time(
+    twice: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = cloud._make
+
+    def creating(swap: Swap) -> None:
+        make(swap)
+        if swap.disk != SECOND:
+            cloud.pending.clear()
+
+    monkeypatch.setattr(cloud, "_make", creating)
+    event = await fire(trigger(twice, first=0.2))
+    assert (event.state, event.disk) == ("replaced", SECOND)
+    assert "its next disk is being made" in event.first_try
+
+
+@pytest.mark.parametrize("step", [Action.STOP, Action.DETACH, Action.ATTACH, Action.START])
+async def test_a_trigger_that_is_killed_in_the_second_try_goes_on_with_it(
+    hook: Hook, twice: Swap, cloud: Cloud, step: Action
+) -> None:
+    cloud.silent = {CHANGE.disk}
+    running = asyncio.create_task(fire(trigger(twice, within=LATE)))
+    nth = 1 if step is Action.MAKE_DISK else 2
+    await hook.changes.until(lambda: len(hook.ids_of(step)) == nth)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    event = await fire(trigger(twice, within=LATE))
+    assert (event.state, event.disk, cloud.stops) == ("replaced", SECOND, 2)
+    assert event.first_try.startswith("no report since the restart")
+    assert len(hook.ids_of(Action.MAKE_DISK)) == 2
+
+
+async def test_a_report_that_came_too_late_is_not_taken_for_the_second_boots(
+    hook: Hook, twice: Swap, cloud: Cloud
+) -> None:
+    """The first boot's report arrives while the second disk is made; the second says nothing."""
+    cloud.silent = {CHANGE.disk, SECOND}
+    insert = hook.insert_disk
+
+    def late(zone: str, body: Any, request_id: str) -> dict[str, Any]:
+        if body["name"] == SECOND:
+            cloud.says = "unhealthy"
+            cloud._say("web-new")
+        return insert(zone, body, request_id)
+
+    hook.insert_disk = late  # type: ignore[method-assign]
+    event = await fire(trigger(twice, within=LATE))
+    assert (event.state, event.cause, event.disk) == ("unhealthy", "silent", SECOND)
+
+
+async def test_a_member_in_other_hands_is_left_to_them(twice: Swap, cloud: Cloud) -> None:
+    cloud.status = "SUSPENDED"
+    event = await fire(trigger(twice))
+    assert (event.state, event.cause, event.first_try) == ("lost", "gone", "")
+    assert cloud.stops == 0

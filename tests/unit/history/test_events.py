@@ -88,6 +88,8 @@ def said(form: dict[str, Any]) -> dict[str, Any]:
         detail["kept"] = {image: why.removesuffix(": ") for image, why in told}
     if form["kind"] == "member_skipped":
         detail["why"] = detail.pop("detail", None) or detail.get("why")
+    for outcome in detail.get("outcomes", []):
+        assert [outcome.pop(since, "") for since in ("cause", "first_try")] == ["", ""]
     for key, value in detail.items():
         detail[key] = moment(value)
     return {**form, **{f"detail.{key}": value for key, value in detail.items()}}

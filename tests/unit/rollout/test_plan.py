@@ -17,6 +17,7 @@ from bakehouse.rollout.plan import (
     Reported,
     RolloutPlan,
     disk_name,
+    first_try_of,
     plan,
     recall,
 )
@@ -93,6 +94,33 @@ def test_a_run_that_plans_again_keeps_what_it_has_changed_first_and_with_what_it
     again = planned([member("a"), swapped, member("c")], {disk["name"]: disk})
     assert names(again) == [["b"], ["a"], ["c"]]
     assert again.changes[0].old == next(c.old for c in first.changes if c.name == "b")
+
+
+@pytest.mark.parametrize("first_is_left", [True, False])
+def test_a_run_that_plans_again_finds_the_fresh_disk_of_a_second_try(first_is_left: bool) -> None:
+    first = planned([member("a"), member("b")])
+    change = next(c for c in first.changes if c.name == "b")
+    assert len({change.disk, change.second_disk, "b"}) == 3
+    second = forward(first, change, None).again("no health report", "boot-2")
+    body = {**disk_body(second, NOW), "creationTimestamp": "2026-11-23", "users": ["x"]}
+    made = {change.second_disk: body}
+    if first_is_left:
+        made |= {change.disk: made_disk(first, "b", users=False)}
+    there = member("b", image="200")
+    assert there.boot is not None
+    boot = there.boot.model_copy(update={"name": change.second_disk})
+    again = planned([member("a"), there.model_copy(update={"boot": boot})], made)
+    assert again.changes[0] == change
+    assert first_try_of(body) == ("no health report", "boot-2")
+    assert recall(body) == change.old
+
+
+def test_what_is_said_of_a_first_try_fits_into_a_description() -> None:
+    found = planned([member("a")])
+    body = disk_body(forward(found, found.changes[0], None).again("x" * 5_000, "b" * 36), NOW)
+    assert len(body["description"]) < 2_048
+    assert first_try_of(body) == ("x" * 300, "b" * 36)
+    assert first_try_of({"description": "made by hand"})[1] is None
 
 
 def test_a_member_left_without_its_boot_disk_is_taken_up_by_another_run() -> None:

@@ -50,6 +50,8 @@ from bakehouse.rollout.states import Disk, Goal, MemberObservation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Source: `status` of disks.get.
+_DISK_STATES = {"READY": Disk.READY, "CREATING": Disk.CREATING, "RESTORING": Disk.CREATING}
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
 
@@ -70,11 +72,34 @@ class Swap(Frozen):
     reported: str = Field(default="", description="the image that this report was of")
     speaks: bool = Field(default=True, description="the image reports its health")
     only_disk: bool = Field(default=False, description="nothing can make its old disk again")
+    second_disk: str = Field(
+        default="", description="the disk of a second try; empty: there is none, or it is this one"
+    )
+    first_try: str = Field(default="", description="how the first one ended; empty in the first")
 
     def goal(self, healthy_within: timedelta) -> Goal:
         """What the member must reach: this disk, this image reported, within this time."""
         image = self.image.name if self.speaks else None
         return Goal(self.id, self.disk, image, self.before, healthy_within)
+
+    @property
+    def disks(self) -> tuple[str, ...]:
+        """The boot disks that it may have at its end."""
+        return (self.disk, self.second_disk) if self.second_disk else (self.disk,)
+
+    def again(self, first_try: str, before: str | None) -> Swap:
+        """Return the second try, on a fresh disk; `first_try` is how the first one ended.
+
+        `before` is the boot whose report does not count: that of the first try, if it said
+        anything.
+        """
+        changes = {
+            "disk": self.second_disk,
+            "second_disk": "",
+            "first_try": first_try,
+            "before": before or self.before,
+        }
+        return self.model_copy(update=changes)
 
 
 def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
@@ -94,6 +119,7 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
         before=health.boot_id if health is not None and not on_image else None,
         reported=health.image if health is not None else "",
         only_disk=bool(change.only_disk),
+        second_disk=change.second_disk,
     )
 
 
@@ -113,6 +139,7 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "kept": kept,
         "before": health.boot_id if health is not None else done.before,
         "speaks": bool(done.reported) and done.reported == image.name,
+        "second_disk": "",
     }
     return done.model_copy(update=changes)
 
@@ -125,7 +152,7 @@ def moving(swap: Swap) -> str:
     return f"{swap.member} goes back to {swap.image.name or 'what it had'}, on {on}"
 
 
-def outcome_of(swap: Swap, state: str, why: str) -> MemberOutcome:
+def outcome_of(swap: Swap, state: str, why: str, cause: str | None = None) -> MemberOutcome:
     """Return how a swap ended."""
     return MemberOutcome(
         member=swap.member,
@@ -134,6 +161,8 @@ def outcome_of(swap: Swap, state: str, why: str) -> MemberOutcome:
         why=why,
         image=swap.image.name,
         disk=swap.disk,
+        cause=cause or "",
+        first_try=swap.first_try,
     )
 
 
@@ -234,7 +263,7 @@ def disk_body(swap: Swap, now: datetime) -> dict[str, Any]:
         "type": old.type,
         "sizeGb": str(max(old.size_gb, swap.image.disk_gb)),
         "labels": {**old.labels, **_labels(swap, now)},
-        "description": remember(old),
+        "description": remember(old, swap.first_try, swap.before),
     }
     if old.policies:
         body["resourcePolicies"] = list(old.policies)
@@ -308,7 +337,7 @@ def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
         return Disk.TAKEN
     if any(resource_name(user) != resource_name(instance) for user in disk.get("users") or []):
         return Disk.TAKEN
-    return Disk.READY if disk.get("status") == "READY" else Disk.CREATING
+    return _DISK_STATES.get(str(disk.get("status")), Disk.BROKEN)
 
 
 def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
