@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from bakehouse.rollout.plan import Reported
+
+SAMPLE = 12  # reports of members that were healthy, read before each stop
 Resource = Mapping[str, Any]
 
 
@@ -49,6 +53,24 @@ def others_are_up(
     if len(down) < at_most:
         return Gate(open=True)
     return Gate(open=False, why=f"already down: {', '.join(down)} (max_unavailable {at_most})")
+
+
+def reports_to_read(
+    member: str, reported: Sequence[Reported]
+) -> tuple[list[Reported], list[Reported]]:
+    """Return the reports to read before a member is stopped, and those to read if one is bad news.
+
+    Nothing lists the reports of a fleet, so that a thousand members that each read all others would
+    ask a million times. Those that were ill are read, and the next few behind the member: of one
+    that falls ill some other member hears soon, and then looks at all.
+    """
+    ill = [report for report in reported if report.ill]
+    others = [report for report in reported if not report.ill and report.name != member]
+    names = [report.name for report in reported]
+    here = names.index(member) if member in names else 0
+    behind = sum(1 for report in reported[:here] if not report.ill)
+    ring = [*others[behind:], *others[:behind]]
+    return [*ill, *ring[:SAMPLE]], ring[SAMPLE:]
 
 
 def nobody_failed(states: Mapping[str, str | None]) -> Gate:

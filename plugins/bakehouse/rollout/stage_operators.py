@@ -32,7 +32,7 @@ from bakehouse.rollout.fleet_operator import (
     now,
     states_of,
 )
-from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up
+from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.outcome import in_words, stage_failed
 from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.swap import (
@@ -46,10 +46,13 @@ from bakehouse.rollout.strategies.swap import (
 from bakehouse.rollout.watch import look
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from airflow.sdk import Context
 
     from bakehouse.history.rollout_events import MemberOutcome
-    from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.images.links import Resource
+    from bakehouse.rollout.plan import Reported, RolloutPlan, Target
     from bakehouse.rollout.second_try import Cause
 
 WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
@@ -162,18 +165,29 @@ class ReplaceMember(FleetOperator):
     def _others_are_up(self, swap: Swap, made: RolloutPlan) -> Gate:
         others = {change.name: change.zone for change in made.changes}
         others |= {report.name: report.zone for report in made.reported}
-        there = members.standing(self.compute, others)
+        there = members.statuses(self.compute, others)
+        first, rest = reports_to_read(swap.member, made.reported)
+        ill = self._ill_now(first, there)
+        known = {report.name for report in made.reported if report.ill}
+        if swap.member not in ill and ill.keys() - known:
+            ill |= self._ill_now(rest, there)
+        return others_are_up(swap.member, there, there, self.fleet.max_unavailable, ill)
+
+    def _ill_now(
+        self, reports: Iterable[Reported], there: Mapping[str, Resource]
+    ) -> dict[str, str]:
+        """Return why members that run are ill; one that turns ill now is sure by the second look.
+
+        The first look was the plan's.
+        """
         ill: dict[str, str] = {}
-        for report in made.reported:
+        for report in reports:
             if there.get(report.name, {}).get("status") != "RUNNING":
-                continue
-            # one that turns ill now is not sure yet: two looks, this one and the plan's
-            if report.name == swap.member and not report.ill:
                 continue
             health = members.health(self.compute, report.zone, report.name)
             if why := health_of.ill(health, report.stamp, report.at, now()):
                 ill[report.name] = why
-        return others_are_up(swap.member, there, there, self.fleet.max_unavailable, ill)
+        return ill
 
     def _show_serial(self, swap: Swap) -> None:
         try:

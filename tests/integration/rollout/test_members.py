@@ -58,13 +58,17 @@ class Hook:
         assert filter_ == "labels.bakehouse-recipe=web AND labels.bakehouse-state=promoted"
         return list(self._images.values())
 
+    def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        assert filter_ == "", "of whatever labels"
+        return self.instances(zone, filter_)
+
     def instances(self, zone: str, filter_: str) -> list[dict[str, Any]]:
         self.lists += 1
         here = [name for name, where in self._instances.items() if where == zone]
         if filter_.startswith("name eq "):
             wanted = re.compile(filter_.removeprefix("name eq ").strip("'"))
             here = [name for name in here if wanted.fullmatch(name)]
-        else:
+        elif filter_:
             assert filter_ == "labels.fleet=web AND labels.tier=front"
         return [{"name": name} for name in here]
 
@@ -182,6 +186,16 @@ def test_how_the_others_stand_costs_a_call_for_each_hundred_of_a_zone() -> None:
     found = Hook(**names)
     assert set(members.standing(hook(found), {**names, "web-300": "us-central1-a"})) == set(names)
     assert found.lists == 4
+
+
+def test_who_of_many_runs_is_one_list_of_each_zone() -> None:
+    names = {f"web-{number}": f"us-central1-{'ab'[number % 2]}" for number in range(400)}
+    found = Hook(**names, other="us-central1-a")
+    wanted = {**names, "web-400": "us-central1-a"}
+    assert set(members.statuses(hook(found), wanted)) == set(names)
+    assert found.lists == 2
+    few = dict(list(names.items())[:20])
+    assert set(members.statuses(hook(found), few)) == set(few)
 
 
 def test_labelled_members_come_from_every_zone_by_name() -> None:

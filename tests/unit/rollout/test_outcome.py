@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from bakehouse.rollout.gates import nobody_failed, others_are_up
+from bakehouse.rollout.gates import nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.outcome import Outcome, failed_members, rollout_outcome, stage_failed
+from bakehouse.rollout.plan import Reported
 
 GOOD: dict[str, str | None] = {
     "choose_image": "success",
@@ -88,3 +91,34 @@ def test_a_member_that_runs_and_is_ill_is_down_too_and_counts_itself() -> None:
     assert others_are_up("b", all_up, all_up, 1, {"b": "unhealthy"}).open
     every = dict.fromkeys(all_up, "unhealthy")
     assert all(others_are_up(name, all_up, all_up, 1, every).open for name in all_up)
+
+
+def report(number: int, why: str = "") -> Reported:
+    return Reported(name=f"m-{number}", zone="z", at=datetime(2026, 11, 27, tzinfo=UTC), ill=why)
+
+
+def test_of_a_small_fleet_each_report_is_read_before_a_stop() -> None:
+    fleet = [report(number) for number in range(12)]
+    first, rest = reports_to_read("m-3", fleet)
+    assert {r.name for r in first} == {r.name for r in fleet} - {"m-3"}
+    assert rest == []
+
+
+def test_of_a_thousand_members_few_are_read_and_together_they_read_all() -> None:
+    fleet = [report(number, "unhealthy" if number == 500 else "") for number in range(1000)]
+    heard: dict[str, int] = {}
+    for member in fleet:
+        first, rest = reports_to_read(member.name, fleet)
+        assert len(first) == 13
+        assert first[0].name == "m-500", "one that was ill may have been mended"
+        every = [r.name for r in (*first, *rest) if r.name != member.name]
+        assert sorted(every) == sorted({r.name for r in fleet} - {member.name})
+        for other in first:
+            heard[other.name] = heard.get(other.name, 0) + 1
+    assert set(heard) == {r.name for r in fleet}
+    assert {n for name, n in heard.items() if name != "m-500"} <= {11, 12, 13}
+
+
+def test_a_member_that_no_report_knows_reads_the_first_ones() -> None:
+    first, _ = reports_to_read("new", [report(number) for number in range(20)])
+    assert [r.name for r in first] == [f"m-{number}" for number in range(12)]
