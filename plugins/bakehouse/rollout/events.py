@@ -37,6 +37,7 @@ class GroupMoved(Frozen):
     why: str
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
+    held: bool = False  # before the next instances something has begun to hold it: the task waits
     instances: tuple[MovedInstance, ...] = ()
 
 

@@ -73,6 +73,11 @@ def roll_on(hook: ComputeHook, move: GroupMove, request: str) -> Resource:
     return hook.patch_group(move.zone, move.member, policy, request)
 
 
+def stop(hook: ComputeHook, move: GroupMove, request: str) -> Resource | None:
+    """Let the group of a move replace no further instance."""
+    return stop_updates(hook, move.zone, move.member, request)
+
+
 def stop_updates(hook: ComputeHook, zone: str, name: str, request: str) -> Resource | None:
     """Let the group replace no further instance; None if it does not anyway.
 

@@ -26,7 +26,7 @@ from bakehouse.images import labels
 from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
-from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members, mig_calls
 from bakehouse.rollout.events import GroupMoved, SoakEnded
 from bakehouse.rollout.fleet_operator import (
@@ -48,6 +48,7 @@ from bakehouse.rollout.strategies.mig import (
     forward,
     moving,
     outcome_of,
+    progress,
     way_back,
 )
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
@@ -175,6 +176,10 @@ class MoveGroup(FleetOperator):
 
         self.check_lease(context)
         if move.way == "forward":
+            if not self._is_on_its_way(move):
+                wait = self.wait_until_allowed(context, move.image, move.member)
+                if wait is not None:
+                    return wait
             members.check(self.compute, move.image)
         size = int((self.compute.group(move.zone, move.member) or {}).get("targetSize", 0))
         within = self.fleet.health_deadline
@@ -186,13 +191,21 @@ class MoveGroup(FleetOperator):
             healthy_within=within.total_seconds(),
             deadline=time.time() + deadline.total_seconds(),
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
+            windows=[window.model_dump(mode="json") for window in self.fleet.windows],
         )
         return WaitFor(trigger, "moved", deadline + BACKSTOP)
+
+    def _is_on_its_way(self, move: GroupMove) -> bool:
+        """Whether instances are being replaced: they are watched, whatever holds the next ones."""
+        found = progress(mig_calls.look(self.compute, move, {}), move)
+        return found.state is State.UPDATING and len(found.good) < found.wanted and not found.due
 
     @resumed_by(GroupMoved)
     def moved(self, context: Context, event: GroupMoved) -> Next:
         """Continue when the move has ended: record it; fail unless the group is good."""
         move = GroupMove.model_validate(self.swap)
+        if event.held:
+            return self.wait_until_allowed(context, move.image, move.member) or Again()
         state = str(event.state) if event.state else STUCK
         outcome = self._push(context, move, state, event.why)
         if event.transient:

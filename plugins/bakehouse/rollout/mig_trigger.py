@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
@@ -17,6 +18,8 @@ from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
 from bakehouse.images.links import zone_of
+from bakehouse.operators.freeze import freeze_of_late
+from bakehouse.operators.hold import hold
 from bakehouse.rollout import mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
 from bakehouse.rollout.states import FINAL as ENDS
@@ -29,6 +32,7 @@ from bakehouse.rollout.strategies.mig import (
     progress,
     told,
 )
+from bakehouse.schedule.window import Window
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
 if TYPE_CHECKING:
@@ -46,6 +50,10 @@ ASKED_EVERY = 0.5  # seconds between two looks at an operation
 ENDED_WITHIN = 120.0  # seconds of one operation; the instances are not part of it
 
 
+class _Held(Exception):
+    """No further instance may be replaced now, and why."""
+
+
 class GroupTrigger(BakehouseTrigger):
     """Moves a group to the versions of a stage. Fires `GroupMoved`.
 
@@ -61,6 +69,7 @@ class GroupTrigger(BakehouseTrigger):
         healthy_within: float,
         deadline: float,
         turn: str,
+        windows: list[dict[str, Any]] | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -69,8 +78,10 @@ class GroupTrigger(BakehouseTrigger):
             healthy_within=healthy_within,
             deadline=deadline,
             turn=turn,
+            windows=windows or [],
             **other,
         )
+        self.windows = [Window.model_validate(window) for window in windows or []]
         self.move = GroupMove.model_validate(move)
         self.conn_id, self.turn = conn_id, turn
         self.healthy_within, self.deadline = healthy_within, deadline
@@ -88,6 +99,9 @@ class GroupTrigger(BakehouseTrigger):
         begun = time.time()
         try:
             state, why = await self._walk()
+        except _Held as held:
+            await self._info("%s gets no further instances: %s", self.move.member, held)
+            yield self.fire(GroupMoved(why=str(held), held=True))
         except (IllegalMove, *FINAL) as error:
             yield self.fire(GroupMoved(why=str(error), instances=self._instances()))
         except RETRYABLE as error:
@@ -178,14 +192,35 @@ class GroupTrigger(BakehouseTrigger):
         elif self._state is State.PREPARED:
             await self._set_versions()
         elif observed.group is not None and not is_rolling(observed.group, self.move):
+            await self._refuse_if_held()
             await self._info("%s replaces its instances again", self.move.member)
             await self._request("roll on", mig_calls.roll_on)
         elif self._progress.due:
             await self._set_versions()
         else:
+            await self._stop_if_held()
             await asyncio.sleep(cloud.interval)
 
+    async def _refuse_if_held(self) -> None:
+        """Raise _Held if a freeze or closed windows forbid it. The way back is never held."""
+        if self.move.way == "back":
+            return
+        held = hold(await freeze_of_late(), self.windows, datetime.now(UTC))
+        if held is not None:
+            raise _Held(str(held))
+
+    async def _stop_if_held(self) -> None:
+        """Stop a group that would take all instances of the stage by itself."""
+        if self.move.base is not None:  # it takes those of this step, which are on their way
+            return
+        try:
+            await self._refuse_if_held()
+        except _Held:
+            await self._request("stop", mig_calls.stop)
+            raise
+
     async def _set_versions(self) -> None:
+        await self._refuse_if_held()
         due = self._progress.due
         await self._info("%s gets %s", self.move.member, told(due))
         await self._request(f"versions {told(due)}", mig_calls.update, due)

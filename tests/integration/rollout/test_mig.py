@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from tests.flow.fleet import HERE, ZONE
 from tests.support.deadlines import SOON
+from tests.support.freeze import BY_ANN, switched
 from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.cloud.compute_hook import hook_of
@@ -23,9 +25,13 @@ from bakehouse.history.rollout_events import (
     MemberSkippedEvent,
     RolloutEndedEvent,
 )
+from bakehouse.history.wait_events import WaitsEvent
 from bakehouse.housekeeping import template_sweep
 from bakehouse.housekeeping.sweep import SweepFacts
 from bakehouse.inventory.listing import read_own_inventory
+from bakehouse.operators.hold_trigger import HoldTrigger
+from bakehouse.rollout import mig_calls
+from bakehouse.rollout.mig_trigger import GroupTrigger
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -33,7 +39,9 @@ from .walk import Rollout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.history.events import LedgerEvent
+    from bakehouse.rollout.strategies.mig import GroupMove, GroupObservation
     from devstack.gce_api import Compute
 
     from .conftest import Images
@@ -62,9 +70,12 @@ class Group:
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
 
-    def create(self, image: str, size: int = 3, color: str = "red", **more: Any) -> None:
-        """Make it of a template of its own, and wait until its instances are healthy."""
-        self.template("web-own", f"global/images/{image}", color)
+    def create(
+        self, image: str, size: int = 3, color: str = "red", speaks: bool = True, **more: Any
+    ) -> None:
+        """Make it of a template of its own, and wait until it is stable."""
+        mute = {} if speaks else {"metadata": {"items": []}}
+        self.template("web-own", f"global/images/{image}", color, **mute)
         body = {"name": "web", "targetSize": size, **more}
         body.setdefault("instanceTemplate", "global/instanceTemplates/web-own")
         self.call("POST", f"{HERE}/instanceGroupManagers", json=body)
@@ -404,4 +415,57 @@ def test_a_group_that_stays_healthy_for_the_soak_goes_on(group: Group, images: I
     group.create(images.old, size=1)
     run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "soak: 1s\n")
     assert run.through() == "success", run.errors
+    assert set(group.instances().values()) == {images.new}
+
+
+def test_a_freeze_in_the_middle_of_a_stage_stops_the_next_instance_and_the_stage_goes_on_after_it(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, size=2)
+    switch = switched(monkeypatch)
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "held_at_most: 1h\n")
+    run.begin()
+    # the stage, the group, the first instance; before the next one; the wait
+    switch.answers = [None, None, None, BY_ANN, BY_ANN, BY_ANN, None]
+    run.replace(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    assert [type(waited.trigger) for waited in run.deferred] == [
+        GroupTrigger,
+        HoldTrigger,
+        GroupTrigger,
+    ]
+    waits = of_kind(WaitsEvent, events(run))
+    assert [(wait.reason, wait.detail.member) for wait in waits] == [(Reason.FROZEN, "web")]
+    assert set(group.instances().values()) == {images.new}
+
+
+def test_a_group_that_takes_all_of_a_stage_by_itself_is_stopped_by_a_freeze(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without guest attributes nothing but its update policy holds it."""
+    group.create(images.old, size=1, speaks=False)
+    switch = switched(monkeypatch)
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]"))
+    run.begin()
+    seen: list[str] = []
+    look_at, looks = mig_calls.look, count()
+
+    def look(*arguments: Any) -> GroupObservation:
+        found = look_at(*arguments)
+        if next(looks) < 4 and found.group is not None:  # it is not stable at once
+            return replace(found, group={**found.group, "status": {}})
+        return found
+
+    monkeypatch.setattr(mig_calls, "look", look)
+
+    def stop(hook: ComputeHook, move: GroupMove, request: str) -> Any:
+        seen.append(group.get()["updatePolicy"]["type"])
+        switch.answers = [None]
+        return mig_calls.stop_updates(hook, move.zone, move.member, request)
+
+    monkeypatch.setattr(mig_calls, "stop", stop)
+    switch.answers = [None, None, None, BY_ANN]
+    run.replace(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    assert seen == ["PROACTIVE"]
     assert set(group.instances().values()) == {images.new}
