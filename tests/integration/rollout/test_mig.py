@@ -74,7 +74,7 @@ class Group:
         self, image: str, size: int = 3, color: str = "red", speaks: bool = True, **more: Any
     ) -> None:
         """Make it of a template of its own, and wait until it is stable."""
-        mute = {} if speaks else {"metadata": {"items": []}}
+        mute: dict[str, Any] = {} if speaks else {"metadata": {"items": []}}
         self.template("web-own", f"global/images/{image}", color, **mute)
         body = {"name": "web", "targetSize": size, **more}
         body.setdefault("instanceTemplate", "global/instanceTemplates/web-own")
