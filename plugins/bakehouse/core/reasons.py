@@ -62,6 +62,8 @@ class Reason(StrEnum):
     MEMBER_LOST = "member_lost"
     STAGE_FAILED = "stage_failed"
     NOT_ROLLED_BACK = "not_rolled_back"
+    REJECTED = "rejected"
+    NOT_APPROVED = "not_approved"
     # why a rollout is skipped
     NOT_ASKED_FOR = "not_asked_for"
     BACKFILL = "backfill"
@@ -159,6 +161,8 @@ _TEXT = {
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",
     Reason.STAGE_FAILED: "a stage failed, so what it had changed went back to the image it had",
     Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
+    Reason.REJECTED: "a person rejected it, so what it had changed went back to the image it had",
+    Reason.NOT_APPROVED: "nobody approved it in time",
     Reason.NOT_ASKED_FOR: "the trigger form does not request it",
     Reason.BACKFILL: "a backfill changes no fleet",
     Reason.NOTHING_TO_REPLACE: "every member runs the image already, or is skipped",

@@ -256,6 +256,16 @@ _ROLLOUT = (
         ),
     ),
     TaskSpec(
+        id="approve_stage",
+        flow=Flow.ROLLOUT,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=6),
+        operator="bakehouse.rollout.approval_operator:ApproveStage",
+        docs="Asks a person whether the next stage may begin, with plan, packages and figures; only"
+        " after the stages that the fleet's `approval` names.",
+    ),
+    TaskSpec(
         id="plan_rollback",
         flow=Flow.ROLLOUT,
         kind=TaskKind.CALLS,

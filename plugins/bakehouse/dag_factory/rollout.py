@@ -110,7 +110,11 @@ def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
     chain(before, select_members, replace, verify_stage)
     # all three: a failed sibling is not the end of the others
     [select_members, replace, verify_stage] >> plan_rollback
-    return verify_stage
+    if fleet.approval is None or stage not in fleet.approval.after:
+        return verify_stage
+    approve_stage = numbered("approve_stage", stage=stage)  # all_success, and so is what follows
+    verify_stage >> approve_stage >> plan_rollback
+    return approve_stage
 
 
 def _mapped(

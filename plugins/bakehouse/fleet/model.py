@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from bakehouse.core.models import Frozen
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
+from bakehouse.fleet.approval import Approval
 from bakehouse.fleet.members import Members
 from bakehouse.fleet.stages import Stage, check_stages
 from bakehouse.fleet.template import Template
@@ -76,6 +77,10 @@ class Fleet(Frozen):
         max_length=20,
         description="when members may be stopped, such as [{days: mon-thu, hours: 09:00-16:00,"
         " timezone: Europe/Berlin}]; none: at any time",
+    )
+    approval: Approval | None = Field(
+        default=None,
+        description="after which stages a person is asked, such as {after: [1], timeout: 24h}",
     )
     held_at_most: Duration = Field(
         default=timedelta(days=8),

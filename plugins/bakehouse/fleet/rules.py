@@ -86,6 +86,11 @@ def _of(fleet: Fleet, recipes: Mapping[str, Recipe], known: Collection[str]) -> 
             remedy = f"{wrong[1]}. If Google has it, say `unlisted: true`"
             yield Broken(fleet.name, ("members", "zones", index), wrong[0], remedy)
     yield from of_group(fleet)
+    for index, stage in enumerate(fleet.approval.after if fleet.approval else ()):
+        if stage >= (last := len(fleet.stages)):
+            problem = f"is {stage}, and no stage follows that one: the fleet has {last}"
+            remedy = "Name stages before the last one" if last > 1 else "Add a stage before 100%"
+            yield Broken(fleet.name, ("approval", "after", index), problem, remedy)
     recipe = recipes.get(fleet.recipe)
     if recipe and recipe.image.kind == MACHINE_IMAGE and fleet.strategy in {"swap", "mig"}:
         problem = f"is the recipe {fleet.recipe}, which creates machine images"

@@ -18,6 +18,7 @@ class NotificationEvent(StrEnum):
     PROMOTION = "promotion"
     ROLLOUT_START = "rollout_start"
     ROLLOUT_HALT = "rollout_halt"
+    APPROVAL = "approval"
     ROLL_BACK = "roll_back"
     ROLLOUT_FINISH = "rollout_finish"
     REVOKE = "revoke"

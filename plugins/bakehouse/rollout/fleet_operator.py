@@ -9,6 +9,7 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
 from bakehouse.operators.held_operator import HeldOperator
+from bakehouse.rollout.approval import Decision, goes_back
 from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.strategies.swap import Swap
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
 STRANDED = "stranded"  # an XCom of plan_rollback: the members that it cannot roll back
 FAILED_IN_SOAK = "failed_in_soak"  # an XCom of verify_stage: the members that did not stay healthy
+DECISION = "decision"  # an XCom of approve_stage: what a person has said, or that nobody has
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 
@@ -106,6 +108,23 @@ class FleetOperator(HeldOperator):
         from bakehouse.notify.send import notify_from_task
 
         notify_from_task(context, self.fleet.notify, occasion, f"{self.fleet.name}: {title}", text)
+
+    def decisions(self, context: Context) -> list[Decision]:
+        """Return what people have said after the stages; one that timed out is in it too."""
+        after = self.fleet.approval.after if self.fleet.approval else ()
+        tasks = (self.near(f"approve_stage_{stage}") for stage in after)
+        told = (context["ti"].xcom_pull(task_ids=task, key=DECISION) for task in tasks)
+        return [Decision.model_validate(one) for one in told if one]
+
+    def stays(self, context: Context) -> str:
+        """Return why a rollout that has stopped does not go back; empty if it does."""
+        said = self.decisions(context)
+        on_timeout = self.fleet.approval.on_timeout if self.fleet.approval else "roll_back"
+        if goes_back(said, self.fleet.on_failure, on_timeout):
+            return ""
+        if said and said[-1].decision == "timed_out":
+            return f"{said[-1].in_words()} (on_timeout: halt)"
+        return "on_failure: halt"
 
     def states(self, context: Context) -> dict[str, str | None]:
         """Return the states of this run's tasks, of mapped ones as `<task id>_<map index>`."""

@@ -338,8 +338,8 @@ class PlanGroupRollback(FleetOperator):
         self.notify(
             context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
         )
-        if self.fleet.on_failure == "halt":
-            self.log.warning("a stage failed; the group stays as it is (on_failure: halt)")
+        if why := self.stays(context):
+            self.log.warning("the group stays as it is: %s", why)
             return Done([])
         self.check_lease(context)
         made = self.plan_of(context)

@@ -22,6 +22,7 @@ from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 from bakehouse.rollout import members
+from bakehouse.rollout.approval import reason_of
 from bakehouse.rollout.blame import Blame, blame
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
@@ -315,13 +316,16 @@ class Verdict(FleetOperator):
         made = RolloutPlan.model_validate(value)
         outcomes = [*self._outcomes(context, made, states), *stranded]
         reason = _REASONS[ending] if any(made.names_of_stages) else Reason.NOTHING_TO_REPLACE
+        if ending is not Outcome.GOOD:
+            reason = reason_of(self.decisions(context)) or reason
         self._record(context, made, reason, outcomes)
         wait = self._mark(context, made) or self._clean_up(context, made, ending)
         if wait is not None:
             return wait
         if ending is not Outcome.GOOD:
-            told = [f"{reason.text}. {_failures(outcomes)}", *self._what_next(made)]
-            raise PermanentError(". ".join(told))
+            said = [d.in_words() for d in self.decisions(context) if d.decision != "approved"]
+            told = [*said, reason.text, _failures(outcomes), *self._what_next(made)]
+            raise PermanentError(". ".join(part for part in told if part))
         counts = self.counts(made)
         self.log.info("%s", counts)
         if any(made.names_of_stages):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bakehouse.history.rollout_events import MemberOutcome
 
-_STAGE_TASK = re.compile(r"(select_members|replace|verify_stage)_\d+(_\d+)?")
+_STAGE_TASK = re.compile(r"(select_members|replace|verify_stage|approve_stage)_\d+(_\d+)?")
 _UNDO = re.compile(r"roll_back(_\d+)?")
 BAD = frozenset({"failed", "upstream_failed"})
 

@@ -289,8 +289,8 @@ class PlanRollback(FleetOperator):
         self.notify(
             context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
         )
-        if self.fleet.on_failure == "halt":
-            self.log.warning("a stage failed; the fleet stays as it is (on_failure: halt)")
+        if why := self.stays(context):
+            self.log.warning("the fleet stays as it is: %s", why)
             return Done([])
         self.check_lease(context)
         stages = range(len(self.fleet.stages), 0, -1)

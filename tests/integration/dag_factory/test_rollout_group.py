@@ -73,3 +73,35 @@ def test_fleets_that_follow_a_bake_are_those_that_say_so() -> None:
     with DAG("bake__web", schedule=None):
         groups = with_bake(fleets, "web")
     assert [group.group_id for group in groups] == ["replace_instances"]
+
+
+@pytest.fixture(scope="module")
+def asked() -> Any:
+    """The DAG of a fleet that asks after its first stage."""
+    from bakehouse.dag_factory.rollout import roll_out_dag
+
+    return roll_out_dag(load_fleet(TEXT + "approval: {after: [1], timeout: 2h}\n", "web.yaml"))
+
+
+def test_the_stage_behind_an_approval_begins_only_when_it_was_given(asked: Any) -> None:
+    approve = task(asked, "approve_stage_1")
+    assert names(approve.upstream_task_ids) == {"verify_stage_1"}
+    assert names(approve.downstream_task_ids) == {"select_members_2", "plan_rollback"}
+    assert names(task(asked, "select_members_2").upstream_task_ids) == {"approve_stage_1"}
+    assert task(asked, "select_members_2").trigger_rule == "all_success"
+    assert approve.trigger_rule == "all_success"
+    assert "approve_stage_2" not in {names({t.task_id}).pop() for t in asked.tasks}
+
+
+def test_a_rejection_fails_the_task_of_airflows_own_operator(asked: Any) -> None:
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    approve = task(asked, "approve_stage_1")
+    assert isinstance(approve, ApprovalOperator)
+    assert approve.fail_on_reject, "else a stage behind it would run after a rejection"
+    assert approve.response_timeout.total_seconds() == 7200
+    assert approve.defaults is None, "a time-out is no answer"
+
+
+def test_a_fleet_without_approval_asks_nobody(dag: Any) -> None:
+    assert not [one.task_id for one in dag.tasks if "approve" in one.task_id]

@@ -121,3 +121,21 @@ def test_a_group_of_another_zone_is_another_group() -> None:
         for zone in (A, B)
     ]
     assert told(*fleets) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "after", "expected"),
+    [
+        (["100%"], [1], "Add a stage before 100%"),
+        ([1, "100%"], [1, 2], "Name stages before the last one"),
+        ([1, "100%"], [1], None),
+    ],
+)
+def test_an_approval_after_the_last_stage_is_told(
+    stages: list[Any], after: list[int], expected: str | None
+) -> None:
+    one = fleet("web", instances=["web-1"], zones=[A]).model_dump(mode="json")
+    asks = Fleet.model_validate({**one, "stages": stages, "approval": {"after": after}})
+    found = between([asks], {}, {"web"})
+    assert [one.remedy for one in found] == ([expected] if expected else [])
+    assert all("no stage follows that one" in one.problem for one in found)
