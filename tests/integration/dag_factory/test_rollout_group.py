@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_a_rejection_fails_the_task_of_airflows_own_operator(asked: Any) -> None
     approve = task(asked, "approve_stage_1")
     assert isinstance(approve, ApprovalOperator)
     assert approve.fail_on_reject, "else a stage behind it would run after a rejection"
-    assert approve.response_timeout.total_seconds() == 7200
+    assert approve.response_timeout == timedelta(hours=2)
     assert approve.defaults is None, "a time-out is no answer"
 
 
