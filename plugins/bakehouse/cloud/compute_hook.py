@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from bakehouse.cloud import console_pages
+from bakehouse.cloud.address_calls import AddressCalls
 from bakehouse.cloud.calls import PAGE, Resource, authentication_errors
 from bakehouse.cloud.group_calls import GroupCalls
 from bakehouse.core.errors import PermanentError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ComputeHook(GroupCalls):
+class ComputeHook(GroupCalls, AddressCalls):
     """Compute Engine v1 of one connection."""
 
     # -- pages ----------------------------------------------------------------------------------
@@ -289,11 +290,29 @@ class ComputeHook(GroupCalls):
         )
         return self._change(call, f"attach a disk to {name}")
 
+    def set_disk_auto_delete(
+        self, zone: str, name: str, device: str, *, auto_delete: bool, request_id: str
+    ) -> Resource:
+        """Say whether the deletion of the instance deletes this disk too."""
+        call = self._client.instances().setDiskAutoDelete(
+            project=self.project,
+            zone=zone,
+            instance=name,
+            deviceName=device,
+            autoDelete=auto_delete,
+            requestId=request_id,
+        )
+        return self._repeat(call, f"set autoDelete of {device} of {name}")
+
     # -- operations -----------------------------------------------------------------------------
 
-    def operation(self, zone: str | None, name: str) -> Resource | None:
-        """Get an operation of a zone, or a global one; None if it does not exist any more."""
-        if zone is None:
+    def operation(self, zone: str | None, name: str, region: str = "") -> Resource | None:
+        """Get an operation, without zone and region a global one; None if it is gone."""
+        if region:
+            call = self._client.regionOperations().get(
+                project=self.project, region=region, operation=name
+            )
+        elif zone is None:
             call = self._client.globalOperations().get(project=self.project, operation=name)
         else:
             call = self._client.zoneOperations().get(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CANDIDATE = "candidate"
 RUNNING, IDLE = "under way", "nothing to do"
 ROLLED_OUT, ROLLED_BACK, FAILED = "rolled out", "rolled back", "failed"
-_GOOD = "replaced"  # the state of a member that has reached its image
+_GOOD = frozenset({"replaced", "removed"})  # states of a member that has reached its goal
 
 _STATE_AFTER: Mapping[type, str] = {
     ImageDeprecatedEvent: "deprecated",
@@ -124,7 +124,7 @@ def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[Ro
 
 def _ended(event: RolloutEndedEvent) -> dict[str, object]:
     replaced = {
-        way: {one.member for one in event.detail.outcomes if one.way == way and one.state == _GOOD}
+        way: {one.member for one in event.detail.outcomes if one.way == way and one.state in _GOOD}
         for way in ("forward", "back")
     }
     went_back = {one.member for one in event.detail.outcomes if one.way == "back"}

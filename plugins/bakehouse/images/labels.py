@@ -35,6 +35,7 @@ FLEET = "bakehouse-fleet"
 MEMBER = "bakehouse-member"
 REPLACES = "bakehouse-replaces"  # a key of their description, no label
 FIRST_TRY = "bakehouse-first-try"  # likewise, of the disk of a second try
+DEVICE = "bakehouse-device"  # of a data disk: its device name in the member
 
 # values of STATE
 CANDIDATE, FAILED, PROMOTED, HISTORY = "candidate", "failed", "promoted", "history"
@@ -47,6 +48,7 @@ BUILDER, SMOKE, IMAGE = "builder", "smoke", "image"
 LAYER = "layer"  # the disk of a local build after a part of its install
 MEMBER_DISK = "member"
 TEMPLATE = "template"  # an instance template; in its description, since it has no labels
+DATA_DISK = "data"  # of a declared fleet; it outlives the instance
 PREVIOUS_DISK = "previous"  # taken out by a rollout: the way back until that has ended well
 
 # values of LOCAL: in the making; an image that only `bakehouse run` has booted; one that has passed

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from bakehouse.core.errors import FINAL, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
-from bakehouse.images.links import Resource, labels_of, project_of, resource_name, zone_of
+from bakehouse.images.links import (
+    Resource,
+    labels_of,
+    project_of,
+    region_of,
+    resource_name,
+    zone_of,
+)
 from bakehouse.images.names import is_name_or_id
 from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import (
@@ -19,6 +26,7 @@ from bakehouse.images.selection import (
     is_rolled_back,
     newest_promoted,
 )
+from bakehouse.rollout.declared_fleet import Around, Declared, by_name, by_path
 from bakehouse.rollout.health import Health, ill, parse
 from bakehouse.rollout.plan import BootDisk, Change, Member, Reported, Target
 from bakehouse.rollout.strategies.swap import (
@@ -99,6 +107,31 @@ def disks_of_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
     """Return all existing disks that rollouts of this fleet have created or taken out, by name."""
     wanted = f"labels.{labels.FLEET}={fleet.name}"
     return {str(d["name"]): d for z in fleet.members.zones for d in hook.disks(z, wanted)}
+
+
+def declared_members(
+    hook: ComputeHook,
+    fleet: Fleet,
+    run: str,
+    image: Target,
+    found: Sequence[Resource],
+    facts: list[Member],
+) -> list[Member]:
+    """Return the members of a fleet with a template; of one without, `facts` as they are.
+
+    Costs one list call for each zone and each region.
+    """
+    if fleet.template is None:
+        return facts
+    zones = sorted({*fleet.members.zones, *(zone_of(instance) for instance in found)})
+    around = Around(
+        disks=by_path(disk for zone in zones for disk in hook.disks(zone, "")),
+        addresses={
+            region: by_name(hook.addresses(region)) for region in sorted(set(map(region_of, zones)))
+        },
+    )
+    declared = Declared(fleet, fleet.template, run, image, around, datetime.now(UTC))
+    return declared.members(found, facts)
 
 
 def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
@@ -276,7 +309,7 @@ def delete_old(
         again: it has been refused before. So its labels say that it is no member's any more, and
             that the sweep may take it.
     """
-    disk = hook.disk(change.zone, change.old.name)
+    disk = hook.disk(change.zone, change.old.name) if change.old.name else None
     if disk is None or disk.get("users") or not is_old(disk, change.old):
         return None
     if again and labels.MEMBER in labels_of(disk):
@@ -287,7 +320,7 @@ def delete_old(
 
 def release_old(hook: ComputeHook, change: Change, run: str) -> Resource | None:
     """Undo the labels of an old disk that its member has back; None if there is nothing to undo."""
-    disk = hook.disk(change.zone, change.old.name)
+    disk = hook.disk(change.zone, change.old.name) if change.old.name else None
     if disk is None or not disk.get("users") or not is_old(disk, change.old):
         return None
     changes = restored_labels(disk, run, datetime.now(UTC))

@@ -24,6 +24,7 @@ from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOpe
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import reason_of
 from bakehouse.rollout.blame import Blame, blame
+from bakehouse.rollout.declared_fleet import told
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
     LEASE_TIME,
@@ -41,7 +42,7 @@ from bakehouse.rollout.outcome import (
     rollout_outcome,
 )
 from bakehouse.rollout.plan import REFUSALS, RolloutPlan, Skipped, Target, plan
-from bakehouse.rollout.states import STUCK, State
+from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
 from bakehouse.rollout.strategies.swap import forward
 
 if TYPE_CHECKING:
@@ -156,7 +157,14 @@ class Plan(FleetOperator, SkipMixin):
         found, missing = members.instances(self.compute, self.fleet.members)
         wanted = set(self.form(context).members)
         self._check(wanted, found, missing)
-        facts = members.fleet_members(self.compute, found)
+        facts = members.declared_members(
+            self.compute,
+            self.fleet,
+            self.run_of(context),
+            image,
+            found,
+            members.fleet_members(self.compute, found),
+        )
         made = plan(
             self.fleet.name,
             self.run_of(context),
@@ -190,7 +198,10 @@ class Plan(FleetOperator, SkipMixin):
 
     def _check(self, wanted: set[str], found: list[Resource], missing: list[str]) -> None:
         """Refuse members that do not exist, before anything changes. Raises PermanentError."""
-        gone = [name for name in missing if not wanted or name in wanted]
+        if self.fleet.creates_missing:
+            gone = []
+        else:
+            gone = [name for name in missing if not wanted or name in wanted]
         known = {str(instance["name"]) for instance in found} | set(missing)
         unknown = sorted(wanted - known)
         of_nobody = self.fleet.members.labels is not None and not found
@@ -212,7 +223,7 @@ class Plan(FleetOperator, SkipMixin):
 
         Read before the first member is stopped, once for each image.
         """
-        olds = {change.name: change.old for change in made.changes}
+        olds = {change.name: change.old for change in made.changes if change.old.name}
         of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
         why = {key: members.only_disk(self.compute, old) for key, old in of_image.items()}
         every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
@@ -230,7 +241,19 @@ class Plan(FleetOperator, SkipMixin):
             self.log.info(
                 "the member %s is left as it is: %s%s", skipped.name, skipped.reason.text, more
             )
+        for skipped in made.skipped:
+            if skipped.differs:
+                self.log.warning(
+                    "%s differs from the template: %s", skipped.name, told(skipped.differs)
+                )
         for change in made.changes:
+            if change.strategy is Strategy.CREATE:
+                self.log.info("%s does not exist: it is created in %s", change.name, change.zone)
+            if change.differs:
+                mends = "is recreated, since it" if change.machine else "keeps its instance, which"
+                self.log.warning(
+                    "%s %s differs from the template: %s", change.name, mends, told(change.differs)
+                )
             if change.only_disk:
                 self.log.warning(
                     "%s can only go back to its disk %s, which is kept until the rollout has ended"
@@ -502,7 +525,7 @@ _REASONS = {
 
 def _failures(outcomes: list[MemberOutcome]) -> str:
     """Return the first member that failed, and each that is not back."""
-    bad = [outcome for outcome in outcomes if outcome.state != State.REPLACED]
+    bad = [outcome for outcome in outcomes if outcome.state not in REACHED]
     told = [in_words(outcome) for outcome in bad if outcome.way == "forward"][:1]
     told += [in_words(outcome) for outcome in bad if outcome.way == "back"]
     return "; ".join(told)

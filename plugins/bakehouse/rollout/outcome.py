@@ -51,6 +51,8 @@ def in_words(outcome: MemberOutcome) -> str:
     member, state = outcome.member, outcome.state
     image = outcome.image or (f"its disk {outcome.disk}" if outcome.disk else "the image")
     first = f"; the first try: {outcome.first_try}" if outcome.first_try else ""
+    if state == State.REMOVED:
+        return f"{member}, which this rollout had created, is deleted again"
     if outcome.way == "back":
         if state == State.REPLACED:
             return f"{member} is back on {image}"

@@ -15,10 +15,21 @@ from pydantic import AwareDatetime, Field
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import sizes
-from bakehouse.images.labels import FIRST_TRY, MEMBER, PREVIOUS_DISK, REPLACES, ROLE, users_own
+from bakehouse.images.labels import (
+    DATA_DISK,
+    FIRST_TRY,
+    MEMBER,
+    PREVIOUS_DISK,
+    REPLACES,
+    ROLE,
+    users_own,
+)
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
+from bakehouse.rollout.differences import Difference
+from bakehouse.rollout.machine import Machine
 from bakehouse.rollout.mig_plan import GroupPlan
+from bakehouse.rollout.states import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +37,12 @@ if TYPE_CHECKING:
 SHORT = 300  # characters of a description, which may have 2,048
 RUNS = frozenset({"RUNNING", "STAGING", "PROVISIONING"})
 REFUSALS = frozenset(
-    {Reason.MEMBER_OF_GROUP, Reason.MEMBER_ON_HOLD, Reason.BOOT_DISK_NOT_REPLACEABLE}
+    {
+        Reason.MEMBER_OF_GROUP,
+        Reason.MEMBER_ON_HOLD,
+        Reason.BOOT_DISK_NOT_REPLACEABLE,
+        Reason.DATA_DISK_IN_USE,
+    }
 )
 
 
@@ -68,6 +84,12 @@ class Member(Frozen):
     boot: BootDisk | None = None
     refused: Reason | None = Field(default=None, description="why no rollout may change it")
     refused_why: str = ""
+    strategy: Strategy = Field(default=Strategy.SWAP, description="how it gets to an image")
+    machine: Machine | None = Field(default=None, description="the instance to create")
+    pinned: Machine | None = Field(default=None, description="the instance that it is")
+    differs: tuple[Difference, ...] = Field(
+        default=(), description="in what it differs from the fleet's template"
+    )
 
 
 class Change(Frozen):
@@ -81,6 +103,12 @@ class Change(Frozen):
         default="", description="of the fresh one, if the first try fails for the member's reason"
     )
     old: BootDisk
+    strategy: Strategy = Field(default=Strategy.SWAP, description="how it gets to its goal")
+    machine: Machine | None = Field(default=None, description="the instance to create")
+    pinned: Machine | None = Field(default=None, description="the instance that it was")
+    differs: tuple[Difference, ...] = Field(
+        default=(), description="in what it differed from the fleet's template"
+    )
     only_disk: str = Field(
         default="", description="why nothing can make its old disk again; empty if something can"
     )
@@ -92,6 +120,9 @@ class Skipped(Frozen):
     name: str
     reason: Reason
     detail: str = ""
+    differs: tuple[Difference, ...] = Field(
+        default=(), description="in what it differs from the fleet's template"
+    )
 
 
 class Reported(Frozen):
@@ -175,7 +206,9 @@ def plan(
         reason = _skip(member, old, image, made, ours)
         if reason is not None:
             detail = member.refused_why if reason in REFUSALS else member.status
-            skipped.append(Skipped(name=member.name, reason=reason, detail=detail))
+            skipped.append(
+                Skipped(name=member.name, reason=reason, detail=detail, differs=member.differs)
+            )
         elif old is not None:
             change = Change(
                 name=member.name,
@@ -184,9 +217,14 @@ def plan(
                 disk=disk,
                 second_disk=second,
                 old=old,
+                strategy=member.strategy,
+                machine=member.machine,
+                pinned=member.pinned,
+                differs=member.differs,
             )
+            is_begun = bool(ours) or member.strategy is Strategy.CREATE
             is_ill = member.name in known and known[member.name].ill
-            (begun if ours else ill if is_ill else fresh).append(change)
+            (begun if is_begun else ill if is_ill else fresh).append(change)
     changes = [*begun, *ill, *fresh]
     return RolloutPlan(
         fleet=fleet,
@@ -221,7 +259,10 @@ def _skip(
 ) -> Reason | None:
     if old is not None and ours:
         return None
-    if old is not None and member.status in RUNS and old.image_id == image.id:
+    if member.strategy is Strategy.CREATE:
+        return member.refused
+    is_mended = member.strategy is Strategy.RECREATE
+    if old is not None and member.status in RUNS and old.image_id == image.id and not is_mended:
         return Reason.ALREADY_ON_IMAGE
     if member.refused is not None:
         return member.refused
@@ -250,7 +291,11 @@ def _old_disk(
 
 
 def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:
-    return [d for d in made.values() if labels_of(d).get(MEMBER) == member]
+    return [
+        disk
+        for disk in made.values()
+        if labels_of(disk).get(MEMBER) == member and labels_of(disk).get(ROLE) != DATA_DISK
+    ]
 
 
 def _is_previous(disk: Resource) -> bool:

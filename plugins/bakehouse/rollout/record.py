@@ -24,7 +24,7 @@ from bakehouse.history.rollout_events import (
 )
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.events import MovedInstance
-from bakehouse.rollout.states import STUCK, State
+from bakehouse.rollout.states import REACHED, STUCK, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,7 +90,7 @@ def record_member(
     cause: str | None = None,
 ) -> None:
     """Record the outcome of a member's replacement or roll-back."""
-    replaced = state == State.REPLACED
+    replaced = state in REACHED
     event = _MEMBER_EVENTS[swap.way, replaced]
     detail = MemberDetail(
         fleet=swap.fleet,
@@ -206,7 +206,7 @@ def _member_reason(swap: Swap, state: str) -> Reason:
 
 
 def _reason(way: str, state: str) -> Reason:
-    if state == State.REPLACED:
+    if state in REACHED:
         return Reason.NEW_IMAGE if way == "forward" else Reason.STAGE_FAILED
     if state == STUCK and way == "back":
         return Reason.NOT_ROLLED_BACK

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import FAILURES
-from bakehouse.rollout.states import Action, Disk, MemberObservation
+from bakehouse.rollout import recreate
+from bakehouse.rollout.states import Action, Disk, MemberObservation, Strategy
 from bakehouse.rollout.strategies.swap import (
     Swap,
     attachment,
@@ -35,7 +36,9 @@ def look(hook: ComputeHook, swap: Swap, *, is_checked: bool = False) -> MemberOb
     """
     instance = hook.instance(swap.zone, swap.member)
     if instance is None:
-        return observe(swap, None, None, {})
+        disk = hook.disk(swap.zone, swap.disk) if swap.strategy.inserts else None
+        is_left = swap.strategy is Strategy.REMOVE and recreate.is_left(hook, swap)
+        return dataclasses.replace(observe(swap, None, disk, {}), is_left=is_left)
     boot = boot_of(instance)
     on_the_goal = boot is not None and boot["name"] == swap.disk
     # before a second try too: what the first one says in the end is not said by the second
@@ -72,7 +75,9 @@ def _detach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
 
 def _label_old_disk(hook: ComputeHook, swap: Swap) -> None:
     """Label the disk that is about to be taken out, so that it can never be left unnoticed."""
-    disk = hook.disk(swap.zone, swap.old.name) if swap.way == "forward" else None
+    if swap.way == "back" or not swap.old.name:
+        return
+    disk = hook.disk(swap.zone, swap.old.name)
     if disk is not None and is_old(disk, swap.old):
         missing = old_disk_labels(swap, disk, datetime.now(UTC))
         if missing:
@@ -94,4 +99,7 @@ _CALLS: dict[Action, Callable[[ComputeHook, Swap, str], Resource | None]] = {
     Action.DETACH: _detach,
     Action.ATTACH: _attach,
     Action.START: _start,
+    Action.DELETE: recreate.delete,
+    Action.INSERT: recreate.insert,
+    Action.CLEAN_UP: recreate.clean_up,
 }

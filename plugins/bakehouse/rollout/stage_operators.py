@@ -34,12 +34,13 @@ from bakehouse.rollout.fleet_operator import (
 )
 from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.outcome import in_words, stage_failed
-from bakehouse.rollout.states import STUCK, State
+from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
 from bakehouse.rollout.strategies.swap import (
     Swap,
     back,
     is_old,
     is_touched,
+    is_under_way,
     moving,
     outcome_of,
 )
@@ -127,7 +128,7 @@ class ReplaceMember(FleetOperator):
         if event.transient:
             raise TransientError(f"the member {swap.member}: {event.why}")
         record_member(context, swap, state, event.why, event.seconds, event.cause)
-        if state != State.REPLACED:
+        if state not in REACHED:
             self._show_serial(swap)
             raise PermanentError(in_words(outcome))
         self.log.info("%s", in_words(outcome))
@@ -144,7 +145,7 @@ class ReplaceMember(FleetOperator):
     def _gates(self, context: Context, swap: Swap) -> WaitFor | None:
         """Return the wait for what holds the member; None if it may be changed."""
         instance = self.compute.instance(swap.zone, swap.member)
-        if swap.way == "back" or instance is None or is_touched(instance, swap.old):
+        if swap.way == "back" or is_under_way(swap, instance):
             return None  # on its way already: the only right thing is to go on
         gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
         if not gate.open:
@@ -156,6 +157,8 @@ class ReplaceMember(FleetOperator):
         if wait is not None:
             return wait
         members.check(self.compute, swap.image)
+        if swap.strategy is Strategy.CREATE:
+            return None  # it takes nobody away
         gate = self._others_are_up(swap, self.plan_of(context))
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
@@ -171,7 +174,9 @@ class ReplaceMember(FleetOperator):
         known = {report.name for report in made.reported if report.ill}
         if swap.member not in ill and ill.keys() - known:
             ill |= self._ill_now(rest, there)
-        return others_are_up(swap.member, there, there, self.fleet.max_unavailable, ill)
+        # one that does not exist is down: it is yet to be created, or is being recreated
+        counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
+        return others_are_up(swap.member, counts, there, self.fleet.max_unavailable, ill)
 
     def _ill_now(
         self, reports: Iterable[Reported], there: Mapping[str, Resource]
@@ -345,9 +350,15 @@ class PlanRollback(FleetOperator):
             PermanentError: There is no way back.
         """
         instance = self.compute.instance(swap.zone, swap.member)
-        if instance is None or str(instance["id"]) != swap.id:
+        if swap.strategy is Strategy.CREATE:
+            if instance is not None and not swap.is_ours(instance):
+                raise PermanentError(Reason.MEMBER_LOST.text)
+            return back(swap, None, kept=False, health=None)
+        if instance is not None and not swap.is_member(instance):
             raise PermanentError(Reason.MEMBER_LOST.text)
-        if not is_touched(instance, swap.old):
+        if instance is None and not swap.strategy.inserts:
+            raise PermanentError(Reason.MEMBER_LOST.text)
+        if instance is not None and not is_touched(instance, swap.old):
             self.log.info("the member %s was not changed", swap.member)
             return None
         kept = is_old(self.compute.disk(swap.zone, swap.old.name), swap.old)
@@ -355,8 +366,10 @@ class PlanRollback(FleetOperator):
         if image is None and not kept:
             why = members.only_disk(self.compute, swap.old)
             raise PermanentError(f"its old disk {swap.old.name} does not exist any more, and {why}")
-        health = members.health(self.compute, swap.zone, swap.member)
-        return back(swap, image, kept=kept, health=health)
+        health = members.health(self.compute, swap.zone, swap.member) if instance else None
+        way = back(swap, image, kept=kept, health=health)
+        # what is to be deleted on the way back may be the instance that this run has made
+        return way.model_copy(update={"id": str(instance["id"])}) if instance else way
 
     def _image(self, swap: Swap, *, kept: bool) -> Target | None:
         """Return the image that the member had; with its old disk kept, errors do not matter."""

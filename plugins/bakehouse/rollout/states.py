@@ -37,6 +37,11 @@ class State(StrEnum):
     UPDATING = "updating"  # of a managed instance group: it replaces its instances
     REPLACED = "replaced"
     UNHEALTHY = "unhealthy"  # said so, or said nothing within its time
+    OBSOLETE = "obsolete"  # off; the instance is to be deleted and created again
+    ABSENT = "absent"  # the goal's disk is ready, and there is no instance
+    SURPLUS = "surplus"  # the way back of a member that this run has created: it stands
+    LEFTOVER = "leftover"  # ... its instance is gone, disks or addresses of it are not
+    REMOVED = "removed"  # ... nothing of it is left
     LOST = "lost"  # gone, another instance of that name, or in other hands
 
 
@@ -53,9 +58,28 @@ TEXTS: dict[State, str] = {
     State.UPDATING: "the group replaces its instances",
     State.REPLACED: "the member runs on its next disk and is healthy",
     State.UNHEALTHY: "the member runs on its next disk and is not healthy",
+    State.OBSOLETE: "the member is off, and its instance is to be recreated",
+    State.ABSENT: "the member does not exist, and its boot disk is ready",
+    State.SURPLUS: "the member was created by this rollout, and is to be deleted again",
+    State.LEFTOVER: "the member is deleted, and what was made for it is not",
+    State.REMOVED: "the member and what was made for it are deleted",
     State.LOST: "the member cannot be moved any more",
 }
 """The second half of a sentence about a member."""
+
+
+class Strategy(StrEnum):
+    """How a member gets to its goal."""
+
+    SWAP = "swap"  # another boot disk for its instance
+    RECREATE = "recreate"  # another instance of its name, with its data disks
+    CREATE = "create"  # there is none
+    REMOVE = "remove"  # the way back of a member that was created
+
+    @property
+    def inserts(self) -> bool:
+        """Whether an instance is created."""
+        return self in {Strategy.RECREATE, Strategy.CREATE}
 
 
 class Action(StrEnum):
@@ -66,6 +90,9 @@ class Action(StrEnum):
     DETACH = "detach"
     ATTACH = "attach"
     START = "start"
+    DELETE = "delete"
+    INSERT = "insert"
+    CLEAN_UP = "clean_up"
     WAIT = "wait"
     END = "end"
 
@@ -86,6 +113,9 @@ DOING: dict[Action, str] = {
     Action.DETACH: "taking out its present disk",
     Action.ATTACH: "attaching the disk {}",
     Action.START: "starting the member",
+    Action.DELETE: "deleting the instance, and keeping its data disks",
+    Action.INSERT: "creating the instance with the boot disk {}",
+    Action.CLEAN_UP: "deleting what was made for the member",
 }
 """What is done to a member; with the name of its next disk."""
 
@@ -102,6 +132,11 @@ ACTIONS: dict[State, Action] = {
     State.UPDATING: Action.WAIT,
     State.REPLACED: Action.END,
     State.UNHEALTHY: Action.END,
+    State.OBSOLETE: Action.DELETE,
+    State.ABSENT: Action.INSERT,
+    State.SURPLUS: Action.DELETE,
+    State.LEFTOVER: Action.CLEAN_UP,
+    State.REMOVED: Action.END,
     State.LOST: Action.END,
 }
 
@@ -110,11 +145,37 @@ ACTIONS: dict[State, Action] = {
 # preempted, or its host fails, and Compute Engine itself may have started it again.
 MOVES: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(
-        {State.PREPARING, State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}
+        {
+            State.PREPARING,
+            State.PREPARED,
+            State.STOPPING,
+            State.STOPPED,
+            State.BARE,
+            State.OBSOLETE,
+            State.ABSENT,
+        }
     ),
-    State.PREPARING: frozenset({State.PREPARED, State.STOPPING, State.STOPPED, State.BARE}),
-    State.PREPARED: frozenset({State.STOPPING, State.STOPPED, State.UPDATING}),
-    State.STOPPING: frozenset({State.STOPPED, State.LOADED}),
+    State.PREPARING: frozenset(
+        {
+            State.PREPARED,
+            State.STOPPING,
+            State.STOPPED,
+            State.BARE,
+            State.OBSOLETE,
+            State.ABSENT,
+        }
+    ),
+    State.PREPARED: frozenset({State.STOPPING, State.STOPPED, State.UPDATING, State.OBSOLETE}),
+    State.STOPPING: frozenset(
+        {
+            State.STOPPED,
+            State.LOADED,
+            State.OBSOLETE,
+            State.ABSENT,
+            State.LEFTOVER,
+            State.REMOVED,
+        }
+    ),
     State.STOPPED: frozenset({State.BARE}),
     State.BARE: frozenset({State.LOADED}),
     State.LOADED: frozenset(
@@ -127,10 +188,18 @@ MOVES: dict[State, frozenset[State]] = {
         {State.STOPPING, State.LOADED, State.STARTING, State.REPLACED, State.UNHEALTHY}
     ),
     State.UPDATING: frozenset({State.REPLACED, State.UNHEALTHY}),
+    State.OBSOLETE: frozenset({State.STOPPING, State.ABSENT}),
+    State.ABSENT: frozenset(
+        {State.LOADED, State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}
+    ),
+    State.SURPLUS: frozenset({State.STOPPING, State.LEFTOVER, State.REMOVED}),
+    State.LEFTOVER: frozenset({State.REMOVED}),
     State.REPLACED: frozenset(),
+    State.REMOVED: frozenset(),
     State.UNHEALTHY: frozenset(),
     State.LOST: frozenset(),
 }
+REACHED = frozenset({State.REPLACED, State.REMOVED})  # the goal of a member
 STUCK = "stuck"  # what is told of a member whose task ended in an error, not in a state
 FINAL = frozenset(state for state, step in ACTIONS.items() if step is Action.END)
 
@@ -159,6 +228,7 @@ class Goal:
     image: str | None
     before: str | None
     healthy_within: timedelta
+    strategy: Strategy = Strategy.SWAP
 
 
 @dataclass(frozen=True)
@@ -171,11 +241,19 @@ class MemberObservation:
     goal_disk: Disk = Disk.ABSENT
     health: Health | None = None
     started: datetime | None = None
+    is_ours: bool = False  # this run has created the instance
+    is_left: bool = False  # what this run has made for a member that it has created
 
 
 def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
     """Return the state of an observation."""
-    if observed.instance_id != goal.instance_id or observed.goal_disk is Disk.TAKEN:
+    if goal.strategy is Strategy.REMOVE:
+        return _on_the_way_out(observed)
+    if observed.instance_id is None and goal.strategy.inserts:
+        return _WITHOUT_INSTANCE.get(observed.goal_disk, State.LOST)
+    is_made = observed.is_ours and goal.strategy.inserts
+    is_another = observed.instance_id != goal.instance_id and not is_made
+    if is_another or observed.goal_disk is Disk.TAKEN:
         return State.LOST
     if observed.boot_disk == goal.disk:
         return _on_the_goal(observed, goal, now)
@@ -185,7 +263,27 @@ def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
         return State.PENDING
     if observed.goal_disk is Disk.CREATING:
         return State.PREPARING
-    return _on_another(observed)
+    state = _on_another(observed)
+    is_old = observed.instance_id == goal.instance_id
+    if state is State.STOPPED and is_old and goal.strategy is Strategy.RECREATE:
+        return State.OBSOLETE
+    return state
+
+
+_WITHOUT_INSTANCE = {
+    Disk.ABSENT: State.PENDING,
+    Disk.CREATING: State.PREPARING,
+    Disk.READY: State.ABSENT,
+}
+
+
+def _on_the_way_out(observed: MemberObservation) -> State:
+    """Return the state of a member that this run has created, and deletes again."""
+    if observed.instance_id is None:
+        return State.LEFTOVER if observed.is_left else State.REMOVED
+    if not observed.is_ours:
+        return State.LOST
+    return State.STOPPING if observed.status in GOING_DOWN else State.SURPLUS
 
 
 def _on_another(observed: MemberObservation) -> State:

@@ -26,7 +26,7 @@ from bakehouse.core.errors import (
 from bakehouse.core.errors import (
     FINAL as FINAL_ERRORS,
 )
-from bakehouse.images.links import zone_of
+from bakehouse.images.links import resource_name, zone_of
 from bakehouse.operators.freeze import read_freeze
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import replace
@@ -266,9 +266,14 @@ class SwapTrigger(BakehouseTrigger):
         )
         if operation is not None:
             await self._wait_for(operation, cloud)
+        elif step in {Action.INSERT, Action.CLEAN_UP}:  # of several things, one is in the making
+            await asyncio.sleep(min(cloud.interval, AT_FIRST[-1]))
 
     async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
         zone, name = zone_of(operation) or None, str(operation["name"])
+        if region := resource_name(operation.get("region") or ""):
+            await self._wait_for_region(operation, region, cloud)
+            return
         ended = operations.end_of(operation)
         for pause in AT_FIRST:
             if ended is not None:
@@ -280,6 +285,19 @@ class SwapTrigger(BakehouseTrigger):
             found = tick.items.get(name)
             if tick.error is None:
                 ended = operations.end_of(found) if found else await self._ended(zone, name)
+        if ended is not None and ended.failure is not None:
+            self._refused += 1
+            raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
+
+    async def _wait_for_region(self, operation: dict[str, Any], region: str, cloud: Cloud) -> None:
+        """Wait for an operation of a region, such as that of a reserved address."""
+        name, ended = str(operation["name"]), operations.end_of(operation)
+        while ended is None and time.time() < self.deadline:
+            await asyncio.sleep(min(cloud.interval, AT_FIRST[-1]))
+            found = await asyncio.to_thread(
+                lambda: hook_of(self.conn_id).operation(None, name, region)
+            )
+            ended = operations.end_of(found) if found else operations.Ended(name)
         if ended is not None and ended.failure is not None:
             self._refused += 1
             raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")

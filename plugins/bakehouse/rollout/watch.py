@@ -107,7 +107,7 @@ def pause(watched: Iterable[Watched], now: datetime, until: datetime) -> float:
 
 
 def _changed(swap: Swap, instance: Resource | None) -> str:
-    if instance is None or str(instance["id"]) != swap.id:
+    if instance is None or not swap.is_member(instance):
         return "the instance was deleted or recreated"
     boot = boot_of(instance)
     has = boot["name"] if boot is not None else "none"

@@ -118,6 +118,7 @@ class Rollout:
                 **arguments,
             )
             context = self._context(task_id, index, try_number)
+            self.states[name] = "running"
             try:
                 value = perform(step, context, self.deferred)
             except AirflowSkipException:

@@ -35,6 +35,7 @@ from bakehouse.images.links import (
     zone_of,
 )
 from bakehouse.rollout.health import Health, parse
+from bakehouse.rollout.machine import Machine, Owner
 from bakehouse.rollout.plan import (
     BootDisk,
     Change,
@@ -45,7 +46,7 @@ from bakehouse.rollout.plan import (
     recall,
     remember,
 )
-from bakehouse.rollout.states import Disk, Goal, MemberObservation
+from bakehouse.rollout.states import Disk, Goal, MemberObservation, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +77,28 @@ class Swap(Frozen):
         default="", description="the disk of a second try; empty: there is none, or it is this one"
     )
     first_try: str = Field(default="", description="how the first one ended; empty in the first")
+    strategy: Strategy = Field(default=Strategy.SWAP, description="how it gets there")
+    machine: Machine | None = Field(default=None, description="the instance to create")
+    pinned: Machine | None = Field(default=None, description="the instance that it was")
 
     def goal(self, healthy_within: timedelta) -> Goal:
         """What the member must reach: this disk, this image reported, within this time."""
         image = self.image.name if self.speaks else None
-        return Goal(self.id, self.disk, image, self.before, healthy_within)
+        return Goal(self.id, self.disk, image, self.before, healthy_within, self.strategy)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the resources are that are made for it."""
+        return Owner(recipe=self.image.recipe, run=self.run, fleet=self.fleet, member=self.member)
+
+    def is_ours(self, instance: Resource) -> bool:
+        """Whether this run has created the instance."""
+        told = self.owner.labels
+        return labels_of(instance).items() >= told.items()
+
+    def is_member(self, instance: Resource) -> bool:
+        """Whether it is the member's instance: the one it was, or one that this run has made."""
+        return str(instance["id"]) == self.id or (self.strategy.inserts and self.is_ours(instance))
 
     @property
     def disks(self) -> tuple[str, ...]:
@@ -120,11 +138,16 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
         reported=health.image if health is not None else "",
         only_disk=bool(change.only_disk),
         second_disk=change.second_disk,
+        strategy=change.strategy,
+        machine=change.machine,
+        pinned=change.pinned,
     )
 
 
 def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None) -> Swap:
     """Return the roll-back of `done`; `image` is None if only its previous disk is left."""
+    if done.strategy is Strategy.CREATE:
+        return done.model_copy(update={"way": "back", "strategy": Strategy.REMOVE})
     old = done.old
     image = image or Target(
         id=old.image_id,
@@ -140,12 +163,17 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "before": health.boot_id if health is not None else done.before,
         "speaks": bool(done.reported) and done.reported == image.name,
         "second_disk": "",
+        "machine": done.pinned,
     }
     return done.model_copy(update=changes)
 
 
 def moving(swap: Swap) -> str:
     """Say what is about to happen to a member."""
+    if swap.strategy is Strategy.CREATE:
+        return f"{swap.member} is created from {swap.image.name}, on the new disk {swap.disk}"
+    if swap.strategy is Strategy.REMOVE:
+        return f"{swap.member}, which this rollout has created, is deleted again"
     if swap.way == "forward":
         return f"{swap.member} moves to {swap.image.name}, on the new disk {swap.disk}"
     on = f"its old disk {swap.disk}" if swap.kept else f"the new disk {swap.disk}"
@@ -170,6 +198,15 @@ def is_touched(instance: Resource, old: BootDisk) -> bool:
     """Whether the member was changed: it does not run on its previous disk."""
     boot = boot_of(instance)
     return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
+
+
+def is_under_way(swap: Swap, instance: Resource | None) -> bool:
+    """Whether the only right thing is to go on: the member is changed already, or is gone."""
+    if instance is None:
+        return swap.strategy is not Strategy.CREATE
+    if swap.strategy is Strategy.CREATE or str(instance["id"]) != swap.id:
+        return True
+    return is_touched(instance, swap.old)
 
 
 def is_old(disk: Resource | None, old: BootDisk) -> bool:
@@ -219,9 +256,11 @@ def observe(
 ) -> MemberObservation:
     """Build the observation from instances.get, disks.get and the guest attributes."""
     if instance is None:
-        return MemberObservation(instance_id=None)
+        goal_disk = _disk_state(swap, disk, "") if swap.strategy.inserts else Disk.ABSENT
+        return MemberObservation(instance_id=None, goal_disk=goal_disk)
     boot = boot_of(instance)
     return MemberObservation(
+        is_ours=swap.is_ours(instance),
         instance_id=str(instance["id"]),
         status=str(instance["status"]),
         boot_disk=boot["name"] if boot else None,
