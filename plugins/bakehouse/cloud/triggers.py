@@ -11,8 +11,9 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.events import MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
 from bakehouse.cloud.poller import Cloud, Tick
+from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.serial_stream import SerialStream
-from bakehouse.core.errors import RETRYABLE, BakehouseError, Blocked, TransientError
+from bakehouse.core.errors import FAILURES, RETRYABLE, BakehouseError, Blocked, TransientError
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself
+KILLED = (0.0, 2.0, 6.0)  # seconds before each try to end a killed task's VM; Airflow waits 30 s
 
 
 class OperationTrigger(BakehouseTrigger):
@@ -109,6 +111,26 @@ class MachineTrigger(BakehouseTrigger):
             yield self.fire(MachineSettled(observed=observed))
         finally:
             following.cancel()
+
+    async def on_kill(self) -> None:
+        """Delete the VM: a person has marked the task, or cleared it, so nobody waits any more.
+
+        Airflow does not call it when a triggerer stops or starts again. The run's teardown deletes
+        what is left.
+        """
+        what = f"{self.name} in {self.zone}"
+        await asyncio.to_thread(self.log.warning, "a person has ended this task: deleting %s", what)
+        request = request_id(self.nonce, self.name, "killed")
+        for pause in KILLED:
+            await asyncio.sleep(pause)
+            try:
+                await asyncio.to_thread(
+                    lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
+                )
+            except (Blocked, *FAILURES) as error:
+                await asyncio.to_thread(self.log.warning, "%s is not deleted yet: %s", what, error)
+            else:
+                return
 
     async def _watch(self, cloud: Cloud, stream: SerialStream) -> MachineObservation:
         status: str | None = UNKNOWN

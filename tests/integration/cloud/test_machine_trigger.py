@@ -46,6 +46,8 @@ class Hook:
         self.listed = True
         self.broken: dict[str, Exception] = {}
         self.calls: Counter[str] = Counter()
+        self.deleted: list[tuple[str, str, str]] = []
+        self.fails = 0
         self.changes = Changes()
 
     def _called(self, name: str) -> None:
@@ -72,6 +74,14 @@ class Hook:
     def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
         self._called("guest_attributes")
         return self.attributes
+
+    def delete_instance(self, zone: str, name: str, request_id: str) -> None:
+        self.deleted.append((zone, name, request_id))
+        self._called("delete_instance")
+        if self.fails > 0:
+            self.fails -= 1
+            raise TransientError("HTTP 503")
+        self.status = None
 
     def operations(self, zone: str) -> list[dict[str, Any]]:
         self._called("operations")
@@ -277,3 +287,43 @@ async def test_a_log_goes_on_when_its_place_cannot_be_noted(
     found = await observation()
     assert found.last("result") == "ok"
     assert "  │ one" in found.tail
+
+
+@pytest.mark.parametrize("kind", [ShutdownTrigger, SmokeTrigger])
+@pytest.mark.parametrize("fails", [0, 2])
+async def test_a_killed_task_deletes_its_machine(
+    hook: Hook, kind: type[Any], fails: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakehouse.cloud.triggers.KILLED", (0.0, 0.01, 0.01))
+    hook.fails = fails
+    trigger = kind(conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600)
+    waiting = asyncio.create_task(anext(trigger.run()))
+    await hook.changes.until(lambda: hook.calls["instances"] > 0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert hook.deleted == [], "a triggerer that stops cancels its triggers, too"
+    await trigger.on_kill()
+    assert hook.status is None
+    assert {one[:2] for one in hook.deleted} == {("z", "bake-1")}
+    assert len({request for _, _, request in hook.deleted}) == 1, "asked for once, as one change"
+
+
+async def test_a_machine_that_cannot_be_deleted_is_left_to_the_teardown(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakehouse.cloud.triggers.KILLED", (0.0, 0.01))
+    hook.broken["delete_instance"] = PermanentError("HTTP 403")
+    trigger = ShutdownTrigger(
+        conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600
+    )
+    await trigger.on_kill()
+    assert len(hook.deleted) == 2
+
+
+def test_airflow_waits_longer_for_the_end_of_a_killed_task_than_it_takes() -> None:
+    from airflow.jobs.triggerer_job_runner import _ON_CANCEL_TIMEOUT
+
+    from bakehouse.cloud.triggers import KILLED
+
+    assert sum(KILLED) < _ON_CANCEL_TIMEOUT
