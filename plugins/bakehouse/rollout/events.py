@@ -38,6 +38,8 @@ class GroupMoved(Frozen):
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
     held: bool = False  # before the next instances something has begun to hold it: the task waits
+    cause: Cause | None = None
+    first_try: str = ""  # of the instances that were recreated once more
     instances: tuple[MovedInstance, ...] = ()
 
 

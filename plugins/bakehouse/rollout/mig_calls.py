@@ -89,6 +89,14 @@ def stop_updates(hook: ComputeHook, zone: str, name: str, request: str) -> Resou
     return hook.patch_group(zone, name, {"updatePolicy": {"type": OPPORTUNISTIC}}, request)
 
 
+def recreate(
+    hook: ComputeHook, move: GroupMove, names: tuple[str, ...], request: str
+) -> Resource | None:
+    """Let the group make instances anew, of the same names and of their versions."""
+    links = [f"zones/{move.zone}/instances/{name}" for name in names]
+    return hook.recreate_managed(move.zone, move.member, links, request)
+
+
 def restore_policy(hook: ComputeHook, group: GroupPlan, request: str) -> Resource | None:
     """Give a group the update policy that it had; None if it has it."""
     now = hook.group(group.zone, group.name)

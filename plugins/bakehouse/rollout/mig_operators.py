@@ -22,6 +22,7 @@ from bakehouse.core.errors import (
 )
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
+from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images import labels
 from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
@@ -207,15 +208,15 @@ class MoveGroup(FleetOperator):
         if event.held:
             return self.wait_until_allowed(context, move.image, move.member) or Again()
         state = str(event.state) if event.state else STUCK
-        outcome = self._push(context, move, state, event.why)
+        outcome = self._push(context, move, state, event.why, event)
         if event.transient:
             raise TransientError(f"the group {move.member}: {event.why}")
         self._record(context, move, state, event)
         if state != State.REPLACED:
             if move.way == "forward":
                 self._halt(context, move)
-            raise PermanentError(in_words(outcome_of(move, state, event.why)))
-        self.log.info("%s", in_words(outcome_of(move, state, event.why)))
+            raise PermanentError(in_words(MemberOutcome.model_validate(outcome)))
+        self.log.info("%s", in_words(MemberOutcome.model_validate(outcome)))
         return Done(outcome)
 
     def _halt(self, context: Context, move: GroupMove) -> None:
@@ -228,9 +229,20 @@ class MoveGroup(FleetOperator):
         else:
             self.log.info("the group %s replaces no further instance", move.member)
 
-    def _push(self, context: Context, move: GroupMove, state: str, why: str) -> dict[str, Any]:
+    def _push(
+        self,
+        context: Context,
+        move: GroupMove,
+        state: str,
+        why: str,
+        moved: GroupMoved | None = None,
+    ) -> dict[str, Any]:
         """Hand the outcome on to the verdict; a later try replaces it."""
-        outcome = outcome_of(move, state, why).model_dump(mode="json")
+        known = outcome_of(move, state, why)
+        if moved is not None:
+            more = {"cause": moved.cause or "", "first_try": moved.first_try}
+            known = known.model_copy(update=more)
+        outcome: dict[str, Any] = known.model_dump(mode="json")
         context["ti"].xcom_push("outcome", outcome)
         return outcome
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
@@ -22,6 +23,7 @@ from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
+from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import FINAL as ENDS
 from bakehouse.rollout.states import IllegalMove, State, move
 from bakehouse.rollout.strategies.mig import (
@@ -89,6 +91,7 @@ class GroupTrigger(BakehouseTrigger):
         self._known: dict[str, Health | None] = {}  # reports, by the id of the instance
         self._quiet: dict[str, float] = {}  # since when one runs and has not reported
         self._most, self._since = -1, 0.0  # of good instances; since when it is that many
+        self._tried: dict[str, str] = {}  # instances that were recreated, and why, by name
         self._said = ""
         self._refused = 0  # a refused change is asked for again under another requestId
         self._progress = Progress(State.PENDING)
@@ -98,7 +101,7 @@ class GroupTrigger(BakehouseTrigger):
         await asyncio.sleep(FIRST_LOOK)
         begun = time.time()
         try:
-            state, why = await self._walk()
+            ended = await self._walk()
         except _Held as held:
             await self._info("%s gets no further instances: %s", self.move.member, held)
             yield self.fire(GroupMoved(why=str(held), held=True))
@@ -108,19 +111,20 @@ class GroupTrigger(BakehouseTrigger):
             yield self.fire(GroupMoved(why=str(error), transient=True))
         else:
             seconds = round(time.time() - begun, 1)
-            told = self._instances()
-            yield self.fire(GroupMoved(state=state, why=why, seconds=seconds, instances=told))
+            first = "; ".join(f"{name}: {why}" for name, why in self._tried.items())
+            more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
+            yield self.fire(ended.model_copy(update=more))
 
-    async def _walk(self) -> tuple[State | None, str]:
+    async def _walk(self) -> GroupMoved:
         cloud = await Cloud.of(self.conn_id)
-        errors, self._since = 0, time.monotonic()
+        errors, self._since = 0, monotonic()
         while True:
             try:
                 observed = await self._look(cloud)
                 errors = 0
                 if self._state in ENDS:
-                    return self._state, self._progress.why
-                if given_up := self._given_up():
+                    return self._ended()
+                if given_up := await self._given_up():
                     return given_up
                 await self._act(observed, cloud)
             except Blocked as blocked:
@@ -131,7 +135,8 @@ class GroupTrigger(BakehouseTrigger):
                 errors += 1
                 await self._pause(error, errors, cloud.interval)
             if time.time() >= self.deadline:
-                return None, f"its deadline has passed: {self._progress.why or self._where()}"
+                why = f"its deadline has passed: {self._progress.why or self._where()}"
+                return GroupMoved(why=why, cause=self._own_cause())
 
     async def _look(self, cloud: Cloud) -> GroupObservation:
         for _ in range(2):
@@ -163,26 +168,51 @@ class GroupTrigger(BakehouseTrigger):
 
     def _note(self, found: Progress) -> None:
         """Keep since when instances are silent, and since when no further one has got good."""
-        now = time.monotonic()
+        now = monotonic()
         silent = {one.id for one in found.silent}
         self._quiet = {id_: self._quiet.get(id_, now) for id_ in silent}
         if len(found.good) > self._most:
             self._most, self._since = len(found.good), now
 
-    def _given_up(self) -> tuple[State | None, str] | None:
-        """Return why no good end is waited for any more; None while it is."""
+    def _ended(self) -> GroupMoved:
+        causes = {State.UNHEALTHY: Cause.SAID_UNHEALTHY, State.LOST: Cause.GONE}
+        cause = causes.get(self._state) if self._state else None
+        return GroupMoved(state=self._state, why=self._progress.why, cause=cause)
+
+    async def _given_up(self) -> GroupMoved | None:
+        """Return why no good end is waited for any more; None while it is.
+
+        An instance that says nothing is recreated once, on a fresh disk, before the image is
+        blamed: its own boot may have failed.
+        """
         if self._state is not State.UPDATING:
             return None
-        now, found = time.monotonic(), self._progress
-        late = [i for i, since in self._quiet.items() if now - since > self.healthy_within]
+        now, found = monotonic(), self._progress
+        late = [
+            one.name
+            for one in found.silent
+            if now - self._quiet.get(one.id, now) > self.healthy_within
+        ]
+        image, within = self.move.image.name, f"{self.healthy_within:.0f} s"
         if late and self.move.speaks:
-            names = ", ".join(one.name for one in found.silent if one.id in late)
-            why = f"{names}: no report of {self.move.image.name} within {self.healthy_within:.0f} s"
-            return State.UNHEALTHY, f"{why}; {found.why}"
+            fresh = tuple(name for name in late if name not in self._tried)
+            if fresh and self.move.way == "forward":
+                self._tried |= dict.fromkeys(fresh, f"no report of {image} within {within}")
+                await self._info("%s: no report; recreated once more", ", ".join(fresh))
+                await self._request(f"recreate {fresh}", mig_calls.recreate, fresh)
+                self._since = monotonic()
+                return None
+            why = f"{', '.join(late)}: no report of {image} within {within}; {found.why}"
+            return GroupMoved(state=State.UNHEALTHY, why=why, cause=Cause.SILENT)
         limit = self.healthy_within + CREATED_WITHIN
         if now - self._since > limit:
-            return None, f"no further instance got good for {limit:.0f} s: {found.why}"
+            why = f"no further instance got good for {limit:.0f} s: {found.why}"
+            return GroupMoved(why=why, cause=self._own_cause())
         return None
+
+    def _own_cause(self) -> Cause:
+        is_full = any(word in self._progress.why for word in ("POOL_EXHAUSTED", "STOCKOUT"))
+        return Cause.STOCK_OUT if is_full else Cause.NOT_STARTED
 
     async def _act(self, observed: GroupObservation, cloud: Cloud) -> None:
         if self._state is State.PENDING:
@@ -224,7 +254,7 @@ class GroupTrigger(BakehouseTrigger):
         due = self._progress.due
         await self._info("%s gets %s", self.move.member, told(due))
         await self._request(f"versions {told(due)}", mig_calls.update, due)
-        self._state, self._since = State.UPDATING, time.monotonic()
+        self._state, self._since = State.UPDATING, monotonic()
 
     async def _request(self, step: str, call: Any, *more: Any) -> None:
         """Request a change, and wait for its operation."""
@@ -234,8 +264,8 @@ class GroupTrigger(BakehouseTrigger):
         operation = await asyncio.to_thread(
             lambda: call(hook_of(self.conn_id), self.move, *more, request)
         )
-        until = time.monotonic() + ENDED_WITHIN
-        while operation is not None and time.monotonic() < until:
+        until = monotonic() + ENDED_WITHIN
+        while operation is not None and monotonic() < until:
             ended = operations.end_of(operation)
             if ended is not None and ended.failure is not None:
                 self._refused += 1

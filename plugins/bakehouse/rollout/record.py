@@ -149,6 +149,8 @@ def record_instances(
             state=how,
             why=why,
             seconds=moved.seconds,
+            cause="" if how == State.REPLACED else (moved.cause or ""),
+            first_try=moved.first_try if f"{one.name}: " in moved.first_try else "",
         )
         event = _MEMBER_EVENTS[move.way, how == State.REPLACED]
         reason = _reason(move.way, how)

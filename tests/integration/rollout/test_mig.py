@@ -64,6 +64,23 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakehouse.rollout.mig_trigger.ASKED_EVERY", 0.02)
 
 
+class Clock:
+    """The triggerer's: each look at it is some seconds after the last one, until it stands."""
+
+    def __init__(self, by: float) -> None:
+        self.by, self.now, self.stands = by, 0.0, False
+
+    def __call__(self) -> float:
+        self.now += 0.0 if self.stands else self.by
+        return self.now
+
+
+def passing(monkeypatch: pytest.MonkeyPatch, by: float = 9.0) -> Clock:
+    clock = Clock(by)
+    monkeypatch.setattr("bakehouse.rollout.mig_trigger.monotonic", clock)
+    return clock
+
+
 class Group:
     """The group `web`, and its instances as one sees them from outside."""
 
@@ -232,17 +249,57 @@ def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
 def test_a_group_that_cannot_make_its_instances_says_why_and_blames_no_image(
     group: Group, images: Images, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.rollout.mig_trigger.CREATED_WITHIN", 0.0)
     group.create(images.old)
+    passing(monkeypatch, by=100.0)
     code = "ZONE_RESOURCE_POOL_EXHAUSTED"
     rule = {"kind": "operation", "method": "compute.instances.insert", "code": code}
-    compute.fault(**rule, status=503, times=1)
-    run = rollout(images.new, FLEET.replace("20s", "1s"))
+    compute.fault(**rule, status=503, times=3)
+    run = rollout(images.new, FLEET + "on_failure: halt\n")
     assert run.through() == "failed"
     told = str(run.errors["replace_1_0"])
     assert "0 of 1 instances run" in told
     assert f"CREATING: {code}" in told
     assert not of_kind(ImageRolledBackEvent, events(run))
+    assert run.xcom("replace_1", "outcome", 0)["cause"] == "stock_out"
+
+
+def test_an_instance_that_says_nothing_is_recreated_once_before_its_image_is_blamed(
+    group: Group, images: Images, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, size=1)
+    silent = {"instant-until": f"let-{next(RUNS)}-boot"}
+    group.patch(allInstancesConfig={"properties": {"metadata": silent}})
+    recreate, clock = mig_calls.recreate, passing(monkeypatch)
+
+    def heal(*arguments: Any) -> Any:
+        compute.set_project_attribute(silent["instant-until"])
+        clock.stands = True
+        return recreate(*arguments)
+
+    monkeypatch.setattr(mig_calls, "recreate", heal)
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    (moved,) = of_kind(MemberReplacedEvent, events(run))
+    assert moved.detail.first_try.endswith(f"no report of {images.new} within 20 s")
+    assert not of_kind(ImageRolledBackEvent, events(run))
+
+
+def test_an_instance_that_says_nothing_twice_is_the_images(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, size=1)
+    silent = {"instant-until": "nobody-lets-it"}
+    group.patch(allInstancesConfig={"properties": {"metadata": silent}})
+    monkeypatch.setattr("bakehouse.rollout.mig_operators.mig_calls.health", lambda *_: None)
+    passing(monkeypatch)
+    run = rollout(images.new, FLEET + "on_failure: halt\n")
+    assert run.through() == "failed"
+    assert "no report of" in str(run.errors["replace_1_0"])
+    assert "; the first try: web-" in str(run.errors["replace_1_0"])
+    outcome = run.xcom("replace_1", "outcome", 0)
+    assert (outcome["state"], outcome["cause"]) == ("unhealthy", "silent")
 
 
 def test_a_stateful_group_keeps_names_disks_and_the_config_of_an_instance(
