@@ -165,6 +165,12 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             maxItems=1_000,
             **form_patterns.suggested(members),
         ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Take the image also if it has failed in this fleet before.",
+        ),
     }
 
 

@@ -92,6 +92,11 @@ class Fleet(Frozen):
     on_failure: Literal["roll_back", "halt"] = Field(
         default="roll_back", description="roll_back or halt"
     )
+    halt_after: Stage | None = Field(
+        default=None,
+        description="members on the new image beyond which nothing goes back by itself, such as"
+        " 50%; none: it always does",
+    )
     owner: str = Field(
         default="bakehouse", min_length=1, description="the owner of the DAG and its tasks"
     )

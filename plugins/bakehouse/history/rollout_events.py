@@ -141,6 +141,12 @@ class RolloutEndedDetail(Frozen):
     fleet: str
     image_id: str
     outcomes: tuple[MemberOutcome, ...] = ()
+    state: str = Field(
+        default="", description="a `RolloutState`; empty in what older versions have written"
+    )
+    failed_here: bool = Field(
+        default=False, description="the image is marked as failed in this fleet"
+    )
 
 
 class RolloutEndedEvent(Event):

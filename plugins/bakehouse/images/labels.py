@@ -63,8 +63,17 @@ AFTER_THE_LAST_MINUTE = timedelta(hours=1)  # the sweep leaves a run time to cle
 OURS = f"labels.{RECIPE}:*"
 """The filter of everything that Bakehouse made, for any list call."""
 
+_FAILED_IN = "bakehouse-failed-in-"
 _OWN_PREFIX = "bakehouse-"
 _OWN = frozenset({EXPIRES, GIT_SHA, BASE_IMAGE_ID, CONTENT_KEY, DIRTY})
+
+
+def failed_in(fleet: str) -> str:
+    """The label of an image that has failed in a fleet; its value is the run.
+
+    One for each fleet: what fails in one may be good for another.
+    """
+    return f"{_FAILED_IN}{fleet}"
 
 
 def label_value(text: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEASE_TIME = timedelta(hours=12)  # renewed at each stage; matters only when Airflow forgot the run
 STRANDED = "stranded"  # an XCom of plan_rollback: the members that it cannot roll back
+STAYS = "stays"  # another: why nothing goes back, although a stage has failed; empty: it does
 FAILED_IN_SOAK = "failed_in_soak"  # an XCom of verify_stage: the members that did not stay healthy
 DECISION = "decision"  # an XCom of approve_stage: what a person has said, or that nobody has
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"

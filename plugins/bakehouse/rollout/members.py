@@ -161,7 +161,9 @@ def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
     return every
 
 
-def choose(hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = True) -> Target:
+def choose(
+    hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = True, fleet: str = ""
+) -> Target:
     """Choose the image to roll out.
 
     Args:
@@ -169,7 +171,8 @@ def choose(hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = Tru
         recipe: of the fleet.
         wanted: the image's name, id or link, which may be of the history or deprecated; empty for
             the recipe's newest usable one.
-        by_person: somebody has named it, who may well want one that a rollout has blamed.
+        by_person: somebody has named or forced it, who may well want one that has failed.
+        fleet: whose rollout it is; empty: of whatever fleet.
 
     Raises:
         PermanentError: there is none, or the one named may not be rolled out to this fleet.
@@ -183,10 +186,15 @@ def choose(hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = Tru
     if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
     if not by_person and is_rolled_back(image):
-        fleet = told[labels.ROLLED_BACK]
+        blamer = told[labels.ROLLED_BACK]
         raise PermanentError(
-            f"{name} was rolled back by the fleet {fleet} since; name it in the form to roll it out"
-            " all the same"
+            f"{name} was rolled back by the fleet {blamer} since; name it in the form to roll it"
+            " out all the same"
+        )
+    if not by_person and (run := told.get(labels.failed_in(fleet))) is not None:
+        raise PermanentError(
+            f"{name} has failed in the fleet {fleet} (run {run}); change the recipe and bake, or"
+            f" name it in the form of roll_out__{fleet}, or tick force there, to try it again"
         )
     if not is_promoted(image, history=True):
         state = told.get(labels.STATE, "none")
@@ -209,12 +217,23 @@ def check(hook: ComputeHook, pinned: Target) -> None:
         raise PermanentError(refused)
 
 
-def mark_rolled_back(hook: ComputeHook, blamed: Target, fleet: str) -> Resource | None:
-    """Label the image that a rollout of the fleet blames; None if there is nothing to do."""
-    image = hook.image(blamed.name)
-    if image is None or str(image["id"]) != blamed.id or labels.ROLLED_BACK in labels_of(image):
+def mark(hook: ComputeHook, pinned: Target, told: Mapping[str, str]) -> Resource | None:
+    """Add labels to an image, unless it has one of that name; None if there is nothing to do."""
+    image = hook.image(pinned.name)
+    if image is None or str(image["id"]) != pinned.id:
         return None
-    return hook.label_image(dict(image), {labels.ROLLED_BACK: fleet})
+    known = labels_of(image)
+    missing = {key: value for key, value in told.items() if key not in known}
+    return hook.label_image(dict(image), missing) if missing else None
+
+
+def unmark(hook: ComputeHook, pinned: Target, label: str) -> Resource | None:
+    """Remove a label from an image; None if there is nothing to do."""
+    image = hook.image(pinned.name)
+    is_it = image is not None and str(image["id"]) == pinned.id
+    if image is None or not is_it or label not in labels_of(image):
+        return None
+    return hook.label_image(dict(image), {label: None})
 
 
 def deprecate(hook: ComputeHook, blamed: Target, by: str, request_id: str) -> Resource | None:

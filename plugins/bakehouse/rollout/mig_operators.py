@@ -40,8 +40,9 @@ from bakehouse.rollout.fleet_operator import (
 from bakehouse.rollout.mig_plan import same, versions_of
 from bakehouse.rollout.mig_survey import judge
 from bakehouse.rollout.operators import SelectMembers, Verdict
-from bakehouse.rollout.outcome import Outcome, in_words, stage_failed
+from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
+from bakehouse.rollout.rollout_states import LEFT_BEHIND, RolloutState, stage_failed
 from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.mig import (
     GroupMove,
@@ -399,21 +400,21 @@ class GroupVerdict(Verdict):
         return f"the group {made.group.name} of {made.group.size} instances has its new template"
 
     def leftovers(
-        self, context: Context, made: RolloutPlan, ending: Outcome
+        self, context: Context, made: RolloutPlan, ending: RolloutState
     ) -> Iterator[tuple[str, Ask]]:
         """Return the update policy that the group had, and after a way back the new template.
 
         A group that could not go back keeps its updates stopped: they would go on with the image.
         """
         group = made.group
-        if group is None or ending is Outcome.FAILED:
+        if group is None or ending in LEFT_BEHIND:
             return
         request = self.request_id(context, f"policy of {group.name} {self.memory.failed}")
         yield (
             f"give {group.name} its own update policy again",
             partial(mig_calls.restore_policy, self.compute, group, request),
         )
-        if ending is Outcome.ROLLED_BACK:
+        if ending is RolloutState.ROLLED_BACK:
             name = resource_name(group.goal)
             request = self.request_id(context, f"delete {name} {self.memory.failed}")
             yield (

@@ -11,9 +11,10 @@ from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.cloud.events import OperationEnded
-from bakehouse.core.errors import FAILURES, PermanentError, TransientError
+from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.history.rollout_events import MemberOutcome
+from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
@@ -23,26 +24,22 @@ from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import reason_of
-from bakehouse.rollout.blame import Blame, blame
+from bakehouse.rollout.blame import Blame, blame, is_images
 from bakehouse.rollout.declared_fleet import told
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
     LEASE_TIME,
     REPLACE,
+    STAYS,
     STRANDED,
     FleetOperator,
     now,
 )
 from bakehouse.rollout.missing import missing_members
-from bakehouse.rollout.outcome import (
-    Outcome,
-    failed_members,
-    in_words,
-    is_stage_task,
-    rollout_outcome,
-)
+from bakehouse.rollout.outcome import failed_members, in_words
 from bakehouse.rollout.plan import REFUSALS, RolloutPlan, Skipped, Target, plan
-from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
+from bakehouse.rollout.rollout_states import RolloutState, is_stage_task, rollout_state
+from bakehouse.rollout.states import REACHED, STUCK, Strategy
 from bakehouse.rollout.strategies.swap import forward
 
 if TYPE_CHECKING:
@@ -79,7 +76,13 @@ class ChooseImage(FleetOperator):
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
         wanted, named = str(self.image or "").strip(), bool(form.image)
-        chosen = members.choose(self.compute, self.fleet.recipe, wanted, by_person=named)
+        chosen = members.choose(
+            self.compute,
+            self.fleet.recipe,
+            wanted,
+            by_person=named or form.force,
+            fleet=self.fleet.name,
+        )
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
 
@@ -308,7 +311,8 @@ class VerdictMemory(HoldMemory):
 
     recorded: bool = False
     blame: Blame | None = None
-    not_marked: str = ""  # why the blamed image could not be marked
+    failed_here: bool = False  # the image has failed in this fleet
+    not_marked: str = ""  # why the image could not be marked
     failed: int = 0  # how often deletions were refused or have failed
 
 
@@ -328,8 +332,8 @@ class Verdict(FleetOperator):
         states = {self._short(task): state for task, state in self.states(context).items()}
         value = context["ti"].xcom_pull(task_ids=self.near("plan"))
         stranded = self._stranded(context)
-        ending = rollout_outcome(states, stranded=bool(stranded))
-        if ending is Outcome.NONE:
+        ending = rollout_state(states, stranded=bool(stranded))
+        if ending is RolloutState.NOT_REQUESTED:
             raise AirflowSkipException("no rollout was requested")
         if value is None:
             # the task that failed is red, and the run's result: a third one would say no more
@@ -338,17 +342,22 @@ class Verdict(FleetOperator):
             )
         made = RolloutPlan.model_validate(value)
         outcomes = [*self._outcomes(context, made, states), *stranded]
-        reason = _REASONS[ending] if any(made.names_of_stages) else Reason.NOTHING_TO_REPLACE
-        if ending is not Outcome.GOOD:
+        reason = (
+            _REASONS.get(ending, Reason.NOT_HEALTHY)
+            if any(made.names_of_stages)
+            else Reason.NOTHING_TO_REPLACE
+        )
+        if ending is not RolloutState.SUCCEEDED:
             reason = reason_of(self.decisions(context)) or reason
-        self._record(context, made, reason, outcomes)
+        self._record(context, made, reason, outcomes, ending)
         wait = self._mark(context, made) or self._clean_up(context, made, ending)
         if wait is not None:
             return wait
-        if ending is not Outcome.GOOD:
+        if ending is not RolloutState.SUCCEEDED:
             said = [d.in_words() for d in self.decisions(context) if d.decision != "approved"]
-            told = [*said, reason.text, _failures(outcomes), *self._what_next(made)]
+            told = [*said, reason.text, _failures(outcomes), *self._what_next(context, made)]
             raise PermanentError(". ".join(part for part in told if part))
+        self._unmark(context, made)
         counts = self.counts(made)
         self.log.info("%s", counts)
         if any(made.names_of_stages):
@@ -371,62 +380,96 @@ class Verdict(FleetOperator):
         return task_id.removeprefix(self.near(""))
 
     def _record(
-        self, context: Context, made: RolloutPlan, reason: Reason, outcomes: list[MemberOutcome]
+        self,
+        context: Context,
+        made: RolloutPlan,
+        reason: Reason,
+        outcomes: list[MemberOutcome],
+        ending: RolloutState,
     ) -> None:
         from bakehouse.rollout.record import record_blame, record_end
 
         if not self.memory.recorded:
             for outcome in outcomes:
                 self.log.info("%s", in_words(outcome))
-            record_end(context, made, reason, outcomes)
-            blamed = self._blame(made, outcomes)
+            is_bad = any(is_images(outcome) for outcome in outcomes)
+            record_end(context, made, reason, outcomes, ending, failed_here=is_bad)
+            blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
             if blamed is not None:
                 record_blame(context, made, blamed)
-            self.remember(recorded=True, blame=blamed)
+            self.remember(recorded=True, blame=blamed, failed_here=is_bad)
 
     def _blame(self, made: RolloutPlan, outcomes: list[MemberOutcome]) -> Blame | None:
         """Return the blame of the image, if the fleet was to go back from it."""
-        is_ill = any(o.way == "forward" and o.state == State.UNHEALTHY for o in outcomes)
-        if self.fleet.on_failure != "roll_back" or not is_ill:
+        if self.fleet.on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
             return None
         return blame(made, outcomes, members.images_of(self.compute, made.image.recipe))
 
     def _mark(self, context: Context, made: RolloutPlan) -> WaitForOperation | None:
-        """Take the blamed image out of its family; a refusal is part of the verdict."""
+        """Mark an image that has failed here, and take a blamed one out of its family.
+
+        A refusal is part of the verdict.
+        """
         blamed = self.memory.blame
-        if blamed is None or self.memory.not_marked:
+        if self.memory.not_marked or not (blamed or self.memory.failed_here):
             return None
         name, request = made.image.name, self.request_id(context, f"deprecate {made.image.id}")
-        label = partial(members.mark_rolled_back, self.compute, made.image, self.fleet.name)
-        deprecate = partial(
-            members.deprecate, self.compute, made.image, blamed.newest_link, request
-        )
+        told = {failed_in(self.fleet.name): label_value(context["ti"].run_id)}
+        if blamed:
+            told[ROLLED_BACK] = self.fleet.name
+        label = partial(members.mark, self.compute, made.image, told)
+        steps: list[list[tuple[str, Ask]]] = [[(f"label image {name}", label)]]
+        if blamed:
+            link = blamed.newest_link
+            deprecate = partial(members.deprecate, self.compute, made.image, link, request)
+            steps.append([(f"deprecate image {name}", deprecate)])
         try:
-            return self.carry_out(
-                [(f"label image {name}", label)], [(f"deprecate image {name}", deprecate)]
-            )
+            return self.carry_out(*steps)
         except FAILURES as error:
-            self.log.warning("%s is not marked as rolled back: %s", name, error)
+            self.log.warning("%s is not marked: %s", name, error)
             self.remember(not_marked=str(error))
         return None
 
-    def _what_next(self, made: RolloutPlan) -> list[str]:
+    def _unmark(self, context: Context, made: RolloutPlan) -> None:
+        """Take the mark away from an image that has failed here before, and runs on all now."""
+        if self.form(context).members or not any(made.names_of_stages):
+            return
+        try:
+            members.unmark(self.compute, made.image, failed_in(self.fleet.name))
+        except (Blocked, *FAILURES) as error:
+            self.log.warning("%s is still marked as failed here: %s", made.image.name, error)
+
+    def _what_next(self, context: Context, made: RolloutPlan) -> list[str]:
         """Say what became of the image, and what to do."""
-        blamed, name = self.memory.blame, made.image.name
+        blamed, name, fleet = self.memory.blame, made.image.name, self.fleet.name
         command = f"gcloud compute images deprecate {name} --project={self.compute.project}"
-        if blamed is None:
-            return []
-        if self.memory.not_marked:
+        stays = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STAYS)
+        told = [f"Nothing goes back by itself ({stays})"] if stays else []
+        if self.memory.not_marked and blamed:
             return [
+                *told,
                 f"{name} is still the newest image of {made.image.recipe}: it could not be marked"
                 f" ({self.memory.not_marked})",
                 f"To keep it from being used: {command} --state=DEPRECATED",
             ]
-        return [
-            f"{name} is marked as rolled back:"
-            f" the newest image of {made.image.recipe} is {blamed.newest or 'none'} again",
-            f"Change the recipe and bake; if the image is not to blame: {command} --state=ACTIVE",
-        ]
+        if self.memory.not_marked:
+            why = self.memory.not_marked
+            return [*told, f"{name} could not be marked as failed in the fleet {fleet} ({why})"]
+        if blamed:
+            told.append(
+                f"{name} is marked as rolled back:"
+                f" the newest image of {made.image.recipe} is {blamed.newest or 'none'} again"
+            )
+            told.append(
+                "Change the recipe and bake; if the image is not to blame:"
+                f" {command} --state=ACTIVE"
+            )
+        if self.memory.failed_here:
+            told.append(
+                f"No rollout of {fleet} takes {name} by itself any more: name it in the form of"
+                f" roll_out__{fleet}, or tick force there, to try it again"
+            )
+        return told
 
     def _stranded(self, context: Context) -> list[MemberOutcome]:
         told = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STRANDED)
@@ -474,7 +517,7 @@ class Verdict(FleetOperator):
         return [MemberOutcome.model_validate(each) for failed in told for each in failed or []]
 
     def _clean_up(
-        self, context: Context, made: RolloutPlan, ending: Outcome
+        self, context: Context, made: RolloutPlan, ending: RolloutState
     ) -> WaitForOperation | None:
         """Delete the disks that nobody needs; what is refused three times is left to the sweep."""
         while self.memory.failed < DELETIONS:
@@ -496,10 +539,10 @@ class Verdict(FleetOperator):
         return f"{len(made.changes)} members replaced, {len(made.skipped)} left as they are"
 
     def leftovers(
-        self, context: Context, made: RolloutPlan, ending: Outcome
+        self, context: Context, made: RolloutPlan, ending: RolloutState
     ) -> Iterator[tuple[str, Ask]]:
         """Return what is deleted, or set, when the outcome is known."""
-        compute, good = self.compute, ending is Outcome.GOOD
+        compute, good = self.compute, ending is RolloutState.SUCCEEDED
         for change in made.changes:
             old = change.old.name
             for new in filter(None, (change.disk, change.second_disk)):
@@ -517,9 +560,8 @@ class Verdict(FleetOperator):
 
 
 _REASONS = {
-    Outcome.GOOD: Reason.NEW_IMAGE,
-    Outcome.ROLLED_BACK: Reason.STAGE_FAILED,
-    Outcome.FAILED: Reason.NOT_HEALTHY,
+    RolloutState.SUCCEEDED: Reason.NEW_IMAGE,
+    RolloutState.ROLLED_BACK: Reason.STAGE_FAILED,
 }
 
 

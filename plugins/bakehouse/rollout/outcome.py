@@ -1,9 +1,8 @@
-"""The outcome of a rollout, from the states of its tasks. Pure."""
+"""The outcomes of members in words, and whether a rollout that has failed goes back. Pure."""
 
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bakehouse.rollout.states import State
@@ -13,37 +12,7 @@ if TYPE_CHECKING:
 
     from bakehouse.history.rollout_events import MemberOutcome
 
-_STAGE_TASK = re.compile(r"(select_members|replace|verify_stage|approve_stage)_\d+(_\d+)?")
-_UNDO = re.compile(r"roll_back(_\d+)?")
-BAD = frozenset({"failed", "upstream_failed"})
-
-
-class Outcome(StrEnum):
-    """The outcome of a rollout."""
-
-    NONE = "none"  # none was asked for
-    GOOD = "good"
-    ROLLED_BACK = "rolled_back"
-    FAILED = "failed"
-
-
-def rollout_outcome(states: Mapping[str, str | None], *, stranded: bool = False) -> Outcome:
-    """Return the outcome.
-
-    Args:
-        states: by task id in the group (`replace_1_0` for a mapped one).
-        stranded: a member has no way back.
-    """
-    if states.get("choose_image") == "skipped":
-        return Outcome.NONE
-    before = ("choose_image", "acquire_lease", "plan", "plan_rollback")
-    if any(states.get(task) in BAD for task in before) or states.get("plan") != "success":
-        return Outcome.FAILED
-    if not stage_failed(states):
-        return Outcome.GOOD
-    undone = {task: state for task, state in states.items() if _UNDO.fullmatch(task)}
-    went_back = bool(undone) and all(state == "success" for state in undone.values())
-    return Outcome.ROLLED_BACK if went_back and not stranded else Outcome.FAILED
+_REPLACED = re.compile(r"replace_\d+_\d+")
 
 
 def in_words(outcome: MemberOutcome) -> str:
@@ -70,11 +39,21 @@ def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:
     return sorted(int(index) for index, state in indexes if index.isdigit() and state == "failed")
 
 
-def is_stage_task(task_id: str) -> bool:
-    """Whether it is a task of a stage, by its id in the group."""
-    return _STAGE_TASK.fullmatch(task_id) is not None
+def beyond_halt_after(
+    limit: int | str | None, states: Mapping[str, str | None], members: int
+) -> str:
+    """Return why a rollout that has failed does not go back by itself; empty: it does.
 
-
-def stage_failed(states: Mapping[str, str | None]) -> bool:
-    """Whether a task of a stage failed."""
-    return any(state in BAD for task, state in states.items() if is_stage_task(task))
+    Args:
+        limit: `halt_after` of the fleet, a count of members or a share.
+        states: by task id in the group, when every task of the stages has ended.
+        members: of the plan.
+    """
+    if limit is None:
+        return ""
+    moved = sum(1 for t, s in states.items() if _REPLACED.fullmatch(t) and s == "success")
+    if isinstance(limit, str):
+        is_beyond = moved * 100 > int(limit.removesuffix("%")) * members
+    else:
+        is_beyond = moved > limit
+    return f"halt_after: {limit}, and {moved} of {members} members have moved" if is_beyond else ""

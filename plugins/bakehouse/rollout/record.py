@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bakehouse.rollout.blame import Blame
     from bakehouse.rollout.events import GroupMoved
     from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.rollout.rollout_states import RolloutState
     from bakehouse.rollout.strategies.mig import GroupMove
     from bakehouse.rollout.strategies.swap import Swap
 
@@ -166,10 +167,22 @@ def record_instances(
 
 
 def record_end(
-    context: Context, plan: RolloutPlan, reason: Reason, outcomes: Iterable[MemberOutcome]
+    context: Context,
+    plan: RolloutPlan,
+    reason: Reason,
+    outcomes: Iterable[MemberOutcome],
+    state: RolloutState,
+    *,
+    failed_here: bool,
 ) -> None:
     """Record the outcome of a rollout."""
-    detail = RolloutEndedDetail(fleet=plan.fleet, image_id=plan.image.id, outcomes=tuple(outcomes))
+    detail = RolloutEndedDetail(
+        fleet=plan.fleet,
+        image_id=plan.image.id,
+        outcomes=tuple(outcomes),
+        state=state,
+        failed_here=failed_here,
+    )
     event = RolloutEndedEvent(
         **run_fields(context),
         **_image(plan.image),

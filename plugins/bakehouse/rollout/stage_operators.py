@@ -27,13 +27,15 @@ from bakehouse.rollout import members
 from bakehouse.rollout.events import SoakEnded, SwapEnded
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
+    STAYS,
     STRANDED,
     FleetOperator,
     now,
     states_of,
 )
 from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up, reports_to_read
-from bakehouse.rollout.outcome import in_words, stage_failed
+from bakehouse.rollout.outcome import beyond_halt_after, in_words
+from bakehouse.rollout.rollout_states import rollout_state, stage_failed
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
 from bakehouse.rollout.strategies.swap import (
     Swap,
@@ -290,12 +292,15 @@ class PlanRollback(FleetOperator):
         if not stage_failed(short):
             self.log.info("every stage succeeded")
             return Done([])
+        self.log.info("the rollout is %s", rollout_state(short).replace("_", " "))
         failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
         self.notify(
             context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
         )
-        if why := self.stays(context):
-            self.log.warning("the fleet stays as it is: %s", why)
+        stays = self.stays(context) or self._beyond_halt_after(context, short)
+        context["ti"].xcom_push(STAYS, stays)
+        if stays:
+            self.log.warning("the fleet stays as it is: %s", stays)
             return Done([])
         self.check_lease(context)
         stages = range(len(self.fleet.stages), 0, -1)
@@ -312,6 +317,13 @@ class PlanRollback(FleetOperator):
                 f"{names or 'nobody'}{but}",
             )
         return Done([way.model_dump(mode="json") for way in ways])
+
+    def _beyond_halt_after(self, context: Context, states: dict[str, str | None]) -> str:
+        """Return why so many members do not go back by themselves; a person may have said so."""
+        if any(one.decision == "rejected" for one in self.decisions(context)):
+            return ""
+        changes = self.plan_of(context).changes
+        return beyond_halt_after(self.fleet.halt_after, states, len(changes))
 
     def _ways_back(
         self, context: Context, done: list[Swap]

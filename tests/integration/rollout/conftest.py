@@ -79,9 +79,13 @@ def compute(server: Compute) -> Iterator[Compute]:
     server.forget()
     server.delete_machines()
     for image in server.images():  # those that a rollout has blamed are the next test's too
+        path = f"global/images/{image['name']}"
         if image.get("deprecated"):
-            path = f"global/images/{image['name']}/deprecate"
-            server.call("POST", path, json={"state": "ACTIVE"})
+            server.call("POST", f"{path}/deprecate", json={"state": "ACTIVE"})
+        labels = {k: v for k, v in image["labels"].items() if "-failed-in-" not in k}
+        if labels != image["labels"]:
+            body = {"labels": labels, "labelFingerprint": image["labelFingerprint"]}
+            server.call("POST", f"{path}/setLabels", json=body)
 
 
 @pytest.fixture

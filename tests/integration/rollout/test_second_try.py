@@ -17,6 +17,7 @@ from bakehouse.history.rollout_events import (
     MemberReplacedFailedEvent,
     RolloutEndedEvent,
 )
+from bakehouse.images.selection import deprecation_state
 from bakehouse.rollout import replace
 
 from .walk import RETRIES, Rollout
@@ -92,7 +93,7 @@ def test_a_member_without_capacity_at_all_halts_the_line_and_leaves_the_image_it
     assert fleet_of.disks() == sorted([*before.boot.values(), *(f"{n}-data" for n in NAMES)])
     written = read_ledger(ledger_url(), run.run_id)
     assert of_kind(ImageRolledBackEvent, written) == []
-    assert compute.image(images.new).get("deprecated") is None
+    assert deprecation_state(compute.image(images.new)) == "ACTIVE"
     (ended,) = of_kind(RolloutEndedEvent, written)
     assert ended.reason is Reason.STAGE_FAILED
     (failed,) = [o for o in ended.detail.outcomes if (o.way, o.cause) == ("forward", "stock_out")]

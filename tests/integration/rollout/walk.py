@@ -32,6 +32,7 @@ class Rollout:
     def __init__(self, fleet: Fleet, run_id: str, image: str = "") -> None:
         self.fleet, self.run_id, self.image = fleet, run_id, image
         self.members: list[str] = []
+        self.force = False
         self.dag_id = f"roll_out__{fleet.name}"
         self.states: dict[str, str | None] = {}
         self.errors: dict[str, Exception] = {}
@@ -159,5 +160,5 @@ class Rollout:
         return {
             "ti": ti,
             "dag_run": self.run,
-            "params": {"members": self.members, "roll_out": True},
+            "params": {"members": self.members, "roll_out": True, "force": self.force},
         }

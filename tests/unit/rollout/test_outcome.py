@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from tests.support.paths import PROJECT
 
+from bakehouse.fleet.load import load_fleet
+from bakehouse.recipe.mistakes import Mistakes
 from bakehouse.rollout.gates import nobody_failed, others_are_up, reports_to_read
-from bakehouse.rollout.outcome import Outcome, failed_members, rollout_outcome, stage_failed
+from bakehouse.rollout.outcome import beyond_halt_after, failed_members
 from bakehouse.rollout.plan import Reported
+from bakehouse.rollout.rollout_states import (
+    ENDS,
+    MOVES,
+    RolloutState,
+    edges,
+    rollout_state,
+    stage_failed,
+)
 
 GOOD: dict[str, str | None] = {
     "choose_image": "success",
@@ -26,30 +39,123 @@ GOOD: dict[str, str | None] = {
 FAILED = GOOD | {"replace_1_0": "failed", "verify_stage_1": "upstream_failed"}
 
 
+BEGUN: dict[str, str | None] = {"choose_image": "success", "acquire_lease": "success"}
+PLANNED = BEGUN | {"plan": "success"}
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
-        (GOOD, Outcome.GOOD),
-        ({"choose_image": "skipped"}, Outcome.NONE),
-        (GOOD | {"acquire_lease": "failed", "plan": "upstream_failed"}, Outcome.FAILED),
-        (FAILED, Outcome.FAILED),  # nobody went back
-        (FAILED | {"roll_back_0": "success", "roll_back": "success"}, Outcome.ROLLED_BACK),
-        (FAILED | {"roll_back_0": "success", "roll_back_1": "failed"}, Outcome.FAILED),
-        (GOOD | {"plan_rollback": "failed"}, Outcome.FAILED),
+        ({}, RolloutState.CHOOSING),
+        ({"choose_image": "running"}, RolloutState.CHOOSING),
+        ({"choose_image": "success"}, RolloutState.WAITING),
+        ({"choose_image": "success", "acquire_lease": "deferred"}, RolloutState.WAITING),
+        (BEGUN | {"plan": "up_for_retry"}, RolloutState.PLANNING),
+        (PLANNED, RolloutState.REPLACING),
+        (PLANNED | {"replace_1_0": "deferred"}, RolloutState.REPLACING),
+        (PLANNED | {"replace_1_0": "success", "verify_stage_1": "deferred"}, RolloutState.SOAKING),
+        (
+            PLANNED | {"verify_stage_1": "success", "approve_stage_1": "deferred"},
+            RolloutState.ASKING,
+        ),
+        (PLANNED | {"approve_stage_1": "failed"}, RolloutState.COMING_TO_REST),
+        (
+            PLANNED | {"replace_1_0": "failed", "replace_1_1": "deferred"},
+            RolloutState.COMING_TO_REST,
+        ),
+        (FAILED | {"plan_rollback": "running"}, RolloutState.COMING_TO_REST),
+        (FAILED | {"roll_back": None}, RolloutState.ROLLING_BACK),
+        (FAILED | {"roll_back_0": "success", "roll_back_1": "deferred"}, RolloutState.ROLLING_BACK),
+        # ends
+        (GOOD, RolloutState.SUCCEEDED),
+        ({"choose_image": "skipped"}, RolloutState.NOT_REQUESTED),
+        ({"choose_image": "failed"}, RolloutState.REFUSED),
+        (GOOD | {"acquire_lease": "failed", "plan": "upstream_failed"}, RolloutState.REFUSED),
+        (FAILED, RolloutState.HALTED),
+        (FAILED | {"roll_back_0": "success", "roll_back": "success"}, RolloutState.ROLLED_BACK),
+        (FAILED | {"roll_back_0": "success", "roll_back_1": "failed"}, RolloutState.NOT_BACK),
+        (GOOD | {"plan_rollback": "failed"}, RolloutState.NOT_BACK),
+        # somebody has marked the run as failed: what runs fails, what comes is skipped
+        (BEGUN | {"plan": "skipped", "verdict": "skipped"}, RolloutState.STOPPED),
+        (
+            PLANNED | {"replace_1_0": "failed", "plan_rollback": "skipped", "verdict": "skipped"},
+            RolloutState.STOPPED,
+        ),
+        (
+            FAILED | {"roll_back_0": "success", "roll_back_1": "skipped", "verdict": "skipped"},
+            RolloutState.STOPPED,
+        ),
     ],
+    ids=str,
 )
-def test_endings(states: dict[str, str | None], expected: Outcome) -> None:
+def test_the_state_of_a_rollout(states: dict[str, str | None], expected: RolloutState) -> None:
     mapped = "roll_back_0" in states
     found = {t: s for t, s in states.items() if not (mapped and t == "roll_back")}
-    assert rollout_outcome(found) is expected
+    assert rollout_state(found) is expected
 
 
 def test_a_rollout_that_leaves_a_member_behind_was_not_rolled_back() -> None:
     undone = {**FAILED, "roll_back_0": "success"}
     del undone["roll_back"]
-    assert rollout_outcome(undone) is Outcome.ROLLED_BACK
-    assert rollout_outcome(undone, stranded=True) is Outcome.FAILED
-    assert rollout_outcome(GOOD, stranded=False) is Outcome.GOOD
+    assert rollout_state(undone) is RolloutState.ROLLED_BACK
+    assert rollout_state(undone, stranded=True) is RolloutState.NOT_BACK
+    assert rollout_state(GOOD, stranded=False) is RolloutState.SUCCEEDED
+
+
+def test_the_drawing_shows_the_states_of_a_rollout() -> None:
+    text = (PROJECT / "docs" / "rollouts.md").read_text()
+    section = text[text.index("## The states of a rollout") :].split("\n## ")[0]
+    drawn = re.findall(r"^ {4}(\w+) --> (\w+)", section, re.MULTILINE)
+    assert drawn == [(str(a), str(b)) for a, b in edges()]
+    told = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert told == {str(state) for state in RolloutState}
+
+
+def test_every_rollout_comes_to_a_named_end_and_none_goes_on_from_there() -> None:
+    assert MOVES.keys() == set(RolloutState)
+    reached = {RolloutState.CHOOSING}
+    for _ in RolloutState:
+        reached |= {after for state in reached for after in MOVES[state]}
+    assert reached == set(RolloutState)
+    assert all(MOVES[state] & {*ENDS, *MOVES} for state in set(RolloutState) - ENDS)
+    assert {RolloutState.SUCCEEDED, RolloutState.HALTED, RolloutState.STOPPED} <= ENDS
+
+
+FLEET = "recipe: web\nmembers: {instances: [web-1], zones: [us-central1-a]}\n"
+
+
+@pytest.mark.parametrize(
+    ("halt_after", "moved", "members", "goes_back"),
+    [
+        ("50%", 1, 3, True),
+        ("50%", 2, 3, False),
+        ("50%", 2, 4, True),
+        ("50%", 3, 4, False),
+        ("50%", 76, 100, False),
+        ("100%", 99, 100, True),
+        ("1%", 1, 100, True),
+        (2, 2, 100, True),
+        (2, 3, 100, False),
+        (None, 99, 100, True),
+    ],
+)
+def test_beyond_halt_after_nothing_goes_back_by_itself(
+    halt_after: Any, moved: int, members: int, goes_back: bool
+) -> None:
+    line = f"halt_after: {halt_after}\n" if halt_after else ""
+    limit = load_fleet(FLEET + line, "web.yaml").halt_after
+    states: dict[str, str | None] = {f"replace_2_{n}": "success" for n in range(moved)}
+    states |= {"replace_2_900": "failed", "replace_2": "failed", "select_members_2": "success"}
+    why = beyond_halt_after(limit, states, members)
+    assert (why == "") is goes_back
+    if why:
+        assert why == f"halt_after: {halt_after}, and {moved} of {members} members have moved"
+
+
+@pytest.mark.parametrize("wrong", ["0", "0%", "101%", "half", "-1", "[1]"])
+def test_a_share_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(Mistakes, match="halt_after is neither a count of members"):
+        load_fleet(FLEET + f"halt_after: {wrong}\n", "web.yaml")
 
 
 def test_the_members_of_a_mapped_task_that_failed() -> None:
