@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from bakehouse.core.models import Frozen
+from bakehouse.core.problems import worded
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.fleet.approval import Approval
@@ -22,6 +23,15 @@ from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import RecipeName
 from bakehouse.schedule.window import Window
 
+NumberName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^[a-z][a-z0-9_]{0,39}$",
+            "is not the name of a number: at most 40 of a-z, 0-9 and _, beginning with a letter",
+        )
+    ),
+]
 RolloutTask = Annotated[str, TaskOf(Flow.ROLLOUT)]
 
 
@@ -64,6 +74,12 @@ class Fleet(Frozen):
     )
     soak: Duration | None = Field(
         default=None, description="how long a stage is watched before the next one, such as 10m"
+    )
+    compare: dict[NumberName, Literal["lower", "higher"]] = Field(
+        default={},
+        max_length=20,
+        description="numbers of the health report that the soak compares with members not replaced"
+        " yet, and which values are better, such as {p99_ms: lower}",
     )
     health_deadline: Duration = Field(
         default=timedelta(minutes=10), description="time from start to healthy, such as 10m"

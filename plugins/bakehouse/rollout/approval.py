@@ -112,7 +112,8 @@ class Question:
 def figures(health: Health) -> dict[str, float]:
     """Return the numbers of a report, by name."""
     known = {"boot_seconds": health.boot_seconds, "restarts": health.restarts}
-    return {name: float(value) for name, value in known.items() if value is not None}
+    told = {name: float(value) for name, value in known.items() if value is not None}
+    return {**told, **health.numbers}
 
 
 def middle(values: Sequence[float]) -> float | None:

@@ -12,12 +12,16 @@ versions report once at each boot and say no period: their report is never stale
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.time import parse_timestamp
+from bakehouse.rollout.numbers import numbers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HEALTHY = "healthy"
 STALE_AFTER = 3
@@ -44,6 +48,7 @@ class Health:
     check_limit: timedelta = timedelta(0)  # what the check before a report may take
     restarts: int | None = None  # of its units, in this boot
     boot_seconds: float | None = None  # of the image's boot script, until the member was ready
+    numbers: Mapping[str, float] = field(default_factory=dict, hash=False)  # of its own check
 
     @property
     def stamp(self) -> tuple[str, datetime | None, float | None]:
@@ -89,6 +94,7 @@ def parse(text: str | None) -> Health | None:
         check_limit=_seconds(said.get("check_limit")) or timedelta(0),
         restarts=None if (restarts := _number(said.get("restarts"))) is None else int(restarts),
         boot_seconds=_number(said.get("boot_seconds")),
+        numbers=numbers_of(said),
     )
 
 

@@ -63,6 +63,7 @@ BACKSTOP = timedelta(minutes=5)
 # Beyond the soak time: a member whose last report is not healthy is decided on within some periods
 # of at most 10 minutes.
 WATCH_ENDS_WITHIN = timedelta(minutes=90)
+COMPARED_AT_MOST = 20  # members not replaced: more of them would cost reads and say no more
 TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
 
 
@@ -230,7 +231,7 @@ class VerifyStage(FleetOperator):
             return Done(self._succeeded(context))
         if not soak and all(self._is_healthy(swap) for swap in swaps):
             return Done(self._succeeded(context))
-        return self._watch(swaps, soak)
+        return self._watch(swaps, soak, self._others(context, swaps) if soak else {})
 
     @resumed_by(SoakEnded)
     def soaked(self, context: Context, event: SoakEnded) -> Next:
@@ -254,7 +255,13 @@ class VerifyStage(FleetOperator):
         stages = range(1, self.stage + 1)
         return [swap for stage in stages for swap in self.picked(context, stage)]
 
-    def _watch(self, swaps: list[Swap], soak: timedelta) -> WaitFor:
+    def _others(self, context: Context, swaps: list[Swap]) -> dict[str, str]:
+        """Return members that are not replaced yet and were not ill, to compare with."""
+        done = {swap.member for swap in swaps}
+        usual = (r for r in self.plan_of(context).reported if r.name not in done and not r.ill)
+        return dict([(report.name, report.zone) for report in usual][:COMPARED_AT_MOST])
+
+    def _watch(self, swaps: list[Swap], soak: timedelta, others: dict[str, str]) -> WaitFor:
         from bakehouse.rollout.soak_trigger import SoakTrigger
 
         began = now()
@@ -265,6 +272,8 @@ class VerifyStage(FleetOperator):
             conn_id=self.gcp_conn_id,
             began=began.timestamp(),
             until=(began + soak).timestamp(),
+            others=others,
+            numbers=dict(self.fleet.compare),
         )
         return WaitFor(trigger, "soaked", soak + WATCH_ENDS_WITHIN)
 
