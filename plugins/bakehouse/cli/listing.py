@@ -130,7 +130,9 @@ def _ledger(given: str | None, project: Path | None) -> tuple[str, list[LedgerEv
 
 def _members(members: Members) -> str:
     labels, names = members.labels, list(members.names or ())
-    if labels is not None:
+    if members.group is not None:
+        chosen = f"the group {members.group}"
+    elif labels is not None:
         chosen = ", ".join(f"{key}={value}" for key, value in labels.items())
     elif members.name is not None:
         chosen = f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]

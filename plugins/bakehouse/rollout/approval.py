@@ -73,10 +73,11 @@ class Question:
 
     def _next(self) -> str:
         lines = [f"**Image** {self.plan.image.name}, commit {self.plan.image.git_sha or 'unknown'}"]
-        for number, stage in enumerate(self.plan.stages, start=1):
+        for number, names in enumerate(self.plan.names_of_stages, start=1):
             state = "on the new image" if number <= self.stage else "next"
-            names = listed([change.name for change in stage])
-            lines.append(f"- stage {number} ({state}): {names}")
+            group = self.plan.group
+            text = f"{group.stages[number - 1].members} of {group.size} instances" if group else ""
+            lines.append(f"- stage {number} ({state}): {text or listed(names)}")
         if self.plan.skipped:
             left = [f"{one.name} ({one.reason.text})" for one in self.plan.skipped]
             lines.append(f"- left as they are: {listed(left)}")

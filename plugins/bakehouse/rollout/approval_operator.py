@@ -14,12 +14,14 @@ from bakehouse.operators.reconcile import Done, Next
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import Decision, Question
 from bakehouse.rollout.fleet_operator import DECISION, FleetOperator
+from bakehouse.rollout.strategies.mig import managed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bakehouse.fleet.model import Fleet
     from bakehouse.rollout.health import Health
+    from bakehouse.rollout.mig_plan import GroupPlan
     from bakehouse.rollout.plan import RolloutPlan
 
 MOST_IMAGES = 3  # old ones whose packages are compared
@@ -103,6 +105,8 @@ class ApproveStage(FleetOperator, ApprovalOperator):
         return any(n <= self.stage for n in moving) and any(n > self.stage for n in moving)
 
     def _question(self, made: RolloutPlan) -> Question:
+        if made.group is not None:
+            return self._question_of_group(made, made.group)
         done = [change for stage in made.stages[: self.stage] for change in stage]
         names = {change.name for change in done}
         others = [report for report in made.reported if report.name not in names]
@@ -117,6 +121,20 @@ class ApproveStage(FleetOperator, ApprovalOperator):
                 for report in others[:MOST_REPORTS]
             },
             packages={old: self._packages(old, made.image.name) for old in [*olds][:MOST_IMAGES]},
+        )
+
+    def _question_of_group(self, made: RolloutPlan, group: GroupPlan) -> Question:
+        """Return the question about a managed group, whose instances are those of the moment."""
+        every = self.compute.managed_instances(group.zone, group.name)
+        there = [one for shown in every if (one := managed(shown)).is_quiet][:MOST_REPORTS]
+        reports = {one: self._health(group.zone, one.name) for one in there}
+        old = resource_name(group.old_image)
+        return Question(
+            plan=made,
+            stage=self.stage,
+            done={one.name: h for one, h in reports.items() if one.template == group.goal},
+            others={one.name: h for one, h in reports.items() if one.template != group.goal},
+            packages={old: self._packages(old, made.image.name)} if old else {},
         )
 
     def _health(self, zone: str, name: str) -> Health | None:

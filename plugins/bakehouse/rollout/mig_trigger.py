@@ -17,6 +17,7 @@ from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
+from bakehouse.cloud.triggers import KILLED
 from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
 from bakehouse.images.links import zone_of
 from bakehouse.operators.freeze import freeze_of_late
@@ -114,6 +115,26 @@ class GroupTrigger(BakehouseTrigger):
             first = "; ".join(f"{name}: {why}" for name, why in self._tried.items())
             more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
             yield self.fire(ended.model_copy(update=more))
+
+    async def on_kill(self) -> None:
+        """Let the group replace no further instance: a person has marked or cleared the task.
+
+        Airflow does not call it when a triggerer stops or starts again. The versions stay, so that
+        another try of the task goes on from here.
+        """
+        name = self.move.member
+        await self._info("a person has ended this task: stopping the updates of %s", name)
+        request = request_id(self.move.run, name, "killed")
+        for pause in KILLED:
+            await asyncio.sleep(pause)
+            try:
+                await asyncio.to_thread(
+                    lambda: mig_calls.stop(hook_of(self.conn_id), self.move, request)
+                )
+            except (Blocked, *FAILURES) as error:
+                await self._info("%s is not stopped yet: %s", name, error)
+            else:
+                return
 
     async def _walk(self) -> GroupMoved:
         cloud = await Cloud.of(self.conn_id)

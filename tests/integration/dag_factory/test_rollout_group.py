@@ -76,6 +76,37 @@ def test_fleets_that_follow_a_bake_are_those_that_say_so() -> None:
     assert [group.group_id for group in groups] == ["replace_instances"]
 
 
+GROUP = """\
+recipe: web
+strategy: mig
+members: {group: web, zones: [us-central1-a]}
+stages: [1, 100%]
+approval: {after: [1]}
+"""
+
+
+def test_a_managed_group_has_the_tasks_of_every_fleet_with_operators_of_its_own(dag: Any) -> None:
+    """The ids stay, so that SLAs, retries and links of a fleet's file mean the same."""
+    from bakehouse.dag_factory.rollout import roll_out_dag
+
+    group = roll_out_dag(load_fleet(GROUP, "fleets/web.yaml"))
+    ids = {names({t.task_id}).pop() for t in group.tasks}
+    assert ids - {"approve_stage_1"} < {names({t.task_id}).pop() for t in dag.tasks}
+    kinds = {name: type_of(task(group, name)) for name in ("plan", "replace_1", "roll_back")}
+    assert kinds == {"plan": "PlanGroup", "replace_1": "MoveGroup", "roll_back": "MoveGroup"}
+    assert type_of(task(group, "approve_stage_1")) == "ApproveStage"
+    for name in ("plan", "replace_1", "verdict", "plan_rollback", "verify_stage_2"):
+        ours, other = task(group, name), task(dag, name)
+        assert ours.trigger_rule == other.trigger_rule
+        assert ours.doc_md != other.doc_md
+        assert "group" in ours.doc_md or "versions" in ours.doc_md
+
+
+def type_of(operator: Any) -> str:
+    kind = getattr(operator, "operator_class", type(operator))
+    return str(kind.__name__)
+
+
 @pytest.fixture(scope="module")
 def asked() -> Any:
     """The DAG of a fleet that asks after its first stage."""

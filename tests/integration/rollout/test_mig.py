@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -31,7 +32,9 @@ from bakehouse.housekeeping.sweep import SweepFacts
 from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.operators.hold_trigger import HoldTrigger
 from bakehouse.rollout import mig_calls
+from bakehouse.rollout.approval_operator import ApproveStage
 from bakehouse.rollout.mig_trigger import GroupTrigger
+from bakehouse.rollout.plan import RolloutPlan
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -62,6 +65,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("mig_trigger", "mig_soak_trigger"):
         monkeypatch.setattr(f"bakehouse.rollout.{module}.FIRST_LOOK", 0.0)
     monkeypatch.setattr("bakehouse.rollout.mig_trigger.ASKED_EVERY", 0.02)
+
+
+class Killed(BaseException):
+    """The process of the triggerer was killed here."""
 
 
 class Clock:
@@ -150,6 +157,9 @@ class Group:
         names = [v["instanceTemplate"].rsplit("/", 1)[-1] for v in found]
         return list(zip(names, sizes, strict=True))
 
+    def policy(self) -> str:
+        return str(self.get()["updatePolicy"]["type"])
+
     def delete(self) -> None:
         groups = self.call("GET", f"{HERE}/instanceGroupManagers").get("items", [])
         for group in groups:
@@ -172,6 +182,14 @@ def events(run: Rollout) -> list[LedgerEvent]:
     return read_ledger(ledger_url(), run.run_id)
 
 
+def question(run: Rollout) -> str:
+    """What a person is asked after the first stage."""
+    step = ApproveStage(fleet=run.fleet, stage=1, task_id="approve_stage_1", sla=timedelta(hours=1))
+    made = RolloutPlan.model_validate(run.xcom("plan"))
+    assert step._goes_on(made)
+    return step._question(made).body()
+
+
 def rollout(image: str, text: str = FLEET) -> Rollout:
     return Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__mig{next(RUNS)}", image)
 
@@ -187,6 +205,13 @@ def test_a_group_moves_stage_by_stage_onto_the_image(group: Group, images: Image
     assert canary[1] == {"fixed": 1, "calculated": 1}
     assert base == ("web-own", None)
     assert sorted(group.instances().values()) == sorted([images.new, images.old, images.old])
+    asked = question(run)
+    assert "- stage 1 (on the new image): 1 of 3 instances" in asked
+    assert "- stage 2 (next): 3 of 3 instances" in asked
+    assert f"- from {images.old}: the same packages" in asked
+    (canary_name,) = (name for name, image in group.instances().items() if image == images.new)
+    assert f"| {canary_name} | healthy | " in asked
+    assert "| median of 2 not replaced | | " in asked
     run.stage(2)
     run.plan_rollback()
     run.roll_back()
@@ -526,3 +551,57 @@ def test_a_group_that_takes_all_of_a_stage_by_itself_is_stopped_by_a_freeze(
     assert run.states["replace_1_0"] == "success", run.errors
     assert seen == ["PROACTIVE"]
     assert set(group.instances().values()) == {images.new}
+
+
+def test_whoever_ends_the_task_stops_the_group_and_another_try_goes_on(
+    group: Group, images: Images
+) -> None:
+    group.create(images.old, size=2)
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    (move,) = run.xcom("select_members_1")
+    trigger = GroupTrigger(
+        move=move, conn_id="google_cloud_default", healthy_within=9.0, deadline=0.0, turn="1.0"
+    )
+    asyncio.run(trigger.on_kill())
+    wait_until(lambda: group.policy() == "OPPORTUNISTIC", SOON, "the stop", every=0.05)
+    run.stage(2)
+    assert run.states["replace_2_0"] == "success", run.errors
+    assert group.policy() == "PROACTIVE"
+    assert set(group.instances().values()) == {images.new}
+
+
+@pytest.mark.parametrize("call", ["make_template", "update"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_move_that_is_killed_goes_on_where_it_was_and_replaces_nobody_twice(
+    group: Group,
+    images: Images,
+    compute: Compute,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    when: str,
+) -> None:
+    group.create(images.old, size=1)
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]"))
+    run.begin()
+    ask = getattr(mig_calls, call)
+
+    def kill(*arguments: Any) -> Any:
+        if when == "after":
+            ask(*arguments)
+        raise Killed
+
+    compute.forget()
+    with monkeypatch.context() as patched:
+        patched.setattr(mig_calls, call, kill)
+        with pytest.raises(Killed):
+            run.replace(1)
+    run.stage(1)
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "success", run.errors
+    assert set(group.instances().values()) == {images.new}
+    made = [r for r in compute.requests()["requests"] if r["method"].endswith("emplates.insert")]
+    assert len(made) == 1
+    assert len(of_kind(MemberReplacedEvent, events(run))) == 1
