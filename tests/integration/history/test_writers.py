@@ -34,6 +34,7 @@ from bakehouse.recipe.commit import Commit
 from bakehouse.retire.retirement import Action, Decision
 from bakehouse.rollout import record as rollout
 from bakehouse.rollout.plan import BootDisk, Change, RolloutPlan, Skipped, Target
+from bakehouse.rollout.rollout_states import RolloutState
 from bakehouse.rollout.strategies.swap import Swap
 from bakehouse.sla.misses import Miss
 from bakehouse.sla.record import record_miss
@@ -114,9 +115,16 @@ def written(ledger: Path) -> list[LedgerEvent]:
     return sorted(read_ledger(ledger), key=lambda event: event.path)
 
 
+SINCE: dict[str, dict[str, Any]] = {"rollout_ended": {"state": "", "failed_here": False}}
+"""What details of a kind have since, with the values that an older record is read with."""
+
+
 def is_the_same(now: LedgerEvent, before: LedgerEvent) -> bool:
-    """But for the moment of writing, which every event has now."""
-    return now.at is not None and now == before.model_copy(update={"at": now.at})
+    """But for the moment of writing, which every event has now, and what was added since."""
+    detail = now.detail.model_copy(update=SINCE.get(now.kind, {}))
+    return now.at is not None and now.model_copy(update={"detail": detail}) == before.model_copy(
+        update={"at": now.at}
+    )
 
 
 def assert_as_before(ledger: Path, dag_id: str) -> None:
@@ -234,7 +242,14 @@ def test_a_rollout(ledger: Path) -> None:
     rollout.record_member(forward, swap("web-2"), "unhealthy", "says: nginx is not active", 60.25)
     rollout.record_member(back, swap("web-2", back=True), "replaced", "healthy on boot 60", 33)
     rollout.record_member(back, swap("web-1", back=True), "lost", lost, None)
-    rollout.record_end(task("verdict"), plan, Reason.STAGE_FAILED, outcomes)
+    rollout.record_end(
+        task("verdict"),
+        plan,
+        Reason.STAGE_FAILED,
+        outcomes,
+        RolloutState.ROLLED_BACK,
+        failed_here=True,
+    )
     assert_as_before(ledger, "roll_out__web")
 
 
