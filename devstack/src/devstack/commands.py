@@ -74,9 +74,6 @@ def up(machines: Machines | None, project: Path | None) -> None:
                 progress=report.line,
             )
             stack.start()
-        record = Record.read(layout)
-        if record is not None:
-            create_fleet(folder, record, report)
     print_addresses(folder, report)
     print_next_steps(folder, report)
 
@@ -177,22 +174,6 @@ def print_addresses(project: Path, report: Report) -> None:
         stack = staying_stack(project, record)
         report.line(f"Airflow   {record.airflow_url}   {stack.user} / {stack.password}", "bold")
         report.line(f"localgce  {record.gce_url}   project {record.gce_project}")
-
-
-def create_fleet(project: Path, record: Record, report: Report) -> None:
-    """Create the members of the example's fleet, where the project still has that fleet."""
-    from bakehouse.config.folder import INCLUDE
-    from bakehouse.config.project import read_project
-    from devstack import demo_fleet
-    from devstack.gce_api import Compute
-
-    fleets = {fleet.name: fleet for fleet in read_project(project / INCLUDE).fleets}
-    example = fleets.get(EXAMPLE)
-    if example is None or example.members.names != demo_fleet.MEMBERS:
-        return
-    created = demo_fleet.create_missing(Compute(record.gce_url, record.gce_project))
-    if created:
-        report.line(f"created {', '.join(created)} from Debian: the fleet {EXAMPLE}")
 
 
 def print_next_steps(project: Path, report: Report) -> None:

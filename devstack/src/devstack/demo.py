@@ -12,7 +12,7 @@ from devstack import demo_fleet, machines, processes
 from devstack.airflow_api import Airflow, AirflowError, Run, Task
 from devstack.availability import AvailabilityProbe
 from devstack.demo_checks import check_image, check_members, check_nothing_left
-from devstack.demo_model import DAG, RECIPE, Demo, DemoFailed
+from devstack.demo_model import DAG, RECIPE, ROLL_OUT, Demo, DemoFailed
 from devstack.follow import Follower, error_lines, name
 from devstack.gce_api import Compute, ComputeError
 from devstack.report import seconds_of
@@ -70,12 +70,12 @@ def begin_bake(demo: Demo) -> None:
     demo.run_id = trigger(demo, DAG, {"git_ref": demo.commit.sha})
 
 
-def make_fleet(demo: Demo) -> None:
-    """Create the instances of include/fleets/web.yaml from the older image, beside the builder.
+def create_fleet(demo: Demo) -> None:
+    """Roll out the older image, beside the builder: the members of the file do not exist yet.
 
-    No member is replaced while another one has not got healthy yet: that is max_unavailable.
+    The rollout at the end of the bake waits for the fleet's lease until this one has ended.
     """
-    demo_fleet.create(demo.compute, demo.older, demo.choice.machines)
+    run_dag(demo, ROLL_OUT, {"image": demo.older})
     demo.before = demo_fleet.observe(demo.compute, demo.real)
     for member, state in demo.before.items():
         page = f", its page: {state.page['page']!r}" if state.page else ""
@@ -173,7 +173,7 @@ STEPS = (
     Step("localgce, Airflow and the public image", start_stack),
     Step("the older image", bake_older),
     Step("the bake begins", begin_bake),
-    Step("the fleet, beside the builder", make_fleet),
+    Step("the fleet is created, beside the builder", create_fleet),
     Step("the bake, and the rollout", follow_bake),
     Step("the image, from outside", check_image),
     Step("the members, from outside", check_members),

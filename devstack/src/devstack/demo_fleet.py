@@ -1,4 +1,4 @@
-"""The demo's fleet: created as its owner would, and observed from outside before and after."""
+"""The demo's fleet, observed from outside before and after; and the same, made by its owner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 ZONE = "us-central1-a"
 MEMBERS = ("web-1", "web-2", "web-3")
 PORT = 8080
-PUBLIC_IMAGE = "projects/debian-cloud/global/images/family/debian-12"
 HEALTHY_WITHIN = {"qemu": 420.0, "instant": 30.0}  # seconds
 
 # As a team's own Terraform would do: a data disk, mounted where nginx serves it. The machine
@@ -62,18 +61,6 @@ def create(compute: Compute, image: str, kind: str) -> None:
         f"{', '.join(MEMBERS)} to get healthy",
         every=1,
     )
-
-
-def create_missing(compute: Compute) -> list[str]:
-    """Create those members that do not exist, from the public image; returns their names.
-
-    Nobody waits for them: the first rollout gives them an image of the recipe.
-    """
-    there = {instance["name"] for instance in compute.instances()}
-    missing = [name for name in MEMBERS if name not in there]
-    for name in missing:
-        compute.call("POST", f"zones/{ZONE}/instances", json=_body(PUBLIC_IMAGE, name))
-    return missing
 
 
 def observe(compute: Compute, real: bool) -> dict[str, Member]:

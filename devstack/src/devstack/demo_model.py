@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from devstack.report import Report
 
 RECIPE = "web"
-DAG = f"bake__{RECIPE}"
+DAG, ROLL_OUT = f"bake__{RECIPE}", f"roll_out__{RECIPE}"  # of the recipe; of the fleet
 
 
 class DemoFailed(RuntimeError):

@@ -194,10 +194,16 @@ def testbed(
 
 
 def write_members(project: Path, names: list[str]) -> None:
-    """Write the members of the fleet `web` into its file."""
+    """Write the members of the fleet `web` into its file, as instances that somebody else makes."""
     file = project / "include/fleets/web.yaml"
-    members = f"instances: [{', '.join(names)}]"
-    file.write_text(re.sub(r"instances: \[.*\]", members, file.read_text("utf-8")), "utf-8")
+    text = re.sub(
+        r"^members:\n.*?^  zones:",
+        f"members:\n  instances: [{', '.join(names)}]\n  zones:",
+        file.read_text("utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    text = re.sub(r"^template:\n(?:[ #].*\n)*", "", text, flags=re.MULTILINE)
+    file.write_text(text.replace("max_unavailable: 2", "max_unavailable: 1"), "utf-8")
 
 
 def copy_tree(source: Path, target: Path) -> None:
