@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.paths import PROJECT
 
 from bakehouse.fleet.load import load_fleet
 from bakehouse.fleet.members import metadata_of
@@ -221,3 +222,21 @@ def test_equal_addresses_in_two_regions_are_two() -> None:
     text += f"    - {{name: a, address: ip, zone: {A}}}\n"
     text += "    - {name: b, address: ip, zone: europe-west1-b}\n"
     assert fleet(text).members.names == ("a", "b")
+
+
+def test_the_example_of_the_guide_declares_a_whole_fleet() -> None:
+    guide = (PROJECT / "docs" / "fleets.md").read_text()
+    section = guide.partition("## Declare the whole fleet")[2].partition("\n## ")[0]
+    whole, members = (part.partition("```")[0] for part in section.split("```yaml\n")[1:])
+    found = fleet(whole)
+    assert found.members.names == ("kafka-1", "kafka-2", "kafka-3")
+    assert found.creates_missing
+    listed = fleet(f"recipe: web\ntemplate: {{machine_type: e2-small}}\n{members}")
+    assert [one.zone for one in listed.members.declared] == [A, B]
+
+
+def test_the_example_of_this_repository_is_created_by_its_first_rollout() -> None:
+    text = (PROJECT / "include" / "fleets" / "web.yaml").read_text()
+    found = fleet(text)
+    assert found.creates_missing
+    assert found.members.names == ("web-1", "web-2", "web-3")
