@@ -111,6 +111,8 @@ class Reason(StrEnum):
     MEMBER_ILL = "member_ill"
     BEHIND = "behind"
     RUNS_REVOKED = "runs_revoked"
+    STRAYED = "strayed"
+    MEMBER_DIFFERS = "member_differs"
 
     @property
     def text(self) -> str:
@@ -204,5 +206,7 @@ _TEXT = {
     " not end well; delete it by hand when nobody needs it any more",
     Reason.MEMBER_ILL: "the member is reported unhealthy, or has stopped to report",
     Reason.BEHIND: "the member does not run the newest promoted image",
+    Reason.STRAYED: "the member does not run the image of its fleet's last rollout",
+    Reason.MEMBER_DIFFERS: "the member differs from the template of its fleet",
     Reason.RUNS_REVOKED: "the member runs a revoked image, or one built on a revoked image",
 }

@@ -154,6 +154,14 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             pattern=form_patterns.IMAGE_OR_NONE,
             **form_patterns.suggested(images),
         ),
+        "reconcile": Param(
+            False,
+            type="boolean",
+            title="Reconcile",
+            description="Mend drift only: with no image given, the fleet stays on the image of its"
+            " last rollout, and members change that are missing, run another image, or differ from"
+            " the template.",
+        ),
         "members": Param(
             None,
             type=["null", "array"],

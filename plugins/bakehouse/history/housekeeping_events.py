@@ -105,8 +105,16 @@ class MemberIll(Frozen):
     why: str
 
 
+class OtherMember(Frozen):
+    """A member that differs from the fleet's template, and in what."""
+
+    name: str
+    zone: str
+    differs: tuple[str, ...]
+
+
 class DriftDetail(Frozen):
-    """A fleet against its recipe's newest promoted image, and its members' health."""
+    """A fleet against its images and its template, and its members' health."""
 
     fleet: str
     newest: str | None
@@ -114,10 +122,13 @@ class DriftDetail(Frozen):
     behind: tuple[MemberBehind, ...] = ()
     ill: tuple[MemberIll, ...] = ()
     missing: tuple[str, ...] = ()  # listed names without an instance, or labels that nobody has
+    pinned: str | None = None  # the image of the fleet's last rollout that ended well
+    strayed: tuple[MemberBehind, ...] = ()  # members that run another one
+    others: tuple[OtherMember, ...] = ()
 
 
 class DriftEvent(Event):
-    """A fleet is not all on the newest image, not all healthy, or not all there."""
+    """A fleet is not all on its image, not all as declared, not all healthy, or not all there."""
 
     kind: Literal["drift"] = "drift"
     detail: DriftDetail

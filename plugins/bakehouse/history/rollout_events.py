@@ -147,6 +147,7 @@ class RolloutEndedDetail(Frozen):
     failed_here: bool = Field(
         default=False, description="the image is marked as failed in this fleet"
     )
+    partial: bool = False  # of some members only, so that it pins the fleet to no image
 
 
 class RolloutEndedEvent(Event):

@@ -1,4 +1,4 @@
-"""Which members of a fleet do not run the newest promoted image, from lists alone. Pure."""
+"""How fleets differ from their newest image, pinned image and template, from lists alone. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bakehouse.core.models import Frozen
 from bakehouse.images.links import Resource, group_of, labels_of, path_of, resource_name, zone_of
 from bakehouse.images.selection import created_at, newest_promoted
+from bakehouse.rollout.differences import differences
 from bakehouse.rollout.strategies.swap import boot_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from bakehouse.fleet.members import Members
     from bakehouse.fleet.model import Fleet
+    from bakehouse.history.pinned import PinnedImage
     from bakehouse.inventory.model import Inventory
 
 
@@ -37,6 +39,14 @@ class IllMember(Frozen):
     why: str
 
 
+class OtherMember(Frozen):
+    """A member that differs from the fleet's template, and in what."""
+
+    name: str
+    zone: str
+    differs: tuple[str, ...]
+
+
 class Drift(Frozen):
     """A fleet against the newest promoted image of its recipe (None: there is none)."""
 
@@ -46,11 +56,14 @@ class Drift(Frozen):
     behind: tuple[Member, ...] = ()
     ill: tuple[IllMember, ...] = ()
     missing: tuple[str, ...] = ()
+    pinned: str | None = None  # the image of its last rollout that ended well, if that is known
+    strayed: tuple[Member, ...] = ()  # members that run another one than that
+    others: tuple[OtherMember, ...] = ()
 
     @property
     def is_none(self) -> bool:
-        """Whether every member is there, on the newest image, and not known to be ill."""
-        return not (self.behind or self.ill or self.missing)
+        """Whether every member is there, as declared, on its image, and not known to be ill."""
+        return not (self.behind or self.ill or self.missing or self.strayed or self.others)
 
 
 def drift(
@@ -58,8 +71,9 @@ def drift(
     inventory: Inventory,
     now: datetime,
     ill: Mapping[str, str] = MappingProxyType({}),
+    pinned: PinnedImage | None = None,
 ) -> Drift:
-    """Return the members that do not run the newest promoted image, by name.
+    """Return the members that are not as they should be, by name.
 
     Members that run a newer one than that (it was taken out of use since) count as behind too.
 
@@ -68,6 +82,7 @@ def drift(
         inventory: with images, instances and disks.
         now: for the age of images.
         ill: why members are ill or silent, by `zone/name`.
+        pinned: the image of the fleet's last rollout that ended well; None: it is not known.
     """
     newest = newest_promoted(inventory.images, fleet.recipe)
     wanted = str(newest["id"]) if newest else None
@@ -84,7 +99,24 @@ def drift(
             if (key := f"{member.zone}/{member.name}") in ill
         ),
         missing=_missing(fleet.members, found),
+        pinned=pinned.name if pinned else None,
+        strayed=tuple(member for member in found if pinned and member.image_id != pinned.id),
+        others=tuple(_others(fleet, inventory)),
     )
+
+
+def _others(fleet: Fleet, inventory: Inventory) -> Iterator[OtherMember]:
+    """Compare members with the template; reserved addresses are compared by the plan only."""
+    if fleet.template is None:
+        return
+    disks = {path_of(disk.get("selfLink")): disk for disk in inventory.disks}
+    instances = {str(i["name"]): i for i in inventory.instances if is_member(i, fleet.members)}
+    for one in fleet.members.declared:
+        instance = instances.get(one.name)
+        found = differences(fleet.template, one, instance, disks) if instance is not None else ()
+        if instance is not None and found:
+            told = tuple(str(difference) for difference in found)
+            yield OtherMember(name=one.name, zone=zone_of(instance), differs=told)
 
 
 def running(fleet: Fleet, inventory: Inventory) -> list[str]:

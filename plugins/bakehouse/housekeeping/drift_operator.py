@@ -1,4 +1,4 @@
-"""Show which members do not run the newest promoted image, are ill, or are missing."""
+"""Show which members are not on their image, differ from the template, are ill, or are missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.history.pinned import PAST, pinned_images
+from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.housekeeping.drift import Drift, drift, running
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_own_inventory
@@ -25,7 +27,7 @@ BACKSTOP = timedelta(minutes=5)
 
 
 class ShowDrift(InventoryOperator):
-    """Lists members that are not on the newest image, are ill, or are missing -> [Drift]."""
+    """Lists members that are not on their image, not as declared, ill, or missing -> [Drift]."""
 
     def reconcile(self, context: Context) -> Next:
         """Read the reports of the members that run, then compare each fleet with its image."""
@@ -56,11 +58,15 @@ class ShowDrift(InventoryOperator):
         return [fleet for fleet in self.fleets if only in {"", fleet.recipe}]
 
     def _show(self, context: Context, inventory: Inventory, ill: Mapping[str, str]) -> Done:
+        from bakehouse.history.ledger import Ledger
+        from bakehouse.history.location import ledger_url
         from bakehouse.housekeeping.record import record_drift
 
+        now = datetime.now(UTC)
+        pinned = pinned_images(Ledger(ledger_url()).recent(RolloutEndedEvent, now - PAST, now))
         found: list[dict[str, Any]] = []
         for fleet in self._wanted(context):
-            seen = drift(fleet, inventory, datetime.now(UTC), ill)
+            seen = drift(fleet, inventory, now, ill, pinned.get(fleet.name))
             self._log_drift(seen)
             record_drift(context, fleet.recipe, seen)
             found.append(seen.model_dump(mode="json"))
@@ -72,6 +78,14 @@ class ShowDrift(InventoryOperator):
         for member in seen.behind:
             age = "which was deleted" if member.age_days is None else f"{member.age_days} days old"
             self.log.warning("%s: %s runs %s, %s", seen.fleet, member.name, member.image, age)
+        for member in seen.strayed:
+            text = "%s: %s runs %s instead of %s, the image of the fleet's last rollout"
+            self.log.warning(text, seen.fleet, member.name, member.image or "nothing", seen.pinned)
+        for other in seen.others:
+            told = "; ".join(other.differs)
+            self.log.warning("%s: %s differs from the template: %s", seen.fleet, other.name, told)
+        if seen.strayed or seen.others or seen.missing:
+            self.log.info("%s: `reconcile` in the form of roll_out__%s mends it", *[seen.fleet] * 2)
         for ill in seen.ill:
             self.log.warning("%s: %s: %s", seen.fleet, ill.name, ill.why)
         if seen.missing:

@@ -102,7 +102,7 @@ def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
-    """A fleet that is not all on the newest image, not all healthy, or not all there."""
+    """A fleet that is not all on its image, as declared, healthy, and there."""
     if not drift.is_none:
         event = DriftEvent(
             **run_fields(context),
@@ -118,7 +118,11 @@ def record_drift(context: Context, recipe: str, drift: Drift) -> None:
 def _drift_reason(drift: Drift) -> Reason:
     if drift.behind:
         return Reason.BEHIND
-    return Reason.MEMBER_ILL if drift.ill else Reason.MEMBER_MISSING
+    if drift.ill:
+        return Reason.MEMBER_ILL
+    if drift.missing:
+        return Reason.MEMBER_MISSING
+    return Reason.STRAYED if drift.strayed else Reason.MEMBER_DIFFERS
 
 
 def record_revoked(context: Context, revoked: Revocation) -> None:

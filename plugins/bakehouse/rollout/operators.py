@@ -15,6 +15,8 @@ from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientEr
 from bakehouse.core.reasons import Reason
 from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
+from bakehouse.history.pinned import PAST, pinned_images
+from bakehouse.history.rollout_events import MemberOutcome, RolloutEndedEvent
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
@@ -83,8 +85,26 @@ class ChooseImage(FleetOperator):
             by_person=named or form.force,
             fleet=self.fleet.name,
         )
+        if form.reconcile and not wanted:
+            wanted = self._pinned()
+        chosen = members.choose(self.compute, self.fleet.recipe, wanted, by_person=named)
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
+
+    def _pinned(self) -> str:
+        """Return the id of the image that the fleet is on; empty: it has never been rolled out."""
+        from bakehouse.history.ledger import Ledger
+        from bakehouse.history.location import ledger_url
+
+        found = Ledger(ledger_url()).recent(RolloutEndedEvent, now() - PAST, now())
+        pinned = pinned_images(found).get(self.fleet.name)
+        if pinned is None:
+            self.log.info("no rollout of %s has ended well yet: the newest image", self.fleet.name)
+            return ""
+        self.log.info(
+            "%s is on %s: only members that differ are changed", self.fleet.name, pinned.name
+        )
+        return pinned.id
 
 
 class LeaseMemory(HoldMemory):
@@ -395,6 +415,9 @@ class Verdict(FleetOperator):
             is_bad = any(is_images(outcome) for outcome in outcomes)
             record_end(context, made, reason, outcomes, ending, failed_here=is_bad)
             blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
+            partial = bool(self.form(context).members)
+            record_end(context, made, reason, outcomes, partial=partial)
+            blamed = self._blame(made, outcomes)
             if blamed is not None:
                 record_blame(context, made, blamed)
             self.remember(recorded=True, blame=blamed, failed_here=is_bad)

@@ -12,3 +12,4 @@ class RolloutParams(RunParams):
     image: str = ""  # checked where it is looked for: a run that follows an image names none
     members: tuple[ResourceName, ...] = ()
     force: bool = False  # also the newest image if it has failed in this fleet
+    reconcile: bool = False

@@ -176,12 +176,17 @@ def record_end(
     failed_here: bool,
 ) -> None:
     """Record the outcome of a rollout."""
+    *,
+    partial: bool = False,
+) -> None:
+    """Record the outcome of a rollout; `partial`: of the members that its form names."""
     detail = RolloutEndedDetail(
         fleet=plan.fleet,
         image_id=plan.image.id,
         outcomes=tuple(outcomes),
         state=state,
         failed_here=failed_here,
+        partial=partial,
     )
     event = RolloutEndedEvent(
         **run_fields(context),

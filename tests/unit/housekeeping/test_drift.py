@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.resources import BASE, NOW, Resource, image
 
 from bakehouse.fleet.load import load_fleet
+from bakehouse.history.pinned import PinnedImage
 from bakehouse.housekeeping.drift import Member, drift, running
 from bakehouse.inventory.model import Inventory
 
@@ -109,3 +110,57 @@ def test_the_members_of_a_group_are_those_that_it_has_made() -> None:
     assert found.missing == ()
     empty = drift(by_group, Inventory("p", images=(NEW,)), NOW)
     assert empty.missing == ("instances of the group web",)
+
+
+DECLARED = load_fleet(
+    f"recipe: web\nmembers: {{instances: [web-1, web-2, web-3], zones: [{ZONE}]}}\n"
+    "template: {machine_type: e2-small, disks: [{name: data, size_gb: 1}], network: prod}\n",
+    "web.yaml",
+)
+
+
+def declared(name: str, machine_type: str = "e2-small") -> Resource:
+    """An instance as the template says, but for its machine type."""
+    link = f"{BASE}/zones/{ZONE}/disks/{name}"
+    network = f"{BASE}/global/networks/prod"
+    own = {"enable-guest-attributes": "TRUE", "bakehouse-role": "member"}
+    return {
+        "name": name,
+        "zone": f"{BASE}/zones/{ZONE}",
+        "machineType": f"{BASE}/zones/{ZONE}/machineTypes/{machine_type}",
+        "networkInterfaces": [{"network": network}],
+        "metadata": {"items": [{"key": key, "value": value} for key, value in own.items()]},
+        "disks": [
+            {"boot": True, "source": link, "deviceName": "boot"},
+            {"source": f"{link}-data", "deviceName": "data"},
+        ],
+    }
+
+
+def test_members_that_differ_from_the_template_are_told_with_what_differs() -> None:
+    data = {"type": "pd-balanced", "sizeGb": "10"}
+    disks = tuple({**disk(f"web-{n}", NEW), **data} for n in (1, 2))
+    inventory = Inventory(
+        "p",
+        images=(NEW,),
+        instances=(declared("web-1"), declared("web-2", "e2-micro")),
+        disks=disks,
+    )
+    found = drift(DECLARED, inventory, NOW)
+    assert [(m.name, m.differs) for m in found.others] == [
+        ("web-2", ("machine_type is e2-micro instead of e2-small",))
+    ]
+    assert (found.missing, found.is_none) == (("web-3",), False)
+
+
+def test_members_that_do_not_run_the_image_of_the_last_rollout_have_strayed() -> None:
+    inventory = Inventory(
+        "p",
+        images=(OLD, NEW),
+        instances=(instance("web-1"), instance("web-2"), instance("web-9")),
+        disks=(disk("web-1", OLD), disk("web-2", NEW), disk("web-9", OLD)),
+    )
+    found = drift(BY_NAME, inventory, NOW, pinned=PinnedImage(id=OLD["id"], name="web-old"))
+    assert (found.pinned, [m.name for m in found.strayed]) == ("web-old", ["web-2"])
+    assert [m.name for m in found.behind] == ["web-1", "web-9"]
+    assert drift(BY_NAME, inventory, NOW).strayed == (), "nobody knows the last rollout"
