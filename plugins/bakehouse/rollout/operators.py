@@ -13,10 +13,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
-from bakehouse.history.rollout_events import MemberOutcome
-from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import MemberOutcome, RolloutEndedEvent
+from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
@@ -78,6 +77,8 @@ class ChooseImage(FleetOperator):
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
         wanted, named = str(self.image or "").strip(), bool(form.image)
+        if form.reconcile and not wanted:
+            wanted = self._pinned()
         chosen = members.choose(
             self.compute,
             self.fleet.recipe,
@@ -85,9 +86,6 @@ class ChooseImage(FleetOperator):
             by_person=named or form.force,
             fleet=self.fleet.name,
         )
-        if form.reconcile and not wanted:
-            wanted = self._pinned()
-        chosen = members.choose(self.compute, self.fleet.recipe, wanted, by_person=named)
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
 
@@ -413,11 +411,9 @@ class Verdict(FleetOperator):
             for outcome in outcomes:
                 self.log.info("%s", in_words(outcome))
             is_bad = any(is_images(outcome) for outcome in outcomes)
-            record_end(context, made, reason, outcomes, ending, failed_here=is_bad)
+            some = bool(self.form(context).members)
+            record_end(context, made, reason, outcomes, ending, failed_here=is_bad, partial=some)
             blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
-            partial = bool(self.form(context).members)
-            record_end(context, made, reason, outcomes, partial=partial)
-            blamed = self._blame(made, outcomes)
             if blamed is not None:
                 record_blame(context, made, blamed)
             self.remember(recorded=True, blame=blamed, failed_here=is_bad)

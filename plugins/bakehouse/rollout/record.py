@@ -174,9 +174,6 @@ def record_end(
     state: RolloutState,
     *,
     failed_here: bool,
-) -> None:
-    """Record the outcome of a rollout."""
-    *,
     partial: bool = False,
 ) -> None:
     """Record the outcome of a rollout; `partial`: of the members that its form names."""
