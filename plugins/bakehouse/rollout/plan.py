@@ -30,6 +30,7 @@ from bakehouse.rollout.differences import Difference
 from bakehouse.rollout.machine import Machine
 from bakehouse.rollout.mig_plan import GroupPlan
 from bakehouse.rollout.states import Strategy
+from bakehouse.rollout.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -135,7 +136,7 @@ class Reported(Frozen):
     ill: str = Field(default="", description="why it was ill then; empty: it was not")
 
 
-class RolloutPlan(Frozen):
+class RolloutPlan(Stored):
     """The plan of a rollout, with one entry for each of the fleet's stages; each may be empty."""
 
     fleet: str

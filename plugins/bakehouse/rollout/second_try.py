@@ -78,8 +78,9 @@ def cause_of(state: State, observed: MemberObservation, goal: Goal, *, stops: in
         stops: how often it has stopped while it booted.
     """
     if state is State.LOST:
-        is_there = observed.instance_id == goal.instance_id
-        is_disk = is_there and observed.goal_disk in {Disk.TAKEN, Disk.BROKEN}
+        is_there = observed.instance_id == goal.instance_id or observed.is_ours
+        may_be_absent = observed.instance_id is None and goal.strategy.inserts
+        is_disk = (is_there or may_be_absent) and observed.goal_disk in {Disk.TAKEN, Disk.BROKEN}
         return Cause.NO_DISK if is_disk else Cause.GONE
     assessed = assess_health(observed.health, goal.image or "", goal.before)
     if assessed is HealthAssessment.UNHEALTHY:
@@ -91,7 +92,7 @@ def late_in(state: State | None) -> Cause | None:
     """Return the cause of a try whose time is over in `state`; None if a fresh disk is no help."""
     if state is State.PREPARING:
         return Cause.NO_DISK
-    if state in {State.LOADED, State.STARTING}:
+    if state in {State.ABSENT, State.LOADED, State.STARTING}:
         return Cause.NOT_STARTED
     return Cause.SILENT if state is State.BOOTING else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support.changes import Changes
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, Cloud
+from tests.support.paths import PROJECT
 
 from bakehouse.core.errors import (
     Blocked,
@@ -22,9 +24,11 @@ from bakehouse.rollout import triggers
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan, first_try_of
+from bakehouse.rollout.soak_trigger import SoakTrigger
 from bakehouse.rollout.states import Action
 from bakehouse.rollout.strategies.swap import Swap, forward
 
+NEVER = 1e11
 CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)
 PLAN = RolloutPlan(fleet="web", run="run", image=NEW_IMAGE, stages=((CHANGE,),))
 
@@ -417,3 +421,35 @@ async def test_a_member_in_other_hands_is_left_to_them(twice: Swap, cloud: Cloud
     event = await fire(trigger(twice))
     assert (event.state, event.cause, event.first_try) == ("lost", "gone", "")
     assert cloud.stops == 0
+
+
+STORED = sorted((PROJECT / "tests/unit/rollout/stored").glob("schema-*.json"))
+
+
+@pytest.fixture(params=STORED, ids=lambda path: path.stem)
+def stored_form(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(request.param.read_text())
+    return found
+
+
+async def test_a_member_in_mid_swap_goes_on_with_what_an_older_version_has_stored(
+    hook: Hook, cloud: Cloud, stored_form: dict[str, Any]
+) -> None:
+    stored = stored_form["swap_trigger"]
+    cloud.disks["web-1"]["id"] = stored["swap"]["old"]["id"]
+    hook.swap = Swap.model_validate(stored["swap"])
+    running = asyncio.create_task(fire(triggers.SwapTrigger(**{**stored, "deadline": NEVER})))
+    await hook.changes.until(lambda: bool(hook.ids_of(Action.DETACH)))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    event = await fire(triggers.SwapTrigger(**{**stored, "deadline": NEVER}))
+    assert (event.state, cloud.boot, cloud.stops) == ("replaced", stored["swap"]["disk"], 1)
+
+
+def test_a_watch_goes_on_with_what_an_older_version_has_stored(
+    stored_form: dict[str, Any],
+) -> None:
+    stored = stored_form["soak_trigger"]
+    found = SoakTrigger(**stored).serialize()[1]
+    assert {key: found[key] for key in stored} == stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from bakehouse.rollout.second_try import (
     stopped_while_it_booted,
     taken_away,
 )
-from bakehouse.rollout.states import Disk, Goal, MemberObservation, State
+from bakehouse.rollout.states import Disk, Goal, MemberObservation, State, Strategy
 
 GOAL = Goal("7", "web-1-new", "web-new", "boot-1", timedelta(minutes=5))
 ILL = Health(state="unhealthy", image="web-new", boot_id="boot-2", detail="its disk is full")
@@ -47,6 +48,15 @@ def test_a_try_that_has_failed_has_a_cause(
     state: State, found: MemberObservation, stops: int, cause: Cause
 ) -> None:
     assert cause_of(state, found, GOAL, stops=stops) is cause
+
+
+def test_a_member_that_is_created_and_not_there_yet_is_not_gone() -> None:
+    broken = MemberObservation(instance_id=None, goal_disk=Disk.BROKEN)
+    creates = replace(GOAL, strategy=Strategy.CREATE)
+    assert cause_of(State.LOST, broken, creates) is Cause.NO_DISK
+    made = observed(instance_id="8", is_ours=True, goal_disk=Disk.TAKEN)
+    assert cause_of(State.LOST, made, creates) is Cause.NO_DISK
+    assert cause_of(State.LOST, broken, GOAL) is Cause.GONE
 
 
 @pytest.mark.parametrize("boot_id", ["boot-1", "boot-2"])
@@ -99,5 +109,5 @@ def test_a_stop_while_it_boots_is_nobodys_wish() -> None:
 
 @pytest.mark.parametrize("state", [None, *State])
 def test_a_fresh_disk_is_no_help_where_the_old_one_still_is(state: State | None) -> None:
-    helps = {State.PREPARING, State.LOADED, State.STARTING, State.BOOTING}
+    helps = {State.PREPARING, State.ABSENT, State.LOADED, State.STARTING, State.BOOTING}
     assert (late_in(state) is not None) == (state in helps)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import parse_timestamp
 from bakehouse.history.rollout_events import MemberOutcome
@@ -47,6 +46,7 @@ from bakehouse.rollout.plan import (
     remember,
 )
 from bakehouse.rollout.states import Disk, Goal, MemberObservation, Strategy
+from bakehouse.rollout.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ _DISK_STATES = {"READY": Disk.READY, "CREATING": Disk.CREATING, "RESTORING": Dis
 UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
 
-class Swap(Frozen):
+class Swap(Stored):
     """The swap of one member, forward or back."""
 
     member: str
