@@ -40,14 +40,17 @@ class Members:
         self._bed, self._compute = bed, bed.compute
         self._names: list[str] = []
 
-    def create(self, image: str, names: list[str], plain: str = "") -> None:
+    def create(
+        self, image: str, names: list[str], plain: str = "", more: dict[str, str] | None = None
+    ) -> None:
         """Make them of `image` and wait until they are healthy.
 
-        `plain` lacks the attribute `color`, without which the newer image does not get healthy.
+        `plain` lacks the attribute `color`, without which the newer image does not get healthy;
+        `more` are further attributes of all.
         """
         self._names = names
         for name in names:
-            self._insert(image, name, {} if name == plain else {"color": "red"})
+            self._insert(image, name, ({} if name == plain else {"color": "red"}) | (more or {}))
         wait_until(
             lambda: self.facts().health == dict.fromkeys(names, image), SOON, "the fleet to boot"
         )

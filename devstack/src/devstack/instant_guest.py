@@ -27,7 +27,13 @@ or by an instance attribute `instant-<knob>`, which wins:
                      is ill
     silent_after     so many seconds after it got ready no report is written any more, as by a
                      machine that hangs
-    reports          once: one report at each start, as images of older versions do
+    reports          once: one report at each start, and no orders, as images of older versions do
+    busy             "12 of 340 segments": health says so from the start on, and counts up ...
+    busy_seconds     ... so long, then it is healthy (for ever)
+    gate, drain, resume
+                     what this script of the recipe says; "blocked: why" or "failed: why" is its
+                     state, "silent" gives no answer, all else is ok. Read anew for each order
+    order_seconds    how long an order takes
     fail_check       the smoke test has a check of this name, and it fails
     packages         the manifest: "name=version name=version"
     sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
@@ -59,6 +65,7 @@ FACTS = "etc/bakehouse/image.json"
 RESULT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
 TIMER = "etc/systemd/system/bakehouse-health.timer"
+SCRIPTS = ("gate", "drain", "resume")  # of a recipe, for orders
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
 KERNEL = "6.1.0-0-instant-amd64"
 SPACING = 0.35  # seconds between two guest attributes: more may be dropped
@@ -260,7 +267,12 @@ async def start(guest: Guest) -> None:
     if guest.attributes.get("bakehouse-role") == "smoke":
         await prove(guest, health)
     elif reports.period is not None:
-        await reports.go_on(detail)
+        reports.detail = detail
+        answering = asyncio.ensure_future(answer_orders(guest, reports))
+        try:
+            await reports.go_on()
+        finally:
+            answering.cancel()
 
 
 class Reports:
@@ -270,12 +282,14 @@ class Reports:
         self.guest, self.ready, self.uptime = guest, ready, ready
         self.period = period(guest)
         self.state = ""
+        self.detail = ""  # what is wrong with the files that were rendered last
 
     async def write(self, detail: str) -> dict[str, Any]:
         """Write a report, in the form of the image's `report`; `detail` tells what is ill."""
         guest = self.guest
+        busy = "" if detail else self.busy()
         health: dict[str, Any] = {
-            "state": "unhealthy" if detail else "healthy",
+            "state": "unhealthy" if detail else "busy" if busy else "healthy",
             "image": guest.facts["image"],
             "git_sha": guest.facts["git_sha"],
             "boot_id": guest.vm.boot_id,
@@ -283,29 +297,40 @@ class Reports:
         if self.period is not None:
             moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             health |= {"time": moment, "uptime": round(self.uptime, 2), "period": self.period}
-            health |= {"check_limit": 0, "restarts": 0}
-        health |= {"ready_seconds": self.ready, "boot_seconds": self.ready, "detail": detail}
+            health |= {"check_limit": 0, "restarts": 0, "orders": orders_of(guest)}
+        health |= {"ready_seconds": self.ready, "boot_seconds": self.ready}
+        health["detail"] = detail or busy
         if health["state"] != self.state:
             guest.say(health=health)
         self.state = health["state"]
         await guest.put("health", json.dumps(health))
         return health
 
-    async def go_on(self, detail: str) -> None:
+    def busy(self) -> str:
+        """What a member counts to before it is healthy; empty if to nothing, or no longer."""
+        known = re.match(r"(\d+) of (\d+)", self.guest.knob("busy"))
+        since = self.uptime - self.ready
+        if known is None or since >= float(self.guest.knob("busy_seconds") or "inf"):
+            return ""
+        return f"health exited with 1\nbusy: {int(known[1]) + int(since * 10)} of {known[2]}"
+
+    def ill(self) -> str:
+        """What is wrong with the member now."""
+        guest, since = self.guest, self.uptime - self.ready
+        begin, length = (float(guest.knob(name) or "inf") for name in ("ill_after", "ill_for"))
+        dead = begin <= since < begin + length or guest.is_set(guest.knob("ill_when"))
+        died = "app.service has failed (exit-code, exit code 1)" if dead else ""
+        return self.detail or guest.knob("unhealthy") or died
+
+    async def go_on(self) -> None:
         """Write one report each period until the machine stops, or as the settings say."""
-        guest = self.guest
-        silent, ill, ill_for = (
-            float(guest.knob(name) or "inf") for name in ("silent_after", "ill_after", "ill_for")
-        )
+        silent = float(self.guest.knob("silent_after") or "inf")
         while self.period is not None:
-            await guest.vm.sleep(self.period)
+            await self.guest.vm.sleep(self.period)
             self.uptime += self.period
-            since = self.uptime - self.ready
-            if since >= silent:
+            if self.uptime - self.ready >= silent:
                 return
-            dead = ill <= since < ill + ill_for or guest.is_set(guest.knob("ill_when"))
-            died = "app.service has failed (exit-code, exit code 1)" if dead else ""
-            await self.write(detail or guest.knob("unhealthy") or died)
+            await self.write(self.ill())
 
 
 def period(guest: Guest) -> float | None:
@@ -314,6 +339,96 @@ def period(guest: Guest) -> float | None:
     if timer is None or guest.knob("reports") == "once":
         return None
     return float(guest.knob("report_seconds") or timer[1])
+
+
+def orders_of(guest: Guest) -> list[str]:
+    """The orders that this image can carry out; a setting stands for a script of the recipe."""
+    says = {name: guest.knob(name) for name in ("gate", "drain", "resume")}
+    told = (name for name, text in says.items() if text or f"{LIBRARY}/{name}" in guest.disk)
+    return ["health", "render", *told]
+
+
+async def answer_orders(guest: Guest, reports: Reports) -> None:
+    """Answer what the metadata `bakehouse-order` says, as the image's `orders` does."""
+    last, done = "", dict[str, dict[str, Any]]()
+    while True:
+        text = guest.vm.metadata().get("attributes", {}).get("bakehouse-order", "")
+        if text != last:
+            last = text
+            await take_order(guest, reports, text, done)
+        else:
+            await guest.vm.metadata_changed()
+
+
+async def take_order(
+    guest: Guest, reports: Reports, text: str, done: dict[str, dict[str, Any]]
+) -> None:
+    """Carry out an order for this boot; one that was carried out is answered again."""
+    try:
+        order = json.loads(text)
+        name, nonce, boot = (str(order[key]) for key in ("order", "nonce", "boot_id"))
+    except (ValueError, KeyError, TypeError):
+        return
+    if boot != guest.vm.boot_id:
+        return
+    if done.get(name, {}).get("nonce") != nonce:
+        guest.instance = guest.vm.metadata()
+        guest.attributes = guest.instance.get("attributes", {})
+        await guest.vm.sleep(float(guest.knob("order_seconds") or 0))
+        state, detail = await carried_out(guest, reports, name)
+        if detail == "silent":
+            return
+        answer = {
+            "order": name,
+            "nonce": nonce,
+            "boot_id": boot,
+            "image": guest.facts["image"],
+            "state": state,
+            "exit_code": 0,
+            "leader": name == "gate" and bool(re.search(r"^leader(:|$)", detail, re.MULTILINE)),
+            "seconds": 0,
+            "detail": detail,
+        }
+        done[name] = answer
+        guest.say(answer=answer)
+    await guest.put(f"answer-{name}", json.dumps(done[name]))
+
+
+async def carried_out(guest: Guest, reports: Reports, name: str) -> tuple[str, str]:
+    """Carry out one order; its state and what it says."""
+    if name in SCRIPTS:
+        text = guest.knob(name)
+        state, colon, why = text.partition(": ")
+        if colon and state in {"blocked", "failed"}:
+            return state, why
+        return ("ok", text) if name in orders_of(guest) else ("none", f"no script {name}")
+    if name == "health":
+        health = await reports.write(reports.ill())
+        state = {"healthy": "ok", "busy": "busy"}.get(health["state"], "failed")
+        return state, f"{health['state']}: {health['detail']}".removesuffix(": ")
+    if name == "render":
+        return render_again(guest, reports)
+    return "unknown", f"this image knows no order {name}"
+
+
+def render_again(guest: Guest, reports: Reports) -> tuple[str, str]:
+    """Render with the metadata of now, and say what has changed; all or nothing."""
+    before = dict(guest.disk)
+    wrong = render(guest)
+    if wrong:
+        return "failed", wrong
+    changes = module_of(guest.disk[f"{LIBRARY}/config_changes.py"], "bakehouse_config_changes")
+    secrets = changes.secrets_of(guest.attributes, guest.vm.project_attributes())
+    changed = [path for path in guest.disk if guest.disk[path] != before.get(path)]
+    reports.detail = ""
+    if not changed:
+        return "ok", "no file has changed"
+    told = [f"changed: {' '.join(f'/{path}' for path in changed)}"]
+    for path in changed:
+        old = to_bytes(before[path]) if path in before else None
+        told += changes.diff(f"/{path}", old, to_bytes(guest.disk[path]), secrets)
+    ill = reports.ill()
+    return ("failed", "\n".join([ill, *told])) if ill else ("ok", "\n".join(told))
 
 
 async def prove(guest: Guest, health: dict[str, Any]) -> None:
@@ -367,10 +482,15 @@ class _FromText(InspectLoader):
 @lru_cache(maxsize=8)
 def renderer(source: str) -> ModuleType:
     """The render.py that lies in the image, as a module."""
+    return module_of(source, "bakehouse_render")
+
+
+def module_of(source: str, name: str) -> ModuleType:
+    """A program of the image as a module."""
     loader = _FromText(source)
-    spec = spec_from_loader("bakehouse_render", loader)
+    spec = spec_from_loader(name, loader)
     if spec is None:
-        raise ImportError("no module can be made of render.py")
+        raise ImportError(f"no module can be made of {name}")
     module = module_from_spec(spec)
     loader.exec_module(module)
     return module
@@ -384,10 +504,12 @@ def put_in_place(
     disk[f"{LIBRARY}/boot"] = to_text(files["guest/boot.sh"])
     disk[f"{LIBRARY}/render.py"] = to_text(files["guest/render.py"])
     disk[f"{LIBRARY}/report"] = to_text(files["guest/report.sh"])
+    disk[f"{LIBRARY}/config_changes.py"] = to_text(files["guest/config_changes.py"])
+    disk[f"{LIBRARY}/orders"] = to_text(files["guest/orders.sh"])
     disk[TIMER] = to_text(files["guest/bakehouse-health.timer"])
     for path, data in files.items():
         name = path.removeprefix("recipe/")
-        if name in {"health", "gate", "drain"} or name.startswith("templates/"):
+        if name in {"health", *SCRIPTS} or name.startswith("templates/"):
             disk[f"{LIBRARY}/{name}"] = to_text(data)
     before = disk.get(f"{LIBRARY}/services", "").splitlines()
     services = dict.fromkeys([*before, *facts["services"]])

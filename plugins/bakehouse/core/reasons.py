@@ -73,6 +73,7 @@ class Reason(StrEnum):
     # what a rollout or a promotion waits for
     FROZEN = "frozen"
     OUTSIDE_WINDOW = "outside_window"
+    GATE_CLOSED = "gate_closed"
     HOLD_ENDED = "hold_ended"
     # why an image is retired
     NOT_KEPT = "not_kept"
@@ -173,6 +174,7 @@ _TEXT = {
     Reason.FLEET_BUSY: "another rollout of this fleet did not end within wait_for_fleet",
     Reason.FROZEN: "the Variable bakehouse_freeze is set",
     Reason.OUTSIDE_WINDOW: "no window of the fleet is open",
+    Reason.GATE_CLOSED: "the member, or a check of the fleet, does not agree to its stop",
     Reason.HOLD_ENDED: "nothing holds it any more",
     Reason.NOT_KEPT: "it exceeds the limits of the recipe's image.keep",
     Reason.REVOKED: "it is revoked and must not be used any more",

@@ -15,6 +15,7 @@ from bakehouse.core.problems import worded
 from bakehouse.core.task_id import TaskOf
 from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.fleet.approval import Approval
+from bakehouse.fleet.gate import DRAIN, RESUME, Gate, Step
 from bakehouse.fleet.members import Members
 from bakehouse.fleet.stages import Stage, check_stages
 from bakehouse.fleet.template import Template
@@ -83,6 +84,19 @@ class Fleet(Frozen):
     )
     health_deadline: Duration = Field(
         default=timedelta(minutes=10), description="time from start to healthy, such as 10m"
+    )
+    busy_limit: Duration = Field(
+        default=timedelta(hours=1),
+        description="time from start to healthy of a member that says busy: n of m, such as 2h",
+    )
+    gate: Gate = Field(
+        default=Gate(), description="what must agree before a member is stopped, and how long"
+    )
+    drain: Step = Field(
+        default=DRAIN, description="the image's `drain`, before the stop: {deadline: 10m}"
+    )
+    resume: Step = Field(
+        default=RESUME, description="the image's `resume`, once it is healthy: {deadline: 10m}"
     )
     wait_for_fleet: Duration = Field(
         default=timedelta(hours=2),

@@ -38,10 +38,10 @@ say() {
   cat "$line" >>"$serial" || :
 }
 
-# quote TEXT: a JSON string, at most 1500 characters of it
+# quote TEXT [MOST]: a JSON string, at most 1500 characters of it
 quote() {
   local LC_ALL=C.UTF-8 text
-  text=${1:0:1500}
+  text=${1:0:${2:-1500}}
   text=${text//\\/\\\\}
   text=${text//\"/\\\"}
   text=${text//$'\n'/\\n}

@@ -38,6 +38,7 @@ from bakehouse.images.names import NAME
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import JITTER, Duration, format_duration
+from bakehouse.recipe.on_change import OnChange
 from bakehouse.recipe.readiness import Ready, UnitName
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
@@ -443,6 +444,11 @@ class Recipe(Frozen):
     ready: Ready = Field(
         default=Ready(), description="tcp, http, unit or script: when an instance is ready"
     )
+    on_change: tuple[OnChange, ...] = Field(
+        default=(),
+        max_length=100,
+        description="what a change of metadata restarts, such as [{restart: [app]}]",
+    )
     schedule: Cron | None = Field(default=None, description=cron.EXPECTED)
     timezone: TimeZone = Field(default="UTC", description="such as Europe/Berlin")
     jitter: Duration | None = Field(
@@ -491,6 +497,11 @@ class Recipe(Frozen):
                 f" boot_time_limit of {format_duration(limit)}",
             )
         return ready
+
+    @property
+    def on_change_lines(self) -> tuple[str, ...]:
+        """What is restarted for which file, as the guest reads it."""
+        return tuple(dict.fromkeys(line for rule in self.on_change for line in rule.lines()))
 
     @property
     def family(self) -> str:

@@ -48,7 +48,13 @@ if TYPE_CHECKING:
 __all__ = ["RenderError", "Rendered", "builder_metadata", "render", "smoke_metadata"]
 
 PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the package lists
-_GUEST_FILES = ("render.py", "bakehouse-boot.service", "bakehouse-health.service")
+_GUEST_FILES = (
+    "render.py",
+    "config_changes.py",
+    "bakehouse-boot.service",
+    "bakehouse-health.service",
+    "bakehouse-orders.service",
+)
 _HEALTH_TIMER = "bakehouse-health.timer"
 _REPORT = "$library/report"
 _EXECUTABLE, _PLAIN = 0o100755, 0o100644
@@ -132,6 +138,7 @@ def render(
         **{f"{recipe.scripts}/{script}": {} for script in own_scripts},
         "boot.sh.j2": {},
         "report.sh.j2": {},
+        "orders.sh.j2": {},
         f"{_HEALTH_TIMER}.j2": {},
         "bake.sh.j2": run,
         # scripts of older commits write the smoke test as a here-document, to end_of_test
@@ -167,6 +174,7 @@ def render(
             },
             "guest/boot.sh": GitFile(_EXECUTABLE, boot.encode()),
             "guest/report.sh": GitFile(_EXECUTABLE, scripts["report.sh.j2"].encode()),
+            "guest/orders.sh": GitFile(_EXECUTABLE, scripts["orders.sh.j2"].encode()),
             f"guest/{_HEALTH_TIMER}": GitFile(_PLAIN, scripts[f"{_HEALTH_TIMER}.j2"].encode()),
         },
         machine_type=recipe.builder.machine_type,

@@ -17,6 +17,8 @@ class SwapEnded(Frozen):
     seconds: float | None = None
     transient: bool = False  # another try may go on from here
     held: bool = False  # before the stop something has begun to hold it: the task waits
+    closed: str = Field(default="", description="why a gate is closed: the task waits")
+    opened: bool = Field(default=False, description="a gate that was closed is open: ask the rest")
     cause: Cause | None = None
     disk: str = ""  # the boot disk of the last try; empty in what older versions have stored
     first_try: str = ""  # how the first one ended, if there was a second

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.rollout.orders import BLOCKED
+
 if TYPE_CHECKING:
+    from bakehouse.rollout.orders import Answer
     from bakehouse.rollout.plan import Reported
 
+FRESH = timedelta(seconds=60)
+"""How old a member's answer may be when it is stopped, by the clock of who has asked."""
+SHOWN = 200  # characters of what a check outside says
 SAMPLE = 12  # reports of members that were healthy, read before each stop
 Resource = Mapping[str, Any]
 
@@ -77,3 +84,75 @@ def nobody_failed(states: Mapping[str, str | None]) -> Gate:
     """Require that no other member of the stage has failed (`states`: by task)."""
     failed = sorted(task for task, state in states.items() if state == "failed")
     return Gate(open=not failed, why=f"failed before: {', '.join(failed)}" if failed else "")
+
+
+@dataclass(frozen=True)
+class GuestFacts:
+    """What is known of a member's own gate."""
+
+    has_gate: bool  # its image can answer, and its recipe has a script
+    answer: Answer | None = None  # to this very order: another nonce is no answer
+    age: timedelta = timedelta(0)  # since the order was given
+    ill: str = ""  # why the member is ill, or silent; empty: it is well
+
+
+def guest_agrees(facts: GuestFacts, *, required: bool = False) -> Gate:
+    """Require a fresh answer of the member itself that it may be stopped.
+
+    A member that is ill and does not answer serves nobody and cannot be asked: its replacement
+    takes nothing away, and may be what mends it. One that is well must answer.
+
+    Args:
+        facts: what is known.
+        required: a member without a gate is not stopped.
+    """
+    answer = facts.answer
+    if answer is not None and facts.age <= FRESH:
+        if answer.is_ok and not (required and answer.state == "none"):
+            return Gate(open=True, why=answer.line)
+        what = "gate" if answer.state == BLOCKED else f"gate has not answered ({answer.state})"
+        return Gate(open=False, why=f"{what}: {answer.line or 'it says no more'}")
+    if not facts.has_gate:
+        why = "its image has no gate, which the fleet requires" if required else ""
+        return Gate(open=not required or bool(facts.ill), why=why)
+    if facts.ill:
+        return Gate(open=True, why=f"it cannot be asked, and is down anyway: {facts.ill}")
+    stale = f"its answer is {round(facts.age.total_seconds())} s old" if answer else "no answer"
+    return Gate(open=False, why=f"gate: {stale}")
+
+
+def http_agrees(status: int | None, said: str, expected: int | None) -> Gate:
+    """Require the status of a request; `status` is None if there was no answer, for `said`."""
+    short = " ".join(said.split())[:SHOWN]
+    if status is None:
+        return Gate(open=False, why=f"http: {short}")
+    is_good = status == expected if expected is not None else 200 <= status < 300
+    wanted = f" instead of {expected}" if expected is not None else ""
+    text = f"http: status {status}{wanted}" + (f", {short}" if short else "")
+    return Gate(open=is_good, why="" if is_good else text)
+
+
+def prometheus_agrees(said: Any, expect: str) -> Gate:
+    """Require that a query has a result, or that it has none.
+
+    Args:
+        said: the JSON of /api/v1/query, or a text that says why there is none.
+        expect: result or no_result.
+    """
+    if not isinstance(said, dict) or said.get("status") != "success":
+        text = said.get("error") if isinstance(said, dict) else said
+        return Gate(open=False, why=f"prometheus: {' '.join(str(text).split())[:SHOWN]}")
+    data = said.get("data") or {}
+    result = data.get("result") or []
+    if data.get("resultType") == "scalar":
+        return Gate(open=False, why="prometheus: the query is a number; compare it: … == 0")
+    if bool(result) is (expect == "result"):
+        return Gate(open=True)
+    if not result:
+        return Gate(open=False, why="prometheus: the query has no result")
+    first = result[0]
+    labels = ", ".join(f"{k}={v}" for k, v in sorted((first.get("metric") or {}).items()))
+    value = (first.get("value") or [None, "?"])[1]
+    more = f" and {len(result) - 1} more" if len(result) > 1 else ""
+    shown = f"prometheus: {{{labels}}} {value}{more}"
+    return Gate(open=False, why=shown[:SHOWN])

@@ -12,6 +12,7 @@ versions report once at each boot and say no period: their report is never stale
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,7 +24,8 @@ from bakehouse.rollout.numbers import numbers_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEALTHY = "healthy"
+HEALTHY, BUSY = "healthy", "busy"
+_COUNT = re.compile(r"^busy: *(\d{1,15}) of (\d{1,15})", re.MULTILINE)
 STALE_AFTER = 3
 """Periods without a new report, after which the last one is no answer any more."""
 SILENT_AT_MOST = 6
@@ -38,7 +40,7 @@ RESTARTS_AT_MOST = 1
 class Health:
     """One report of a guest (CONTRACT: written at every boot, fresh by `boot_id`)."""
 
-    state: str  # healthy | unhealthy
+    state: str  # healthy | busy (it counts to something, and will be healthy) | unhealthy
     image: str
     boot_id: str
     detail: str = ""
@@ -49,6 +51,13 @@ class Health:
     restarts: int | None = None  # of its units, in this boot
     boot_seconds: float | None = None  # of the image's boot script, until the member was ready
     numbers: Mapping[str, float] = field(default_factory=dict, hash=False)  # of its own check
+    orders: frozenset[str] = frozenset()  # that it can carry out; none of older versions
+
+    @property
+    def count(self) -> tuple[int, int] | None:
+        """What a busy member has counted to: n of m."""
+        found = _COUNT.search(self.detail) if self.state == BUSY else None
+        return (int(found[1]), int(found[2])) if found else None
 
     @property
     def stamp(self) -> tuple[str, datetime | None, float | None]:
@@ -64,6 +73,7 @@ class HealthAssessment(StrEnum):
     """The assessment of a report, for a member that must run `image`."""
 
     HEALTHY = "healthy"
+    BUSY = "busy"  # not healthy yet, and it says how far it is
     UNHEALTHY = "unhealthy"
     SILENT = "silent"  # nothing fresh said yet
     STALE = "stale"  # it has stopped to report: no answer, neither healthy nor ill
@@ -95,6 +105,7 @@ def parse(text: str | None) -> Health | None:
         restarts=None if (restarts := _number(said.get("restarts"))) is None else int(restarts),
         boot_seconds=_number(said.get("boot_seconds")),
         numbers=numbers_of(said),
+        orders=_names(said.get("orders")),
     )
 
 
@@ -114,6 +125,8 @@ def assess_health(
     limit = health.after(STALE_AFTER)
     if limit is not None and same_for is not None and same_for > limit:
         return HealthAssessment.STALE
+    if health.state == BUSY and health.count is not None:
+        return HealthAssessment.BUSY
     return HealthAssessment.HEALTHY if health.state == HEALTHY else HealthAssessment.UNHEALTHY
 
 
@@ -183,7 +196,8 @@ def failure(seen: Sighting, image: str, before: str | None, now: datetime) -> st
     if assessed is HealthAssessment.STALE:
         return explain(health, image, before, same_for) if same_for > limit else ""
     is_last_word = health is not None and health.period is None
-    if assessed is HealthAssessment.UNHEALTHY and (is_last_word or seen.ill >= ILL_IN_A_ROW):
+    is_ill = assessed in {HealthAssessment.UNHEALTHY, HealthAssessment.BUSY}
+    if is_ill and (is_last_word or seen.ill >= ILL_IN_A_ROW):
         return explain(health, image, before)
     return ""
 
@@ -214,7 +228,10 @@ def survey(seen: Sighting, now: datetime) -> str | None:
     if not is_sure:
         return None
     is_ill = assessed is not HealthAssessment.HEALTHY
-    is_once = health.period is not None and assessed is HealthAssessment.UNHEALTHY
+    is_once = health.period is not None and assessed in {
+        HealthAssessment.UNHEALTHY,
+        HealthAssessment.BUSY,
+    }
     if is_once and seen.ill < ILL_IN_A_ROW:
         return None
     return explain(health, health.image, None, same_for) if is_ill else ""
@@ -258,6 +275,11 @@ def silence(health: Health | None) -> timedelta:
 def _short(detail: object, limit: int = 500) -> str:
     text = detail if isinstance(detail, str) else json.dumps(detail, sort_keys=True)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _names(value: object) -> frozenset[str]:
+    known = value if isinstance(value, list) else []
+    return frozenset(name for name in known if isinstance(name, str))
 
 
 def _number(value: object) -> float | None:

@@ -227,6 +227,8 @@ def _reason(way: str, state: str) -> Reason:
         return Reason.NEW_IMAGE if way == "forward" else Reason.STAGE_FAILED
     if state == STUCK and way == "back":
         return Reason.NOT_ROLLED_BACK
+    if state == State.BLOCKED:
+        return Reason.GATE_CLOSED
     return Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
 
 

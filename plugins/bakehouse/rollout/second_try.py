@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bakehouse.rollout.health import HealthAssessment, assess_health
-from bakehouse.rollout.states import Disk, State
+from bakehouse.rollout.states import Disk, Resumed, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ class Cause(StrEnum):
     NOT_STARTED = "not_started"  # Compute Engine was asked to start it, and did not
     HOST_LOST = "host_lost"  # its host failed, or it was preempted
     STOCK_OUT = "stock_out"  # its zone has no capacity
+    NOT_RESUMED = "not_resumed"  # it is healthy, and could not be given its load again
     NO_DISK = "no_disk"  # its new disk failed, was deleted, or is somebody else's
     GONE = "gone"  # the instance was deleted, recreated, or is in other hands
 
@@ -45,14 +46,15 @@ _TEXTS = {
     Cause.NOT_STARTED: "it does not start",
     Cause.HOST_LOST: "its host was lost",
     Cause.STOCK_OUT: "its zone has no capacity",
+    Cause.NOT_RESUMED: "it could not be given its load again",
     Cause.NO_DISK: "its new disk cannot be used",
     Cause.GONE: "the instance is gone, or somebody else manages it",
 }
 
-TRIED_AGAIN = frozenset(Cause) - {Cause.SAID_UNHEALTHY, Cause.GONE}
+TRIED_AGAIN = frozenset(Cause) - {Cause.SAID_UNHEALTHY, Cause.NOT_RESUMED, Cause.GONE}
 """Causes that a fresh disk, or another moment, may cure: the member's own until it fails again."""
 
-OF_THE_IMAGE = frozenset({Cause.SAID_UNHEALTHY, Cause.SILENT, Cause.POWERED_OFF})
+OF_THE_IMAGE = frozenset({Cause.SAID_UNHEALTHY, Cause.NOT_RESUMED, Cause.SILENT, Cause.POWERED_OFF})
 """Causes of a last try for which the image is blamed."""
 
 STOPS_AT_MOST = 1
@@ -83,7 +85,9 @@ def cause_of(state: State, observed: MemberObservation, goal: Goal, *, stops: in
         is_disk = (is_there or may_be_absent) and observed.goal_disk in {Disk.TAKEN, Disk.BROKEN}
         return Cause.NO_DISK if is_disk else Cause.GONE
     assessed = assess_health(observed.health, goal.image or "", goal.before)
-    if assessed is HealthAssessment.UNHEALTHY:
+    if assessed is HealthAssessment.HEALTHY and observed.resumed is Resumed.FAILED:
+        return Cause.NOT_RESUMED
+    if assessed in {HealthAssessment.UNHEALTHY, HealthAssessment.BUSY}:
         return Cause.SAID_UNHEALTHY
     return Cause.POWERED_OFF if stops > STOPS_AT_MOST else Cause.SILENT
 

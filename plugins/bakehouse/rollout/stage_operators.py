@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
+from pydantic import AwareDatetime
 
 from bakehouse.cloud import boot_lines, serial_output
 from bakehouse.core.errors import (
@@ -19,9 +20,13 @@ from bakehouse.core.errors import (
 )
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
+from bakehouse.history.wait_events import WaitDetail
 from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators import waits
+from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
+from bakehouse.operators.waits import begin_wait, end_wait
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
 from bakehouse.rollout.events import SoakEnded, SwapEnded
@@ -34,6 +39,7 @@ from bakehouse.rollout.fleet_operator import (
     states_of,
 )
 from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up, reports_to_read
+from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.outcome import beyond_halt_after, in_words
 from bakehouse.rollout.rollout_states import rollout_state, stage_failed
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
@@ -67,6 +73,14 @@ COMPARED_AT_MOST = 20  # members not replaced: more of them would cost reads and
 TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
 
 
+class ReplaceMemory(HoldMemory):
+    """Since when a gate keeps this try from its member, and what it says."""
+
+    closed_first: AwareDatetime | None = None  # of this try: a gate that flaps gains no time
+    closed_since: AwareDatetime | None = None
+    closed: str = ""
+
+
 class ReplaceMember(FleetOperator):
     """Replaces the boot disk of one member, in the triggerer -> outcome.
 
@@ -75,6 +89,8 @@ class ReplaceMember(FleetOperator):
         **kwargs: Of `FleetOperator`.
     """
 
+    Memory = ReplaceMemory
+    memory: ReplaceMemory
     operator_extra_links = (MachineLink(), SerialLink())
 
     def __init__(self, *, swap: dict[str, Any], **kwargs: Any) -> None:
@@ -103,6 +119,11 @@ class ReplaceMember(FleetOperator):
         within = self.fleet.health_deadline
         one_try = within + WALK_AT_MOST
         deadline = one_try * (2 if swap.second_disk else 1)
+        fleet, closed = self.fleet, self.memory.closed_first
+        closed_until = (closed + fleet.gate.deadline).timestamp() if closed else None
+        fields = HandoverFields(
+            gate=fleet.gate, drain=fleet.drain, resume=fleet.resume, busy_limit=fleet.busy_limit
+        )
         self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
@@ -112,17 +133,24 @@ class ReplaceMember(FleetOperator):
             first_until=time.time() + one_try.total_seconds(),
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
             windows=[window.model_dump(mode="json") for window in self.fleet.windows],
+            handover=fields.model_dump(mode="json"),
+            closed=self.memory.closed,
+            closed_until=closed_until,
         )
-        return WaitFor(trigger, "walked", deadline + BACKSTOP)
+        orders = fleet.gate.deadline + fleet.drain.deadline + 2 * fleet.resume.deadline
+        return WaitFor(trigger, "walked", deadline + orders + 2 * fleet.busy_limit + BACKSTOP)
 
     @resumed_by(SwapEnded)
     def walked(self, context: Context, event: SwapEnded) -> Next:
         """Continue when the swap has ended: record it; fail unless the member reached its goal."""
         from bakehouse.rollout.record import record_member
 
-        if event.held:
-            return Again()
         swap = Swap.model_validate(self.swap)
+        if event.closed:
+            return self._wait_for_gate(context, swap, event.closed)
+        self._gate_is_open(context, swap, event)
+        if event.held or event.opened:
+            return Again()
         swap = swap.model_copy(
             update={"disk": event.disk or swap.disk, "first_try": event.first_try}
         )
@@ -136,6 +164,44 @@ class ReplaceMember(FleetOperator):
             raise PermanentError(in_words(outcome))
         self.log.info("%s", in_words(outcome))
         return Done(outcome.model_dump(mode="json"))
+
+    def _wait_for_gate(self, context: Context, swap: Swap, why: str) -> Again:
+        """Record that the member waits for a gate, and ask on until the gate's deadline.
+
+        Raises:
+            PermanentError: The gate was closed for too long.
+        """
+        from bakehouse.rollout.record import record_member
+
+        now, known = waits.now(), self.memory
+        first, since = known.closed_first or now, known.closed_since or now
+        self.remember(closed_first=first, closed_since=since, closed=why)
+        detail = WaitDetail(what=self.fleet.name, member=swap.member, since=since, why=why)
+        if why != known.closed:
+            self.log.warning("waiting since %s: %s", format_utc(since), why)
+            begin_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+        gate = self.fleet.gate
+        if now >= first + gate.deadline:
+            end_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+            told = f"{why}. It has waited since {format_utc(first)}. Hint: {gate.hint}"
+            outcome = self._push(context, swap, State.BLOCKED, told)
+            record_member(context, swap, State.BLOCKED, told, None)
+            raise PermanentError(in_words(outcome))
+        return Again()
+
+    def _gate_is_open(self, context: Context, swap: Swap, event: SwapEnded) -> None:
+        """Record that the member waits no longer."""
+        if self.memory.closed_since is None:
+            return
+        self.log.info("waited since %s: %s", format_utc(self.memory.closed_since), event.why)
+        detail = WaitDetail(
+            what=self.fleet.name,
+            member=swap.member,
+            since=self.memory.closed_since,
+            why=event.why if event.opened else Reason.HOLD_ENDED.text,
+        )
+        end_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+        self.remember(closed="", closed_since=None)
 
     def _push(
         self, context: Context, swap: Swap, state: str, why: str, cause: Cause | None = None
@@ -400,6 +466,11 @@ class PlanRollback(FleetOperator):
             if kept:
                 return None
             raise
+
+
+def _image_of(swap: Swap) -> dict[str, str]:
+    image = swap.image
+    return {"recipe": image.recipe, "image": image.name, "git_sha": image.git_sha}
 
 
 def _max_tries(context: Context) -> int:

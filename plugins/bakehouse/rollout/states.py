@@ -3,7 +3,10 @@
 No state is stored: it is read from the resources (which disk is the boot disk, whether the
 instance runs, what it reports), so that a trigger that was killed continues from the current state.
 A stop is requested in one state only, while the instance runs on another disk than the goal's; no
-transition leads back to it, so no member is stopped twice.
+transition leads back to it from behind the stop, so no member is stopped twice.
+
+What a member has agreed to (`Consent`) is asked anew by a trigger that continues: an answer counts
+while it is fresh, and a drain that was carried out is answered again, not carried out again.
 
 A second try on a fresh disk and a roll-back use the same states with another goal. The drawing is
 docs/rollouts.md.
@@ -12,6 +15,7 @@ docs/rollouts.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,7 +23,7 @@ from bakehouse.rollout.health import Health, HealthAssessment, assess_health, la
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 
 class State(StrEnum):
@@ -27,13 +31,17 @@ class State(StrEnum):
 
     PENDING = "pending"  # the goal's disk does not exist
     PREPARING = "preparing"  # ... is being made
-    PREPARED = "prepared"  # ... is ready; the instance runs on another
+    PREPARED = "prepared"  # ... is ready; the instance runs on another, and its stop is asked for
+    BLOCKED = "blocked"  # ... a gate is closed
+    DRAINING = "draining"  # ... the gates are open, and its load is being taken off
+    CLEARED = "cleared"  # ... everything agrees to its stop
     STOPPING = "stopping"
     STOPPED = "stopped"  # off, the other disk still attached
     BARE = "bare"  # off, without a boot disk
     LOADED = "loaded"  # off, the goal's disk attached
     STARTING = "starting"
     BOOTING = "booting"  # runs on the goal's disk, nothing fresh said yet
+    RESUMING = "resuming"  # healthy on the goal's disk, and being given its load again
     UPDATING = "updating"  # of a managed instance group: it replaces its instances
     REPLACED = "replaced"
     UNHEALTHY = "unhealthy"  # said so, or said nothing within its time
@@ -49,12 +57,16 @@ TEXTS: dict[State, str] = {
     State.PENDING: "its next disk does not exist yet",
     State.PREPARING: "its next disk is being made",
     State.PREPARED: "its next disk is ready, the member runs on the present one",
+    State.BLOCKED: "its next disk is ready, and the member may not be stopped yet",
+    State.DRAINING: "its load is being taken off, before it is stopped",
+    State.CLEARED: "everything agrees that the member is stopped",
     State.STOPPING: "the member is being stopped",
     State.STOPPED: "the member is off, with the present disk",
     State.BARE: "the member is off, without a boot disk",
     State.LOADED: "the member is off, with its next disk",
     State.STARTING: "the member is starting",
     State.BOOTING: "the member boots from its next disk and has not reported yet",
+    State.RESUMING: "the member is healthy on its next disk, and is given its load again",
     State.UPDATING: "the group replaces its instances",
     State.REPLACED: "the member runs on its next disk and is healthy",
     State.UNHEALTHY: "the member runs on its next disk and is not healthy",
@@ -86,15 +98,35 @@ class Action(StrEnum):
     """The next action."""
 
     MAKE_DISK = "make_disk"
+    ASK = "ask"
+    DRAIN = "drain"
     STOP = "stop"
     DETACH = "detach"
     ATTACH = "attach"
     START = "start"
+    RESUME = "resume"
     DELETE = "delete"
     INSERT = "insert"
     CLEAN_UP = "clean_up"
     WAIT = "wait"
     END = "end"
+
+
+class Consent(StrEnum):
+    """How far the question is whether the member may be stopped."""
+
+    UNKNOWN = "unknown"  # nothing was asked yet, or the answer is too old
+    REFUSED = "refused"  # a gate is closed
+    GATES_OPEN = "gates_open"  # ... all are open, and it must be drained
+    GIVEN = "given"
+
+
+class Resumed(StrEnum):
+    """How far a member is given its load again, once it is healthy."""
+
+    NOT_YET = "not_yet"
+    DONE = "done"  # or its image has nothing to do
+    FAILED = "failed"
 
 
 class Disk(StrEnum):
@@ -122,13 +154,17 @@ DOING: dict[Action, str] = {
 ACTIONS: dict[State, Action] = {
     State.PENDING: Action.MAKE_DISK,
     State.PREPARING: Action.WAIT,
-    State.PREPARED: Action.STOP,
+    State.PREPARED: Action.ASK,
+    State.BLOCKED: Action.ASK,
+    State.DRAINING: Action.DRAIN,
+    State.CLEARED: Action.STOP,
     State.STOPPING: Action.WAIT,
     State.STOPPED: Action.DETACH,
     State.BARE: Action.ATTACH,
     State.LOADED: Action.START,
     State.STARTING: Action.WAIT,
     State.BOOTING: Action.WAIT,
+    State.RESUMING: Action.RESUME,
     State.UPDATING: Action.WAIT,
     State.REPLACED: Action.END,
     State.UNHEALTHY: Action.END,
@@ -165,7 +201,47 @@ MOVES: dict[State, frozenset[State]] = {
             State.ABSENT,
         }
     ),
-    State.PREPARED: frozenset({State.STOPPING, State.STOPPED, State.UPDATING, State.OBSOLETE}),
+    State.PREPARED: frozenset(
+        {
+            State.BLOCKED,
+            State.DRAINING,
+            State.CLEARED,
+            State.STOPPING,
+            State.STOPPED,
+            State.UPDATING,
+            State.OBSOLETE,
+        }
+    ),
+    State.BLOCKED: frozenset(
+        {
+            State.PREPARED,
+            State.DRAINING,
+            State.CLEARED,
+            State.STOPPING,
+            State.STOPPED,
+            State.OBSOLETE,
+        }
+    ),
+    State.DRAINING: frozenset(
+        {
+            State.PREPARED,
+            State.BLOCKED,
+            State.CLEARED,
+            State.STOPPING,
+            State.STOPPED,
+            State.OBSOLETE,
+        }
+    ),
+    State.CLEARED: frozenset(
+        {
+            State.PREPARED,
+            State.BLOCKED,
+            State.DRAINING,
+            State.STOPPING,
+            State.STOPPED,
+            State.OBSOLETE,
+        }
+    ),
     State.STOPPING: frozenset(
         {
             State.STOPPED,
@@ -179,18 +255,56 @@ MOVES: dict[State, frozenset[State]] = {
     State.STOPPED: frozenset({State.BARE}),
     State.BARE: frozenset({State.LOADED}),
     State.LOADED: frozenset(
-        {State.STOPPING, State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}
+        {
+            State.STOPPING,
+            State.STARTING,
+            State.BOOTING,
+            State.RESUMING,
+            State.REPLACED,
+            State.UNHEALTHY,
+        }
     ),
     State.STARTING: frozenset(
-        {State.STOPPING, State.BOOTING, State.LOADED, State.REPLACED, State.UNHEALTHY}
+        {
+            State.STOPPING,
+            State.BOOTING,
+            State.LOADED,
+            State.RESUMING,
+            State.REPLACED,
+            State.UNHEALTHY,
+        }
     ),
     State.BOOTING: frozenset(
-        {State.STOPPING, State.LOADED, State.STARTING, State.REPLACED, State.UNHEALTHY}
+        {
+            State.STOPPING,
+            State.LOADED,
+            State.STARTING,
+            State.RESUMING,
+            State.REPLACED,
+            State.UNHEALTHY,
+        }
+    ),
+    State.RESUMING: frozenset(
+        {
+            State.STOPPING,
+            State.LOADED,
+            State.STARTING,
+            State.BOOTING,
+            State.REPLACED,
+            State.UNHEALTHY,
+        }
     ),
     State.UPDATING: frozenset({State.REPLACED, State.UNHEALTHY}),
     State.OBSOLETE: frozenset({State.STOPPING, State.ABSENT}),
     State.ABSENT: frozenset(
-        {State.LOADED, State.STARTING, State.BOOTING, State.REPLACED, State.UNHEALTHY}
+        {
+            State.LOADED,
+            State.STARTING,
+            State.BOOTING,
+            State.RESUMING,
+            State.REPLACED,
+            State.UNHEALTHY,
+        }
     ),
     State.SURPLUS: frozenset({State.STOPPING, State.LEFTOVER, State.REMOVED}),
     State.LEFTOVER: frozenset({State.REMOVED}),
@@ -229,6 +343,7 @@ class Goal:
     before: str | None
     healthy_within: timedelta
     strategy: Strategy = Strategy.SWAP
+    busy_limit: timedelta = timedelta(0)  # of one that counts; it has at least healthy_within
 
 
 @dataclass(frozen=True)
@@ -243,6 +358,9 @@ class MemberObservation:
     started: datetime | None = None
     is_ours: bool = False  # this run has created the instance
     is_left: bool = False  # what this run has made for a member that it has created
+    consent: Consent = Consent.UNKNOWN
+    resumed: Resumed = Resumed.DONE
+    progress: datetime | None = None  # when a busy member has counted further
 
 
 def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
@@ -286,13 +404,28 @@ def _on_the_way_out(observed: MemberObservation) -> State:
     return State.STOPPING if observed.status in GOING_DOWN else State.SURPLUS
 
 
+_BEFORE_THE_STOP = {
+    Consent.UNKNOWN: State.PREPARED,
+    Consent.REFUSED: State.BLOCKED,
+    Consent.GATES_OPEN: State.DRAINING,
+    Consent.GIVEN: State.CLEARED,
+}
+_ONCE_HEALTHY = {
+    Resumed.NOT_YET: State.RESUMING,
+    Resumed.DONE: State.REPLACED,
+    Resumed.FAILED: State.UNHEALTHY,
+}
+
+
 def _on_another(observed: MemberObservation) -> State:
     if observed.status in GOING_DOWN:
         return State.STOPPING
     if observed.status in OFF:
         return State.BARE if observed.boot_disk is None else State.STOPPED
     # Running and on its way up are stopped alike: what comes up here is the image to be replaced.
-    return State.PREPARED if observed.status in {"RUNNING", *COMING_UP} else State.LOST
+    if observed.status not in {"RUNNING", *COMING_UP}:
+        return State.LOST
+    return _BEFORE_THE_STOP[observed.consent]
 
 
 def _on_the_goal(observed: MemberObservation, goal: Goal, now: datetime) -> State:
@@ -308,10 +441,19 @@ def _on_the_goal(observed: MemberObservation, goal: Goal, now: datetime) -> Stat
         return State.REPLACED
     verdict = assess_health(observed.health, goal.image, goal.before)
     if verdict is HealthAssessment.HEALTHY:
-        return State.REPLACED
+        return _ONCE_HEALTHY[observed.resumed]
+    if verdict is HealthAssessment.BUSY:
+        return State.UNHEALTHY if _too_busy(observed, goal, now) else State.BOOTING
     if verdict is HealthAssessment.UNHEALTHY or late(observed.started, goal.healthy_within, now):
         return State.UNHEALTHY
     return State.BOOTING
+
+
+def _too_busy(observed: MemberObservation, goal: Goal, now: datetime) -> bool:
+    """Whether a member that counts has not counted further in its time, or takes too long."""
+    limit = max(goal.busy_limit, goal.healthy_within)
+    further = max((t for t in (observed.started, observed.progress) if t), default=None)
+    return late(observed.started, limit, now) or late(further, goal.healthy_within, now)
 
 
 def move(before: State | None, after: State) -> State:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace as replace_fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ from bakehouse.operators.freeze import read_freeze
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import replace
 from bakehouse.rollout.events import SwapEnded
-from bakehouse.rollout.health import explain
+from bakehouse.rollout.guest_orders import GuestOrders
+from bakehouse.rollout.handover import DrainFailed, Handover, HandoverFields
+from bakehouse.rollout.health import HealthAssessment, assess_health, explain
 from bakehouse.rollout.plan import first_try_of
 from bakehouse.rollout.second_try import (
     STOPS_AT_MOST,
@@ -50,6 +53,7 @@ from bakehouse.rollout.states import (
     Action,
     IllegalMove,
     MemberObservation,
+    Resumed,
     State,
     move,
     read,
@@ -69,6 +73,20 @@ LONGEST_PAUSE = 60.0
 AT_FIRST = (0.1, 0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
 
 
+# Seconds after which a member that waits for a gate is looked at by its task again: another member
+# may have failed meanwhile, or a freeze has begun.
+CLOSED_AT_MOST = 120.0
+BEFORE_THE_STOP = frozenset({Action.ASK, Action.DRAIN, Action.STOP})
+
+
+class _Closed(Exception):
+    """A gate is closed, and why; the task records that the member waits."""
+
+
+class _Opened(Exception):
+    """A gate is open that was closed; the task asks everything else again."""
+
+
 class _Held(Exception):
     """The member may not be stopped now, and why."""
 
@@ -84,6 +102,9 @@ class SwapTrigger(BakehouseTrigger):
         turn: of the task's tries; part of each request's id.
         windows: of the fleet, outside which no member is stopped, as JSON.
         first_until: when the first try ends, likewise; None: at the deadline, without a second.
+        handover: a HandoverFields as JSON; None in what older versions have stored.
+        closed: why a gate was closed that the member waits for; empty: it does not.
+        closed_until: how long it may wait, in seconds since 1970.
     """
 
     def __init__(
@@ -96,6 +117,9 @@ class SwapTrigger(BakehouseTrigger):
         turn: str,
         windows: list[dict[str, Any]] | None = None,
         first_until: float | None = None,
+        handover: dict[str, Any] | None = None,
+        closed: str = "",
+        closed_until: float | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -106,8 +130,15 @@ class SwapTrigger(BakehouseTrigger):
             turn=turn,
             windows=windows or [],
             first_until=first_until,
+            handover=handover,
+            closed=closed,
+            closed_until=closed_until,
             **other,
         )
+        self.fields = HandoverFields.model_validate(handover or {})
+        self.closed, self.closed_until = closed, closed_until
+        self._cloud: Cloud | None = None
+        self._began = time.monotonic()
         self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
         self.windows = [Window.model_validate(window) for window in windows or []]
         self.healthy_within, self.first_until = healthy_within, first_until
@@ -117,7 +148,11 @@ class SwapTrigger(BakehouseTrigger):
     def _begin(self, swap: Swap) -> None:
         """Begin a try."""
         self.swap = swap
-        self.goal = swap.goal(timedelta(seconds=self.healthy_within))
+        self.goal = swap.goal(timedelta(seconds=self.healthy_within), self.fields.busy_limit)
+        self._handover: Handover | None = None
+        self._counted = -1  # of a busy member
+        self._progress: datetime | None = None  # when it has counted so far
+        self._looked = 0.0
         self._state: State | None = None
         self._stops = 0  # while it booted
         self._observed = MemberObservation(instance_id=None)
@@ -144,8 +179,17 @@ class SwapTrigger(BakehouseTrigger):
 
     async def _try(self) -> SwapEnded:
         """Walk to the end of this try; a final error is its end too."""
+        ended = await self._walked()
+        if self._handover is not None:
+            with suppress(Blocked, *FAILURES):
+                if self._state is not None and ACTIONS[self._state] in BEFORE_THE_STOP:
+                    await self._handover.undo()
+                await self._handover.orders.take_back()
+        return ended
+
+    async def _walked(self) -> SwapEnded:
         try:
-            cloud = await Cloud.of(self.conn_id)
+            cloud = self._cloud = await Cloud.of(self.conn_id)
             state = await self._walk(cloud)
             if state is State.REPLACED:
                 return SwapEnded(state=state, why=self._why())
@@ -157,6 +201,10 @@ class SwapTrigger(BakehouseTrigger):
         except _Held as held:
             await self._info("%s is not stopped: %s", self.swap.member, held)
             return SwapEnded(why=str(held), held=True)
+        except _Closed as closed:
+            return SwapEnded(state=self._state, why=str(closed), closed=str(closed))
+        except _Opened as opened:
+            return SwapEnded(state=self._state, why=str(opened), opened=True)
         except _Late as late:
             return SwapEnded(why=str(late), transient=True, cause=late.cause)
         except FINAL_ERRORS as error:
@@ -178,6 +226,8 @@ class SwapTrigger(BakehouseTrigger):
                     errors = 0
             except Blocked as blocked:
                 await self._wait_out(blocked)
+            except DrainFailed:
+                raise
             except FAILURES as error:
                 errors += 1
                 await self._pause(error, errors, cloud.interval)
@@ -198,13 +248,65 @@ class SwapTrigger(BakehouseTrigger):
         """Observe the member and perform the next action; return whether its state has changed."""
         moved = await self._look()
         step = ACTIONS[self._state] if self._state else Action.WAIT
+        if step in BEFORE_THE_STOP:
+            await self._before_stop()
+        if step is Action.ASK:
+            step = await self._ask()
         if step is Action.WAIT:
             await asyncio.sleep(cloud.interval)
-        elif step is not Action.END:
-            if step is Action.STOP:
-                await self._before_stop()
+        elif step in {Action.DRAIN, Action.RESUME}:
+            await self._order(step)
+        elif step not in {Action.ASK, Action.END}:
             await self._do(step, cloud)
         return moved
+
+    @property
+    def handover(self) -> Handover:
+        """What this try's member agrees to, and is told."""
+        if self._handover is None:
+            if self._cloud is None:
+                raise TransientError("the member is asked before its cloud is known")
+            limiter, swap = self._cloud.rate_limiter, self.swap
+            orders = GuestOrders(self.conn_id, swap.zone, swap.member, limiter)
+            self._handover = Handover(swap, self.fields, orders, self.turn, self._info)
+        return self._handover
+
+    async def _ask(self) -> Action:
+        """Ask the gates; return the next action. Raises _Closed, _Opened."""
+        began = time.monotonic()
+        gate = await self.handover.ask()
+        self._extend(time.monotonic() - began)
+        if not gate.open:
+            is_late = self.closed_until is not None and time.time() >= self.closed_until
+            is_long = time.monotonic() - self._began > CLOSED_AT_MOST
+            self._note(self._seen(self._observed))
+            if not self.closed or is_late or is_long:
+                raise _Closed(gate.why)
+            return Action.ASK
+        if self.closed:
+            raise _Opened(gate.why or "the gate is open")
+        self._note(self._seen(self._observed))
+        return ACTIONS[self._state] if self._state else Action.WAIT
+
+    async def _order(self, step: Action) -> None:
+        began = time.monotonic()
+        health = self._observed.health
+        if step is Action.DRAIN:
+            await self.handover.drain()
+        elif health is not None:
+            await self.handover.resume(health)
+        self._extend(time.monotonic() - began)
+
+    def _extend(self, seconds: float) -> None:
+        """Move the deadlines of the walk: an order, and a member that counts, have their own."""
+        self.deadline += seconds
+        if self.first_until is not None:
+            self.first_until += seconds
+
+    def _note(self, observed: MemberObservation) -> None:
+        """Take over the state of what was observed just now, with the answers since."""
+        self._observed = observed
+        self._state = move(self._state, read(observed, self.goal, datetime.now(UTC)))
 
     async def _before_stop(self) -> None:
         """Raise _Held if a freeze or closed windows forbid the stop.
@@ -233,10 +335,37 @@ class SwapTrigger(BakehouseTrigger):
 
     async def _read(self) -> State:
         checked = self._state in {State.STARTING, State.BOOTING}
-        self._observed = await asyncio.to_thread(
+        observed = await asyncio.to_thread(
             lambda: replace.look(hook_of(self.conn_id), self.swap, is_checked=checked)
         )
+        self._watch(observed)
+        self._observed = self._seen(observed)
         return read(self._observed, self.goal, datetime.now(UTC))
+
+    def _seen(self, observed: MemberObservation) -> MemberObservation:
+        """Return an observation with what the member has answered."""
+        handover = self.handover
+        return replace_fields(
+            observed,
+            consent=handover.consent(),
+            resumed=handover.resumed,
+            progress=self._progress,
+        )
+
+    def _watch(self, observed: MemberObservation) -> None:
+        """Note what a report of the goal says of the orders to come, and how far it counts."""
+        now, before = time.monotonic(), self._looked
+        self._looked = now
+        if self.goal.image is None:
+            return
+        health = observed.health
+        assessed = assess_health(health, self.goal.image, self.goal.before)
+        if assessed is HealthAssessment.HEALTHY:
+            self.handover.begin_resume(health)
+        elif assessed is HealthAssessment.BUSY and health is not None:
+            if (count := health.count) is not None and count[0] > self._counted:
+                self._counted, self._progress = count[0], datetime.now(UTC)
+            self._extend(now - before if before else 0.0)
 
     async def _is_in_second(self, state: State) -> bool:
         """Whether this trigger was restarted in its second try; then it goes on with that.
@@ -332,6 +461,8 @@ class SwapTrigger(BakehouseTrigger):
             return _lost(self._observed)
         if self._stops > STOPS_AT_MOST:
             return f"it stopped {self._stops} times while it booted"
+        if self._handover is not None and self._handover.resumed is Resumed.FAILED:
+            return self._handover.why_not_resumed
         return explain(self._observed.health, self.swap.image.name, self.goal.before)
 
     async def _cause(self, state: State) -> Cause:

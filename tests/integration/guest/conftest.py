@@ -6,17 +6,20 @@ dpkg-query, journalctl, sync, sleep) is a stub on PATH that writes down how it w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -38,7 +41,7 @@ COMMIT = Commit(
     author="A <a@example.org>",
 )
 POWER_OFF = "systemctl poweroff --force"
-START_TIMER = "systemctl start --no-block bakehouse-health.timer"
+START_TIMER = "systemctl start --no-block bakehouse-health.timer bakehouse-orders.service"
 STUBS = {
     "apt-get": 'case "$1" in indextargets) cat "$BAKEHOUSE_ROOT/sources"; esac',
     "apt-cache": 'cat "$BAKEHOUSE_ROOT/madison"',
@@ -114,6 +117,8 @@ class Machine:
     moments: list[float] = field(default_factory=list)  # of each write
     refuse_writes: bool = False
     own_metadata: dict[str, str] = field(default_factory=dict)  # by path below instance/
+    changed: Condition = field(default_factory=Condition)  # of the attributes
+    waits: int = 0  # of requests that wait for a change
 
     @property
     def guest_attributes(self) -> dict[str, str]:
@@ -168,17 +173,29 @@ class Machine:
         zone = "projects/1/zones/us-central1-a"
         return {"name": "app-1", "id": 7, "zone": zone, "attributes": self.attributes}
 
-    def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """A script as the guest agent runs it: a file, as root it thinks."""
-        file = self.stubs.parent / "startup-script"
-        file.write_text(script)
-        own = Path(sys.executable).parent  # its python3 has Jinja2, as a baked machine's has
-        env = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the scripts; their python3 has Jinja2, as a baked machine's has."""
+        own = Path(sys.executable).parent
+        return {
             "PATH": f"{self.stubs}:{own}:{os.environ['PATH']}",
             "BAKEHOUSE_ROOT": str(self.root),
             "GCE_METADATA_HOST": self.host,
             "CALLS": str(self.stubs / "calls"),
         }
+
+    def change(self, **attributes: str) -> None:
+        """Change attributes of the instance; who waits for a change is answered."""
+        with self.changed:
+            names = {name.replace("_", "-"): value for name, value in attributes.items()}
+            self.attributes = {**self.attributes, **names}
+            self.changed.notify_all()
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A script as the guest agent runs it: a file, as root it thinks."""
+        file = self.stubs.parent / "startup-script"
+        file.write_text(script)
+        env = self.environment
         command = ("bash", str(file))
         return subprocess.run(
             command,
@@ -245,12 +262,19 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     server.server_close()
 
 
+def etag(machine: Machine) -> str:
+    text = json.dumps(machine.attributes, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.removeprefix("/computeMetadata/v1/").partition("?")[0]
             key = path.removeprefix("instance/attributes/")
-            if path == "instance/":
+            if path == "instance/attributes/":
+                self.wait(dict(parse_qsl(urlsplit(self.path).query)))
+            elif path == "instance/":
                 self.answer(json.dumps(machine.instance()))
             elif path == "project/attributes/":
                 self.answer(json.dumps(machine.project))
@@ -270,9 +294,22 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
             machine.written.append((self.path.rpartition("/guest-attributes/bakehouse/")[2], body))
             self.answer("")
 
-        def answer(self, text: str) -> None:
+        def wait(self, query: dict[str, str]) -> None:
+            """As the metadata server: until the attributes are others, or the time is over."""
+            with machine.changed:
+                machine.waits += 1
+                machine.changed.notify_all()
+                until = time.monotonic() + min(float(query["timeout_sec"]), 5)
+                while etag(machine) == query["last_etag"] and time.monotonic() < until:
+                    machine.changed.wait(until - time.monotonic())
+            with suppress(BrokenPipeError):  # its client was killed
+                self.answer(json.dumps(machine.attributes), {"ETag": etag(machine)})
+
+        def answer(self, text: str, headers: dict[str, str] | None = None) -> None:
             data = text.encode()
             self.send_response(200)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -50,6 +50,7 @@ def test_a_member_renders_starts_and_reports(image: Machine) -> None:
         "period": 15,
         "check_limit": 15,
         "restarts": 0,
+        "orders": ["health", "render"],
         "ready_seconds": 12.34,
         "boot_seconds": 0.0,
         "detail": "serving",
@@ -133,6 +134,16 @@ def test_a_service_that_does_not_start(image: Machine) -> None:
     image.boot()
     assert image.health["state"] == "unhealthy"
     assert "does not exist" in image.health["detail"]
+
+
+def test_a_boot_that_counts_to_something_is_reported_as_busy_at_once(image: Machine) -> None:
+    health = image.root / "usr/lib/bakehouse/health"
+    health.write_text("#!/bin/bash\necho busy: 12 of 340\nexit 1\n")
+    image.become("member", greeting="hello")
+    assert image.boot().returncode == 0
+    assert image.health["state"] == "busy"
+    assert image.health["detail"] == "health exited with 1\nbusy: 12 of 340"
+    assert image.changes[-1] == START_TIMER
 
 
 def test_unhealthy_until_the_limit(image: Machine) -> None:

@@ -66,6 +66,7 @@ class FakeVm:
 
     async def metadata_changed(self) -> None:
         self.waited += 1
+        await asyncio.sleep(0)
         self.permitted = {"go-on": "true"}
 
     async def guest_attribute(self, namespace: str, key: str, value: str) -> None:
@@ -78,6 +79,7 @@ class FakeVm:
 
     async def sleep(self, seconds: float) -> None:
         self.slept += seconds
+        await asyncio.sleep(0)
         if self.slept > self.until:
             raise Over
 
@@ -271,3 +273,67 @@ async def test_a_member_falls_silent_when_its_settings_say() -> None:
 async def test_an_image_of_an_older_version_reports_once() -> None:
     (report,) = await member(reports="once")
     assert not {"time", "period", "uptime"} & report.keys()
+
+
+async def ordered(*orders: dict[str, Any], **knobs: str) -> FakeVm:
+    """A member to which orders were given, one after the other."""
+    rendered = rendered_app(FILES, services=["app"], ready={"period": "15s"})
+    builder = FakeVm({}, builder_metadata(rendered, facts(rendered), NONCE))
+    with pytest.raises(PoweredOff):
+        await boot(builder)
+    settings = {f"instant-{name}": value for name, value in knobs.items()}
+    vm = FakeVm(builder.boot_disk, {"bakehouse-role": "member", **settings})
+    running = asyncio.ensure_future(boot(vm))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    for order in orders:
+        changes = order.pop("metadata", {})
+        given = {"nonce": NONCE, "boot_id": vm.boot_id, "limit": 30, **order}
+        vm.attributes = {**vm.attributes, **changes, "bakehouse-order": json.dumps(given)}
+        for _ in range(50):
+            await asyncio.sleep(0)
+    running.cancel()
+    return vm
+
+
+def answer(vm: FakeVm, order: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(vm.written[f"answer-{order}"])
+    return told
+
+
+async def test_an_instant_member_answers_as_the_service_of_the_image_does() -> None:
+    vm = await ordered({"order": "gate"}, gate="leader: of 3\nall is well")
+    assert vm.reports[0]["orders"] == ["health", "render", "gate"]
+    assert answer(vm, "gate") == {
+        "order": "gate",
+        "nonce": NONCE,
+        "boot_id": vm.boot_id,
+        "image": "app-20261123t0300-c0ffeec-1234",
+        "state": "ok",
+        "exit_code": 0,
+        "leader": True,
+        "seconds": 0,
+        "detail": "leader: of 3\nall is well",
+    }
+    vm = await ordered({"order": "drain"}, {"order": "gate"}, gate="blocked: p-7 lags")
+    assert (answer(vm, "drain")["state"], answer(vm, "gate")["state"]) == ("none", "blocked")
+    assert answer(vm, "gate")["detail"] == "p-7 lags"
+    vm = await ordered({"order": "gate", "boot_id": "of another boot"}, gate="well")
+    assert "answer-gate" not in vm.written
+    assert "answer-gate" not in (await ordered({"order": "gate"}, gate="silent")).written
+    assert answer(await ordered({"order": "shell"}), "shell")["state"] == "unknown"
+
+
+async def test_an_instant_member_renders_again_for_real() -> None:
+    vm = await ordered({"order": "render", "metadata": {"greeting": "good day"}})
+    told = answer(vm, "render")
+    assert told["state"] == "ok"
+    assert "+good day from app-1 at " in told["detail"]
+    assert vm.boot_disk["etc/app.conf"].startswith("good day from app-1")
+
+
+async def test_a_busy_member_counts_and_gets_healthy() -> None:
+    reports = await member(busy="10 of 340", busy_seconds="40")
+    states = [report["state"] for report in reports]
+    assert states == ["busy"] * 3 + ["healthy"] * 4
+    assert "busy: 160 of 340" in reports[1]["detail"]

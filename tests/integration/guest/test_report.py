@@ -92,6 +92,17 @@ def test_a_health_check_that_hangs_is_ended_and_reported_as_ill(image: Machine) 
     assert report["detail"] == "health did not end within 1 s\nasking"
 
 
+def test_a_check_that_counts_is_busy_and_not_ill(image: Machine) -> None:
+    (image.root / HEALTH).write_text("#!/bin/bash\necho busy: 12 of 340\nexit 1\n")
+    report = image.report()
+    assert report["state"] == "busy"
+    assert report["detail"] == "health exited with 1\nbusy: 12 of 340"
+    (image.root / HEALTH).write_text("#!/bin/bash\necho busy as ever\nexit 1\n")
+    assert image.report()["state"] == "unhealthy"
+    (image.root / HEALTH).write_text("#!/bin/bash\necho busy: 12 of 340\n")
+    assert image.report()["state"] == "healthy", "the exit code decides"
+
+
 def test_a_check_that_nothing_can_end_is_left_behind(image: Machine) -> None:
     """As a process that waits for a dead disk, which no signal reaches."""
     ready = image.root / "usr/lib/bakehouse/ready"

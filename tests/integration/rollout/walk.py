@@ -17,6 +17,8 @@ from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.tasks import operator_of, spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.sdk import BaseOperator
     from airflow.sdk.exceptions import TaskDeferred
 
@@ -33,6 +35,7 @@ class Rollout:
         self.fleet, self.run_id, self.image = fleet, run_id, image
         self.members: list[str] = []
         self.force = False
+        self.on_push: Callable[[str, Any], None] = lambda _key, _value: None
         self.dag_id = f"roll_out__{fleet.name}"
         self.states: dict[str, str | None] = {}
         self.errors: dict[str, Exception] = {}
@@ -138,6 +141,7 @@ class Rollout:
     def _context(self, task_id: str, index: int, try_number: int) -> Any:
         def push(key: str, value: Any) -> None:
             self.xcoms[task_id, index, key] = json.loads(json.dumps(value))
+            self.on_push(key, value)
 
         def pull(task_ids: str, key: str = "return_value", map_indexes: Any = None) -> Any:
             if map_indexes is None:

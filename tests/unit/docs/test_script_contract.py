@@ -23,6 +23,7 @@ BUILDER = "tests/integration/guest/test_builder.py"
 NAMES = "tests/unit/recipe/test_template_names.py"
 COLLECT = "tests/unit/recipe/test_collect.py"
 SCRIPTS = "tests/unit/recipe/test_render.py"
+ORDERS = "tests/integration/guest/test_orders.py"
 LOOP = "tests/integration/local/test_inner_loop.py"
 
 # The beginning of a line, and the tests that fail when it does not hold.
@@ -71,6 +72,28 @@ HELD_BY = {
     ],
     "What it prints is the reason": [
         f"{BOOT}::test_unhealthy_smoke_machine_says_what_health_printed_and_how_often"
+    ],
+    "A line `busy: 12 of 340`": [
+        "tests/integration/guest/test_report.py::test_a_check_that_counts_is_busy_and_not_ill",
+        f"{BOOT}::test_a_boot_that_counts_to_something_is_reported_as_busy_at_once",
+    ],
+    "`gate` exits with 0": [
+        f"{ORDERS}::test_a_gate_that_exits_with_0_is_open_and_with_1_blocked_with_what_it_said"
+    ],
+    "A line `leader`": [f"{ORDERS}::test_a_gate_names_its_instance_as_a_leader_by_a_line"],
+    "`drain` and `resume` exit": [
+        f"{ORDERS}::test_drain_runs_once_for_a_nonce_and_is_answered_again",
+        "tests/unit/fleet/test_gate_fields.py::test_what_a_fleet_waits_for_by_default",
+    ],
+    "Each runs as root, without arguments, with empty": [
+        f"{ORDERS}::test_a_script_gets_its_order_and_no_input"
+    ],
+    "Each must bear being run twice": [
+        f"{ORDERS}::test_an_order_that_was_interrupted_is_not_carried_out_twice"
+    ],
+    "An instance answers no other orders": [
+        f"{ORDERS}::test_an_order_that_is_none_of_the_five_runs_nothing",
+        f"{ORDERS}::test_what_is_no_order_for_this_boot_is_passed_over_and_the_next_one_is_answered",
     ],
     "A recipe without `health`": [f"{BAKE}::test_a_child_recipe_bakes_on_a_parent_image"],
     "Packages start no service": [

@@ -20,9 +20,12 @@ FILES = {
     "smoke.sh.j2": "# smoke\n{{ smoke_test }}\n",
     "guest/render.py": "print('rendered')\n",
     "report.sh.j2": "# report\n",
+    "orders.sh.j2": "# orders\n",
     "bakehouse-health.timer.j2": "# each {{ recipe.ready.period.total_seconds() | int }} s\n",
     "guest/bakehouse-boot.service": "[Unit]\n",
     "guest/bakehouse-health.service": "[Unit]\n",
+    "guest/bakehouse-orders.service": "[Unit]\n",
+    "guest/config_changes.py": "print('changed')\n",
     "app/install.sh.j2": "echo {{ vars.page | sh }}\n",
     "app/smoke_test.sh": "check a b true\n",
     "app/templates/etc/app.conf.j2": "a={{ greeting }}\n",
@@ -60,11 +63,11 @@ def bundle(
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({}, "99033742115b80a4551b664a23734cba41f65bad"),
-        (MACHINE_IMAGE, "9fb9e01c98fa90169682f958acaeb5a4fb056514"),
+        ({}, "59a9767e2d3f7248a96a7455da04e4f01d2406be"),
+        (MACHINE_IMAGE, "f98065ca0dd957e00dc9abdb2ff31d157e1e5020"),
         (
             {"image": {"family": "other", "storage_location": "eu"}},
-            "7fb2752529a75e3f6a73fd2ffe6f413a996128d7",
+            "ab1e8853b8dde308cd28baa641baeb3633ac412a",
         ),
     ],
 )

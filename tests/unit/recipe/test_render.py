@@ -177,7 +177,7 @@ def test_an_upgrade_of_bakehouse_keeps_the_key_of_what_is_the_same_in_the_image(
     ours = {path: GitFile(0o100644, f"# {path}\n".encode()) for path in OURS}
     theirs = {path: GitFile(0o100644, text.encode()) for path, text in FILES.items()}
     rendered = render(app(), COMMIT, {**ours, **theirs})
-    assert key(rendered) == "2877c3ddbf5330190c66144281cefee3648b0e41"
+    assert key(rendered) == "78ae410719bfb4ae1595f0313a3c35e627045f38"
 
 
 def test_the_key_fits_a_label() -> None:
@@ -312,7 +312,10 @@ def test_the_payload_is_the_same_bytes_and_what_the_contract_says() -> None:
             "guest/bakehouse-boot.service",
             "guest/bakehouse-health.service",
             "guest/bakehouse-health.timer",
+            "guest/bakehouse-orders.service",
             "guest/boot.sh",
+            "guest/config_changes.py",
+            "guest/orders.sh",
             "guest/render.py",
             "guest/report.sh",
             "image.json",

@@ -18,9 +18,11 @@ from bakehouse.rollout.second_try import (
     stopped_while_it_booted,
     taken_away,
 )
-from bakehouse.rollout.states import Disk, Goal, MemberObservation, State, Strategy
+from bakehouse.rollout.states import Disk, Goal, MemberObservation, Resumed, State, Strategy
 
 GOAL = Goal("7", "web-1-new", "web-new", "boot-1", timedelta(minutes=5))
+WELL = Health(state="healthy", image="web-new", boot_id="boot-2")
+BUSY = Health(state="busy", image="web-new", boot_id="boot-2", detail="busy: 1 of 9")
 ILL = Health(state="unhealthy", image="web-new", boot_id="boot-2", detail="its disk is full")
 
 
@@ -33,6 +35,8 @@ def observed(**fields: Any) -> MemberObservation:
     [
         (State.UNHEALTHY, observed(health=ILL), 0, Cause.SAID_UNHEALTHY),
         (State.UNHEALTHY, observed(health=ILL), 2, Cause.SAID_UNHEALTHY),
+        (State.UNHEALTHY, observed(health=BUSY), 0, Cause.SAID_UNHEALTHY),
+        (State.UNHEALTHY, observed(health=WELL, resumed=Resumed.FAILED), 0, Cause.NOT_RESUMED),
         (State.UNHEALTHY, observed(), 0, Cause.SILENT),
         (State.UNHEALTHY, observed(), 1, Cause.SILENT),
         (State.UNHEALTHY, observed(), 2, Cause.POWERED_OFF),
@@ -76,7 +80,8 @@ def test_the_members_own_reasons_are_tried_once_more_and_only_silence_is_ever_th
         Cause.STOCK_OUT,
         Cause.NO_DISK,
     } == TRIED_AGAIN
-    assert {Cause.SAID_UNHEALTHY, Cause.SILENT, Cause.POWERED_OFF} == OF_THE_IMAGE
+    of_image = {Cause.SAID_UNHEALTHY, Cause.NOT_RESUMED, Cause.SILENT, Cause.POWERED_OFF}
+    assert of_image == OF_THE_IMAGE
     assert all(cause.text for cause in Cause)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,17 @@ from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, OLD_IMAGE, Cloud, Cr
 
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.plan import Change, RolloutPlan, remember
-from bakehouse.rollout.states import ACTIONS, FINAL, Action, Disk, State, move, read
+from bakehouse.rollout.states import (
+    ACTIONS,
+    FINAL,
+    Action,
+    Consent,
+    Disk,
+    Resumed,
+    State,
+    move,
+    read,
+)
 from bakehouse.rollout.strategies.swap import (
     Swap,
     back,
@@ -37,6 +48,8 @@ class Walker:
 
     def __init__(self, cloud: Cloud, swap: Swap) -> None:
         self.cloud, self.swap, self.state = cloud, swap, None
+        self.consent, self.resumed = Consent.UNKNOWN, Resumed.NOT_YET  # lost with the trigger
+        self.asked: list[Action] = []
 
     def walk(self, crash_at: int | None = None, lose: bool = False) -> State:
         state: State | None = None
@@ -47,7 +60,9 @@ class Walker:
                 return state
             if turn == crash_at and not lose:
                 raise Crash
-            if step is not Action.WAIT:
+            if step in {Action.ASK, Action.DRAIN, Action.RESUME}:
+                self.ask(step)
+            elif step is not Action.WAIT:
                 self.cloud.perform(step, self.swap)
             if turn == crash_at:
                 raise Crash  # after the effect, before the answer
@@ -58,7 +73,15 @@ class Walker:
         cloud = self.cloud
         disk = cloud.disk(self.swap.disk)
         seen = observe(self.swap, cloud.instance(), disk, cloud.said())
+        seen = replace(seen, consent=self.consent, resumed=self.resumed)
         return read(seen, self.swap.goal(WITHIN), cloud.now)
+
+    def ask(self, step: Action) -> None:
+        self.asked.append(step)
+        if step is Action.RESUME:
+            self.resumed = Resumed.DONE
+        else:
+            self.consent = Consent.GATES_OPEN if step is Action.ASK else Consent.GIVEN
 
     def wait(self, step: Action) -> None:
         """Until the operation of a step is done, as the trigger does; a plain wait is one tick."""
@@ -69,7 +92,9 @@ class Walker:
 
 def test_a_member_is_swapped_in_order_and_stopped_once() -> None:
     cloud = Cloud(lag=1)
-    assert Walker(cloud, new_swap(cloud)).walk() is State.REPLACED
+    walker = Walker(cloud, new_swap(cloud))
+    assert walker.walk() is State.REPLACED
+    assert walker.asked == [Action.ASK, Action.DRAIN, Action.RESUME]
     assert (cloud.boot, cloud.status) == (CHANGE.disk, "RUNNING")
     assert (cloud.stops, cloud.starts, cloud.refused) == (1, 1, [])
     assert {"web-1", "data"} <= cloud.disks.keys()  # the old one is kept, the data's untouched

@@ -73,6 +73,9 @@ class Swap(Stored):
     reported: str = Field(default="", description="the image that this report was of")
     speaks: bool = Field(default=True, description="the image reports its health")
     only_disk: bool = Field(default=False, description="nothing can make its old disk again")
+    orders: tuple[str, ...] = Field(
+        default=(), description="what the image that it runs can be told, by its last report"
+    )
     second_disk: str = Field(
         default="", description="the disk of a second try; empty: there is none, or it is this one"
     )
@@ -81,10 +84,18 @@ class Swap(Stored):
     machine: Machine | None = Field(default=None, description="the instance to create")
     pinned: Machine | None = Field(default=None, description="the instance that it was")
 
-    def goal(self, healthy_within: timedelta) -> Goal:
+    def goal(self, healthy_within: timedelta, busy_limit: timedelta = timedelta(0)) -> Goal:
         """What the member must reach: this disk, this image reported, within this time."""
         image = self.image.name if self.speaks else None
-        return Goal(self.id, self.disk, image, self.before, healthy_within, self.strategy)
+        return Goal(
+            self.id,
+            self.disk,
+            image,
+            self.before,
+            healthy_within,
+            strategy=self.strategy,
+            busy_limit=busy_limit,
+        )
 
     @property
     def owner(self) -> Owner:
@@ -141,6 +152,7 @@ def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
         strategy=change.strategy,
         machine=change.machine,
         pinned=change.pinned,
+        orders=_orders(health),
     )
 
 
@@ -161,11 +173,16 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "disk": old.name if kept else disk_name(done.member, done.run, image.id),
         "kept": kept,
         "before": health.boot_id if health is not None else done.before,
+        "orders": _orders(health),
         "speaks": bool(done.reported) and done.reported == image.name,
         "second_disk": "",
         "machine": done.pinned,
     }
     return done.model_copy(update=changes)
+
+
+def _orders(health: Health | None) -> tuple[str, ...]:
+    return tuple(sorted(health.orders)) if health is not None else ()
 
 
 def moving(swap: Swap) -> str:

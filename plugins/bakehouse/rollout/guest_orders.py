@@ -1,0 +1,79 @@
+"""Gives orders to a member and waits for their answers; in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.core.errors import FAILURES, Blocked, NotFound, TransientError
+from bakehouse.rollout.orders import KEY, Answer, Order, answer_to, order_text, with_order
+
+if TYPE_CHECKING:
+    from bakehouse.cloud.rate_limiter import RateLimiter
+
+# Seconds between two reads of the answer: most scripts are quick, a drain is not.
+PAUSES = (0.5, 1.0, 1.0, 2.0, 3.0, 5.0)
+GRACE = 45.0  # beyond an order's own limit: the guest may hold its answer back for a rate limit
+TRIES = 4  # of a change of metadata that somebody else has changed meanwhile
+
+
+class GuestOrders:
+    """The orders to one instance."""
+
+    def __init__(self, conn_id: str, zone: str, name: str, limiter: RateLimiter) -> None:
+        self.conn_id, self.zone, self.name, self.limiter = conn_id, zone, name, limiter
+        self.given = 0
+
+    async def attributes(self) -> dict[str, str]:
+        """Return what the guest has written."""
+        await self.limiter.acquire(urgent=True)
+        return await asyncio.to_thread(
+            lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
+        )
+
+    async def ask(
+        self, order: Order, nonce: str, boot_id: str, limit: float, grace: float | None = None
+    ) -> Answer | None:
+        """Give the order and return its answer; None if there is none in its time.
+
+        Errors are those of the hook.
+        """
+        grace = GRACE if grace is None else grace
+        self.given += 1
+        text = order_text(order, nonce, boot_id, limit, time.time_ns())
+        await asyncio.to_thread(self._give, text)
+        end = time.monotonic() + limit + grace
+        pauses = iter(PAUSES)
+        while time.monotonic() < end:
+            await asyncio.sleep(min(next(pauses, PAUSES[-1]), max(0.0, end - time.monotonic())))
+            answer = answer_to(await self.attributes(), order, nonce)
+            if answer is not None:
+                return answer
+        return None
+
+    async def take_back(self) -> None:
+        """Take the last order out of the metadata, where a person would wonder about it."""
+        if self.given:
+            with suppress(Blocked, *FAILURES):
+                await asyncio.to_thread(self._give, None)
+
+    def _give(self, text: str | None) -> None:
+        hook = hook_of(self.conn_id)
+        for left in range(TRIES - 1, -1, -1):
+            instance = hook.instance(self.zone, self.name)
+            if instance is None:
+                raise NotFound(f"{self.name} does not exist")
+            metadata = instance.get("metadata") or {}
+            known = any(item.get("key") == KEY for item in metadata.get("items") or [])
+            if text is None and not known:
+                return
+            try:
+                hook.set_metadata(self.zone, instance, with_order(metadata, text))
+            except TransientError:
+                if not left:
+                    raise
+            else:
+                return

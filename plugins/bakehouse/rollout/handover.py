@@ -1,0 +1,233 @@
+"""What a member must agree to before its stop, and what it is told around it; in the triggerer.
+
+This is the one place where the gates of a stop are asked: the image's own `gate`, an HTTP check and
+a Prometheus query. All are asked each time, so that a person sees all that block. A freeze, windows
+and `max_unavailable` are asked by the task that starts the trigger, again after each wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from bakehouse.core.errors import TransientError
+from bakehouse.core.models import Frozen
+from bakehouse.fleet.gate import DRAIN, RESUME, Step
+from bakehouse.fleet.gate import Gate as GateFields
+from bakehouse.recipe.duration import Duration
+from bakehouse.rollout import gate_checks
+from bakehouse.rollout.gates import FRESH, Gate, GuestFacts, guest_agrees
+from bakehouse.rollout.health import HEALTHY, STALE_AFTER, Health, explain, parse
+from bakehouse.rollout.orders import Order, nonce_of
+from bakehouse.rollout.states import Consent, Resumed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bakehouse.rollout.guest_orders import GuestOrders
+    from bakehouse.rollout.strategies.swap import Swap
+
+ASK_AGAIN = (
+    20.0  # seconds between two questions to a closed gate: a guest writes ten times a minute
+)
+GATE_LIMIT = 60.0  # seconds that a gate may take
+RESUME_PAUSE = 10.0  # seconds between two tries of a resume that has failed
+
+
+class HandoverFields(Frozen):
+    """What the fleet says of the stop of a member."""
+
+    gate: GateFields = GateFields()
+    drain: Step = DRAIN
+    resume: Step = RESUME
+    busy_limit: Duration = Field(default=timedelta(0))
+
+
+class DrainFailed(TransientError):
+    """The member could not be drained, so it is not stopped."""
+
+
+class Handover:
+    """One member's consent to its stop, its drain, and its resume.
+
+    Args:
+        swap: the member's.
+        fields: what the fleet says.
+        orders: to the member.
+        turn: of the task's tries: another try drains again.
+        info: writes a line into the log.
+    """
+
+    def __init__(
+        self,
+        swap: Swap,
+        fields: HandoverFields,
+        orders: GuestOrders,
+        turn: str,
+        info: Callable[..., Awaitable[None]],
+    ) -> None:
+        self.swap, self.fields, self.orders = swap, fields, orders
+        self.turn, self.info = turn, info
+        self.gate: Gate | None = None  # the last answer of all gates together
+        self.resumed = Resumed.NOT_YET
+        self.why_not_resumed = ""
+        self._asked = 0.0  # by the monotonic clock, as the next
+        self._resume_until: float | None = None
+        self._is_drained = False
+        self._has_drained = False  # the member was told to drain
+        self._is_ill = ""
+
+    def consent(self) -> Consent:
+        """How far the question is; the member of a second try is down already."""
+        if self.swap.first_try:
+            return Consent.GIVEN
+        if self.gate is None:
+            return Consent.UNKNOWN
+        if not self.gate.open:
+            return Consent.REFUSED
+        if time.monotonic() - self._asked > FRESH.total_seconds():
+            return Consent.UNKNOWN
+        return Consent.GATES_OPEN if self._must_drain else Consent.GIVEN
+
+    @property
+    def _must_drain(self) -> bool:
+        return Order.DRAIN in self.swap.orders and not self._is_drained
+
+    async def ask(self) -> Gate:
+        """Ask all gates; a closed one is asked again after a pause."""
+        if self.gate is not None and not self.gate.open:
+            await asyncio.sleep(ASK_AGAIN)
+        before, asked = self.gate, time.monotonic()
+        found = [await self._ask_guest()]
+        fields, names = self.fields.gate, self._names
+        if fields.http is not None:
+            found.append(await asyncio.to_thread(gate_checks.ask_http, fields.http, names))
+        if fields.prometheus is not None:
+            check = fields.prometheus
+            found.append(await asyncio.to_thread(gate_checks.ask_prometheus, check, names))
+        closed = [gate.why for gate in found if not gate.open]
+        said = [gate.why for gate in found if gate.open and gate.why]
+        self.gate = Gate(open=not closed, why="; ".join(closed or said))
+        self._asked = asked
+        if before is None or before != self.gate:
+            await self._tell(self.gate)
+        return self.gate
+
+    async def drain(self) -> None:
+        """Take the load off the member. Raises DrainFailed."""
+        health = await self._health()
+        step = self.fields.drain
+        await self.info("%s: drain (%s)", self.swap.member, step.description)
+        answer = None
+        if health is not None:
+            self._has_drained = True
+            swap = self.swap
+            nonce = nonce_of(
+                "drain", swap.run, swap.member, swap.way, swap.disk, health.boot_id, self.turn
+            )
+            limit = step.deadline.total_seconds()
+            answer = await self.orders.ask(Order.DRAIN, nonce, health.boot_id, limit)
+        if answer is not None and answer.is_ok:
+            await self.info("%s is drained: %s", self.swap.member, answer.line or "done")
+        else:
+            said = answer.line or answer.state if answer is not None else "no answer"
+            ill = self._is_ill or await self._why_ill(health)
+            if not ill:
+                raise DrainFailed(f"drain of {self.swap.member}: {said}. Hint: {step.hint}")
+            await self.info("drain of %s: %s; it is down anyway: %s", self.swap.member, said, ill)
+        self._is_drained = True
+
+    async def undo(self) -> None:
+        """Give a member its load again that was drained and is not stopped; best effort."""
+        if not self._has_drained:
+            return
+        self._has_drained = self._is_drained = False
+        health = await self._health()
+        if health is None or Order.RESUME not in health.orders:
+            return
+        limit = self.fields.resume.deadline.total_seconds()
+        answer = await self.orders.ask(Order.RESUME, token_hex(16), health.boot_id, limit)
+        said = (answer.line or answer.state) if answer is not None else "no answer"
+        await self.info("%s is not stopped, and has its load again: %s", self.swap.member, said)
+
+    def begin_resume(self, health: Health | None) -> None:
+        """Note what a healthy member can do; without a `resume` there is nothing to do."""
+        if self.resumed is Resumed.NOT_YET and health is not None and not _resumes(health):
+            self.resumed = Resumed.DONE
+
+    async def resume(self, health: Health) -> None:
+        """Give a healthy member its load again; what has failed is tried again in its time."""
+        step, now = self.fields.resume, time.monotonic()
+        if self._resume_until is None:
+            self._resume_until = now + step.deadline.total_seconds()
+            await self.info("%s: resume (%s)", self.swap.member, step.description)
+        left = max(1.0, self._resume_until - now)
+        answer = await self.orders.ask(Order.RESUME, token_hex(16), health.boot_id, left)
+        if answer is not None and answer.is_ok:
+            await self.info("%s has resumed: %s", self.swap.member, answer.line or "done")
+            self.resumed = Resumed.DONE
+            return
+        said = (answer.line or answer.state) if answer is not None else "no answer"
+        await self.info("resume of %s: %s", self.swap.member, said)
+        if time.monotonic() + RESUME_PAUSE >= self._resume_until:
+            self.why_not_resumed = f"resume: {said}. Hint: {step.hint}"
+            self.resumed = Resumed.FAILED
+        else:
+            await asyncio.sleep(RESUME_PAUSE)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        swap = self.swap
+        return {"fleet": swap.fleet, "member": swap.member, "zone": swap.zone}
+
+    async def _ask_guest(self) -> Gate:
+        script, has_gate = self.fields.gate.script, Order.GATE in self.swap.orders
+        required = script == "required"
+        if script == "ignored" or (not has_gate and not required):
+            return Gate(open=True)
+        health = await self._health()
+        self._is_ill = ""
+        if health is not None and health.state != HEALTHY:
+            self._is_ill = explain(health, health.image, None)
+        if not has_gate or health is None:
+            facts = GuestFacts(has_gate=has_gate, ill=self._is_ill)
+            return guest_agrees(facts, required=required)
+        asked = time.monotonic()
+        answer = await self.orders.ask(Order.GATE, token_hex(16), health.boot_id, GATE_LIMIT)
+        age = timedelta(seconds=time.monotonic() - asked)
+        if answer is None and not self._is_ill:
+            self._is_ill = await self._why_ill(health, age)
+        facts = GuestFacts(has_gate=True, answer=answer, age=age, ill=self._is_ill)
+        return guest_agrees(facts, required=required)
+
+    async def _why_ill(self, before: Health | None, since: timedelta | None = None) -> str:
+        """Return why the member is ill or silent, by its report now and that of some time ago."""
+        health = await self._health()
+        if health is None or health.state != HEALTHY:
+            return explain(health, health.image if health else "", None)
+        limit = health.after(STALE_AFTER)
+        is_same = before is not None and before.stamp == health.stamp
+        if is_same and limit is not None and since is not None and since > limit:
+            return explain(health, health.image, None, since)
+        return ""
+
+    async def _health(self) -> Health | None:
+        return parse((await self.orders.attributes()).get("health"))
+
+    async def _tell(self, gate: Gate) -> None:
+        if not gate.open:
+            hint = self.fields.gate.hint
+            await self.info("%s waits: %s. Hint: %s", self.swap.member, gate.why, hint)
+        elif gate.why or self.swap.orders:
+            await self.info(
+                "%s may be stopped%s", self.swap.member, f": {gate.why}" * bool(gate.why)
+            )
+
+
+def _resumes(health: Health) -> bool:
+    return Order.RESUME in health.orders
