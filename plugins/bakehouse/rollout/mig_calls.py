@@ -18,6 +18,7 @@ from bakehouse.rollout.strategies.mig import (
     GroupMove,
     GroupObservation,
     copied,
+    has_begun,
     is_of_run,
     managed,
 )
@@ -74,19 +75,18 @@ def roll_on(hook: ComputeHook, move: GroupMove, request: str) -> Resource:
 
 
 def stop(hook: ComputeHook, move: GroupMove, request: str) -> Resource | None:
-    """Let the group of a move replace no further instance."""
-    return stop_updates(hook, move.zone, move.member, request)
+    """Let the group of a move replace no further instance; None if it does not anyway.
 
-
-def stop_updates(hook: ComputeHook, zone: str, name: str, request: str) -> Resource | None:
-    """Let the group replace no further instance; None if it does not anyway.
-
-    What gcloud calls `rolling-action stop-proactive-update`.
+    What gcloud calls `rolling-action stop-proactive-update`. A group that the move has not changed
+    keeps its own update policy.
     """
-    group = hook.group(zone, name)
-    if group is None or policy_of(group).get("type", OPPORTUNISTIC) == OPPORTUNISTIC:
+    group = hook.group(move.zone, move.member)
+    if group is None or str(group["id"]) != move.id or not has_begun(group, move):
         return None
-    return hook.patch_group(zone, name, {"updatePolicy": {"type": OPPORTUNISTIC}}, request)
+    if policy_of(group).get("type", OPPORTUNISTIC) == OPPORTUNISTIC:
+        return None
+    body = {"updatePolicy": {"type": OPPORTUNISTIC}}
+    return hook.patch_group(move.zone, move.member, body, request)
 
 
 def recreate(

@@ -33,6 +33,7 @@ from bakehouse.rollout.events import GroupMoved, SoakEnded
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
     SELECT_MEMBERS,
+    STAYS,
     STRANDED,
     FleetOperator,
     now,
@@ -224,7 +225,7 @@ class MoveGroup(FleetOperator):
         """Let the group replace no further instance; one that is refused changes no outcome."""
         request = self.request_id(context, f"stop the updates of {move.member}")
         try:
-            mig_calls.stop_updates(self.compute, move.zone, move.member, request)
+            mig_calls.stop(self.compute, move, request)
         except (Blocked, *FAILURES) as error:
             self.log.warning("the group %s may go on with its update: %s", move.member, error)
         else:
@@ -307,6 +308,7 @@ class VerifyGroup(FleetOperator):
             conn_id=self.gcp_conn_id,
             until=until.timestamp(),
             at_most=at_most.total_seconds(),
+            numbers=dict(self.fleet.compare),
         )
         return WaitFor(trigger, "soaked", soak + at_most + 2 * BACKSTOP)
 
@@ -351,7 +353,9 @@ class PlanGroupRollback(FleetOperator):
         self.notify(
             context, NotificationEvent.ROLLOUT_HALT, "the rollout has halted", f"failed: {failed}"
         )
-        if why := self.stays(context):
+        why = self.stays(context)
+        context["ti"].xcom_push(STAYS, why)
+        if why:
             self.log.warning("the group stays as it is: %s", why)
             return Done([])
         self.check_lease(context)

@@ -15,6 +15,7 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.core.errors import FAILURES, Blocked, TransientError
 from bakehouse.rollout import mig_calls
+from bakehouse.rollout.compare import Better, Record, add, counts, worse
 from bakehouse.rollout.events import MemberFailed, SoakEnded
 from bakehouse.rollout.health import (
     RESTARTS_AT_MOST,
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import TriggerEvent
 
+    from bakehouse.rollout.health import Health
     from bakehouse.rollout.strategies.mig import GroupObservation
 
 LOOKS_THAT_FAIL = 10
+COMPARED_AT_MOST = 20  # instances that are not replaced yet, and are read beside the others
 
 
 class GroupSoakTrigger(BakehouseTrigger):
@@ -46,12 +49,24 @@ class GroupSoakTrigger(BakehouseTrigger):
         conn_id: the connection.
         until: when the soak ends, in seconds since 1970.
         at_most: seconds after that within which the group must be stable and healthy.
+        numbers: of the reports, those that are compared with instances of other templates.
     """
 
     def __init__(
-        self, *, move: dict[str, Any], conn_id: str, until: float, at_most: float, **other: Any
+        self,
+        *,
+        move: dict[str, Any],
+        conn_id: str,
+        until: float,
+        at_most: float,
+        numbers: dict[str, Better] | None = None,
+        **other: Any,
     ) -> None:
-        super().__init__(move=move, conn_id=conn_id, until=until, at_most=at_most, **other)
+        known: dict[str, Any] = {"move": move, "conn_id": conn_id, "numbers": numbers or {}}
+        super().__init__(until=until, at_most=at_most, **known, **other)
+        self.numbers = numbers or {}
+        self._records: dict[str, Record] = {}  # by name
+        self._others: set[str] = set()  # names of instances of other templates
         self.move, self.conn_id = GroupMove.model_validate(move), conn_id
         self.until = datetime.fromtimestamp(until, UTC)
         self.at_most = timedelta(seconds=at_most)
@@ -112,20 +127,48 @@ class GroupSoakTrigger(BakehouseTrigger):
             for one in there:
                 if one.is_quiet:
                     reports[one.id] = await self._read(one, cloud)
+            await self._read_others(observed, cloud)
         found = progress(observed, self.move)
         if found.why != self._said:
             await self._info("%s: %s", self.move.member, found.why)
             self._said = found.why
-        failed = tuple(self._failures(observed, found.state, found.why))
+        failed = tuple(self._failures(observed, found.state, found.why)) or self._compared()
         return failed, found.state is State.REPLACED and self._are_fresh(there)
 
     async def _read(self, one: Managed, cloud: Cloud) -> Any:
         await cloud.rate_limiter.acquire()
-        health = await asyncio.to_thread(
-            lambda: mig_calls.health(hook_of(self.conn_id), self.move.zone, one.name)
-        )
-        seen = self._seen[one.id] = see(self._seen.get(one.id), health, datetime.now(UTC))
+        health = await asyncio.to_thread(self._report, one.name)
+        return self._note(one, health)
+
+    def _note(self, one: Managed, health: Health | None) -> Health | None:
+        before = self._seen.get(one.id)
+        seen = self._seen[one.id] = see(before, health, datetime.now(UTC))
+        is_new = before is None or before.health is not seen.health
+        self._records[one.name] = add(self._records.get(one.name), seen, is_new=is_new)
         return seen.health
+
+    async def _read_others(self, observed: GroupObservation, cloud: Cloud) -> None:
+        """Read instances that are not replaced; one that cannot be read is no measure."""
+        others = [m for m in observed.instances if m.template not in self.move.goal and m.is_quiet]
+        self._others |= {one.name for one in others}
+        for one in others[:COMPARED_AT_MOST]:
+            await cloud.rate_limiter.acquire()
+            try:
+                health = await asyncio.to_thread(self._report, one.name)
+            except FAILURES as error:
+                await self._info("%s is not compared with: %s", one.name, error)
+                continue
+            if counts(health):
+                self._note(one, health)
+
+    def _compared(self) -> tuple[MemberFailed, ...]:
+        done = {n: r for n, r in self._records.items() if n not in self._others}
+        others = {n: r for n, r in self._records.items() if n in self._others}
+        found = worse(done, others, self.numbers)
+        return tuple(MemberFailed(member=name, why=why) for name, why in found.items())
+
+    def _report(self, name: str) -> Health | None:
+        return mig_calls.health(hook_of(self.conn_id), self.move.zone, name)
 
     def _count(self, there: list[Managed]) -> None:
         """Count the instances that were made in the place of others."""

@@ -142,12 +142,12 @@ class GroupTrigger(BakehouseTrigger):
         while True:
             try:
                 observed = await self._look(cloud)
-                errors = 0
                 if self._state in ENDS:
                     return self._ended()
                 if given_up := await self._given_up():
                     return given_up
                 await self._act(observed, cloud)
+                errors = 0  # only now: a change may be refused however well the group is read
             except Blocked as blocked:
                 self._refused += 1
                 await self._info("blocked: %s", blocked)

@@ -266,6 +266,7 @@ def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
     # a rollout that mends it finds the group's own policy again, in the template of the halted one
     group.patch(allInstancesConfig={"properties": {"metadata": {"color": "red"}}})
     again = rollout(images.new, FLEET)
+    again.force = True
     assert again.through() == "success", again.errors
     assert set(group.instances().values()) == {images.new}
     assert group.get()["updatePolicy"]["type"] == "PROACTIVE"
@@ -493,6 +494,20 @@ def test_an_instance_that_turns_ill_in_the_soak_fails_its_stage_and_the_group_go
     assert "select_members_2" not in run.states
 
 
+def test_a_group_that_was_not_changed_keeps_its_own_update_policy(
+    group: Group, images: Images, compute: Compute
+) -> None:
+    """The template is refused, so there is nothing to stop and nothing to take back."""
+    group.create(images.old, size=1, updatePolicy={"type": "PROACTIVE"})
+    before = group.get()
+    refused = {"kind": "http", "method": "compute.instanceTemplates.insert", "status": 403}
+    compute.fault(**refused, reason="forbidden", times=9)
+    run = rollout(images.new)
+    assert run.through() == "failed"
+    assert "403" in str(run.errors["replace_1_0"])
+    assert group.get() == before
+
+
 def test_a_group_that_stays_healthy_for_the_soak_goes_on(group: Group, images: Images) -> None:
     group.create(images.old, size=1)
     run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "soak: 1s\n")
@@ -540,10 +555,12 @@ def test_a_group_that_takes_all_of_a_stage_by_itself_is_stopped_by_a_freeze(
 
     monkeypatch.setattr(mig_calls, "look", look)
 
+    stop_at = mig_calls.stop
+
     def stop(hook: ComputeHook, move: GroupMove, request: str) -> Any:
         seen.append(group.get()["updatePolicy"]["type"])
         switch.answers = [None]
-        return mig_calls.stop_updates(hook, move.zone, move.member, request)
+        return stop_at(hook, move, request)
 
     monkeypatch.setattr(mig_calls, "stop", stop)
     switch.answers = [None, None, None, BY_ANN]

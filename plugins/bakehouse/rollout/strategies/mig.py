@@ -334,6 +334,14 @@ def is_rolling(group: Resource, move: GroupMove) -> bool:
     return bool(policy_of(group).get("type") == move.policy.get("type", PROACTIVE))
 
 
+def has_begun(group: Resource, move: GroupMove) -> bool:
+    """Whether the group has versions of a rollout: those of a goal, or others than it had."""
+    versions = versions_of(group)
+    if move.way == "forward":
+        return any(version.template in move.goal for version in versions)
+    return any(same(versions, known) for known in move.known)
+
+
 def _before(observed: GroupObservation, move: GroupMove, versions: tuple[Version, ...]) -> Progress:
     if not any(same(versions, known) for known in move.known):
         return Progress(State.LOST, why=f"somebody else gave the group {told(versions)}")
