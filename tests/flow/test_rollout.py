@@ -64,6 +64,16 @@ soak: 5h
 health_deadline: 2h
 """
 
+ASKING = "roll_out__asking"
+ASKERS = ["ask-1", "ask-2"]
+ASKER = """
+recipe: web
+members: {instances: [ask-1, ask-2], zones: [us-central1-a]}
+stages: [1, 100%]
+approval: {after: [1]}
+health_deadline: 2h
+"""
+
 
 @dataclass(frozen=True)
 class Baked:
@@ -95,9 +105,10 @@ def baked(stack_of_session: Testbed) -> Baked:
     assert older.state == "success", bed.explain(older)
     bed.write("include/fleets/shadow.yaml", FOLLOWER)
     bed.write("include/fleets/soaking.yaml", LONG_SOAK)
-    bed.commit("A fleet that follows, and one that soaks")
-    both = {FOLLOW, SOAKING}
-    bed.parse_until(ROLL_OUT, lambda: both <= set(bed.airflow.dags()), f"{both} to be parsed")
+    bed.write("include/fleets/asking.yaml", ASKER)
+    bed.commit("A fleet that follows, one that soaks, and one that asks")
+    more = {FOLLOW, SOAKING, ASKING}
+    bed.parse_until(ROLL_OUT, lambda: more <= set(bed.airflow.dags()), f"{more} to be parsed")
     bed.declare_members(NAMES)
     members = Members(bed)
     members.create(image_of(bed, older), NAMES)
@@ -267,6 +278,71 @@ def test_a_service_that_dies_in_the_soak_fails_its_stage_and_the_fleet_goes_back
     watched = bed.log(run, f"{GROUP}.verify_stage_1")
     assert "soak-1: healthy" in watched
     assert "soak-1: unhealthy: app.service has failed" in watched
+
+
+def test_a_freeze_holds_a_rollout_and_a_rejection_after_the_canary_takes_it_back(
+    bed: Testbed, members: Members, old: str, new: str
+) -> None:
+    members.create(old, ASKERS)
+    before = members.facts()
+    freeze = {"key": "bakehouse_freeze", "value": '{"who": "ann", "why": "the quarter ends"}'}
+    bed.airflow.call("POST", "/variables", json=freeze)
+    try:
+        run_id = bed.airflow.trigger(ASKING, {"image": new})
+        select = f"{GROUP}.select_members_1"
+        bed.airflow.wait_for_task(ASKING, run_id, select, ["deferred"], RUN)
+        assert members.stops() == {}
+    finally:
+        bed.airflow.call("DELETE", "/variables/bakehouse_freeze")
+    approve = f"{GROUP}.approve_stage_1"
+    bed.airflow.wait_for_task(ASKING, run_id, approve, ["awaiting_input"], RUN)
+    path = f"/dags/{ASKING}/dagRuns/{run_id}"
+    (question,) = bed.airflow.call("GET", f"{path}/hitlDetails")["hitl_details"]
+    assert question["subject"] == f"asking: go on with {new} after stage 1 of 2?"
+    assert "| ask-1 | healthy |" in question["body"]
+    assert "- stage 2 (next): ask-2" in question["body"]
+    answer = {"chosen_options": ["Reject"], "params_input": {}}
+    bed.airflow.call("PATCH", f"{path}/taskInstances/{approve}/-1/hitlDetails", json=answer)
+    run = bed.airflow.wait(ASKING, run_id, RUN)
+    found = states(bed, run)
+    assert run.state == "failed", found
+    assert (found["approve_stage_1"], found["roll_back[0]"]) == ("failed", "success")
+    assert "replace_2[0]" not in found
+    assert members.facts().boot == before.boot
+    assert members.stops() == {"ask-1": 2}, "no further member was touched"
+    (ended,) = of_kind(RolloutEndedEvent, events(bed, run))
+    assert ended.reason is Reason.REJECTED
+    assert "frozen by ann: the quarter ends" in bed.log(run, select)
+
+
+@pytest.mark.usefixtures("baked")
+def test_a_killed_wait_ends_its_machine_and_a_triggerer_that_dies_does_not(
+    bed: Testbed, members: Members
+) -> None:
+    before = set(bed.left())
+    conf = {"force": True, "roll_out": False, "vars": {"page": "old", "instant_until": "never"}}
+    run_id = bed.airflow.trigger(BAKE, conf)
+    bed.airflow.wait_for_task(BAKE, run_id, "wait_for_shutdown", ["deferred"], RUN)
+
+    assert [vm["name"] for vm in bed.compute.instances() if vm["name"].startswith("bake-")]
+    since = len(members.calls("compute.instances.delete"))
+    members.kill_triggerer()
+    wait_until(
+        lambda: (
+            bed.airflow.states(BAKE, run_id)["wait_for_shutdown"] == "deferred"
+            and bool(bed.airflow.call("GET", "/monitor/health")["triggerer"]["status"] == "healthy")
+        ),
+        RUN,
+        "the triggerer to come back",
+    )
+    assert len(members.calls("compute.instances.delete")) == since
+    task = f"/dags/{BAKE}/dagRuns/{run_id}/taskInstances/wait_for_shutdown"
+    bed.airflow.call("PATCH", task, json={"new_state": "failed"})
+    wait_until(lambda: set(bed.left()) <= before, RUN, "its machine to be gone")
+    bed.airflow.wait(BAKE, run_id, RUN)
+    assert "a person has ended this task: deleting" in bed.log(
+        bed.airflow.run(BAKE, run_id), "wait_for_shutdown"
+    )
 
 
 def test_a_rollout_that_is_marked_failed_in_mid_swap_is_taken_up_by_the_next_one(

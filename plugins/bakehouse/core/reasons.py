@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NOT_ROLLED_BACK = "not_rolled_back"
     REJECTED = "rejected"
     NOT_APPROVED = "not_approved"
+    STOPPED = "stopped"
     # why a rollout is skipped
     NOT_ASKED_FOR = "not_asked_for"
     BACKFILL = "backfill"
@@ -167,6 +168,7 @@ _TEXT = {
     Reason.STAGE_FAILED: "a stage failed, so what it had changed went back to the image it had",
     Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
     Reason.REJECTED: "a person rejected it, so what it had changed went back to the image it had",
+    Reason.STOPPED: "somebody has ended the run: each member stays as it was then",
     Reason.NOT_APPROVED: "nobody approved it in time",
     Reason.NOT_ASKED_FOR: "the trigger form does not request it",
     Reason.BACKFILL: "a backfill changes no fleet",

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
+from bakehouse.core.time import format_utc
 from bakehouse.history.bake_events import BakeEvent, PromotionEvent, VerdictEvent
 from bakehouse.history.housekeeping_events import (
     ImageDeletedEvent,
@@ -17,6 +18,7 @@ from bakehouse.history.housekeeping_events import (
     RevokedEvent,
 )
 from bakehouse.history.rollout_events import RolloutEndedEvent, RolloutPlannedEvent
+from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CANDIDATE = "candidate"
 RUNNING, IDLE = "under way", "nothing to do"
 ROLLED_OUT, ROLLED_BACK, FAILED = "rolled out", "rolled back", "failed"
+WAITS, STOPPED = "waits", "stopped"
 _GOOD = frozenset({"replaced", "removed"})  # states of a member that has reached its goal
 
 _STATE_AFTER: Mapping[type, str] = {
@@ -116,6 +119,12 @@ def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[Ro
                 dag_id=event.dag_id,
                 run_id=event.run_id,
             )
+        elif isinstance(event, WaitsEvent) and key in rows:
+            since = format_utc(event.detail.since)
+            told = {"state": WAITS, "why": f"since {since}: {event.detail.why}"}
+            rows[key] = rows[key].model_copy(update=told)
+        elif isinstance(event, WaitedEvent) and key in rows:
+            rows[key] = rows[key].model_copy(update={"state": RUNNING, "why": ""})
         elif isinstance(event, RolloutEndedEvent) and key in rows:
             rows[key] = rows[key].model_copy(update=_ended(event))
     found = [row for row in rows.values() if fleet is None or row.fleet == fleet]
@@ -130,6 +139,8 @@ def _ended(event: RolloutEndedEvent) -> dict[str, object]:
     went_back = {one.member for one in event.detail.outcomes if one.way == "back"}
     if event.reason is Reason.NEW_IMAGE:
         state = ROLLED_OUT
+    elif event.reason is Reason.STOPPED:
+        state = STOPPED
     else:
         state = ROLLED_BACK if went_back and went_back <= replaced["back"] else FAILED
     return {

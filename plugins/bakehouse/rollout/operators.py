@@ -162,7 +162,31 @@ class ReleaseLease(FleetOperator):
             self.log.info("released the lease of fleet %s", self.fleet.name)
         else:
             self.log.info("this run did not hold the lease of fleet %s", self.fleet.name)
+        if self._is_stopped(context):
+            self._record_stopped(context)
         return Done()
+
+    def _is_stopped(self, context: Context) -> bool:
+        """Whether somebody has ended the run, so that no verdict is recorded."""
+        states = {task.removeprefix(self.near("")): s for task, s in self.states(context).items()}
+        return rollout_state(states) is RolloutState.STOPPED and states.get("verdict") != "success"
+
+    def _record_stopped(self, context: Context) -> None:
+        """Record in which state each member is left; what cannot be read keeps no lease."""
+        from bakehouse.rollout.record import record_end
+        from bakehouse.rollout.stopped import left_behind
+
+        value = context["ti"].xcom_pull(task_ids=self.near("plan"))
+        if value is None:
+            return
+        made = RolloutPlan.model_validate(value)
+        stages = range(1, len(made.stages) + 1) if made.group is None else ()
+        swaps = [swap for stage in stages for swap in self.picked(context, stage)]
+        outcomes = left_behind(self.compute, swaps, self.fleet.health_deadline)
+        for outcome in outcomes:
+            self.log.warning("left as it is: %s", in_words(outcome))
+        stopped = RolloutState.STOPPED
+        record_end(context, made, Reason.STOPPED, outcomes, stopped, failed_here=False)
 
 
 class Plan(FleetOperator, SkipMixin):

@@ -24,6 +24,7 @@ from bakehouse.history.rollout_events import (
 )
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.events import MovedInstance
+from bakehouse.rollout.rollout_states import RolloutState
 from bakehouse.rollout.states import REACHED, STUCK, State
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from bakehouse.rollout.blame import Blame
     from bakehouse.rollout.events import GroupMoved
     from bakehouse.rollout.plan import RolloutPlan, Target
-    from bakehouse.rollout.rollout_states import RolloutState
     from bakehouse.rollout.strategies.mig import GroupMove
     from bakehouse.rollout.strategies.swap import Swap
 
@@ -176,7 +176,12 @@ def record_end(
     failed_here: bool,
     partial: bool = False,
 ) -> None:
-    """Record the outcome of a rollout; `partial`: of the members that its form names."""
+    """Record the outcome of a rollout; one that was stopped may go on, and end once more.
+
+    `partial`: of the members that its form names.
+    """
+    again = getattr(context["dag_run"], "clear_number", 0)
+    subject = f"{plan.fleet} stopped {again}" if state is RolloutState.STOPPED else plan.fleet
     detail = RolloutEndedDetail(
         fleet=plan.fleet,
         image_id=plan.image.id,
@@ -189,7 +194,7 @@ def record_end(
         **run_fields(context),
         **_image(plan.image),
         reason=reason,
-        subject=plan.fleet,
+        subject=subject,
         detail=detail,
     )
     record(event)

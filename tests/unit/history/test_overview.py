@@ -26,6 +26,7 @@ from bakehouse.history.rollout_events import (
     RolloutPlannedDetail,
     RolloutPlannedEvent,
 )
+from bakehouse.history.wait_events import WaitDetail, WaitedEvent, WaitsEvent
 
 if TYPE_CHECKING:
     from bakehouse.history.events import LedgerEvent
@@ -158,3 +159,32 @@ def test_rollouts_are_listed_newest_first_and_by_fleet() -> None:
     found = rollouts([planned("old", ()), planned("new", (), 1)], "web")
     assert [row.run_id for row in found] == ["new", "old"]
     assert rollouts([planned("old", ())], "other") == []
+
+
+STAGES = (("web-1",), ("web-2",))
+
+
+def wait(kind: type[Any], run: str, why: str) -> Any:
+    detail = WaitDetail(what="web", since=NOW + timedelta(hours=1), why=why)
+    common = {**of("web-2", 1), "dag_id": "roll_out__web", "run_id": run}
+    return kind(**common, reason=Reason.FROZEN, subject=why, detail=detail)
+
+
+def test_a_rollout_that_waits_says_since_when_and_why_until_it_goes_on() -> None:
+    begun = [planned("r", STAGES), wait(WaitsEvent, "r", "frozen by ann")]
+    (row,) = rollouts(begun)
+    assert (row.state, row.why) == ("waits", "since 2026-11-25 04:00:00 UTC: frozen by ann")
+    (row,) = rollouts([*begun, wait(WaitedEvent, "r", "it has ended")])
+    assert (row.state, row.why) == ("under way", "")
+
+
+def test_a_rollout_whose_run_somebody_has_ended_is_stopped() -> None:
+    outcome = MemberOutcome(
+        member="web-1", way="forward", state="bare", why="off", image="web-2", disk="d"
+    )
+    detail = RolloutEndedDetail(fleet="web", image_id="1", outcomes=(outcome,))
+    common = {**of("web-2", 1), "dag_id": "roll_out__web", "run_id": "r"}
+    ended = RolloutEndedEvent(**common, reason=Reason.STOPPED, subject="web", detail=detail)
+    (row,) = rollouts([planned("r", STAGES), ended])
+    assert (row.state, row.moved) == ("stopped", 0)
+    assert "somebody has ended the run" in row.why
