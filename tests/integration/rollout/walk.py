@@ -36,6 +36,7 @@ class Rollout:
         self.members: list[str] = []
         self.force = False
         self.on_push: Callable[[str, Any], None] = lambda _key, _value: None
+        self.tries_before = 0  # of each task: somebody has killed its worker
         self.dag_id = f"roll_out__{fleet.name}"
         self.states: dict[str, str | None] = {}
         self.errors: dict[str, Exception] = {}
@@ -62,6 +63,10 @@ class Rollout:
     def replace(self, number: int) -> None:
         """The members of a stage."""
         self._task(f"select_members_{number}", stage=number)
+        self._mapped(f"replace_{number}", f"select_members_{number}")
+
+    def replace_again(self, number: int) -> None:
+        """Another try of the members of a stage, whose tasks were killed."""
         self._mapped(f"replace_{number}", f"select_members_{number}")
 
     def verify(self, number: int) -> None:
@@ -121,7 +126,7 @@ class Rollout:
                 retries=RETRIES,
                 **arguments,
             )
-            context = self._context(task_id, index, try_number)
+            context = self._context(task_id, index, self.tries_before + try_number)
             self.states[name] = "running"
             try:
                 value = perform(step, context, self.deferred)
