@@ -6,7 +6,7 @@ what is not asked for costs no start-up time.
 
 from __future__ import annotations
 
-from bakehouse.cli import airflow, history, listing, local, new, notify, project, render, runs
+from bakehouse.cli import airflow, history, listing, local, new, notify, plan, project, render, runs
 from bakehouse.cli.app import app
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "local",
     "new",
     "notify",
+    "plan",
     "project",
     "render",
     "runs",

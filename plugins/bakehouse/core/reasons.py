@@ -57,6 +57,7 @@ class Reason(StrEnum):
     MEMBER_ON_HOLD = "member_on_hold"
     BOOT_DISK_NOT_REPLACEABLE = "boot_disk_not_replaceable"
     DATA_DISK_IN_USE = "data_disk_in_use"
+    STAGES_REMOVED = "stages_removed"
     LINE_HALTED = "line_halted"
     # how a replacement ended
     NOT_HEALTHY = "not_healthy"
@@ -162,6 +163,8 @@ _TEXT = {
     Reason.MEMBER_ON_HOLD: "it has the label bakehouse-hold",
     Reason.BOOT_DISK_NOT_REPLACEABLE: "a rollout cannot replace its boot disk and attach it again",
     Reason.DATA_DISK_IN_USE: "it is missing, and its data disk is attached to another instance",
+    Reason.STAGES_REMOVED: "its stage was removed from the fleet's file during the rollout, so that"
+    " it was not moved",
     Reason.LINE_HALTED: "another member did not become healthy, so this one was not changed",
     Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",

@@ -17,6 +17,7 @@ RESULT = "result"  # the last one, whose state is the run's
 FREES_SLOT = "delete_builder"  # of a bake: releases its builder slot
 
 WAITS = "waits"  # XCom of a task that waits: since when, and why
+NOTE = "note"  # XCom of a task: a line for the note of a run that has succeeded
 REASON = "reason"  # XCom of a failed task, in one line; Airflow deletes it at the next try
 
 

@@ -18,3 +18,15 @@ def parse_timestamp(text: object) -> datetime:
 def format_utc(moment: datetime) -> str:
     """A moment as a log shows it: `2026-11-27 03:04:05 UTC`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def in_short(seconds: float) -> str:
+    """Return a duration for people: `45 s`, `12 min 30 s`, `3 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, left = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {left} s" if left else "")
+    hours, minutes = divmod(minutes + (left >= 30), 60)
+    return f"{hours} h" + (f" {minutes} min" if minutes else "")

@@ -104,7 +104,7 @@ def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
         "replace",
         select_members,
         number=stage,
-        max_active_tis_per_dagrun=fleet.max_unavailable,
+        max_active_tis_per_dagrun=fleet.most_at_once(),
     )
     verify_stage = numbered("verify_stage", stage=stage, trigger_rule=TriggerRule.NONE_FAILED)
     chain(before, select_members, replace, verify_stage)
@@ -178,6 +178,12 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             type="boolean",
             title="Force",
             description="Take the image also if it has failed in this fleet before.",
+        ),
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            description="Stop after the plan: nothing is changed. The log of `plan` has it.",
         ),
     }
 

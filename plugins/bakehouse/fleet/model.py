@@ -17,7 +17,7 @@ from bakehouse.core.tasks import Flow, task_spec
 from bakehouse.fleet.approval import Approval
 from bakehouse.fleet.gate import DRAIN, RESUME, Gate, Step
 from bakehouse.fleet.members import Members
-from bakehouse.fleet.stages import Stage, check_stages
+from bakehouse.fleet.stages import Limit, Stage, at_most, check_stages
 from bakehouse.fleet.template import Template
 from bakehouse.notify.models import Channel
 from bakehouse.recipe.duration import Duration
@@ -30,6 +30,15 @@ NumberName = Annotated[
         pattern=worded(
             r"^[a-z][a-z0-9_]{0,39}$",
             "is not the name of a number: at most 40 of a-z, 0-9 and _, beginning with a letter",
+        )
+    ),
+]
+OrderKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(
+            r"^(name|zone|labels\.[a-z][a-z0-9_-]{0,62}|metadata\.[A-Za-z0-9_-]{1,128})$",
+            "is none of name, zone, labels.KEY and metadata.KEY",
         )
     ),
 ]
@@ -67,8 +76,13 @@ class Fleet(Frozen):
         max_length=10,
         description="members on the new image after each stage, such as [1, 50%, 100%]",
     )
-    max_unavailable: int = Field(
-        default=1, ge=1, le=100, description="members that may be down at the same time, such as 1"
+    order_by: OrderKey | None = Field(
+        default=None,
+        description="in which order: by name, zone, labels.KEY or metadata.KEY; default: as listed,"
+        " or by name",
+    )
+    max_unavailable: Limit = Field(
+        default=1, description="members that may be down at the same time, such as 1 or 20%"
     )
     max_surge: Stage | Literal[0] = Field(
         default=0, description="of a group: instances above its size during an update, such as 1"
@@ -145,6 +159,12 @@ class Fleet(Frozen):
     def creates_missing(self) -> bool:
         """Whether a rollout creates the members that do not exist."""
         return self.template is not None and self.create_missing
+
+    def most_at_once(self) -> int | None:
+        """Return `max_unavailable` as a number; None for a share of members that labels select."""
+        if isinstance(self.max_unavailable, str) and self.members.names is None:
+            return None
+        return at_most(self.max_unavailable, len(self.members.names or ()))
 
     def sla_of(self, task_id: str) -> timedelta:
         """Time from the run's start within which a task of the rollout should have succeeded."""

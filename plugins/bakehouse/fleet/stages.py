@@ -42,6 +42,26 @@ Stage = Annotated[
 ]
 
 
+def parse_limit(value: object) -> int | str:
+    """Parse `max_unavailable`: like a stage. Raises PydanticCustomError."""
+    try:
+        return parse_stage(value)
+    except PydanticCustomError:
+        problem = "is neither a count of members, at least 1, nor a share from 1% to 100%"
+        raise PydanticCustomError("limit", problem) from None
+
+
+Limit = Annotated[int | str, BeforeValidator(parse_limit), Stage.__metadata__[1]]
+
+
+def at_most(limit: int | str, members: int) -> int:
+    """Return how many of so many members may be down; a share is rounded down, but never to none.
+
+    As a Deployment of Kubernetes counts: of 5 members 50% are 2, of 3 members 10% are 1.
+    """
+    return limit if isinstance(limit, int) else max(1, members * int(limit[:-1]) // 100)
+
+
 def check_stages(stages: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Check that the last stage is 100%, and that counts and shares grow."""
     if not stages or stages[-1] != "100%":

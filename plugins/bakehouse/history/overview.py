@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bakehouse.history.events import LedgerEvent
 
 CANDIDATE = "candidate"
-RUNNING, IDLE = "under way", "nothing to do"
+RUNNING, IDLE, PLANNED = "under way", "nothing to do", "planned only"
 ROLLED_OUT, ROLLED_BACK, FAILED = "rolled out", "rolled back", "failed"
 WAITS, STOPPED = "waits", "stopped"
 _GOOD = frozenset({"replaced", "removed"})  # states of a member that has reached its goal
@@ -113,7 +113,7 @@ def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[Ro
             rows[key] = RolloutRow(
                 fleet=event.detail.fleet,
                 image=event.image,
-                state=RUNNING if members else IDLE,
+                state=PLANNED if event.detail.plan_only else RUNNING if members else IDLE,
                 time=event.happened,
                 members=members,
                 dag_id=event.dag_id,

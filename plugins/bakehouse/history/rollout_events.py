@@ -7,11 +7,19 @@ from typing import Literal
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
-from bakehouse.history.event import Event
+from bakehouse.history.event import Event, Moment
+
+
+class PlannedMember(Frozen):
+    """A member that is to change: what it has, and which way back is open."""
+
+    member: str
+    old_image: str = Field(description="empty if its disk is of no image")
+    way_back: str = Field(description="disk, only_disk, image or closed")
 
 
 class RolloutPlannedDetail(Frozen):
-    """The members of each stage."""
+    """The members of each stage, and what was known before the first of them was stopped."""
 
     fleet: str
     image_id: str
@@ -19,6 +27,15 @@ class RolloutPlannedDetail(Frozen):
     only_disk: dict[str, str] = Field(
         default={}, description="whose old disk is the only way back, and why"
     )
+    members: tuple[PlannedMember, ...] = ()
+    packages: dict[str, str] = Field(default={}, description="by old image, in one line")
+    left: dict[str, int] = Field(default={}, description="members that stay, by reason")
+    blockers: tuple[str, ...] = Field(default=(), description="what it would have waited for")
+    max_unavailable: int | None = None
+    seconds: float | None = Field(default=None, description="predicted")
+    ends: Moment | None = Field(default=None, description="predicted")
+    depends_on: str = Field(default="", description="what the end depends on most")
+    plan_only: bool = Field(default=False, description="nothing was changed by this run")
 
 
 class RolloutPlannedEvent(Event):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from bakehouse.core.errors import PermanentError
+from bakehouse.fleet.stages import at_most
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Lease, Owner
 from bakehouse.operators.held_operator import HeldOperator
 from bakehouse.rollout.approval import Decision, goes_back
 from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import RolloutPlan
+from bakehouse.rollout.plan_parts import FleetRules
 from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
@@ -55,6 +59,29 @@ class FleetOperator(HeldOperator):
     def plan_of(self, context: Context) -> RolloutPlan:
         """Return the XCom of `plan`."""
         return self.received(context, self.near("plan"), RolloutPlan)
+
+    def begun_plan(self, context: Context) -> RolloutPlan:
+        """Return the plan, if this run carries it out. Raises AirflowSkipException."""
+        made = self.plan_of(context)
+        if made.plan_only:
+            raise AirflowSkipException("this run only plans (plan_only): nothing is changed")
+        return made
+
+    def rules_of(self, made: RolloutPlan) -> FleetRules:
+        """Return the rules that the plan has pinned; of an older version's plan the file's."""
+        if made.rules is not None:
+            return made.rules
+        size = max(len(made.reported), len(made.changes))
+        return FleetRules(
+            stages=self.fleet.stages,
+            max_unavailable=at_most(self.fleet.max_unavailable, size),
+            on_failure=self.fleet.on_failure,
+            halt_after=self.fleet.halt_after,
+        )
+
+    def last_stage(self, made: RolloutPlan) -> int:
+        """Return the number of stages, of the plan or of the file if that has got more since."""
+        return max(len(made.stages), len(self.fleet.stages))
 
     def picked(self, context: Context, stage: int) -> list[Swap]:
         """Return the XCom of `select_members_<stage>`; empty if the task has not run."""
@@ -121,7 +148,8 @@ class FleetOperator(HeldOperator):
         """Return why a rollout that has stopped does not go back; empty if it does."""
         said = self.decisions(context)
         on_timeout = self.fleet.approval.on_timeout if self.fleet.approval else "roll_back"
-        if goes_back(said, self.fleet.on_failure, on_timeout):
+        on_failure = self.rules_of(self.plan_of(context)).on_failure
+        if goes_back(said, on_failure, on_timeout):
             return ""
         if said and said[-1].decision == "timed_out":
             return f"{said[-1].in_words()} (on_timeout: halt)"

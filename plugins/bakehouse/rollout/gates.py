@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.rollout.orders import BLOCKED
+from bakehouse.rollout.plan_parts import Blocker
 
 if TYPE_CHECKING:
     from bakehouse.rollout.orders import Answer
-    from bakehouse.rollout.plan import Reported
+    from bakehouse.rollout.plan import Reported, RolloutPlan
 
 FRESH = timedelta(seconds=60)
 """How old a member's answer may be when it is stopped, by the clock of who has asked."""
@@ -156,3 +157,24 @@ def prometheus_agrees(said: Any, expect: str) -> Gate:
     more = f" and {len(result) - 1} more" if len(result) > 1 else ""
     shown = f"prometheus: {{{labels}}} {value}{more}"
     return Gate(open=False, why=shown[:SHOWN])
+
+
+def down_for_long(made: RolloutPlan) -> Blocker | None:
+    """Return what healthy members would wait for if the rollout began now.
+
+    Members that are down and that the rollout does not replace stay so. Those that it replaces come
+    first, and count no more when the healthy ones have their turn.
+    """
+    at_most = made.rules.max_unavailable if made.rules is not None else 1
+    moved = {change.name for change in made.changes}
+    stay = {r.name: r.ill for r in made.reported if r.ill and r.name not in moved}
+    ill = {report.name for report in made.reported if report.ill}
+    waiting = tuple(change.name for change in made.changes if change.name not in ill)
+    if len(stay) < at_most or not waiting:
+        return None
+    names = ", ".join(f"{name} ({why})" for name, why in sorted(stay.items()))
+    why = (
+        f"already down: {names}; max_unavailable is {at_most}. Bring them up, or give them the"
+        " label bakehouse-hold, so that they do not count"
+    )
+    return Blocker(what="max_unavailable", why=why, members=waiting)

@@ -28,13 +28,16 @@ from bakehouse.images.selection import (
 )
 from bakehouse.rollout.declared_fleet import Around, Declared, by_name, by_path
 from bakehouse.rollout.health import Health, ill, parse
+from bakehouse.rollout.order import natural
 from bakehouse.rollout.plan import BootDisk, Change, Member, Reported, Target
+from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import (
     boot_of,
     expiry,
     is_old,
     is_regional,
     member_of,
+    other_project,
     restored_labels,
 )
 
@@ -53,12 +56,13 @@ AT_ONCE = 100  # names in one filter, which travels in the URL
 def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
     """Return the fleet's instances in the order of the rollout, and the names without an instance.
 
-    By label the order is that of the names; a list's is its own. Errors are those of the hook.
+    By label the order is that of the names, web-2 before web-10; a list's is its own. Errors are
+    those of the hook.
     """
     if members.labels is not None:
         wanted = " AND ".join(f"labels.{k}={v}" for k, v in members.labels.items())
         found = [i for zone in members.zones for i in hook.instances(zone, wanted)]
-        return sorted(found, key=lambda i: str(i["name"])), []
+        return sorted(found, key=lambda i: natural(str(i["name"]))), []
     names = members.names or ()
     by_name: dict[str, Resource] = {}
     for zone in reversed(members.zones):  # of two with one name that of the first zone counts
@@ -98,9 +102,11 @@ def statuses(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]
     return found
 
 
-def fleet_members(hook: ComputeHook, found: Iterable[Resource]) -> list[Member]:
+def fleet_members(
+    hook: ComputeHook, found: Iterable[Resource], order_by: str | None = None
+) -> list[Member]:
     """Return the members, each with its boot disk; one that cannot be read is refused alone."""
-    return [_member(hook, instance) for instance in found]
+    return [_member(hook, instance, order_by) for instance in found]
 
 
 def disks_of_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
@@ -140,13 +146,20 @@ def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
 
 
 def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
-    """Return the members that count for `max_unavailable`: those that run, with their reports.
+    """Return the members that count for `max_unavailable`, with their reports.
 
-    One that a person holds, or that no rollout may change, does not count.
+    One that does not run is down, whoever has stopped it. One that a person holds, or that no
+    rollout may change, does not count.
     """
     every: list[Reported] = []
     for member in found:
-        if member.status != "RUNNING" or member.refused is not None:
+        if member.refused is not None or member.strategy is Strategy.CREATE:
+            continue
+        if member.status != "RUNNING":
+            off = f"it is {member.status}"
+            every.append(
+                Reported(name=member.name, zone=member.zone, at=datetime.now(UTC), ill=off)
+            )
             continue
         said, now = health(hook, member.zone, member.name), datetime.now(UTC)
         every.append(
@@ -355,15 +368,15 @@ def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, R
     return {str(instance["name"]): instance for instance in found}
 
 
-def _member(hook: ComputeHook, instance: Resource) -> Member:
+def _member(hook: ComputeHook, instance: Resource, order_by: str | None) -> Member:
     boot = boot_of(instance)
-    if boot is None or is_regional(boot):
-        return member_of(instance, None)
+    if boot is None or is_regional(boot) or other_project(instance, boot):
+        return member_of(instance, None, order_by)
     try:
-        return member_of(instance, hook.disk(zone_of(instance), boot["name"]))
+        return member_of(instance, hook.disk(zone_of(instance), boot["name"]), order_by)
     except FINAL as unreadable:
         refused = {"refused": Reason.BOOT_DISK_NOT_REPLACEABLE, "refused_why": str(unreadable)}
-        return member_of(instance, None).model_copy(update=refused)
+        return member_of(instance, None, order_by).model_copy(update=refused)
 
 
 def _named(hook: ComputeHook, wanted: str) -> Resource:

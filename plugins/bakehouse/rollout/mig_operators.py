@@ -40,7 +40,7 @@ from bakehouse.rollout.fleet_operator import (
 )
 from bakehouse.rollout.mig_plan import same, versions_of
 from bakehouse.rollout.mig_survey import judge
-from bakehouse.rollout.operators import SelectMembers, Verdict
+from bakehouse.rollout.operators import PlanningOperator, SelectMembers, Verdict
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
 from bakehouse.rollout.rollout_states import LEFT_BEHIND, RolloutState, stage_failed
@@ -70,7 +70,7 @@ FOR_EACH = timedelta(minutes=10)  # to make an instance, besides the time to get
 BACKSTOP = timedelta(minutes=5)
 
 
-class PlanGroup(FleetOperator):
+class PlanGroup(PlanningOperator):
     """Pins the group's versions and policy, and what each stage sets -> RolloutPlan."""
 
     def reconcile(self, context: Context) -> Next:
@@ -82,7 +82,8 @@ class PlanGroup(FleetOperator):
         image = self.received(context, self.near("choose_image"), Target)
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         zone, name = _group_of(self)
-        if wanted := self.form(context).members:
+        form = self.form(context)
+        if wanted := form.members:
             raise PermanentError(
                 f"{', '.join(wanted)} cannot be moved alone: the group {name} moves as a whole, in"
                 " the stages of its file; leave the field members of the form empty"
@@ -104,11 +105,15 @@ class PlanGroup(FleetOperator):
             stages=tuple(() for _ in self.fleet.stages),
             skipped=skipped,
             group=judged.plan,
+            plan_only=form.plan_only,
         )
         for remark in judged.remarks:
             self.log.warning("%s: %s", name, remark)
         self._log_plan(made)
         record_plan(context, made)
+        if made.plan_only:
+            self.skip_stages(context, made)
+            return Done(made.model_dump(mode="json"))
         if made.group is not None:
             self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", name)
         return Done(made.model_dump(mode="json"))
@@ -135,7 +140,7 @@ class SelectGroup(SelectMembers):
 
     def reconcile(self, context: Context) -> Next:
         """Wait for a window, renew the lease; a stage without an instance more changes nothing."""
-        made = self.plan_of(context)
+        made = self.begun_plan(context)
         if made.group is None or not made.group.moves(self.stage):
             self.renew_lease(context)
             self.log.info("stage %d: nobody", self.stage)

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
+from bakehouse.core.tasks import NOTE
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import MemberOutcome, RolloutEndedEvent
 from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
@@ -26,7 +27,6 @@ from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOpe
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import reason_of
 from bakehouse.rollout.blame import Blame, blame, is_images
-from bakehouse.rollout.declared_fleet import told
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
     LEASE_TIME,
@@ -36,11 +36,11 @@ from bakehouse.rollout.fleet_operator import (
     FleetOperator,
     now,
 )
-from bakehouse.rollout.missing import missing_members
 from bakehouse.rollout.outcome import failed_members, in_words
-from bakehouse.rollout.plan import REFUSALS, RolloutPlan, Skipped, Target, plan
+from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
+from bakehouse.rollout.plan_text import in_one_line, plan_lines
 from bakehouse.rollout.rollout_states import RolloutState, is_stage_task, rollout_state
-from bakehouse.rollout.states import REACHED, STUCK, Strategy
+from bakehouse.rollout.states import REACHED, STUCK
 from bakehouse.rollout.strategies.swap import forward
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from bakehouse.images.links import Resource
     from bakehouse.operators.reconcile import Ask
 
 DELETIONS = 3  # how often verdict asks for a deletion that is refused or fails
@@ -189,49 +188,10 @@ class ReleaseLease(FleetOperator):
         record_end(context, made, Reason.STOPPED, outcomes, stopped, failed_here=False)
 
 
-class Plan(FleetOperator, SkipMixin):
-    """Assigns each member to a stage, or names the reason why it is skipped -> RolloutPlan."""
+class PlanningOperator(FleetOperator, SkipMixin):
+    """The base of what plans: it can end a run whose stages have nothing to do."""
 
-    def reconcile(self, context: Context) -> Next:
-        """Read every member, and plan."""
-        from bakehouse.rollout.record import record_plan
-
-        self.check_lease(context)
-        image = self.received(context, self.near("choose_image"), Target)
-        members.check(self.compute, image)  # again: this run may have waited for the fleet
-        found, missing = members.instances(self.compute, self.fleet.members)
-        wanted = set(self.form(context).members)
-        self._check(wanted, found, missing)
-        facts = members.declared_members(
-            self.compute,
-            self.fleet,
-            self.run_of(context),
-            image,
-            found,
-            members.fleet_members(self.compute, found),
-        )
-        made = plan(
-            self.fleet.name,
-            self.run_of(context),
-            image,
-            self.fleet.stages,
-            [member for member in facts if not wanted or member.name in wanted],
-            members.disks_of_rollouts(self.compute, self.fleet),
-            reported=members.reported(self.compute, facts),
-        )
-        made = made.judged(self._only_disks(made))
-        self._log_plan(made)
-        record_plan(context, made)
-        if made.refused:
-            raise PermanentError(f"nobody can be moved to {image.name}. {_told(made.refused)}")
-        if made.changes:
-            names = ", ".join(change.name for change in made.changes)
-            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
-        else:
-            self._skip_stages(context, made)
-        return Done(made.model_dump(mode="json"))
-
-    def _skip_stages(self, context: Context, made: RolloutPlan) -> None:
+    def skip_stages(self, context: Context, made: RolloutPlan) -> None:
         """Skip the stages of nobody at once: as tasks they would take half a second each.
 
         Ends the task, as a success.
@@ -241,72 +201,43 @@ class Plan(FleetOperator, SkipMixin):
         context["ti"].xcom_push("return_value", made.model_dump(mode="json"))
         self.skip(ti=context["ti"], tasks=of_stages)
 
-    def _check(self, wanted: set[str], found: list[Resource], missing: list[str]) -> None:
-        """Refuse members that do not exist, before anything changes. Raises PermanentError."""
-        if self.fleet.creates_missing:
-            gone = []
-        else:
-            gone = [name for name in missing if not wanted or name in wanted]
-        known = {str(instance["name"]) for instance in found} | set(missing)
-        unknown = sorted(wanted - known)
-        of_nobody = self.fleet.members.labels is not None and not found
-        if not unknown and not gone and not of_nobody:
-            return
-        told: list[str] = []
-        if gone or of_nobody:
-            everywhere = self.compute.instances_everywhere("")
-            told = missing_members(self.fleet.members, gone, everywhere)
-        if unknown:
-            told.append(f"not members of {self.fleet.name}: {', '.join(unknown)}")
-        raise PermanentError(
-            f"{'; '.join(told)}. Nothing was changed: correct the members in"
-            f" include/fleets/{self.fleet.name}.yaml or in the form, or create the instances"
+
+class Plan(PlanningOperator):
+    """Assigns each member to a stage, or names the reason why it is skipped -> RolloutPlan."""
+
+    def reconcile(self, context: Context) -> Next:
+        """Read every member, and plan."""
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.planning import make_plan
+        from bakehouse.rollout.record import record_plan
+
+        self.check_lease(context)
+        image = self.received(context, self.near("choose_image"), Target)
+        members.check(self.compute, image)  # again: this run may have waited for the fleet
+        form = self.form(context)
+        made = make_plan(
+            self.compute,
+            self.fleet,
+            self.run_of(context),
+            image,
+            ledger_url(),
+            only=form.members,
+            plan_only=form.plan_only,
         )
-
-    def _only_disks(self, made: RolloutPlan) -> dict[str, str]:
-        """Return the members whose old disk nothing can make again, and why: the only way back.
-
-        Read before the first member is stopped, once for each image.
-        """
-        olds = {change.name: change.old for change in made.changes if change.old.name}
-        of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
-        why = {key: members.only_disk(self.compute, old) for key, old in of_image.items()}
-        every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
-        return {name: reason for name, reason in every.items() if reason}
-
-    def _log_plan(self, made: RolloutPlan) -> None:
-        for number, stage in enumerate(made.stages, start=1):
-            names = ", ".join(change.name for change in stage)
-            self.log.info("stage %d (%s): %s", number, self.fleet.stages[number - 1], names or "-")
-        for report in made.reported:
-            if report.ill:
-                self.log.warning("%s is ill: %s", report.name, report.ill)
-        for skipped in made.skipped:
-            more = f" ({skipped.detail})" if skipped.reason in REFUSALS else ""
-            self.log.info(
-                "the member %s is left as it is: %s%s", skipped.name, skipped.reason.text, more
-            )
-        for skipped in made.skipped:
-            if skipped.differs:
-                self.log.warning(
-                    "%s differs from the template: %s", skipped.name, told(skipped.differs)
-                )
-        for change in made.changes:
-            if change.strategy is Strategy.CREATE:
-                self.log.info("%s does not exist: it is created in %s", change.name, change.zone)
-            if change.differs:
-                mends = "is recreated, since it" if change.machine else "keeps its instance, which"
-                self.log.warning(
-                    "%s %s differs from the template: %s", change.name, mends, told(change.differs)
-                )
-            if change.only_disk:
-                self.log.warning(
-                    "%s can only go back to its disk %s, which is kept until the rollout has ended"
-                    " well: %s",
-                    change.name,
-                    change.old.name,
-                    change.only_disk,
-                )
+        for line in plan_lines(made):
+            self.log.info("%s", line)
+        record_plan(context, made)
+        if made.plan_only:
+            self.skip_stages(context, made)
+            return Done(made.model_dump(mode="json"))
+        if made.refused:
+            raise PermanentError(f"nobody can be moved to {image.name}. {_told(made.refused)}")
+        if made.changes:
+            names = ", ".join(change.name for change in made.changes)
+            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
+        else:
+            self.skip_stages(context, made)
+        return Done(made.model_dump(mode="json"))
 
 
 class SelectMembers(FleetOperator):
@@ -323,13 +254,13 @@ class SelectMembers(FleetOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Wait for a window, renew the lease, and read each member's last report."""
-        made = self.plan_of(context)
-        if made.stages[self.stage - 1]:
+        made = self.begun_plan(context)
+        changes = made.stage(self.stage, len(self.fleet.stages))
+        if changes:
             wait = self.wait_until_allowed(context, made.image)
             if wait is not None:
                 return wait
         self.renew_lease(context)
-        changes = made.stages[self.stage - 1]
         swaps = [
             forward(made, change, members.health(self.compute, change.zone, change.name))
             for change in changes
@@ -383,6 +314,11 @@ class Verdict(FleetOperator):
                 "no member was changed: a task before the first replacement failed"
             )
         made = RolloutPlan.model_validate(value)
+        if made.plan_only:
+            return self._planned(context, made)
+        succeeded = ending is RolloutState.SUCCEEDED
+        left = self._not_reached(context, made) if succeeded else []
+        ending = RolloutState.HALTED if left else ending
         outcomes = [*self._outcomes(context, made, states), *stranded]
         reason = (
             _REASONS.get(ending, Reason.NOT_HEALTHY)
@@ -391,10 +327,16 @@ class Verdict(FleetOperator):
         )
         if ending is not RolloutState.SUCCEEDED:
             reason = reason_of(self.decisions(context)) or reason
+        reason = Reason.STAGES_REMOVED if left else reason
         self._record(context, made, reason, outcomes, ending)
         wait = self._mark(context, made) or self._clean_up(context, made, ending)
         if wait is not None:
             return wait
+        if left:
+            raise PermanentError(
+                f"{', '.join(left)}: {reason.text}. The others run {made.image.name}; trigger the"
+                " rollout again"
+            )
         if ending is not RolloutState.SUCCEEDED:
             said = [d.in_words() for d in self.decisions(context) if d.decision != "approved"]
             told = [*said, reason.text, _failures(outcomes), *self._what_next(context, made)]
@@ -417,6 +359,27 @@ class Verdict(FleetOperator):
         except FAILURES as error:
             self._not_deleted(error)
             return Again()
+
+    def _planned(self, context: Context, made: RolloutPlan) -> Next:
+        """End a run that was to plan only: its note says what the plan says."""
+        said = in_one_line(made)
+        self.log.info("nothing was changed, since this run only plans: %s", said)
+        context["ti"].xcom_push(NOTE, f"plan only, nothing was changed: {said}")
+        return Done({"image": made.image.name, "outcomes": []})
+
+    def _moved(self, context: Context, made: RolloutPlan, stage: int) -> list[str]:
+        """Return the members of a stage, in the order of its mapped tasks."""
+        if made.group is not None:
+            return [name for names in made.names_of_stages[stage - 1 : stage] for name in names]
+        return [swap.member for swap in self.picked(context, stage)]
+
+    def _not_reached(self, context: Context, made: RolloutPlan) -> list[str]:
+        """Return the members whose stage has gone from the fleet's file since the plan."""
+        if not made.changes:
+            return []
+        stages = range(1, self.last_stage(made) + 1)
+        reached = {swap.member for stage in stages for swap in self.picked(context, stage)}
+        return [change.name for change in made.changes if change.name not in reached]
 
     def _short(self, task_id: str) -> str:
         return task_id.removeprefix(self.near(""))
@@ -444,7 +407,8 @@ class Verdict(FleetOperator):
 
     def _blame(self, made: RolloutPlan, outcomes: list[MemberOutcome]) -> Blame | None:
         """Return the blame of the image, if the fleet was to go back from it."""
-        if self.fleet.on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
+        on_failure = self.rules_of(made).on_failure
+        if on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
             return None
         return blame(made, outcomes, members.images_of(self.compute, made.image.recipe))
 
@@ -524,8 +488,8 @@ class Verdict(FleetOperator):
         """Return the outcome of each member's tasks, replacements first."""
         going_back = context["ti"].xcom_pull(task_ids=self.near("plan_rollback")) or []
         steps: list[tuple[str, Literal["forward", "back"], list[str]]] = [
-            (REPLACE.format(number), "forward", list(names))
-            for number, names in enumerate(made.names_of_stages, start=1)
+            (REPLACE.format(number), "forward", self._moved(context, made, number))
+            for number in range(1, self.last_stage(made) + 1)
         ]
         steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
         found: list[MemberOutcome] = self._failed_in_soak(context, made)
@@ -553,7 +517,7 @@ class Verdict(FleetOperator):
 
     def _failed_in_soak(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
         """Return the members that got healthy and did not stay so."""
-        tasks = [f"verify_stage_{number}" for number in range(1, len(made.stages) + 1)]
+        tasks = [f"verify_stage_{number}" for number in range(1, self.last_stage(made) + 1)]
         told = (
             context["ti"].xcom_pull(task_ids=self.near(task), key=FAILED_IN_SOAK) for task in tasks
         )

@@ -13,3 +13,4 @@ class RolloutParams(RunParams):
     members: tuple[ResourceName, ...] = ()
     force: bool = False  # also the newest image if it has failed in this fleet
     reconcile: bool = False
+    plan_only: bool = False

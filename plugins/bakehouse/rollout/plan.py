@@ -1,20 +1,23 @@
 """Plan the stages of a rollout. Pure.
 
 A member is an instance with its current boot disk. The plan keeps what a roll-back needs: the disk,
-its image, and how it was attached.
+its image, and how it was attached. It keeps the rules of the fleet's file too, so that an edit of
+that file changes no rollout that has begun.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
-from bakehouse.fleet.stages import sizes
+from bakehouse.fleet.stages import at_most, sizes
 from bakehouse.images.labels import (
     DATA_DISK,
     FIRST_TRY,
@@ -29,6 +32,8 @@ from bakehouse.images.selection import newest
 from bakehouse.rollout.differences import Difference
 from bakehouse.rollout.machine import Machine
 from bakehouse.rollout.mig_plan import GroupPlan
+from bakehouse.rollout.order import NaturalKey, natural
+from bakehouse.rollout.plan_parts import Blocker, FleetRules, Forecast, ImageChange
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.stored import Stored
 
@@ -91,6 +96,18 @@ class Member(Frozen):
     differs: tuple[Difference, ...] = Field(
         default=(), description="in what it differs from the fleet's template"
     )
+    protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
+    key: str = Field(default="", description="by which the fleet's order_by sorts it")
+
+
+class WayBack(StrEnum):
+    """What a member can go back to if the rollout fails."""
+
+    DISK = "disk"  # its old disk is kept, and its image can make another one
+    ONLY_DISK = "only_disk"  # its old disk is kept, and nothing else can make it
+    IMAGE = "image"  # its old disk does not exist any more; a new one is made of its image
+    CLOSED = "closed"  # neither
+    NOTHING = "nothing"  # it does not exist yet
 
 
 class Change(Frozen):
@@ -113,6 +130,17 @@ class Change(Frozen):
     only_disk: str = Field(
         default="", description="why nothing can make its old disk again; empty if something can"
     )
+    kept: bool = Field(default=True, description="its old disk exists")
+    protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
+
+    @property
+    def way_back(self) -> WayBack:
+        """Which way back was open when the plan was made."""
+        if self.strategy is Strategy.CREATE:
+            return WayBack.NOTHING
+        if self.kept:
+            return WayBack.ONLY_DISK if self.only_disk else WayBack.DISK
+        return WayBack.CLOSED if self.only_disk else WayBack.IMAGE
 
 
 class Skipped(Frozen):
@@ -146,6 +174,14 @@ class RolloutPlan(Stored):
     skipped: tuple[Skipped, ...] = ()
     reported: tuple[Reported, ...] = ()
     group: GroupPlan | None = Field(default=None, description="of the strategy mig, and no change")
+    rules: FleetRules | None = Field(
+        default=None, description="None in what rollouts of older versions have stored"
+    )
+    plan_only: bool = Field(default=False, description="nothing is changed by this run")
+    leaders: tuple[str, ...] = Field(default=(), description="they come last among their like")
+    images: tuple[ImageChange, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    forecast: Forecast | None = None
 
     @property
     def names_of_stages(self) -> tuple[tuple[str, ...], ...]:
@@ -153,6 +189,20 @@ class RolloutPlan(Stored):
         if self.group is not None:
             return self.group.names_of_stages
         return tuple(tuple(change.name for change in stage) for stage in self.stages)
+
+    @property
+    def left(self) -> dict[Reason, int]:
+        """How many members are left as they are, by reason."""
+        return dict(Counter(skipped.reason for skipped in self.skipped))
+
+    def stage(self, number: int, last: int) -> tuple[Change, ...]:
+        """Return the changes of a stage, counted from 1, of a run that has `last` stages.
+
+        The file may have got more stages or fewer since. Then the plan's stages hold: those that
+        the run has no tasks for belong to its last one.
+        """
+        stages = self.stages[number - 1 :] if number == last else self.stages[number - 1 : number]
+        return tuple(change for stage in stages for change in stage)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -187,19 +237,41 @@ def plan(
     made: Mapping[str, Resource],
     missing: Iterable[str] = (),
     reported: Iterable[Reported] = (),
+    *,
+    max_unavailable: int | str = 1,
+    on_failure: Literal["roll_back", "halt"] = "roll_back",
+    halt_after: int | str | None = None,
+    only: Collection[str] = (),
+    leaders: Collection[str] = (),
 ) -> RolloutPlan:
-    """Plan the rollout for members in the order of the fleet; `missing` do not exist.
+    """Plan the rollout for members in the order of the fleet.
 
-    `made`: disks by name that rollouts of this fleet have made or taken out. A run that plans again
-    finds its own in there, so members it has changed stay in the plan, first, with what they had
-    before. Members that are ill come next: the image may be what mends them.
+    First come members that an earlier try of this run has changed, with what they had before. Then
+    those that are ill: the image may be what mends them. Of each of these groups the leaders are
+    the last, and the fleet's `order_by` orders the others.
+
+    Args:
+        fleet: its name.
+        run: the label of the run's disks.
+        image: the goal.
+        stages: of the fleet.
+        members: the whole fleet.
+        made: disks by name that rollouts of this fleet have made or taken out.
+        missing: listed members that do not exist.
+        reported: the members that count for `max_unavailable`.
+        max_unavailable: of the fleet, a share of its members or their number.
+        on_failure: of the fleet.
+        halt_after: of the fleet.
+        only: the members that are to change; empty: all.
+        leaders: the members that the fleet's gate names as leaders.
     """
-    begun: list[Change] = []
-    ill: list[Change] = []
-    fresh: list[Change] = []
-    skipped = [Skipped(name=name, reason=Reason.MEMBER_MISSING) for name in missing]
+    whole = list(members)
     known = {report.name: report for report in reported}
-    for member in members:
+    skipped = [Skipped(name=name, reason=Reason.MEMBER_MISSING) for name in missing]
+    changes: list[tuple[_Place, Change]] = []
+    for number, member in enumerate(whole):
+        if only and member.name not in only:
+            continue
         disk = disk_name(member.name, run, image.id)
         second = second_disk_name(member.name, run, image.id)
         ours = [name for name in (second, disk) if name in made]
@@ -222,19 +294,34 @@ def plan(
                 machine=member.machine,
                 pinned=member.pinned,
                 differs=member.differs,
+                kept=_is_kept(member, old, made),
+                protected=member.protected,
             )
             is_begun = bool(ours) or member.strategy is Strategy.CREATE
-            is_ill = member.name in known and known[member.name].ill
-            (begun if is_begun else ill if is_ill else fresh).append(change)
-    changes = [*begun, *ill, *fresh]
+            is_ill = member.name in known and bool(known[member.name].ill)
+            group = 0 if is_begun else 1 if is_ill else 2
+            key = (group, member.name in leaders, not member.key, natural(member.key), number)
+            changes.append((key, change))
+    ordered = [change for _, change in sorted(changes, key=lambda pair: pair[0])]
+    count = sum(member.refused is None for member in whole)
     return RolloutPlan(
         fleet=fleet,
         run=run,
         image=image,
-        stages=tuple(_divide(changes, sizes(stages, len(changes)))),
+        stages=tuple(_divide(ordered, sizes(stages, len(ordered)))),
         skipped=tuple(skipped),
         reported=tuple(known.values()),
+        rules=FleetRules(
+            stages=tuple(stages),
+            max_unavailable=at_most(max_unavailable, count),
+            on_failure=on_failure,
+            halt_after=halt_after,
+        ),
+        leaders=tuple(change.name for change in ordered if change.name in leaders),
     )
+
+
+_Place = tuple[int, bool, bool, NaturalKey, int]
 
 
 def disk_name(member: str, run: str, image_id: str) -> str:
@@ -289,6 +376,13 @@ def _old_disk(
     of_run = next((made[name] for name in ours), None)
     found = of_run or newest(d for d in _of(member.name, made) if not _is_previous(d))
     return recall(found) if found is not None else None
+
+
+def _is_kept(member: Member, old: BootDisk, made: Mapping[str, Resource]) -> bool:
+    if member.boot is not None and member.boot.name == old.name:
+        return True
+    disk = made.get(old.name)
+    return disk is not None and (not old.id or str(disk.get("id", "")) == old.id)
 
 
 def _of(member: str, made: Mapping[str, Resource]) -> list[Resource]:

@@ -17,6 +17,7 @@ from bakehouse.history.rollout_events import (
     MemberRolledBackFailedEvent,
     MemberSkippedDetail,
     MemberSkippedEvent,
+    PlannedMember,
     RolloutEndedDetail,
     RolloutEndedEvent,
     RolloutPlannedDetail,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from bakehouse.rollout.blame import Blame
     from bakehouse.rollout.events import GroupMoved
-    from bakehouse.rollout.plan import RolloutPlan, Target
+    from bakehouse.rollout.plan import Change, RolloutPlan, Target
     from bakehouse.rollout.strategies.mig import GroupMove
     from bakehouse.rollout.strategies.swap import Swap
 
@@ -57,7 +58,19 @@ def record_plan(context: Context, plan: RolloutPlan) -> None:
         reason=Reason.NEW_IMAGE if any(stages) else Reason.NOTHING_TO_REPLACE,
         subject=plan.fleet,
         detail=RolloutPlannedDetail(
-            fleet=plan.fleet, image_id=plan.image.id, stages=stages, only_disk=only
+            fleet=plan.fleet,
+            image_id=plan.image.id,
+            stages=stages,
+            only_disk=only,
+            members=tuple(_planned(change) for change in plan.changes),
+            packages={i.name: i.packages or f"unknown, {i.unknown}" for i in plan.images},
+            left={str(reason): count for reason, count in plan.left.items()},
+            blockers=tuple(f"{blocker.what}: {blocker.why}" for blocker in plan.blockers),
+            max_unavailable=plan.rules.max_unavailable if plan.rules is not None else None,
+            seconds=plan.forecast.seconds if plan.forecast is not None else None,
+            ends=plan.forecast.end if plan.forecast is not None else None,
+            depends_on=plan.forecast.blocker if plan.forecast is not None else "",
+            plan_only=plan.plan_only,
         ),
     )
     record(event)
@@ -248,6 +261,11 @@ def _record_skipped(
         detail=detail,
     )
     record(event)
+
+
+def _planned(change: Change) -> PlannedMember:
+    image = resource_name(change.old.image)
+    return PlannedMember(member=change.name, old_image=image, way_back=change.way_back.value)
 
 
 def _image(image: Target) -> ImageFields:

@@ -245,7 +245,8 @@ class ReplaceMember(FleetOperator):
             ill |= self._ill_now(rest, there)
         # one that does not exist is down: it is yet to be created, or is being recreated
         counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
-        return others_are_up(swap.member, counts, there, self.fleet.max_unavailable, ill)
+        at_most = self.rules_of(made).max_unavailable
+        return others_are_up(swap.member, counts, there, at_most, ill)
 
     def _ill_now(
         self, reports: Iterable[Reported], there: Mapping[str, Resource]
@@ -292,6 +293,7 @@ class VerifyStage(FleetOperator):
     def reconcile(self, context: Context) -> Next:
         """Watch for the soak time; without one, until every member is healthy at one look."""
         context["ti"].xcom_push(FAILED_IN_SOAK, [])
+        self.begun_plan(context)
         swaps, soak = self._replaced(context), self.fleet.soak or timedelta(0)
         if not self.picked(context, self.stage):
             return Done(self._succeeded(context))
@@ -363,6 +365,7 @@ class PlanRollback(FleetOperator):
         states = self.states(context)
         if states.get(self.near("plan")) != "success":
             raise AirflowSkipException("nothing was planned, so nothing is rolled back")
+        made = self.begun_plan(context)
         short = {task.removeprefix(self.near("")): state for task, state in states.items()}
         if not stage_failed(short):
             self.log.info("every stage succeeded")
@@ -378,7 +381,7 @@ class PlanRollback(FleetOperator):
             self.log.warning("the fleet stays as it is: %s", stays)
             return Done([])
         self.check_lease(context)
-        stages = range(len(self.fleet.stages), 0, -1)
+        stages = range(self.last_stage(made), 0, -1)
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways, stranded = self._ways_back(context, done)
         names = ", ".join(way.member for way in ways)
@@ -397,8 +400,9 @@ class PlanRollback(FleetOperator):
         """Return why so many members do not go back by themselves; a person may have said so."""
         if any(one.decision == "rejected" for one in self.decisions(context)):
             return ""
-        changes = self.plan_of(context).changes
-        return beyond_halt_after(self.fleet.halt_after, states, len(changes))
+        made = self.plan_of(context)
+        limit = self.rules_of(made).halt_after
+        return beyond_halt_after(limit, states, len(made.changes))
 
     def _ways_back(
         self, context: Context, done: list[Swap]

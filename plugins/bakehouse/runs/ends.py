@@ -12,10 +12,10 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from sqlalchemy import select
 from sqlalchemy.orm import object_session
 
-from bakehouse.core.tasks import REASON, RESULT, WATCH
+from bakehouse.core.tasks import NOTE, REASON, RESULT, WATCH
 from bakehouse.runs import deadlines
 from bakehouse.runs.airflow_wait import Span, told
-from bakehouse.runs.note import failed_line, late_line, slow_line
+from bakehouse.runs.note import failed_line, late_line, said_line, slow_line
 from bakehouse.runs.result import MARK, Mark
 from bakehouse.runs.run_note import add_to_note, withdraw_note
 from bakehouse.sla.misses import Miss, is_late
@@ -82,6 +82,7 @@ def finish(run: DagRun) -> None:
         lines.append(failed_line(str(reason)))
     else:
         withdraw_note(run, failure_only=True)
+        lines += [said_line(text) for text in _said(run, session)]
     add_to_note(run, lines)
 
 
@@ -115,6 +116,12 @@ def _misses(run: DagRun, session: Session) -> list[Miss]:
         if is_late(miss.state, None, miss.deadline)
         and (run.start_date is None or miss.noticed >= run.start_date)
     ]
+
+
+def _said(run: DagRun, session: Session) -> list[str]:
+    """Return what tasks of the run have to say in its note."""
+    wanted = XComModel.get_many(run_id=run.run_id, key=NOTE, dag_ids=run.dag_id)
+    return [str(XComModel.deserialize_value(found)) for found in session.scalars(wanted)]
 
 
 def _xcom(run: DagRun, task_id: str, key: str, session: Session) -> Any:

@@ -12,7 +12,8 @@ FAILED = "- **Failed:** "
 LATE = "- **SLA missed:** "
 SLOW = "- **Airflow was late:** "
 MORE = "- **More:** in the logs of the tasks"
-OURS = (FAILED, LATE, SLOW, MORE)
+SAID = "- **Result:** "
+OURS = (FAILED, LATE, SLOW, SAID, MORE)
 
 
 def failed_line(reason: str) -> str:
@@ -29,6 +30,11 @@ def late_line(task_id: str, text: str) -> str:
 def slow_line(text: str) -> str:
     """Return the line of a run that waited for Airflow itself."""
     return SLOW + " ".join(text.split())
+
+
+def said_line(text: str) -> str:
+    """Return the line of what a task has to say of a run that has succeeded."""
+    return SAID + " ".join(text.split())
 
 
 def written(note: str | None, lines: Iterable[str]) -> str | None:
@@ -62,8 +68,9 @@ def _apart(note: str | None) -> tuple[str, list[str]]:
 
 def _about(line: str) -> str:
     """What a line is about: the run's failure, Airflow, or the lateness of a task."""
-    if line.startswith(SLOW):
-        return SLOW
+    for one in (SLOW, SAID):
+        if line.startswith(one):
+            return one
     if not line.startswith(LATE):
         return FAILED
     return line.removeprefix(LATE).partition("` ")[0]

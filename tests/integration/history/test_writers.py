@@ -115,7 +115,10 @@ def written(ledger: Path) -> list[LedgerEvent]:
     return sorted(read_ledger(ledger), key=lambda event: event.path)
 
 
-SINCE: dict[str, dict[str, Any]] = {"rollout_ended": {"state": "", "failed_here": False}}
+SINCE: dict[str, dict[str, Any]] = {
+    "rollout_ended": {"state": "", "failed_here": False},
+    "rollout_planned": {"members": (), "left": {}},
+}
 """What details of a kind have since, with the values that an older record is read with."""
 
 

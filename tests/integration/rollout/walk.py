@@ -37,6 +37,7 @@ class Rollout:
         self.force = False
         self.on_push: Callable[[str, Any], None] = lambda _key, _value: None
         self.tries_before = 0  # of each task: somebody has killed its worker
+        self.params: dict[str, Any] = {}
         self.dag_id = f"roll_out__{fleet.name}"
         self.states: dict[str, str | None] = {}
         self.errors: dict[str, Exception] = {}
@@ -157,6 +158,7 @@ class Rollout:
             dag_id=self.dag_id,
             run_id=self.run_id,
             task_id=task_id,
+            map_index=index,
             try_number=try_number,
             max_tries=RETRIES,
             xcom_push=push,
@@ -169,5 +171,11 @@ class Rollout:
         return {
             "ti": ti,
             "dag_run": self.run,
-            "params": {"members": self.members, "roll_out": True, "force": self.force},
+            "task": SimpleNamespace(get_flat_relatives=lambda **_: []),  # they skip themselves
+            "params": {
+                "members": self.members,
+                "roll_out": True,
+                "force": self.force,
+                **self.params,
+            },
         }

@@ -103,7 +103,7 @@ def test_a_run_that_plans_again_finds_the_fresh_disk_of_a_second_try(first_is_le
     assert len({change.disk, change.second_disk, "b"}) == 3
     second = forward(first, change, None).again("no health report", "boot-2")
     body = {**disk_body(second, NOW), "creationTimestamp": "2026-11-23", "users": ["x"]}
-    made = {change.second_disk: body}
+    made = {change.second_disk: body, "b": {"name": "b"}}
     if first_is_left:
         made |= {change.disk: made_disk(first, "b", users=False)}
     there = member("b", image="200")

@@ -30,11 +30,13 @@ from bakehouse.images.links import (
     Resource,
     group_of,
     labels_of,
+    project_of,
     resource_name,
     zone_of,
 )
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.machine import Machine, Owner
+from bakehouse.rollout.order import key_of
 from bakehouse.rollout.plan import (
     BootDisk,
     Change,
@@ -250,6 +252,8 @@ def _not_replaceable(instance: Resource, disk: Resource | None) -> str:
     boot = boot_of(instance)
     if boot is not None and is_regional(boot):
         return f"{boot['name']} is a regional disk"
+    if boot is not None and (project := other_project(instance, boot)):
+        return f"{boot['name']} is a disk of the project {project}"
     others = sorted(
         name
         for user in (disk or {}).get("users") or []
@@ -261,6 +265,12 @@ def _not_replaceable(instance: Resource, disk: Resource | None) -> str:
     if disk is not None and key and "kmsKeyName" not in key:
         return f"{disk['name']} is encrypted with a key that only its owner has"
     return ""
+
+
+def other_project(instance: Resource, attached: Resource) -> str:
+    """Return the project of an attached disk if it is not that of its instance; else nothing."""
+    own, project = project_of(instance.get("selfLink", "")), project_of(attached.get("source", ""))
+    return project if project and own and project != own else ""
 
 
 def is_regional(attached: Resource) -> bool:
@@ -295,7 +305,7 @@ def boot_of(instance: Resource) -> dict[str, Any] | None:
     return None
 
 
-def member_of(instance: Resource, disk: Resource | None) -> Member:
+def member_of(instance: Resource, disk: Resource | None, order_by: str | None = None) -> Member:
     """Return a member; `disk` is its boot disk's resource."""
     boot = boot_of(instance)
     refused, why = refusal(instance, disk) or (None, "")
@@ -307,6 +317,8 @@ def member_of(instance: Resource, disk: Resource | None) -> Member:
         boot=_boot_disk(boot, disk) if boot and disk else None,
         refused=refused,
         refused_why=why,
+        protected=bool(instance.get("deletionProtection")),
+        key=key_of(instance, order_by),
     )
 
 

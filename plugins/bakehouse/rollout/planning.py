@@ -1,0 +1,157 @@
+"""Read everything that the plan of a rollout is made of. Nothing is changed here.
+
+The task `plan` and `bakehouse plan` make the same plan.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bakehouse.core.errors import PermanentError
+from bakehouse.history.diff import diff_images, summarize
+from bakehouse.history.ledger import Ledger
+from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
+from bakehouse.history.rollout_events import MemberReplacedEvent
+from bakehouse.images.links import resource_name
+from bakehouse.rollout import members
+from bakehouse.rollout.forecast import forecast
+from bakehouse.rollout.gates import down_for_long
+from bakehouse.rollout.missing import missing_members
+from bakehouse.rollout.plan import RolloutPlan, Target, plan
+from bakehouse.rollout.plan_parts import Blocker, ImageChange
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.fleet.model import Fleet
+    from bakehouse.images.links import Resource
+
+PAST = timedelta(days=90)  # whose replacements say how long the next ones take
+
+
+def make_plan(
+    hook: ComputeHook,
+    fleet: Fleet,
+    run: str,
+    image: Target,
+    ledger: str,
+    *,
+    only: Collection[str] = (),
+    plan_only: bool = False,
+    blockers: Sequence[Blocker] = (),
+) -> RolloutPlan:
+    """Read every member, and plan.
+
+    Args:
+        hook: the connection; errors of its calls are its own.
+        fleet: by its file.
+        run: the label of the run's disks.
+        image: the goal.
+        ledger: the URL of what is known of images and past rollouts.
+        only: the members that are to change; empty: all.
+        plan_only: this run changes nothing.
+        blockers: what a rollout would wait for besides.
+
+    Raises:
+        PermanentError: A member does not exist.
+    """
+    found, missing = members.instances(hook, fleet.members)
+    _check(hook, fleet, set(only), found, missing)
+    there = members.fleet_members(hook, found, fleet.order_by)
+    facts = members.declared_members(hook, fleet, run, image, found, there)
+    made = plan(
+        fleet.name,
+        run,
+        image,
+        fleet.stages,
+        facts,
+        members.disks_of_rollouts(hook, fleet),
+        reported=members.reported(hook, facts),
+        max_unavailable=fleet.max_unavailable,
+        on_failure=fleet.on_failure,
+        halt_after=fleet.halt_after,
+        only=only,
+    )
+    made = made.judged(_only_disks(hook, made))
+    down = down_for_long(made)
+    seen = {
+        "images": _images(made, ledger),
+        "blockers": (*blockers, *([down] if down is not None else [])),
+        "plan_only": plan_only,
+    }
+    made = made.model_copy(update=seen)
+    now = datetime.now(UTC)
+    past = Ledger(ledger).recent(MemberReplacedEvent, now - PAST, now)
+    when = forecast(
+        made, past, now, soak=fleet.soak or timedelta(0), deadline=fleet.health_deadline
+    )
+    return made.model_copy(update={"forecast": when})
+
+
+def lease_blockers(ledger: str, fleet: str) -> tuple[Blocker, ...]:
+    """Return the run that holds the fleet's lease, for which a rollout would wait."""
+    from bakehouse.lease.store import lease_name, lease_of
+
+    newest = lease_of(ledger, lease_name(fleet)).newest()
+    if newest is None or newest.released or newest.expires < datetime.now(UTC):
+        return ()
+    return (Blocker(what="lease", why=f"the run {newest.owner} holds the fleet's lease"),)
+
+
+def _check(
+    hook: ComputeHook, fleet: Fleet, wanted: set[str], found: list[Resource], missing: list[str]
+) -> None:
+    """Refuse members that do not exist, before anything changes. Raises PermanentError."""
+    if fleet.creates_missing:
+        gone = []
+    else:
+        gone = [name for name in missing if not wanted or name in wanted]
+    known = {str(instance["name"]) for instance in found} | set(missing)
+    unknown = sorted(wanted - known)
+    of_nobody = fleet.members.labels is not None and not found
+    if not unknown and not gone and not of_nobody:
+        return
+    told: list[str] = []
+    if gone or of_nobody:
+        everywhere = hook.instances_everywhere("")
+        told = missing_members(fleet.members, gone, everywhere)
+    if unknown:
+        told.append(f"not members of {fleet.name}: {', '.join(unknown)}")
+    raise PermanentError(
+        f"{'; '.join(told)}. Nothing was changed: correct the members in"
+        f" include/fleets/{fleet.name}.yaml or in the form, or create the instances"
+    )
+
+
+def _only_disks(hook: ComputeHook, made: RolloutPlan) -> dict[str, str]:
+    """Return the members whose old disk nothing can make again, and why: the only way back.
+
+    Read before the first member is stopped, once for each image.
+    """
+    olds = {change.name: change.old for change in made.changes if change.old.name}
+    of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
+    why = {key: members.only_disk(hook, old) for key, old in of_image.items()}
+    every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
+    return {name: reason for name, reason in every.items() if reason}
+
+
+def _images(made: RolloutPlan, ledger: str) -> tuple[ImageChange, ...]:
+    """Return each image that members have, with the difference of its packages to the new one."""
+    counted = Counter(resource_name(change.old.image) for change in made.changes if change.old.name)
+    return tuple(
+        ImageChange(name=name, members=count, **_packages(ledger, name, made.image.name))
+        for name, count in counted.most_common()
+    )
+
+
+def _packages(ledger: str, old: str, new: str) -> dict[str, str]:
+    if not old:
+        return {"unknown": "since nothing says what is on such a disk"}
+    try:
+        before, after = (read_manifest(ledger, name) for name in (old, new))
+    except (ManifestNotFound, OSError) as unknown:  # a plan is no worse for it
+        return {"unknown": str(unknown)}
+    return {"packages": summarize(diff_images(old, before, new, after))}
