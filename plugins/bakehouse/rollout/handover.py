@@ -83,9 +83,7 @@ class Handover:
         self._is_ill = ""
 
     def consent(self) -> Consent:
-        """How far the question is; the member of a second try is down already."""
-        if self.swap.first_try:
-            return Consent.GIVEN
+        """How far the question is."""
         if self.gate is None:
             return Consent.UNKNOWN
         if not self.gate.open:
@@ -96,10 +94,17 @@ class Handover:
 
     @property
     def _must_drain(self) -> bool:
-        return Order.DRAIN in self.swap.orders and not self._is_drained
+        is_down = bool(self.swap.first_try)
+        return Order.DRAIN in self.swap.orders and not self._is_drained and not is_down
 
     async def ask(self) -> Gate:
-        """Ask all gates; a closed one is asked again after a pause."""
+        """Ask all gates; a closed one is asked again after a pause.
+
+        The member of a second try is down already, and not asked.
+        """
+        if self.swap.first_try:
+            self.gate, self._asked = Gate(open=True), time.monotonic()
+            return self.gate
         if self.gate is not None and not self.gate.open:
             await asyncio.sleep(ASK_AGAIN)
         before, asked = self.gate, time.monotonic()
