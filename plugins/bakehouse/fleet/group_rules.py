@@ -35,6 +35,10 @@ def of_group(fleet: Fleet) -> Iterator[Broken]:
         problem = "is given, but the group makes its instances from its own instance template"
         remedy = "Remove it: the rollout copies the group's template with the new image"
         yield Broken(fleet.name, ("template",), problem, remedy)
+    if fleet.strategy == "mig" and fleet.gate.script == "required":
+        problem = "is required, but a group stops its instances itself, and asks none of them"
+        remedy = "Remove it; gate.http and gate.prometheus are asked before each step of a group"
+        yield Broken(fleet.name, ("gate", "script"), problem, remedy)
     if fleet.strategy == "mig" and fleet.halt_after is not None:
         problem = "counts members that go back one by one, but a group goes back as a whole"
         remedy = "Remove it, or say on_failure: halt"

@@ -191,7 +191,10 @@ class MoveGroup(FleetOperator):
             members.check(self.compute, move.image)
         size = int((self.compute.group(move.zone, move.member) or {}).get("targetSize", 0))
         within = self.fleet.health_deadline
-        deadline = (size + 1) * (within + FOR_EACH)
+        gate = self.fleet.gate
+        outside = gate.deadline if gate.http or gate.prometheus else timedelta(0)
+        busy = max(within, self.fleet.busy_limit)
+        deadline = (size + 1) * (busy + FOR_EACH + outside)
         self.log.info("%s", moving(move))
         trigger = GroupTrigger(
             move=self.swap,
@@ -200,6 +203,8 @@ class MoveGroup(FleetOperator):
             deadline=time.time() + deadline.total_seconds(),
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
             windows=[window.model_dump(mode="json") for window in self.fleet.windows],
+            gate=gate.model_dump(mode="json"),
+            busy_limit=self.fleet.busy_limit.total_seconds(),
         )
         return WaitFor(trigger, "moved", deadline + BACKSTOP)
 

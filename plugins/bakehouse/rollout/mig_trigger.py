@@ -18,11 +18,18 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.triggers import KILLED
-from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
+from bakehouse.core.errors import (
+    FAILURES,
+    FINAL,
+    RETRYABLE,
+    BakehouseError,
+    Blocked,
+)
+from bakehouse.fleet.gate import Gate
 from bakehouse.images.links import zone_of
 from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
-from bakehouse.rollout import mig_calls
+from bakehouse.rollout import gate_checks, mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
 from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import FINAL as ENDS
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
     from bakehouse.rollout.health import Health
     from bakehouse.rollout.strategies.mig import GroupObservation
 
+ASK_AGAIN = 5.0  # seconds between two questions to a closed gate
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
 CREATED_WITHIN = 600.0  # seconds until an instance runs, besides the time to get healthy
@@ -55,6 +63,10 @@ ENDED_WITHIN = 120.0  # seconds of one operation; the instances are not part of 
 
 class _Held(Exception):
     """No further instance may be replaced now, and why."""
+
+
+class _GateClosed(Exception):
+    """The checks of the gate did not agree in time, and why."""
 
 
 class GroupTrigger(BakehouseTrigger):
@@ -73,6 +85,8 @@ class GroupTrigger(BakehouseTrigger):
         deadline: float,
         turn: str,
         windows: list[dict[str, Any]] | None = None,
+        gate: dict[str, Any] | None = None,
+        busy_limit: float = 0.0,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -82,8 +96,12 @@ class GroupTrigger(BakehouseTrigger):
             deadline=deadline,
             turn=turn,
             windows=windows or [],
+            gate=gate,
+            busy_limit=busy_limit,
             **other,
         )
+        self.gate = Gate.model_validate(gate or {})
+        self.busy_limit = max(busy_limit, healthy_within)
         self.windows = [Window.model_validate(window) for window in windows or []]
         self.move = GroupMove.model_validate(move)
         self.conn_id, self.turn = conn_id, turn
@@ -106,6 +124,8 @@ class GroupTrigger(BakehouseTrigger):
         except _Held as held:
             await self._info("%s gets no further instances: %s", self.move.member, held)
             yield self.fire(GroupMoved(why=str(held), held=True))
+        except _GateClosed as closed:
+            yield self.fire(GroupMoved(why=str(closed)))
         except (IllegalMove, *FINAL) as error:
             yield self.fire(GroupMoved(why=str(error), instances=self._instances()))
         except RETRYABLE as error:
@@ -212,7 +232,7 @@ class GroupTrigger(BakehouseTrigger):
         late = [
             one.name
             for one in found.silent
-            if now - self._quiet.get(one.id, now) > self.healthy_within
+            if now - self._quiet.get(one.id, now) > self._limit_of(one.id)
         ]
         image, within = self.move.image.name, f"{self.healthy_within:.0f} s"
         if late and self.move.speaks:
@@ -225,11 +245,15 @@ class GroupTrigger(BakehouseTrigger):
                 return None
             why = f"{', '.join(late)}: no report of {image} within {within}; {found.why}"
             return GroupMoved(state=State.UNHEALTHY, why=why, cause=Cause.SILENT)
-        limit = self.healthy_within + CREATED_WITHIN
+        limit = (self.busy_limit if found.busy else self.healthy_within) + CREATED_WITHIN
         if now - self._since > limit:
             why = f"no further instance got good for {limit:.0f} s: {found.why}"
             return GroupMoved(why=why, cause=self._own_cause())
         return None
+
+    def _limit_of(self, id_: str) -> float:
+        """Return how long an instance may run without being healthy; longer if it counts."""
+        return self.busy_limit if id_ in self._progress.busy else self.healthy_within
 
     def _own_cause(self) -> Cause:
         is_full = any(word in self._progress.why for word in ("POOL_EXHAUSTED", "STOCKOUT"))
@@ -270,7 +294,41 @@ class GroupTrigger(BakehouseTrigger):
             await self._request("stop", mig_calls.stop)
             raise
 
+    async def _ask_outside(self) -> None:
+        """Wait until the checks of the fleet's gate agree: they are asked before each step.
+
+        Raises:
+            _GateClosed: They did not within the gate's deadline.
+        """
+        move, until = self.move, monotonic() + self.gate.deadline.total_seconds()
+        names = {"fleet": move.fleet, "member": move.member, "zone": move.zone}
+        said = ""
+        while True:
+            closed = await asyncio.to_thread(self._closed, names)
+            if not closed:
+                return
+            if closed != said:
+                await self._info("%s waits: the gate is closed: %s", move.member, closed)
+                said = closed
+            if monotonic() >= until:
+                within = f"{self.gate.deadline.total_seconds():.0f} s"
+                raise _GateClosed(
+                    f"the gate did not open within {within}: {closed}. Hint: {self.gate.hint}"
+                )
+            await asyncio.sleep(ASK_AGAIN)
+
+    def _closed(self, names: dict[str, str]) -> str:
+        """Return what the checks object to; empty if nothing."""
+        answers = []
+        if self.gate.http is not None:
+            answers.append(gate_checks.ask_http(self.gate.http, names))
+        if self.gate.prometheus is not None:
+            answers.append(gate_checks.ask_prometheus(self.gate.prometheus, names))
+        return "; ".join(answer.why for answer in answers if not answer.open)
+
     async def _set_versions(self) -> None:
+        await self._refuse_if_held()
+        await self._ask_outside()
         await self._refuse_if_held()
         due = self._progress.due
         await self._info("%s gets %s", self.move.member, told(due))

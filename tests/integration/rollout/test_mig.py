@@ -33,6 +33,7 @@ from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.operators.hold_trigger import HoldTrigger
 from bakehouse.rollout import mig_calls
 from bakehouse.rollout.approval_operator import ApproveStage
+from bakehouse.rollout.gates import Gate
 from bakehouse.rollout.mig_trigger import GroupTrigger
 from bakehouse.rollout.plan import RolloutPlan
 from devstack.waiting import wait_until
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.fleet.gate import HttpCheck
     from bakehouse.history.events import LedgerEvent
     from bakehouse.rollout.strategies.mig import GroupMove, GroupObservation
     from devstack.gce_api import Compute
@@ -492,6 +494,31 @@ def test_an_instance_that_turns_ill_in_the_soak_fails_its_stage_and_the_group_go
     assert "stage 1 did not stay healthy: web-" in told
     assert "app.service has failed" in told
     assert "select_members_2" not in run.states
+
+
+def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, size=2)
+    answers = [Gate(open=False, why="2 partitions are under-replicated"), *[Gate(open=True)] * 2]
+    asked: list[dict[str, str]] = []
+
+    def ask(_: HttpCheck, names: dict[str, str]) -> Gate:
+        asked.append(names)
+        return answers.pop(0) if answers else Gate(open=False, why="status 503")
+
+    monkeypatch.setattr("bakehouse.rollout.gate_checks.ask_http", ask)
+    monkeypatch.setattr("bakehouse.rollout.mig_trigger.ASK_AGAIN", 0.0)
+    run = rollout(images.new, FLEET + "gate: {http: {url: http://lb/$member}, deadline: 1m}\n")
+    run.begin()
+    run.stage(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    assert asked == [{"fleet": "web", "member": "web", "zone": ZONE}] * 2, "closed, then open"
+    answers.clear()
+    passing(monkeypatch, by=30.0)
+    run.stage(2)
+    assert "the gate did not open within 60 s: status 503. Hint: " in str(run.errors["replace_2_0"])
+    assert sorted(group.instances().values()) == sorted([images.new, images.old])
 
 
 def test_a_group_that_was_not_changed_keeps_its_own_update_policy(

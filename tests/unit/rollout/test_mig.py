@@ -495,3 +495,13 @@ def test_a_plan_of_today_is_read_again() -> None:
     older = whole.model_dump(mode="json")
     del older["group"]
     assert RolloutPlan.model_validate(older).group is None
+
+
+def test_a_busy_instance_is_neither_ill_nor_silent_for_good() -> None:
+    move = move_at(1)
+    busy = Health("busy", "web-new", "boot", "busy: 3 of 9 partitions")
+    there = (managed(instance("web-a", move.goal[0])),)
+    shown = at(move, move.versions)
+    found = progress(GroupObservation(shown, there, reports={"id-web-a": busy}), move)
+    assert (found.state, found.busy) == (State.UPDATING, {"id-web-a"})
+    assert "web-a says busy: busy: 3 of 9 partitions" in found.why

@@ -165,6 +165,7 @@ class Progress:
     good: tuple[Managed, ...] = ()
     wanted: int = 0
     silent: tuple[Managed, ...] = ()  # run, and have not reported the image yet
+    busy: frozenset[str] = frozenset()  # ids of those silent ones that count to something
     ill: Mapping[str, str] = field(default_factory=dict)  # by name: what they have reported
     why: str = ""
     due: tuple[Version, ...] = ()  # the versions to set now
@@ -290,7 +291,7 @@ def progress(observed: GroupObservation, move: GroupMove) -> Progress:
         return _before(observed, move, versions)
     wanted = wanted_of(group, move.goal)
     there = observed.of(move.goal)
-    silent, ill, good = [], {}, []
+    silent, ill, good, busy = [], {}, [], set()
     for one in there:
         verdict = _assess(one, observed.reports.get(one.id), move)
         if verdict is HealthAssessment.HEALTHY:
@@ -299,12 +300,13 @@ def progress(observed: GroupObservation, move: GroupMove) -> Progress:
             ill[one.name] = explain(observed.reports.get(one.id), move.image.name, None)
         elif one.is_quiet:
             silent.append(one)
+            busy |= {one.id} if verdict is HealthAssessment.BUSY else set()
     state = State.UPDATING
     if ill:
         state = State.UNHEALTHY
     elif len(good) >= wanted and len(good) == len(there) and _is_settled(observed, move):
         state = State.REPLACED
-    found = Progress(state, tuple(good), wanted, tuple(silent), ill)
+    found = Progress(state, tuple(good), wanted, tuple(silent), frozenset(busy), ill)
     found = replace(found, why=_why(observed, move, found))
     if state is State.REPLACED and not is_whole:
         due = move.after(wave or 0, size)
@@ -381,7 +383,10 @@ def _why(observed: GroupObservation, move: GroupMove, found: Progress) -> str:
     if found.state is State.REPLACED:
         return text
     told = [f"{name} says {said}" for name, said in found.ill.items()]
-    told += [f"{one.name} has not reported yet" for one in found.silent]
+    for one in found.silent:
+        said = explain(observed.reports.get(one.id), move.image.name, None)
+        is_busy = one.id in found.busy
+        told.append(f"{one.name} says {said}" if is_busy else f"{one.name} has not reported yet")
     there = {one.name for one in (*found.good, *found.silent)} | found.ill.keys()
     for one in observed.instances:
         if one.name not in there and not one.is_quiet:
