@@ -503,5 +503,5 @@ def test_a_busy_instance_is_neither_ill_nor_silent_for_good() -> None:
     there = (managed(instance("web-a", move.goal[0])),)
     shown = at(move, move.versions)
     found = progress(GroupObservation(shown, there, reports={"id-web-a": busy}), move)
-    assert (found.state, found.busy) == (State.UPDATING, {"id-web-a"})
+    assert (found.state, found.busy) == (State.UPDATING, frozenset({"id-web-a"}))
     assert "web-a says busy: busy: 3 of 9 partitions" in found.why
