@@ -32,6 +32,8 @@ SILENT_AT_MOST = 6
 """Periods without a new report, after which a watch of the member has failed."""
 ILL_IN_A_ROW = 2
 """Unhealthy reports, one after the other, after which a watched member is ill."""
+FLAPS, FLAP_PERIODS = 3, 20
+"""Turns from healthy to unhealthy, within so many periods, after which a watched member flaps."""
 RESTARTS_AT_MOST = 1
 """How often a watched member, or a unit of it, may start again: the second time, it is ill."""
 
@@ -143,6 +145,7 @@ class Sighting:
     reports: int = 0  # new ones since the first read
     boots: int = 0  # new ones since the first read
     restarts: int = 0  # of units, since the first read
+    turns: tuple[datetime, ...] = ()  # when it turned unhealthy: the last of them
 
     def assess(self, image: str, before: str | None, now: datetime) -> HealthAssessment:
         """Assess the last report; see `assess_health`."""
@@ -166,6 +169,7 @@ def see(last: Sighting | None, health: Health | None, now: datetime) -> Sighting
         reports=last.reports + 1,
         boots=last.boots + booted,
         restarts=last.restarts + _restarts_between(before, health),
+        turns=(*last.turns, now)[-FLAPS:] if ill and not last.ill else last.turns,
     )
 
 
@@ -189,6 +193,8 @@ def failure(seen: Sighting, image: str, before: str | None, now: datetime) -> st
         return f"it has booted {seen.boots} times while it was watched"
     if seen.restarts > RESTARTS_AT_MOST:
         return f"its services were started again {seen.restarts} times while it was watched"
+    if _flaps(seen):
+        return f"it turned unhealthy {FLAPS} times in a short time, and healthy in between"
     limit = silence(health)
     assessed = seen.assess(image, before, now)
     if assessed is HealthAssessment.SILENT:
@@ -200,6 +206,14 @@ def failure(seen: Sighting, image: str, before: str | None, now: datetime) -> st
     if is_ill and (is_last_word or seen.ill >= ILL_IN_A_ROW):
         return explain(health, image, before)
     return ""
+
+
+def _flaps(seen: Sighting) -> bool:
+    """Whether it is healthy and unhealthy in turn: no report alone would ever fail it."""
+    period = seen.health.period if seen.health is not None else None
+    if period is None or len(seen.turns) < FLAPS:
+        return False
+    return seen.turns[-1] - seen.turns[0] <= FLAP_PERIODS * period
 
 
 def ill(health: Health | None, stamp: str, since: datetime, now: datetime) -> str:

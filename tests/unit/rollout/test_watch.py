@@ -128,3 +128,34 @@ def test_there_is_one_look_in_each_period_and_one_at_the_end() -> None:
     assert pause([silent], NOW, NOW + timedelta(hours=1)) == 15
     assert pause([slow], NOW, NOW + timedelta(seconds=7)) == 7
     assert pause([slow], NOW, NOW) == 120
+
+
+def states(*said: str) -> tuple[str, int]:
+    """Why a member that reports these states fails, and after how many reports."""
+    for n in range(1, len(said) + 1):
+        looks = [(instance(), health(i, state=state)) for i, state in enumerate(said[:n])]
+        seen, moment = watch(*looks)
+        if why := seen.failure(moment):
+            return why, n
+    return "", len(said)
+
+
+def test_a_member_that_flaps_fails_though_no_two_reports_in_a_row_are_bad() -> None:
+    why, reports = states(*["healthy", "unhealthy"] * 40)
+    assert why == "it turned unhealthy 3 times in a short time, and healthy in between"
+    assert reports == 6
+
+
+def test_an_unhealthy_report_now_and_then_in_a_long_soak_is_no_flapping() -> None:
+    now_and_then = ["unhealthy", *["healthy"] * 11]
+    assert states(*now_and_then * 6) == ("", 72)
+
+
+def test_a_crash_loop_and_silence_end_in_time() -> None:
+    """Whatever a member does but be healthy, its watch ends, and late reports gain it nothing."""
+    loop = [(instance(), health(n, boot_id=f"b{n}")) for n in range(9)]
+    ends = next(n for n in range(1, 10) if watch(*loop[:n])[0].failure(watch(*loop[:n])[1]))
+    assert ends == 3, "the second boot too many"
+    silent = [(instance(), health(0))] * 20
+    ends = next(n for n in range(1, 20) if watch(*silent[:n])[0].failure(watch(*silent[:n])[1]))
+    assert ends == 8, "six periods, and the next look"
