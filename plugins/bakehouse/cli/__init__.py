@@ -6,12 +6,25 @@ what is not asked for costs no start-up time.
 
 from __future__ import annotations
 
-from bakehouse.cli import airflow, history, listing, local, new, notify, plan, project, render, runs
+from bakehouse.cli import (
+    airflow,
+    freeze,
+    history,
+    listing,
+    local,
+    new,
+    notify,
+    plan,
+    project,
+    render,
+    runs,
+)
 from bakehouse.cli.app import app
 
 __all__ = [
     "airflow",
     "app",
+    "freeze",
     "history",
     "listing",
     "local",

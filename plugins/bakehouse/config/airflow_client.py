@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 _PAGE = 100
+NOT_FOUND = 404
 
 
 class AirflowRefused(RuntimeError):
@@ -63,6 +64,27 @@ class AirflowClient:
         found: dict[str, Any] = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return found
 
+    def variable(self, key: str) -> str | None:
+        """Return the value of a Variable; None if there is none."""
+        try:
+            return str(self._call("GET", f"/variables/{key}")["value"])
+        except AirflowRefused as refused:
+            if refused.status == NOT_FOUND:
+                return None
+            raise
+
+    def set_variable(self, key: str, value: str, *, known: bool) -> None:
+        """Set a Variable; `known`: there is one already."""
+        body = {"key": key, "value": value}
+        if known:
+            self._call("PATCH", f"/variables/{key}", json=body)
+        else:
+            self._call("POST", "/variables", json=body)
+
+    def delete_variable(self, key: str) -> None:
+        """Delete a Variable."""
+        self._call("DELETE", f"/variables/{key}")
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run that have begun, in the order in which they did."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
@@ -101,7 +123,7 @@ class AirflowClient:
         answer = self._send(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise AirflowRefused(f"Airflow says no: {_words(answer)}", answer.status_code)
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _log_in(self) -> None:
         body = {"username": self._server.user, "password": self._server.password}

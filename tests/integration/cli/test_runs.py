@@ -36,6 +36,7 @@ LINE = {"timestamp": "2026-11-27T03:00:01Z", "level": "info", "event": "will bak
 class Api(BaseHTTPRequestHandler):
     posted: ClassVar[list[Any]] = []
     password: ClassVar[str] = "secret"
+    variables: ClassVar[dict[str, str]] = {}
 
     def answer(self, form: object, status: int = 200) -> None:
         body = json.dumps(form).encode()
@@ -75,6 +76,9 @@ class Api(BaseHTTPRequestHandler):
                 ]
             },
         }
+        key = path.removeprefix("/variables/")
+        if key in self.variables:
+            answers[path] = {"key": key, "value": self.variables[key]}
         found = answers.get(path)
         self.answer(found or {"detail": "not found"}, 200 if found else 404)
 
@@ -85,14 +89,24 @@ class Api(BaseHTTPRequestHandler):
             return self.answer(
                 {"access_token": "t"} if good else {"detail": "no"}, 201 if good else 401
             )
+        if self.path == "/api/v2/variables":
+            self.variables[form["key"]] = form["value"]
+            return self.answer(form, 201)
         self.posted.append(form)
         if form["conf"].get("git_ref") == "-x":
             return self.answer({"detail": "Invalid input for param git_ref"}, 400)
         return self.answer(RUN)
 
     def do_PATCH(self) -> None:
-        self.body()
+        form = self.body()
+        if "/variables/" in self.path:
+            self.variables[form["key"]] = form["value"]
         self.answer({})
+
+    def do_DELETE(self) -> None:
+        del self.variables[self.path.rpartition("/")[2]]
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -104,6 +118,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "images"
     write_project(folder)
     Api.posted.clear()
+    Api.variables.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         up = folder / ".bakehouse" / "up"
@@ -201,3 +216,25 @@ def test_the_environment_of_a_stack_is_what_it_has_left(project: Path) -> None:
     assert stack_environment(project) is None
     (project / ".bakehouse/up/environment.json").write_text('{"AIRFLOW_HOME": "/x"}')
     assert stack_environment(project) == {"AIRFLOW_HOME": "/x"}
+
+
+def test_a_freeze_says_who_and_why_until_it_is_ended(project: Path) -> None:
+    assert bakehouse(project, "freeze").stdout == "not frozen\n"
+    done = bakehouse(project, "freeze", "ann", "the", "quarter ends")
+    assert (done.exit_code, done.stdout) == (0, "frozen by ann: the quarter ends\n")
+    said = {"who": "ann", "why": "the quarter ends"}
+    assert json.loads(Api.variables["bakehouse_freeze"]) == said
+    assert bakehouse(project, "freeze", "bob", "a move").exit_code == 0, "the newest counts"
+    assert bakehouse(project, "freeze").stdout == "frozen by bob: a move\n"
+    ended = bakehouse(project, "unfreeze")
+    assert ended.stdout == "not frozen any more; it was frozen by bob: a move\n"
+    assert Api.variables == {}
+    assert bakehouse(project, "unfreeze").stdout == "nothing was frozen\n"
+
+
+@pytest.mark.parametrize("words", [["ann"], ["ann", " "], ["", "why"]])
+def test_a_freeze_without_who_or_why_is_refused(project: Path, words: list[str]) -> None:
+    done = bakehouse(project, "freeze", *words)
+    assert done.exit_code == 2
+    assert "say who and why, such as: bakehouse freeze ann" in done.stderr
+    assert Api.variables == {}
