@@ -87,7 +87,10 @@ def _planned(
 
         try:
             hook = hook_of(connection)
-            goal = members.choose(hook, fleet.recipe, image.strip())
+            wanted = image.strip()
+            goal = members.choose(
+                hook, fleet.recipe, wanted, by_person=bool(wanted), fleet=fleet.name
+            )
             made = make_plan(
                 hook,
                 fleet,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.images.names import ID, NAME
+from bakehouse.images.names import GIT_HASH, ID, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,8 @@ _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 INSTANCE = rf"^{NAME}{_END}"
 IMAGE = rf"^({NAME}|{ID}){_END}"
 """A name or an id."""
-IMAGE_OR_NONE = rf"^({NAME}|{ID})?{_END}"
+IMAGE_OR_NONE = rf"^({NAME}|{ID}|{GIT_HASH})?{_END}"
+"""A name, an id, the hash of a commit, or nothing."""
 DATE = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_END}"
 """Python's own check, `format: date`, takes 20261120 too."""
 LINE = rf"^(?=.*\S)[^{_UNPRINTABLE}]*{_END}"

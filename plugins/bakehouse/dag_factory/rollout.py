@@ -148,8 +148,8 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Image",
-            description=f"Name or id of a promoted image of {fleet.recipe}, also an old one;"
-            " empty: the newest.",
+            description=f"Name, id or git hash of a promoted image of {fleet.recipe}, also an old"
+            " one; empty: the newest.",
             maxLength=63,
             pattern=form_patterns.IMAGE_OR_NONE,
             **form_patterns.suggested(images),

@@ -11,6 +11,8 @@ from hashlib import sha256
 
 NAME = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1035, as Compute Engine wants it
 ID = r"[0-9]{1,20}"
+GIT_HASH = r"[0-9a-fA-F]{7,40}"
+_GIT_HASH = re.compile(GIT_HASH, re.ASCII)
 _NAME_OR_ID = re.compile(rf"{NAME}|{ID}", re.ASCII)
 
 
@@ -34,6 +36,11 @@ def image_time(name: str) -> datetime | None:
 def is_name_or_id(text: str) -> bool:
     """Whether a resource can have this name or this numeric id: other texts reach no API."""
     return _NAME_OR_ID.fullmatch(text) is not None
+
+
+def is_git_hash(text: str) -> bool:
+    """Whether the text may be a commit: its whole hash, or the first 7 characters or more."""
+    return _GIT_HASH.fullmatch(text) is not None
 
 
 def run_label(dag_id: str, run_id: str) -> str:

@@ -141,6 +141,19 @@ def newest_local(
     return newest(i for i in ours if content_key is None or _has(i, content_key))
 
 
+def of_commit(images: Iterable[Resource], sha: str) -> list[Resource]:
+    """The images that were baked from a commit, which its first characters name too.
+
+    Raises:
+        PermanentError: the characters are those of several commits.
+    """
+    found = [i for i in images if labels_of(i).get(labels.GIT_SHA, "").startswith(sha.lower())]
+    commits = sorted({labels_of(image)[labels.GIT_SHA] for image in found})
+    if len(commits) > 1:
+        raise PermanentError(f"{sha} is the begin of several commits: {', '.join(commits)}")
+    return found
+
+
 def newest_first(images: Iterable[Resource]) -> list[Resource]:
     """All of them, the newest first."""
     return sorted(images, key=_age, reverse=True)

@@ -16,7 +16,7 @@ from bakehouse.images.links import (
     resource_name,
     zone_of,
 )
-from bakehouse.images.names import is_name_or_id
+from bakehouse.images.names import is_git_hash, is_name_or_id
 from bakehouse.images.revocation import refusal_to_use
 from bakehouse.images.selection import (
     DeprecationState,
@@ -24,7 +24,9 @@ from bakehouse.images.selection import (
     is_promoted,
     is_ready,
     is_rolled_back,
+    newest,
     newest_promoted,
+    of_commit,
 )
 from bakehouse.rollout.declared_fleet import Around, Declared, by_name, by_path
 from bakehouse.rollout.health import Health, ill, parse
@@ -175,23 +177,31 @@ def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
 
 
 def choose(
-    hook: ComputeHook, recipe: str, wanted: str, *, by_person: bool = True, fleet: str = ""
+    hook: ComputeHook,
+    recipe: str,
+    wanted: str,
+    *,
+    by_person: bool = True,
+    fleet: str = "",
+    of_history: bool = True,
 ) -> Target:
     """Choose the image to roll out.
 
     Args:
         hook: the connection; errors of its calls are its own.
         recipe: of the fleet.
-        wanted: the image's name, id or link, which may be of the history or deprecated; empty for
-            the recipe's newest usable one.
+        wanted: the image's name, id, link or git hash, which may be of the history or deprecated;
+            empty for the recipe's newest usable one. Of several images of a commit it is the newest
+            that may be used.
         by_person: somebody has named or forced it, who may well want one that has failed.
         fleet: whose rollout it is; empty: of whatever fleet.
+        of_history: one of a backfill may be chosen.
 
     Raises:
         PermanentError: there is none, or the one named may not be rolled out to this fleet.
         TransientError: the one named is not ready yet.
     """
-    image = _named(hook, wanted) if wanted else _newest(hook, recipe)
+    image = _named(hook, recipe, wanted) if wanted else _newest(hook, recipe)
     name, told = image["name"], labels_of(image)
     if told.get(labels.RECIPE) != recipe:
         made_by = told.get(labels.RECIPE, "no recipe")
@@ -208,6 +218,10 @@ def choose(
         raise PermanentError(
             f"{name} has failed in the fleet {fleet} (run {run}); change the recipe and bake, or"
             f" name it in the form of roll_out__{fleet}, or tick force there, to try it again"
+        )
+    if not of_history and told.get(labels.STATE) == labels.HISTORY:
+        raise PermanentError(
+            f"{name} is an image of a backfill, which no fleet takes by itself: name it in the form"
         )
     if not is_promoted(image, history=True):
         state = told.get(labels.STATE, "none")
@@ -379,11 +393,29 @@ def _member(hook: ComputeHook, instance: Resource, order_by: str | None) -> Memb
         return member_of(instance, None, order_by).model_copy(update=refused)
 
 
-def _named(hook: ComputeHook, wanted: str) -> Resource:
+def _named(hook: ComputeHook, recipe: str, wanted: str) -> Resource:
     name = resource_name(wanted)
-    image = hook.image(name) if is_name_or_id(name) else None
+    image: Resource | None = hook.image(name) if is_name_or_id(name) else None
+    if image is None and is_git_hash(wanted):
+        image = _of_commit(hook, recipe, wanted)
     if image is None:
         raise PermanentError(f"no image {wanted} exists in {hook.project}")
+    return image
+
+
+def _of_commit(hook: ComputeHook, recipe: str, sha: str) -> Resource:
+    found = of_commit(images_of(hook, recipe), sha)
+    usable = [
+        image
+        for image in found
+        if is_promoted(image, history=True) and is_ready(image) and not refusal_to_use(image)
+    ]
+    image = newest(usable) or newest(found)  # of those of no use the newest says why
+    if image is None:
+        raise PermanentError(
+            f"no image of {recipe} is of the commit {sha}, nor has any image this name or id in"
+            f" {hook.project}"
+        )
     return image
 
 

@@ -17,6 +17,7 @@ from bakehouse.core.tasks import NOTE
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import MemberOutcome, RolloutEndedEvent
 from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
+from bakehouse.images.links import resource_name
 from bakehouse.lease.builder_slots import run_state
 from bakehouse.lease.events import LeaseLooksFree
 from bakehouse.lease.lease import Claim, Owner, acquire
@@ -37,7 +38,7 @@ from bakehouse.rollout.fleet_operator import (
     now,
 )
 from bakehouse.rollout.outcome import failed_members, in_words
-from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
+from bakehouse.rollout.plan import Change, RolloutPlan, Skipped, Target
 from bakehouse.rollout.plan_text import in_one_line, plan_lines
 from bakehouse.rollout.rollout_states import RolloutState, is_stage_task, rollout_state
 from bakehouse.rollout.states import REACHED, STUCK
@@ -84,6 +85,7 @@ class ChooseImage(FleetOperator):
             wanted,
             by_person=named or form.force,
             fleet=self.fleet.name,
+            of_history=named or form.force or form.reconcile,
         )
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
@@ -262,11 +264,24 @@ class SelectMembers(FleetOperator):
                 return wait
         self.renew_lease(context)
         swaps = [
-            forward(made, change, members.health(self.compute, change.zone, change.name))
+            forward(
+                made,
+                change,
+                members.health(self.compute, change.zone, change.name),
+                moved=self._has_moved(made, change),
+            )
             for change in changes
         ]
         self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
         return Done([swap.model_dump(mode="json") for swap in swaps])
+
+    def _has_moved(self, made: RolloutPlan, change: Change) -> bool | None:
+        """Whether an earlier try of this run has moved a member; None where its report tells."""
+        if resource_name(change.old.image) != made.image.name:
+            return None
+        instance = self.compute.instance(change.zone, change.name)
+        boot = members.boot_disk_of(instance) if instance is not None else ""
+        return boot in {change.disk, change.second_disk}
 
     def renew_lease(self, context: Context) -> None:
         """Renew the fleet's lease, or fail."""

@@ -55,7 +55,8 @@ class Hook:
         return self._images.get(name) if project in {None, "p"} else None
 
     def images(self, filter_: str) -> list[dict[str, Any]]:
-        assert filter_ == "labels.bakehouse-recipe=web AND labels.bakehouse-state=promoted"
+        assert filter_.split(" AND ")[0] == "labels.bakehouse-recipe=web"
+        assert filter_.split(" AND ")[1:] in ([], ["labels.bakehouse-state=promoted"])
         return list(self._images.values())
 
     def instance_states(self, zone: str, filter_: str) -> list[dict[str, Any]]:
@@ -96,6 +97,51 @@ def test_without_a_name_the_newest_promoted_image_is_chosen() -> None:
     newer = image("web-2", creationTimestamp="2026-11-21T00:00:00.000-08:00")
     gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated=DEPRECATED)
     assert members.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
+
+
+def test_an_image_may_be_chosen_by_the_hash_of_its_commit() -> None:
+    first = image("web-1", id="101", labels={"git-sha": "4f2a9c1" + "0" * 33})
+    second = image("web-2", id="102", labels={"git-sha": "4f2a9c1" + "0" * 33})
+    second["creationTimestamp"] = "2026-11-21T00:00:00.000-08:00"
+    other = image("web-3", id="103", labels={"git-sha": "1234567" + "0" * 33})
+    found = Hook(first, second, other)
+    for wanted in ("4f2a9c1", "4F2A9C1", "4f2a9c1" + "0" * 33):
+        assert members.choose(hook(found), "web", wanted).name == "web-2", "the newest of them"
+    assert members.choose(hook(found), "web", "1234567").name == "web-3", "digits are no id here"
+    second["labels"]["bakehouse-state"] = "revoked"
+    assert members.choose(hook(found), "web", "4f2a9c1").name == "web-1", "one that may be used"
+    first["labels"]["bakehouse-state"] = "candidate"
+    with pytest.raises(PermanentError, match="web-2: it is revoked"):
+        members.choose(hook(found), "web", "4f2a9c1")
+
+
+def test_a_name_that_looks_like_a_hash_is_a_name() -> None:
+    named = image("abcdef1")
+    of_commit = image("web-2", labels={"git-sha": "abcdef1" + "0" * 33})
+    assert members.choose(hook(Hook(named, of_commit)), "web", "abcdef1").name == "abcdef1"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("0000000", "no image of web is of the commit 0000000, nor has any image this name or id"),
+        ("4f2a9c1", "4f2a9c1 is the begin of several commits: 4f2a9c1a+, 4f2a9c1b+"),
+        ("4f2a9c", "no image 4f2a9c exists in p"),
+        ("4f2a9cx", "no image 4f2a9cx exists in p"),
+    ],
+)
+def test_a_hash_that_names_no_image_or_several_is_refused(wanted: str, told: str) -> None:
+    hashes = ["4f2a9c1" + "a" * 33, "4f2a9c1" + "b" * 33]
+    found = [image(f"web-{n}", labels={"git-sha": sha}) for n, sha in enumerate(hashes)]
+    with pytest.raises(PermanentError, match=told):
+        members.choose(hook(Hook(*found)), "web", wanted)
+
+
+def test_no_rollout_takes_an_image_of_a_backfill_by_itself() -> None:
+    old = hook(Hook(image("web-1", labels={"bakehouse-state": "history"})))
+    with pytest.raises(PermanentError, match="web-1 is an image of a backfill"):
+        members.choose(old, "web", "web-1", by_person=False, of_history=False)
+    assert members.choose(old, "web", "web-1").name == "web-1", "a person may"
 
 
 def test_an_image_of_the_history_may_be_chosen_by_name() -> None:

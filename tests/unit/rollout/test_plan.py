@@ -59,6 +59,35 @@ def test_who_is_on_the_image_is_left_alone_with_a_reason() -> None:
     assert [(s.name, s.reason) for s in found.skipped] == [("a", Reason.ALREADY_ON_IMAGE)]
 
 
+def test_an_image_with_the_name_of_the_members_own_is_another_image_by_its_id() -> None:
+    """A -> B -> A with equal names: names say nothing, ids do."""
+    same_name = member("a")
+    assert same_name.boot is not None
+    boot = same_name.boot.model_copy(update={"image": NEW_IMAGE.self_link})
+    found = planned([same_name.model_copy(update={"boot": boot})])
+    assert names(found) == [["a"], [], []]
+    there = boot.model_copy(update={"image_id": NEW_IMAGE.id, "image": OLD_DISK.image})
+    found = planned([same_name.model_copy(update={"boot": there})])
+    assert [s.reason for s in found.skipped] == [Reason.ALREADY_ON_IMAGE]
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (3, ["a", "bc", "defg"]),
+        (1, ["abcdefg"]),
+        (2, ["a", "bcdefg"]),
+        (5, ["a", "bc", "defg", "", ""]),
+    ],
+)
+def test_a_file_with_more_stages_or_fewer_since_changes_no_goal(
+    last: int, expected: list[str]
+) -> None:
+    found = plan("web", RUN, NEW_IMAGE, (1, 3, "100%"), [member(n) for n in "abcdefg"], {})
+    stages = [found.stage(number, last) for number in range(1, last + 1)]
+    assert ["".join(change.name for change in stage) for stage in stages] == expected
+
+
 def test_who_was_stopped_by_somebody_stays_stopped() -> None:
     found = planned([member("a", status="TERMINATED"), member("b", status="SUSPENDED")])
     assert [s.reason for s in found.skipped] == [Reason.MEMBER_NOT_RUNNING] * 2
@@ -192,6 +221,11 @@ REFUSED = [
         "delete its metadata created-by",
     ),
     (read({"labels": {"bakehouse-hold": "ann"}}), Reason.MEMBER_ON_HOLD, "by ann"),
+    (
+        read({"disks": [{**REGIONAL, "source": "projects/other/zones/z/disks/web-1"}]}),
+        Reason.BOOT_DISK_NOT_REPLACEABLE,
+        "web-1 is a disk of the project other",
+    ),
     (read({"disks": [REGIONAL]}), Reason.BOOT_DISK_NOT_REPLACEABLE, "web-1 is a regional disk"),
     (
         read({}, users=[f"{HERE}/web-1", f"{HERE}/web-2"]),

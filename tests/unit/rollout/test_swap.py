@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -88,6 +89,15 @@ class Walker:
         self.cloud.tick()
         while step is not Action.WAIT and self.cloud.pending and step is not Action.START:
             self.cloud.tick()
+
+
+def test_a_report_of_the_old_image_is_no_report_of_a_new_one_with_its_very_name() -> None:
+    """A -> B -> A by name: the old image was deleted, and another one has got its name."""
+    old = OLD_DISK.model_copy(update={"image": NEW_IMAGE.self_link, "image_id": "100"})
+    change = CHANGE.model_copy(update={"old": old})
+    report = parse(json.dumps({"state": "healthy", "image": NEW_IMAGE.name, "boot_id": "b1"}))
+    assert forward(PLAN, change, report, moved=False).before == "b1", "that boot does not count"
+    assert forward(PLAN, change, report, moved=True).before is None, "an earlier try got there"
 
 
 def test_a_member_is_swapped_in_order_and_stopped_once() -> None:

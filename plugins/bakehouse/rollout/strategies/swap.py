@@ -133,9 +133,16 @@ class Swap(Stored):
         return self.model_copy(update=changes)
 
 
-def forward(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
-    """Return the replacement of a member with the last report `health`."""
+def forward(
+    plan: RolloutPlan, change: Change, health: Health | None, *, moved: bool | None = None
+) -> Swap:
+    """Return the replacement of a member with the last report `health`.
+
+    `moved`: an earlier try of this run has moved the member. It must be told where the member's old
+    image has the very name of the new one, since reports name images.
+    """
     on_image = health is not None and health.image == plan.image.name
+    on_image = on_image and moved is not False
     return Swap(
         member=change.name,
         zone=change.zone,

@@ -1,0 +1,87 @@
+"""What an edit of the fleet's file in the middle of a rollout changes: nothing of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.ledger import of_kind
+
+from bakehouse.core.reasons import Reason
+from bakehouse.fleet.load import load_fleet
+from bakehouse.history.rollout_events import RolloutEndedEvent
+
+from .test_walk import FLEET, NAMES, events, rollout
+
+if TYPE_CHECKING:
+    from tests.flow.fleet import Members
+
+    from .conftest import Images
+    from .walk import Rollout
+
+
+def edit(run: Rollout, text: str) -> None:
+    """Airflow parses the file anew, and the run goes on with its tasks."""
+    run.fleet = load_fleet(text, "fleets/web.yaml")
+
+
+def test_an_edit_in_the_middle_changes_neither_goal_nor_way_back(
+    fleet_of: Members, images: Images
+) -> None:
+    fleet_of.create(images.old, NAMES, plain="web-3")
+    before = fleet_of.facts()
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    run.image = images.old
+    edit(run, FLEET.replace("web-1, web-2, web-3", "web-9") + "on_failure: halt\n")
+    run.stage(2)
+    assert run.states["replace_2_1"] == "failed", "web-3 was moved to the image of the plan"
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert fleet_of.facts().boot == before.boot, "everybody is back, as the plan has said"
+
+
+def test_members_whose_stage_was_removed_are_named_and_nobody_forgets_them(
+    fleet_of: Members, images: Images
+) -> None:
+    fleet_of.create(images.old, NAMES)
+    before = fleet_of.facts()
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    edit(run, FLEET.replace("[1, 100%]", "[100%]"))
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    said = str(run.errors["verdict"])
+    assert said.startswith("web-2, web-3: its stage was removed from the fleet's file")
+    assert f"The others run {images.new}; trigger the rollout again" in said
+    (ended,) = of_kind(RolloutEndedEvent, events(run))
+    assert ended.reason is Reason.STAGES_REMOVED
+    assert set(before.boot.values()) <= set(fleet_of.disks()), "the way back stays"
+    again = rollout(images.new)
+    assert again.through() == "success", again.errors
+    assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
+
+
+def test_members_of_a_stage_that_is_removed_before_it_begins_move_with_the_last_one(
+    fleet_of: Members, images: Images
+) -> None:
+    fleet_of.create(images.old, NAMES)
+    run = rollout(images.new)
+    run.begin()
+    edit(run, FLEET.replace("[1, 100%]", "[100%]"))
+    run.stage(1)
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "success", run.errors
+    assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
+
+
+def test_a_fleet_goes_there_and_back_and_there_again(fleet_of: Members, images: Images) -> None:
+    fleet_of.create(images.old, ["web-1"])
+    for image in (images.new, images.old, images.new):
+        run = rollout(image, members=["web-1"])
+        assert run.through() == "success", run.errors
+        assert fleet_of.facts().health == {"web-1": image}
