@@ -97,6 +97,10 @@ def _network(fleet: Fleet, template: Template) -> Iterator[Problem]:
         problem = f"is in another project than the subnetwork {subnetwork}"
         remedy = "Remove it: the network is that of the subnetwork"
         yield Problem(("template", "network"), problem, remedy)
+    has_address = any(one.address for one in fleet.members.instances or ())
+    if has_address and template.network not in {None, "default"} and not template.subnetwork:
+        problem = "has no subnetwork, of which internal addresses are reserved"
+        yield Problem(("template", "network"), problem, "Add template.subnetwork")
     told = _REGION.search(template.subnetwork or "")
     for index, zone in enumerate(fleet.members.zones):
         if told and region_of(zone) != told["region"]:

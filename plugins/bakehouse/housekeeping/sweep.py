@@ -104,6 +104,8 @@ def _of_disk(
 ) -> Found | None:
     if _has_role(disk, {labels.MEMBER_DISK, labels.PREVIOUS_DISK}):
         return _of_member(disk, instances, facts)
+    if _has_role(disk, {labels.DATA_DISK}):
+        return _of_data(disk, facts)
     if not (_has_role(disk, MACHINE_ROLES) and labels.is_runs_own(disk)):
         return None
     staying = [user for user in disk.get("users") or [] if path_of(user) not in going]
@@ -154,6 +156,25 @@ def _of_member(
     if facts.now < until:
         return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, f"until {day(until)}")
     return _found("disk", disk, True, Reason.EXPIRED, f"unused by {member or 'any member'}")
+
+
+def _of_data(disk: Resource, facts: SweepFacts) -> Found | None:
+    """Decide about a data disk of a declared fleet: only one that was never attached may go.
+
+    It holds nothing. A rollout that was left before it made the instance has made it.
+    """
+    if disk.get("users") or disk.get("lastAttachTimestamp"):
+        return None
+    if labels.PIN in labels_of(disk):
+        return _found("disk", disk, False, Reason.PINNED, "")
+    fleet, member = labels_of(disk).get(labels.FLEET, ""), labels_of(disk).get(labels.MEMBER, "")
+    if fleet in facts.busy_fleets:
+        return _found("disk", disk, False, Reason.ROLLOUT_GOING_ON, fleet)
+    until = labels.expires(disk)
+    if until is None or facts.now < until:
+        detail = f"until {day(until)}" if until else "it has no label expires"
+        return _found("disk", disk, False, Reason.UNUSED_NOT_LONG, detail)
+    return _found("disk", disk, True, Reason.EXPIRED, f"never attached to {member}")
 
 
 def _of_run(resource: Resource, facts: SweepFacts) -> tuple[bool, Reason, str]:

@@ -79,6 +79,26 @@ def delete(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
     return hook.delete_instance(swap.zone, swap.member, request_id)
 
 
+def restore(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+    """Undo the next thing that was said about disks, for an instance that was not deleted yet."""
+    instance = hook.instance(swap.zone, swap.member) if swap.machine is not None else None
+    if swap.machine is None or instance is None or str(instance["id"]) != swap.id:
+        return None
+    had = {disk["deviceName"]: disk.get("autoDelete") for disk in swap.machine.body["disks"]}
+    had[swap.old.device_name] = swap.old.auto_delete
+    for disk in instance.get("disks") or []:
+        device = str(disk["deviceName"])
+        if had.get(device) and not disk.get("autoDelete"):
+            return hook.set_disk_auto_delete(
+                swap.zone,
+                swap.member,
+                device,
+                auto_delete=True,
+                request_id=_id(request_id, f"restore {device}"),
+            )
+    return None
+
+
 def clean_up(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
     """Delete the next thing that this run has made for the member that it has created."""
     return next((delete_it(request_id) for delete_it in _left(hook, swap)), None)

@@ -90,6 +90,8 @@ def _attach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
 
 
 def _start(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
+    if swap.way == "back" and (asked := recreate.restore(hook, swap, request_id)) is not None:
+        return asked
     return hook.start_instance(swap.zone, swap.member, request_id)
 
 

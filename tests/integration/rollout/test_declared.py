@@ -276,3 +276,21 @@ def test_a_member_with_deletion_protection_keeps_its_instance_and_its_drift_is_t
     (change,) = [change for change in plan.changes if change.name == "web-1"]
     assert [str(one) for one in change.differs] == ["machine_type is e2-small instead of e2-medium"]
     compute.call("POST", path, params={"deletionProtection": "false"})
+
+
+def test_reconcile_mends_a_missing_member_on_the_fleets_image_and_not_on_the_newest(
+    compute: Compute, images: Images
+) -> None:
+    """The newest one is `new`; the fleet is on `old`, to which somebody has rolled it out."""
+    assert rollout(images.old).through() == "success"
+    kept = instance(compute, "web-2")
+    data = disks(compute)["web-1-data"]["id"]
+    compute.call("DELETE", f"{HERE}/instances/web-1")
+    wait_until(lambda: len(compute.instances()) == 1, SOON, "web-1 to go", every=0.05)
+    run = rollout("")
+    run.params["reconcile"] = True
+    assert run.through() == "success", run.errors
+    assert image_of(compute, "web-1") == images.old
+    assert disks(compute)["web-1-data"]["id"] == data
+    now = instance(compute, "web-2")
+    assert (now["id"], now["lastStartTimestamp"]) == (kept["id"], kept["lastStartTimestamp"])

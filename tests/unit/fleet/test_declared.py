@@ -240,3 +240,11 @@ def test_the_example_of_this_repository_is_created_by_its_first_rollout() -> Non
     found = fleet(text)
     assert found.creates_missing
     assert found.members.names == ("web-1", "web-2", "web-3")
+
+
+def test_an_internal_address_of_another_network_needs_its_subnetwork() -> None:
+    text = f"recipe: w\nmembers: {{instances: [{{name: a, address: ip, zone: {A}}}]}}\n"
+    text += "template: {machine_type: e2-small, network: prod}\n"
+    (found,) = mistakes(text)
+    assert found.startswith("3: template.network has no subnetwork, of which internal addresses")
+    assert fleet(text.replace("network: prod", "subnetwork: prod-us"))

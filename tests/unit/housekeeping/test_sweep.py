@@ -187,15 +187,36 @@ def test_a_disk_that_nothing_can_make_again_stays_and_is_named() -> None:
     assert one("disk", attached, ENDED) is None
 
 
+@pytest.mark.parametrize(
+    ("days", "attached", "expected"),
+    [
+        (1.0, None, (True, Reason.EXPIRED)),
+        (-1.0, None, (False, Reason.UNUSED_NOT_LONG)),
+        (1.0, "2026-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_data_disk_goes_only_if_it_was_never_attached(
+    days: float, attached: str | None, expected: tuple[bool, Reason] | None
+) -> None:
+    told = {**FLEET, "expires": ago(days=days), "bakehouse-state": None}
+    disk = owned("disk", "web-1-data", "data", labels=told)
+    if attached:
+        disk["lastAttachTimestamp"] = attached
+    found = one("disk", disk, ENDED)
+    assert ((found.sweep, found.reason) if found else None) == expected
+
+
 # -- whatever labels there are --------------------------------------------------------------------
 
 KEYS = ["bakehouse-recipe", "bakehouse-run", "bakehouse-role", "bakehouse-state", "expires"]
 KEYS += ["bakehouse-kept", "bakehouse-pin", "bakehouse-fleet", "env"]
 VALUES = ["", "0", "1", "9" * 63, "x", "builder", "smoke", "image", "member", "previous", "web"]
+VALUES += ["data"]
 VALUES += ["candidate", "failed", "promoted", "history", "revoked"]
 LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES))
 KINDS = st.sampled_from(["instance", "disk", "image"])
 STATES = st.sampled_from([None, "running", "failed", "success"])
+ROLES = {"builder", "smoke", "image", "member", "previous", "data"}
 OURS = {"bakehouse-recipe", "bakehouse-run", "bakehouse-role"}
 
 
@@ -213,7 +234,14 @@ def test_resources_without_the_labels_are_kept(
     if found is not None and found.sweep:
         assert "bakehouse-pin" not in labels
         assert not (kind == "disk" and used)
-        assert labels["bakehouse-role"] in {"builder", "smoke", "image", "member", "previous"}
+        assert labels["bakehouse-role"] in {
+            "builder",
+            "smoke",
+            "image",
+            "member",
+            "previous",
+            "data",
+        }
         if kind == "image":
             assert labels["bakehouse-state"] in {"candidate", "failed"}
 
