@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import AwareDatetime
 
 from bakehouse.cloud import boot_lines, serial_output
+from bakehouse.cloud.operations import instance_events
 from bakehouse.core.errors import (
     FINAL,
     RETRYABLE,
@@ -52,7 +53,7 @@ from bakehouse.rollout.strategies.swap import (
     moving,
     outcome_of,
 )
-from bakehouse.rollout.watch import look
+from bakehouse.rollout.watch import cause_of_end, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -309,7 +310,9 @@ class VerifyStage(FleetOperator):
         if event.failed:
             why = {failed.member: failed.why for failed in event.failed}
             told = [
-                outcome_of(swap, State.UNHEALTHY, why[swap.member]).model_dump(mode="json")
+                outcome_of(
+                    swap, State.UNHEALTHY, why[swap.member], self._members_own(swap)
+                ).model_dump(mode="json")
                 for swap in self._replaced(context)
                 if swap.member in why
             ]
@@ -317,6 +320,16 @@ class VerifyStage(FleetOperator):
             each = "; ".join(f"{member}: {reason}" for member, reason in why.items())
             raise PermanentError(f"stage {self.stage} did not stay healthy: {each}")
         return Done(self._succeeded(context))
+
+    def _members_own(self, swap: Swap) -> Cause | None:
+        """Return the member's own reason, such as a lost host; None: it is the image's."""
+        try:
+            instance = self.compute.instance(swap.zone, swap.member)
+            events = instance_events(self.compute.operations(swap.zone), swap.member)
+        except BakehouseError as error:
+            self.log.warning("whether the host of %s was lost is unknown: %s", swap.member, error)
+            return None
+        return cause_of_end(swap, instance, [event.kind for event in events])
 
     def _replaced(self, context: Context) -> list[Swap]:
         """Return the members of this stage and of those before it."""

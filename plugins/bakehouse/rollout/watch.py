@@ -15,6 +15,7 @@ from bakehouse.rollout.health import (
     see,
     silence,
 )
+from bakehouse.rollout.second_try import Cause, taken_away
 from bakehouse.rollout.strategies.swap import Swap, boot_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,20 @@ def pause(watched: Iterable[Watched], now: datetime, until: datetime) -> float:
     wait = min(periods, default=BETWEEN_LOOKS)
     left = until - now
     return (min(wait, left) if left > timedelta(0) else wait).total_seconds()
+
+
+def cause_of_end(swap: Swap, instance: Resource | None, kinds: Iterable[str]) -> Cause | None:
+    """Return the member's own reason not to have stayed healthy; None: it is the image's.
+
+    Args:
+        swap: what the member has been moved to.
+        instance: as it is now.
+        kinds: of the operations on it, newest first.
+    """
+    if _changed(swap, instance):
+        return Cause.GONE
+    is_off = instance is not None and instance.get("status") != "RUNNING"
+    return Cause.HOST_LOST if is_off and taken_away(kinds) else None
 
 
 def _changed(swap: Swap, instance: Resource | None) -> str:

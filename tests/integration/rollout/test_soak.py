@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.flow.fleet import ZONE
+from tests.flow.fleet import HERE, ZONE
+from tests.support.deadlines import SOON
+from tests.support.ledger import of_kind, read_ledger
 
 from bakehouse.fleet.load import load_fleet
+from bakehouse.history.location import ledger_url
+from bakehouse.history.rollout_events import RolloutEndedEvent
+from bakehouse.images.selection import deprecation_state
+from devstack.waiting import wait_until
 
 from .walk import Rollout
 
@@ -71,6 +78,35 @@ def test_a_member_that_turns_ill_or_silent_in_the_soak_fails_its_stage_and_the_f
     assert why in str(run.errors["verdict"])
     after = fleet_of.facts()
     assert (after.images, after.boot) == (before.images, before.boot)
+
+
+def test_a_member_that_is_preempted_in_the_soak_halts_the_line_and_blames_no_image(
+    fleet_of: Members, images: Images, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakehouse.rollout.watch.silence", lambda _: timedelta(0))
+    fleet(fleet_of, images, "web-1")
+    before = fleet_of.facts()
+    run = rollout(images.new, LONG)
+    run.begin()
+    run.replace(1)
+    compute.fault(kind="preempt", instance="web-1")
+    wait_until(
+        lambda: compute.call("GET", f"{HERE}/instances/web-1")["status"] == "TERMINATED",
+        SOON,
+        "the preemption",
+        every=0.05,
+    )
+    run.verify(1)
+    assert run.states["verify_stage_1"] == "failed"
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert fleet_of.facts().images == before.images
+    (ended,) = of_kind(RolloutEndedEvent, read_ledger(ledger_url(), run.run_id))
+    causes = [(o.member, o.cause) for o in ended.detail.outcomes if o.state == "unhealthy"]
+    assert causes == [("web-1", "host_lost")]
+    assert not ended.detail.failed_here
+    assert deprecation_state(compute.image(images.new)) == "ACTIVE"
 
 
 def test_a_member_of_an_earlier_stage_is_watched_on(

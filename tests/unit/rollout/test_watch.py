@@ -9,8 +9,9 @@ import pytest
 
 from bakehouse.rollout.health import Health
 from bakehouse.rollout.plan import BootDisk, Target
+from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.strategies.swap import Swap
-from bakehouse.rollout.watch import Watched, look, pause
+from bakehouse.rollout.watch import Watched, cause_of_end, look, pause
 
 NOW = datetime(2026, 11, 27, 3, tzinfo=UTC)
 PERIOD = timedelta(seconds=15)
@@ -159,3 +160,26 @@ def test_a_crash_loop_and_silence_end_in_time() -> None:
     silent = [(instance(), health(0))] * 20
     ends = next(n for n in range(1, 20) if watch(*silent[:n])[0].failure(watch(*silent[:n])[1]))
     assert ends == 8, "six periods, and the next look"
+
+
+PREEMPTED = ["compute.instances.preempted", "start", "attachDisk"]
+
+
+@pytest.mark.parametrize(
+    ("found", "kinds", "cause"),
+    [
+        (instance("TERMINATED"), PREEMPTED, Cause.HOST_LOST),
+        (instance("STOPPING"), ["compute.instances.hostError"], Cause.HOST_LOST),
+        (instance("TERMINATED"), ["compute.instances.guestTerminate"], None),
+        (instance("TERMINATED"), ["stop", "start", "attachDisk"], None),
+        (instance(), PREEMPTED, None),  # it runs again, and says itself how it is
+        (None, PREEMPTED, Cause.GONE),
+        (instance(number="8"), [], Cause.GONE),
+        (instance(disk="web-1-other"), [], Cause.GONE),
+    ],
+    ids=str,
+)
+def test_a_member_that_is_taken_away_while_it_is_watched_says_nothing_of_its_image(
+    found: dict[str, Any] | None, kinds: list[str], cause: Cause | None
+) -> None:
+    assert cause_of_end(SWAP, found, kinds) is cause
