@@ -120,6 +120,13 @@ class Members:
         metadata["items"].append({"key": key, "value": value})
         self._compute.call("POST", f"{self._of(name)}/setMetadata", json=metadata)
 
+    def label(self, name: str, key: str, value: str) -> None:
+        """Set a label of a member."""
+        instance = self._compute.call("GET", self._of(name))
+        labels = {**instance.get("labels", {}), key: value}
+        body = {"labels": labels, "labelFingerprint": instance["labelFingerprint"]}
+        self._do("POST", f"{self._of(name)}/setLabels", json=body)
+
     def restart(self, name: str) -> None:
         """Stop it, start it so that its attributes count, and wait for its first report."""
         before = self._boot_id(name)

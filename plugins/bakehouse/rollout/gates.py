@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -36,6 +36,7 @@ def others_are_up(
     instances: Mapping[str, Resource],
     at_most: int,
     ill: Mapping[str, str] = MappingProxyType({}),
+    ahead: Collection[str] = (),
 ) -> Gate:
     """Require that fewer than `at_most` other members are down, unless this one is down itself.
 
@@ -50,17 +51,27 @@ def others_are_up(
         instances: those of them that exist.
         at_most: the fleet's `max_unavailable`.
         ill: the members that run and are ill, with the reason.
+        ahead: the members of its stage whose turn is before its own and has not ended. Each may be
+            stopped at any moment, so that two that ask at the same time do not both go on.
     """
     if member in ill:
-        return Gate(open=True)
+        return its_turn(ahead, at_most)
     down = [
         f"{name} ({ill[name]})" if name in ill else name
-        for name in sorted(siblings)
-        if name != member and (name in ill or instances.get(name, {}).get("status") != "RUNNING")
+        for name in sorted({*siblings, *ahead})
+        if name != member
+        and (name in ill or name in ahead or instances.get(name, {}).get("status") != "RUNNING")
     ]
     if len(down) < at_most:
         return Gate(open=True)
     return Gate(open=False, why=f"already down: {', '.join(down)} (max_unavailable {at_most})")
+
+
+def its_turn(ahead: Collection[str], at_most: int) -> Gate:
+    """Require that few members of the stage are before this one."""
+    if len(ahead) < at_most:
+        return Gate(open=True)
+    return Gate(open=False, why=f"{', '.join(sorted(ahead))} come first")
 
 
 def reports_to_read(

@@ -39,7 +39,7 @@ from bakehouse.rollout.fleet_operator import (
     now,
     states_of,
 )
-from bakehouse.rollout.gates import Gate, nobody_failed, others_are_up, reports_to_read
+from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.outcome import beyond_halt_after, in_words
 from bakehouse.rollout.rollout_states import rollout_state, stage_failed
@@ -56,7 +56,7 @@ from bakehouse.rollout.strategies.swap import (
 from bakehouse.rollout.watch import cause_of_end, look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from airflow.sdk import Context
 
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
 BACKSTOP = timedelta(minutes=5)
+TURN = timedelta(seconds=15)
+ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 # Beyond the soak time: a member whose last report is not healthy is decided on within some periods
 # of at most 10 minutes.
 WATCH_ENDS_WITHIN = timedelta(minutes=90)
@@ -229,13 +231,41 @@ class ReplaceMember(FleetOperator):
         members.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
-        gate = self._others_are_up(swap, self.plan_of(context))
+        made, ahead = self.plan_of(context), self._ahead(context)
+        at_most = self.rules_of(made).max_unavailable
+        if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
+            return self._wait_for_its_turn(len(ahead), at_most)
+        gate = self._others_are_up(swap, made, ahead)
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
         return None
 
-    def _others_are_up(self, swap: Swap, made: RolloutPlan) -> Gate:
+    def _ahead(self, context: Context) -> list[str]:
+        """Return the members of this stage whose tasks are before this one and have not ended."""
+        task, _, stage = str(self.task_id).rpartition("_")
+        states = self.states(context)
+        before = self.picked(context, int(stage))[: max(0, context["ti"].map_index or 0)]
+        return [
+            swap.member
+            for index, swap in enumerate(before)
+            if swap.strategy is not Strategy.CREATE
+            and states.get(f"{task}_{stage}_{index}") not in ENDED
+        ]
+
+    def _wait_for_its_turn(self, ahead: int, at_most: int) -> WaitFor:
+        """Wait while the members before this one are replaced; Airflow bounds no such stage.
+
+        The share of a fleet whose size is not known when the DAG is parsed is no number. The more
+        members are ahead, the longer is the wait, so that a large fleet does not ask all the time.
+        """
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        wait = TURN * max(1, ahead // at_most)
+        self.log.info("%d members come first; looking again in %s", ahead, wait)
+        return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
+
+    def _others_are_up(self, swap: Swap, made: RolloutPlan, ahead: Collection[str]) -> Gate:
         others = {change.name: change.zone for change in made.changes}
         others |= {report.name: report.zone for report in made.reported}
         there = members.statuses(self.compute, others)
@@ -247,7 +277,7 @@ class ReplaceMember(FleetOperator):
         # one that does not exist is down: it is yet to be created, or is being recreated
         counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
         at_most = self.rules_of(made).max_unavailable
-        return others_are_up(swap.member, counts, there, at_most, ill)
+        return others_are_up(swap.member, counts, there, at_most, ill, ahead)
 
     def _ill_now(
         self, reports: Iterable[Reported], there: Mapping[str, Resource]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from tests.support.ledger import of_kind
 
@@ -13,6 +14,7 @@ from bakehouse.history.rollout_events import RolloutEndedEvent
 from .test_walk import FLEET, NAMES, events, rollout
 
 if TYPE_CHECKING:
+    import pytest
     from tests.flow.fleet import Members
 
     from .conftest import Images
@@ -77,6 +79,57 @@ def test_members_of_a_stage_that_is_removed_before_it_begins_move_with_the_last_
     run.roll_back()
     assert run.verdict() == "success", run.errors
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
+
+
+def test_a_member_waits_while_one_before_it_has_not_ended(
+    fleet_of: Members, images: Images
+) -> None:
+    """Both tasks run at the same time, and neither has stopped its member yet."""
+    fleet_of.create(images.old, NAMES)
+    run = rollout(images.new)
+    run.begin()
+    run.stage(1)
+    run.select(2)
+    run.states["replace_2_0"] = "running"
+    run.replace_one(2, 1)
+    assert run.states["replace_2_1"] == "failed"
+    said = str(run.errors["replace_2_1"])
+    assert said == "web-3 is not changed: already down: web-2 (max_unavailable 1)"
+    assert fleet_of.stops() == {"web-1": 1}
+
+
+class UntilItsTurn(list[Any]):
+    """The waits of a run, the first of which lasts until the member before has been replaced."""
+
+    def __init__(self, run: Rollout) -> None:
+        super().__init__()
+        self.run = run
+
+    def append(self, waits: Any) -> None:
+        super().append(type(waits.trigger).__name__)
+        super().append(waits)
+        self.run.states["replace_2_0"] = "success"
+
+
+def test_where_airflow_knows_no_limit_a_member_waits_for_its_turn(
+    fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of members that labels select is no number when the DAG is parsed."""
+    fleet_of.create(images.old, NAMES)
+    for name in NAMES:
+        fleet_of.label(name, "app", "web")
+    text = FLEET.replace("instances: [web-1, web-2, web-3]", "labels: {app: web}")
+    run = rollout(images.new, text + "max_unavailable: 50%\n")
+    run.begin()
+    run.stage(1)
+    run.select(2)
+    run.states["replace_2_0"] = "deferred"
+    monkeypatch.setattr("bakehouse.rollout.stage_operators.TURN", timedelta(seconds=0.2))
+    run.deferred = UntilItsTurn(run)
+    run.replace_one(2, 1)
+    assert run.states["replace_2_1"] == "success", run.errors
+    waits = [wait for wait in run.deferred if isinstance(wait, str)]
+    assert waits[:2] == ["DateTimeTrigger", "SwapTrigger"]
 
 
 def test_a_fleet_goes_there_and_back_and_there_again(fleet_of: Members, images: Images) -> None:

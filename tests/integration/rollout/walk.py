@@ -70,6 +70,15 @@ class Rollout:
         """Another try of the members of a stage, whose tasks were killed."""
         self._mapped(f"replace_{number}", f"select_members_{number}")
 
+    def select(self, number: int) -> None:
+        """The choice of a stage's members alone."""
+        self._task(f"select_members_{number}", stage=number)
+
+    def replace_one(self, number: int, index: int) -> None:
+        """One member of a stage that was chosen."""
+        swap = self.xcom(f"select_members_{number}")[index]
+        self._task(f"replace_{number}", index, swap=swap)
+
     def verify(self, number: int) -> None:
         """The check of a stage."""
         self._task(f"verify_stage_{number}", stage=number)

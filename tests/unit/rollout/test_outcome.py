@@ -180,6 +180,19 @@ def test_a_member_is_touched_only_while_few_others_are_down() -> None:
     assert others_are_up("b", others, others, at_most=1).open
 
 
+def test_two_members_that_ask_at_the_same_time_do_not_both_go_beyond_the_limit() -> None:
+    """One is down already; each of two sees that one alone, until the first of them is stopped."""
+    there = {"a": {"status": "RUNNING"}, "b": {"status": "RUNNING"}, "x": {"status": "STOPPING"}}
+    assert others_are_up("a", there, there, 2).open
+    gate = others_are_up("b", there, there, 2, ahead=["a"])
+    assert (gate.open, gate.why) == (False, "already down: a, x (max_unavailable 2)")
+    assert others_are_up("b", there, there, 3, ahead=["a"]).open
+    ill = {"b": "unhealthy"}
+    assert others_are_up("b", there, there, 2, ill, ahead=["a"]).open
+    gate = others_are_up("b", there, there, 1, ill, ahead=["a"])
+    assert (gate.open, gate.why) == (False, "a come first"), "ill ones wait for their turn too"
+
+
 def test_a_failed_sibling_halts_the_line() -> None:
     assert nobody_failed({"replace_1_0": "running", "replace_1_1": "up_for_retry"}).open
     assert not nobody_failed({"replace_1_0": "failed", "replace_1_1": None}).open
