@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,17 @@ from bakehouse.images.links import resource_name
 from bakehouse.rollout import replace
 from bakehouse.rollout.machine import Owner, of_template, pinned, recreated
 from bakehouse.rollout.plan import BootDisk, Change, RolloutPlan, second_disk_name
-from bakehouse.rollout.states import ACTIONS, FINAL, Action, State, Strategy, move, read
+from bakehouse.rollout.states import (
+    ACTIONS,
+    FINAL,
+    Action,
+    Consent,
+    Resumed,
+    State,
+    Strategy,
+    move,
+    read,
+)
 from bakehouse.rollout.strategies.swap import Swap, back, forward
 
 if TYPE_CHECKING:
@@ -182,16 +193,23 @@ class Hook:
         return {"health": f"{{{said}}}"}
 
 
+ASKED = {Action.ASK: Consent.GATES_OPEN, Action.DRAIN: Consent.GIVEN}
+
+
 def walk(hook: Hook, swap: Swap) -> State:
-    """What the trigger does, without Airflow."""
-    goal, state = swap.goal(timedelta(minutes=5)), None
+    """What the trigger does, without Airflow; every guest agrees to its stop."""
+    goal, state, consent = swap.goal(timedelta(minutes=5)), None, Consent.UNKNOWN
     for turn in range(60):
-        seen = replace.look(cast("ComputeHook", hook), swap)
+        looked = replace.look(cast("ComputeHook", hook), swap)
+        seen = dataclasses.replace(looked, consent=consent, resumed=Resumed.DONE)
         state = move(state, read(seen, goal, NOW))
+        step = ACTIONS[state]
         if state in FINAL:
             return state
-        if ACTIONS[state] is not Action.WAIT:
-            replace.perform(cast("ComputeHook", hook), ACTIONS[state], swap, f"request {turn}")
+        if step in ASKED:
+            consent = ASKED[step]
+        elif step is not Action.WAIT:
+            replace.perform(cast("ComputeHook", hook), step, swap, f"request {turn}")
     raise AssertionError(f"no end: {state}")
 
 
