@@ -292,11 +292,18 @@ def test_a_freeze_holds_a_rollout_and_a_rejection_after_the_canary_takes_it_back
         select = f"{GROUP}.select_members_1"
         bed.airflow.wait_for_task(ASKING, run_id, select, ["deferred"], RUN)
         assert members.stops() == {}
+        path = f"/dags/{ASKING}/dagRuns/{run_id}"
+        waits = f"- **Waits:** `{select}` since 20"
+
+        def note() -> str:
+            return str(bed.airflow.call("GET", path)["note"])
+
+        wait_until(lambda: note().startswith(waits), RUN, "the run's note to say what it waits for")
+        assert "frozen by ann: the quarter ends" in note()
     finally:
         bed.airflow.call("DELETE", "/variables/bakehouse_freeze")
     approve = f"{GROUP}.approve_stage_1"
     bed.airflow.wait_for_task(ASKING, run_id, approve, ["awaiting_input"], RUN)
-    path = f"/dags/{ASKING}/dagRuns/{run_id}"
     (question,) = bed.airflow.call("GET", f"{path}/hitlDetails")["hitl_details"]
     assert question["subject"] == f"asking: go on with {new} after stage 1 of 2?"
     assert "| ask-1 | healthy |" in question["body"]

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     GATE_CLOSED = "gate_closed"
     HOLD_ENDED = "hold_ended"
+    NEEDS_APPROVAL = "needs_approval"
     # why an image is retired
     NOT_KEPT = "not_kept"
     REVOKED = "revoked"
@@ -181,6 +182,7 @@ _TEXT = {
     Reason.OUTSIDE_WINDOW: "no window of the fleet is open",
     Reason.GATE_CLOSED: "the member, or a check of the fleet, does not agree to its stop",
     Reason.HOLD_ENDED: "nothing holds it any more",
+    Reason.NEEDS_APPROVAL: "a person must approve the next stage",
     Reason.NOT_KEPT: "it exceeds the limits of the recipe's image.keep",
     Reason.REVOKED: "it is revoked and must not be used any more",
     Reason.REVOKED_BASE: "it is built on a revoked image",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from bakehouse.core.errors import BakehouseError, PermanentError
+from bakehouse.core.reasons import Reason
+from bakehouse.core.tasks import WAITS
+from bakehouse.history.wait_events import WaitDetail
 from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.reconcile import Done, Next
+from bakehouse.operators.waits import begin_wait, end_wait, now
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import Decision, Question
 from bakehouse.rollout.fleet_operator import DECISION, FleetOperator
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bakehouse.fleet.model import Fleet
+    from bakehouse.operators.held_operator import Tell
     from bakehouse.rollout.health import Health
     from bakehouse.rollout.mig_plan import GroupPlan
     from bakehouse.rollout.plan import RolloutPlan
@@ -68,6 +74,8 @@ class ApproveStage(FleetOperator, ApprovalOperator):
             f"{made.image.name}; at most {self.response_timeout}, then"
             f" {self.fleet.approval.on_timeout if self.fleet.approval else 'roll_back'}",
         )
+        until = now() + self.response_timeout if self.response_timeout else None
+        self._tell(context, begin_wait, now(), until, Reason.NEEDS_APPROVAL.text, made)
         return self._ask(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Next:
@@ -83,6 +91,7 @@ class ApproveStage(FleetOperator, ApprovalOperator):
         except HITLTimeoutError:
             self._end(context, "timed_out", "")
         decision = Decision(stage=self.stage, decision="approved", by=_name(answer))
+        self._answered(context, decision)
         context["ti"].xcom_push(key=DECISION, value=decision.model_dump(mode="json"))
         self.log.info("%s", decision.in_words())
         return Done(decision.model_dump(mode="json"))
@@ -93,8 +102,29 @@ class ApproveStage(FleetOperator, ApprovalOperator):
 
     def _end(self, context: Context, decision: Any, by: str) -> NoReturn:
         ended = Decision(stage=self.stage, decision=decision, by=by)
+        self._answered(context, ended)
         context["ti"].xcom_push(key=DECISION, value=ended.model_dump(mode="json"))
         raise PermanentError(f"{ended.in_words()}; no further member is changed")
+
+    def _answered(self, context: Context, decision: Decision) -> None:
+        said = context["ti"].xcom_pull(task_ids=self.task_id, key=WAITS)
+        if said:
+            since = datetime.fromisoformat(said["since"])
+            self._tell(context, end_wait, since, None, decision.in_words(), self.plan_of(context))
+
+    def _tell(
+        self,
+        context: Context,
+        record: Tell,
+        since: datetime,
+        until: datetime | None,
+        why: str,
+        made: RolloutPlan,
+    ) -> None:
+        detail = WaitDetail(what=self.fleet.name, since=since, until=until, why=why)
+        image = made.image
+        known = {"recipe": image.recipe, "image": image.name, "git_sha": image.git_sha}
+        record(context, Reason.NEEDS_APPROVAL, detail, **known)
 
     def _goes_on(self, made: RolloutPlan) -> bool:
         numbers = range(1, len(made.stages) + 1)

@@ -17,7 +17,7 @@ from bakehouse.runs import deadlines
 from bakehouse.runs.airflow_wait import Span, told
 from bakehouse.runs.note import failed_line, late_line, said_line, slow_line
 from bakehouse.runs.result import MARK, Mark
-from bakehouse.runs.run_note import add_to_note, withdraw_note
+from bakehouse.runs.run_note import add_to_note, set_waits, withdraw_note
 from bakehouse.sla.misses import Miss, is_late
 from bakehouse.sla.triggers import REPORTED
 
@@ -73,6 +73,7 @@ def finish(run: DagRun) -> None:
     """Write the note, and forget the deadlines that the run has kept."""
     session = _session(run)
     deadlines.forget(run, session)
+    set_waits(run, [])
     lines = [late_line(miss.task_id, str(miss)) for miss in _misses(run, session)]
     if slow := _waited_for_airflow(run, session):
         log.warning("%s of %s: %s", run.run_id, run.dag_id, slow)

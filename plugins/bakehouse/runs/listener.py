@@ -21,10 +21,12 @@ BY_HAND = "manually set"  # Airflow's words when a person, and not the scheduler
 
 @hookimpl
 def on_starting(component: Any) -> None:  # ruff: ignore[unused-function-argument]  Airflow passes it by this name
-    """Judge missed deadlines; of all components the scheduler finds them."""
+    """Judge missed deadlines and note what waits: of all components the scheduler finds both."""
+    from bakehouse.runs import waits
     from bakehouse.runs.deadlines import judge_misses
 
     judge_misses()
+    waits.watch()
 
 
 @hookimpl

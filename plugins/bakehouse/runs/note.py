@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MOST = 1000  # characters; Airflow's column has no more
 FAILED = "- **Failed:** "
@@ -13,7 +13,9 @@ LATE = "- **SLA missed:** "
 SLOW = "- **Airflow was late:** "
 MORE = "- **More:** in the logs of the tasks"
 SAID = "- **Result:** "
-OURS = (FAILED, LATE, SLOW, SAID, MORE)
+WAITING = "- **Waits:** "
+OURS = (FAILED, LATE, SLOW, SAID, WAITING, MORE)
+MOST_WAITS = 3  # lines of a note; the other tasks most likely wait for the same
 
 
 def failed_line(reason: str) -> str:
@@ -35,6 +37,22 @@ def slow_line(text: str) -> str:
 def said_line(text: str) -> str:
     """Return the line of what a task has to say of a run that has succeeded."""
     return SAID + " ".join(text.split())
+
+
+def waiting_line(task_id: str, member: str, since: str, why: str) -> str:
+    """Return the line of a task that waits: for what, and since when (ISO 8601)."""
+    task = f"`{task_id}`" + (f" ({member})" if member else "")
+    moment = since[:16].replace("T", " ")
+    return f"{WAITING}{task} since {moment} UTC: {' '.join(why.split())}"
+
+
+def with_waits(note: str | None, lines: Sequence[str]) -> str | None:
+    """Return the note with these lines of tasks that wait, and no others of that kind."""
+    own, ours = _apart(note)
+    kept = [line for line in ours if not line.startswith(WAITING)]
+    more = len(lines) - MOST_WAITS
+    waits = [*lines[:MOST_WAITS], *([f"{WAITING}{more} more tasks"] if more > 0 else [])]
+    return _joined(own, [*kept, *waits])
 
 
 def written(note: str | None, lines: Iterable[str]) -> str | None:
@@ -71,6 +89,8 @@ def _about(line: str) -> str:
     for one in (SLOW, SAID):
         if line.startswith(one):
             return one
+    if line.startswith(WAITING):
+        return line
     if not line.startswith(LATE):
         return FAILED
     return line.removeprefix(LATE).partition("` ")[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakehouse.runs.note import withdrawn, written
+from bakehouse.runs.note import with_waits, withdrawn, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow.models.dagrun import DagRun
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 def add_to_note(run: DagRun, lines: Iterable[str]) -> None:
     """Add lines of ours to the note of a run; a person's own text stays."""
     _set(run, written(run.note, lines))
+
+
+def set_waits(run: DagRun, lines: Sequence[str]) -> None:
+    """Let the note say what the run's tasks wait for, and nothing else of that kind."""
+    _set(run, with_waits(run.note, lines))
 
 
 def withdraw_note(run: DagRun, *, failure_only: bool = False) -> None:

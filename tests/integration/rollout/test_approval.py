@@ -17,6 +17,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import RolloutEndedEvent
+from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 
 from .walk import GROUP, Rollout
 
@@ -119,6 +120,12 @@ def test_the_question_has_plan_packages_and_the_figures_of_the_canary(
     assert "| median of 1 not replaced | | " in body
     run.stage(2)
     assert fleet_of.facts().health == dict.fromkeys(NAMES, images.new)
+    written = read_ledger(ledger_url(), run.run_id)
+    (began,), (answered,) = of_kind(WaitsEvent, written), of_kind(WaitedEvent, written)
+    assert began.reason is Reason.NEEDS_APPROVAL
+    assert (began.subject, began.detail.since) == (answered.subject, answered.detail.since)
+    assert answered.detail.why == "ann approved the rollout after stage 1"
+    assert run.xcom("approve_stage_1", "waits") is None
 
 
 @pytest.mark.parametrize("on_failure", ["roll_back", "halt"])

@@ -14,6 +14,8 @@ from bakehouse.runs.note import (
     failed_line,
     late_line,
     slow_line,
+    waiting_line,
+    with_waits,
     withdrawn,
     written,
 )
@@ -88,3 +90,28 @@ def test_a_run_that_waited_for_airflow_has_one_line_of_it_which_a_new_start_take
     assert note == f"Mine.\n\n{REASON}\n{SMOKE}\n{newer}"
     assert withdrawn(note) == "Mine."
     assert withdrawn(note, failure_only=True) == f"Mine.\n\n{SMOKE}\n{newer}"
+
+
+WAIT = waiting_line("replace_1", "web-1", "2026-11-27T03:04:05+00:00", "frozen by\n ann")
+
+
+def test_a_wait_says_task_member_and_since_when() -> None:
+    assert WAIT == "- **Waits:** `replace_1` (web-1) since 2026-11-27 03:04 UTC: frozen by ann"
+
+
+def test_waits_come_and_go_and_all_else_stays() -> None:
+    note = written("Mine.", [REASON, SMOKE])
+    waits = with_waits(note, [WAIT])
+    assert waits == f"{note}\n{WAIT}"
+    assert with_waits(waits, []) == note
+    assert with_waits(waits, [WAIT]) == waits
+    assert with_waits(None, []) is None
+    assert written(waits, [PLAN]) == f"{note}\n{WAIT}\n{PLAN}"
+
+
+def test_of_many_waits_a_few_are_told_and_the_others_counted() -> None:
+    lines = [waiting_line(f"replace_{n}", "", "2026-11-27T03:04:05", "x") for n in range(9)]
+    note = with_waits(None, lines)
+    assert note is not None
+    assert note.splitlines()[-1] == "- **Waits:** 6 more tasks"
+    assert with_waits(note, []) is None
