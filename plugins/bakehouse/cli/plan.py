@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -83,6 +83,7 @@ def _planned(
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the plan
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.rollout import members
+        from bakehouse.rollout.mig_planning import make_group_plan
         from bakehouse.rollout.planning import lease_blockers, make_plan
 
         try:
@@ -91,16 +92,14 @@ def _planned(
             goal = members.choose(
                 hook, fleet.recipe, wanted, by_person=bool(wanted), fleet=fleet.name
             )
-            made = make_plan(
-                hook,
-                fleet,
-                "plan",
-                goal,
-                ledger,
-                only=only,
-                plan_only=True,
-                blockers=lease_blockers(ledger, fleet.name),
-            )
+            held = lease_blockers(ledger, fleet.name)
+            given: Any = {"only": only, "plan_only": True, "blockers": held}
+            if fleet.strategy == "mig":
+                made, remarks = make_group_plan(hook, fleet, "plan", goal, ledger, **given)
+                for remark in remarks:
+                    typer.echo(remark, err=True)
+            else:
+                made = make_plan(hook, fleet, "plan", goal, ledger, **given)
         except BakehouseError as refused:
             raise fail(refused) from None
     return made

@@ -7,7 +7,7 @@ the group, and the group replaces its instances itself.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from bakehouse.core.errors import (
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
 from bakehouse.history.rollout_events import MemberOutcome
-from bakehouse.images import labels
 from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
@@ -39,10 +38,10 @@ from bakehouse.rollout.fleet_operator import (
     now,
 )
 from bakehouse.rollout.mig_plan import same, versions_of
-from bakehouse.rollout.mig_survey import judge
 from bakehouse.rollout.operators import PlanningOperator, SelectMembers, Verdict
 from bakehouse.rollout.outcome import in_words
-from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
+from bakehouse.rollout.plan import RolloutPlan, Target
+from bakehouse.rollout.plan_text import plan_lines
 from bakehouse.rollout.rollout_states import LEFT_BEHIND, RolloutState, stage_failed
 from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.mig import (
@@ -54,7 +53,6 @@ from bakehouse.rollout.strategies.mig import (
     progress,
     way_back,
 )
-from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,64 +73,35 @@ class PlanGroup(PlanningOperator):
 
     def reconcile(self, context: Context) -> Next:
         """Read the group, and plan."""
-        from bakehouse.rollout import mig_facts
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.mig_planning import make_group_plan
         from bakehouse.rollout.record import record_plan
 
         self.check_lease(context)
         image = self.received(context, self.near("choose_image"), Target)
         members.check(self.compute, image)  # again: this run may have waited for the fleet
-        zone, name = _group_of(self)
         form = self.form(context)
-        if wanted := form.members:
-            raise PermanentError(
-                f"{', '.join(wanted)} cannot be moved alone: the group {name} moves as a whole, in"
-                " the stages of its file; leave the field members of the form empty"
-            )
-        facts = mig_facts.read(self.compute, zone, name)
-        run = self.run_of(context)
-        expires = labels.expiry(datetime.now(UTC) + UNUSED_FOR)
-        judged = judge(facts, self.fleet, run, image, expires)
-        if judged.refusals:
-            raise PermanentError(
-                f"the group {name} cannot be moved to {image.name}: {'; '.join(judged.refusals)}."
-                " Nothing was changed"
-            )
-        skipped = () if judged.plan else (Skipped(name=name, reason=Reason.ALREADY_ON_IMAGE),)
-        made = RolloutPlan(
-            fleet=self.fleet.name,
-            run=run,
-            image=image,
-            stages=tuple(() for _ in self.fleet.stages),
-            skipped=skipped,
-            group=judged.plan,
+        made, remarks = make_group_plan(
+            self.compute,
+            self.fleet,
+            self.run_of(context),
+            image,
+            ledger_url(),
+            only=form.members,
             plan_only=form.plan_only,
         )
-        for remark in judged.remarks:
-            self.log.warning("%s: %s", name, remark)
-        self._log_plan(made)
+        for remark in remarks:
+            self.log.warning("%s", remark)
+        for line in plan_lines(made):
+            self.log.info("%s", line)
         record_plan(context, made)
         if made.plan_only:
             self.skip_stages(context, made)
             return Done(made.model_dump(mode="json"))
         if made.group is not None:
-            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", name)
+            to = f"moves to {image.name}"
+            self.notify(context, NotificationEvent.ROLLOUT_START, to, made.group.name)
         return Done(made.model_dump(mode="json"))
-
-    def _log_plan(self, made: RolloutPlan) -> None:
-        for skipped in made.skipped:
-            self.log.info("the group %s is left as it is: %s", skipped.name, skipped.reason.text)
-        group = made.group
-        if group is None:
-            return
-        text = "the group %s of %d instances: at most %s unavailable, %s more during the update"
-        rolling = group.rolling
-        unavailable, surge = _number(rolling["maxUnavailable"]), _number(rolling["maxSurge"])
-        self.log.info(text, group.name, group.size, unavailable, surge)
-        for number, stage in enumerate(group.stages, start=1):
-            text = "stage %d (%s): %d instances on the new template"
-            self.log.info(text, number, self.fleet.stages[number - 1], stage.members)
-        olds = ", ".join(resource_name(version.template) for version in way_back(group))
-        self.log.info("the way back is %s", olds)
 
 
 class SelectGroup(SelectMembers):
@@ -435,18 +404,3 @@ class GroupVerdict(Verdict):
                 f"delete the template {name}, which nothing uses",
                 partial(mig_calls.delete_template, self.compute, group, made.run, request),
             )
-
-
-def _group_of(operator: FleetOperator) -> tuple[str, str]:
-    """Return zone and name of the fleet's group."""
-    wanted = operator.fleet.members
-    if wanted.group is None:
-        raise PermanentError(
-            f"include/fleets/{operator.fleet.name}.yaml names no group: say members:"
-            " {group: NAME, zones: [ZONE]}, or strategy: swap"
-        )
-    return wanted.zones[0], wanted.group
-
-
-def _number(given: dict[str, int]) -> str:
-    return f"{given['percent']}%" if "percent" in given else str(given.get("fixed", 0))

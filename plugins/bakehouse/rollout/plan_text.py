@@ -11,7 +11,7 @@ from bakehouse.rollout.plan import WayBack
 from bakehouse.rollout.states import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bakehouse.rollout.plan import Change, RolloutPlan
 
@@ -21,7 +21,7 @@ SHOWN = 20  # members of a stage, or of a list
 def plan_lines(plan: RolloutPlan) -> Iterator[str]:
     """Yield the plan, paragraph by paragraph."""
     yield _title(plan)
-    for paragraph in (_packages, _order, _left, _ways_back, _now, _time):
+    for paragraph in (_packages, _group, _order, _left, _ways_back, _now, _time):
         lines = list(paragraph(plan))
         if lines:
             yield ""
@@ -30,7 +30,8 @@ def plan_lines(plan: RolloutPlan) -> Iterator[str]:
 
 def in_one_line(plan: RolloutPlan) -> str:
     """Return what a note and a notification have room for."""
-    parts = [f"{_count(len(plan.changes))} would move to {plan.image.name}"]
+    who = f"the group {plan.group.name}" if plan.group else _count(len(plan.changes))
+    parts = [f"{who} would move to {plan.image.name}"]
     parts += [f"{count} left as they are" for count in [len(plan.skipped)] if count]
     if plan.blockers:
         parts.append(f"blocked now: {'; '.join(blocker.why for blocker in plan.blockers)}")
@@ -45,6 +46,8 @@ def _title(plan: RolloutPlan) -> str:
     every = len(plan.changes) + len(plan.skipped)
     image, what = plan.image, f", commit {plan.image.git_sha[:7]}" if plan.image.git_sha else ""
     goal = f"{image.name} (id {image.id}{what})"
+    if plan.group is not None:
+        return f"Plan of the fleet {plan.fleet}: the group {plan.group.name} moves to {goal}"
     if not plan.changes:
         return f"Plan of the fleet {plan.fleet}: nobody moves to {goal}"
     return f"Plan of the fleet {plan.fleet}: {len(plan.changes)} of {every} move to {goal}"
@@ -57,6 +60,33 @@ def _packages(plan: RolloutPlan) -> Iterator[str]:
         name = f"from {image.name}" if image.name else "from a disk of no image"
         said = image.packages or f"unknown, {image.unknown}"
         yield f"  {name} ({_count(image.members)}): {said}"
+
+
+def _group(plan: RolloutPlan) -> Iterator[str]:
+    group = plan.group
+    if group is None:
+        return
+    down, more = (_number(group.rolling[key]) for key in ("maxUnavailable", "maxSurge"))
+    yield f"order: at most {down} unavailable, {more} more during the update"
+    names = [str(stage) for stage in plan.rules.stages] if plan.rules is not None else []
+    stages = zip(names, group.stages, strict=False)
+    yield from _table(
+        [
+            (f"stage {number} ({name})", f"{stage.members} of {_instances(group.size)}")
+            for number, (name, stage) in enumerate(stages, start=1)
+        ]
+    )
+    olds = ", ".join(resource_name(version.template) for version in group.versions)
+    yield ""
+    yield f"way back: open, to the template {olds}"
+
+
+def _number(given: Mapping[str, int]) -> str:
+    return f"{given['percent']}%" if "percent" in given else str(given.get("fixed", 0))
+
+
+def _instances(size: int) -> str:
+    return "1 instance" if size == 1 else f"{size} instances"
 
 
 def _order(plan: RolloutPlan) -> Iterator[str]:
@@ -136,7 +166,7 @@ _ALONE = {
 
 
 def _now(plan: RolloutPlan) -> Iterator[str]:
-    if not plan.changes:
+    if not plan.changes and plan.group is None:
         return
     if not plan.blockers:
         yield "now: nothing blocks"

@@ -142,12 +142,13 @@ def _images(made: RolloutPlan, ledger: str) -> tuple[ImageChange, ...]:
     """Return each image that members have, with the difference of its packages to the new one."""
     counted = Counter(resource_name(change.old.image) for change in made.changes if change.old.name)
     return tuple(
-        ImageChange(name=name, members=count, **_packages(ledger, name, made.image.name))
+        ImageChange(name=name, members=count, **packages_between(ledger, name, made.image.name))
         for name, count in counted.most_common()
     )
 
 
-def _packages(ledger: str, old: str, new: str) -> dict[str, str]:
+def packages_between(ledger: str, old: str, new: str) -> dict[str, str]:
+    """Return the fields of an `ImageChange` about packages."""
     if not old:
         return {"unknown": "since nothing says what is on such a disk"}
     try:

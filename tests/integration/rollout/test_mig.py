@@ -14,8 +14,11 @@ from tests.flow.fleet import HERE, ZONE
 from tests.support.deadlines import SOON
 from tests.support.freeze import BY_ANN, switched
 from tests.support.ledger import of_kind, read_ledger
+from typer.testing import CliRunner
 
+from bakehouse.cli import app
 from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.config.new_project import write_project
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
@@ -36,12 +39,14 @@ from bakehouse.rollout.approval_operator import ApproveStage
 from bakehouse.rollout.gates import Gate
 from bakehouse.rollout.mig_trigger import GroupTrigger
 from bakehouse.rollout.plan import RolloutPlan
+from bakehouse.rollout.plan_text import plan_lines
 from devstack.waiting import wait_until
 
 from .walk import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.fleet.gate import HttpCheck
@@ -228,6 +233,41 @@ def test_a_group_moves_stage_by_stage_onto_the_image(group: Group, images: Image
     assert {event.detail.member for event in replaced} == set(group.instances())
     assert len(replaced) == 3, "each instance is recorded once, in its own stage"
     assert {event.detail.old_image for event in replaced} == {images.old}
+
+
+def test_a_run_that_only_plans_tells_the_group_and_changes_nothing(
+    group: Group, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old)
+    before = group.versions(), group.ids(), group.templates(), group.policy()
+    run = rollout(images.new)
+    run.params["plan_only"] = True
+    assert run.through() == "success", run.errors
+    assert (group.versions(), group.ids(), group.templates(), group.policy()) == before
+    note = f"plan only, nothing was changed: the group web would move to {images.new}"
+    assert run.xcom("verdict", "note") == note
+    lines = list(plan_lines(RolloutPlan.model_validate(run.xcom("plan"))))
+    assert lines[0].startswith(f"Plan of the fleet web: the group web moves to {images.new} (id ")
+    assert lines[1:] == [
+        "",
+        "packages",
+        f"  from {images.old} (3 members): the same packages",
+        "",
+        "order: at most 1 unavailable, 0 more during the update",
+        "  stage 1 (1)     1 of 3 instances",
+        "  stage 2 (100%)  3 of 3 instances",
+        "",
+        "way back: open, to the template web-own",
+        "",
+        "now: nothing blocks",
+    ]
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "of the tests")  # else the command leaves one
+    write_project(tmp_path / "project")
+    (tmp_path / "project/include/fleets/web.yaml").write_text(FLEET)
+    words = ["plan", "web", "--project", str(tmp_path / "project"), "--ledger", ledger_url()]
+    done = CliRunner().invoke(app, words)
+    assert done.stdout.splitlines()[:-2] == lines[:-1], "the command says the same"
+    assert (group.versions(), group.ids(), group.templates(), group.policy()) == before
 
 
 def test_a_group_whose_canary_gets_ill_goes_back_and_replaces_nobody_else(
