@@ -161,6 +161,8 @@ def _after_the_stages(states: Mapping[str, str | None], *, stranded: bool) -> Ro
         return RolloutState.STOPPED
     if not stage_failed(states):
         return RolloutState.SUCCEEDED
+    if undone.get("roll_back", "success") not in DONE:  # who goes back is not known yet
+        return RolloutState.COMING_TO_REST
     if any(state not in DONE for state in undone.values()):
         return RolloutState.ROLLING_BACK
     if stranded or any(state in BAD for state in undone.values()):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.errors import QUOTA_WAIT
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import (
@@ -170,12 +171,21 @@ class SwapTrigger(BakehouseTrigger):
                 ended.why,
                 self.swap.second_disk,
             )
-            said = self._observed.health
-            self._begin(self.swap.again(ended.why, said.boot_id if said else None))
-            ended = await self._try()
+            ended = await self._second_try(ended)
         told = {"disk": self.swap.disk, "first_try": self.swap.first_try}
         seconds = round(time.time() - begun, 1) if ended.state is not None else None
         yield self.fire(ended.model_copy(update={**told, "seconds": seconds}))
+
+    async def _second_try(self, first: SwapEnded) -> SwapEnded:
+        """Return the end of the second try; of the first one, if no second disk can be made."""
+        swap, said = self.swap, self._observed.health
+        self._begin(swap.again(first.why, said.boot_id if said else None))
+        second = await self._try()
+        if second.state is not None or self._state not in {None, State.PENDING, State.PREPARING}:
+            return second
+        self._begin(swap)
+        why = f"{first.why}; there was no second try: {second.why}"
+        return first.model_copy(update={"why": why})
 
     async def _try(self) -> SwapEnded:
         """Walk to the end of this try; a final error is its end too."""
@@ -437,7 +447,13 @@ class SwapTrigger(BakehouseTrigger):
         return operations.end_of(found) if found else operations.Ended(name)
 
     async def _wait_out(self, blocked: Blocked) -> None:
-        """Wait out quota and rate limits until the deadline."""
+        """Wait out quota and rate limits until the deadline.
+
+        A member that is down already does not wait for a quota of another disk.
+        """
+        is_second = self.swap.first_try and self._state is State.PENDING
+        if is_second and blocked.wait >= QUOTA_WAIT:
+            raise TransientError(str(blocked))
         self._refused += 1
         await self._info("blocked: %s", blocked)
         await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))

@@ -127,3 +127,21 @@ def test_up_to_halt_after_the_fleet_goes_back(
     assert run.through() == "failed"
     assert fleet_of.facts().health == dict.fromkeys(NAMES, images.old)
     assert ended(run).detail.state == "rolled_back"
+
+
+def test_the_way_back_goes_in_reverse_order_and_needs_no_soak(
+    fleet_of: Members, images: Images
+) -> None:
+    fleet_of.create(images.old, NAMES, plain="web-3")
+    run = rollout(images.new, "manual__6")
+    run.begin()
+    run.stage(1)
+    run.stage(2)
+    there = fleet_of.calls("compute.instances.stop")
+    assert sorted(there) == NAMES
+    run.fleet = rollout(images.new, "", "soak: 5h\n").fleet  # also of a fleet that soaks
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert fleet_of.calls("compute.instances.stop") == [*there, *reversed(there)]
+    assert fleet_of.facts().health == dict.fromkeys(NAMES, images.old)

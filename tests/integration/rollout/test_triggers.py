@@ -294,6 +294,29 @@ async def test_a_member_that_is_silent_twice_is_not_tried_a_third_time(
     assert len(hook.ids_of(Action.MAKE_DISK)) == 2
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [Blocked("no quota of disks", wait=300.0), PermanentError("forbidden")],
+    ids=["quota", "forbidden"],
+)
+async def test_where_no_second_disk_can_be_made_the_first_end_stands_at_once(
+    hook: Hook, twice: Swap, cloud: Cloud, refused: Exception
+) -> None:
+    cloud.silent = {CHANGE.disk}
+    insert = hook.insert_disk
+
+    def no_second(zone: str, body: Any, request_id: str) -> dict[str, Any]:
+        if body["name"] == SECOND:
+            raise refused
+        return insert(zone, body, request_id)
+
+    hook.insert_disk = no_second  # type: ignore[method-assign]
+    event = await fire(trigger(twice, within=LATE))
+    assert (event.state, event.cause, event.disk) == ("unhealthy", "silent", CHANGE.disk)
+    assert event.why.endswith(f"; there was no second try: {refused}")
+    assert (event.first_try, cloud.stops) == ("", 1)
+
+
 async def test_what_the_image_says_itself_is_not_tried_again(
     hook: Hook, twice: Swap, cloud: Cloud
 ) -> None:

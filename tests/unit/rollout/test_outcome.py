@@ -64,7 +64,7 @@ PLANNED = BEGUN | {"plan": "success"}
             RolloutState.COMING_TO_REST,
         ),
         (FAILED | {"plan_rollback": "running"}, RolloutState.COMING_TO_REST),
-        (FAILED | {"roll_back": None}, RolloutState.ROLLING_BACK),
+        (FAILED | {"roll_back": None}, RolloutState.COMING_TO_REST),
         (FAILED | {"roll_back_0": "success", "roll_back_1": "deferred"}, RolloutState.ROLLING_BACK),
         # ends
         (GOOD, RolloutState.SUCCEEDED),
@@ -119,6 +119,73 @@ def test_every_rollout_comes_to_a_named_end_and_none_goes_on_from_there() -> Non
     assert reached == set(RolloutState)
     assert all(MOVES[state] & {*ENDS, *MOVES} for state in set(RolloutState) - ENDS)
     assert {RolloutState.SUCCEEDED, RolloutState.HALTED, RolloutState.STOPPED} <= ENDS
+
+
+STEPS: list[tuple[str, str]] = [
+    ("choose_image", "running"),
+    ("choose_image", "success"),
+    ("acquire_lease", "deferred"),
+    ("acquire_lease", "success"),
+    ("plan", "success"),
+    ("select_members_1", "success"),
+    ("replace_1_0", "deferred"),
+    ("replace_1_0", "success"),
+    ("verify_stage_1", "deferred"),
+    ("verify_stage_1", "success"),
+    ("approve_stage_1", "awaiting_input"),
+    ("approve_stage_1", "success"),
+    ("select_members_2", "success"),
+    ("replace_2_0", "deferred"),
+    ("replace_2_1", "deferred"),
+]
+FAILS: list[tuple[str, str]] = [
+    ("replace_2_0", "failed"),
+    ("replace_2_1", "success"),
+    ("verify_stage_2", "upstream_failed"),
+    ("plan_rollback", "running"),
+    ("plan_rollback", "success"),
+]
+BACK = [("roll_back_0", "deferred"), ("roll_back_0", "success"), ("roll_back_1", "deferred")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "end"),
+    [
+        (
+            [
+                *STEPS,
+                ("replace_2_0", "success"),
+                ("replace_2_1", "success"),
+                ("verify_stage_2", "deferred"),
+                ("verify_stage_2", "success"),
+                ("plan_rollback", "success"),
+            ],
+            RolloutState.SUCCEEDED,
+        ),
+        ([*STEPS, *FAILS, *BACK, ("roll_back_1", "success")], RolloutState.ROLLED_BACK),
+        ([*STEPS, *FAILS, *BACK, ("roll_back_1", "failed")], RolloutState.NOT_BACK),
+        ([*STEPS, *FAILS, ("roll_back", "skipped")], RolloutState.HALTED),
+        ([*STEPS[:1], ("choose_image", "failed")], RolloutState.REFUSED),
+        ([*STEPS[:1], ("choose_image", "skipped")], RolloutState.NOT_REQUESTED),
+        ([*STEPS[:4], ("plan", "skipped")], RolloutState.STOPPED),
+        ([*STEPS, ("replace_2_0", "failed"), ("plan_rollback", "skipped")], RolloutState.STOPPED),
+    ],
+    ids=lambda value: str(value) if isinstance(value, RolloutState) else "",
+)
+def test_each_step_of_a_rollout_is_a_legal_move_and_leads_to_its_end(
+    steps: list[tuple[str, str]], end: RolloutState
+) -> None:
+    states: dict[str, str | None] = {"roll_back": None}
+    before = rollout_state(states)
+    for task, state in steps:
+        if task.startswith("roll_back_"):
+            states.pop("roll_back", None)
+            states.setdefault("roll_back_1", None)
+        states[task] = state
+        after = rollout_state(states)
+        assert after is before or after in MOVES[before], (before, after, task)
+        before = after
+    assert before is end
 
 
 FLEET = "recipe: web\nmembers: {instances: [web-1], zones: [us-central1-a]}\n"
