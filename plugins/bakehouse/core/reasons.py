@@ -62,6 +62,7 @@ class Reason(StrEnum):
     # how a replacement ended
     NOT_HEALTHY = "not_healthy"
     MEMBER_LOST = "member_lost"
+    NOT_REPLACED = "not_replaced"
     STAGE_FAILED = "stage_failed"
     NOT_ROLLED_BACK = "not_rolled_back"
     REJECTED = "rejected"
@@ -170,6 +171,7 @@ _TEXT = {
     Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",
     Reason.STAGE_FAILED: "a stage failed, so what it had changed went back to the image it had",
+    Reason.NOT_REPLACED: "an error kept the member from moving to the image",
     Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
     Reason.REJECTED: "a person rejected it, so what it had changed went back to the image it had",
     Reason.STOPPED: "somebody has ended the run: each member stays as it was then",

@@ -247,6 +247,8 @@ def _reason(way: str, state: str) -> Reason:
         return Reason.NOT_ROLLED_BACK
     if state == State.BLOCKED:
         return Reason.GATE_CLOSED
+    if state == STUCK:
+        return Reason.NOT_REPLACED
     return Reason.NOT_HEALTHY if state == State.UNHEALTHY else Reason.MEMBER_LOST
 
 

@@ -159,7 +159,8 @@ class ReplaceMember(FleetOperator):
         )
         state = str(event.state) if event.state else STUCK
         outcome = self._push(context, swap, state, event.why, event.cause)
-        if event.transient:
+        is_last = context["ti"].try_number > _max_tries(context)
+        if event.transient and not is_last:
             raise TransientError(f"the member {swap.member}: {event.why}")
         record_member(context, swap, state, event.why, event.seconds, event.cause)
         if state not in REACHED:

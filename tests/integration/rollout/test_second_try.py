@@ -98,6 +98,9 @@ def test_a_member_without_capacity_at_all_halts_the_line_and_leaves_the_image_it
     assert ended.reason is Reason.STAGE_FAILED
     (failed,) = [o for o in ended.detail.outcomes if (o.way, o.cause) == ("forward", "stock_out")]
     assert failed.member == "web-2"
+    (told,) = of_kind(MemberReplacedFailedEvent, written)
+    assert (told.detail.member, told.detail.cause) == ("web-2", "stock_out")
+    assert (told.reason, told.detail.state) == (Reason.NOT_REPLACED, "stuck")
     assert "the first try: " in str(run.errors["verdict"])
 
 
