@@ -58,6 +58,9 @@ class Reason(StrEnum):
     BOOT_DISK_NOT_REPLACEABLE = "boot_disk_not_replaceable"
     DATA_DISK_IN_USE = "data_disk_in_use"
     STAGES_REMOVED = "stages_removed"
+    CANNOT_RENDER = "cannot_render"
+    METADATA_AS_WANTED = "metadata_as_wanted"
+    NEW_METADATA = "new_metadata"
     LINE_HALTED = "line_halted"
     # how a replacement ended
     NOT_HEALTHY = "not_healthy"
@@ -167,6 +170,10 @@ _TEXT = {
     Reason.DATA_DISK_IN_USE: "it is missing, and its data disk is attached to another instance",
     Reason.STAGES_REMOVED: "its stage was removed from the fleet's file during the rollout, so that"
     " it was not moved",
+    Reason.CANNOT_RENDER: "its image cannot render its files again while it runs: it is of an older"
+    " version, or has reported nothing; roll an image out instead",
+    Reason.METADATA_AS_WANTED: "its metadata are as they are wanted",
+    Reason.NEW_METADATA: "the fleet gets other metadata",
     Reason.LINE_HALTED: "another member did not become healthy, so this one was not changed",
     Reason.NOT_HEALTHY: "the member did not become healthy on the new image",
     Reason.MEMBER_LOST: "the instance was deleted or recreated, or somebody else manages it",

@@ -154,6 +154,15 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             pattern=form_patterns.IMAGE_OR_NONE,
             **form_patterns.suggested(images),
         ),
+        "metadata": Param(
+            None,
+            type=["null", "object"],
+            title="Metadata",
+            description='Other values for metadata of the members, such as {"color": "blue"}, and'
+            " no other image: each renders its files again while it runs, in the fleet's stages and"
+            " behind its gates. null takes a key away.",
+            additionalProperties={"type": ["null", "string"]},
+        ),
         "reconcile": Param(
             False,
             type="boolean",

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.core.errors import FAILURES, Blocked, NotFound, TransientError
+from bakehouse.rollout.config_change import with_values
 from bakehouse.rollout.orders import KEY, Answer, Order, answer_to, order_text, with_order
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakehouse.cloud.rate_limiter import RateLimiter
 
 # Seconds between two reads of the answer: most scripts are quick, a drain is not.
@@ -35,17 +38,21 @@ class GuestOrders:
         )
 
     async def ask(
-        self, order: Order, nonce: str, boot_id: str, limit: float, grace: float | None = None
+        self,
+        order: Order,
+        nonce: str,
+        boot_id: str,
+        limit: float,
+        values: Mapping[str, str | None] | None = None,
     ) -> Answer | None:
         """Give the order and return its answer; None if there is none in its time.
 
-        Errors are those of the hook.
+        `values` are further metadata that the instance gets with it. Errors are those of the hook.
         """
-        grace = GRACE if grace is None else grace
         self.given += 1
         text = order_text(order, nonce, boot_id, limit, time.time_ns())
-        await asyncio.to_thread(self._give, text)
-        end = time.monotonic() + limit + grace
+        await asyncio.to_thread(self._give, text, values)
+        end = time.monotonic() + limit + GRACE
         pauses = iter(PAUSES)
         while time.monotonic() < end:
             await asyncio.sleep(min(next(pauses, PAUSES[-1]), max(0.0, end - time.monotonic())))
@@ -60,7 +67,7 @@ class GuestOrders:
             with suppress(Blocked, *FAILURES):
                 await asyncio.to_thread(self._give, None)
 
-    def _give(self, text: str | None) -> None:
+    def _give(self, text: str | None, values: Mapping[str, str | None] | None = None) -> None:
         hook = hook_of(self.conn_id)
         for left in range(TRIES - 1, -1, -1):
             instance = hook.instance(self.zone, self.name)
@@ -71,7 +78,8 @@ class GuestOrders:
             if text is None and not known:
                 return
             try:
-                hook.set_metadata(self.zone, instance, with_order(metadata, text))
+                body = with_order(with_values(metadata, values or {}), text)
+                hook.set_metadata(self.zone, instance, body)
             except TransientError:
                 if not left:
                     raise

@@ -23,11 +23,11 @@ from bakehouse.recipe.duration import Duration
 from bakehouse.rollout import gate_checks
 from bakehouse.rollout.gates import FRESH, Gate, GuestFacts, guest_agrees
 from bakehouse.rollout.health import HEALTHY, STALE_AFTER, Health, explain, parse
-from bakehouse.rollout.orders import Order, nonce_of
-from bakehouse.rollout.states import Consent, Resumed
+from bakehouse.rollout.orders import BUSY, NONE, Order, nonce_of
+from bakehouse.rollout.states import Consent, Rendered, Resumed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bakehouse.rollout.guest_orders import GuestOrders
     from bakehouse.rollout.strategies.swap import Swap
@@ -76,6 +76,8 @@ class Handover:
         self.gate: Gate | None = None  # the last answer of all gates together
         self.resumed = Resumed.NOT_YET
         self.why_not_resumed = ""
+        self.rendered = Rendered.NOT_YET
+        self.said = ""  # of the files that were rendered again, or why they were not
         self._asked = 0.0  # by the monotonic clock, as the next
         self._resume_until: float | None = None
         self._is_drained = False
@@ -184,6 +186,24 @@ class Handover:
             self.resumed = Resumed.FAILED
         else:
             await asyncio.sleep(RESUME_PAUSE)
+
+    async def render(self, values: Mapping[str, str | None], limit: float) -> None:
+        """Give the member its metadata and let it render its files again."""
+        health, swap = await self._health(), self.swap
+        if health is None:
+            self.rendered, self.said = Rendered.FAILED, "no health report"
+            return
+        nonce = nonce_of("render", swap.run, swap.member, swap.way, health.boot_id, self.turn)
+        answer = await self.orders.ask(Order.RENDER, nonce, health.boot_id, limit, values)
+        end = time.monotonic() + max(limit, self.fields.busy_limit.total_seconds())
+        while answer is not None and answer.state == BUSY and time.monotonic() < end:
+            await asyncio.sleep(RESUME_PAUSE)
+            answer = await self.orders.ask(Order.HEALTH, token_hex(16), health.boot_id, limit)
+        for line in answer.detail.splitlines() if answer is not None else ():
+            await self.info("%s: %s", swap.member, line)
+        is_done = answer is not None and answer.is_ok and answer.state != NONE
+        self.rendered = Rendered.DONE if is_done else Rendered.FAILED
+        self.said = (answer.line or answer.state) if answer is not None else "no answer"
 
     @property
     def _names(self) -> dict[str, str]:

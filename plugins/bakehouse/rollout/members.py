@@ -28,9 +28,11 @@ from bakehouse.images.selection import (
     newest_promoted,
     of_commit,
 )
+from bakehouse.rollout.config_change import change_of
 from bakehouse.rollout.declared_fleet import Around, Declared, by_name, by_path
 from bakehouse.rollout.health import Health, ill, parse
 from bakehouse.rollout.order import natural
+from bakehouse.rollout.orders import Order
 from bakehouse.rollout.plan import BootDisk, Change, Member, Reported, Target
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import (
@@ -71,6 +73,30 @@ def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list
         by_name |= _of_names(hook, zone, names)
     there = [by_name[name] for name in names if name in by_name]
     return there, [name for name in names if name not in by_name]
+
+
+def configured(
+    hook: ComputeHook,
+    found: Iterable[Resource],
+    facts: Iterable[Member],
+    wanted: Mapping[str, str | None],
+) -> list[Member]:
+    """Return the members as those that get other metadata, and nothing else."""
+    by_name = {str(instance["name"]): instance for instance in found}
+    every: list[Member] = []
+    for member in facts:
+        instance = by_name.get(member.name)
+        if instance is None:
+            continue
+        changed: dict[str, object] = {"strategy": Strategy.RENDER, "machine": None}
+        changed["metadata"] = change_of(instance, wanted)
+        if member.status == "RUNNING" and member.refused is None:
+            said = health(hook, member.zone, member.name)
+            if said is None or Order.RENDER not in said.orders:
+                changed["refused"] = Reason.CANNOT_RENDER
+                changed["refused_why"] = said.image if said else "no health report"
+        every.append(member.model_copy(update=changed))
+    return every
 
 
 def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]:

@@ -77,13 +77,18 @@ class ChooseImage(FleetOperator):
         if is_backfill(context):
             raise AirflowSkipException(f"no rollout: {Reason.BACKFILL.text}")
         wanted, named = str(self.image or "").strip(), bool(form.image)
-        if form.reconcile and not wanted:
+        if form.metadata and (wanted or form.reconcile):
+            raise PermanentError(
+                "metadata are changed without an image: leave image and reconcile empty, or trigger"
+                " two runs"
+            )
+        if (form.reconcile or form.metadata) and not wanted:
             wanted = self._pinned()
         chosen = members.choose(
             self.compute,
             self.fleet.recipe,
             wanted,
-            by_person=named or form.force,
+            by_person=named or form.force or bool(form.metadata),
             fleet=self.fleet.name,
             of_history=named or form.force or form.reconcile,
         )
@@ -225,7 +230,11 @@ class Plan(PlanningOperator):
             ledger_url(),
             only=form.members,
             plan_only=form.plan_only,
+            metadata=form.metadata,
         )
+        for change in made.changes:
+            for line in change.metadata.diff if change.metadata is not None else ():
+                self.log.info("%s: %s", change.name, line)
         for line in plan_lines(made):
             self.log.info("%s", line)
         record_plan(context, made)
@@ -412,8 +421,8 @@ class Verdict(FleetOperator):
         if not self.memory.recorded:
             for outcome in outcomes:
                 self.log.info("%s", in_words(outcome))
-            is_bad = any(is_images(outcome) for outcome in outcomes)
-            some = bool(self.form(context).members)
+            is_bad = not made.is_config and any(is_images(outcome) for outcome in outcomes)
+            some = bool(self.form(context).members) or made.is_config
             record_end(context, made, reason, outcomes, ending, failed_here=is_bad, partial=some)
             blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
             if blamed is not None:
@@ -422,6 +431,8 @@ class Verdict(FleetOperator):
 
     def _blame(self, made: RolloutPlan, outcomes: list[MemberOutcome]) -> Blame | None:
         """Return the blame of the image, if the fleet was to go back from it."""
+        if made.is_config:
+            return None
         on_failure = self.rules_of(made).on_failure
         if on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
             return None
@@ -454,7 +465,7 @@ class Verdict(FleetOperator):
 
     def _unmark(self, context: Context, made: RolloutPlan) -> None:
         """Take the mark away from an image that has failed here before, and runs on all now."""
-        if self.form(context).members or not any(made.names_of_stages):
+        if self.form(context).members or made.is_config or not any(made.names_of_stages):
             return
         try:
             members.unmark(self.compute, made.image, failed_in(self.fleet.name))

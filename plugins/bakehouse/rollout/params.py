@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from bakehouse.core.run_params import RunParams
-from bakehouse.recipe.model import ResourceName
+from bakehouse.fleet.members import MemberMetadataKey
+from bakehouse.recipe.model import MetadataValue, ResourceName
 
 
 class RolloutParams(RunParams):
@@ -14,3 +17,6 @@ class RolloutParams(RunParams):
     force: bool = False  # also the newest image if it has failed in this fleet
     reconcile: bool = False
     plan_only: bool = False
+    metadata: dict[MemberMetadataKey, MetadataValue | None] = Field(
+        default={}, description="other values, and no other image; null takes a key away"
+    )

@@ -29,6 +29,7 @@ from bakehouse.images.labels import (
 )
 from bakehouse.images.links import Resource, labels_of
 from bakehouse.images.selection import newest
+from bakehouse.rollout.config_change import MetadataChange
 from bakehouse.rollout.differences import Difference
 from bakehouse.rollout.machine import Machine
 from bakehouse.rollout.mig_plan import GroupPlan
@@ -48,6 +49,7 @@ REFUSALS = frozenset(
         Reason.MEMBER_ON_HOLD,
         Reason.BOOT_DISK_NOT_REPLACEABLE,
         Reason.DATA_DISK_IN_USE,
+        Reason.CANNOT_RENDER,
     }
 )
 
@@ -98,6 +100,7 @@ class Member(Frozen):
     )
     protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
     key: str = Field(default="", description="by which the fleet's order_by sorts it")
+    metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
 
 
 class WayBack(StrEnum):
@@ -132,6 +135,7 @@ class Change(Frozen):
     )
     kept: bool = Field(default=True, description="its old disk exists")
     protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
+    metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
 
     @property
     def way_back(self) -> WayBack:
@@ -189,6 +193,11 @@ class RolloutPlan(Stored):
         if self.group is not None:
             return self.group.names_of_stages
         return tuple(tuple(change.name for change in stage) for stage in self.stages)
+
+    @property
+    def is_config(self) -> bool:
+        """Whether members get other metadata, and no other image."""
+        return any(change.metadata is not None for change in self.changes)
 
     @property
     def left(self) -> dict[Reason, int]:
@@ -283,12 +292,13 @@ def plan(
                 Skipped(name=member.name, reason=reason, detail=detail, differs=member.differs)
             )
         elif old is not None:
+            renders = member.strategy is Strategy.RENDER
             change = Change(
                 name=member.name,
                 zone=member.zone,
                 id=member.id,
-                disk=disk,
-                second_disk=second,
+                disk=old.name if renders else disk,
+                second_disk="" if renders else second,
                 old=old,
                 strategy=member.strategy,
                 machine=member.machine,
@@ -296,6 +306,7 @@ def plan(
                 differs=member.differs,
                 kept=_is_kept(member, old, made),
                 protected=member.protected,
+                metadata=member.metadata,
             )
             is_begun = bool(ours) or member.strategy is Strategy.CREATE
             is_ill = member.name in known and bool(known[member.name].ill)
@@ -349,6 +360,8 @@ def _skip(
         return None
     if member.strategy is Strategy.CREATE:
         return member.refused
+    if member.strategy is Strategy.RENDER:
+        return _skip_of_config(member)
     is_mended = member.strategy is Strategy.RECREATE
     if old is not None and member.status in RUNS and old.image_id == image.id and not is_mended:
         return Reason.ALREADY_ON_IMAGE
@@ -362,6 +375,14 @@ def _skip(
     # one or, if the member was left on that, the old one.
     left = member.boot is None or any(not d.get("users") for d in _of(member.name, made))
     return None if left else Reason.MEMBER_NOT_RUNNING
+
+
+def _skip_of_config(member: Member) -> Reason | None:
+    if member.status != "RUNNING":
+        return Reason.MEMBER_NOT_RUNNING
+    if member.refused is not None:
+        return member.refused
+    return Reason.METADATA_AS_WANTED if member.metadata is None else None
 
 
 def _old_disk(

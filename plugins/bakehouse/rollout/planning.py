@@ -23,7 +23,7 @@ from bakehouse.rollout.plan import RolloutPlan, Target, plan
 from bakehouse.rollout.plan_parts import Blocker, ImageChange
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.fleet.model import Fleet
@@ -42,6 +42,7 @@ def make_plan(
     only: Collection[str] = (),
     plan_only: bool = False,
     blockers: Sequence[Blocker] = (),
+    metadata: Mapping[str, str | None] | None = None,
 ) -> RolloutPlan:
     """Read every member, and plan.
 
@@ -54,6 +55,7 @@ def make_plan(
         only: the members that are to change; empty: all.
         plan_only: this run changes nothing.
         blockers: what a rollout would wait for besides.
+        metadata: other values for the members' metadata, and no other image.
 
     Raises:
         PermanentError: A member does not exist.
@@ -61,7 +63,10 @@ def make_plan(
     found, missing = members.instances(hook, fleet.members)
     _check(hook, fleet, set(only), found, missing)
     there = members.fleet_members(hook, found, fleet.order_by)
-    facts = members.declared_members(hook, fleet, run, image, found, there)
+    if metadata:
+        facts = members.configured(hook, found, there, metadata)
+    else:
+        facts = members.declared_members(hook, fleet, run, image, found, there)
     made = plan(
         fleet.name,
         run,

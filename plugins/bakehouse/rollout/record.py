@@ -55,7 +55,7 @@ def record_plan(context: Context, plan: RolloutPlan) -> None:
     event = RolloutPlannedEvent(
         **run_fields(context),
         **_image(plan.image),
-        reason=Reason.NEW_IMAGE if any(stages) else Reason.NOTHING_TO_REPLACE,
+        reason=_of_plan(plan) if any(stages) else Reason.NOTHING_TO_REPLACE,
         subject=plan.fleet,
         detail=RolloutPlannedDetail(
             fleet=plan.fleet,
@@ -236,7 +236,13 @@ _MEMBER_EVENTS = {
 }
 
 
+def _of_plan(plan: RolloutPlan) -> Reason:
+    return Reason.NEW_METADATA if plan.is_config else Reason.NEW_IMAGE
+
+
 def _member_reason(swap: Swap, state: str) -> Reason:
+    if swap.metadata is not None and swap.way == "forward" and state == State.REPLACED:
+        return Reason.NEW_METADATA
     return _reason(swap.way, state)
 
 

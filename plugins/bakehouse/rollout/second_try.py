@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bakehouse.rollout.health import HealthAssessment, assess_health
-from bakehouse.rollout.states import Disk, Resumed, State
+from bakehouse.rollout.states import Disk, Resumed, State, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ class Cause(StrEnum):
     HOST_LOST = "host_lost"  # its host failed, or it was preempted
     STOCK_OUT = "stock_out"  # its zone has no capacity
     NOT_RESUMED = "not_resumed"  # it is healthy, and could not be given its load again
+    NOT_RENDERED = "not_rendered"  # its metadata changed, and it is not well with them
     NO_DISK = "no_disk"  # its new disk failed, was deleted, or is somebody else's
     GONE = "gone"  # the instance was deleted, recreated, or is in other hands
 
@@ -47,11 +48,17 @@ _TEXTS = {
     Cause.HOST_LOST: "its host was lost",
     Cause.STOCK_OUT: "its zone has no capacity",
     Cause.NOT_RESUMED: "it could not be given its load again",
+    Cause.NOT_RENDERED: "its change of metadata failed",
     Cause.NO_DISK: "its new disk cannot be used",
     Cause.GONE: "the instance is gone, or somebody else manages it",
 }
 
-TRIED_AGAIN = frozenset(Cause) - {Cause.SAID_UNHEALTHY, Cause.NOT_RESUMED, Cause.GONE}
+TRIED_AGAIN = frozenset(Cause) - {
+    Cause.SAID_UNHEALTHY,
+    Cause.NOT_RESUMED,
+    Cause.NOT_RENDERED,
+    Cause.GONE,
+}
 """Causes that a fresh disk, or another moment, may cure: the member's own until it fails again."""
 
 OF_THE_IMAGE = frozenset({Cause.SAID_UNHEALTHY, Cause.NOT_RESUMED, Cause.SILENT, Cause.POWERED_OFF})
@@ -84,6 +91,8 @@ def cause_of(state: State, observed: MemberObservation, goal: Goal, *, stops: in
         may_be_absent = observed.instance_id is None and goal.strategy.inserts
         is_disk = (is_there or may_be_absent) and observed.goal_disk in {Disk.TAKEN, Disk.BROKEN}
         return Cause.NO_DISK if is_disk else Cause.GONE
+    if goal.strategy is Strategy.RENDER:
+        return Cause.NOT_RENDERED
     assessed = assess_health(observed.health, goal.image or "", goal.before)
     if assessed is HealthAssessment.HEALTHY and observed.resumed is Resumed.FAILED:
         return Cause.NOT_RESUMED

@@ -30,6 +30,7 @@ from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.operators.waits import begin_wait, end_wait
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
+from bakehouse.rollout.config_change import MetadataChange, is_set
 from bakehouse.rollout.events import SoakEnded, SwapEnded
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
@@ -229,7 +230,8 @@ class ReplaceMember(FleetOperator):
         wait = self.wait_until_allowed(context, swap.image, swap.member)
         if wait is not None:
             return wait
-        members.check(self.compute, swap.image)
+        if swap.metadata is None:
+            members.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
         made, ahead = self.plan_of(context), self._ahead(context)
@@ -485,6 +487,8 @@ class PlanRollback(FleetOperator):
             PermanentError: There is no way back.
         """
         instance = self.compute.instance(swap.zone, swap.member)
+        if swap.metadata is not None:
+            return self._config_back(swap, swap.metadata, instance)
         if swap.strategy is Strategy.CREATE:
             if instance is not None and not swap.is_ours(instance):
                 raise PermanentError(Reason.MEMBER_LOST.text)
@@ -505,6 +509,21 @@ class PlanRollback(FleetOperator):
         way = back(swap, image, kept=kept, health=health)
         # what is to be deleted on the way back may be the instance that this run has made
         return way.model_copy(update={"id": str(instance["id"])}) if instance else way
+
+    def _config_back(
+        self, swap: Swap, metadata: MetadataChange, instance: Resource | None
+    ) -> Swap | None:
+        """Return the way back to the metadata that the plan has pinned.
+
+        Raises:
+            PermanentError: The instance is gone.
+        """
+        if instance is None or not swap.is_member(instance):
+            raise PermanentError(Reason.MEMBER_LOST.text)
+        if is_set(instance, metadata.before):
+            self.log.info("the member %s was not changed", swap.member)
+            return None
+        return swap.model_copy(update={"way": "back", "metadata": metadata.back})
 
     def _image(self, swap: Swap, *, kept: bool) -> Target | None:
         """Return the image that the member had; with its old disk kept, errors do not matter."""

@@ -41,6 +41,7 @@ class State(StrEnum):
     LOADED = "loaded"  # off, the goal's disk attached
     STARTING = "starting"
     BOOTING = "booting"  # runs on the goal's disk, nothing fresh said yet
+    RENDERING = "rendering"  # of a change of metadata: it renders its files again
     RESUMING = "resuming"  # healthy on the goal's disk, and being given its load again
     UPDATING = "updating"  # of a managed instance group: it replaces its instances
     REPLACED = "replaced"
@@ -66,6 +67,7 @@ TEXTS: dict[State, str] = {
     State.LOADED: "the member is off, with its next disk",
     State.STARTING: "the member is starting",
     State.BOOTING: "the member boots from its next disk and has not reported yet",
+    State.RENDERING: "the member gets its metadata, and renders its files again",
     State.RESUMING: "the member is healthy on its next disk, and is given its load again",
     State.UPDATING: "the group replaces its instances",
     State.REPLACED: "the member runs on its next disk and is healthy",
@@ -86,6 +88,7 @@ class Strategy(StrEnum):
     SWAP = "swap"  # another boot disk for its instance
     RECREATE = "recreate"  # another instance of its name, with its data disks
     CREATE = "create"  # there is none
+    RENDER = "render"  # other metadata, and the files rendered again
     REMOVE = "remove"  # the way back of a member that was created
 
     @property
@@ -104,6 +107,7 @@ class Action(StrEnum):
     DETACH = "detach"
     ATTACH = "attach"
     START = "start"
+    RENDER = "render"
     RESUME = "resume"
     DELETE = "delete"
     INSERT = "insert"
@@ -126,6 +130,14 @@ class Resumed(StrEnum):
 
     NOT_YET = "not_yet"
     DONE = "done"  # or its image has nothing to do
+    FAILED = "failed"
+
+
+class Rendered(StrEnum):
+    """How far a change of metadata is."""
+
+    NOT_YET = "not_yet"
+    DONE = "done"
     FAILED = "failed"
 
 
@@ -164,6 +176,7 @@ ACTIONS: dict[State, Action] = {
     State.LOADED: Action.START,
     State.STARTING: Action.WAIT,
     State.BOOTING: Action.WAIT,
+    State.RENDERING: Action.RENDER,
     State.RESUMING: Action.RESUME,
     State.UPDATING: Action.WAIT,
     State.REPLACED: Action.END,
@@ -210,10 +223,12 @@ MOVES: dict[State, frozenset[State]] = {
             State.STOPPED,
             State.UPDATING,
             State.OBSOLETE,
+            State.RENDERING,
         }
     ),
     State.BLOCKED: frozenset(
         {
+            State.RENDERING,
             State.PREPARED,
             State.DRAINING,
             State.CLEARED,
@@ -224,6 +239,7 @@ MOVES: dict[State, frozenset[State]] = {
     ),
     State.DRAINING: frozenset(
         {
+            State.RENDERING,
             State.PREPARED,
             State.BLOCKED,
             State.CLEARED,
@@ -284,6 +300,7 @@ MOVES: dict[State, frozenset[State]] = {
             State.UNHEALTHY,
         }
     ),
+    State.RENDERING: frozenset({State.PREPARED, State.RESUMING, State.REPLACED, State.UNHEALTHY}),
     State.RESUMING: frozenset(
         {
             State.STOPPING,
@@ -361,6 +378,7 @@ class MemberObservation:
     consent: Consent = Consent.UNKNOWN
     resumed: Resumed = Resumed.DONE
     progress: datetime | None = None  # when a busy member has counted further
+    rendered: Rendered = Rendered.NOT_YET
 
 
 def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
@@ -373,6 +391,8 @@ def read(observed: MemberObservation, goal: Goal, now: datetime) -> State:
     is_another = observed.instance_id != goal.instance_id and not is_made
     if is_another or observed.goal_disk is Disk.TAKEN:
         return State.LOST
+    if goal.strategy is Strategy.RENDER:
+        return _rendering(observed)
     if observed.boot_disk == goal.disk:
         return _on_the_goal(observed, goal, now)
     if observed.goal_disk is Disk.BROKEN:
@@ -415,6 +435,18 @@ _ONCE_HEALTHY = {
     Resumed.DONE: State.REPLACED,
     Resumed.FAILED: State.UNHEALTHY,
 }
+
+
+def _rendering(observed: MemberObservation) -> State:
+    """Return the state of a member that keeps its disk: it is not stopped, but asked the same."""
+    if observed.status != "RUNNING":
+        return State.LOST
+    if observed.rendered is Rendered.NOT_YET:
+        is_given = observed.consent is Consent.GIVEN
+        return State.RENDERING if is_given else _BEFORE_THE_STOP[observed.consent]
+    return (
+        State.UNHEALTHY if observed.rendered is Rendered.FAILED else _ONCE_HEALTHY[observed.resumed]
+    )
 
 
 def _on_another(observed: MemberObservation) -> State:

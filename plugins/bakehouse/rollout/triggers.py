@@ -77,7 +77,7 @@ AT_FIRST = (0.1, 0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
 # Seconds after which a member that waits for a gate is looked at by its task again: another member
 # may have failed meanwhile, or a freeze has begun.
 CLOSED_AT_MOST = 120.0
-BEFORE_THE_STOP = frozenset({Action.ASK, Action.DRAIN, Action.STOP})
+BEFORE_THE_STOP = frozenset({Action.ASK, Action.DRAIN, Action.STOP, Action.RENDER})
 
 
 class _Closed(Exception):
@@ -264,7 +264,7 @@ class SwapTrigger(BakehouseTrigger):
             step = await self._ask()
         if step is Action.WAIT:
             await asyncio.sleep(cloud.interval)
-        elif step in {Action.DRAIN, Action.RESUME}:
+        elif step in {Action.DRAIN, Action.RENDER, Action.RESUME}:
             await self._order(step)
         elif step not in {Action.ASK, Action.END}:
             await self._do(step, cloud)
@@ -303,6 +303,8 @@ class SwapTrigger(BakehouseTrigger):
         health = self._observed.health
         if step is Action.DRAIN:
             await self.handover.drain()
+        elif step is Action.RENDER and self.swap.metadata is not None:
+            await self.handover.render(self.swap.metadata.after, self.healthy_within)
         elif health is not None:
             await self.handover.resume(health)
         self._extend(time.monotonic() - began)
@@ -360,6 +362,7 @@ class SwapTrigger(BakehouseTrigger):
             consent=handover.consent(),
             resumed=handover.resumed,
             progress=self._progress,
+            rendered=handover.rendered,
         )
 
     def _watch(self, observed: MemberObservation) -> None:
@@ -479,6 +482,8 @@ class SwapTrigger(BakehouseTrigger):
             return f"it stopped {self._stops} times while it booted"
         if self._handover is not None and self._handover.resumed is Resumed.FAILED:
             return self._handover.why_not_resumed
+        if self._handover is not None and self.swap.metadata is not None:
+            return self._handover.said
         return explain(self._observed.health, self.swap.image.name, self.goal.before)
 
     async def _cause(self, state: State) -> Cause:

@@ -21,8 +21,10 @@ from bakehouse.rollout.states import (
     Goal,
     IllegalMove,
     MemberObservation,
+    Rendered,
     Resumed,
     State,
+    Strategy,
     edges,
     move,
     read,
@@ -70,6 +72,7 @@ def test_no_way_leads_back_to_a_second_stop() -> None:
     stopping = {state for state in State if ACTIONS[state] is Action.STOP}
     assert stopping == {State.CLEARED}
     before = {State.PENDING, State.PREPARING, State.PREPARED, State.BLOCKED, State.DRAINING}
+    before |= {State.RENDERING}  # which stops nothing
     behind = set(State) - before - stopping
     assert not stopping & set().union(*(reachable(state) for state in behind))
 
@@ -140,6 +143,27 @@ def test_a_busy_member_has_time_while_it_counts_further_up_to_a_hard_limit(
     progress = MOMENT + timedelta(minutes=further) if further is not None else None
     seen = observed(health, progress=progress)
     assert read(seen, GOAL, MOMENT + timedelta(minutes=minutes)) is state
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"consent": Consent.UNKNOWN}, State.PREPARED),
+        ({"consent": Consent.REFUSED}, State.BLOCKED),
+        ({"consent": Consent.GATES_OPEN}, State.DRAINING),
+        ({"consent": Consent.GIVEN}, State.RENDERING),
+        ({"rendered": Rendered.DONE, "resumed": Resumed.NOT_YET}, State.RESUMING),
+        ({"rendered": Rendered.DONE}, State.REPLACED),
+        ({"rendered": Rendered.FAILED}, State.UNHEALTHY),
+        ({"status": "TERMINATED", "consent": Consent.GIVEN}, State.LOST),
+        ({"instance_id": "8"}, State.LOST),
+    ],
+)
+def test_a_change_of_metadata_has_the_same_gates_and_stops_nothing(
+    fields: dict[str, Any], state: State
+) -> None:
+    goal = replace(GOAL, disk="old", strategy=Strategy.RENDER)
+    assert read(replace(ELSEWHERE, **fields), goal, MOMENT) is state
 
 
 def test_a_member_that_calls_itself_busy_without_a_number_is_ill() -> None:

@@ -34,6 +34,7 @@ from bakehouse.images.links import (
     resource_name,
     zone_of,
 )
+from bakehouse.rollout.config_change import MetadataChange, is_set
 from bakehouse.rollout.health import Health, parse
 from bakehouse.rollout.machine import Machine, Owner
 from bakehouse.rollout.order import key_of
@@ -83,6 +84,7 @@ class Swap(Stored):
     )
     first_try: str = Field(default="", description="how the first one ended; empty in the first")
     strategy: Strategy = Field(default=Strategy.SWAP, description="how it gets there")
+    metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
     machine: Machine | None = Field(default=None, description="the instance to create")
     pinned: Machine | None = Field(default=None, description="the instance that it was")
 
@@ -141,6 +143,8 @@ def forward(
     `moved`: an earlier try of this run has moved the member. It must be told where the member's old
     image has the very name of the new one, since reports name images.
     """
+    if change.metadata is not None:
+        return _render(plan, change, health)
     on_image = health is not None and health.image == plan.image.name
     on_image = on_image and moved is not False
     return Swap(
@@ -162,6 +166,28 @@ def forward(
         machine=change.machine,
         pinned=change.pinned,
         orders=_orders(health),
+    )
+
+
+def _render(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
+    """Return the change of a member's metadata: it keeps its disk, and the image that it has."""
+    old = change.old
+    name = health.image if health is not None else resource_name(old.image)
+    return Swap(
+        member=change.name,
+        zone=change.zone,
+        id=change.id,
+        fleet=plan.fleet,
+        run=plan.run,
+        way="forward",
+        image=Target(id=old.image_id, name=name, self_link=old.image, recipe=plan.image.recipe),
+        disk=old.name,
+        kept=True,
+        old=old,
+        reported=name,
+        orders=_orders(health),
+        strategy=Strategy.RENDER,
+        metadata=change.metadata,
     )
 
 
@@ -196,6 +222,9 @@ def _orders(health: Health | None) -> tuple[str, ...]:
 
 def moving(swap: Swap) -> str:
     """Say what is about to happen to a member."""
+    if swap.metadata is not None:
+        what = "gets other metadata" if swap.way == "forward" else "gets its metadata back"
+        return f"{swap.member} {what}: {swap.metadata.keys}"
     if swap.strategy is Strategy.CREATE:
         return f"{swap.member} is created from {swap.image.name}, on the new disk {swap.disk}"
     if swap.strategy is Strategy.REMOVE:
@@ -228,6 +257,8 @@ def is_touched(instance: Resource, old: BootDisk) -> bool:
 
 def is_under_way(swap: Swap, instance: Resource | None) -> bool:
     """Whether the only right thing is to go on: the member is changed already, or is gone."""
+    if swap.metadata is not None and instance is not None:
+        return is_set(instance, swap.metadata.after)
     if instance is None:
         return swap.strategy is not Strategy.CREATE
     if swap.strategy is Strategy.CREATE or str(instance["id"]) != swap.id:
