@@ -81,6 +81,7 @@ def _disks(fleet: Fleet, template: Template) -> Iterator[Problem]:
         if kind not in allowed:
             problem = f"is {kind}, which machines of the type {template.machine_type} cannot have"
             yield Problem(place, problem, f"Choose one of: {', '.join(allowed)}")
+    yield from _equal_names(fleet, template)
     longest = max(fleet.members.names or ("",), key=len)
     for index, disk in enumerate(template.disks):
         name = f"{longest}-{disk.name}"
@@ -88,6 +89,18 @@ def _disks(fleet: Fleet, template: Template) -> Iterator[Problem]:
             problem = f"makes the disk {name}, a name of {len(name)} characters"
             place = ("template", "disks", index, "name")
             yield Problem(place, problem, f"Shorten it: at most {LONGEST}")
+
+
+def _equal_names(fleet: Fleet, template: Template) -> Iterator[Problem]:
+    """Find data disks of two members with one name: `a-b` with `c`, and `a` with `b-c`."""
+    owners: dict[str, str] = {}
+    for index, disk in enumerate(template.disks):
+        for member in fleet.members.names or ():
+            name = f"{member}-{disk.name}"
+            if (other := owners.setdefault(name, member)) != member:
+                problem = f"makes the disk {name} of {member}, which is one of {other} too"
+                place = ("template", "disks", index, "name")
+                yield Problem(place, problem, "Give the disk another name")
 
 
 def _network(fleet: Fleet, template: Template) -> Iterator[Problem]:

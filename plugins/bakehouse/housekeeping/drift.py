@@ -6,7 +6,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
-from bakehouse.images.links import Resource, group_of, labels_of, path_of, resource_name, zone_of
+from bakehouse.images.links import (
+    Resource,
+    group_of,
+    labels_of,
+    path_of,
+    region_of,
+    resource_name,
+    zone_of,
+)
 from bakehouse.images.selection import created_at, newest_promoted
 from bakehouse.rollout.differences import differences
 from bakehouse.rollout.strategies.swap import boot_of
@@ -72,6 +80,7 @@ def drift(
     now: datetime,
     ill: Mapping[str, str] = MappingProxyType({}),
     pinned: PinnedImage | None = None,
+    addresses: Mapping[str, Mapping[str, Resource]] = MappingProxyType({}),
 ) -> Drift:
     """Return the members that are not as they should be, by name.
 
@@ -83,6 +92,7 @@ def drift(
         now: for the age of images.
         ill: why members are ill or silent, by `zone/name`.
         pinned: the image of the fleet's last rollout that ended well; None: it is not known.
+        addresses: the reserved ones of `regions_of_addresses`: region -> name -> address.
     """
     newest = newest_promoted(inventory.images, fleet.recipe)
     wanted = str(newest["id"]) if newest else None
@@ -101,20 +111,33 @@ def drift(
         missing=_missing(fleet.members, found),
         pinned=pinned.name if pinned else None,
         strayed=tuple(member for member in found if pinned and member.image_id != pinned.id),
-        others=tuple(_others(fleet, inventory)),
+        others=tuple(_others(fleet, inventory, addresses)),
     )
 
 
-def _others(fleet: Fleet, inventory: Inventory) -> Iterator[OtherMember]:
-    """Compare members with the template; reserved addresses are compared by the plan only."""
+def regions_of_addresses(fleet: Fleet) -> set[str]:
+    """Return the regions in which a declared fleet has reserved addresses."""
+    if fleet.template is None:
+        return set()
+    with_one = (one for one in fleet.members.declared if one.address or one.external_address)
+    return {region_of(one.zone or "") for one in with_one}
+
+
+def _others(
+    fleet: Fleet, inventory: Inventory, addresses: Mapping[str, Mapping[str, Resource]]
+) -> Iterator[OtherMember]:
+    """Compare members with the template."""
     if fleet.template is None:
         return
     disks = {path_of(disk.get("selfLink")): disk for disk in inventory.disks}
     instances = {str(i["name"]): i for i in inventory.instances if is_member(i, fleet.members)}
     for one in fleet.members.declared:
         instance = instances.get(one.name)
-        found = differences(fleet.template, one, instance, disks) if instance is not None else ()
-        if instance is not None and found:
+        if instance is None:
+            continue
+        reserved = addresses.get(region_of(zone_of(instance)))
+        found = differences(fleet.template, one, instance, disks, reserved)
+        if found:
             told = tuple(str(difference) for difference in found)
             yield OtherMember(name=one.name, zone=zone_of(instance), differs=told)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import RolloutEndedEvent
-from bakehouse.housekeeping.drift import Drift, drift, running
+from bakehouse.housekeeping.drift import Drift, drift, regions_of_addresses, running
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
+from bakehouse.rollout.declared_fleet import by_name
 from bakehouse.rollout.events import SurveyEnded
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ class ShowDrift(InventoryOperator):
         pinned = pinned_images(Ledger(ledger_url()).recent(RolloutEndedEvent, now - PAST, now))
         found: list[dict[str, Any]] = []
         for fleet in self._wanted(context):
-            seen = drift(fleet, inventory, now, ill, pinned.get(fleet.name))
+            reserved = {
+                region: by_name(self.compute.addresses(region))
+                for region in sorted(regions_of_addresses(fleet))
+            }
+            seen = drift(fleet, inventory, now, ill, pinned.get(fleet.name), reserved)
             self._log_drift(seen)
             record_drift(context, fleet.recipe, seen)
             found.append(seen.model_dump(mode="json"))

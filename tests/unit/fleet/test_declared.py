@@ -248,3 +248,12 @@ def test_an_internal_address_of_another_network_needs_its_subnetwork() -> None:
     (found,) = mistakes(text)
     assert found.startswith("3: template.network has no subnetwork, of which internal addresses")
     assert fleet(text.replace("network: prod", "subnetwork: prod-us"))
+
+
+def test_two_members_whose_data_disks_would_have_one_name_are_told() -> None:
+    text = f"recipe: w\nmembers: {{instances: [a, a-b], zones: [{A}]}}\ntemplate:\n"
+    text += "  machine_type: e2-small\n  disks: [{name: c, size_gb: 1}, {name: b-c, size_gb: 1}]\n"
+    (found,) = mistakes(text)
+    assert found.startswith(
+        "5: template.disks[1].name makes the disk a-b-c of a, which is one of a-b too"
+    )

@@ -15,8 +15,8 @@ from bakehouse.fleet.rules import _in_question, between
 A, B = "us-central1-a", "us-central1-b"
 
 
-def fleet(name: str, **members: Any) -> Fleet:
-    return Fleet.model_validate({"name": name, "recipe": "web", "members": members})
+def fleet(fleet_name: str, /, **members: Any) -> Fleet:
+    return Fleet.model_validate({"name": fleet_name, "recipe": "web", "members": members})
 
 
 def told(*fleets: Fleet) -> list[str]:
@@ -139,3 +139,13 @@ def test_an_approval_after_the_last_stage_is_told(
     found = between([asks], {}, {"web"})
     assert [one.remedy for one in found] == ([expected] if expected else [])
     assert all("no stage follows that one" in one.problem for one in found)
+
+
+def test_a_member_by_pattern_that_another_fleet_lists_is_told() -> None:
+    pattern = fleet("one", name="web-{n}", count=3, zones=[A])
+    assert told(pattern, fleet("two", instances=["web-2"], zones=[A])) == [
+        f"two is web-2 in {A}, a member of the fleet one too"
+    ]
+    again = fleet("two", name="web-{n}", count=1, first=3, zones=[A])
+    (found,) = between([pattern, again], {}, {"web"})
+    assert (found.recipe, found.loc) == ("two", ("members", "name"))

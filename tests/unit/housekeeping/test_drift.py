@@ -6,7 +6,7 @@ from tests.support.resources import BASE, NOW, Resource, image
 
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.pinned import PinnedImage
-from bakehouse.housekeeping.drift import Member, drift, running
+from bakehouse.housekeeping.drift import Member, drift, regions_of_addresses, running
 from bakehouse.inventory.model import Inventory
 
 ZONE = "us-central1-a"
@@ -164,3 +164,21 @@ def test_members_that_do_not_run_the_image_of_the_last_rollout_have_strayed() ->
     assert (found.pinned, [m.name for m in found.strayed]) == ("web-old", ["web-2"])
     assert [m.name for m in found.behind] == ["web-1", "web-9"]
     assert drift(BY_NAME, inventory, NOW).strayed == (), "nobody knows the last rollout"
+
+
+def test_an_address_that_is_not_the_reserved_one_is_told() -> None:
+    text = (
+        f"recipe: web\nmembers: {{instances: [{{name: web-1, address: ip}}], zones: [{ZONE}]}}\n"
+        "template: {machine_type: e2-small, disks: [{name: data, size_gb: 1}], network: prod,"
+        " subnetwork: regions/us-central1/subnetworks/s}\n"
+    )
+    fleet = load_fleet(text, "web.yaml")
+    assert regions_of_addresses(fleet) == {"us-central1"}
+    assert regions_of_addresses(DECLARED) == set()
+    has = declared("web-1")
+    link = f"{BASE}/regions/us-central1/subnetworks/s"
+    has["networkInterfaces"][0] |= {"networkIP": "10.0.0.2", "subnetwork": link}
+    inventory = Inventory("p", images=(NEW,), instances=(has,), disks=())
+    reserved = {"us-central1": {"ip": {"name": "ip", "address": "10.0.0.9"}}}
+    found = drift(fleet, inventory, NOW, addresses=reserved)
+    assert [m.differs for m in found.others] == [("address is 10.0.0.2 instead of 10.0.0.9 (ip)",)]
