@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.images.links import Resource
+    from bakehouse.rollout.mig_plan import GroupPlan
     from bakehouse.rollout.strategies.mig import Managed
 
 ASKED = 3  # instances whose report says whether their image reports at all
@@ -80,6 +81,16 @@ def _image(hook: ComputeHook, link: str) -> Resource | None:
         return hook.image(named.name, named.project)
     except FINAL:
         return None
+
+
+def image_gone(hook: ComputeHook, group: GroupPlan) -> str:
+    """Return why no instance of the image of before can be made any more; empty if one can."""
+    if not group.old_image_id:
+        return ""
+    image = _image(hook, group.old_image)
+    if image is not None and str(image["id"]) == group.old_image_id:
+        return ""
+    return f"its image {resource_name(group.old_image)} does not exist any more"
 
 
 def _boot_images(hook: ComputeHook, instances: Iterable[Resource]) -> dict[str, tuple[str, str]]:

@@ -363,14 +363,19 @@ class PlanGroupRollback(FleetOperator):
         return there is None or not same(versions_of(there), group.versions)
 
     def _closed(self, group: GroupPlan) -> str:
-        """Return why the group cannot go back; empty if it can."""
+        """Return why the group cannot go back; empty if it can.
+
+        With a template whose image is gone the group would delete instances and make none.
+        """
+        from bakehouse.rollout import mig_facts
+
         there = self.compute.group(group.zone, group.name)
         if there is None or str(there["id"]) != group.id:
             return Reason.MEMBER_LOST.text
         gone = [v for v in way_back(group) if self.compute.template(v.template) is None]
         if gone:
             return f"its template {resource_name(gone[0].template)} does not exist any more"
-        return ""
+        return group.closed or mig_facts.image_gone(self.compute, group)
 
 
 class GroupVerdict(Verdict):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
-from bakehouse.fleet.stages import sizes
+from bakehouse.fleet.stages import at_most, sizes
 from bakehouse.images.links import Resource, path_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class GroupPlan(Frozen):
     speaks: bool = Field(default=True, description="its instances have guest attributes")
     reported: bool = Field(default=False, description="they have reported the image of now")
     unstable: str = Field(default="", description="why the group was not stable")
+    closed: str = Field(default="", description="why it has no way back; empty: it has")
     old_image: str = Field(default="", description="the URL of the image of now")
     old_image_id: str = ""
 
@@ -128,11 +129,11 @@ def _target(stage: int | str, total: int, size: int) -> FixedOrPercent | None:
 
 
 def limit(given: int | str, size: int) -> FixedOrPercent:
-    """Return a limit of the fleet's file; only groups of 10 and more take a share."""
-    if isinstance(given, int):
-        return {"fixed": given}
-    percent = int(given[:-1])
-    return {"percent": percent} if size >= 10 else {"fixed": max(1, rounded(percent, size))}
+    """Return a limit of the fleet's file as a count.
+
+    A share is counted here: Compute Engine rounds otherwise, and takes none of small groups.
+    """
+    return {"fixed": at_most(given, size)}
 
 
 def absolute(number: Mapping[str, int], size: int) -> int:

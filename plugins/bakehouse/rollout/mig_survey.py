@@ -134,6 +134,7 @@ def judge(facts: GroupFacts, fleet: Fleet, run: str, image: Target, expires: str
         speaks=speaks,
         reported=bool(old_link) and resource_name(old_link) in facts.reports,
         unstable=_unstable(facts),
+        closed=closed,
         old_image=old_link,
         old_image_id=old_id,
     )

@@ -9,6 +9,7 @@ from bakehouse.images.links import resource_name
 from bakehouse.rollout.declared_fleet import told
 from bakehouse.rollout.plan import WayBack
 from bakehouse.rollout.states import Strategy
+from bakehouse.rollout.strategies.mig import way_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,9 +77,10 @@ def _group(plan: RolloutPlan) -> Iterator[str]:
             for number, (name, stage) in enumerate(stages, start=1)
         ]
     )
-    olds = ", ".join(resource_name(version.template) for version in group.versions)
+    olds = ", ".join(resource_name(version.template) for version in way_back(group))
     yield ""
-    yield f"way back: open, to the template {olds}"
+    closed = f"closed: {group.closed}" if group.closed else f"open, to the template {olds}"
+    yield f"way back: {closed}"
 
 
 def _number(given: Mapping[str, int]) -> str:

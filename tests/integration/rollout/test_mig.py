@@ -296,6 +296,25 @@ def test_a_group_whose_canary_gets_ill_goes_back_and_replaces_nobody_else(
     assert of_kind(ImageRolledBackEvent, written), "the image is to blame"
 
 
+def test_a_group_whose_way_back_is_closed_is_left_as_it_is_and_the_run_says_why(
+    group: Group, images: Images
+) -> None:
+    """Set back to a template without an image, it would delete instances and make none."""
+    group.create(images.old, size=1, color="")
+    run = rollout(images.new)
+    run.begin()
+    plan = run.xcom("plan")
+    plan["group"]["old_image_id"] = "1"  # the image of that name is another one since
+    run.stage(1)
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    told = str(run.errors["verdict"])
+    assert f"its image {images.old} does not exist any more" in told
+    assert set(group.instances().values()) == {images.new}
+    assert group.policy() == "OPPORTUNISTIC", "it replaces nobody by itself"
+
+
 def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
     group: Group, images: Images
 ) -> None:

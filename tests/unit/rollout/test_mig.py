@@ -153,9 +153,9 @@ def test_a_stage_is_a_share_where_compute_engine_rounds_it_as_the_file_means(
     ("given", "size", "limited"),
     [
         (2, 4, {"fixed": 2}),
-        ("25%", 20, {"percent": 25}),
-        ("25%", 4, {"fixed": 1}),  # Compute Engine takes a share from 10 instances on
-        ("5%", 4, {"fixed": 1}),
+        ("25%", 20, {"fixed": 5}),
+        ("50%", 5, {"fixed": 2}),  # rounded down; Compute Engine would round up
+        ("5%", 4, {"fixed": 1}),  # but never to none
         (0, 4, {"fixed": 0}),
     ],
 )
@@ -290,6 +290,7 @@ def test_a_way_back_that_is_closed_is_remarked_before_anything_changes() -> None
     found = judged(facts(images={LINK: None}))
     assert found.plan is not None
     assert found.remarks == ("the way back is closed: its image web-old does not exist any more",)
+    assert found.plan.closed == "its image web-old does not exist any more"
 
 
 def test_a_template_by_family_gets_a_way_back_of_the_image_that_most_instances_run() -> None:
