@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from bakehouse.core.models import Frozen
 from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images.links import Resource, path_of, resource_name
 from bakehouse.rollout.health import Health, HealthAssessment, assess_health, explain
@@ -34,6 +33,7 @@ from bakehouse.rollout.mig_plan import (
 )
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.states import State
+from bakehouse.rollout.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -55,7 +55,7 @@ TEXTS: dict[State, str] = {
 """The second half of a sentence about a group."""
 
 
-class GroupMove(Frozen):
+class GroupMove(Stored):
     """The move of a group to the versions of a stage, or back to those it had."""
 
     member: str = Field(description="the group")
