@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.model import Fleet
 from bakehouse.rollout.health import Health
 from bakehouse.rollout.mig_plan import (
@@ -488,7 +491,23 @@ def test_a_stage_without_an_instance_more_changes_nothing_but_the_last_one_settl
     )
 
 
-def test_a_plan_of_today_is_read_again() -> None:
+FORM = Path(__file__).with_name("stored") / "group-1.json"
+
+
+def test_what_this_version_stores_of_a_group_says_the_same_to_later_ones() -> None:
+    """The example is not made anew: a change of a form must read it still."""
+    stored = json.loads(FORM.read_text())
+    plan = RolloutPlan.model_validate(stored["plan"])
+    move = GroupMove.model_validate(stored["move"])
+    assert plan.group is not None
+    assert plan.model_dump(mode="json")["group"].items() >= stored["plan"]["group"].items()
+    assert move.model_dump(mode="json").items() >= stored["move"].items()
+    assert forward(plan, plan.group, 1).versions == move.versions
+    with pytest.raises(PermanentError, match="stored by a newer version"):
+        GroupMove.model_validate({**stored["move"], "schema_version": 99})
+
+
+def test_a_plan_without_a_group_is_read_again() -> None:
     """It is stored between tasks, and read by a newer version after an upgrade."""
     planned = judged().plan
     whole = RolloutPlan(fleet="web", run="run1", image=IMAGE, stages=((), ()), group=planned)
