@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import State
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def in_words(outcome: MemberOutcome) -> str:
         return f"{member} runs {image}: {outcome.why}{first}"
     if state == State.UNHEALTHY:
         return f"{member} is not healthy on {image}: {outcome.why}{first}"
-    return f"{member} was not moved to {image}: {state}, {outcome.why}{first}"
+    what = Cause(outcome.cause).text if outcome.cause in set(Cause) else state
+    return f"{member} was not moved to {image}: {what}, {outcome.why}{first}"
 
 
 def failed_members(states: Mapping[str, str | None], task: str) -> list[int]:

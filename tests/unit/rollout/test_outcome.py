@@ -10,9 +10,10 @@ import pytest
 from tests.support.paths import PROJECT
 
 from bakehouse.fleet.load import load_fleet
+from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.recipe.mistakes import Mistakes
 from bakehouse.rollout.gates import nobody_failed, others_are_up, reports_to_read
-from bakehouse.rollout.outcome import beyond_halt_after, failed_members
+from bakehouse.rollout.outcome import beyond_halt_after, failed_members, in_words
 from bakehouse.rollout.plan import Reported
 from bakehouse.rollout.rollout_states import (
     ENDS,
@@ -223,6 +224,24 @@ def test_beyond_halt_after_nothing_goes_back_by_itself(
 def test_a_share_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(Mistakes, match="halt_after is neither a count of members"):
         load_fleet(FLEET + f"halt_after: {wrong}\n", "web.yaml")
+
+
+def test_a_member_that_was_not_moved_is_told_with_its_cause_and_both_tries() -> None:
+    outcome = MemberOutcome(
+        member="web-2",
+        way="forward",
+        state="stuck",
+        why="start of web-2: no e2-small left",
+        image="web-new",
+        disk="d",
+        cause="stock_out",
+        first_try="start of web-2: none left",
+    )
+    told = "its zone has no capacity, start of web-2: no e2-small left"
+    first = "the first try: start of web-2: none left"
+    assert in_words(outcome) == f"web-2 was not moved to web-new: {told}; {first}"
+    of_newer = outcome.model_copy(update={"cause": "a_cause_of_tomorrow", "first_try": ""})
+    assert ": stuck, start of web-2: no" in in_words(of_newer)
 
 
 def test_the_members_of_a_mapped_task_that_failed() -> None:
