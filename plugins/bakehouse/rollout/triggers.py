@@ -56,6 +56,7 @@ from bakehouse.rollout.states import (
     MemberObservation,
     Resumed,
     State,
+    Strategy,
     move,
     read,
 )
@@ -258,7 +259,8 @@ class SwapTrigger(BakehouseTrigger):
         """Observe the member and perform the next action; return whether its state has changed."""
         moved = await self._look()
         step = ACTIONS[self._state] if self._state else Action.WAIT
-        if step in BEFORE_THE_STOP:
+        is_new = step is Action.INSERT and self.swap.strategy is Strategy.CREATE
+        if step in BEFORE_THE_STOP or is_new:
             await self._before_stop()
         if step is Action.ASK:
             step = await self._ask()
@@ -321,7 +323,7 @@ class SwapTrigger(BakehouseTrigger):
         self._state = move(self._state, read(observed, self.goal, datetime.now(UTC)))
 
     async def _before_stop(self) -> None:
-        """Raise _Held if a freeze or closed windows forbid the stop.
+        """Raise _Held if a freeze or closed windows forbid the stop, or a new member.
 
         The way back is never held, nor is a second try: its member is down already.
         """

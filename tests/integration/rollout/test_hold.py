@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.flow.fleet import Members
 
+    from devstack.gce_api import Compute
+
     from .conftest import Images
 
 NAMES = ["web-1", "web-2"]
@@ -239,3 +241,25 @@ def opening_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Callable[[
 
     monkeypatch.setattr(hold, "opening", opening)
     return lambda: asked[0]
+
+
+DECLARED = f"""\
+recipe: web
+members: {{instances: [web-9], zones: [{ZONE}]}}
+template: {{machine_type: e2-small, metadata: {{color: red, greeting: hello}}}}
+stages: [100%]
+health_deadline: 20s
+"""
+
+
+def test_a_missing_member_is_not_created_while_the_freeze_is_on(
+    compute: Compute, images: Images, switch: Switch
+) -> None:
+    run = Rollout(load_fleet(DECLARED, "fleets/web.yaml"), "manual__create", images.new)
+    run.begin()
+    # the stage, the gates of the member; before the insert; the gates again; the wait
+    switch.answers = [None, None, BY_ANN, BY_ANN, BY_ANN, None]
+    run.replace(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    assert kinds(run) == [SwapTrigger, HoldTrigger, SwapTrigger]
+    assert [vm["name"] for vm in compute.instances()] == ["web-9"]
