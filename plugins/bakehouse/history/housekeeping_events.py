@@ -125,6 +125,7 @@ class DriftDetail(Frozen):
     pinned: str | None = None  # the image of the fleet's last rollout that ended well
     strayed: tuple[MemberBehind, ...] = ()  # members that run another one
     others: tuple[OtherMember, ...] = ()
+    undeclared: tuple[str, ...] = ()  # created for the fleet, and not in its file any more
 
 
 class DriftEvent(Event):

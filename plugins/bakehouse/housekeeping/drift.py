@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
+from bakehouse.images.labels import FLEET
 from bakehouse.images.links import (
     Resource,
     group_of,
@@ -67,11 +68,13 @@ class Drift(Frozen):
     pinned: str | None = None  # the image of its last rollout that ended well, if that is known
     strayed: tuple[Member, ...] = ()  # members that run another one than that
     others: tuple[OtherMember, ...] = ()
+    undeclared: tuple[str, ...] = ()  # created for the fleet, and not in its file any more
 
     @property
     def is_none(self) -> bool:
         """Whether every member is there, as declared, on its image, and not known to be ill."""
-        return not (self.behind or self.ill or self.missing or self.strayed or self.others)
+        as_declared = not (self.missing or self.others or self.undeclared)
+        return as_declared and not (self.behind or self.ill or self.strayed)
 
 
 def drift(
@@ -112,6 +115,14 @@ def drift(
         pinned=pinned.name if pinned else None,
         strayed=tuple(member for member in found if pinned and member.image_id != pinned.id),
         others=tuple(_others(fleet, inventory, addresses)),
+        undeclared=tuple(
+            sorted(
+                str(instance["name"])
+                for instance in inventory.instances
+                if labels_of(instance).get(FLEET) == fleet.name
+                and not is_member(instance, fleet.members)
+            )
+        ),
     )
 
 

@@ -89,6 +89,8 @@ class ShowDrift(InventoryOperator):
         for other in seen.others:
             told = "; ".join(other.differs)
             self.log.warning("%s: %s differs from the template: %s", seen.fleet, other.name, told)
+        for name in seen.undeclared:
+            self.log.warning("%s: %s was created for it, and its file lacks it", seen.fleet, name)
         if seen.strayed or seen.others or seen.missing:
             self.log.info("%s: `reconcile` in the form of roll_out__%s mends it", *[seen.fleet] * 2)
         for ill in seen.ill:

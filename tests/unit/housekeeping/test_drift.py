@@ -182,3 +182,10 @@ def test_an_address_that_is_not_the_reserved_one_is_told() -> None:
     reserved = {"us-central1": {"ip": {"name": "ip", "address": "10.0.0.9"}}}
     found = drift(fleet, inventory, NOW, addresses=reserved)
     assert [m.differs for m in found.others] == [("address is 10.0.0.2 instead of 10.0.0.9 (ip)",)]
+
+
+def test_an_instance_that_was_created_for_a_fleet_and_is_not_declared_any_more_is_named() -> None:
+    there = {**instance("web-7"), "labels": {"bakehouse-fleet": "web"}}
+    other = {**instance("db-1"), "labels": {"bakehouse-fleet": "db"}}
+    found = drift(BY_NAME, Inventory("p", images=(NEW,), instances=(there, other)), NOW)
+    assert (found.undeclared, found.is_none) == (("web-7",), False)
