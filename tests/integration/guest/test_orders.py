@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,8 @@ def serving(machine: Machine) -> Generator[psutil.Process]:
             yield service
         finally:
             for one in [*service.children(recursive=True), service]:
-                one.kill()
+                with suppress(psutil.NoSuchProcess):  # it may end in that moment
+                    one.kill()
 
 
 def order(machine: Machine, name: str, nonce: str = "", **more: Any) -> dict[str, Any]:
