@@ -81,6 +81,13 @@ class PlanGroup(PlanningOperator):
         image = self.received(context, self.near("choose_image"), Target)
         members.check(self.compute, image)  # again: this run may have waited for the fleet
         form = self.form(context)
+        if form.metadata:
+            raise PermanentError(
+                f"the group {self.fleet.members.group} has its template's metadata, so they are"
+                " not changed alone: change them in the group (gcloud compute instance-groups"
+                " managed all-instances-config update) or in a template of its own, and leave"
+                " the field metadata of the form empty. Nothing was changed"
+            )
         made, remarks = make_group_plan(
             self.compute,
             self.fleet,

@@ -37,7 +37,9 @@ from bakehouse.operators.hold_trigger import HoldTrigger
 from bakehouse.rollout import mig_calls
 from bakehouse.rollout.approval_operator import ApproveStage
 from bakehouse.rollout.gates import Gate
+from bakehouse.rollout.mig_operators import PlanGroup
 from bakehouse.rollout.mig_trigger import GroupTrigger
+from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.plan_text import plan_lines
 from devstack.waiting import wait_until
@@ -438,6 +440,21 @@ def test_what_cannot_work_is_refused_before_anything_changes_and_all_at_once(
     assert told.endswith("Nothing was changed")
     assert group.get() == before
     assert group.templates() == ["web-own"]
+
+
+def test_metadata_of_a_group_are_not_changed_by_a_rollout_and_no_image_is_taken_in_their_place(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, size=0)
+    before = group.get()
+    run = rollout("")
+    form = RolloutParams(metadata={"color": "blue"})
+    monkeypatch.setattr(PlanGroup, "form", lambda *_: form)
+    run.begin()
+    told = str(run.errors["plan"])
+    assert "the group web has its template's metadata" in told
+    assert "all-instances-config update" in told
+    assert group.get() == before
 
 
 def test_a_group_that_does_not_exist_is_told_with_the_one_that_was_meant(
