@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from bakehouse.fleet.model import Fleet
 
 
+_OF_MEMBERS = ("gate", "drain", "resume", "busy_limit")  # what a rollout asks and tells a member
+
+
 def of_group(fleet: Fleet) -> Iterator[Broken]:
     """Find what a fleet that is a group must not say, and what only such a one may say."""
     members = fleet.members
@@ -43,6 +46,10 @@ def of_group(fleet: Fleet) -> Iterator[Broken]:
         problem = "counts members that go back one by one, but a group goes back as a whole"
         remedy = "Remove it, or say on_failure: halt"
         yield Broken(fleet.name, ("halt_after",), problem, remedy)
+    for field in _OF_MEMBERS if fleet.strategy == "mig" else ():
+        if getattr(fleet, field) != type(fleet).model_fields[field].default:
+            problem = "is given, but the group stops its instances itself, and asks nobody before"
+            yield Broken(fleet.name, (field,), problem, "Remove it")
     if fleet.strategy != "mig" and fleet.max_surge != 0:
         problem = f"needs strategy: mig: {fleet.strategy} makes no further instances"
         yield Broken(fleet.name, ("max_surge",), problem, "Remove it")

@@ -108,6 +108,26 @@ def test_a_group_of_two_fleets_is_told_in_the_second() -> None:
     assert found.problem == f"is web in {A}, which is the fleet one already"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gate": {"script": "required"}},
+        {"drain": {"deadline": "1m"}},
+        {"resume": {"deadline": "1m"}},
+        {"busy_limit": "2h"},
+    ],
+    ids=str,
+)
+def test_what_is_asked_of_members_is_refused_for_a_group(fields: dict[str, Any]) -> None:
+    group = {"group": "web", "zones": [A]}
+    given = {"name": "one", "recipe": "web", "strategy": "mig", "members": group, **fields}
+    (found,) = between([Fleet.model_validate(given)], {}, {"web"})
+    assert found.loc == tuple(fields)
+    assert "the group stops its instances itself" in found.problem
+    plain = Fleet.model_validate({key: given[key] for key in given.keys() - fields.keys()})
+    assert told(Fleet.model_validate(plain.model_dump(mode="json"))) == []
+
+
 def test_a_group_of_another_zone_is_another_group() -> None:
     fleets = [
         Fleet.model_validate(
