@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bakehouse.fleet.model import Fleet
 
 
-_OF_MEMBERS = ("gate", "drain", "resume", "busy_limit")  # what a rollout asks and tells a member
+_OF_MEMBERS = ("drain", "resume", "busy_limit")  # what a rollout tells a member, and waits for
 
 
 def of_group(fleet: Fleet) -> Iterator[Broken]:
@@ -48,7 +48,7 @@ def of_group(fleet: Fleet) -> Iterator[Broken]:
         yield Broken(fleet.name, ("halt_after",), problem, remedy)
     for field in _OF_MEMBERS if fleet.strategy == "mig" else ():
         if getattr(fleet, field) != type(fleet).model_fields[field].default:
-            problem = "is given, but the group stops its instances itself, and asks nobody before"
+            problem = "is given, but the group stops its instances itself, and tells them nothing"
             yield Broken(fleet.name, (field,), problem, "Remove it")
     if fleet.strategy != "mig" and fleet.max_surge != 0:
         problem = f"needs strategy: mig: {fleet.strategy} makes no further instances"

@@ -111,14 +111,13 @@ def test_a_group_of_two_fleets_is_told_in_the_second() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"gate": {"script": "required"}},
         {"drain": {"deadline": "1m"}},
         {"resume": {"deadline": "1m"}},
         {"busy_limit": "2h"},
     ],
     ids=str,
 )
-def test_what_is_asked_of_members_is_refused_for_a_group(fields: dict[str, Any]) -> None:
+def test_what_is_told_to_members_is_refused_for_a_group(fields: dict[str, Any]) -> None:
     group = {"group": "web", "zones": [A]}
     given = {"name": "one", "recipe": "web", "strategy": "mig", "members": group, **fields}
     (found,) = between([Fleet.model_validate(given)], {}, {"web"})
