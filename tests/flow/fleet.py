@@ -127,6 +127,10 @@ class Members:
         body = {"labels": labels, "labelFingerprint": instance["labelFingerprint"]}
         self._do("POST", f"{self._of(name)}/setLabels", json=body)
 
+    def stop(self, name: str) -> None:
+        """Stop it, as a person does."""
+        self._do("POST", f"{self._of(name)}/stop")
+
     def restart(self, name: str) -> None:
         """Stop it, start it so that its attributes count, and wait for its first report."""
         before = self._boot_id(name)

@@ -265,7 +265,9 @@ def test_a_member_in_other_hands_is_left_alone_with_the_reason(
 def test_a_member_that_a_swap_may_change_is_in_the_plan(instance: dict[str, Any]) -> None:
     kms = {"kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}
     mine = read(instance, users=[f"{HERE}/web-1"], diskEncryptionKey=kms)
-    assert names(planned([mine])) == [["web-1"], [], []]
+    found = planned([mine])
+    assert names(found) == [["web-1"], [], []]
+    assert found.changes[0].protected is bool(instance.get("deletionProtection")), "it is told"
 
 
 def test_a_member_in_other_hands_that_is_on_the_image_already_is_no_failure() -> None:
