@@ -93,6 +93,8 @@ def test_a_declared_fleet_is_created_asked_drained_swapped_and_recreated(bed: Te
     }
     assert demo_fleet.leftovers(bed.compute) == []
     boots = {name: boot_of(bed, name) for name in MEMBERS}
+    for name in MEMBERS:
+        assert orders(bed, name) == [("resume", boots[name])], "it is new, and serves"
 
     set_busy(bed, "the queen")
     run_id = bed.airflow.trigger(BAKE, {"git_ref": bed.head, "vars": {"page": "second"}})
@@ -103,7 +105,7 @@ def test_a_declared_fleet_is_created_asked_drained_swapped_and_recreated(bed: Te
 
     wait_until(waits, HOUR, "the run's note to say what it waits for", every=2.0)
     assert boot_of(bed, "web-1") == boots["web-1"], "a member that is busy is not stopped"
-    assert orders(bed, "web-1") == []
+    assert len(orders(bed, "web-1")) == 1
     set_busy(bed, None)
     second = bed.airflow.wait(BAKE, run_id, HOUR)
     assert second.state == "success", bed.explain(second)
@@ -113,7 +115,7 @@ def test_a_declared_fleet_is_created_asked_drained_swapped_and_recreated(bed: Te
         assert swapped[name].page["page"] == "second"
         assert swapped[name].instance_id == created[name].instance_id
         assert swapped[name].data == created[name].data
-        assert orders(bed, name) == [("drain", boots[name]), ("resume", boot_of(bed, name))]
+        assert orders(bed, name)[1:] == [("drain", boots[name]), ("resume", boot_of(bed, name))]
 
     text = (bed.project / FLEET).read_text()
     text = text.replace("machine_type: e2-small", "machine_type: e2-medium")
