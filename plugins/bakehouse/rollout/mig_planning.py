@@ -16,7 +16,7 @@ from bakehouse.rollout import mig_facts
 from bakehouse.rollout.mig_survey import judge
 from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
 from bakehouse.rollout.plan_parts import Blocker, FleetRules, ImageChange
-from bakehouse.rollout.planning import packages_between
+from bakehouse.rollout.planning import hold_blockers, packages_between
 from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def make_group_plan(
             halt_after=fleet.halt_after,
         ),
         images=(change,) if group is not None else (),
-        blockers=tuple(blockers),
+        blockers=(*blockers, *hold_blockers(fleet)),
         plan_only=plan_only,
     )
     return made, judged.remarks

@@ -9,12 +9,15 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bakehouse.core.errors import PermanentError
+from bakehouse.core.errors import FAILURES, PermanentError
+from bakehouse.core.reasons import Reason
 from bakehouse.history.diff import diff_images, summarize
 from bakehouse.history.ledger import Ledger
 from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
 from bakehouse.history.rollout_events import MemberReplacedEvent
 from bakehouse.images.links import resource_name
+from bakehouse.operators.freeze import read_freeze
+from bakehouse.operators.hold import hold
 from bakehouse.rollout import members
 from bakehouse.rollout.forecast import forecast
 from bakehouse.rollout.gates import down_for_long
@@ -84,7 +87,7 @@ def make_plan(
     down = down_for_long(made)
     seen = {
         "images": _images(made, ledger),
-        "blockers": (*blockers, *([down] if down is not None else [])),
+        "blockers": (*blockers, *hold_blockers(fleet), *([down] if down is not None else [])),
         "plan_only": plan_only,
     }
     made = made.model_copy(update=seen)
@@ -94,6 +97,19 @@ def make_plan(
         made, past, now, soak=fleet.soak or timedelta(0), deadline=fleet.health_deadline
     )
     return made.model_copy(update={"forecast": when})
+
+
+def hold_blockers(fleet: Fleet) -> tuple[Blocker, ...]:
+    """Return the freeze, or the window that is closed, for which a rollout would wait."""
+    try:
+        freeze = read_freeze()
+    except FAILURES as unread:  # it is asked again before each stop
+        return (Blocker(what="freeze", why=f"whether there is one is unknown: {unread}"),)
+    held = hold(freeze, fleet.windows, datetime.now(UTC))
+    if held is None:
+        return ()
+    what = "freeze" if held.reason is Reason.FROZEN else "window"
+    return (Blocker(what=what, why=str(held)),)
 
 
 def lease_blockers(ledger: str, fleet: str) -> tuple[Blocker, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,6 +129,23 @@ def test_who_holds_the_lease_is_what_a_rollout_would_wait_for(
         assert f"now: it would wait\n  lease: {held}\n" in text
     finally:
         release(other)
+
+
+def test_a_freeze_and_a_closed_window_are_what_a_rollout_would_wait_for(
+    fleet_of: Members, images: Images, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet_of.create(images.old, NAMES)
+    with (project / "include/fleets/web.yaml").open("a") as file:
+        day = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
+        file.write(f"windows: [{{days: [{day}], hours: '02:00-03:00'}}]\n")
+    assert "  window: " in bakehouse_plan(project, "web").stdout
+    frozen = json.dumps({"who": "ann", "why": "the quarter ends"})
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_FREEZE", frozen)
+    text = bakehouse_plan(project, "web").stdout
+    assert "now: it would wait\n" in text
+    assert "  freeze: " in text
+    assert "ann" in text
+    assert "the quarter ends" in text
 
 
 @pytest.mark.usefixtures("images", "compute")
