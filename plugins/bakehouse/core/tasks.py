@@ -298,7 +298,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=7),
-        operator="bakehouse.rollout.operators:Verdict",
+        operator="bakehouse.rollout.verdict:Verdict",
         docs="Reports each member's outcome, deletes unused disks; fails unless all is well.",
         of_group=Variant(
             operator="bakehouse.rollout.mig_operators:GroupVerdict",

@@ -38,7 +38,7 @@ from bakehouse.rollout.fleet_operator import (
     now,
 )
 from bakehouse.rollout.mig_plan import same, versions_of
-from bakehouse.rollout.operators import PlanningOperator, SelectMembers, Verdict
+from bakehouse.rollout.operators import PlanningOperator, SelectMembers
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.plan_text import plan_lines
@@ -53,6 +53,7 @@ from bakehouse.rollout.strategies.mig import (
     progress,
     way_back,
 )
+from bakehouse.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.paths import PROJECT
 
-from bakehouse.rollout.operators import AcquireLease, Verdict
+from bakehouse.rollout.operators import AcquireLease
 from bakehouse.rollout.stage_operators import PlanRollback, ReplaceMember, VerifyStage
+from bakehouse.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger

@@ -1,0 +1,345 @@
+"""The last operator of a rollout: its outcome, and the disks that nobody needs any more."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.cloud.events import OperationEnded
+from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.core.tasks import NOTE
+from bakehouse.history.rollout_events import MemberOutcome
+from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
+from bakehouse.notify.models import NotificationEvent
+from bakehouse.operators.held_operator import HoldMemory
+from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation, resumed_by
+from bakehouse.rollout import members
+from bakehouse.rollout.approval import reason_of
+from bakehouse.rollout.blame import Blame, blame, is_images
+from bakehouse.rollout.fleet_operator import (
+    FAILED_IN_SOAK,
+    REPLACE,
+    STAYS,
+    STRANDED,
+    FleetOperator,
+)
+from bakehouse.rollout.outcome import failed_members, in_words
+from bakehouse.rollout.plan import RolloutPlan
+from bakehouse.rollout.plan_text import in_one_line
+from bakehouse.rollout.rollout_states import RolloutState, rollout_state
+from bakehouse.rollout.states import REACHED, STUCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import Context
+
+    from bakehouse.operators.reconcile import Ask
+
+DELETIONS = 3  # how often a deletion that is refused or fails is asked for
+
+
+class VerdictMemory(HoldMemory):
+    """What verdict remembers while it waits for deletions."""
+
+    recorded: bool = False
+    blame: Blame | None = None
+    failed_here: bool = False  # the image has failed in this fleet
+    not_marked: str = ""  # why the image could not be marked
+    failed: int = 0  # how often deletions were refused or have failed
+
+
+class Verdict(FleetOperator):
+    """Reports the outcome of each member, and fails the run with the reason.
+
+    A rollout that was rolled back fails too. Then it deletes the disks that nobody needs any more:
+    new ones that are unused and, if the rollout has ended well, the old ones of its members. A disk
+    that cannot be deleted changes no outcome: it has labels of Bakehouse, and the sweep finds it.
+    """
+
+    Memory = VerdictMemory
+    memory: VerdictMemory
+
+    def reconcile(self, context: Context) -> Next:
+        """Record the outcome, then delete unused disks."""
+        states = {self._short(task): state for task, state in self.states(context).items()}
+        value = context["ti"].xcom_pull(task_ids=self.near("plan"))
+        stranded = self._stranded(context)
+        ending = rollout_state(states, stranded=bool(stranded))
+        if ending is RolloutState.NOT_REQUESTED:
+            raise AirflowSkipException("no rollout was requested")
+        if value is None:
+            # the task that failed is red, and the run's result: a third one would say no more
+            raise AirflowSkipException(
+                "no member was changed: a task before the first replacement failed"
+            )
+        made = RolloutPlan.model_validate(value)
+        if made.plan_only:
+            return self._planned(context, made)
+        succeeded = ending is RolloutState.SUCCEEDED
+        left = self._not_reached(context, made) if succeeded else []
+        ending = RolloutState.HALTED if left else ending
+        outcomes = [*self._outcomes(context, made, states), *stranded]
+        reason = (
+            _REASONS.get(ending, Reason.NOT_HEALTHY)
+            if any(made.names_of_stages)
+            else Reason.NOTHING_TO_REPLACE
+        )
+        if ending is not RolloutState.SUCCEEDED:
+            reason = reason_of(self.decisions(context)) or reason
+        reason = Reason.STAGES_REMOVED if left else reason
+        self._record(context, made, reason, outcomes, ending)
+        wait = self._mark(context, made) or self._clean_up(context, made, ending)
+        if wait is not None:
+            return wait
+        if left:
+            raise PermanentError(
+                f"{', '.join(left)}: {reason.text}. The others run {made.image.name}; trigger the"
+                " rollout again"
+            )
+        if ending is not RolloutState.SUCCEEDED:
+            said = [d.in_words() for d in self.decisions(context) if d.decision != "approved"]
+            told = [*said, reason.text, _failures(outcomes), *self._what_next(context, made)]
+            raise PermanentError(". ".join(part for part in told if part))
+        self._unmark(context, made)
+        counts = self.counts(made)
+        self.log.info("%s", counts)
+        if any(made.names_of_stages):
+            self.notify(
+                context, NotificationEvent.ROLLOUT_FINISH, f"runs {made.image.name}", counts
+            )
+        every = [outcome.model_dump(mode="json") for outcome in outcomes]
+        return Done({"image": made.image.name, "outcomes": every})
+
+    @resumed_by(OperationEnded)
+    def operation_ended(self, context: Context, event: OperationEnded) -> Next:
+        """Continue after a deletion; one that has failed is asked for again."""
+        try:
+            return super().operation_ended(context, event)
+        except FAILURES as error:
+            self._not_deleted(error)
+            return Again()
+
+    def _planned(self, context: Context, made: RolloutPlan) -> Next:
+        """End a run that was to plan only: its note says what the plan says."""
+        said = in_one_line(made)
+        self.log.info("nothing was changed, since this run only plans: %s", said)
+        context["ti"].xcom_push(NOTE, f"plan only, nothing was changed: {said}")
+        return Done({"image": made.image.name, "outcomes": []})
+
+    def _moved(self, context: Context, made: RolloutPlan, stage: int) -> list[str]:
+        """Return the members of a stage, in the order of its mapped tasks."""
+        if made.group is not None:
+            return [name for names in made.names_of_stages[stage - 1 : stage] for name in names]
+        return [swap.member for swap in self.picked(context, stage)]
+
+    def _not_reached(self, context: Context, made: RolloutPlan) -> list[str]:
+        """Return the members whose stage has gone from the fleet's file since the plan."""
+        if not made.changes:
+            return []
+        stages = range(1, self.last_stage(made) + 1)
+        reached = {swap.member for stage in stages for swap in self.picked(context, stage)}
+        return [change.name for change in made.changes if change.name not in reached]
+
+    def _short(self, task_id: str) -> str:
+        return task_id.removeprefix(self.near(""))
+
+    def _record(
+        self,
+        context: Context,
+        made: RolloutPlan,
+        reason: Reason,
+        outcomes: list[MemberOutcome],
+        ending: RolloutState,
+    ) -> None:
+        from bakehouse.rollout.record import record_blame, record_end
+
+        if not self.memory.recorded:
+            for outcome in outcomes:
+                self.log.info("%s", in_words(outcome))
+            is_bad = not made.is_config and any(is_images(outcome) for outcome in outcomes)
+            some = bool(self.form(context).members) or made.is_config
+            record_end(context, made, reason, outcomes, ending, failed_here=is_bad, partial=some)
+            blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
+            if blamed is not None:
+                record_blame(context, made, blamed)
+            self.remember(recorded=True, blame=blamed, failed_here=is_bad)
+
+    def _blame(self, made: RolloutPlan, outcomes: list[MemberOutcome]) -> Blame | None:
+        """Return the blame of the image, if the fleet was to go back from it."""
+        if made.is_config:
+            return None
+        on_failure = self.rules_of(made).on_failure
+        if on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
+            return None
+        return blame(made, outcomes, members.images_of(self.compute, made.image.recipe))
+
+    def _mark(self, context: Context, made: RolloutPlan) -> WaitForOperation | None:
+        """Mark an image that has failed here, and take a blamed one out of its family.
+
+        A refusal is part of the verdict.
+        """
+        blamed = self.memory.blame
+        if self.memory.not_marked or not (blamed or self.memory.failed_here):
+            return None
+        name, request = made.image.name, self.request_id(context, f"deprecate {made.image.id}")
+        told = {failed_in(self.fleet.name): label_value(context["ti"].run_id)}
+        if blamed:
+            told[ROLLED_BACK] = self.fleet.name
+        label = partial(members.mark, self.compute, made.image, told)
+        steps: list[list[tuple[str, Ask]]] = [[(f"label image {name}", label)]]
+        if blamed:
+            link = blamed.newest_link
+            deprecate = partial(members.deprecate, self.compute, made.image, link, request)
+            steps.append([(f"deprecate image {name}", deprecate)])
+        try:
+            return self.carry_out(*steps)
+        except FAILURES as error:
+            self.log.warning("%s is not marked: %s", name, error)
+            self.remember(not_marked=str(error))
+        return None
+
+    def _unmark(self, context: Context, made: RolloutPlan) -> None:
+        """Take the mark away from an image that has failed here before, and runs on all now."""
+        if self.form(context).members or made.is_config or not any(made.names_of_stages):
+            return
+        try:
+            members.unmark(self.compute, made.image, failed_in(self.fleet.name))
+        except (Blocked, *FAILURES) as error:
+            self.log.warning("%s is still marked as failed here: %s", made.image.name, error)
+
+    def _what_next(self, context: Context, made: RolloutPlan) -> list[str]:
+        """Say what became of the image, and what to do."""
+        blamed, name, fleet = self.memory.blame, made.image.name, self.fleet.name
+        command = f"gcloud compute images deprecate {name} --project={self.compute.project}"
+        stays = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STAYS)
+        told = [f"Nothing goes back by itself ({stays})"] if stays else []
+        if self.memory.not_marked and blamed:
+            return [
+                *told,
+                f"{name} is still the newest image of {made.image.recipe}: it could not be marked"
+                f" ({self.memory.not_marked})",
+                f"To keep it from being used: {command} --state=DEPRECATED",
+            ]
+        if self.memory.not_marked:
+            why = self.memory.not_marked
+            return [*told, f"{name} could not be marked as failed in the fleet {fleet} ({why})"]
+        if blamed:
+            told.append(
+                f"{name} is marked as rolled back:"
+                f" the newest image of {made.image.recipe} is {blamed.newest or 'none'} again"
+            )
+            told.append(
+                "Change the recipe and bake; if the image is not to blame:"
+                f" {command} --state=ACTIVE"
+            )
+        if self.memory.failed_here:
+            told.append(
+                f"No rollout of {fleet} takes {name} by itself any more: name it in the form of"
+                f" roll_out__{fleet}, or tick force there, to try it again"
+            )
+        return told
+
+    def _stranded(self, context: Context) -> list[MemberOutcome]:
+        told = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STRANDED)
+        return [MemberOutcome.model_validate(outcome) for outcome in told or []]
+
+    def _outcomes(
+        self, context: Context, made: RolloutPlan, states: dict[str, str | None]
+    ) -> list[MemberOutcome]:
+        """Return the outcome of each member's tasks, replacements first."""
+        going_back = context["ti"].xcom_pull(task_ids=self.near("plan_rollback")) or []
+        steps: list[tuple[str, Literal["forward", "back"], list[str]]] = [
+            (REPLACE.format(number), "forward", self._moved(context, made, number))
+            for number in range(1, self.last_stage(made) + 1)
+        ]
+        steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
+        found: list[MemberOutcome] = self._failed_in_soak(context, made)
+        for task, way, names in steps:
+            told = context["ti"].xcom_pull(
+                task_ids=self.near(task), key="outcome", map_indexes=list(range(len(names)))
+            )
+            known = [MemberOutcome.model_validate(outcome) for outcome in told or [] if outcome]
+            silent = {names[i] for i in failed_members(states, task) if i < len(names)}
+            silent -= {outcome.member for outcome in known}
+            found += known
+            found += [
+                MemberOutcome(
+                    member=name,
+                    way=way,
+                    state=STUCK,
+                    why=f"{task} failed without an outcome, see its log",
+                    image="",
+                    disk="",
+                )
+                for name in names
+                if name in silent
+            ]
+        return found
+
+    def _failed_in_soak(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
+        """Return the members that got healthy and did not stay so."""
+        tasks = [f"verify_stage_{number}" for number in range(1, self.last_stage(made) + 1)]
+        told = (
+            context["ti"].xcom_pull(task_ids=self.near(task), key=FAILED_IN_SOAK) for task in tasks
+        )
+        return [MemberOutcome.model_validate(each) for failed in told for each in failed or []]
+
+    def _clean_up(
+        self, context: Context, made: RolloutPlan, ending: RolloutState
+    ) -> WaitForOperation | None:
+        """Delete the disks that nobody needs; what is refused three times is left to the sweep."""
+        while self.memory.failed < DELETIONS:
+            try:
+                return self.carry_out(self.leftovers(context, made, ending))
+            except TransientError as error:
+                self._not_deleted(error)
+        return None
+
+    def _not_deleted(self, error: Exception) -> None:
+        self.remember(failed=self.memory.failed + 1)
+        then = (
+            "asking again" if self.memory.failed < DELETIONS else "the sweep of housekeeping will"
+        )
+        self.log.warning("unused disks are not deleted yet: %s; %s", error, then)
+
+    def counts(self, made: RolloutPlan) -> str:
+        """Say how many members a good rollout has moved."""
+        return f"{len(made.changes)} members replaced, {len(made.skipped)} left as they are"
+
+    def leftovers(
+        self, context: Context, made: RolloutPlan, ending: RolloutState
+    ) -> Iterator[tuple[str, Ask]]:
+        """Return what is deleted, or set, when the outcome is known."""
+        compute, good = self.compute, ending is RolloutState.SUCCEEDED
+        for change in made.changes:
+            old = change.old.name
+            for new in filter(None, (change.disk, change.second_disk)):
+                request = self.request_id(context, f"delete {new} {self.memory.failed}")
+                delete_new = partial(members.delete_new, compute, change, new, request, good=good)
+                yield f"delete the unused new disk {new} of {change.name}", delete_new
+            request = self.request_id(context, f"delete {old} {self.memory.failed}")
+            if good:
+                again = self.memory.failed > 0
+                delete_old = partial(members.delete_old, compute, change, request, again=again)
+                yield f"delete the old disk {old} of {change.name}", delete_old
+            else:
+                release = partial(members.release_old, compute, change, made.run)
+                yield f"label the disk {old}, which {change.name} has back", release
+
+
+_REASONS = {
+    RolloutState.SUCCEEDED: Reason.NEW_IMAGE,
+    RolloutState.ROLLED_BACK: Reason.STAGE_FAILED,
+}
+
+
+def _failures(outcomes: list[MemberOutcome]) -> str:
+    """Return the first member that failed, and each that is not back."""
+    bad = [outcome for outcome in outcomes if outcome.state not in REACHED]
+    told = [in_words(outcome) for outcome in bad if outcome.way == "forward"][:1]
+    told += [in_words(outcome) for outcome in bad if outcome.way == "back"]
+    return "; ".join(told)
