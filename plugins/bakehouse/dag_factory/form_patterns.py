@@ -36,6 +36,18 @@ SCALAR = {
 }
 """A value of a recipe's vars; `bakehouse.recipe.model.Scalar` is its model."""
 
+METADATA = {
+    "patternProperties": {
+        rf"^(?!bakehouse-|enable-guest-attributes$)[a-zA-Z0-9_-]{{1,128}}{_END}": {
+            "type": ["null", "string"],
+            "pattern": r"^[^\x00\ud800-\udfff]*$",
+            "maxLength": 65_536,
+        }
+    },
+    "additionalProperties": False,
+}
+"""Keys and values of an instance's metadata; a value of null takes a key away."""
+
 
 def git_ref(pattern: str) -> str:
     """Return the pattern of a ref without the characters that no name can have."""

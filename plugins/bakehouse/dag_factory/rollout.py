@@ -161,7 +161,7 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             description='Other values for metadata of the members, such as {"color": "blue"}, and'
             " no other image: each renders its files again while it runs, in the fleet's stages and"
             " behind its gates. null takes a key away.",
-            additionalProperties={"type": ["null", "string"]},
+            **form_patterns.METADATA,
         ),
         "reconcile": Param(
             False,

@@ -159,6 +159,12 @@ def test_any_value_is_refused_by_airflow_or_begins_a_run(form: str, field: str, 
         ("rollout", {"image": "../web"}),
         ("rollout", {"image": "web-1\n"}),
         ("rollout", {"image": 7}),
+        ("rollout", {"metadata": {"color": "a\x00b"}}),
+        ("rollout", {"metadata": {"color": 7}}),
+        ("rollout", {"metadata": {"a b": "blue"}}),
+        ("rollout", {"metadata": {"bakehouse-role": "builder"}}),
+        ("rollout", {"metadata": {"enable-guest-attributes": None}}),
+        ("rollout", {"metadata": "color=blue"}),
         ("rollout", {"members": "web-1"}),
         ("rollout", {"members": ["web-3"]}),
         ("rollout", {"members": {"web-1": 1}}),
@@ -188,7 +194,9 @@ def test_the_fields_of_a_form_are_those_of_its_model(form: str) -> None:
     fields, model = FORMS[form]
     assert set(fields) == set(model.model_fields)
     for name, param in fields.items():
-        bounds = {"pattern", "enum", "format", "properties", "items"} & set(param.schema)
+        bounds = {"pattern", "enum", "format", "properties", "patternProperties", "items"} & set(
+            param.schema
+        )
         assert bounds or param.schema["type"] == "boolean", name
     model.of_run(answered(form, {}))
 
