@@ -147,7 +147,7 @@ def test_a_member_that_is_down_is_brought_up_in_a_freeze(
 
 def test_the_way_back_is_never_frozen(fleet_of: Members, images: Images, switch: Switch) -> None:
     fleet_of.create(images.old, NAMES, plain="web-1")
-    run = rollout(images.new, "manual__back")
+    run = rollout(images.new, "manual__hold-back")
     run.begin()
     run.stage(1)
     assert run.states["replace_1_0"] == "failed"

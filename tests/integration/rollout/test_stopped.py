@@ -109,7 +109,7 @@ def test_a_lease_is_released_where_the_members_cannot_be_read(
     from bakehouse.core.errors import PermanentError
 
     fleet_of.create(images.old, ["web-1"])
-    run = rollout(images.new, "manual__unread")
+    run = rollout(images.new, "manual__stopped-unread")
     run.begin()
     killed_before(run, Action.STOP)
 

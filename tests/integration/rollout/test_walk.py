@@ -57,7 +57,7 @@ class Killed(BaseException):
 
 
 def rollout(image: str, text: str = FLEET, members: Sequence[str] = ()) -> Rollout:
-    run = Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__{next(RUNS)}", image)
+    run = Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__walk{next(RUNS)}", image)
     run.members = list(members)
     return run
 
