@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 ROLL_OUT = "roll_out__web"
+AS_OFFERED: dict[str, Any] = {
+    "image": None,
+    "members": None,
+    "plan_only": False,
+    "reconcile": False,
+    "force": False,
+    "metadata": {},
+}
+"""What the form of a rollout sends if nothing is filled in."""
 RECIPE = """
 base: debian-cloud/debian-12
 scripts: web
@@ -51,7 +60,7 @@ def forget(bed: Testbed, dag_id: str, run_id: str) -> None:
 @pytest.mark.parametrize(
     ("dag_id", "conf"),
     [
-        (ROLL_OUT, {"image": None, "members": None}),
+        (ROLL_OUT, AS_OFFERED),
         ("housekeeping", {"dry_run": True, "recipe": None}),
     ],
 )
@@ -72,7 +81,7 @@ def test_a_field_that_was_filled_and_emptied_is_submitted(bed: Testbed, browser:
     browser.choose(dialog, "members", "web-2")
     dialog.get_by_label("Remove web-2").click()
     sent, status, answer = browser.submit(dialog)
-    assert (status, sent["conf"]) == (200, {"image": None, "members": None}), answer
+    assert (status, sent["conf"]) == (200, AS_OFFERED), answer
     forget(bed, ROLL_OUT, answer["dag_run_id"])
 
 
@@ -96,7 +105,7 @@ def test_the_image_is_chosen_from_the_recipes_images_or_typed(
     dialog.locator("#element_image").fill("web-typed")
     browser.choose(dialog, "members", "web-2")
     sent, status, answer = browser.submit(dialog)
-    conf = {"image": "web-typed", "members": ["web-2"]}
+    conf = {**AS_OFFERED, "image": "web-typed", "members": ["web-2"]}
     assert (status, sent["conf"]) == (200, conf), answer
     forget(bed, ROLL_OUT, answer["dag_run_id"])
 

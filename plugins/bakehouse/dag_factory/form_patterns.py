@@ -36,7 +36,7 @@ SCALAR = {
 }
 """A value of a recipe's vars; `bakehouse.recipe.model.Scalar` is its model."""
 
-METADATA = {
+METADATA: dict[str, Any] = {
     "patternProperties": {
         rf"^(?!bakehouse-|enable-guest-attributes$)[a-zA-Z0-9_-]{{1,128}}{_END}": {
             "type": ["null", "string"],

@@ -154,23 +154,6 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             pattern=form_patterns.IMAGE_OR_NONE,
             **form_patterns.suggested(images),
         ),
-        "metadata": Param(
-            None,
-            type=["null", "object"],
-            title="Metadata",
-            description='Other values for metadata of the members, such as {"color": "blue"}, and'
-            " no other image: each renders its files again while it runs, in the fleet's stages and"
-            " behind its gates. null takes a key away.",
-            **form_patterns.METADATA,
-        ),
-        "reconcile": Param(
-            False,
-            type="boolean",
-            title="Reconcile",
-            description="Mend drift only: with no image given, the fleet stays on the image of its"
-            " last rollout, and members change that are missing, run another image, or differ from"
-            " the template.",
-        ),
         "members": Param(
             None,
             type=["null", "array"],
@@ -182,17 +165,34 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             maxItems=1_000,
             **form_patterns.suggested(members),
         ),
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            description="Stop after the plan: nothing is changed. The log of `plan` has it.",
+        ),
+        "reconcile": Param(
+            False,
+            type="boolean",
+            title="Reconcile",
+            description="Mend drift only: with no image given, the fleet stays on the image of its"
+            " last rollout, and members change that are missing, run another image, or differ from"
+            " the template.",
+        ),
         "force": Param(
             False,
             type="boolean",
             title="Force",
             description="Take the image also if it has failed in this fleet before.",
         ),
-        "plan_only": Param(
-            False,
-            type="boolean",
-            title="Plan only",
-            description="Stop after the plan: nothing is changed. The log of `plan` has it.",
+        "metadata": Param(
+            {},
+            type="object",
+            title="Metadata",
+            description='Other values for metadata of the members, such as {"color": "blue"}, and'
+            " no other image: each renders its files again while it runs, in the fleet's stages and"
+            " behind its gates. null takes a key away.",
+            **form_patterns.METADATA,
         ),
     }
 
