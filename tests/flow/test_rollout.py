@@ -414,7 +414,7 @@ def test_members_whose_disk_no_image_can_make_again_go_back_to_that_very_disk(
     (ended,) = of_kind(RolloutEndedEvent, events(bed, run))
     assert ended.reason is Reason.STAGE_FAILED
     plan = bed.log(run, f"{GROUP}.plan")
-    assert "web-3 can only go back to its disk web-3-restored" in plan
+    assert "web-3: its old disk web-3-restored alone" in plan
     assert "it was made of the snapshot web-3-" in plan
 
 
