@@ -94,12 +94,15 @@ class Calls(GoogleBaseHook):
             client_options=options,
         )
 
-    def _pages(self, list_: Any, next_: Any, doing: str, **query: Any) -> list[Resource]:
+    def _pages(
+        self, list_: Any, next_: Any, doing: str, *, key: str = "items", **query: Any
+    ) -> list[Resource]:
+        """Read all pages; `key` is where a page has its resources."""
         found: list[Resource] = []
         call = list_(**{"project": self.project, "maxResults": PAGE, **query})
         while call is not None:
             page = self._read(call, doing)
-            found += page.get("items", [])
+            found += page.get(key, [])
             call = next_(call, page)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakehouse.cloud.calls import PAGE, Calls, Resource
+from bakehouse.cloud.calls import Calls, Resource
 from bakehouse.core.errors import AlreadyExists, OutcomeUnknown
 from bakehouse.images.links import resource_name
 
@@ -84,27 +84,29 @@ class GroupCalls(Calls):
 
     def managed_instances(self, zone: str, group: str) -> list[Resource]:
         """The instances of a group, also those that do not exist yet."""
-        api, found = self._client.instanceGroupManagers(), []
-        call = api.listManagedInstances(
-            project=self.project, zone=zone, instanceGroupManager=group, maxResults=PAGE
+        api, doing = (
+            self._client.instanceGroupManagers(),
+            f"list the instances of the group {group}",
         )
-        while call is not None:
-            page = self._read(call, f"list the instances of the group {group}")
-            found += page.get("managedInstances", [])
-            call = api.listManagedInstances_next(call, page)
-        return found
+        return self._pages(
+            api.listManagedInstances,
+            api.listManagedInstances_next,
+            doing,
+            key="managedInstances",
+            zone=zone,
+            instanceGroupManager=group,
+        )
 
     def instance_configs(self, zone: str, group: str) -> list[Resource]:
         """The per-instance configs of a group."""
-        api, found = self._client.instanceGroupManagers(), []
-        call = api.listPerInstanceConfigs(
-            project=self.project, zone=zone, instanceGroupManager=group, maxResults=PAGE
+        api = self._client.instanceGroupManagers()
+        return self._pages(
+            api.listPerInstanceConfigs,
+            api.listPerInstanceConfigs_next,
+            f"list the per-instance configs of the group {group}",
+            zone=zone,
+            instanceGroupManager=group,
         )
-        while call is not None:
-            page = self._read(call, f"list the per-instance configs of the group {group}")
-            found += page.get("items", [])
-            call = api.listPerInstanceConfigs_next(call, page)
-        return found
 
     def patch_group(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
         """Change versions and update policy of a group; what the body leaves out stays."""
