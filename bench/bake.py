@@ -40,29 +40,28 @@ not be measured, which is said on standard error.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import bake_real
 import bake_waits
-from bake_real import CannotMeasure
+from figures import CannotMeasure, line, show
 
 from devstack.testbed import Testbed, testbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from figures import Line
+
 PROJECT = Path(__file__).resolve().parent.parent
 RUN_DEADLINE = 300.0  # seconds
 CHANGES = ("insert", "delete", "patch", "setLabels")
-
-Line = dict[str, Any]
 
 
 def bake_overhead_ratio() -> Iterator[Line]:
@@ -156,11 +155,6 @@ FIGURES: dict[str, Callable[[], Iterator[Line]]] = {
 }
 
 
-def line(unit: str, value: float, goal: str | None = None, **more: Any) -> Line:
-    """A figure without its name; `goal` begins with <= or >=."""
-    return {"value": round(value, 3), "unit": unit, "goal": goal, **more}
-
-
 @cache
 def instant() -> tuple[Counter[str], Counter[str]]:
     """The calls of a bake, and of the next run."""
@@ -188,37 +182,12 @@ def _change(verb: str) -> str:
     return f"compute.instances.{verb}"
 
 
-def met(figure: Line) -> bool:
-    """Whether the goal, if there is one, is reached."""
-    if figure["goal"] is None:
-        return True
-    how, limit = str(figure["goal"]).split()
-    value = float(figure["value"])
-    return value <= float(limit) if how == "<=" else value >= float(limit)
-
-
 def main(names: list[str]) -> int:
     """Measure; the exit status."""
-    status = 0
     try:
-        for name in names or FIGURES:
-            status = max(status, measure(name))
+        return show(names or FIGURES, lambda name: FIGURES[name]())
     finally:
         bake_real.close()
-    return status
-
-
-def measure(name: str) -> int:
-    """Print one figure; the exit status."""
-    status = 0
-    try:
-        for figure in FIGURES[name]():
-            print(json.dumps({"name": name, **figure}), flush=True)
-            status = max(status, int(not met(figure)))
-    except CannotMeasure as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    return status
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from figures import CannotMeasure
+
 from devstack import machines
 from devstack.gce_api import Compute, ComputeError
 from devstack.testbed import Testbed, testbed
@@ -37,10 +39,6 @@ BAKE_DEADLINE = 1800.0  # seconds
 READY_DEADLINE = 900.0
 LOOK_EVERY = 0.25
 PLAIN = "projects/debian-cloud/global/images/family/debian-12"
-
-
-class CannotMeasure(RuntimeError):
-    """This machine, or this run, gives no figure; the message says why."""
 
 
 @dataclass

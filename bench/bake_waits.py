@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bake_real import CannotMeasure
+from figures import CannotMeasure
 from waiting import ZONE, nonce_of
 
 from devstack.gce_api import Compute

@@ -14,7 +14,6 @@ not be measured, which is said on standard error.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +24,9 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from figures import CannotMeasure, line, show
 
 from devstack import machines
 from devstack.testbed import testbed
@@ -33,16 +34,12 @@ from devstack.testbed import testbed
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from figures import Line
+
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = "include/startup_scripts/web/templates/var/www/html/index.html.j2"
 COMMAND_SECONDS = 1800
 BAKE_DEADLINE = 1800.0
-
-Line = dict[str, Any]
-
-
-class CannotMeasure(RuntimeError):
-    """This machine gives no figure; the message says why."""
 
 
 class Loop:
@@ -186,25 +183,9 @@ FIGURES: dict[str, Callable[[], Line]] = {
 }
 
 
-def line(unit: str, value: float, goal: str, **more: Any) -> Line:
-    """A figure without its name."""
-    return {"value": round(value, 2), "unit": unit, "goal": goal, **more}
-
-
 def main(names: list[str]) -> int:
     """Measure; the exit status."""
-    status = 0
-    for name in names or FIGURES:
-        try:
-            figure = FIGURES[name]()
-        except CannotMeasure as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            status = 2
-            continue
-        print(json.dumps({"name": name, **figure}), flush=True)
-        if float(figure["value"]) > float(str(figure["goal"]).split()[1]):
-            status = status or 1
-    return status
+    return show(names or FIGURES, lambda name: [FIGURES[name]()])
 
 
 if __name__ == "__main__":

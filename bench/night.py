@@ -26,22 +26,21 @@ error.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from night_stack import MACHINE_SECONDS, CannotMeasure, nights
+from figures import NOT_MEASURED, CannotMeasure, chosen, line, show
+from night_stack import MACHINE_SECONDS, nights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from figures import Line
     from night_stack import Night, Nights
 
 SIZES = (10, 100)
 SLOTS = 8  # builders at a time, unless the Variable bakehouse_builders says otherwise
-
-Line = dict[str, Any]
 
 
 class Bench:
@@ -152,11 +151,6 @@ FIGURES: tuple[str, ...] = tuple(name for name in vars(Bench) if name.startswith
 OF_CHANGED = {"night_over_ideal", "night_rows_per_bake", "night_bytes_per_bake"}
 
 
-def line(unit: str, value: float, goal: str | None = None, **more: Any) -> Line:
-    """A figure without its name; `goal` begins with <=."""
-    return {"value": round(value, 3), "unit": unit, "goal": goal, **more}
-
-
 def ideal_seconds(recipes: int, slots: int, machine_seconds: float) -> float:
     """What so many builders at a time need for all recipes, if Airflow took no time."""
     return math.ceil(recipes / slots) * machine_seconds
@@ -168,39 +162,15 @@ def percentile(values: Iterable[float], percent: float) -> float:
     return in_order[max(0, math.ceil(len(in_order) * percent / 100) - 1)]
 
 
-def met(figure: Line) -> bool:
-    """Whether the goal, if there is one, is reached."""
-    return figure["goal"] is None or float(figure["value"]) <= float(figure["goal"][3:])
-
-
-def chosen(arguments: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The numbers of recipes and the names of figures. Raises ValueError, with all mistakes."""
-    sizes = sorted({int(one) for one in arguments if one.isdigit()})
-    names = [one for one in arguments if not one.isdigit()]
-    wrong = [f"{name} is no figure" for name in names if name not in FIGURES]
-    wrong += ["0 recipes have no night"] if 0 in sizes else []
-    if wrong:
-        raise ValueError(f"{'; '.join(wrong)}: choose of {', '.join(FIGURES)}, or numbers")
-    return sizes or list(SIZES), names or list(FIGURES)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Measure; the exit status."""
     try:
-        sizes, names = chosen(arguments)
+        sizes, names = chosen(arguments, FIGURES, SIZES, "0 recipes have no night")
     except ValueError as wrong:
         print(wrong, file=sys.stderr)
-        return 2
-    bench, status = Bench(sizes, changed=bool(OF_CHANGED & set(names))), 0
-    for name in names:
-        try:
-            for figure in getattr(bench, name)():
-                print(json.dumps({"name": name, **figure}), flush=True)
-                status = status or int(not met(figure))
-        except CannotMeasure as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            status = 2
-    return status
+        return NOT_MEASURED
+    bench = Bench(sizes, changed=bool(OF_CHANGED & set(names)))
+    return show(names, lambda name: getattr(bench, name)())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from figures import CannotMeasure
 
 from bakehouse.images import labels
 from bakehouse.recipe.at_commit import recipe_at, scripts_at
@@ -57,10 +58,6 @@ schedule: {minute} {hour} * * *
 timezone: UTC
 jitter: 1s
 """
-
-
-class CannotMeasure(RuntimeError):
-    """This run gives no figure; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import bake_real
-from bake import line, met
-from bake_real import CannotMeasure
+from figures import CannotMeasure, line, met
 from packer_programs import GoMissing, Packer, packer
 
 from devstack.gce_api import ComputeError

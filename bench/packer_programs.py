@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bake_real import CannotMeasure
+from figures import CannotMeasure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,19 +19,19 @@ misses its goal, with 2 when one could not be measured, which is said on standar
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import swap_real
-from rollout_stack import CannotMeasure, rolled
+from figures import NOT_MEASURED, CannotMeasure, chosen, line, show
+from rollout_stack import rolled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SIZES = (10, 1000)
+    from figures import Line
 
-Line = dict[str, Any]
+SIZES = (10, 1000)
 
 
 class Bench:
@@ -49,12 +49,13 @@ class Bench:
                 "critical_path": round(found.ideal, 1),
                 "member_by_hand": round(found.by_hand, 1),
             }
-            yield line(found.wall / found.ideal, "<= 1.10", members=size, seconds=seconds)
+            yield line("ratio", found.wall / found.ideal, "<= 1.10", members=size, seconds=seconds)
 
     def rollout_reads_growth(self) -> Iterator[Line]:
         """With the reads of each a minute, and all calls by method."""
         few, many = (rolled(size) for size in self.ends())
         yield line(
+            "ratio",
             many.reads_per_minute / few.reads_per_minute,
             "<= 1.5",
             members=[few.members, many.members],
@@ -66,6 +67,7 @@ class Bench:
         """With the megabytes."""
         few, many = (rolled(size) for size in self.ends())
         yield line(
+            "ratio",
             many.triggerer_mb / few.triggerer_mb,
             "<= 1.5",
             members=[few.members, many.members],
@@ -74,15 +76,12 @@ class Bench:
 
     def swap_downtime_ratio(self) -> Iterator[Line]:
         """With the seconds of each."""
-        try:
-            found = swap_real.downtimes()
-        except swap_real.CannotMeasure as error:
-            raise CannotMeasure(str(error)) from error
+        found = swap_real.downtimes()
         seconds = {
             "swapped": [round(value, 1) for value in found.swapped],
             "bare": [round(value, 1) for value in found.bare],
         }
-        yield line(sum(found.swapped) / sum(found.bare), "<= 1.05", seconds=seconds)
+        yield line("ratio", sum(found.swapped) / sum(found.bare), "<= 1.05", seconds=seconds)
 
     def ends(self) -> tuple[int, int]:
         """The least and the greatest number. Raises CannotMeasure."""
@@ -96,44 +95,15 @@ FIGURES: tuple[str, ...] = tuple(
 )
 
 
-def line(value: float, goal: str, **more: Any) -> Line:
-    """A ratio without its name; `goal` begins with <=."""
-    return {"value": round(value, 3), "unit": "ratio", "goal": goal, **more}
-
-
-def met(figure: Line) -> bool:
-    """Whether the goal is reached."""
-    return float(figure["value"]) <= float(figure["goal"][3:])
-
-
-def chosen(arguments: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The numbers of members and the names of figures. Raises ValueError, with all mistakes."""
-    sizes = sorted({int(one) for one in arguments if one.isdigit()})
-    names = [one for one in arguments if not one.isdigit()]
-    wrong = [f"{name} is no figure" for name in names if name not in FIGURES]
-    wrong += ["a fleet of 0 members is not rolled out"] if 0 in sizes else []
-    if wrong:
-        raise ValueError(f"{'; '.join(wrong)}: choose of {', '.join(FIGURES)}, or numbers")
-    return sizes or list(SIZES), names or list(FIGURES)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Measure; the exit status."""
     try:
-        sizes, names = chosen(arguments)
+        sizes, names = chosen(arguments, FIGURES, SIZES, "a fleet of 0 members is not rolled out")
     except ValueError as wrong:
         print(wrong, file=sys.stderr)
-        return 2
-    bench, status = Bench(sizes), 0
-    for name in names:
-        try:
-            for figure in getattr(bench, name)():
-                print(json.dumps({"name": name, **figure}), flush=True)
-                status = status or int(not met(figure))
-        except CannotMeasure as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            status = 2
-    return status
+        return NOT_MEASURED
+    bench = Bench(sizes)
+    return show(names, lambda name: getattr(bench, name)())
 
 
 if __name__ == "__main__":

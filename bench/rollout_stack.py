@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from figures import CannotMeasure
+
 from bakehouse.fleet.stages import sizes
 from devstack.processes import PROGRAM, marked
 from devstack.testbed import Testbed, testbed
@@ -45,10 +47,6 @@ stages: {stages}
 max_unavailable: {at_once}
 health_deadline: 30m
 """
-
-
-class CannotMeasure(RuntimeError):
-    """This run gives no figure; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bake_real import ZONE, CannotMeasure, close, stack
+from bake_real import ZONE, close, stack
+from figures import CannotMeasure
 
 from devstack.gce_api import ComputeError
 from devstack.testbed import write_members
