@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -99,6 +100,8 @@ class Poller:
         self.ways: dict[str, Fetch] = {}
         self._spend = spend  # called once for each call, that is for each page
         self._next: asyncio.Future[Tick] | None = None
+        self._pause = interval  # the shortest that somebody who waits has asked for
+        self._hurried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._waiting = 0
 
@@ -117,9 +120,12 @@ class Poller:
             poller = cls._all[at] = cls(at, fetch, interval, spend)
         return poller
 
-    async def next(self) -> Tick:
-        """Wait for the next tick."""
+    async def next(self, within: float | None = None) -> Tick:
+        """Wait for the next tick; `within`: seconds after the last one, if they are fewer."""
         loop = asyncio.get_running_loop()
+        if within is not None and within < self._pause:
+            self._pause = within
+            self._hurried.set()
         if self._next is None or self._next.done():
             self._next = loop.create_future()
         if self._task is None or self._task.done():
@@ -141,14 +147,25 @@ class Poller:
     async def _tick_while_awaited(self) -> None:
         wait = self.interval
         while True:
+            self._pause = self.interval
+            self._hurried.clear()
             tick = await self._look()
             wait = self.interval if tick.error is None else min(wait * 2, LONGEST_WAIT)
             done, self._next = self._next, asyncio.get_running_loop().create_future()
             if done is not None and not done.done():
                 done.set_result(tick)
-            await asyncio.sleep(wait)
+            await self._sleep(wait, may_hurry=tick.error is None)
             if self._waiting == 0:
                 return
+
+    async def _sleep(self, wait: float, *, may_hurry: bool) -> None:
+        """Sleep; who waits for less, since it has asked for that, shortens it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (left := began + min(wait, self._pause if may_hurry else wait) - loop.time()) > 0:
+            self._hurried.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), left)
 
     async def _look(self) -> Tick:
         try:

@@ -1,14 +1,14 @@
 """A rate limiter per project for the API reads of waiting triggers.
 
-List calls are few: they are made at once, and count. Reads of serial output and guest attributes
-are queued: urgent ones, which a result depends on, come first, then reads for logs, in the order of
-their arrival.
+List calls are few: they are made at once, and count. Reads of instances, serial output and guest
+attributes are queued by their priority, and in the order of their arrival.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BURST = 6  # reads that go at once after a quiet while; they are taken off the steady rate
+
+
+class Priority(IntEnum):
+    """What a read is for; the first ones come first."""
+
+    STEP = 0  # the next step of a member that is down
+    RESULT = 1
+    LOG = 2
 
 
 class RateLimiter:
@@ -30,8 +38,7 @@ class RateLimiter:
         self._ahead = burst * self.spacing
         self._clock = clock
         self._next = clock() - self._ahead
-        self._urgent: deque[asyncio.Future[None]] = deque()
-        self._patient: deque[asyncio.Future[None]] = deque()
+        self._queues: dict[Priority, deque[asyncio.Future[None]]] = {p: deque() for p in Priority}
         self._serving: asyncio.Task[None] | None = None
 
     @classmethod
@@ -51,19 +58,19 @@ class RateLimiter:
         self._next = moment + self.spacing
         return max(0.0, moment - now)
 
-    async def acquire(self, *, urgent: bool = False) -> None:
-        """Wait for a read; urgent ones come first."""
+    async def acquire(self, priority: Priority = Priority.LOG) -> None:
+        """Wait for a read."""
         mine = asyncio.get_running_loop().create_future()
-        (self._urgent if urgent else self._patient).append(mine)
+        self._queues[priority].append(mine)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve())
         await mine
 
     async def _serve(self) -> None:
         """Serve the queue, one read at a time."""
-        while self._urgent or self._patient:
+        while any(self._queues.values()):
             await asyncio.sleep(self.reserve())
-            queue = self._urgent or self._patient
+            queue = next((queue for queue in self._queues.values() if queue), None)
             while queue:
                 first = queue.popleft()
                 if not first.done():  # else it was cancelled meanwhile

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.cloud import boot_lines
 from bakehouse.cloud import serial_output as serial
 from bakehouse.cloud.machine_observation import TAIL_LINES
+from bakehouse.cloud.rate_limiter import Priority
 from bakehouse.core.errors import BakehouseError
 
 if TYPE_CHECKING:
@@ -72,14 +73,14 @@ class SerialStream:
     async def catch_up(self, *, last: bool) -> None:
         """Log all current output, as an urgent read; `last`: there will be no more."""
         async with self._busy:
-            await self._rate_limiter.acquire(urgent=True)
+            await self._rate_limiter.acquire(Priority.RESULT)
             await self._pump(last)
         if self._missed:
             await self.recall()
 
     async def recall(self) -> None:
         """Read the end again, for structured lines before a restart of the triggerer."""
-        await self._rate_limiter.acquire(urgent=True)
+        await self._rate_limiter.acquire(Priority.RESULT)
         answer = await self._ask(-TAIL_BYTES)
         lines = serial.split(answer, 0, 10_000, last=True).lines
         known = {str(line) for line in self.said}

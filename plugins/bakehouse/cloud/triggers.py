@@ -11,6 +11,7 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.events import MachineSettled, OperationEnded
 from bakehouse.cloud.machine_observation import UNKNOWN, MachineObservation
 from bakehouse.cloud.poller import Cloud, Tick
+from bakehouse.cloud.rate_limiter import Priority
 from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.serial_stream import SerialStream
 from bakehouse.core.errors import FAILURES, RETRYABLE, BakehouseError, Blocked, TransientError
@@ -71,7 +72,7 @@ class OperationTrigger(BakehouseTrigger):
 
     async def _alone(self, cloud: Cloud) -> dict[str, Any] | None:
         """Get an operation by name that is not among the newest 500."""
-        await cloud.rate_limiter.acquire(urgent=True)
+        await cloud.rate_limiter.acquire(Priority.RESULT)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).operation(self.zone, self.name)
         )
@@ -194,7 +195,7 @@ class MachineTrigger(BakehouseTrigger):
 
     async def _status(self, cloud: Cloud) -> str | None:
         """Get the VM by name if it is not listed, since its label may have been removed."""
-        await cloud.rate_limiter.acquire(urgent=True)
+        await cloud.rate_limiter.acquire(Priority.RESULT)
         found = await asyncio.to_thread(
             lambda: hook_of(self.conn_id).instance(self.zone, self.name)
         )
@@ -203,7 +204,7 @@ class MachineTrigger(BakehouseTrigger):
     async def _attributes(self, cloud: Cloud, observed: MachineObservation) -> dict[str, str]:
         if self.told_all(observed):
             return {}
-        await cloud.rate_limiter.acquire(urgent=True)
+        await cloud.rate_limiter.acquire(Priority.RESULT)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
         )

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.cloud.rate_limiter import Priority
 from bakehouse.core.errors import FAILURES, Blocked, NotFound, TransientError
 from bakehouse.rollout.config_change import with_values
 from bakehouse.rollout.orders import KEY, Answer, Order, answer_to, order_text, with_order
@@ -32,7 +33,7 @@ class GuestOrders:
 
     async def attributes(self) -> dict[str, str]:
         """Return what the guest has written."""
-        await self.limiter.acquire(urgent=True)
+        await self.limiter.acquire(Priority.RESULT)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
         )

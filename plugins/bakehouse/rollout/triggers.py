@@ -16,6 +16,7 @@ from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.errors import QUOTA_WAIT
 from bakehouse.cloud.poller import Cloud
+from bakehouse.cloud.rate_limiter import Priority
 from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import (
     FAILURES,
@@ -71,14 +72,18 @@ if TYPE_CHECKING:
 
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
-# A member is down while a step of its swap runs: asked for by name at first, then with all others.
-AT_FIRST = (0.1, 0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
-
+# A member is down while a step of its swap runs: asked for by name at first, then with all others
+# of the zone, by one list every second.
+AT_FIRST = (0.1, 0.2, 0.3, 0.4)
+LISTED_EVERY = 1.0
 
 # Seconds after which a member that waits for a gate is looked at by its task again: another member
 # may have failed meanwhile, or a freeze has begun.
 CLOSED_AT_MOST = 120.0
 BEFORE_THE_STOP = frozenset({Action.ASK, Action.DRAIN, Action.STOP, Action.RENDER})
+WHILE_DOWN = frozenset(
+    {Action.STOP, Action.DETACH, Action.ATTACH, Action.START, Action.DELETE, Action.INSERT}
+)
 
 
 class _Closed(Exception):
@@ -230,9 +235,7 @@ class SwapTrigger(BakehouseTrigger):
         errors = 0
         while not self._is_over():
             try:
-                await cloud.rate_limiter.acquire(
-                    urgent=True
-                )  # before any log: a member may be down
+                await cloud.rate_limiter.acquire(self._priority)
                 if await self._turn(cloud):
                     errors = 0
             except Blocked as blocked:
@@ -246,6 +249,13 @@ class SwapTrigger(BakehouseTrigger):
                 return self._state
         where = TEXTS[self._state] if self._state else "it could not be read"
         raise _Late(f"its deadline has passed: {where}", late_in(self._state))
+
+    @property
+    def _priority(self) -> Priority:
+        """Who is down, and waits for its next step, goes before those that boot."""
+        step = ACTIONS[self._state] if self._state else None
+        is_down = self._state is State.STOPPING or step in WHILE_DOWN
+        return Priority.STEP if is_down else Priority.RESULT
 
     def _is_over(self) -> bool:
         """Whether the time of this try is over; without a cure by a fresh disk it goes on."""
@@ -411,7 +421,7 @@ class SwapTrigger(BakehouseTrigger):
         if operation is not None:
             await self._wait_for(operation, cloud)
         elif step in {Action.INSERT, Action.CLEAN_UP}:  # of several things, one is in the making
-            await asyncio.sleep(min(cloud.interval, AT_FIRST[-1]))
+            await asyncio.sleep(min(cloud.interval, LISTED_EVERY))
 
     async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
         zone, name = zone_of(operation) or None, str(operation["name"])
@@ -425,7 +435,7 @@ class SwapTrigger(BakehouseTrigger):
             await asyncio.sleep(pause)
             ended = await self._ended(zone, name)
         while ended is None and time.time() < self.deadline:
-            tick = await cloud.operations(zone).next()
+            tick = await cloud.operations(zone).next(LISTED_EVERY)
             found = tick.items.get(name)
             if tick.error is None:
                 ended = operations.end_of(found) if found else await self._ended(zone, name)
@@ -437,7 +447,7 @@ class SwapTrigger(BakehouseTrigger):
         """Wait for an operation of a region, such as that of a reserved address."""
         name, ended = str(operation["name"]), operations.end_of(operation)
         while ended is None and time.time() < self.deadline:
-            await asyncio.sleep(min(cloud.interval, AT_FIRST[-1]))
+            await asyncio.sleep(min(cloud.interval, LISTED_EVERY))
             found = await asyncio.to_thread(
                 lambda: hook_of(self.conn_id).operation(None, name, region)
             )

@@ -76,6 +76,34 @@ async def test_a_poller_that_has_gone_to_sleep_wakes_up_again() -> None:
     assert tick.items
 
 
+async def test_who_cannot_wait_as_long_as_the_others_shortens_the_pause_for_all() -> None:
+    server, others = Server(), Server()
+    await poller(server, 3600).next()
+    patient = asyncio.create_task(poller(server, 3600).next())
+    await asyncio.sleep(0)
+    hurried = await asyncio.wait_for(poller(server, 3600).next(0.01), timeout=100)
+    assert hurried.items
+    assert await patient == hurried
+    again = await asyncio.wait_for(poller(server, 3600).next(0.01), timeout=100)
+    assert again.items
+    assert server.calls == 3
+
+    await poller(others, 3600).next()
+    alone = asyncio.create_task(poller(others, 3600).next())
+    await asyncio.sleep(0.1)
+    assert not alone.done(), "nobody has hurried this one"
+    alone.cancel()
+
+
+async def test_nobody_hurries_a_server_that_has_refused() -> None:
+    server = Server(fails=1)
+    assert (await poller(server, 3600).next(0.01)).error is not None
+    hurried = asyncio.create_task(poller(server, 3600).next(0.01))
+    await asyncio.sleep(0.1)
+    assert (hurried.done(), server.calls) == (False, 1)
+    hurried.cancel()
+
+
 def test_a_loop_that_has_ended_leaves_nothing_to_the_next_one() -> None:
     server = Server()
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.cloud.poller import Poller
-from bakehouse.cloud.rate_limiter import RateLimiter
+from bakehouse.cloud.rate_limiter import Priority, RateLimiter
 
 
 class Clock:
@@ -44,20 +44,24 @@ def test_no_minute_has_more_reads_than_the_budget_and_its_burst(
     assert moments == sorted(moments)
 
 
-async def test_a_verdict_goes_before_every_log_that_waits() -> None:
+async def test_a_member_that_is_down_goes_before_results_and_these_before_every_log() -> None:
     rate_limiter = RateLimiter(per_minute=6000, burst=0, clock=asyncio.get_running_loop().time)
     order: list[str] = []
 
-    async def read(name: str, *, urgent: bool) -> None:
-        await rate_limiter.acquire(urgent=urgent)
+    async def read(name: str, priority: Priority) -> None:
+        await rate_limiter.acquire(priority)
         order.append(name)
 
-    logs = [asyncio.create_task(read(f"log {n}", urgent=False)) for n in range(50)]
+    reads = [asyncio.create_task(read(f"log {n}", Priority.LOG)) for n in range(50)]
+    reads += [asyncio.create_task(read(f"result {n}", Priority.RESULT)) for n in range(50)]
     await asyncio.sleep(0)
-    await read("verdict", urgent=True)
-    await asyncio.gather(*logs)
-    assert order.index("verdict") <= 1, "at most the one whose moment had come"
-    assert [name for name in order if name != "verdict"] == [f"log {n}" for n in range(50)]
+    await read("step", Priority.STEP)
+    await asyncio.gather(*reads)
+    assert order.index("step") <= 1, "at most the one whose moment had come"
+    first, *others = (name for name in order if name != "step")
+    assert first in {"log 0", "result 0"}
+    expected = [*(f"result {n}" for n in range(50)), *(f"log {n}" for n in range(50))]
+    assert others == [name for name in expected if name != first]
 
 
 async def test_who_gives_up_waiting_costs_no_moment() -> None:
