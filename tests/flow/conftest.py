@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.flow.fleet import Members
+from tests.flow.shop import bake_two
 from tests.support.paths import PROJECT
 
 from devstack.testbed import Testbed, testbed
@@ -30,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     with testbed(PROJECT, tmp_path_factory.mktemp("flow"), "instant") as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+def two_images(stack_of_session: Testbed) -> tuple[str, str]:
+    """An older image of the recipe `shop`, and a newer one."""
+    return bake_two(stack_of_session)
+
+
+@pytest.fixture
+def members(bed: Testbed) -> Iterator[Members]:
+    """A fleet to be created, and deleted behind the test."""
+    found = Members(bed)
+    yield found
+    found.delete()
 
 
 @pytest.fixture(autouse=True)

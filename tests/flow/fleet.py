@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from tests.support.deadlines import SOON
 
-from devstack.processes import marked
+from devstack.processes import PROGRAM, marked
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -183,6 +183,12 @@ class Members:
     def kill_triggerer(self) -> None:
         kill_triggerer(self._state)
 
+    def kill_program(self, *names: str) -> None:
+        """Kill -9 these programs and all that they have started; supervisord restarts them."""
+        for process in marked(self._state):
+            if _program(process) in names:
+                process.kill()
+
     def _kill(self, dag_id: str, run_id: str, task_id: str, deadline: float, *titles: str) -> None:
         """All processes of these titles, once there is one of each."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
@@ -248,6 +254,13 @@ def _last(url: str) -> str:
 def _command(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _program(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get(PROGRAM, ""))
     except psutil.Error:
         return ""
 

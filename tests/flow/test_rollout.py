@@ -25,8 +25,6 @@ from bakehouse.lease.lease import Lease, Owner
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bakehouse.history.events import LedgerEvent
     from devstack.airflow_api import Run
     from devstack.testbed import Testbed
@@ -142,13 +140,6 @@ def old(baked: Baked) -> str:
 @pytest.fixture(scope="module")
 def new(baked: Baked) -> str:
     return baked.new
-
-
-@pytest.fixture
-def members(bed: Testbed) -> Iterator[Members]:
-    found = Members(bed)
-    yield found
-    found.delete()
 
 
 def roll(bed: Testbed, image: str, names: list[str] = NAMES) -> Run:
@@ -503,22 +494,3 @@ def test_a_member_replaced_is_not_touched_when_its_task_is_cleared(
 
 def _key(run: Run) -> tuple[str, str]:
     return run.dag_id, run.run_id
-
-
-@pytest.mark.chaos
-def test_worker_and_triggerer_are_killed_in_the_middle_of_a_swap(
-    bed: Testbed, members: Members, old: str, new: str
-) -> None:
-    members.create(old, ["web-1", "web-2"])
-    bed.compute.fault(kind="slow", method="compute.instances.detachDisk", seconds=10)
-    run_id = bed.airflow.trigger(ROLL_OUT, {"image": new, "members": ["web-1", "web-2"]})
-    replace = (ROLL_OUT, run_id, f"{GROUP}.replace_1")
-    members.kill_task(*replace)
-    members.wait_for_call("compute.instances.detachDisk")
-    members.kill_triggerer()
-    members.wait_for_call("compute.instances.start")
-    members.kill_worker(*replace)
-    run = bed.airflow.wait(ROLL_OUT, run_id, RUN)
-    assert run.state == "success", bed.explain(run)
-    assert members.stops() == {"web-1": 1, "web-2": 1}
-    assert members.facts().images == {"web-1": new, "web-2": new}
