@@ -39,6 +39,7 @@ TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of 
 TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
 COOKBOOK = "tests/vm/cookbook"
 BROWSER = ("scripts/setup", "packages-browser.txt")  # tests of pages are skipped without one
+KAFKA = ("scripts/setup", "packages-kafka.txt")  # tests of brokers are skipped without Java
 SWEEP = "tests/integration/sweep"
 NO_SWEEP = (f"--ignore={SWEEP}",)  # its cases are made from runs that it records when collected
 
@@ -80,6 +81,7 @@ STAGES = (
     ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
+    Stage("kafka", [KAFKA, (*PYTEST, "-v", "tests/kafka")]),
     Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
 )
 CHECK = ("lint", "types", "units")

@@ -1,0 +1,1 @@
+"""A Kafka cluster in processes of this computer, its clients, and what they prove."""

@@ -1,0 +1,102 @@
+"""What the clients of a roll prove, and what they would not let pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from devstack.kafka.brokers import free_ports, random_id, size, written
+from devstack.kafka.traffic import BelowMinIsr, Consumer, Producer, Proof, Record, out_of_order
+
+
+def proof(**values: object) -> Proof:
+    good: dict[str, object] = {
+        "acknowledged": 5,
+        "lost": (),
+        "out_of_order": (),
+        "missed": (),
+        "skipped": (),
+        "failed": (),
+        "below_min_isr": (),
+        "looks": (1.0,),
+        "longest_pause": 0.5,
+    }
+    return Proof(**{**good, **values})  # type: ignore[arg-type]
+
+
+RECORD = Record(0, 7, 21)
+
+
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [
+        ({}, True),
+        ({"failed": ("record 3: NotEnoughReplicas",)}, True),  # it was not acknowledged
+        ({"acknowledged": 0}, False),
+        ({"looks": ()}, False),
+        ({"lost": (RECORD,)}, False),
+        ({"out_of_order": (RECORD,)}, False),
+        ({"missed": (RECORD,)}, False),
+        ({"skipped": (RECORD,)}, False),
+        ({"below_min_isr": (BelowMinIsr(1.0, "orders", 0, (1,)),)}, False),
+    ],
+)
+def test_a_proof_holds_if_nothing_was_lost_or_at_risk_and_somebody_looked(
+    values: dict[str, object], holds: bool
+) -> None:
+    assert proof(**values).holds is holds
+
+
+def test_a_record_is_out_of_order_behind_one_that_was_sent_after_it() -> None:
+    good = [Record(0, 0, 0), Record(1, 0, 1), Record(0, 1, 2), Record(0, 5, 3)]
+    late = Record(0, 6, 1)
+    assert out_of_order(good) == []
+    assert out_of_order([*good, late]) == [late]
+
+
+def test_the_longest_pause_is_between_two_acknowledgements_around_the_moments() -> None:
+    producer = Producer([], "orders", 3, every=0.0, give_up=1.0)
+    producer.moments = [10.0, 10.1, 12.1, 12.2, 20.2]
+    assert producer.longest_pause() == pytest.approx(8.0)
+    assert producer.longest_pause(end=13.0) == pytest.approx(8.0)
+    assert producer.longest_pause(11.0, 12.15) == pytest.approx(2.0)
+    assert producer.longest_pause(21.0) == pytest.approx(0.0)
+
+
+def message(offset: int, value: int, partition: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(partition=partition, offset=offset, value=str(value).encode())
+
+
+def test_a_consumer_may_read_a_record_twice_and_leaves_none_out() -> None:
+    consumer = Consumer([], "orders")
+    consumer.take([message(0, 0), message(1, 3), message(0, 0), message(1, 3), message(2, 6)])
+    assert consumer.skipped == []
+    consumer.take([message(4, 12), message(0, 1, partition=1)])
+    assert consumer.skipped == [Record(0, 4, 12)]
+    assert len(consumer.read) == 5
+
+
+def test_what_is_written_anew_counts_whole_and_what_has_grown_by_its_growth() -> None:
+    before = {"a-0/0.log": (1, 1000), "a-1/0.log": (2, 500), "gone-0/0.log": (3, 70)}
+    after = {"a-0/0.log": (1, 1020), "a-1/0.log": (9, 500), "b-0/0.log": (4, 7)}
+    assert size(before) == 1570
+    assert written(before, before) == 0
+    assert written(before, after) == 20 + 500 + 7
+    assert written(before, {"a-0/0.log": (1, 300)}) == 300  # truncated, then copied
+
+
+def test_ports_are_of_none_that_the_kernel_gives_to_clients() -> None:
+    kernel = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii")
+    lowest, highest = map(int, kernel.split())
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    assert not [port for port in ports if lowest <= port <= highest]
+
+
+def test_an_id_is_no_option_of_a_command() -> None:
+    ids = {random_id() for _ in range(300)}
+    assert len(ids) == 300
+    assert {len(one) for one in ids} == {22}
+    assert not [one for one in ids if one.startswith(("-", "_"))]
