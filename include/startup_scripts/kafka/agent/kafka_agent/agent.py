@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 OK, BAD_REQUEST, BLOCKED, UNAVAILABLE = 200, 400, 409, 503
 COMMAND_SECONDS = 30
 METRICS_AGE = 10.0  # seconds
+# What the mark of a drain says besides.
+ALONE = "alone"  # there is no other broker
+STOPPED = "stopped"  # its process has ended
 
 
 class Facts(Protocol):
@@ -88,7 +91,7 @@ class Agent:
         return Local(
             node_id=config.node_id,
             running=running,
-            drained=self.mark.exists(),
+            drained=self._is_drained(running),
             votes=config.votes,
             directory_id=local.directory_id(config.metadata_dir),
             unclean_dirs=local.unclean(config.log_dirs),
@@ -96,6 +99,23 @@ class Agent:
             duplicate_registration=bool(start and start.duplicate_registration),
             running_seconds=now - self._seen_running if self._seen_running is not None else 0.0,
         )
+
+    def _is_drained(self, running: bool) -> bool:
+        """Whether it stops, or has stopped, by a drain; one that was started again is not."""
+        words = self._words()
+        if running and STOPPED in words:
+            self.mark.unlink(missing_ok=True)
+            return False
+        if words and not running and STOPPED not in words:
+            self.mark.write_text(" ".join((*words, STOPPED)), "utf-8")
+        return bool(words)
+
+    def _words(self) -> list[str]:
+        """What the mark of a drain says."""
+        try:
+            return self.mark.read_text("utf-8").split()
+        except OSError:
+            return []
 
     def gate(self, down: Iterable[str] = ()) -> Answer:
         """May this broker stop now?"""
@@ -117,13 +137,17 @@ class Agent:
     def _blind(self, error: GatherError) -> Answer:
         """Without facts nobody may stop, except one that does not run anyway."""
         found = self.local()
-        if found.running or found.drained:
+        if found.running or (found.drained and not self._was_alone()):
             return Answer.of(UNAVAILABLE, f"failed: {error}")
         return Answer.of(
             OK,
             f"open: broker {found.node_id} does not run, so that its stop takes nothing away",
             f"warning: {error}",
         )
+
+    def _was_alone(self) -> bool:
+        """Whether the broker was the only one when it was drained."""
+        return ALONE in self._words()
 
     def _members(self, cluster: Cluster, names: Iterable[str]) -> tuple[frozenset[int], list[str]]:
         """Ids of members, by name or number."""
@@ -169,7 +193,7 @@ class Agent:
             end = time.monotonic() + self.config.drain_ms / 1000
             found = self.local()
             if found.drained and not found.running:
-                return self._verify_drain((), end, "it had been stopped before")
+                return self._verify_drain((), end, "before")
             try:
                 cluster = self.facts.cluster()
             except GatherError as error:
@@ -181,16 +205,17 @@ class Agent:
             decision = decide(cluster, found)
             if not decision.open:
                 return Answer(BLOCKED, lines.of_gate(decision))
-            return self._stop(led_by(cluster, found.node_id), end)
+            return self._stop(cluster, end)
 
-    def _stop(self, led: tuple[Partition, ...], end: float) -> Answer:
+    def _stop(self, cluster: Cluster, end: float) -> Answer:
         began = time.monotonic()
-        self.mark.touch()
+        led = led_by(cluster, self.config.node_id)
+        self.mark.write_text(ALONE if len(cluster.brokers) <= 1 else "drained", "utf-8")
         trouble = self._run(self.config.stop)
         if trouble:
             self.mark.unlink(missing_ok=True)
             return Answer.of(UNAVAILABLE, f"failed: the broker could not be stopped: {trouble}")
-        if not self._until(end, lambda: not local.runs(self.config.log_dirs)):
+        if not self._until(end, lambda: not self.local().running):
             limit = self.config.drain_ms / 1000
             return Answer.of(
                 UNAVAILABLE,
@@ -224,9 +249,8 @@ class Agent:
         while True:
             try:
                 cluster = self.facts.cluster()
-                alone = all(one.node_id == self.config.node_id for one in cluster.brokers)
                 result = handed_over(led, cluster, self.config.node_id)
-                if result.complete or alone:
+                if result.complete:
                     told = [f"drained: broker {self.config.node_id} has stopped {how}"]
                     told.append(f"clean shutdown: {', '.join(map(str, self.config.log_dirs))}")
                     told.append(f"leaders moved: {len(result.moved)}")
@@ -238,7 +262,7 @@ class Agent:
                 rest = [*result.kept, *result.leaderless]
                 trouble = f"{len(rest)} partitions have no other leader yet, such as {rest[0]}"
             except GatherError as error:
-                if self._alone_in_config():
+                if self._was_alone():
                     return Answer.of(
                         OK,
                         f"drained: broker {self.config.node_id} has stopped {how}",
@@ -249,23 +273,13 @@ class Agent:
                 return Answer.of(UNAVAILABLE, f"failed: the broker has stopped, and {trouble}")
             time.sleep(self._pause)
 
-    def _alone_in_config(self) -> bool:
-        return len(self.config.bootstrap) == 1 and len(self.config.names) <= 1
-
     def resume(self) -> Answer:
         """Starts the broker again if it was drained, and gives it its leaders back."""
         with self._orders:
             end = time.monotonic() + self.config.resume_ms / 1000
             found = self.local()
-            if found.drained and not found.running:
-                trouble = self._run(self.config.start)
-                if trouble:
-                    return Answer.of(
-                        UNAVAILABLE, f"failed: the broker could not be started: {trouble}"
-                    )
-                self.mark.unlink(missing_ok=True)
-                return Answer.of(UNAVAILABLE, "busy: the broker is being started again")
-            self.mark.unlink(missing_ok=True)
+            if found.drained:
+                return self._start(end)
             try:
                 cluster = self.facts.cluster()
             except GatherError as error:
@@ -277,6 +291,16 @@ class Agent:
             if not health.healthy:
                 return Answer(UNAVAILABLE, lines.of_health(health))
             return self._elect(cluster, end)
+
+    def _start(self, end: float) -> Answer:
+        """Takes a drain back. A shutdown that has begun cannot be; what follows is a start."""
+        if not self._until(end, lambda: not self.local().running):
+            return Answer.of(UNAVAILABLE, "busy: the controlled shutdown of the drain goes on")
+        trouble = self._run(self.config.start)
+        if trouble:
+            return Answer.of(UNAVAILABLE, f"failed: the broker could not be started: {trouble}")
+        self.mark.unlink(missing_ok=True)
+        return Answer.of(UNAVAILABLE, "busy: the broker is being started again")
 
     def _elect(self, cluster: Cluster, end: float) -> Answer:
         """Asks for the preferred leaders, and looks until this broker leads its own."""

@@ -23,7 +23,8 @@ LOADING = re.compile(r"Loading logs from log dirs")
 RECOVERING = re.compile(r"(Recovering|Skipping recovery of) (\d+) logs from (\S+) since")
 LOADED = re.compile(r"\((\d+)/(\d+) completed in ([^)]+)\)")
 ALL_LOADED = re.compile(r"Loaded \d+ logs in \d+")
-DUPLICATE = re.compile(r"DUPLICATE_BROKER_REGISTRATION|DuplicateBrokerRegistration")
+# Of this broker: the active controller writes of others, too.
+DUPLICATE = re.compile(r"Unable to register broker \d+ .*DUPLICATE_BROKER_REGISTRATION")
 REGISTERED = re.compile(r"Successfully registered broker")
 
 

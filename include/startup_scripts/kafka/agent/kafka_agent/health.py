@@ -165,9 +165,10 @@ def _of_replicas(cluster: Cluster, local: Local, replicas: Iterable[Replica]) ->
     done = total = 0
     for partition in cluster.holding(local.node_id):
         known = sizes.get((partition.topic, partition.index), {})
-        whole = max(known.values(), default=0)
+        own = known.pop(local.node_id, 0)
+        whole = max(known.values(), default=own)  # what the others have of it
         total += whole
-        done += whole if partition not in late else min(known.get(local.node_id, 0), whole)
+        done += whole if partition not in late else min(own, whole)
     if total:
         return Health(False, f"bytes of its replicas; not in sync: {names}{more}", done, total)
     held = len(cluster.holding(local.node_id))
