@@ -1,6 +1,6 @@
 # All commands. Start with `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-build screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -64,6 +64,10 @@ bench-night: setup  ## measure a night of 10 and of 100 recipes (FIGURES="10 NAM
 
 bench-rollout: setup  ## measure rollouts to 10 and 1,000 members (FIGURES="10 100 NAME ..." selects)
 	@.venv/bin/python bench/rollout.py $(FIGURES)
+
+bench-kafka: setup  ## measure a roll of three Kafka brokers: records lost, min ISR, the producer's longest pause
+	@scripts/setup packages-kafka.txt
+	@.venv/bin/python bench/kafka_rolls.py $(FIGURES)
 
 bench-packer: setup  ## bake the recipe web with Packer and with Bakehouse in turn; builds Packer with Go (PAIRS=1: once each)
 	@.venv/bin/python bench/packer.py $(if $(PAIRS),--pairs $(PAIRS))

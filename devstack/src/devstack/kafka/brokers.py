@@ -10,6 +10,7 @@ import base64
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,10 +151,23 @@ class Broker:
         lines = [f"{key}={value}\n" for key, value in merged.items()]
         self.properties.write_text("".join(lines), encoding="utf-8")
 
-    def begin_format(self, cluster: str, voters: str) -> subprocess.Popen[bytes]:
-        """Start `kafka-storage format`: every voter of a new cluster is told all voters."""
+    def begin_format(self, cluster: str, voters: str | None) -> subprocess.Popen[bytes]:
+        """Start `kafka-storage format`: every voter of a new cluster is told all voters.
+
+        None: it joins a cluster that there is, and its directory has a new id.
+        """
         arguments = ["format", "--cluster-id", cluster, "--config", str(self.properties)]
-        return self._run("kafka.tools.StorageTool", *arguments, "--initial-controllers", voters)
+        first = ["--initial-controllers", voters] if voters else ["--no-initial-controllers"]
+        return self._run("kafka.tools.StorageTool", *arguments, *first)
+
+    def tool(self, main: str, *arguments: str) -> str:
+        """Run one of Kafka's tools to its end, by the name of its class; returns its words."""
+        before = self.log.stat().st_size
+        code = self._run(f"org.apache.kafka.tools.{main}", *arguments).wait(DEADLINE)
+        said = self.log.read_bytes()[before:].decode(errors="replace")
+        if code != 0:
+            raise RuntimeError(f"{main} {' '.join(arguments)} ended with {code}:\n{said}")
+        return said
 
     def begin(self) -> None:
         """Start its process, and do not wait for it."""
@@ -294,6 +308,14 @@ class Cluster:
             wait_until(safe, DEADLINE, "a safe cluster", every=0.3)
         except RuntimeError as error:
             raise RuntimeError(f"{error}; {'; '.join(reasons)}") from error
+
+    def replace_disk(self, node: int) -> None:
+        """Give a stopped broker a new, empty disk, which is formatted as at a first boot."""
+        broker = self.brokers[node]
+        assert not broker.running, f"broker {node} runs"
+        shutil.rmtree(broker.data)
+        broker.configure(self._controllers)
+        assert broker.begin_format(self.cluster_id, None).wait(DEADLINE) == 0, broker.last_words()
 
     def recover(self, image: Image) -> None:
         """Start what does not run, on this image, and wait until the cluster is safe."""

@@ -35,6 +35,7 @@ class Answer:
 
     code: int
     text: str
+    seconds: float = 0.0
 
     @property
     def lines(self) -> list[str]:
@@ -129,6 +130,7 @@ class Member:
 
     def ask(self, script: str, down: Sequence[str] = ()) -> Answer:
         """Run a script of the recipe, as the guest does for an order of a rollout."""
+        began = time.monotonic()
         done = subprocess.run(
             ["bash", str(self._scripts / script)],
             env={**self.environment, "BAKEHOUSE_DOWN": ",".join(down)},
@@ -139,7 +141,7 @@ class Member:
             timeout=DEADLINE,
             check=False,
         )
-        return Answer(done.returncode, done.stdout)
+        return Answer(done.returncode, done.stdout, time.monotonic() - began)
 
     def until(self, script: str, every: float = 0.5) -> list[Answer]:
         """Ask until the answer is yes; all answers. Raises NotReplaced after the deadline."""

@@ -62,6 +62,16 @@ class Proof:
         wrong = (self.lost, self.out_of_order, self.missed, self.skipped, self.below_min_isr)
         return self.acknowledged > 0 and bool(self.looks) and not any(wrong)
 
+    @property
+    def records_lost(self) -> int:
+        """Acknowledged records that a reader from the beginning, or the consumer, never saw."""
+        return len({*self.lost, *self.missed})
+
+    @property
+    def partitions_below_min_isr(self) -> int:
+        """Partitions that were seen so at least once."""
+        return len({(one.topic, one.partition) for one in self.below_min_isr})
+
     def summary(self) -> str:
         """For people."""
         return (
