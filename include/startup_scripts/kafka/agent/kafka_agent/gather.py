@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kafka.admin import ConfigResource, KafkaAdminClient
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Json = dict[str, Any]
+Address = tuple[int, str, int]  # node id, host, port
 
 MIN_ISR = "min.insync.replicas"
 FETCH_TIMEOUT = "controller.quorum.fetch.timeout.ms"
@@ -50,6 +52,9 @@ class Admin(Protocol):
 
     def describe_metadata_quorum(self) -> Json:
         """Voters and the active controller."""
+
+    def get_broker_version_data(self, broker_id: int) -> Any:
+        """Connects to a broker."""
 
     def describe_cluster(self) -> Json:
         """The registered brokers, fenced ones too."""
@@ -100,6 +105,9 @@ class Gatherer:
         self._admin: Admin | None = None
         self._lock = threading.Lock()
         self._timeouts: dict[int, dict[str, str]] = {}
+        self._addresses: list[Address] = []  # of all registered brokers, when they were last asked
+        self._silent: dict[int, str] = {}  # of these, when the question began
+        self._avoided: frozenset[int] = frozenset()  # by the client that stays
 
     def cluster(self) -> Cluster:
         """The cluster as it is now."""
@@ -141,9 +149,7 @@ class Gatherer:
 
         def work() -> None:
             try:
-                if self._admin is None:
-                    self._admin = self._connect(self.config, self.context)
-                answer.set_result(ask(self._admin))
+                answer.set_result(ask(self._client()))
             except BaseException as error:
                 answer.set_exception(error)
 
@@ -162,6 +168,29 @@ class Gatherer:
         finally:
             self._lock.release()
 
+    def _client(self) -> Admin:
+        """The client that stays, as long as the same brokers answer.
+
+        It sends a question to any broker that it has a connection to, also to one that hangs: then
+        another client takes its place, with connections to those that answer.
+        """
+        self._silent = self._silences(self._addresses)
+        silent = frozenset(node for node, why in self._silent.items() if why)
+        if self._admin is not None and silent != self._avoided:
+            self._drop()
+        if self._admin is None:
+            answering = [one for one in self._addresses if one[0] not in silent]
+            servers = tuple(f"{host}:{port}" for _, host, port in answering)
+            config = replace(self.config, bootstrap=servers) if silent and servers else self.config
+            self._admin = self._connect(config, self.context)
+            self._avoided = silent
+            for node, _, _ in answering if silent else ():
+                self._admin.get_broker_version_data(node)
+        return self._admin
+
+    def _silences(self, addresses: list[Address]) -> dict[int, str]:
+        return self._probe(addresses, self._probe_limit(), self.context) if addresses else {}
+
     def _drop(self) -> None:
         """The client goes, beside: to close one that hangs may hang as well."""
         admin, self._admin = self._admin, None
@@ -171,10 +200,10 @@ class Gatherer:
     def _cluster(self, admin: Admin) -> Cluster:
         described = admin.describe_cluster()
         raw = described["brokers"]
-        limit = self._probe_limit()
-        silent = self._probe(
-            [(one["broker_id"], one["host"], one["port"]) for one in raw], limit, self.context
-        )
+        addresses = [(one["broker_id"], one["host"], one["port"]) for one in raw]
+        known = set(addresses) == set(self._addresses)  # these were probed for this question
+        silent = dict(self._silent) if known else self._silences(addresses)
+        self._addresses = addresses
         answering = [one["broker_id"] for one in raw if not silent.get(one["broker_id"])]
         settings, mute = _settings(admin, answering)
         silent.update(mute)
