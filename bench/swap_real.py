@@ -17,9 +17,11 @@ from devstack.testbed import write_members
 from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
+    from devstack.airflow_api import Run
     from devstack.testbed import Testbed
 
 NAME = "web-1"
+REPLACE = "replace_instances.replace_1"
 INSTANCE = f"{ZONE}/instances/{NAME}"
 DEADLINE = 1800.0
 LOOK_EVERY = 0.1
@@ -98,7 +100,14 @@ class _Downtimes:
         if run.state != "success":
             raise CannotMeasure(self.bed.explain(run))
         print(f"swapped in {seconds:.1f} s")
+        self.show_steps(run, began)
         return seconds
+
+    def show_steps(self, run: Run, began: float) -> None:
+        """The steps of the walk, each with its moment: where the seconds went."""
+        for line in self.bed.airflow.log(run.dag_id, run.run_id, REPLACE, map_index=0):
+            if line.time is not None and line.text.startswith(f"{NAME}:"):
+                print(f"{line.time.timestamp() - began:8.2f} {line.text}")
 
     def is_stopping(self) -> bool:
         """Whether somebody has asked for it."""

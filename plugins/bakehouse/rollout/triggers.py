@@ -36,7 +36,7 @@ from bakehouse.rollout import replace
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.guest_orders import GuestOrders
 from bakehouse.rollout.handover import DrainFailed, Handover, HandoverFields
-from bakehouse.rollout.health import HealthAssessment, assess_health, explain
+from bakehouse.rollout.health import HealthAssessment, assess_health, explain, parse
 from bakehouse.rollout.plan import first_try_of
 from bakehouse.rollout.second_try import (
     STOPS_AT_MOST,
@@ -76,6 +76,7 @@ LONGEST_PAUSE = 60.0
 # of the zone, by one list every second.
 AT_FIRST = (0.1, 0.2, 0.3, 0.4)
 LISTED_EVERY = 1.0
+LOOKS_WHILE_BOOTING = 2  # in the poll interval, one of them at the whole member
 
 # Seconds after which a member that waits for a gate is looked at by its task again: another member
 # may have failed meanwhile, or a freeze has begun.
@@ -162,11 +163,11 @@ class SwapTrigger(BakehouseTrigger):
         self._looked = 0.0
         self._state: State | None = None
         self._stops = 0  # while it booted
+        self._glances = 0  # since the last look at the whole member
         self._observed = MemberObservation(instance_id=None)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
-        await asyncio.sleep(FIRST_LOOK)
         begun = time.time()
         ended = await self._try()
         if ended.cause and ended.cause in TRIED_AGAIN and self.swap.second_disk:
@@ -180,6 +181,7 @@ class SwapTrigger(BakehouseTrigger):
             ended = await self._second_try(ended)
         told = {"disk": self.swap.disk, "first_try": self.swap.first_try}
         seconds = round(time.time() - begun, 1) if ended.state is not None else None
+        await asyncio.sleep(max(0.0, begun + FIRST_LOOK - time.time()))  # not fired too early
         yield self.fire(ended.model_copy(update={**told, "seconds": seconds}))
 
     async def _second_try(self, first: SwapEnded) -> SwapEnded:
@@ -275,7 +277,10 @@ class SwapTrigger(BakehouseTrigger):
         if step is Action.ASK:
             step = await self._ask()
         if step is Action.WAIT:
-            await asyncio.sleep(cloud.interval)
+            is_booting = self._state is State.BOOTING
+            await asyncio.sleep(
+                cloud.interval / LOOKS_WHILE_BOOTING if is_booting else cloud.interval
+            )
         elif step in {Action.DRAIN, Action.RENDER, Action.RESUME}:
             await self._order(step)
         elif step not in {Action.ASK, Action.END}:
@@ -358,6 +363,10 @@ class SwapTrigger(BakehouseTrigger):
         return moved
 
     async def _read(self) -> State:
+        if self._state is State.BOOTING and not await self._has_news():
+            self._watch(self._observed)
+            self._observed = self._seen(self._observed)
+            return read(self._observed, self.goal, datetime.now(UTC))
         checked = self._state in {State.STARTING, State.BOOTING}
         observed = await asyncio.to_thread(
             lambda: replace.look(hook_of(self.conn_id), self.swap, is_checked=checked)
@@ -365,6 +374,20 @@ class SwapTrigger(BakehouseTrigger):
         self._watch(observed)
         self._observed = self._seen(observed)
         return read(self._observed, self.goal, datetime.now(UTC))
+
+    async def _has_news(self) -> bool:
+        """Whether a member that boots is to be looked at as a whole: now and then, or it reports.
+
+        Its report alone is one read, so that it is read twice as often for the same number.
+        """
+        self._glances = (self._glances + 1) % LOOKS_WHILE_BOOTING
+        if not self.swap.speaks or self._glances == 0:
+            return True
+        zone, name = self.swap.zone, self.swap.member
+        said = await asyncio.to_thread(
+            lambda: hook_of(self.conn_id).guest_attributes(zone, name).get("health")
+        )
+        return parse(said) != self._observed.health
 
     def _seen(self, observed: MemberObservation) -> MemberObservation:
         """Return an observation with what the member has answered."""

@@ -172,6 +172,45 @@ async def test_the_disk_of_a_member_that_boots_is_not_read_again(
     assert read == [swap.disk], "a walk that begins in the middle checks the disk"
 
 
+async def test_the_report_of_a_member_that_boots_is_read_twice_as_often_as_the_member(
+    hook: Hook, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    silent: list[dict[str, str]] = [{}] * 40
+    said, instance = hook.guest_attributes, hook.instance
+
+    def report(*at: str) -> dict[str, str]:
+        read.append("report")
+        return silent.pop() if silent else said(*at)
+
+    def whole(*at: str) -> dict[str, Any]:
+        read.append("instance")
+        return instance(*at)
+
+    monkeypatch.setattr(hook, "guest_attributes", report)
+    monkeypatch.setattr(hook, "instance", whole)
+    assert (await fire(trigger(swap))).state == "replaced"
+    booting = read[read.index("report") :]
+    assert booting.count("report") == 41
+    assert booting.count("instance") == pytest.approx(20, abs=2)
+    assert booting[-2:] == ["instance", "report"], "who is healthy is looked at as a whole"
+
+
+async def test_a_walk_begins_at_once_and_its_end_is_not_fired_too_early(
+    hook: Hook, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "FIRST_LOOK", 3600.0)
+    running = asyncio.create_task(fire(trigger(swap)))
+    await hook.changes.until(lambda: bool(hook.ids_of(Action.START)))
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    monkeypatch.setattr(triggers, "FIRST_LOOK", 0.0)
+    assert (await fire(trigger(swap))).state == "replaced"
+
+
 def test_it_is_stored_and_made_again_as_it_was(swap: Swap) -> None:
     found = trigger(swap)
     path, arguments = found.serialize()
