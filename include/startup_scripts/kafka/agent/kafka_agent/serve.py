@@ -44,35 +44,25 @@ class Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Reads."""
-        self._answer("GET")
-
-    def do_POST(self) -> None:
-        """Acts."""
-        self._answer("POST")
-
-    def do_PUT(self) -> None:
-        """Is refused, as each other method."""
-        self._answer("PUT")
-
-    do_DELETE = do_PATCH = do_PUT
-
-    def _answer(self, method: str) -> None:
+        """Each method comes here; the routing table refuses those that are none."""
         length = self.headers.get("Content-Length", "0")
         if length.isdigit():
             self.rfile.read(min(int(length), 65536))
         kind = PROMETHEUS if self.path.startswith("/metrics") else PLAIN
         try:
-            answer = self.server.answer(method, self.path)
+            answer = self.server.answer(self.command, self.path)
         except Exception as error:
-            log.exception("%s %s", method, self.path)
+            log.exception("%s %s", self.command, self.path)
             answer = Answer.of(UNAVAILABLE, f"failed: {type(error).__name__}: {error}")
         body = answer.body.encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", kind if answer.status == HTTPStatus.OK else PLAIN)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET
 
     def address_string(self) -> str:
         """The peer of a unix socket has none."""

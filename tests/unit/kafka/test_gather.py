@@ -1,0 +1,265 @@
+"""How the facts of a cluster are gathered from what kafka-python returns."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+from tests.support.kafka_admins import DIRECTORY, MOVE, FakeAdmin, row, voter
+
+from kafka_agent.config import read
+from kafka_agent.facts import Feature, Partition, Replica, Timeouts
+from kafka_agent.gather import Admin, Gatherer, GatherError, directory_text, name_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kafka_agent.config import Config
+
+
+class Setup:
+    """A gatherer over fake clients, and what it has probed."""
+
+    def __init__(self, folder: Path, *admins: FakeAdmin | Exception) -> None:
+        server = folder / "server.properties"
+        server.write_text("node.id=1\nprocess.roles=broker,controller\nlog.dirs=/d\n")
+        own = folder / "agent.properties"
+        own.write_text(f"bootstrap.servers=a:1,b:2\nserver.properties={server}\nmembers=2:second\n")
+        self.config = read(own)
+        self.admins = list(admins)
+        self.silent: dict[int, str] = {}
+        self.limits: list[float] = []
+        self.gatherer = Gatherer(self.config, self.connect, self.probe)
+
+    def connect(self, config: Config, context: ssl.SSLContext | None) -> Admin:
+        assert config is self.gatherer.config
+        assert context is None
+        one = self.admins.pop(0) if len(self.admins) > 1 else self.admins[0]
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    def probe(
+        self, addresses: Iterable[tuple[int, str, int]], limit: float, context: Any
+    ) -> dict[int, str]:
+        assert sorted(addresses) == [(one, f"10.0.0.{one}", 9092) for one in (1, 2, 3)]
+        assert context is None
+        self.limits.append(limit)
+        return {one: self.silent.get(one, "") for one in (1, 2, 3)}
+
+
+def test_all_facts_come_in_their_types(tmp_path: Path) -> None:
+    found = Setup(tmp_path, FakeAdmin(fenced={3})).gatherer.cluster()
+    assert [(one.node_id, one.name, one.rack, one.fenced) for one in found.brokers] == [
+        (1, "broker-1", "zone-1", False),
+        (2, "second", "zone-2", False),
+        (3, "broker-3", "zone-3", True),
+    ]
+    assert found.partitions[1] == Partition("orders", 1, 2, (2, 3, 1), (2, 3, 1), 1)
+    assert found.features == (
+        Feature("group.version", None, (0, 1)),
+        Feature("metadata.version", 33, (7, 33)),
+    )
+    assert found.timeouts == Timeouts(2000, 9000, 30000)
+
+
+def test_the_active_controller_is_that_of_the_quorum(tmp_path: Path) -> None:
+    """`describe_cluster` says 3, a random broker."""
+    assert Setup(tmp_path, FakeAdmin(leader=2)).gatherer.cluster().quorum.leader_id == 2
+
+
+def test_a_directory_id_is_written_as_on_the_disk(tmp_path: Path) -> None:
+    quorum = Setup(tmp_path, FakeAdmin()).gatherer.cluster().quorum
+    assert quorum.voters[0].directory_id == "VvimiBJDQPym720VGsTESA" == directory_text(DIRECTORY)
+    assert directory_text(None) == directory_text("00000000-0000-0000-0000-000000000000") == ""
+
+
+def test_min_isr_is_the_effective_one(tmp_path: Path) -> None:
+    """A topic's own, also if it is lower; otherwise the highest that a broker has."""
+    admin = FakeAdmin(
+        topics={"own": [row(0, [1])], "low": [row(0, [1])], "default": [row(0, [1])]},
+        of_topics={"own": "3", "low": "1"},
+        settings={2: {"min.insync.replicas": "2"}},
+    )
+    found = Setup(tmp_path, admin).gatherer.cluster()
+    assert {one.topic: one.min_isr for one in found.partitions} == {
+        "own": 3,
+        "low": 1,
+        "default": 2,
+    }
+
+
+def test_each_question_asks_anew_and_keeps_the_connection(tmp_path: Path) -> None:
+    admin = FakeAdmin()
+    setup = Setup(tmp_path, admin, OSError("no second client is needed"))
+    setup.gatherer.cluster()
+    admin.leader = 3
+    assert setup.gatherer.cluster().quorum.leader_id == 3
+    assert len(setup.limits) == 2
+
+
+def test_partitions_come_page_by_page(tmp_path: Path) -> None:
+    admin = FakeAdmin(topics={"t": [row(one, [1, 2]) for one in range(7)]}, page=3)
+    found = Setup(tmp_path, admin).gatherer.cluster()
+    assert [one.index for one in found.partitions] == list(range(7))
+    assert sum(one[0] == "partitions" for one in admin.calls) == 3
+
+
+def test_a_list_that_does_not_end_is_given_up(tmp_path: Path) -> None:
+    class Endless(FakeAdmin):
+        def describe_topic_partitions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            del args, kwargs
+            return {"topics": [], "next_cursor": {"place": 1}}
+
+    with pytest.raises(GatherError, match="the list of partitions does not end"):
+        Setup(tmp_path, Endless()).gatherer.cluster()
+
+
+def test_a_topic_that_is_being_deleted_is_left_out_and_one_that_is_hidden_is_an_error(
+    tmp_path: Path,
+) -> None:
+    class Odd(FakeAdmin):
+        code = 3
+
+        def describe_topic_partitions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            page = super().describe_topic_partitions(*args, **kwargs)
+            page["topics"].append({"error_code": self.code, "name": "gone", "partitions": []})
+            return page
+
+    odd = Odd()
+    assert len(Setup(tmp_path, odd).gatherer.cluster().partitions) == 2
+    odd.code = 29
+    with pytest.raises(GatherError, match="topic gone cannot be read: error 29"):
+        Setup(tmp_path, odd).gatherer.cluster()
+
+
+def test_a_reassignment_has_its_target(tmp_path: Path) -> None:
+    admin = FakeAdmin(topics={"orders": [row(0, [1, 2, 3, 4])]}, moves=MOVE)
+    partition = Setup(tmp_path, admin).gatherer.cluster().partitions[0]
+    assert (partition.adding, partition.removing, partition.target) == ((4,), (1,), (2, 3, 4))
+
+
+def test_a_silent_broker_is_asked_nothing_else(tmp_path: Path) -> None:
+    admin = FakeAdmin()
+    setup = Setup(tmp_path, admin)
+    setup.silent = {2: "no answer"}
+    found = setup.gatherer.cluster()
+    assert [one.silent for one in found.brokers] == ["", "no answer", ""]
+    assert "configs of broker 2" not in admin.calls
+
+
+def test_a_broker_that_connects_and_does_not_describe_itself_is_silent(tmp_path: Path) -> None:
+    admin = FakeAdmin(fails={"configs of broker 2": errors.KafkaTimeoutError()})
+    found = Setup(tmp_path, admin).gatherer.cluster()
+    assert found.brokers[1].silent == "it did not describe itself (KafkaTimeoutError)"
+
+
+def test_the_limit_of_a_probe_is_the_cluster_s_own(tmp_path: Path) -> None:
+    slow = {one: {"controller.quorum.fetch.timeout.ms": "12000"} for one in (1, 2, 3)}
+    setup = Setup(tmp_path, FakeAdmin(settings=slow))
+    setup.gatherer.cluster()
+    assert setup.gatherer.cluster().quorum.fetch_timeout_ms == 12000
+    assert setup.limits == [2.0, 12.0]  # the first question does not know it yet
+    setup.gatherer.config = replace(setup.config, probe_ms=700)
+    setup.gatherer.cluster()
+    assert setup.limits[2:] == [pytest.approx(0.7)]
+
+
+def test_a_call_that_fails_says_why_and_the_next_question_has_a_new_client(tmp_path: Path) -> None:
+    first = FakeAdmin(fails={"quorum": errors.KafkaConnectionError("reset")})
+    setup = Setup(tmp_path, first, FakeAdmin())
+    with pytest.raises(GatherError, match=r"no broker of a:1, b:2 answers \(KafkaConnectionError"):
+        setup.gatherer.cluster()
+    assert setup.gatherer.cluster().cluster_id == "c"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errors.KafkaTimeoutError("bootstrap"), "no broker of a:1, b:2 answers"),
+        (errors.ClusterAuthorizationFailedError(), "the user of the agent may not read this"),
+        (errors.SaslAuthenticationFailedError(), "the brokers refuse the user of the agent"),
+        (ValueError("odd"), "ValueError: odd"),
+    ],
+)
+def test_a_client_that_cannot_be_made_says_why_in_one_line(
+    tmp_path: Path, error: Exception, said: str
+) -> None:
+    with pytest.raises(GatherError) as caught:
+        Setup(tmp_path, error).gatherer.cluster()
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_client_that_hangs_is_left_behind_in_time(tmp_path: Path) -> None:
+    let_go = threading.Event()
+
+    class Hangs(FakeAdmin):
+        def describe_cluster(self) -> dict[str, Any]:
+            assert let_go.wait(60)
+            return super().describe_cluster()
+
+    setup = Setup(tmp_path, Hangs(), FakeAdmin())
+    setup.gatherer.config = replace(setup.config, gather_ms=50)
+    with pytest.raises(GatherError, match=r"the cluster did not answer within 0\.05 s"):
+        setup.gatherer.cluster()
+    setup.gatherer.config = setup.config
+    assert setup.gatherer.cluster().cluster_id == "c"
+    let_go.set()
+
+
+def test_a_quorum_that_cannot_be_described_is_told(tmp_path: Path) -> None:
+    class Sick(FakeAdmin):
+        def describe_metadata_quorum(self) -> dict[str, Any]:
+            found = super().describe_metadata_quorum()
+            found["topics"][0]["partitions"][0]["error"] = "NotLeader"
+            return found
+
+    with pytest.raises(GatherError, match="the quorum cannot be described: NotLeader"):
+        Setup(tmp_path, Sick()).gatherer.cluster()
+
+
+def test_bytes_of_replicas_of_those_that_answer(tmp_path: Path) -> None:
+    admin = FakeAdmin(fails={"log dirs of 2": errors.KafkaTimeoutError()})
+    setup = Setup(tmp_path, admin)
+    partitions = setup.gatherer.cluster().partitions
+    assert setup.gatherer.replicas(partitions[:1], [1, 2]) == [Replica("orders", 0, 1, 100)]
+
+
+def test_leaders_are_elected_by_topic(tmp_path: Path) -> None:
+    admin = FakeAdmin()
+    setup = Setup(tmp_path, admin)
+    setup.gatherer.elect(setup.gatherer.cluster().partitions)
+    assert admin.calls[-1] == ("elect", {"orders": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("kafka-1.europe-west1-b.c.project.internal", "kafka-1"),
+        ("kafka-1", "kafka-1"),
+        ("10.0.0.1", "broker-1"),
+        ("::1", "broker-1"),
+    ],
+)
+def test_a_member_is_named_as_its_instance(host: str, name: str) -> None:
+    assert name_of(1, host, {}) == name
+    assert name_of(1, host, {1: "mine"}) == "mine"
+
+
+def test_a_voter_of_an_old_cluster_has_no_directory() -> None:
+    old = {key: value for key, value in voter(1).items() if key != "replica_directory_id"}
+    assert directory_text(old.get("replica_directory_id")) == ""
+
+
+@pytest.mark.parametrize(
+    "call", [one for one in vars(Admin) if not one.startswith("_") and callable(vars(Admin)[one])]
+)
+def test_kafka_python_has_each_call_that_is_used(call: str) -> None:
+    assert callable(getattr(KafkaAdminClient, call))
