@@ -38,6 +38,8 @@ ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
 TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
 COOKBOOK = "tests/vm/cookbook"
+# rollouts on real machines, each of which bakes and boots for more than ten minutes
+FLEETS = ("tests/vm/test_declared_fleet.py", "tests/vm/test_second_try_and_render.py")
 BROWSER = ("scripts/setup", "packages-browser.txt")  # tests of pages are skipped without one
 KAFKA = ("scripts/setup", "packages-kafka.txt")  # tests of brokers are skipped without Java
 SWEEP = "tests/integration/sweep"
@@ -87,7 +89,11 @@ STAGES = (
 CHECK = ("lint", "types", "units")
 
 PARTS = (
-    Stage("vm", [(*PYTEST, "-v", f"--ignore={COOKBOOK}", "tests/vm")]),
+    Stage(
+        "vm",
+        [(*PYTEST, "-v", *(f"--ignore={path}" for path in (COOKBOOK, *FLEETS)), "tests/vm")],
+    ),
+    Stage("vm-fleets", [(*PYTEST, "-v", *FLEETS)]),
     Stage("cookbook", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_databases.py")]),
     Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
     Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
