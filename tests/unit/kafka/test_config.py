@@ -31,7 +31,7 @@ def mistakes(path: Path) -> list[str]:
 def test_what_must_be_given_is_enough(tmp_path: Path) -> None:
     found = read(write(tmp_path, "bootstrap.servers=kafka-1:9092, 10.0.0.2:9092\n"))
     assert found.bootstrap == ("kafka-1:9092", "10.0.0.2:9092")
-    assert (found.node_id, found.votes) == (1, True)
+    assert (found.node_id, found.votes, found.auto_join) == (1, True, False)
     assert [str(one) for one in found.log_dirs] == ["/d1", "/d2"]
     assert str(found.metadata_dir) == "/d1"
     assert found.metrics == ("127.0.0.1", 9308)

@@ -116,10 +116,18 @@ def test_another_directory_id_is_told_with_the_commands_that_mend_it() -> None:
         in text
     )
     assert (
-        "`kafka-metadata-quorum --bootstrap-server kafka-2:9092,kafka-3:9092 remove-controller "
+        "`kafka-metadata-quorum.sh --bootstrap-server kafka-2:9092,kafka-3:9092 remove-controller "
         "--controller-id 1 --controller-directory-id dir-1`" in text
     )
     assert "add-controller`" in text
+
+
+def test_a_controller_that_joins_by_itself_is_waited_for() -> None:
+    local = replace(RUNS, directory_id="new", auto_join=True)
+    assert assess(WELL, local).text.endswith(
+        "It takes its place by itself (controller.quorum.auto.join.enable)"
+    )
+    assert "it joins by itself" in assess(cluster(of=quorum((2, 3))), local).text
 
 
 def test_a_controller_that_was_removed_is_told_to_be_added() -> None:

@@ -93,6 +93,7 @@ class Agent:
             running=running,
             drained=self._is_drained(running),
             votes=config.votes,
+            auto_join=config.auto_join,
             directory_id=local.directory_id(config.metadata_dir),
             unclean_dirs=local.unclean(config.log_dirs),
             recovery=start.recovery if start else None,

@@ -26,6 +26,7 @@ class Config:
     bootstrap: tuple[str, ...]
     node_id: int
     votes: bool
+    auto_join: bool
     log_dirs: tuple[Path, ...]
     metadata_dir: Path
     names: Mapping[int, str]
@@ -83,6 +84,7 @@ def _config(own: _Reader, server: _Reader) -> Config:
         bootstrap=bootstrap,
         node_id=server.number("node.id"),
         votes="controller" in server.texts("process.roles"),
+        auto_join=server.text("controller.quorum.auto.join.enable").strip().lower() == "true",
         log_dirs=tuple(Path(one) for one in dirs),
         metadata_dir=Path(metadata),
         names=own.names("members"),

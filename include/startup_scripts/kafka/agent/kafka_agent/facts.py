@@ -172,6 +172,7 @@ class Local:
     running: bool  # a process holds the lock of its log directories
     drained: bool = False  # by this agent, since the boot
     votes: bool = True  # process.roles has controller
+    auto_join: bool = False  # controller.quorum.auto.join.enable
     directory_id: str = ""  # of the metadata log's disk
     unclean_dirs: tuple[str, ...] = ()  # log directories without a clean shutdown mark
     recovery: Recovery | None = None  # None: the log does not say

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kafka_agent.facts import Cluster, Local, Partition, Replica, Voter
 
 SHOWN = 5  # partitions by name
+AS_CONTROLLER = "--command-config /etc/kafka/server.properties add-controller"
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,23 @@ def directory_remedy(cluster: Cluster, local: Local) -> str:
         return ""
     if known.directory_id == here:
         return ""
-    brokers = ",".join(f"{one.host}:{one.port}" for one in cluster.brokers if one.node_id != node)
-    tool = f"kafka-metadata-quorum --bootstrap-server {brokers}"
-    return (
+    what = (
         f"controller {node} has the directory id {here} on its disk, and the quorum knows it by "
-        f"{known.directory_id}: the data disk is another one. Run `{tool} remove-controller "
-        f"--controller-id {node} --controller-directory-id {known.directory_id}`, then, on this "
-        f"instance, `{tool} --command-config /etc/kafka/server.properties add-controller`"
+        f"{known.directory_id}: the data disk is another one."
     )
+    if local.auto_join:
+        return f"{what} It takes its place by itself (controller.quorum.auto.join.enable)"
+    tool = _tool(cluster, node)
+    return (
+        f"{what} Run `{tool} remove-controller --controller-id {node} --controller-directory-id "
+        f"{known.directory_id}`, then, on this instance, `{tool} {AS_CONTROLLER}`"
+    )
+
+
+def _tool(cluster: Cluster, node_id: int) -> str:
+    """The command-line tool, asking the other brokers."""
+    brokers = [f"{one.host}:{one.port}" for one in cluster.brokers if one.node_id != node_id]
+    return f"kafka-metadata-quorum.sh --bootstrap-server {','.join(brokers)}"
 
 
 def _of_registration(cluster: Cluster, local: Local) -> Health | None:
@@ -135,14 +145,11 @@ def _of_controller(cluster: Cluster, local: Local) -> Health | None:
 def _no_voter(cluster: Cluster, local: Local) -> Health:
     """It runs a controller, and has no vote."""
     node = local.node_id
-    brokers = ",".join(f"{one.host}:{one.port}" for one in cluster.brokers if one.node_id != node)
-    return Health(
-        False,
-        f"controller {node} is no voter of the quorum (voters: "
-        f"{', '.join(str(one.node_id) for one in cluster.quorum.voters)}): run, on this instance, "
-        f"`kafka-metadata-quorum --bootstrap-server {brokers} --command-config "
-        "/etc/kafka/server.properties add-controller`",
-    )
+    voters = ", ".join(str(one.node_id) for one in cluster.quorum.voters)
+    what = f"controller {node} is no voter of the quorum (voters: {voters})"
+    if local.auto_join:
+        return Health(False, f"{what} yet: it joins by itself (controller.quorum.auto.join.enable)")
+    return Health(False, f"{what}: run, on this instance, `{_tool(cluster, node)} {AS_CONTROLLER}`")
 
 
 def _behind(own: Voter | None, leader: Voter | None) -> Health:
