@@ -19,6 +19,7 @@ from bakehouse.history.manifest import (
     Source,
 )
 from bakehouse.history.sbom import SbomImage
+from bakehouse.images.formats import FormatRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ MANIFEST = Manifest(
         size_bytes=10_000_000_000,
         enabled=("ssh.service",),
         started=("nginx",),
+        formats=(FormatRange("metadata.version", 7, 33),),
     ),
     mirrors=(
         Mirror(
@@ -83,6 +85,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     yield from (("mirror", *mirror) for mirror in manifest.mirrors)
     yield from (("enabled", unit) for unit in sorted(files.enabled))
     yield from (("started", unit) for unit in sorted(files.started))
+    yield from (("format", name, str(low), str(high)) for name, low, high in files.formats)
     if manifest.booted is not None:
         yield "booted", f"{manifest.booted:.2f}"
     yield from (("step", step.name, f"{step.at:.2f}") for step in manifest.steps)

@@ -30,12 +30,13 @@ or by an instance attribute `instant-<knob>`, which wins:
     reports          once: one report at each start, and no orders, as images of older versions do
     busy             "12 of 340 segments": health says so from the start on, and counts up ...
     busy_seconds     ... so long, then it is healthy (for ever)
-    gate, drain, resume
+    gate, drain, resume, finalise
                      what this script of the recipe says; "blocked: why" or "failed: why" is its
                      state, "silent" gives no answer, all else is ok. Read anew for each order
     order_seconds    how long an order takes
     fail_check       the smoke test has a check of this name, and it fails
     packages         the manifest: "name=version name=version"
+    formats          formats of data that the image can read: "metadata.version=7-33" (none)
     sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
     mirrors          lines of the mirror lists that sources name: "LIST URL, LIST URL" (none)
 """
@@ -65,7 +66,7 @@ FACTS = "etc/bakehouse/image.json"
 RESULT = "var/lib/bakehouse/result"
 TEMPLATES = f"{LIBRARY}/templates/"
 TIMER = "etc/systemd/system/bakehouse-health.timer"
-SCRIPTS = ("gate", "drain", "resume")  # of a recipe, for orders
+SCRIPTS = ("gate", "drain", "resume", "finalise")  # of a recipe, for orders
 PACKAGES = "bash=5.2.15 google-guest-agent=20211116 libc6=2.36 python3-jinja2=3.1.2"
 KERNEL = "6.1.0-0-instant-amd64"
 SPACING = 0.35  # seconds between two guest attributes: more may be dropped
@@ -343,7 +344,7 @@ def period(guest: Guest) -> float | None:
 
 def orders_of(guest: Guest) -> list[str]:
     """The orders that this image can carry out; a setting stands for a script of the recipe."""
-    says = {name: guest.knob(name) for name in ("gate", "drain", "resume")}
+    says = {name: guest.knob(name) for name in SCRIPTS}
     told = (name for name, text in says.items() if text or f"{LIBRARY}/{name}" in guest.disk)
     return ["health", "render", *told]
 
@@ -548,9 +549,16 @@ def manifest(guest: Guest) -> str:
         ("step", "install", "0.00"),
         ("enabled", "bakehouse-boot.service"),
         *(("started", unit) for unit in services),
+        *(format_line(entry) for entry in (guest.knob("formats") or "").split()),
     ]
     text = "".join("\t".join(line) + "\n" for line in lines)
     return b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def format_line(entry: str) -> tuple[str, ...]:
+    """A line of the manifest, of `name=min-max`."""
+    name, _, versions = entry.partition("=")
+    return ("format", name, *versions.split("-"))
 
 
 def check(name: str, *, ok: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Base64 of gzip of lines. Fields are separated by tabs, and the first names the k
     os ID VERSION, kernel RELEASE, used BYTES, size BYTES
     enabled UNIT                     a service that systemd starts at boot
     started UNIT                     a service that is started once its config is rendered
+    format NAME MIN MAX              a format of data, and the versions that the image can read
     booted EPOCH                     when the builder's kernel started, in seconds
     step NAME SECONDS                when a step of the bake began, after the kernel's start
 
@@ -28,6 +29,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.core.models import Frozen
+from bakehouse.images.formats import FormatRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,10 +49,12 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "size": "bytes",
     "enabled": "unit",
     "started": "unit",
+    "format": "name, least version, greatest version",
     "booted": "seconds",
     "step": "name, seconds",
 }
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
+_VERSION = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MAY_BE_EMPTY = {"source", "mirror", "os"}
 
 Lines = dict[str, list[list[str]]]
@@ -107,6 +111,7 @@ class FileFacts(Frozen):
     size_bytes: int | None = None
     enabled: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
+    formats: tuple[FormatRange, ...] = ()  # of data, that it can read; none: it says nothing of it
 
 
 class Manifest(NamedTuple):
@@ -172,7 +177,15 @@ def _files(lines: Lines) -> FileFacts:
         size_bytes=_bytes(lines["size"]),
         enabled=tuple(sorted({unit for (unit,) in lines["enabled"]})),
         started=tuple(sorted({unit for (unit,) in lines["started"]})),
+        formats=tuple(sorted(_format(*fields) for fields in lines["format"])),
     )
+
+
+def _format(name: str, least: str, greatest: str) -> FormatRange:
+    for text in (least, greatest):
+        if not _VERSION.fullmatch(text):
+            raise BadManifest(f"not a version of the format {name}: {text[:80]!r}")
+    return FormatRange(name, int(least), int(greatest))
 
 
 def _seconds(text: str) -> float:

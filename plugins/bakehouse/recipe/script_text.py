@@ -17,7 +17,7 @@ from bakehouse.recipe.mistakes import Mistake
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_EXECUTED = frozenset({"health", "gate", "drain", "resume", "smoke_test.sh"})
+_EXECUTED = frozenset({"health", "gate", "drain", "resume", "finalise", "smoke_test.sh"})
 _SHELL = (".sh", ".bash")
 _SCRIPT, _TEMPLATE, _AT_BOOT = ".sh.j2", ".j2", "templates/"
 _ELF = b"\x7fELF"

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from bakehouse.recipe.model import Recipe
 
 SMOKE_TEST, HEALTH = "smoke_test.sh", "health"
-READ = frozenset({"install.sh.j2", "prepare.sh.j2", SMOKE_TEST, HEALTH, "gate", "drain", "resume"})
+READ = frozenset(
+    {"install.sh.j2", "prepare.sh.j2", SMOKE_TEST, HEALTH, "gate", "drain", "resume", "finalise"}
+)
 _FOLDERS = frozenset({TEMPLATES.rstrip("/"), PARTS.rstrip("/")})
 _OTHER_NAMES = {
     "healthcheck": HEALTH,

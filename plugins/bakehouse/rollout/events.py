@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
+from bakehouse.rollout.orders import Answer
 from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import State
 
@@ -57,6 +58,13 @@ class SurveyEnded(Frozen):
 
     ill: dict[str, str] = Field(default={})
     unread: str = Field(default="", description="why some reports could not be read")
+
+
+class MembersAnswered(Frozen):
+    """What members have answered to an order, and why others have not."""
+
+    answers: dict[str, Answer] = Field(default={})
+    silent: dict[str, str] = Field(default={})
 
 
 class SoakEnded(Frozen):

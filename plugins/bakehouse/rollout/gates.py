@@ -67,6 +67,40 @@ def others_are_up(
     return Gate(open=False, why=f"already down: {', '.join(down)} (max_unavailable {at_most})")
 
 
+def down_beside(
+    member: str, others: Iterable[str], instances: Mapping[str, Resource], ahead: Collection[str]
+) -> frozenset[str]:
+    """Return the other members that are down, or may be stopped at any moment.
+
+    Args:
+        member: whose turn it is.
+        others: the members of the fleet, this one or not.
+        instances: those of them that exist.
+        ahead: the members of its stage whose turn is before its own and has not ended.
+    """
+    down = {name for name in others if instances.get(name, {}).get("status") != "RUNNING"}
+    return frozenset({*down, *ahead} - {member})
+
+
+def may_go_together(
+    member: str, beside: Collection[str], batches: Collection[Collection[str]]
+) -> Gate:
+    """Require that a set which the member's gate has named has it and all who are down beside it.
+
+    A gate that names no set says nothing of others: then `max_unavailable` alone decides.
+    """
+    group = {member, *beside}
+    if not beside or not batches or any(group <= set(batch) for batch in batches):
+        return Gate(open=True)
+    allowed = max((set(batch) for batch in batches if member in batch), key=len, default={member})
+    rest = ", ".join(sorted(allowed - {member}))
+    return Gate(
+        open=False,
+        why=f"gate: not together with {', '.join(sorted(beside))}"
+        f" ({f'together with {rest}' if rest else 'alone'})",
+    )
+
+
 def its_turn(ahead: Collection[str], at_most: int) -> Gate:
     """Require that few members of the stage are before this one."""
     if len(ahead) < at_most:
@@ -106,6 +140,8 @@ class GuestFacts:
     answer: Answer | None = None  # to this very order: another nonce is no answer
     age: timedelta = timedelta(0)  # since the order was given
     ill: str = ""  # why the member is ill, or silent; empty: it is well
+    member: str = ""  # its name
+    beside: frozenset[str] = frozenset()  # who else is down, or may be stopped at any moment
 
 
 def guest_agrees(facts: GuestFacts, *, required: bool = False) -> Gate:
@@ -121,7 +157,8 @@ def guest_agrees(facts: GuestFacts, *, required: bool = False) -> Gate:
     answer = facts.answer
     if answer is not None and facts.age <= FRESH:
         if answer.is_ok and not (required and answer.state == "none"):
-            return Gate(open=True, why=answer.line)
+            together = may_go_together(facts.member, facts.beside, answer.batches)
+            return together if not together.open else Gate(open=True, why=answer.line)
         what = "gate" if answer.state == BLOCKED else f"gate has not answered ({answer.state})"
         return Gate(open=False, why=f"{what}: {answer.line or 'it says no more'}")
     if not facts.has_gate:

@@ -14,7 +14,7 @@ from bakehouse.rollout.config_change import with_values
 from bakehouse.rollout.orders import KEY, Answer, Order, answer_to, order_text, with_order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from bakehouse.cloud.rate_limiter import RateLimiter
 
@@ -45,13 +45,15 @@ class GuestOrders:
         boot_id: str,
         limit: float,
         values: Mapping[str, str | None] | None = None,
+        beside: Collection[str] = (),
     ) -> Answer | None:
         """Give the order and return its answer; None if there is none in its time.
 
-        `values` are further metadata that the instance gets with it. Errors are those of the hook.
+        `values` are further metadata that the instance gets with it; `beside` are members that are
+        down, or may be stopped at the same time. Errors are those of the hook.
         """
         self.given += 1
-        text = order_text(order, nonce, boot_id, limit, time.time_ns())
+        text = order_text(order, nonce, boot_id, limit, time.time_ns(), beside)
         await asyncio.to_thread(self._give, text, values)
         end = time.monotonic() + limit + GRACE
         pauses = iter(PAUSES)

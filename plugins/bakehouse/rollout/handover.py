@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bakehouse.core.errors import TransientError
+from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.models import Frozen
 from bakehouse.fleet.gate import DRAIN, RESUME, Step
 from bakehouse.fleet.gate import Gate as GateFields
+from bakehouse.images.formats import unreadable
 from bakehouse.recipe.duration import Duration
 from bakehouse.rollout import gate_checks
 from bakehouse.rollout.gates import FRESH, Gate, GuestFacts, guest_agrees
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bakehouse.rollout.guest_orders import GuestOrders
+    from bakehouse.rollout.orders import Answer
     from bakehouse.rollout.strategies.swap import Swap
 
 ASK_AGAIN = (
@@ -52,6 +54,10 @@ class DrainFailed(TransientError):
     """The member could not be drained, so it is not stopped."""
 
 
+class DataUnreadable(PermanentError):
+    """The image that the member is to get cannot read the member's data, so it is not stopped."""
+
+
 class Handover:
     """One member's consent to its stop, its drain, and its resume.
 
@@ -61,6 +67,8 @@ class Handover:
         orders: to the member.
         turn: of the task's tries: another try drains again.
         info: writes a line into the log.
+        beside: returns the other members that are down, or may be stopped at any moment; None if
+            only one member of the fleet may be down at a time.
     """
 
     def __init__(
@@ -70,9 +78,10 @@ class Handover:
         orders: GuestOrders,
         turn: str,
         info: Callable[..., Awaitable[None]],
+        beside: Callable[[], Awaitable[frozenset[str]]] | None = None,
     ) -> None:
         self.swap, self.fields, self.orders = swap, fields, orders
-        self.turn, self.info = turn, info
+        self.turn, self.info, self.beside = turn, info, beside
         self.gate: Gate | None = None  # the last answer of all gates together
         self.resumed = Resumed.NOT_YET
         self.why_not_resumed = ""
@@ -100,7 +109,7 @@ class Handover:
         return Order.DRAIN in self.swap.orders and not self._is_drained and not is_down
 
     async def ask(self) -> Gate:
-        """Ask all gates; a closed one is asked again after a pause.
+        """Ask all gates; a closed one is asked again after a pause. Raises DataUnreadable.
 
         The member of a second try is down already, and not asked.
         """
@@ -222,13 +231,37 @@ class Handover:
         if not has_gate or health is None:
             facts = GuestFacts(has_gate=has_gate, ill=self._is_ill)
             return guest_agrees(facts, required=required)
+        beside = frozenset[str]()
+        if self.beside is not None and not self._is_ill:  # one that is ill takes nobody away
+            beside = await self.beside()
         asked = time.monotonic()
-        answer = await self.orders.ask(Order.GATE, token_hex(16), health.boot_id, GATE_LIMIT)
+        answer = await self.orders.ask(
+            Order.GATE, token_hex(16), health.boot_id, GATE_LIMIT, beside=beside
+        )
+        self._check_data(answer)
         age = timedelta(seconds=time.monotonic() - asked)
         if answer is None and not self._is_ill:
             self._is_ill = await self._why_ill(health, age)
-        facts = GuestFacts(has_gate=True, answer=answer, age=age, ill=self._is_ill)
+        facts = GuestFacts(
+            has_gate=True,
+            answer=answer,
+            age=age,
+            ill=self._is_ill,
+            member=self.swap.member,
+            beside=beside,
+        )
         return guest_agrees(facts, required=required)
+
+    def _check_data(self, answer: Answer | None) -> None:
+        """Raise DataUnreadable if the next image cannot read what the member's data have by now.
+
+        The plan has asked the same; since then somebody may have finalised a newer format.
+        """
+        swap = self.swap
+        if answer is None or swap.metadata is not None:
+            return
+        if why := unreadable(answer.formats, swap.image.name, swap.reads):
+            raise DataUnreadable(why)
 
     async def _why_ill(self, before: Health | None, since: timedelta | None = None) -> str:
         """Return why the member is ill or silent, by its report now and that of some time ago."""

@@ -8,9 +8,12 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from bakehouse.images.formats import format_of, formats_in
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+BATCH = "batch"  # the first word of a line of a gate's answer
 KEY = "bakehouse-order"  # of the instance's metadata
 SHOWN = 300  # characters of an answer, in one line
 OK, BLOCKED, BUSY, FAILED, NONE = "ok", "blocked", "busy", "failed", "none"
@@ -23,6 +26,7 @@ class Order(StrEnum):
     DRAIN = "drain"  # it is about to be stopped
     HEALTH = "health"  # report now
     RESUME = "resume"  # it runs its next image and is healthy
+    FINALISE = "finalise"  # the data get the newest formats that its image can read; no way back
     RENDER = "render"  # the templates again, with the metadata of now
 
 
@@ -43,13 +47,36 @@ class Answer:
         return self.state in {OK, NONE}
 
     @property
+    def formats(self) -> dict[str, int]:
+        """The versions that formats of its data have for good: lines `format NAME VERSION`."""
+        return formats_in(self.detail)
+
+    @property
+    def batches(self) -> tuple[frozenset[str], ...]:
+        """The sets of members that may be down together: lines `batch MEMBER MEMBER …`."""
+        parts = (line.split() for line in self.detail.splitlines())
+        return tuple(frozenset(words[1:]) for words in parts if words[:1] == [BATCH])
+
+    @property
     def line(self) -> str:
-        """What it says, in one line."""
-        text = "; ".join(part.strip() for part in self.detail.splitlines() if part.strip())
+        """What it says to people, in one line."""
+        lines = (part.strip() for part in self.detail.splitlines())
+        text = "; ".join(line for line in lines if line and not _is_for_programs(line))
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def order_text(order: Order, nonce: str, boot_id: str, limit: float, attempt: int) -> str:
+def _is_for_programs(line: str) -> bool:
+    return format_of(line) is not None or line.split()[0] == BATCH
+
+
+def order_text(
+    order: Order,
+    nonce: str,
+    boot_id: str,
+    limit: float,
+    attempt: int,
+    beside: Collection[str] = (),
+) -> str:
     """Return the metadata value of an order.
 
     Args:
@@ -58,16 +85,16 @@ def order_text(order: Order, nonce: str, boot_id: str, limit: float, attempt: in
         boot_id: the boot that it is for; another one passes it over.
         limit: seconds that it may take.
         attempt: another one for each request, so that the metadata change.
+        beside: other members that are down, or may be stopped at the same time.
     """
-    return json.dumps(
-        {
-            "order": order.value,
-            "nonce": nonce,
-            "boot_id": boot_id,
-            "limit": max(1, round(limit)),
-            "attempt": attempt,
-        }
-    )
+    told = {
+        "order": order.value,
+        "nonce": nonce,
+        "boot_id": boot_id,
+        "limit": max(1, round(limit)),
+        "attempt": attempt,
+    }
+    return json.dumps({**told, "beside": " ".join(sorted(beside))} if beside else told)
 
 
 def nonce_of(*parts: object) -> str:

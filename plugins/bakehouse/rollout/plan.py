@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, Field
 from bakehouse.core.models import Frozen
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.stages import at_most, sizes
+from bakehouse.images.formats import FormatRange
 from bakehouse.images.labels import (
     DATA_DISK,
     FIRST_TRY,
@@ -110,6 +111,7 @@ class WayBack(StrEnum):
     ONLY_DISK = "only_disk"  # its old disk is kept, and nothing else can make it
     IMAGE = "image"  # its old disk does not exist any more; a new one is made of its image
     CLOSED = "closed"  # neither
+    UNREADABLE = "unreadable"  # what it had cannot read its data any more
     NOTHING = "nothing"  # it does not exist yet
 
 
@@ -133,6 +135,8 @@ class Change(Frozen):
     only_disk: str = Field(
         default="", description="why nothing can make its old disk again; empty if something can"
     )
+    closed: str = Field(default="", description="why its old image cannot read its data any more")
+    closes: str = Field(default="", description="what would keep its old image from reading them")
     kept: bool = Field(default=True, description="its old disk exists")
     protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
     metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
@@ -142,6 +146,8 @@ class Change(Frozen):
         """Which way back was open when the plan was made."""
         if self.strategy is Strategy.CREATE:
             return WayBack.NOTHING
+        if self.closed:
+            return WayBack.UNREADABLE
         if self.kept:
             return WayBack.ONLY_DISK if self.only_disk else WayBack.DISK
         return WayBack.CLOSED if self.only_disk else WayBack.IMAGE
@@ -183,6 +189,13 @@ class RolloutPlan(Stored):
     )
     plan_only: bool = Field(default=False, description="nothing is changed by this run")
     leaders: tuple[str, ...] = Field(default=(), description="they come last among their like")
+    formats: dict[str, int] = Field(
+        default={}, description="the versions that formats of the data have for good"
+    )
+    reads: dict[str, tuple[FormatRange, ...]] = Field(
+        default={}, description="the formats that the images can read, by name"
+    )
+    unreadable: str = Field(default="", description="why the image cannot read the fleet's data")
     images: tuple[ImageChange, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     forecast: Forecast | None = None

@@ -12,7 +12,7 @@ from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.mig import way_back
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bakehouse.rollout.plan import Change, RolloutPlan
 
@@ -22,7 +22,7 @@ SHOWN = 20  # members of a stage, or of a list
 def plan_lines(plan: RolloutPlan) -> Iterator[str]:
     """Yield the plan, paragraph by paragraph."""
     yield _title(plan)
-    for paragraph in (_packages, _group, _order, _left, _ways_back, _now, _time):
+    for paragraph in (_refused, _packages, _group, _order, _left, _ways_back, _now, _time):
         lines = list(paragraph(plan))
         if lines:
             yield ""
@@ -32,13 +32,15 @@ def plan_lines(plan: RolloutPlan) -> Iterator[str]:
 def in_one_line(plan: RolloutPlan) -> str:
     """Return what a note and a notification have room for."""
     who = f"the group {plan.group.name}" if plan.group else _count(len(plan.changes))
+    if plan.unreadable:
+        return f"refused: {plan.unreadable}"
     parts = [f"{who} would move to {plan.image.name}"]
     parts += [f"{count} left as they are" for count in [len(plan.skipped)] if count]
     if plan.blockers:
         parts.append(f"blocked now: {'; '.join(blocker.why for blocker in plan.blockers)}")
     if plan.changes and plan.forecast is not None and plan.forecast.seconds is not None:
         parts.append(f"about {in_short(plan.forecast.seconds)}")
-    closed = [c.name for c in plan.changes if c.way_back is WayBack.CLOSED]
+    closed = [c.name for c in plan.changes if c.way_back in _CLOSED]
     parts += [f"no way back for {_some(closed)}"] if closed else []
     return ", ".join(parts)
 
@@ -52,6 +54,11 @@ def _title(plan: RolloutPlan) -> str:
     if not plan.changes:
         return f"Plan of the fleet {plan.fleet}: nobody moves to {goal}"
     return f"Plan of the fleet {plan.fleet}: {len(plan.changes)} of {every} move to {goal}"
+
+
+def _refused(plan: RolloutPlan) -> Iterator[str]:
+    if plan.unreadable:
+        yield f"refused: {plan.unreadable}"
 
 
 def _packages(plan: RolloutPlan) -> Iterator[str]:
@@ -146,8 +153,12 @@ def _ways_back(plan: RolloutPlan) -> Iterator[str]:
         by_way.setdefault(change.way_back, []).append(change)
     if not by_way:
         return
-    closed = len(by_way.get(WayBack.CLOSED, []))
+    closed = sum(len(by_way.get(way, [])) for way in _CLOSED)
     yield f"way back: {f'closed for {closed} of {len(plan.changes)}' if closed else 'open'}"
+    for why, names in _by_text(plan.changes, "closed").items():
+        yield f"  {_some(names)}: closed: {why}"
+    for why, names in _by_text(plan.changes, "closes").items():
+        yield f"  {_some(names)}: closes {why}"
     for way in WayBack:
         changes = by_way.get(way, [])
         if changes and way in _ALIKE:
@@ -156,6 +167,16 @@ def _ways_back(plan: RolloutPlan) -> Iterator[str]:
             yield f"  {change.name}: {_ALONE[way].format(change.old.name, change.only_disk)}"
 
 
+def _by_text(changes: Iterable[Change], field: str) -> dict[str, list[str]]:
+    """Return the members that a text of the plan is about, by the text."""
+    found: dict[str, list[str]] = {}
+    for change in changes:
+        if text := getattr(change, field):
+            found.setdefault(text, []).append(change.name)
+    return found
+
+
+_CLOSED = (WayBack.CLOSED, WayBack.UNREADABLE)
 _ALIKE = {
     WayBack.DISK: "the old disk, which is kept until the rollout has ended well, or its image",
     WayBack.IMAGE: "a new disk of the image that it had; the old disk does not exist any more",

@@ -15,6 +15,7 @@ from bakehouse.history.diff import diff_images, summarize
 from bakehouse.history.ledger import Ledger
 from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
 from bakehouse.history.rollout_events import MemberReplacedEvent
+from bakehouse.images.formats import formats_in
 from bakehouse.images.links import resource_name
 from bakehouse.operators.freeze import read_freeze
 from bakehouse.operators.hold import hold
@@ -24,12 +25,14 @@ from bakehouse.rollout.gates import down_for_long
 from bakehouse.rollout.missing import missing_members
 from bakehouse.rollout.plan import RolloutPlan, Target, plan
 from bakehouse.rollout.plan_parts import Blocker, ImageChange
+from bakehouse.rollout.way_back import image_names, with_formats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.fleet.model import Fleet
+    from bakehouse.images.formats import FormatRange
     from bakehouse.images.links import Resource
 
 PAST = timedelta(days=90)  # whose replacements say how long the next ones take
@@ -166,6 +169,26 @@ def _images(made: RolloutPlan, ledger: str) -> tuple[ImageChange, ...]:
         ImageChange(name=name, members=count, **packages_between(ledger, name, made.image.name))
         for name, count in counted.most_common()
     )
+
+
+def with_data_of(made: RolloutPlan, answers: Mapping[str, str], ledger: str) -> RolloutPlan:
+    """Return the plan with what the members' data mean for its image and for the way back.
+
+    Args:
+        made: the plan.
+        answers: what the gate of each member has answered.
+        ledger: the URL of the images' manifests.
+    """
+    said = {name: found for name, text in answers.items() if (found := formats_in(text))}
+    return with_formats(made, said, {name: reads_of(ledger, name) for name in image_names(made)})
+
+
+def reads_of(ledger: str, image: str) -> tuple[FormatRange, ...]:
+    """Return the formats of data that an image can read; nothing if its manifest says nothing."""
+    try:
+        return read_manifest(ledger, image).files.formats
+    except (ManifestNotFound, OSError):
+        return ()
 
 
 def packages_between(ledger: str, old: str, new: str) -> dict[str, str]:

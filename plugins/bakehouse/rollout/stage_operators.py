@@ -42,6 +42,7 @@ from bakehouse.rollout.fleet_operator import (
 )
 from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.handover import HandoverFields
+from bakehouse.rollout.orders import Order
 from bakehouse.rollout.outcome import beyond_halt_after, in_words
 from bakehouse.rollout.rollout_states import rollout_state, stage_failed
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
@@ -128,6 +129,7 @@ class ReplaceMember(FleetOperator):
         fields = HandoverFields(
             gate=fleet.gate, drain=fleet.drain, resume=fleet.resume, busy_limit=fleet.busy_limit
         )
+        others, ahead = self._beside(context, swap)
         self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
@@ -140,6 +142,8 @@ class ReplaceMember(FleetOperator):
             handover=fields.model_dump(mode="json"),
             closed=self.memory.closed,
             closed_until=closed_until,
+            others=others,
+            ahead=ahead,
         )
         orders = fleet.gate.deadline + fleet.drain.deadline + 2 * fleet.resume.deadline
         return WaitFor(trigger, "walked", deadline + orders + 2 * fleet.busy_limit + BACKSTOP)
@@ -243,6 +247,19 @@ class ReplaceMember(FleetOperator):
             # not Blocked: waiting here would keep the slot that the other's next try needs
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
         return None
+
+    def _beside(self, context: Context, swap: Swap) -> tuple[dict[str, str], list[str]]:
+        """Return the fleet's members and their zones, and those whose turn is before this one's.
+
+        Both are empty unless several may be down at a time and the member has a gate to ask.
+        """
+        made = self.plan_of(context)
+        is_asked = swap.way == "forward" and Order.GATE in swap.orders
+        if not is_asked or self.rules_of(made).max_unavailable == 1:
+            return {}, []
+        others = {change.name: change.zone for change in made.changes}
+        others |= {report.name: report.zone for report in made.reported}
+        return others, self._ahead(context)
 
     def _ahead(self, context: Context) -> list[str]:
         """Return the members of this stage whose tasks are before this one and have not ended."""

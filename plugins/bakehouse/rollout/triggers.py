@@ -32,10 +32,11 @@ from bakehouse.core.errors import (
 from bakehouse.images.links import resource_name, zone_of
 from bakehouse.operators.freeze import read_freeze
 from bakehouse.operators.hold import hold
-from bakehouse.rollout import replace
+from bakehouse.rollout import members, replace
 from bakehouse.rollout.events import SwapEnded
+from bakehouse.rollout.gates import down_beside
 from bakehouse.rollout.guest_orders import GuestOrders
-from bakehouse.rollout.handover import DrainFailed, Handover, HandoverFields
+from bakehouse.rollout.handover import DataUnreadable, DrainFailed, Handover, HandoverFields
 from bakehouse.rollout.health import HealthAssessment, assess_health, explain, parse
 from bakehouse.rollout.plan import first_try_of
 from bakehouse.rollout.second_try import (
@@ -113,6 +114,8 @@ class SwapTrigger(BakehouseTrigger):
         handover: a HandoverFields as JSON; None in what older versions have stored.
         closed: why a gate was closed that the member waits for; empty: it does not.
         closed_until: how long it may wait, in seconds since 1970.
+        others: of a fleet of which several may be down: its members, and their zones.
+        ahead: those whose turn is before this member's own and has not ended.
     """
 
     def __init__(
@@ -128,6 +131,8 @@ class SwapTrigger(BakehouseTrigger):
         handover: dict[str, Any] | None = None,
         closed: str = "",
         closed_until: float | None = None,
+        others: dict[str, str] | None = None,
+        ahead: list[str] | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -141,8 +146,11 @@ class SwapTrigger(BakehouseTrigger):
             handover=handover,
             closed=closed,
             closed_until=closed_until,
+            others=others,
+            ahead=ahead,
             **other,
         )
+        self.others, self.ahead = others or {}, ahead or []
         self.fields = HandoverFields.model_validate(handover or {})
         self.closed, self.closed_until = closed, closed_until
         self._cloud: Cloud | None = None
@@ -242,7 +250,7 @@ class SwapTrigger(BakehouseTrigger):
                     errors = 0
             except Blocked as blocked:
                 await self._wait_out(blocked)
-            except DrainFailed:
+            except (DrainFailed, DataUnreadable):
                 raise
             except FAILURES as error:
                 errors += 1
@@ -295,8 +303,16 @@ class SwapTrigger(BakehouseTrigger):
                 raise TransientError("the member is asked before its cloud is known")
             limiter, swap = self._cloud.rate_limiter, self.swap
             orders = GuestOrders(self.conn_id, swap.zone, swap.member, limiter)
-            self._handover = Handover(swap, self.fields, orders, self.turn, self._info)
+            beside = self._beside if self.others else None
+            self._handover = Handover(swap, self.fields, orders, self.turn, self._info, beside)
         return self._handover
+
+    async def _beside(self) -> frozenset[str]:
+        """Return the other members that are down by now, or may be stopped at any moment."""
+        there = await asyncio.to_thread(
+            lambda: members.statuses(hook_of(self.conn_id), self.others)
+        )
+        return down_beside(self.swap.member, self.others, there, self.ahead)
 
     async def _ask(self) -> Action:
         """Ask the gates; return the next action. Raises _Closed, _Opened."""

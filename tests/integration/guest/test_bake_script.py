@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bakehouse.guest import formats
 from bakehouse.history import manifest
 
 from .conftest import NONCE, POWER_OFF, Machine, rendered_app
@@ -298,6 +300,61 @@ def test_a_child_recipe_bakes_on_a_parent_image(machine: Machine) -> None:
     machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["child"]))
     assert machine.guest_attributes["result"] == "ok"
     assert (machine.root / "usr/lib/bakehouse/services").read_text() == "parent\nchild\n"
+
+
+DECLARES = """mkdir -p "$BAKEHOUSE_ROOT/etc/bakehouse"
+cat >"$BAKEHOUSE_ROOT/etc/bakehouse/formats.json" <<'END'
+DECLARED
+END
+"""
+
+
+def test_the_manifest_has_the_formats_of_data_that_the_install_declares(machine: Machine) -> None:
+    declared = '{"metadata.version": {"min": 7, "max": 33}, "group.version": {"min": 0, "max": 1}}'
+    machine.bake(rendered_app({"install.sh.j2": DECLARES.replace("DECLARED", declared)}))
+    wanted = (("group.version", 0, 1), ("metadata.version", 7, 33))
+    assert manifest.decode(machine.guest_attributes["manifest"]).files.formats == wanted
+    machine.written.clear()
+    (machine.root / "var/lib/bakehouse/result").write_text("another-nonce\nok\n")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    assert told.files.formats == wanted, "a child keeps those of its parent"
+
+
+def test_formats_that_are_wrong_fail_the_bake_with_all_mistakes(machine: Machine) -> None:
+    wrong = (
+        '{"a b": {"min": 1, "max": 2}, "x": {"min": "1", "max": 2}, "y": {"min": 3, "max": 2},'
+        ' "z": 4, "v": {"min": -1, "max": true}}'
+    )
+    machine.bake(rendered_app({"install.sh.j2": DECLARES.replace("DECLARED", wrong)}))
+    assert machine.result["result"] == "failed"
+    assert machine.result["error"]["message"] == (
+        "/etc/bakehouse/formats.json, which install.sh writes: 'a b' is no name of a format: at"
+        " most 100 of A-Z, a-z, 0-9, '.', '_' and '-'; x: min is '1', which is no whole number from"
+        " 0; y: min 3 is greater than max 2; z: 4 is not min and max; v: min is -1, which is no"
+        " whole number from 0; v: max is True, which is no whole number from 0. Write it like this:"
+        ' {"metadata.version": {"min": 7, "max": 33}}'
+    )
+    assert machine.calls[-1] == POWER_OFF
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ("not JSON", "Expecting value"),
+        ("[]", "it is no object of 1 to 200 formats"),
+        ("{}", "it is no object of 1 to 200 formats"),
+        ('{"a": {"min": 1, "max": 2}, "a": {"min": 1, "max": 3}}', "'a' stands twice"),
+    ],
+)
+def test_what_is_no_declaration_of_formats_is_told(
+    tmp_path: Path, declared: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "formats.json"
+    file.write_text(declared)
+    with pytest.raises(SystemExit, match=re.escape(why)):
+        formats.main(str(file))
+    assert capsys.readouterr().out == ""
 
 
 def test_what_tells_machines_apart_is_gone(machine: Machine) -> None:

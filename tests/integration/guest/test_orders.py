@@ -27,11 +27,16 @@ FILES = {
     "health": "#!/bin/bash\necho serving\n",
     "gate": """#!/bin/bash
 cat "$BAKEHOUSE_ROOT/gate-says"
+echo "beside: $BAKEHOUSE_BESIDE" >"$BAKEHOUSE_ROOT/gate-asked"
 exit "$(<"$BAKEHOUSE_ROOT/gate-code")"
 """,
     "drain": """#!/bin/bash
 echo drained >>"$BAKEHOUSE_ROOT/drains"
 echo "moved $BAKEHOUSE_ORDER"
+""",
+    "finalise": """#!/bin/bash
+echo "$BAKEHOUSE_ORDER" >>"$BAKEHOUSE_ROOT/finalised"
+echo format metadata.version 33
 """,
     "templates/etc/app.conf.j2": "greeting={{ greeting }}\npassword={{ db_password }}\n",
     "templates/etc/other.conf.j2": "name={{ instance.name }}\n",
@@ -104,7 +109,7 @@ def test_the_image_has_a_service_for_orders_that_boot_starts_after_its_report(
     assert "Restart=always\n" in unit
     assert "[Install]" not in unit, "a builder answers no orders"
     assert image.changes[-1].endswith("bakehouse-health.timer bakehouse-orders.service")
-    assert image.health["orders"] == ["health", "render", "gate", "drain"]
+    assert image.health["orders"] == ["health", "render", "gate", "drain", "finalise"]
 
 
 def test_a_gate_that_exits_with_0_is_open_and_with_1_blocked_with_what_it_said(
@@ -384,3 +389,22 @@ def test_a_waiting_service_is_one_small_process_and_its_request(image: Machine) 
         assert "curl" in names
         assert len(names) <= 3
         assert sum(own) < 16 * 2**20
+
+
+def test_data_are_finalised_once_by_the_scripts_answer(image: Machine) -> None:
+    nonce = new_nonce()
+    with serving(image):
+        first = order(image, "finalise", nonce)
+        again = order(image, "finalise", nonce, attempt=2)
+    assert (first["state"], first["detail"]) == ("ok", "format metadata.version 33")
+    assert again == first
+    assert (image.root / "finalised").read_text() == "finalise\n", "it was carried out once"
+
+
+def test_a_gate_is_told_who_else_is_down(image: Machine) -> None:
+    asked = image.root / "gate-asked"
+    with serving(image):
+        order(image, "gate", beside="web-2 web-3")
+        assert asked.read_text() == "beside: web-2 web-3\n"
+        order(image, "gate")
+        assert asked.read_text() == "beside: \n"

@@ -22,10 +22,12 @@ from bakehouse.history.manifest import (
     decode,
     digest,
 )
+from bakehouse.images.formats import FormatRange
 
 words = st.text(st.characters(exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"]), min_size=1)
 packages = st.lists(st.builds(Package, words, words, words))
 seconds = st.integers(0, 10**10).map(lambda hundredths: hundredths / 100)
+versions = st.integers(0, 10**9)
 number = st.none() | st.integers(0, 2**62)
 files = st.builds(
     FileFacts,
@@ -35,6 +37,7 @@ files = st.builds(
     size_bytes=number,
     enabled=st.sets(words).map(sorted).map(tuple),
     started=st.sets(words).map(sorted).map(tuple),
+    formats=st.sets(st.builds(FormatRange, words, versions, versions)).map(sorted).map(tuple),
 )
 manifests = st.builds(
     Manifest,
@@ -91,3 +94,10 @@ def test_a_manifest_that_was_cut_short() -> None:
     whole = compress(b"a\tb\tc\n" * 1000)
     with pytest.raises(BadManifest, match="incomplete"):
         decode(b64encode(whole[:-9]).decode())
+
+
+@pytest.mark.parametrize("versions", ["7\t-1", "7\t3.9", "x\t33", "7", "7\t33\t34", "\u0667\t33"])
+def test_versions_of_a_format_are_whole_numbers(versions: str) -> None:
+    text = f"bakehouse-manifest\t2\nformat\tmetadata.version\t{versions}\n"
+    with pytest.raises(BadManifest):
+        decode(b64encode(compress(text.encode())).decode())

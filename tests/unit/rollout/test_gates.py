@@ -7,12 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bakehouse.rollout.gates import (
     FRESH,
     GuestFacts,
+    down_beside,
     guest_agrees,
     http_agrees,
+    may_go_together,
     prometheus_agrees,
 )
 from bakehouse.rollout.orders import (
@@ -158,3 +162,70 @@ def test_an_order_changes_nothing_else_of_the_metadata() -> None:
     assert with_order(given, "other")["items"][-1]["value"] == "other"
     assert with_order(given, None)["items"] == metadata["items"]
     assert with_order({}, None) == {"items": []}
+
+
+BATCHES = [{"a", "d"}, {"a", "e", "g"}]
+
+
+@pytest.mark.parametrize(
+    ("beside", "batches", "why"),
+    [
+        ([], BATCHES, ""),
+        (["d"], BATCHES, ""),
+        (["e", "g"], BATCHES, ""),
+        (["g"], BATCHES, ""),
+        (["b"], BATCHES, "gate: not together with b (together with e, g)"),
+        (["d", "e"], BATCHES, "gate: not together with d, e (together with e, g)"),
+        (["b"], [{"a"}], "gate: not together with b (alone)"),
+        (["b"], [{"b", "c"}], "gate: not together with b (alone)"),
+        (["b"], [], ""),
+    ],
+)
+def test_members_are_down_together_only_in_a_set_that_the_gate_has_named(
+    beside: list[str], batches: list[set[str]], why: str
+) -> None:
+    gate = may_go_together("a", beside, batches)
+    assert (gate.open, gate.why) == (not why, why)
+
+
+names = st.sets(st.sampled_from("abcdef"))
+
+
+@given(names, st.lists(names, min_size=1))
+def test_a_named_set_is_never_exceeded(others: set[str], batches: list[set[str]]) -> None:
+    beside = others - {"a"}
+    if may_go_together("a", beside, batches).open and beside:
+        assert any(beside | {"a"} <= batch for batch in batches)
+
+
+def test_the_members_beside_are_those_that_are_down_or_may_be_at_any_moment() -> None:
+    there = {name: {"status": "RUNNING"} for name in "abc"} | {"d": {"status": "STOPPING"}}
+    assert down_beside("a", "abcde", there, ["a", "b"]) == {"b", "d", "e"}
+    assert down_beside("d", "abcd", there, []) == frozenset()
+
+
+def test_a_gate_that_is_open_names_the_sets_that_may_go_together() -> None:
+    said = answer("ok", "all in sync\nbatch a d\nbatch  a e g \nbatches are fine")
+    assert said.batches == ({"a", "d"}, {"a", "e", "g"})
+    assert said.line == "all in sync; batches are fine", "lines for programs are not for people"
+    beside = facts(said, member="a", beside=frozenset({"d"}))
+    assert guest_agrees(beside).open
+    other = facts(said, member="a", beside=frozenset({"b"}))
+    assert guest_agrees(other).why == "gate: not together with b (together with e, g)"
+
+
+def test_a_gate_that_is_closed_stays_so_whatever_sets_it_names() -> None:
+    said = answer("blocked", "p-7 lags\nbatch a b")
+    assert guest_agrees(facts(said, member="a", beside=frozenset({"b"}))).why == "gate: p-7 lags"
+
+
+def test_an_answer_says_what_the_data_have_for_good() -> None:
+    said = answer("ok", "leader: quorum\nformat metadata.version 33\nformat kraft.version 1")
+    assert said.formats == {"metadata.version": 33, "kraft.version": 1}
+    assert said.line == "leader: quorum"
+
+
+def test_an_order_names_who_else_is_down() -> None:
+    told = json.loads(order_text(Order.GATE, "n", "b", 9, 1, beside=["web-3", "web-2"]))
+    assert told["beside"] == "web-2 web-3"
+    assert "beside" not in json.loads(order_text(Order.GATE, "n", "b", 9, 1))

@@ -25,6 +25,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.core.time import parse_timestamp
 from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images import labels
+from bakehouse.images.formats import FormatRange
 from bakehouse.images.links import (
     CREATED_BY,
     Resource,
@@ -87,6 +88,12 @@ class Swap(Stored):
     metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
     machine: Machine | None = Field(default=None, description="the instance to create")
     pinned: Machine | None = Field(default=None, description="the instance that it was")
+    reads: tuple[FormatRange, ...] = Field(
+        default=(), description="the formats of data that its image can read; none: it says nothing"
+    )
+    old_reads: tuple[FormatRange, ...] = Field(
+        default=(), description="likewise, of the image that it had when the run began"
+    )
 
     def goal(self, healthy_within: timedelta, busy_limit: timedelta = timedelta(0)) -> Goal:
         """What the member must reach: this disk, this image reported, within this time."""
@@ -166,6 +173,8 @@ def forward(
         machine=change.machine,
         pinned=change.pinned,
         orders=_orders(health),
+        reads=plan.reads.get(plan.image.name, ()),
+        old_reads=plan.reads.get(resource_name(change.old.image), ()),
     )
 
 
@@ -212,6 +221,7 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "speaks": bool(done.reported) and done.reported == image.name,
         "second_disk": "",
         "machine": done.pinned,
+        "reads": done.old_reads,
     }
     return done.model_copy(update=changes)
 
