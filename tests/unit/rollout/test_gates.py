@@ -206,7 +206,7 @@ def test_the_members_beside_are_those_that_are_down_or_may_be_at_any_moment() ->
 
 def test_a_gate_that_is_open_names_the_sets_that_may_go_together() -> None:
     said = answer("ok", "all in sync\nbatch a d\nbatch  a e g \nbatches are fine")
-    assert said.batches == ({"a", "d"}, {"a", "e", "g"})
+    assert said.batches == (frozenset("ad"), frozenset("aeg"))
     assert said.line == "all in sync; batches are fine", "lines for programs are not for people"
     beside = facts(said, member="a", beside=frozenset({"d"}))
     assert guest_agrees(beside).open

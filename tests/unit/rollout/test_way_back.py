@@ -25,8 +25,8 @@ READS: Reads = {
 
 def member(name: str, **changes: Any) -> Member:
     boot = OLD_DISK.model_copy(update={"name": name})
-    fields = {"name": name, "zone": "z", "id": f"id-{name}", "status": "RUNNING", "boot": boot}
-    return Member(**fields | changes)
+    fields: dict[str, Any] = {"name": name, "zone": "z", "id": f"id-{name}", "boot": boot}
+    return Member(**{"status": "RUNNING", **fields, **changes})
 
 
 def planned(*members: Member) -> RolloutPlan:
