@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 RECORD = 100_000  # bytes
 
 
-def fill(kafka: Cluster, topic: str, megabytes: int) -> None:
-    """Write to the three partitions of a topic in turn."""
+def fill(kafka: Cluster, topic: str, megabytes: int, partitions: int = 3) -> None:
+    """Write to the partitions of a topic in turn."""
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap(), acks="all", linger_ms=20)
     with closing(producer):
         count = megabytes * 1_000_000 // RECORD
-        sent = [producer.send(topic, b"x" * RECORD, partition=one % 3) for one in range(count)]
+        sent = [
+            producer.send(topic, b"x" * RECORD, partition=one % partitions) for one in range(count)
+        ]
         for one in sent:
             one.get(120)

@@ -64,7 +64,7 @@ rootLogger.appenderRef.stdout.ref = stdout
 appender.stdout.type = Console
 appender.stdout.name = stdout
 appender.stdout.layout.type = PatternLayout
-appender.stdout.layout.pattern = %d{HH:mm:ss,SSS} %p %c{1} %m%n
+appender.stdout.layout.pattern = [%d] %p %m (%c)%n
 """
 
 
@@ -138,7 +138,7 @@ class Broker:
         return (self.data / ".kafka_cleanshutdown").exists()
 
     def configure(self, controllers: Sequence[str]) -> None:
-        """Write the configuration: what is its own, over the image's, over that of all."""
+        """Write the configuration: the image's, over what is its own, over that of all."""
         own = {
             "node.id": str(self.node),
             "controller.quorum.bootstrap.servers": ",".join(controllers),
@@ -147,7 +147,7 @@ class Broker:
             "log.dirs": str(self.data),
             "broker.rack": f"zone-{self.node}",
         }
-        merged = {**_parsed(SETTINGS), **self.image.settings, **own}
+        merged = {**_parsed(SETTINGS), **own, **self.image.settings}
         lines = [f"{key}={value}\n" for key, value in merged.items()]
         self.properties.write_text("".join(lines), encoding="utf-8")
 
@@ -162,9 +162,10 @@ class Broker:
 
     def tool(self, main: str, *arguments: str) -> str:
         """Run one of Kafka's tools to its end, by the name of its class; returns its words."""
-        before = self.log.stat().st_size
-        code = self._run(f"org.apache.kafka.tools.{main}", *arguments).wait(DEADLINE)
-        said = self.log.read_bytes()[before:].decode(errors="replace")
+        log = self.folder / "tool.log"
+        log.unlink(missing_ok=True)
+        code = self._run(f"org.apache.kafka.tools.{main}", *arguments, log=log).wait(DEADLINE)
+        said = log.read_text("utf-8", "replace")
         if code != 0:
             raise RuntimeError(f"{main} {' '.join(arguments)} ended with {code}:\n{said}")
         return said
@@ -200,7 +201,8 @@ class Broker:
         try:
             yield
         finally:
-            os.kill(self.pid, signal.SIGCONT)
+            if self.running:
+                os.kill(self.pid, signal.SIGCONT)
 
     def segments(self) -> dict[str, tuple[int, int]]:
         """Inode and bytes of each file of records, by its path below the log directory."""
@@ -216,15 +218,15 @@ class Broker:
         text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def _run(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _run(self, main: str, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
         bound = ["--parent", str(os.getpid()), "--signal", "SIGKILL", "--"]
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
         program = [self._java, *JVM, "-cp", f"{self.image.jars}/*", logging, main, *arguments]
-        with self.log.open("ab") as log:
+        with (log or self.log).open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-I", str(PARENT_DEATH), *bound, *program],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
