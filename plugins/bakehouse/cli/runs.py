@@ -105,17 +105,18 @@ def _form_of(dag: str) -> type[RunParams]:
     from bakehouse.bake.params import BakeParams
     from bakehouse.core.nearest import did_you_mean
     from bakehouse.housekeeping.params import HousekeepingParams, RevokeParams
-    from bakehouse.rollout.params import RolloutParams
+    from bakehouse.rollout.params import FinaliseParams, RolloutParams
 
     forms: dict[str, type[RunParams]] = {
         "bake": BakeParams,
         "roll_out": RolloutParams,
+        "finalise": FinaliseParams,
         "housekeeping": HousekeepingParams,
         "revoke": RevokeParams,
     }
     kind = dag.partition("__")[0]
     if kind not in forms:
-        names = "bake__RECIPE, roll_out__FLEET, housekeeping, revoke"
+        names = "bake__RECIPE, roll_out__FLEET, finalise__FLEET, housekeeping, revoke"
         raise fail(f"{dag!r} is no DAG of Bakehouse ({names}){did_you_mean(dag, forms)}")
     return forms[kind]
 

@@ -82,6 +82,9 @@ class Reason(StrEnum):
     GATE_CLOSED = "gate_closed"
     HOLD_ENDED = "hold_ended"
     NEEDS_APPROVAL = "needs_approval"
+    # how the formats of a fleet's data were finalised
+    FINALISED = "finalised"
+    NOT_FINALISED = "not_finalised"
     # why an image is retired
     NOT_KEPT = "not_kept"
     REVOKED = "revoked"
@@ -192,6 +195,8 @@ _TEXT = {
     Reason.GATE_CLOSED: "the member, or a check of the fleet, does not agree to its stop",
     Reason.HOLD_ENDED: "nothing holds it any more",
     Reason.NEEDS_APPROVAL: "a person must approve the next stage",
+    Reason.FINALISED: "a person has approved it, after the whole fleet had soaked on one image",
+    Reason.NOT_FINALISED: "a person has approved it, and the member did not carry it out",
     Reason.NOT_KEPT: "it exceeds the limits of the recipe's image.keep",
     Reason.REVOKED: "it is revoked and must not be used any more",
     Reason.REVOKED_BASE: "it is built on a revoked image",

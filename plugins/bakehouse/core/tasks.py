@@ -26,6 +26,7 @@ class Flow(StrEnum):
 
     BAKE = "bake"  # the DAGs bake__<recipe>
     ROLLOUT = "rollout"  # the task group that moves a fleet onto an image
+    FINALISE = "finalise"  # gives a fleet's data their newest formats
     HOUSEKEEPING = "housekeeping"
     REVOKE = "revoke"
 
@@ -317,6 +318,57 @@ _ROLLOUT = (
     ),
 )
 
+# A person answers within a day at most, unless the fleet's `approval` says otherwise.
+_FINALISE = (
+    TaskSpec(
+        id="check_fleet",
+        flow=Flow.FINALISE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=1),
+        operator="bakehouse.rollout.finalise_operators:CheckFleet",
+        docs="Looks whether the whole fleet has soaked on one image and is well, and asks each"
+        " member which formats its data have.",
+    ),
+    TaskSpec(
+        id="approve_finalise",
+        flow=Flow.FINALISE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=25),
+        operator="bakehouse.rollout.finalise_operators:ApproveFinalise",
+        docs="Asks a person: there is no way back from what follows.",
+    ),
+    TaskSpec(
+        id="acquire_lease",
+        flow=Flow.FINALISE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=27),
+        operator="bakehouse.rollout.operators:AcquireLease",
+        docs="Takes the fleet's lease for this run, or waits for the run that holds it.",
+    ),
+    TaskSpec(
+        id="finalise_data",
+        flow=Flow.FINALISE,
+        kind=TaskKind.CALLS,
+        retries=3,
+        sla=timedelta(hours=28),
+        operator="bakehouse.rollout.finalise_operators:FinaliseData",
+        docs="Looks again, waits for the end of a freeze, and gives one member the order"
+        " `finalise`.",
+    ),
+    TaskSpec(
+        id="release_lease",
+        flow=Flow.FINALISE,
+        kind=TaskKind.TEARDOWN,
+        retries=6,
+        sla=timedelta(hours=28),
+        operator="bakehouse.rollout.operators:ReleaseLease",
+        docs="Releases the fleet's lease.",
+    ),
+)
+
 # Sweeping, retiring and drift run beside each other, so their SLAs do not depend on one another.
 _HOUSEKEEPING = (
     TaskSpec(
@@ -407,7 +459,7 @@ _REVOKE = (
     ),
 )
 
-TASKS: tuple[TaskSpec, ...] = (*_BAKE, *_ROLLOUT, *_HOUSEKEEPING, *_REVOKE)
+TASKS: tuple[TaskSpec, ...] = (*_BAKE, *_ROLLOUT, *_FINALISE, *_HOUSEKEEPING, *_REVOKE)
 
 _BY_ID = {(spec.flow, spec.id): spec for spec in TASKS}
 

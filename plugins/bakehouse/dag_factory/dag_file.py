@@ -31,6 +31,7 @@ def register_dags(
         namespace: where the DAGs are put, each under its id.
         include: the folder with recipes/, fleets/ and startup_scripts/.
         flows: which DAGs: `bake` (`bake__<recipe>`), `rollout` (`roll_out__<fleet>`),
+            `finalise` (`finalise__<fleet>`, of a recipe with a script of that name),
             `housekeeping`, `revoke`.
         schedule: of `housekeeping`, as a cron expression.
         timezone: of that schedule.

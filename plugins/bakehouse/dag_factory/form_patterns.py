@@ -26,6 +26,8 @@ DATE = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_END}"
 """Python's own check, `format: date`, takes 20261120 too."""
 LINE = rf"^(?=.*\S)[^{_UNPRINTABLE}]*{_END}"
 """One line of text that is not blank."""
+LINE_OR_NONE = rf"^[^{_UNPRINTABLE}]*{_END}"
+"""One line of text, or nothing."""
 _NOT_A_NUMBER = {"minimum": 1, "maximum": 0}  # NaN, which Python's JSON reads, is in any range
 SCALAR = {
     "anyOf": [

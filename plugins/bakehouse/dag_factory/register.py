@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
+    from bakehouse.config.project import Project
     from bakehouse.fleet.model import Fleet
 
 
@@ -68,7 +69,7 @@ def _of_files(
     include: Path, flows: Collection[str], images: Mapping[str, Collection[str]], only: str | None
 ) -> Iterator[tuple[str, Callable[[], DAG]]]:
     """Yield one maker for each valid recipe, or for the `only` one, and for each fleet."""
-    if not {Flow.BAKE, Flow.ROLLOUT} & set(flows):
+    if not {Flow.BAKE, Flow.ROLLOUT, Flow.FINALISE} & set(flows):
         return
     from bakehouse.config.project import read_project
 
@@ -91,3 +92,22 @@ def _of_files(
         for fleet in project.fleets:
             offered = images.get(fleet.recipe, ())
             yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet, offered)
+    if Flow.FINALISE in flows:
+        yield from _of_finalising(include, project, is_asked=only is not None)
+
+
+def _of_finalising(
+    include: Path, project: Project, *, is_asked: bool
+) -> Iterator[tuple[str, Callable[[], DAG]]]:
+    """Yield one maker for each fleet whose images can be told to finalise their data.
+
+    A worker that asks for its DAG does not read the recipes: it would have no such task otherwise.
+    """
+    from bakehouse.dag_factory.finalise import finalise_dag, finalises
+    from bakehouse.recipe.rules import Relatives
+
+    relatives = Relatives(project.recipes)
+    able = {one.name for one in project.recipes if finalises(include, one, relatives.below(one))}
+    for fleet in project.fleets:
+        if fleet.strategy != "mig" and (is_asked or fleet.recipe in able):
+            yield f"finalise__{fleet.name}", partial(finalise_dag, fleet)

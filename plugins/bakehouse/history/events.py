@@ -42,6 +42,7 @@ from bakehouse.history.housekeeping_events import (
     SweptEvent,
 )
 from bakehouse.history.rollout_events import (
+    DataFinalisedEvent,
     ImageRolledBackEvent,
     MemberReplacedEvent,
     MemberReplacedFailedEvent,
@@ -72,6 +73,7 @@ LedgerEvent = Annotated[
     | MemberRolledBackFailedEvent
     | RolloutEndedEvent
     | ImageRolledBackEvent
+    | DataFinalisedEvent
     | WaitsEvent
     | WaitedEvent
     | SweptEvent

@@ -152,6 +152,27 @@ class ImageRolledBackEvent(Event):
     detail: ImageRolledBackDetail
 
 
+class DataFinalisedDetail(Frozen):
+    """The formats that a fleet's data have, and who has approved it."""
+
+    fleet: str
+    image_id: str
+    member: str = Field(description="that was told to do it")
+    before: dict[str, int] = Field(description="format and version")
+    after: dict[str, int] = Field(description="as the member says; empty if it says nothing")
+    state: str = Field(description="of its answer: ok, failed")
+    said: str
+    approved_by: str = ""
+    why: str = Field(default="", description="of the form")
+
+
+class DataFinalisedEvent(Event):
+    """A fleet's data were told to get their newest formats: the way back is closed."""
+
+    kind: Literal["data_finalised"] = "data_finalised"
+    detail: DataFinalisedDetail
+
+
 class RolloutEndedDetail(Frozen):
     """The outcome for each member, forward and then back."""
 

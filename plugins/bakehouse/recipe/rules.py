@@ -54,9 +54,12 @@ class Relatives:
 
     def of(self, recipe: Recipe) -> list[Recipe]:
         """Return the recipes below this one and those built on it."""
+        return [*self.below(recipe), *self._children.get(recipe.name, [])]
+
+    def below(self, recipe: Recipe) -> list[Recipe]:
+        """Return the recipes below this one."""
         below = _ancestors(recipe, self._parents)
-        found = [self._by_name[name] for name in below if name in self._by_name]
-        return [*found, *self._children.get(recipe.name, [])]
+        return [self._by_name[name] for name in below if name in self._by_name]
 
 
 def _ancestors(recipe: Recipe, parents: Mapping[str, str | None]) -> list[str]:

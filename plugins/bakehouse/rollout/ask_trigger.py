@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud.poller import Cloud
 from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.rollout.events import MembersAnswered
-from bakehouse.rollout.guest_orders import GuestOrders
+from bakehouse.rollout.guest_orders import GRACE, GuestOrders
 from bakehouse.rollout.handover import GATE_LIMIT
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.orders import Answer, Order, nonce_of
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
 AT_ONCE = 10  # members that are asked at the same time
+
+
+def time_limit(count: int, limit: float = GATE_LIMIT) -> timedelta:
+    """Return what asking so many members may take, with a reserve."""
+    return timedelta(seconds=(limit + GRACE + 60) * (1 + count // AT_ONCE)) + timedelta(minutes=5)
 
 
 class AskMembersTrigger(BakehouseTrigger):

@@ -9,6 +9,12 @@ from bakehouse.fleet.members import MemberMetadataKey
 from bakehouse.recipe.model import MetadataValue, ResourceName
 
 
+class FinaliseParams(RunParams):
+    """The form of `finalise__<fleet>`."""
+
+    why: str = ""
+
+
 class RolloutParams(RunParams):
     """The form of `roll_out__<fleet>`."""
 

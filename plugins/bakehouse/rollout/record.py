@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypedDict
 from bakehouse.core.reasons import Reason
 from bakehouse.history.recording import record, run_fields
 from bakehouse.history.rollout_events import (
+    DataFinalisedDetail,
+    DataFinalisedEvent,
     ImageRolledBackDetail,
     ImageRolledBackEvent,
     MemberDetail,
@@ -25,6 +27,7 @@ from bakehouse.history.rollout_events import (
 )
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.events import MovedInstance
+from bakehouse.rollout.orders import NONE
 from bakehouse.rollout.rollout_states import RolloutState
 from bakehouse.rollout.states import REACHED, STUCK, State
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
     from bakehouse.rollout.blame import Blame
     from bakehouse.rollout.events import GroupMoved
+    from bakehouse.rollout.finalising import Finalisation
+    from bakehouse.rollout.orders import Answer
     from bakehouse.rollout.plan import Change, RolloutPlan, Target
     from bakehouse.rollout.strategies.mig import GroupMove
     from bakehouse.rollout.strategies.swap import Swap
@@ -223,6 +228,40 @@ def record_blame(context: Context, plan: RolloutPlan, blamed: Blame) -> None:
         **_image(plan.image),
         reason=Reason.ROLLED_BACK,
         subject=plan.fleet,
+        detail=detail,
+    )
+    record(event)
+
+
+def record_finalised(
+    context: Context,
+    found: Finalisation,
+    *,
+    recipe: str,
+    member: str,
+    answer: Answer,
+    by: str,
+    why: str,
+) -> None:
+    """Record that a fleet's data were told to get their newest formats, and the answer."""
+    is_done = answer.is_ok and answer.state != NONE
+    detail = DataFinalisedDetail(
+        fleet=found.fleet,
+        image_id=found.image_id,
+        member=member,
+        before=found.has,
+        after=answer.formats,
+        state=answer.state,
+        said=answer.line,
+        approved_by=by,
+        why=why,
+    )
+    event = DataFinalisedEvent(
+        **run_fields(context),
+        recipe=recipe,
+        image=found.image,
+        reason=Reason.FINALISED if is_done else Reason.NOT_FINALISED,
+        subject=found.fleet,
         detail=detail,
     )
     record(event)

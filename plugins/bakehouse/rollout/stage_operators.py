@@ -22,6 +22,7 @@ from bakehouse.core.errors import (
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
 from bakehouse.history.wait_events import WaitDetail
+from bakehouse.images.formats import highest, unreadable
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators import waits
 from bakehouse.operators.held_operator import HoldMemory
@@ -31,7 +32,7 @@ from bakehouse.operators.waits import begin_wait, end_wait
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
 from bakehouse.rollout.config_change import MetadataChange, is_set
-from bakehouse.rollout.events import SoakEnded, SwapEnded
+from bakehouse.rollout.events import MembersAnswered, SoakEnded, SwapEnded
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
     STAYS,
@@ -420,8 +421,17 @@ class VerifyStage(FleetOperator):
         return look(None, swap, instance, health, moment).is_good(moment, again=False)
 
 
+class RollbackMemory(HoldMemory):
+    """What the data of the members have by now; None: they were not asked yet."""
+
+    formats: dict[str, dict[str, int]] | None = None
+
+
 class PlanRollback(FleetOperator):
     """Lists the members to roll back, in reverse order, after all replacements -> [Swap]."""
+
+    Memory = RollbackMemory
+    memory: RollbackMemory
 
     def reconcile(self, context: Context) -> Next:
         """Decide when every task of every stage has ended."""
@@ -433,6 +443,9 @@ class PlanRollback(FleetOperator):
         if not stage_failed(short):
             self.log.info("every stage succeeded")
             return Done([])
+        wait = self._ask_for_formats(made)
+        if wait is not None:
+            return wait
         self.log.info("the rollout is %s", rollout_state(short).replace("_", " "))
         failed = ", ".join(task for task, state in sorted(short.items()) if state == "failed")
         self.notify(
@@ -447,6 +460,12 @@ class PlanRollback(FleetOperator):
         stages = range(self.last_stage(made), 0, -1)
         done = [swap for stage in stages for swap in reversed(self.picked(context, stage))]
         ways, stranded = self._ways_back(context, done)
+        closed = {way.member: why for way in ways if (why := self._closed(made, way))}
+        if closed:
+            stays = f"the way back is closed: {'; '.join(dict.fromkeys(closed.values()))}"
+            self.log.warning("the fleet stays as it is: %s", stays)
+            context["ti"].xcom_push(STAYS, stays)
+            return Done([])
         names = ", ".join(way.member for way in ways)
         self.log.info("members that go back: %s", names or "none")
         if ways or stranded:
@@ -458,6 +477,48 @@ class PlanRollback(FleetOperator):
                 f"{names or 'nobody'}{but}",
             )
         return Done([way.model_dump(mode="json") for way in ways])
+
+    def _ask_for_formats(self, made: RolloutPlan) -> WaitFor | None:
+        """Return the wait for what members say of their data, which somebody may have finalised.
+
+        Only images that declare what they can read can be kept from being used.
+        """
+        if self.memory.formats is not None or not any(made.reads.values()):
+            return None
+        from bakehouse.rollout.ask_trigger import AskMembersTrigger, time_limit
+
+        there = members.statuses(self.compute, self._everybody(made))
+        running = {
+            name: zone
+            for name, zone in self._everybody(made).items()
+            if there.get(name, {}).get("status") == "RUNNING"
+        }
+        if not running:
+            self.remember(formats={})
+            return None
+        trigger = AskMembersTrigger(members=running, conn_id=self.gcp_conn_id)
+        return WaitFor(trigger, "answered", time_limit(len(running)))
+
+    @resumed_by(MembersAnswered)
+    def answered(self, context: Context, event: MembersAnswered) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
+        """Continue with what the data have now."""
+        for name, why in event.silent.items():
+            self.log.info("%s does not say what its data have: %s", name, why)
+        self.remember(formats={name: answer.formats for name, answer in event.answers.items()})
+        return Again()
+
+    def _closed(self, made: RolloutPlan, way: Swap) -> str:
+        """Return why a member cannot go back: its image cannot read its data; empty if it can."""
+        if way.strategy is Strategy.REMOVE or way.metadata is not None:
+            return ""
+        said = self.memory.formats or {}
+        has = said.get(way.member) or highest([made.formats, *said.values()])
+        return unreadable(has, way.image.name, way.reads)
+
+    @staticmethod
+    def _everybody(made: RolloutPlan) -> dict[str, str]:
+        changed = {change.name: change.zone for change in made.changes}
+        return changed | {report.name: report.zone for report in made.reported}
 
     def _beyond_halt_after(self, context: Context, states: dict[str, str | None]) -> str:
         """Return why so many members do not go back by themselves; a person may have said so."""

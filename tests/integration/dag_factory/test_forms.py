@@ -17,13 +17,13 @@ from tests.support.paths import PROJECT
 
 from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
-from bakehouse.dag_factory import bake_form, housekeeping, revoke, rollout
+from bakehouse.dag_factory import bake_form, finalise, housekeeping, revoke, rollout
 from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.params import HousekeepingParams, RevokeParams
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
-from bakehouse.rollout.params import RolloutParams
+from bakehouse.rollout.params import FinaliseParams, RolloutParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ FORMS: dict[str, tuple[dict[str, Param], type[RunParams]]] = {
     "bake": (bake_form.form(WEB), BakeParams),
     "rollout": (rollout._form(load_fleet(BY_NAME, "web.yaml")), RolloutParams),
     "rollout_by_labels": (rollout._form(load_fleet(BY_LABELS, "web.yaml")), RolloutParams),
+    "finalise": (finalise._form(), FinaliseParams),
     "housekeeping": (housekeeping._form(PROJECT / "include"), HousekeepingParams),
     "revoke": (revoke._form(), RevokeParams),
 }

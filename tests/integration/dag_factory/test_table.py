@@ -30,6 +30,7 @@ BESIDES = {"sla_watch", "result"}  # of every DAG
 def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[Flow, Any]:
     """One DAG of each flow."""
     from bakehouse.dag_factory.bake import bake_dag
+    from bakehouse.dag_factory.finalise import finalise_dag
     from bakehouse.dag_factory.housekeeping import housekeeping_dag
     from bakehouse.dag_factory.revoke import revoke_dag
     from bakehouse.dag_factory.rollout import roll_out_dag
@@ -38,6 +39,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[Flow, Any]:
     return {
         Flow.BAKE: bake_dag(RECIPE),
         Flow.ROLLOUT: roll_out_dag(FLEET),
+        Flow.FINALISE: finalise_dag(FLEET),
         Flow.HOUSEKEEPING: housekeeping_dag(include, "0 6 * * *", "UTC", "bakehouse"),
         Flow.REVOKE: revoke_dag(include, "bakehouse"),
     }

@@ -27,7 +27,7 @@ FILES = {
     "health": "#!/bin/bash\necho serving\n",
     "gate": """#!/bin/bash
 cat "$BAKEHOUSE_ROOT/gate-says"
-echo "beside: $BAKEHOUSE_BESIDE" >"$BAKEHOUSE_ROOT/gate-asked"
+echo "beside: $BAKEHOUSE_DOWN" >"$BAKEHOUSE_ROOT/gate-asked"
 exit "$(<"$BAKEHOUSE_ROOT/gate-code")"
 """,
     "drain": """#!/bin/bash

@@ -341,7 +341,7 @@ def observe(
         boot_disk=boot["name"] if boot else None,
         goal_disk=_disk_state(swap, disk, str(instance["selfLink"])),
         health=parse(said.get("health")),
-        started=_started(instance),
+        started=started(instance),
     )
 
 
@@ -484,7 +484,7 @@ def _made_of(disk: Resource) -> str:
     return next((f"{w} {resource_name(disk[k])}" for k, w in kinds.items() if disk.get(k)), "")
 
 
-def _started(instance: Resource) -> datetime | None:
+def started(instance: Resource) -> datetime | None:
     """Return the start of this boot; None while the resource still shows the previous start."""
     start = _time(instance.get("lastStartTimestamp"))
     stop = _time(instance.get("lastStopTimestamp"))
