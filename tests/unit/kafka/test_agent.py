@@ -69,6 +69,14 @@ def test_the_disk_has_the_directory_id(bench: Bench) -> None:
     assert bench.agent.local().directory_id == ""
 
 
+def test_folders_of_partitions_are_found_and_no_others(bench: Bench) -> None:
+    for name in ("orders-7", "my-own.topic-0", "orders-3.5f2a-delete", "orders-4.5f2a-future"):
+        (bench.data / name).mkdir()
+    for name in ("__cluster_metadata-0", "orders-5.5f2a-stray", "remote-log-index-cache"):
+        (bench.data / name).mkdir()
+    assert bench.agent.local().on_disk == {"orders-7", "my-own.topic-0"}
+
+
 @pytest.mark.usefixtures("broker")
 def test_a_gate_is_open_or_blocked_or_nobody_knows(bench: Bench) -> None:
     assert bench.agent.gate().status == 200

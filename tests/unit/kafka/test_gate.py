@@ -171,6 +171,12 @@ CASES = [
         local=DRAINED,
     ),
     Case("it is not registered any more", replace(cluster(), brokers=cluster().brokers[1:])),
+    Case(
+        "a topic that the agent may not see: Kafka leaves it out of every list",
+        cluster(partition("orders-7", (1, 2, 3))),
+        {Kind.HIDDEN: "secret-0 is on the disk of broker 1, and the agent does not see it: its"},
+        local=replace(RUNS, on_disk=frozenset({"secret-0", "orders-7"})),
+    ),
     # the quorum
     Case(
         "a voter is behind: two of three are not left",

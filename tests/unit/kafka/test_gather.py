@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kafka_agent.config import Config
+
+
+BROKERS = [(one, f"10.0.0.{one}", 9092) for one in (1, 2, 3)]
+BOOTSTRAP = [(-2, "b", 2), (-1, "a", 1)]
 
 
 class Setup:
@@ -48,10 +53,11 @@ class Setup:
     def probe(
         self, addresses: Iterable[tuple[int, str, int]], limit: float, context: Any
     ) -> dict[int, str]:
-        assert sorted(addresses) == [(one, f"10.0.0.{one}", 9092) for one in (1, 2, 3)]
+        asked = sorted(addresses)
+        assert asked in (BROKERS, BOOTSTRAP)
         assert context is None
         self.limits.append(limit)
-        return {one: self.silent.get(one, "") for one in (1, 2, 3)}
+        return {one: self.silent.get(one, "") for one, _, _ in asked}
 
 
 def test_all_facts_come_in_their_types(tmp_path: Path) -> None:
@@ -182,7 +188,7 @@ def test_a_call_that_fails_says_why_and_the_next_question_has_a_new_client(tmp_p
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (errors.KafkaTimeoutError("bootstrap"), "no broker of a:1, b:2 answers"),
+        (errors.KafkaTimeoutError("bootstrap"), "a:1, b:2 answers, and does not let the agent in"),
         (errors.ClusterAuthorizationFailedError(), "the user of the agent may not read this"),
         (errors.SaslAuthenticationFailedError(), "the brokers refuse the user of the agent"),
         (ValueError("odd"), "ValueError: odd"),
@@ -195,6 +201,44 @@ def test_a_client_that_cannot_be_made_says_why_in_one_line(
         Setup(tmp_path, error).gatherer.cluster()
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_brokers_that_do_not_answer_say_why(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, errors.KafkaTimeoutError("bootstrap"))
+    setup.silent = {-1: "a:1: Connection refused", -2: "no answer from b:2 within 2 s"}
+    with pytest.raises(
+        GatherError,
+        match="no broker answers: a:1: Connection refused; no answer from b:2 within 2 s",
+    ):
+        setup.gatherer.cluster()
+
+
+@pytest.mark.parametrize("hidden", ["configs of broker 2", "configs of topic orders"])
+def test_a_config_that_the_client_leaves_out_is_no_default(tmp_path: Path, hidden: str) -> None:
+    """Without the right to read it kafka-python returns nothing, and no error."""
+
+    class Hides(FakeAdmin):
+        def describe_configs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = super().describe_configs(*args, **kwargs)
+            kind, name = hidden.removeprefix("configs of ").split()
+            found.get(kind, {}).pop(name, None)
+            return found
+
+    with pytest.raises(
+        GatherError, match=r"cannot be read: .*needs Describe and DescribeConfigs on"
+    ):
+        Setup(tmp_path, Hides()).gatherer.cluster()
+
+
+def test_an_election_that_the_user_may_not_ask_for_is_told(tmp_path: Path) -> None:
+    class Denies(FakeAdmin):
+        def elect_leaders(self, *args: Any, **kwargs: Any) -> Any:
+            super().elect_leaders(*args, **kwargs)
+            return SimpleNamespace(error_code=31)
+
+    setup = Setup(tmp_path, Denies())
+    with pytest.raises(GatherError, match="needs Alter on the cluster"):
+        setup.gatherer.elect(setup.gatherer.cluster().partitions)
 
 
 def test_a_client_that_hangs_is_left_behind_in_time(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ class Admin:
     def describe_cluster(self) -> dict[str, Any]:
         return {"brokers": BROKERS, "cluster_id": "c"}
 
-    def describe_configs(self, *_: object, **__: object) -> dict[str, Any]:
-        return {}
+    def describe_configs(self, asked: list[Any], **__: object) -> dict[str, Any]:
+        return {"broker": {asked[0].name: {"min.insync.replicas": {"value": "1"}}}}
 
     def describe_topic_partitions(self, *_: object, **__: object) -> dict[str, Any]:
         return {"topics": [], "next_cursor": None}

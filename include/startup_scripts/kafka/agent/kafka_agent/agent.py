@@ -96,6 +96,7 @@ class Agent:
             auto_join=config.auto_join,
             directory_id=local.directory_id(config.metadata_dir),
             unclean_dirs=local.unclean(config.log_dirs),
+            on_disk=local.partitions(config.log_dirs),
             recovery=start.recovery if start else None,
             duplicate_registration=bool(start and start.duplicate_registration),
             running_seconds=now - self._seen_running if self._seen_running is not None else 0.0,

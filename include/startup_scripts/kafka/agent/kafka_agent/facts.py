@@ -175,6 +175,7 @@ class Local:
     auto_join: bool = False  # controller.quorum.auto.join.enable
     directory_id: str = ""  # of the metadata log's disk
     unclean_dirs: tuple[str, ...] = ()  # log directories without a clean shutdown mark
+    on_disk: frozenset[str] = frozenset()  # partitions with a folder in the log directories
     recovery: Recovery | None = None  # None: the log does not say
     duplicate_registration: bool = False  # refused while its former session lives
     running_seconds: float = 0.0  # since the agent has first seen it run

@@ -53,6 +53,7 @@ def decide(cluster: Cluster, local: Local, down: frozenset[int] = NOBODY) -> Dec
     stopping = down | {node}
     blockers = (
         *_own(cluster, local),
+        *_hidden(cluster, local),
         *faults(cluster, stopping),
         *_stale(cluster, stopping),
         *violated(cluster, stopping),
@@ -141,6 +142,17 @@ def _own(cluster: Cluster, local: Local) -> Iterator[Blocker]:
     elif local.recovery is None and broker is not None and broker.fenced:
         text = f"{subject} runs and is fenced: it may be in log recovery"
         yield Blocker(Kind.STARTING, subject, text)
+
+
+def _hidden(cluster: Cluster, local: Local) -> Iterator[Blocker]:
+    """Kafka leaves topics out that its client may not see, and says nothing of it."""
+    for one in sorted(local.on_disk - {str(each) for each in cluster.partitions}):
+        yield Blocker(
+            Kind.HIDDEN,
+            one,
+            f"{one} is on the disk of broker {local.node_id}, and the agent does not see it: its "
+            "user needs Describe and DescribeConfigs on all topics",
+        )
 
 
 def _names(cluster: Cluster, brokers: frozenset[int]) -> Iterator[str]:

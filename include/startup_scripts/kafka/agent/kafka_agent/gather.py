@@ -38,8 +38,11 @@ SESSION_TIMEOUT = "broker.session.timeout.ms"
 LAG_TIME = "replica.lag.time.max.ms"
 BROKER_KEYS = (MIN_ISR, FETCH_TIMEOUT, SESSION_TIMEOUT, LAG_TIME)
 OF_TOPIC = "DYNAMIC_TOPIC_CONFIG"
+NOT_AUTHORIZED = 31  # on the cluster
 PAGE = 2000  # partitions of one answer
 TOPICS_AT_ONCE = 500
+UNREACHABLE = ("KafkaTimeoutError", "NodeNotReadyError", "KafkaConnectionError")
+NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster and on all topics"
 LEAST_PROBE, MOST_PROBE = 2.0, 15.0
 
 
@@ -131,7 +134,7 @@ class Gatherer:
         limit = self.config.request_ms
         self._within(
             self.config.gather_ms / 1000,
-            lambda admin: admin.elect_leaders(0, asked, limit, raise_errors=False),
+            lambda admin: _elected(admin.elect_leaders(0, asked, limit, raise_errors=False)),
         )
 
     def close(self) -> None:
@@ -182,11 +185,30 @@ class Gatherer:
             answering = [one for one in self._addresses if one[0] not in silent]
             servers = tuple(f"{host}:{port}" for _, host, port in answering)
             config = replace(self.config, bootstrap=servers) if silent and servers else self.config
-            self._admin = self._connect(config, self.context)
+            self._admin = self._connected(config)
             self._avoided = silent
             for node, _, _ in answering if silent else ():
                 self._admin.get_broker_version_data(node)
         return self._admin
+
+    def _connected(self, config: Config) -> Admin:
+        """A new client; one that cannot be made says what the brokers do instead."""
+        try:
+            return self._connect(config, self.context)
+        except Exception as error:
+            if type(error).__name__ not in UNREACHABLE:
+                raise
+            parts = (one.rpartition(":") for one in config.bootstrap)
+            asked = [(-place, host, int(port)) for place, (host, _, port) in enumerate(parts, 1)]
+            silent = self._silences(asked)
+            names = [f"{host}:{port}" for node, host, port in asked if not silent.get(node)]
+            if names:
+                raise GatherError(
+                    f"{', '.join(names)} answers, and does not let the agent in: "
+                    "see security.protocol, sasl.* and ssl.* of its configuration"
+                ) from error
+            why = "; ".join(dict.fromkeys(silent[node] for node, _, _ in asked))
+            raise GatherError(f"no broker answers: {why}") from error
 
     def _silences(self, addresses: list[Address]) -> dict[int, str]:
         return self._probe(addresses, self._probe_limit(), self.context) if addresses else {}
@@ -288,7 +310,7 @@ def name_of(node_id: int, host: str, names: Mapping[int, str]) -> str:
 def sentence(error: Exception, asked: Sequence[str]) -> str:
     """One line of an exception of the client."""
     name = type(error).__name__
-    if name in {"KafkaTimeoutError", "NodeNotReadyError", "KafkaConnectionError"}:
+    if name in UNREACHABLE:
         return f"no broker of {', '.join(asked)} answers ({name}: {error})"
     if "Authoriz" in name:
         return f"the user of the agent may not read this ({name}); its README names what it needs"
@@ -356,6 +378,8 @@ def _settings(admin: Admin, brokers: list[int]) -> tuple[dict[int, dict[str, str
             mute[node] = f"it did not describe itself ({type(error).__name__})"
             continue
         of = answer.get("broker", {}).get(str(node), {})
+        if MIN_ISR not in of:  # the client hides the error
+            raise GatherError(f"the config of broker {node} cannot be read: {NEEDS}")
         found[node] = {key: of[key]["value"] for key in BROKER_KEYS if of.get(key, {}).get("value")}
     return found, mute
 
@@ -418,8 +442,12 @@ def _min_isrs(
         )
         for one in some:
             told = answer.get("topic", {}).get(one, {}).get(MIN_ISR)
-            value = int(told["value"]) if told and told["value"] else of_brokers
-            own = bool(told) and told["config_source"] == OF_TOPIC
+            if not told or not told["value"]:  # the client hides the error
+                raise GatherError(
+                    f"the config of topic {one} cannot be read: it was deleted just now, or {NEEDS}"
+                )
+            value = int(told["value"])
+            own = told["config_source"] == OF_TOPIC
             found[one] = value if own else max(value, of_brokers)
     return found
 
@@ -439,6 +467,17 @@ def _partition(
         adding=tuple(move.get("adding_replicas", ())),
         removing=tuple(move.get("removing_replicas", ())),
     )
+
+
+def _elected(answer: Any) -> None:
+    """That of a whole election; what becomes of a partition is seen in the next facts."""
+    code = getattr(answer, "error_code", 0)
+    if code:
+        raise GatherError(
+            "leaders cannot be elected: the user of the agent needs Alter on the cluster"
+            if code == NOT_AUTHORIZED
+            else f"leaders cannot be elected: error {code}"
+        )
 
 
 def _features(found: Json) -> tuple[Feature, ...]:

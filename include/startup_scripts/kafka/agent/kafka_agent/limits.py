@@ -25,6 +25,7 @@ class Kind(Enum):
     VOTER = "voter"
     BROKER = "broker"
     STARTING = "starting"
+    HIDDEN = "hidden"  # the agent may not see it
 
 
 @dataclass(frozen=True)

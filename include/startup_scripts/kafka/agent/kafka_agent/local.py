@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 CLEAN_MARK = ".kafka_cleanshutdown"
 LOCK = ".lock"
+PARTITION = re.compile(r".+-\d+")
+METADATA = "__cluster_metadata-0"
 # struct flock: type, whence, start, length, pid
 FLOCK = "hhqqi"
 
@@ -46,6 +49,18 @@ def lock_is_held(path: Path) -> bool:
 def unclean(log_dirs: Iterable[Path]) -> tuple[str, ...]:
     """The log directories without a clean shutdown mark: the next start recovers their logs."""
     return tuple(str(one) for one in log_dirs if not (one / CLEAN_MARK).exists())
+
+
+def partitions(log_dirs: Iterable[Path]) -> frozenset[str]:
+    """The partitions with a folder there. What is being deleted or moved has another name."""
+    found = set()
+    for one in log_dirs:
+        try:
+            with os.scandir(one) as entries:
+                found |= {each.name for each in entries if PARTITION.fullmatch(each.name)}
+        except OSError:
+            continue
+    return frozenset(found - {METADATA})
 
 
 def directory_id(metadata_dir: Path) -> str:
