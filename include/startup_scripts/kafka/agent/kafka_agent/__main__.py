@@ -60,7 +60,7 @@ def main() -> int:
     print(f"listening on {path}", flush=True)
     server.serve_forever()
     server.server_close()
-    path.unlink(missing_ok=True)
+    server.take_away(path)
     return 0
 
 

@@ -88,6 +88,15 @@ class UnixServer(_Server):
     """On a unix socket."""
 
     address_family = socket.AF_UNIX
+    inode = 0
+
+    def take_away(self, path: Path) -> None:
+        """Removes the socket, unless the process after this one has put its own there."""
+        try:
+            if path.stat().st_ino == self.inode:
+                path.unlink()
+        except FileNotFoundError:
+            pass
 
     def server_bind(self) -> None:
         """Takes the place of a socket that a process before it has left."""
@@ -141,6 +150,7 @@ def listen(agent: Agent, path: Path) -> UnixServer:
         server = UnixServer(str(path), Handler)  # type: ignore[arg-type]
     finally:
         os.umask(before)
+    server.inode = path.stat().st_ino
     server.answer = lambda method, target: answer(agent, method, target)
     return server
 
