@@ -78,6 +78,23 @@ def test_folders_of_partitions_are_found_and_no_others(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("moment", ["before", "after", "all the time"])
+def test_a_topic_that_comes_or_goes_during_the_question_is_not_hidden(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    folder = bench.data / "young-0"
+
+    def answers() -> object:
+        folder.rmdir() if moment == "before" else folder.mkdir(exist_ok=True)
+        return WELL
+
+    if moment != "after":
+        folder.mkdir()
+    monkeypatch.setattr(bench.facts, "cluster", answers)
+    assert ("young-0 is on the disk" in bench.agent.gate().body) == (moment == "all the time")
+
+
+@pytest.mark.usefixtures("broker")
 def test_a_gate_is_open_or_blocked_or_nobody_knows(bench: Bench) -> None:
     assert bench.agent.gate().status == 200
     bench.facts.answers = [BEHIND]

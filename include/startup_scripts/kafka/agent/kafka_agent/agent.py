@@ -6,7 +6,7 @@ import logging
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kafka_agent import broker_log, lines, local
@@ -122,7 +122,7 @@ class Agent:
     def gate(self, down: Iterable[str] = ()) -> Answer:
         """May this broker stop now?"""
         try:
-            cluster = self.facts.cluster()
+            cluster, found = self._look()
         except GatherError as error:
             return self._blind(error)
         deliberate, unknown = self._members(cluster, down)
@@ -133,8 +133,15 @@ class Agent:
                 f"down: no broker is called {', '.join(unknown)}; there are {known} "
                 "(the key `members` of the configuration gives names)",
             )
-        decision = decide(cluster, self.local(), deliberate)
+        decision = decide(cluster, found, deliberate)
         return Answer(OK if decision.open else BLOCKED, lines.of_gate(decision))
+
+    def _look(self) -> tuple[Cluster, Local]:
+        """The cluster, and this broker. A topic that comes or goes meanwhile is not on its disk."""
+        before = local.partitions(self.config.log_dirs)
+        cluster = self.facts.cluster()
+        found = self.local()
+        return cluster, replace(found, on_disk=found.on_disk & before)
 
     def _blind(self, error: GatherError) -> Answer:
         """Without facts nobody may stop, except one that does not run anyway."""
@@ -197,7 +204,7 @@ class Agent:
             if found.drained and not found.running:
                 return self._verify_drain((), end, "before")
             try:
-                cluster = self.facts.cluster()
+                cluster, found = self._look()
             except GatherError as error:
                 if found.running:
                     return Answer.of(UNAVAILABLE, f"failed: {error}; nothing was stopped")
@@ -344,10 +351,9 @@ class Agent:
 
     def _metrics_text(self, began: float) -> str:
         try:
-            cluster = self.facts.cluster()
+            cluster, found = self._look()
         except GatherError as error:
             return lines.no_metrics(str(error))
-        found = self.local()
         decision = decide(cluster, found, NOBODY)
         return lines.metrics(decision, cluster, found, time.monotonic() - began)
 
