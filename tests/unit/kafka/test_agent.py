@@ -113,11 +113,28 @@ def test_members_that_are_down_on_purpose_are_given_by_name_or_number(bench: Ben
         answer = bench.agent.gate([name])
         assert answer.status == 200
         assert "batch kafka-1 kafka-4 kafka-7\n" in answer.body
-    answer = bench.agent.gate(["kafka-4", "kafka-77", "x"])
-    assert answer.status == 400
-    assert answer.body.startswith(
-        "down: no broker is called kafka-77, x; there are kafka-1, kafka-2,"
-    )
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_member_that_has_no_broker_yet_takes_nothing_away(bench: Bench) -> None:
+    names = {1: "kafka-1", 2: "kafka-2", 3: "kafka-3"}
+    bench.agent.config = replace(bench.agent.config, names=names)
+    answer = bench.agent.gate(["kafka-4"])
+    assert answer.status == 200
+    assert "batch kafka-1 kafka-4\n" in answer.body
+    assert "warning: kafka-4 has no broker in this cluster\n" in answer.body
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_name_counts_as_no_broker_only_where_names_are_those_of_instances(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it may be the broker that is stopped at the same time."""
+    answer = bench.agent.gate(["other", "third"])
+    assert answer.status == 409
+    assert answer.body.startswith("blocked: no broker is called other, third: give the names of")
+    monkeypatch.setattr("socket.gethostname", lambda: "kafka-1.zone.c.project.internal")
+    assert bench.agent.gate(["other", "third"]).status == 200
 
 
 @pytest.mark.usefixtures("broker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import threading
 import time
@@ -125,16 +126,23 @@ class Agent:
             cluster, found = self._look()
         except GatherError as error:
             return self._blind(error)
-        deliberate, unknown = self._members(cluster, down)
-        if unknown:
-            known = ", ".join(sorted(one.name for one in cluster.brokers))
+        deliberate, others = self._members(cluster, down)
+        if others and not self._names_are_instances(cluster):
             return Answer.of(
-                BAD_REQUEST,
-                f"down: no broker is called {', '.join(unknown)}; there are {known} "
-                "(the key `members` of the configuration gives names)",
+                BLOCKED,
+                f"blocked: no broker is called {', '.join(others)}: give the names of the "
+                "instances by the key `members` of the agent's configuration (metadata "
+                "kafka-agent-members)",
             )
-        decision = decide(cluster, found, deliberate)
+        decision = decide(cluster, found, deliberate, tuple(others))
         return Answer(OK if decision.open else BLOCKED, lines.of_gate(decision))
+
+    def _names_are_instances(self, cluster: Cluster) -> bool:
+        """Whether a member that no broker is called by has no broker."""
+        own = cluster.broker(self.config.node_id)
+        return all(one.node_id in self.config.names for one in cluster.brokers) or (
+            own is not None and own.name == socket.gethostname().partition(".")[0]
+        )
 
     def _look(self) -> tuple[Cluster, Local]:
         """The cluster, and this broker. A topic that comes or goes meanwhile is not on its disk."""

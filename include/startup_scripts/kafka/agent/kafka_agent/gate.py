@@ -47,8 +47,16 @@ class Decision:
         return not self.blockers
 
 
-def decide(cluster: Cluster, local: Local, down: frozenset[int] = NOBODY) -> Decision:
-    """Whether this broker may stop, with `down` being stopped on purpose, now or soon."""
+def decide(
+    cluster: Cluster,
+    local: Local,
+    down: frozenset[int] = NOBODY,
+    without_broker: tuple[str, ...] = (),
+) -> Decision:
+    """Whether this broker may stop, with `down` being stopped on purpose, now or soon.
+
+    `without_broker` are members that are down as well and take nothing away, as they have none yet.
+    """
     node = local.node_id
     stopping = down | {node}
     blockers = (
@@ -59,6 +67,7 @@ def decide(cluster: Cluster, local: Local, down: frozenset[int] = NOBODY) -> Dec
         *violated(cluster, stopping),
     )
     warnings = tuple(one.text for one in let_through(cluster) if one.members & stopping)
+    warnings += tuple(f"{one} has no broker in this cluster" for one in without_broker)
     if blockers and not local.running and not local.drained:
         # Nothing is taken away, and a replacement may be what it needs.
         own = (
@@ -72,7 +81,7 @@ def decide(cluster: Cluster, local: Local, down: frozenset[int] = NOBODY) -> Dec
         blockers=blockers,
         warnings=warnings,
         leads=cluster.quorum.leader_id == node,
-        batch=() if blockers else tuple(_names(cluster, batch)),
+        batch=() if blockers else (*_names(cluster, batch), *without_broker),
         features=cluster.features,
     )
 
