@@ -72,15 +72,17 @@ class CreateImage(BakehouseOperator):
         body = candidate.insert_body(plan, source, datetime.now(UTC))
         body["labels"] |= candidate.facts_labels(built)
         self.log.info("creating %s %s from %s", _words(plan), plan.image_name, source["name"])
-        request = self.request_id(context, f"insert {plan.image_name} of {source['id']}")
+        doing = f"create image {plan.image_name}"
+        request = self.request_id(context, doing, of=str(source["id"]))
         operation = self.image_client(plan.kind).insert(body, request)
-        return wait_for(operation, f"create image {plan.image_name}")
+        return wait_for(operation, doing)
 
     def _replace(self, context: Context, plan: BakePlan) -> Wait | None:
         self.log.warning("deleting image %s: it was not created from this disk", plan.image_name)
-        request = self.request_id(context, f"delete {plan.image_name}")
+        doing = f"delete image {plan.image_name}"
+        request = self.request_id(context, doing)
         operation = self.image_client(plan.kind).delete(plan.image_name, request)
-        return wait_for(operation, f"delete image {plan.image_name}")
+        return wait_for(operation, doing)
 
     def _made(
         self, plan: BakePlan, built: Built, context: Context, image: Mapping[str, Any]

@@ -14,6 +14,7 @@ from bakehouse.cli.output import JsonOption
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bakehouse.fleet.model import Fleet
@@ -32,6 +33,7 @@ def plan(
     connection: Annotated[
         str, typer.Option(help="the connection of Google Cloud")
     ] = "google_cloud_default",
+    gates: Annotated[bool, typer.Option(help="ask the members' gates what they say now")] = True,
     as_json: JsonOption = False,
     ledger: LedgerOption = None,
     project: ProjectOption = None,
@@ -39,12 +41,13 @@ def plan(
     """Print what a rollout of an image would do now: order, packages, ways back, blockers, end.
 
     Nothing is changed. It reads the fleet's file as it is here, and Compute Engine by the
-    connection of the stack of `make up`, or of this shell's Airflow. Exit code 1 if the rollout
-    would fail.
+    connection of the stack of `make up`, or of this shell's Airflow. A member with a gate is asked
+    by the metadata of its instance, for less than a minute. Exit code 1 if the rollout would fail.
     """
     folder = project_folder(project)
     found = _fleet(folder, fleet)
-    made = _planned(folder, found, image, only or [], connection, ledger or ledger_of(folder))
+    place = ledger or ledger_of(folder)
+    made = _planned(folder, found, image, only or [], connection, place, gates=gates)
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
     else:
@@ -52,7 +55,7 @@ def plan(
 
         for line in plan_lines(made):
             typer.echo(line)
-    if made.refused:
+    if made.refused or made.unreadable:
         raise typer.Exit(1)
 
 
@@ -72,7 +75,14 @@ def _fleet(folder: Path, name: str) -> Fleet:
 
 
 def _planned(
-    folder: Path, fleet: Fleet, image: str, only: list[str], connection: str, ledger: str
+    folder: Path,
+    fleet: Fleet,
+    image: str,
+    only: list[str],
+    connection: str,
+    ledger: str,
+    *,
+    gates: bool,
 ) -> RolloutPlan:
     from bakehouse.config.running_stack import stack_environment
     from bakehouse.core.errors import BakehouseError
@@ -84,7 +94,12 @@ def _planned(
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.rollout import members
         from bakehouse.rollout.mig_planning import make_group_plan
-        from bakehouse.rollout.planning import lease_blockers, make_plan
+        from bakehouse.rollout.planning import (
+            lease_blockers,
+            make_plan,
+            predicted,
+            with_data_of,
+        )
 
         try:
             hook = hook_of(connection)
@@ -100,6 +115,43 @@ def _planned(
                     typer.echo(remark, err=True)
             else:
                 made = make_plan(hook, fleet, "plan", goal, ledger, **given)
+            if gates:
+                made = _asked(made, fleet, connection, held[0].why if held else "")
+            made = predicted(with_data_of(made, ledger), fleet, ledger)
         except BakehouseError as refused:
             raise fail(refused) from None
     return made
+
+
+def _asked(made: RolloutPlan, fleet: Fleet, connection: str, busy: str) -> RolloutPlan:
+    """Return the plan with what the gates say; a line on standard error counts the answers.
+
+    Members of a fleet that is `busy` are being given other orders, which a question would replace.
+    """
+    import asyncio
+    from datetime import UTC, datetime
+
+    from bakehouse.rollout.gate_questions import questions, with_answers
+    from bakehouse.rollout.gate_survey import GateSurvey
+    from bakehouse.rollout.plan_parts import NotAsked
+
+    asked, not_asked = questions(made, fleet.gate)
+    if busy and asked:
+        names = tuple(question.member for question in asked)
+        not_asked, asked = [NotAsked(why=busy, members=names), *not_asked], []
+    answers = []
+    if asked:
+        survey = GateSurvey(fleet.name, fleet.gate, connection, _progress(len(asked)))
+        answers = asyncio.run(survey.ask(asked))
+    return with_answers(made, answers, not_asked, datetime.now(UTC))
+
+
+def _progress(count: int) -> Callable[[int], None]:
+    """Count the answers in one line of a terminal; where there is none, say once what is done."""
+    members = "1 member" if count == 1 else f"{count} members"
+    text = f"asking {members} whether they may be stopped now"
+    if not sys.stderr.isatty():
+        typer.echo(text, err=True)
+        return lambda _: None
+    typer.echo(f"{text}: 0 answers", nl=False, err=True)
+    return lambda done: typer.echo(f"\r{text}: {done} answers", nl=done == count, err=True)

@@ -121,7 +121,8 @@ class MachineTrigger(BakehouseTrigger):
         """
         what = f"{self.name} in {self.zone}"
         await asyncio.to_thread(self.log.warning, "a person has ended this task: deleting %s", what)
-        request = request_id(self.nonce, self.name, "killed")
+        # another one each time: a VM of this name may have been deleted and made again since
+        request = request_id(self.nonce, self.name, f"killed {time.time_ns()}")
         for pause in KILLED:
             await asyncio.sleep(pause)
             try:

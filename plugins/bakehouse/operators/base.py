@@ -65,6 +65,9 @@ class TryMemory(Frozen):
 
     blocked_count: int = 0  # a refused change is sent again under another requestId
     blocked_since: datetime | None = None
+    settled: dict[str, int] = Field(
+        default={}, description="how often the operation of a change has succeeded, by its words"
+    )
     concluded: str = Field(
         default="",
         description="what this try has found out: an error that may pass is waited out, since the"
@@ -153,14 +156,18 @@ class BakehouseOperator(BaseOperator):
         given = getattr(context["dag_run"], "conf", None)
         return model.of_run(context["params"], given)
 
-    def request_id(self, context: Context, step: str) -> str:
+    def request_id(self, context: Context, step: str, of: str = "") -> str:
         """Return the request id of one change, the same for all attempts of this try.
 
         Another try needs another id: Compute Engine would answer the old one with the old, failed
-        operation.
+        operation. So does a change that is called what its wait says it is doing, and whose
+        operation has succeeded: somebody has undone it since.
         """
         ti = context["ti"]
-        part = f"{step}, try {ti.try_number}, turn {self.memory.blocked_count}"
+        whole = f"{step} {of}" if of else step
+        part = f"{whole}, try {ti.try_number}, turn {self.memory.blocked_count}"
+        if again := self.memory.settled.get(step):
+            part += f", again {again}"
         return request_id(f"{ti.dag_id}/{ti.run_id}", self.task_id, part)
 
     def received(self, context: Context, task_id: str, model: type[Model]) -> Model:
@@ -273,6 +280,8 @@ class BakehouseOperator(BaseOperator):
             raise TransientError(f"{event.doing}: not finished after {OPERATION_AT_MOST}")
         if event.operation is not None:
             self._has_succeeded(event.operation, event.doing)
+        count = self.memory.settled.get(event.doing, 0) + 1
+        self.remember(settled={**self.memory.settled, event.doing: count})
 
     def _run(self, context: Context, first: Callable[[], Next]) -> Any:
         work = first

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.rollout.orders import Answer
+from bakehouse.rollout.plan_parts import GateAnswer
 from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import State
 
@@ -44,6 +45,13 @@ class GroupMoved(Frozen):
     cause: Cause | None = None
     first_try: str = ""  # of the instances that were recreated once more
     instances: tuple[MovedInstance, ...] = ()
+
+
+class GatesAnswered(Frozen):
+    """What the gates say that a plan has asked."""
+
+    at: AwareDatetime
+    answers: tuple[GateAnswer, ...] = ()
 
 
 class MemberFailed(Frozen):

@@ -25,15 +25,31 @@ TRIES = 4  # of a change of metadata that somebody else has changed meanwhile
 
 
 class GuestOrders:
-    """The orders to one instance."""
+    """The orders to one instance.
 
-    def __init__(self, conn_id: str, zone: str, name: str, limiter: RateLimiter) -> None:
+    Args:
+        conn_id: the connection.
+        zone: of the instance.
+        name: of the instance.
+        limiter: of the project's reads.
+        priority: of its reads.
+    """
+
+    def __init__(
+        self,
+        conn_id: str,
+        zone: str,
+        name: str,
+        limiter: RateLimiter,
+        priority: Priority = Priority.RESULT,
+    ) -> None:
         self.conn_id, self.zone, self.name, self.limiter = conn_id, zone, name, limiter
-        self.given = 0
+        self.priority = priority
+        self._given = ""
 
     async def attributes(self) -> dict[str, str]:
         """Return what the guest has written."""
-        await self.limiter.acquire(Priority.RESULT)
+        await self.limiter.acquire(self.priority)
         return await asyncio.to_thread(
             lambda: hook_of(self.conn_id).guest_attributes(self.zone, self.name)
         )
@@ -46,16 +62,18 @@ class GuestOrders:
         limit: float,
         values: Mapping[str, str | None] | None = None,
         beside: Collection[str] = (),
+        grace: float | None = None,
     ) -> Answer | None:
         """Give the order and return its answer; None if there is none in its time.
 
         `values` are further metadata that the instance gets with it; `beside` are members that are
-        down, or may be stopped at the same time. Errors are those of the hook.
+        down, or may be stopped at the same time; `grace` are the seconds beyond the limit until the
+        answer must be there. Errors are those of the hook.
         """
-        self.given += 1
         text = order_text(order, nonce, boot_id, limit, time.time_ns(), beside)
+        self._given = text
         await asyncio.to_thread(self._give, text, values)
-        end = time.monotonic() + limit + GRACE
+        end = time.monotonic() + limit + (GRACE if grace is None else grace)
         pauses = iter(PAUSES)
         while time.monotonic() < end:
             await asyncio.sleep(min(next(pauses, PAUSES[-1]), max(0.0, end - time.monotonic())))
@@ -65,8 +83,11 @@ class GuestOrders:
         return None
 
     async def take_back(self) -> None:
-        """Take the last order out of the metadata, where a person would wonder about it."""
-        if self.given:
+        """Take the last order out of the metadata, where a person would wonder about it.
+
+        Another one than the last of these orders is somebody else's, and stays.
+        """
+        if self._given:
             with suppress(Blocked, *FAILURES):
                 await asyncio.to_thread(self._give, None)
 
@@ -77,8 +98,9 @@ class GuestOrders:
             if instance is None:
                 raise NotFound(f"{self.name} does not exist")
             metadata = instance.get("metadata") or {}
-            known = any(item.get("key") == KEY for item in metadata.get("items") or [])
-            if text is None and not known:
+            items = metadata.get("items") or []
+            known = next((item.get("value") for item in items if item.get("key") == KEY), None)
+            if text is None and known != self._given:
                 return
             try:
                 body = with_order(with_values(metadata, values or {}), text)

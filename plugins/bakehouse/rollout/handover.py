@@ -1,8 +1,7 @@
 """What a member must agree to before its stop, and what it is told around it; in the triggerer.
 
-This is the one place where the gates of a stop are asked: the image's own `gate`, an HTTP check and
-a Prometheus query. All are asked each time, so that a person sees all that block. A freeze, windows
-and `max_unavailable` are asked by the task that starts the trigger, again after each wait.
+Its gates are asked here. A freeze, windows and `max_unavailable` are asked by the task that starts
+the trigger, again after each wait.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from bakehouse.fleet.gate import DRAIN, RESUME, Step
 from bakehouse.fleet.gate import Gate as GateFields
 from bakehouse.images.formats import unreadable
 from bakehouse.recipe.duration import Duration
-from bakehouse.rollout import gate_checks
 from bakehouse.rollout.gates import FRESH, Gate, GuestFacts, guest_agrees
 from bakehouse.rollout.health import HEALTHY, STALE_AFTER, Health, explain, parse
+from bakehouse.rollout.member_gates import OutsideChecks, ask_guest, together
 from bakehouse.rollout.orders import BUSY, NONE, Order, nonce_of
 from bakehouse.rollout.states import Consent, Rendered, Resumed
 
@@ -82,6 +81,7 @@ class Handover:
     ) -> None:
         self.swap, self.fields, self.orders = swap, fields, orders
         self.turn, self.info, self.beside = turn, info, beside
+        self._outside = OutsideChecks(fields.gate)
         self.gate: Gate | None = None  # the last answer of all gates together
         self.resumed = Resumed.NOT_YET
         self.why_not_resumed = ""
@@ -119,16 +119,8 @@ class Handover:
         if self.gate is not None and not self.gate.open:
             await asyncio.sleep(ASK_AGAIN)
         before, asked = self.gate, time.monotonic()
-        found = [await self._ask_guest()]
-        fields, names = self.fields.gate, self._names
-        if fields.http is not None:
-            found.append(await asyncio.to_thread(gate_checks.ask_http, fields.http, names))
-        if fields.prometheus is not None:
-            check = fields.prometheus
-            found.append(await asyncio.to_thread(gate_checks.ask_prometheus, check, names))
-        closed = [gate.why for gate in found if not gate.open]
-        said = [gate.why for gate in found if gate.open and gate.why]
-        self.gate = Gate(open=not closed, why="; ".join(closed or said))
+        found = [await self._ask_guest(), *await self._outside.ask(self._names)]
+        self.gate = together(found)
         self._asked = asked
         if before is None or before != self.gate:
             await self._tell(self.gate)
@@ -234,23 +226,18 @@ class Handover:
         beside = frozenset[str]()
         if self.beside is not None and not self._is_ill:  # one that is ill takes nobody away
             beside = await self.beside()
-        asked = time.monotonic()
-        answer = await self.orders.ask(
-            Order.GATE, token_hex(16), health.boot_id, GATE_LIMIT, beside=beside
-        )
-        self._check_data(answer)
-        age = timedelta(seconds=time.monotonic() - asked)
-        if answer is None and not self._is_ill:
-            self._is_ill = await self._why_ill(health, age)
-        facts = GuestFacts(
-            has_gate=True,
-            answer=answer,
-            age=age,
-            ill=self._is_ill,
-            member=self.swap.member,
+        reply = await ask_guest(
+            self.fields.gate,
+            self.orders,
+            health.boot_id,
+            self._is_ill,
+            limit=GATE_LIMIT,
+            why_ill=lambda since: self._why_ill(health, since),
             beside=beside,
         )
-        return guest_agrees(facts, required=required)
+        self._check_data(reply.answer)
+        self._is_ill = reply.ill
+        return reply.gate
 
     def _check_data(self, answer: Answer | None) -> None:
         """Raise DataUnreadable if the next image cannot read what the member's data have by now.

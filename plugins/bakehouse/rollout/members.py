@@ -197,6 +197,8 @@ def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
                 stamp=str(said.stamp) if said is not None else "",
                 at=now,
                 ill=ill(said, "", now, now),
+                boot_id=said.boot_id if said is not None else "",
+                gate=said is not None and Order.GATE in said.orders,
             )
         )
     return every

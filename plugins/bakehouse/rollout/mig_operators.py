@@ -40,8 +40,6 @@ from bakehouse.rollout.fleet_operator import (
 from bakehouse.rollout.mig_plan import same, versions_of
 from bakehouse.rollout.operators import PlanningOperator, SelectMembers
 from bakehouse.rollout.outcome import in_words
-from bakehouse.rollout.plan import RolloutPlan, Target
-from bakehouse.rollout.plan_text import plan_lines
 from bakehouse.rollout.rollout_states import LEFT_BEHIND, RolloutState, stage_failed
 from bakehouse.rollout.states import STUCK, State
 from bakehouse.rollout.strategies.mig import (
@@ -63,6 +61,8 @@ if TYPE_CHECKING:
     from bakehouse.operators.reconcile import Ask
     from bakehouse.rollout.events import MovedInstance
     from bakehouse.rollout.mig_plan import GroupPlan
+    from bakehouse.rollout.params import RolloutParams
+    from bakehouse.rollout.plan import RolloutPlan, Target
 
 INSTANCES = "instances"  # an XCom of replace: the ids of the instances that run the image
 FOR_EACH = timedelta(minutes=10)  # to make an instance, besides the time to get healthy
@@ -72,16 +72,11 @@ BACKSTOP = timedelta(minutes=5)
 class PlanGroup(PlanningOperator):
     """Pins the group's versions and policy, and what each stage sets -> RolloutPlan."""
 
-    def reconcile(self, context: Context) -> Next:
+    def make(self, context: Context, image: Target, form: RolloutParams) -> RolloutPlan:
         """Read the group, and plan."""
         from bakehouse.history.location import ledger_url
         from bakehouse.rollout.mig_planning import make_group_plan
-        from bakehouse.rollout.record import record_plan
 
-        self.check_lease(context)
-        image = self.received(context, self.near("choose_image"), Target)
-        members.check(self.compute, image)  # again: this run may have waited for the fleet
-        form = self.form(context)
         if form.metadata:
             raise PermanentError(
                 f"the group {self.fleet.members.group} has its template's metadata, so they are"
@@ -100,16 +95,11 @@ class PlanGroup(PlanningOperator):
         )
         for remark in remarks:
             self.log.warning("%s", remark)
-        for line in plan_lines(made):
-            self.log.info("%s", line)
-        record_plan(context, made)
-        if made.plan_only:
-            self.skip_stages(context, made)
-            return Done(made.model_dump(mode="json"))
-        if made.group is not None:
-            to = f"moves to {image.name}"
-            self.notify(context, NotificationEvent.ROLLOUT_START, to, made.group.name)
-        return Done(made.model_dump(mode="json"))
+        return made
+
+    def moves(self, made: RolloutPlan) -> str:
+        """Return the name of the group, if it moves."""
+        return made.group.name if made.group is not None else ""
 
 
 class SelectGroup(SelectMembers):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
-from bakehouse.cloud.request_id import request_id
+from bakehouse.cloud.request_id import RequestIds, request_id
 from bakehouse.cloud.triggers import KILLED
 from bakehouse.core.errors import (
     FAILURES,
@@ -112,7 +112,8 @@ class GroupTrigger(BakehouseTrigger):
         self._most, self._since = -1, 0.0  # of good instances; since when it is that many
         self._tried: dict[str, str] = {}  # instances that were recreated, and why, by name
         self._said = ""
-        self._refused = 0  # a refused change is asked for again under another requestId
+        subject = f"{self.move.member}/{self.move.way}/{self.move.stage}"
+        self._ids = RequestIds(self.move.run, subject, turn)
         self._progress = Progress(State.PENDING)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -144,7 +145,8 @@ class GroupTrigger(BakehouseTrigger):
         """
         name = self.move.member
         await self._info("a person has ended this task: stopping the updates of %s", name)
-        request = request_id(self.move.run, name, "killed")
+        # another one each time: the answer to an old request would stop nothing
+        request = request_id(self.move.run, name, f"killed {time.time_ns()}")
         for pause in KILLED:
             await asyncio.sleep(pause)
             try:
@@ -169,7 +171,6 @@ class GroupTrigger(BakehouseTrigger):
                 await self._act(observed, cloud)
                 errors = 0  # only now: a change may be refused however well the group is read
             except Blocked as blocked:
-                self._refused += 1
                 await self._info("blocked: %s", blocked)
                 await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
             except FAILURES as error:
@@ -291,7 +292,8 @@ class GroupTrigger(BakehouseTrigger):
         try:
             await self._refuse_if_held()
         except _Held:
-            await self._request("stop", mig_calls.stop)
+            while await self._request("stop", mig_calls.stop):
+                pass  # until it says that there is nothing to stop: a request may be an old one
             raise
 
     async def _ask_outside(self) -> None:
@@ -335,25 +337,28 @@ class GroupTrigger(BakehouseTrigger):
         await self._request(f"versions {told(due)}", mig_calls.update, due)
         self._state, self._since = State.UPDATING, monotonic()
 
-    async def _request(self, step: str, call: Any, *more: Any) -> None:
-        """Request a change, and wait for its operation."""
-        subject = f"{self.move.member}/{self.move.way}/{self.move.stage}"
-        step = f"{step} {self.turn} {self._refused}"
-        request = request_id(self.move.run, subject, step)
-        operation = await asyncio.to_thread(
-            lambda: call(hook_of(self.conn_id), self.move, *more, request)
-        )
-        until = monotonic() + ENDED_WITHIN
+    async def _request(self, step: str, call: Any, *more: Any) -> bool:
+        """Request a change and wait for its operation; return whether there was one."""
+        try:
+            operation = await asyncio.to_thread(
+                lambda: call(hook_of(self.conn_id), self.move, *more, self._ids.of(step))
+            )
+        except (Blocked, *FINAL):
+            self._ids.settle()
+            raise
+        asked, until = operation is not None, monotonic() + ENDED_WITHIN
         while operation is not None and monotonic() < until:
             ended = operations.end_of(operation)
-            if ended is not None and ended.failure is not None:
-                self._refused += 1
-                raise ended.failure.error(f"{operation.get('operationType')} {self.move.member}")
             if ended is not None:
-                return
+                self._ids.settle()
+                if ended.failure is not None:
+                    what = f"{operation.get('operationType')} {self.move.member}"
+                    raise ended.failure.error(what)
+                break
             await asyncio.sleep(ASKED_EVERY)
             zone, name = zone_of(operation) or None, str(operation["name"])
             operation = await asyncio.to_thread(self._operation, zone, name)
+        return asked
 
     def _report(self, name: str) -> Health | None:
         return mig_calls.health(hook_of(self.conn_id), self.move.zone, name)
@@ -366,7 +371,6 @@ class GroupTrigger(BakehouseTrigger):
         final = isinstance(error, FINAL)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error
-        self._refused += final
         await self._info("%s; looking again", error)
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
 

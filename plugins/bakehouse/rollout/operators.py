@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.core.errors import PermanentError
+from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import RolloutEndedEvent
@@ -22,24 +23,30 @@ from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members
+from bakehouse.rollout.events import GatesAnswered
 from bakehouse.rollout.fleet_operator import (
     LEASE_TIME,
     FleetOperator,
     now,
 )
+from bakehouse.rollout.gate_questions import questions, with_answers
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.plan import Change, RolloutPlan, Skipped, Target
 from bakehouse.rollout.plan_text import plan_lines
 from bakehouse.rollout.rollout_states import RolloutState, is_stage_task, rollout_state
 from bakehouse.rollout.strategies.swap import forward
+from bakehouse.rollout.way_back import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow.sdk import Context
 
+    from bakehouse.rollout.gate_questions import Question
+    from bakehouse.rollout.params import RolloutParams
 
-LEASE_BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
+BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
+DRAFT = "draft"  # an XCom of plan: the plan while its gates are asked
 
 
 class ChooseImage(FleetOperator):
@@ -143,7 +150,7 @@ class AcquireLease(FleetOperator):
             deadline=deadline,
         )
         left = timedelta(seconds=max(0.0, deadline - time.time()))
-        return WaitFor(trigger, "looks_free", left + LEASE_BACKSTOP)
+        return WaitFor(trigger, "looks_free", left + BACKSTOP)
 
 
 class ReleaseLease(FleetOperator):
@@ -183,9 +190,76 @@ class ReleaseLease(FleetOperator):
 
 
 class PlanningOperator(FleetOperator, SkipMixin):
-    """The base of what plans: it can end a run whose stages have nothing to do."""
+    """The base of what plans -> RolloutPlan. It asks the gates, deferred, before it concludes."""
 
-    def skip_stages(self, context: Context, made: RolloutPlan) -> None:
+    def reconcile(self, context: Context) -> Next:
+        """Read the fleet and plan, then ask the gates."""
+        self.check_lease(context)
+        image = self.received(context, self.near("choose_image"), Target)
+        members.check(self.compute, image)  # again: this run may have waited for the fleet
+        made = self.make(context, image, self.form(context))
+        asked, not_asked = questions(made, self.fleet.gate)
+        if not asked:
+            return self._conclude(context, with_answers(made, (), not_asked, now()))
+        return self._ask(context, made, asked)
+
+    @abstractmethod
+    def make(self, context: Context, image: Target, form: RolloutParams) -> RolloutPlan:
+        """Return the plan without what its gates say, and without its end."""
+
+    @abstractmethod
+    def moves(self, made: RolloutPlan) -> str:
+        """Return who moves, for people; empty if nobody does."""
+
+    @resumed_by(GatesAnswered)
+    def gates_answered(self, context: Context, event: GatesAnswered) -> Next:
+        """Conclude with the answers."""
+        draft = context["ti"].xcom_pull(task_ids=self.near("plan"), key=DRAFT)
+        if draft is None:
+            raise TransientError("the plan whose gates were asked is gone: it is made again")
+        made = RolloutPlan.model_validate(draft)
+        _, not_asked = questions(made, self.fleet.gate)
+        return self._conclude(context, with_answers(made, event.answers, not_asked, event.at))
+
+    def _ask(self, context: Context, made: RolloutPlan, asked: list[Question]) -> WaitFor:
+        from bakehouse.rollout.gate_survey import SURVEY_WITHIN
+        from bakehouse.rollout.gate_survey_trigger import GateSurveyTrigger
+
+        self.log.info("asking %d members what their gates say now", len(asked))
+        context["ti"].xcom_push(DRAFT, made.model_dump(mode="json"))
+        trigger = GateSurveyTrigger(
+            fleet=self.fleet.name,
+            gate=self.fleet.gate.model_dump(mode="json"),
+            questions=[question.model_dump(mode="json") for question in asked],
+            conn_id=self.gcp_conn_id,
+        )
+        return WaitFor(trigger, "gates_answered", timedelta(seconds=SURVEY_WITHIN) + BACKSTOP)
+
+    def _conclude(self, context: Context, planned: RolloutPlan) -> Done:
+        """Tell and record the plan; skip the stages of a run that has nothing to do."""
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.planning import predicted, with_data_of
+        from bakehouse.rollout.record import record_plan
+
+        ledger = ledger_url()
+        made = predicted(with_data_of(planned, ledger), self.fleet, ledger)
+        for line in plan_lines(made):
+            self.log.info("%s", line)
+        record_plan(context, made)
+        context["ti"].xcom_push(DRAFT, None)
+        who = self.moves(made)
+        if (why := refusal(made)) and not made.plan_only:
+            raise PermanentError(why)
+        if made.refused and not made.plan_only:
+            raise PermanentError(f"nobody can be moved to {made.image.name}. {_told(made.refused)}")
+        if made.plan_only or not who:
+            self._skip_stages(context, made)
+        else:
+            to = f"moves to {made.image.name}"
+            self.notify(context, NotificationEvent.ROLLOUT_START, to, who)
+        return Done(made.model_dump(mode="json"))
+
+    def _skip_stages(self, context: Context, made: RolloutPlan) -> None:
         """Skip the stages of nobody at once: as tasks they would take half a second each.
 
         Ends the task, as a success.
@@ -199,16 +273,11 @@ class PlanningOperator(FleetOperator, SkipMixin):
 class Plan(PlanningOperator):
     """Assigns each member to a stage, or names the reason why it is skipped -> RolloutPlan."""
 
-    def reconcile(self, context: Context) -> Next:
+    def make(self, context: Context, image: Target, form: RolloutParams) -> RolloutPlan:
         """Read every member, and plan."""
         from bakehouse.history.location import ledger_url
         from bakehouse.rollout.planning import make_plan
-        from bakehouse.rollout.record import record_plan
 
-        self.check_lease(context)
-        image = self.received(context, self.near("choose_image"), Target)
-        members.check(self.compute, image)  # again: this run may have waited for the fleet
-        form = self.form(context)
         made = make_plan(
             self.compute,
             self.fleet,
@@ -222,20 +291,11 @@ class Plan(PlanningOperator):
         for change in made.changes:
             for line in change.metadata.diff if change.metadata is not None else ():
                 self.log.info("%s: %s", change.name, line)
-        for line in plan_lines(made):
-            self.log.info("%s", line)
-        record_plan(context, made)
-        if made.plan_only:
-            self.skip_stages(context, made)
-            return Done(made.model_dump(mode="json"))
-        if made.refused:
-            raise PermanentError(f"nobody can be moved to {image.name}. {_told(made.refused)}")
-        if made.changes:
-            names = ", ".join(change.name for change in made.changes)
-            self.notify(context, NotificationEvent.ROLLOUT_START, f"moves to {image.name}", names)
-        else:
-            self.skip_stages(context, made)
-        return Done(made.model_dump(mode="json"))
+        return made
+
+    def moves(self, made: RolloutPlan) -> str:
+        """Return the names of the members that are replaced."""
+        return ", ".join(change.name for change in made.changes)
 
 
 class SelectMembers(FleetOperator):

@@ -35,7 +35,7 @@ from bakehouse.rollout.differences import Difference
 from bakehouse.rollout.machine import Machine
 from bakehouse.rollout.mig_plan import GroupPlan
 from bakehouse.rollout.order import NaturalKey, natural
-from bakehouse.rollout.plan_parts import Blocker, FleetRules, Forecast, ImageChange
+from bakehouse.rollout.plan_parts import Blocker, FleetRules, Forecast, GatesNow, ImageChange
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.stored import Stored
 
@@ -172,6 +172,8 @@ class Reported(Frozen):
     stamp: str = Field(default="", description="of the report; another one is a newer report")
     at: AwareDatetime = Field(description="when it was read, by the clock of the worker")
     ill: str = Field(default="", description="why it was ill then; empty: it was not")
+    boot_id: str = Field(default="", description="of the report, by which it is given orders")
+    gate: bool = Field(default=False, description="it can be asked whether it may be stopped")
 
 
 class RolloutPlan(Stored):
@@ -188,6 +190,9 @@ class RolloutPlan(Stored):
         default=None, description="None in what rollouts of older versions have stored"
     )
     plan_only: bool = Field(default=False, description="nothing is changed by this run")
+    begun: tuple[str, ...] = Field(
+        default=(), description="members that an earlier try of this run has changed"
+    )
     leaders: tuple[str, ...] = Field(default=(), description="they come last among their like")
     formats: dict[str, int] = Field(
         default={}, description="the versions that formats of the data have for good"
@@ -199,6 +204,9 @@ class RolloutPlan(Stored):
     images: tuple[ImageChange, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     forecast: Forecast | None = None
+    gates: GatesNow | None = Field(
+        default=None, description="None: there is none to ask, or an older version has planned"
+    )
 
     @property
     def names_of_stages(self) -> tuple[tuple[str, ...], ...]:
@@ -249,6 +257,17 @@ class RolloutPlan(Stored):
         )
         return self.model_copy(update={"stages": stages})
 
+    def led_by(self, leaders: Collection[str]) -> RolloutPlan:
+        """Return the plan with the leaders last among their like, which is all that moves."""
+        ill = {report.name for report in self.reported if report.ill}
+        ordered = sorted(
+            self.changes,
+            key=lambda change: (_rank(change, self.begun, ill), change.name in leaders),
+        )
+        counts = [len(stage) for stage in self.stages]
+        named = tuple(change.name for change in ordered if change.name in leaders)
+        return self.model_copy(update={"stages": tuple(_divide(ordered, counts)), "leaders": named})
+
 
 def plan(
     fleet: str,
@@ -289,8 +308,10 @@ def plan(
     """
     whole = list(members)
     known = {report.name: report for report in reported}
+    ill = {name for name, report in known.items() if report.ill}
     skipped = [Skipped(name=name, reason=Reason.MEMBER_MISSING) for name in missing]
     changes: list[tuple[_Place, Change]] = []
+    begun: list[str] = []
     for number, member in enumerate(whole):
         if only and member.name not in only:
             continue
@@ -321,10 +342,9 @@ def plan(
                 protected=member.protected,
                 metadata=member.metadata,
             )
-            is_begun = bool(ours) or member.strategy is Strategy.CREATE
-            is_ill = member.name in known and bool(known[member.name].ill)
-            group = 0 if is_begun else 1 if is_ill else 2
-            key = (group, member.name in leaders, not member.key, natural(member.key), number)
+            begun += [member.name] if ours else []
+            rank = _rank(change, begun, ill)
+            key = (rank, member.name in leaders, not member.key, natural(member.key), number)
             changes.append((key, change))
     ordered = [change for _, change in sorted(changes, key=lambda pair: pair[0])]
     count = sum(member.refused is None for member in whole)
@@ -341,11 +361,19 @@ def plan(
             on_failure=on_failure,
             halt_after=halt_after,
         ),
+        begun=tuple(begun),
         leaders=tuple(change.name for change in ordered if change.name in leaders),
     )
 
 
 _Place = tuple[int, bool, bool, NaturalKey, int]
+
+
+def _rank(change: Change, begun: Collection[str], ill: Collection[str]) -> int:
+    """Return 0 for what is begun or does not exist, 1 for who is ill, 2 for all others."""
+    if change.name in begun or change.strategy is Strategy.CREATE:
+        return 0
+    return 1 if change.name in ill else 2
 
 
 def disk_name(member: str, run: str, image_id: str) -> str:

@@ -35,6 +35,31 @@ class Blocker(Frozen):
     members: tuple[str, ...] = Field(default=(), description="that wait for it; empty: all")
 
 
+class GateAnswer(Frozen):
+    """What the gates of a member say when the plan is made."""
+
+    member: str
+    open: bool = Field(description="it may be stopped now")
+    why: str = Field(default="", description="in one line: what blocks, or what is said besides")
+    detail: str = Field(default="", description="the answer of the member's own gate, as it is")
+    leader: bool = Field(default=False, description="it leads, so that it comes last")
+
+
+class NotAsked(Frozen):
+    """Members whose gates were not asked, and why."""
+
+    why: str
+    members: tuple[str, ...]
+
+
+class GatesNow(Frozen):
+    """What the gates say when the plan is made; they are asked again before each stop."""
+
+    at: AwareDatetime
+    answers: tuple[GateAnswer, ...] = ()
+    not_asked: tuple[NotAsked, ...] = ()
+
+
 class Span(Frozen):
     """A part of the predicted time."""
 

@@ -22,7 +22,8 @@ SHOWN = 20  # members of a stage, or of a list
 def plan_lines(plan: RolloutPlan) -> Iterator[str]:
     """Yield the plan, paragraph by paragraph."""
     yield _title(plan)
-    for paragraph in (_refused, _packages, _group, _order, _left, _ways_back, _now, _time):
+    parts = (_refused, _packages, _group, _order, _left, _ways_back, _gates, _now, _time)
+    for paragraph in parts:
         lines = list(paragraph(plan))
         if lines:
             yield ""
@@ -186,6 +187,23 @@ _ALONE = {
     WayBack.ONLY_DISK: "its old disk {0} alone, kept until the rollout has ended well: {1}",
     WayBack.CLOSED: "closed: its old disk {0} does not exist any more, and {1}",
 }
+
+
+def _gates(plan: RolloutPlan) -> Iterator[str]:
+    gates = plan.gates
+    if gates is None:
+        return
+    closed = sum(not answer.open for answer in gates.answers)
+    agree = f"{len(gates.answers) - closed} of {len(gates.answers)} may be stopped"
+    yield f"gates: {agree}, asked at {format_utc(gates.at)} and again before each stop"
+    said: dict[str, list[str]] = {}
+    for answer in gates.answers:
+        leads = " (a leader)" if answer.leader else ""
+        text = f"closed, {answer.why}" if not answer.open else answer.why or "open"
+        said.setdefault(f"{text}{leads}", []).append(answer.member)
+    yield from (f"  {_some(names)}: {text}" for text, names in said.items())
+    for unasked in gates.not_asked:
+        yield f"  {_some(unasked.members)}: not asked, {unasked.why}"
 
 
 def _now(plan: RolloutPlan) -> Iterator[str]:

@@ -50,7 +50,7 @@ def make_plan(
     blockers: Sequence[Blocker] = (),
     metadata: Mapping[str, str | None] | None = None,
 ) -> RolloutPlan:
-    """Read every member, and plan.
+    """Read every member, and plan; `predicted` says when it ends, once its gates were asked.
 
     Args:
         hook: the connection; errors of its calls are its own.
@@ -93,7 +93,13 @@ def make_plan(
         "blockers": (*blockers, *hold_blockers(fleet), *([down] if down is not None else [])),
         "plan_only": plan_only,
     }
-    made = made.model_copy(update=seen)
+    return made.model_copy(update=seen)
+
+
+def predicted(made: RolloutPlan, fleet: Fleet, ledger: str) -> RolloutPlan:
+    """Return the plan with its end, by the replacements of the past; that of a group as it is."""
+    if made.group is not None:
+        return made
     now = datetime.now(UTC)
     past = Ledger(ledger).recent(MemberReplacedEvent, now - PAST, now)
     when = forecast(
@@ -171,14 +177,16 @@ def _images(made: RolloutPlan, ledger: str) -> tuple[ImageChange, ...]:
     )
 
 
-def with_data_of(made: RolloutPlan, answers: Mapping[str, str], ledger: str) -> RolloutPlan:
+def with_data_of(made: RolloutPlan, ledger: str) -> RolloutPlan:
     """Return the plan with what the members' data mean for its image and for the way back.
 
     Args:
-        made: the plan.
-        answers: what the gate of each member has answered.
+        made: the plan, with the answers of the gates.
         ledger: the URL of the images' manifests.
     """
+    if made.gates is None:
+        return made
+    answers = {answer.member: answer.detail for answer in made.gates.answers}
     said = {name: found for name, text in answers.items() if (found := formats_in(text))}
     return with_formats(made, said, {name: reads_of(ledger, name) for name in image_names(made)})
 

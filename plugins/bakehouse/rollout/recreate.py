@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.request_id import request_id as derive
 from bakehouse.core.errors import FAILURES, PermanentError
 from bakehouse.images import labels
 from bakehouse.images.links import labels_of, project_of, resource_name
@@ -20,18 +19,19 @@ from bakehouse.rollout.machine import (
     instance_body,
     is_address_of,
 )
-from bakehouse.rollout.states import Strategy
+from bakehouse.rollout.states import Action, Strategy
 from bakehouse.rollout.strategies.swap import Swap, attachment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.cloud.request_id import RequestIds
 
 Resource = dict[str, Any]
 
 
-def insert(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def insert(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     """Make the next thing that the member lacks: a data disk, an address, or its instance."""
     machine = swap.machine
     if machine is None:
@@ -39,7 +39,7 @@ def insert(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
     for body in machine.disks:
         disk = hook.disk(swap.zone, body["name"])
         if disk is None:
-            return hook.insert_disk(swap.zone, body, _id(request_id, body["name"]))
+            return hook.insert_disk(swap.zone, body, ids.of(Action.INSERT, body["name"]))
         if disk.get("status") != "READY":
             return None
     addresses: dict[str, str] = {}
@@ -47,17 +47,17 @@ def insert(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
         found = hook.address(wanted.region, wanted.name)
         if found is None:
             body = address_body(wanted, swap.owner)
-            return hook.insert_address(wanted.region, body, _id(request_id, wanted.name))
+            return hook.insert_address(wanted.region, body, ids.of(Action.INSERT, wanted.name))
         if found.get("status") == "RESERVING":
             return None
         _check_address(swap, wanted, found)
         addresses[wanted.kind] = str(found["address"])
     url = f"projects/{hook.project}/zones/{swap.zone}/disks/{swap.disk}"
     whole = instance_body(machine, attachment(swap, url), addresses)
-    return hook.insert_instance(swap.zone, whole, request_id)
+    return hook.insert_instance(swap.zone, whole, ids.of(Action.INSERT))
 
 
-def delete(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def delete(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     """Delete the instance after its disks were told to stay; one call at a time."""
     instance = hook.instance(swap.zone, swap.member)
     if instance is None:
@@ -71,15 +71,15 @@ def delete(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
                 swap.member,
                 device,
                 auto_delete=False,
-                request_id=_id(request_id, device),
+                request_id=ids.of(Action.DELETE, device),
             )
     if swap.strategy is Strategy.RECREATE:
         with suppress(*FAILURES):  # the member is down; labels only help whoever looks for disks
             _label_data_disks(hook, swap, instance)
-    return hook.delete_instance(swap.zone, swap.member, request_id)
+    return hook.delete_instance(swap.zone, swap.member, ids.of(Action.DELETE))
 
 
-def restore(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def restore(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     """Undo the next thing that was said about disks, for an instance that was not deleted yet."""
     instance = hook.instance(swap.zone, swap.member) if swap.machine is not None else None
     if swap.machine is None or instance is None or str(instance["id"]) != swap.id:
@@ -94,14 +94,14 @@ def restore(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
                 swap.member,
                 device,
                 auto_delete=True,
-                request_id=_id(request_id, f"restore {device}"),
+                request_id=ids.of(Action.START, f"restore {device}"),
             )
     return None
 
 
-def clean_up(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def clean_up(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     """Delete the next thing that this run has made for the member that it has created."""
-    return next((delete_it(request_id) for delete_it in _left(hook, swap)), None)
+    return next((delete_it(ids) for delete_it in _left(hook, swap)), None)
 
 
 def is_left(hook: ComputeHook, swap: Swap) -> bool:
@@ -115,9 +115,9 @@ class _Left:
     def __init__(self, hook: ComputeHook, kind: str, place: str, name: str) -> None:
         self.hook, self.kind, self.place, self.name = hook, kind, place, name
 
-    def __call__(self, request_id: str) -> Resource | None:
+    def __call__(self, ids: RequestIds) -> Resource | None:
         """Delete it."""
-        known = _id(request_id, f"{self.kind} {self.name}")
+        known = ids.of(Action.CLEAN_UP, f"{self.kind} {self.name}")
         if self.kind == "address":
             return self.hook.delete_address(self.place, self.name, known)
         return self.hook.delete_disk(self.place, self.name, known)
@@ -172,8 +172,3 @@ def _check_address(swap: Swap, wanted: Reserved, found: Resource) -> None:
             f"the address {wanted.name} of {swap.member} is not {wanted.kind.lower()}: it is"
             f" {str(found.get('addressType', 'EXTERNAL')).lower()}"
         )
-
-
-def _id(request_id: str, subject: str) -> str:
-    """Return the request id of one of several calls of a step."""
-    return derive(request_id, subject, "")

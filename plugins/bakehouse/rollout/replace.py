@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bakehouse.cloud.compute_hook import ComputeHook
+    from bakehouse.cloud.request_id import RequestIds
 
 Resource = dict[str, Any]
 
@@ -50,27 +51,27 @@ def look(hook: ComputeHook, swap: Swap, *, is_checked: bool = False) -> MemberOb
     return observe(swap, instance, hook.disk(swap.zone, swap.disk), said)
 
 
-def perform(hook: ComputeHook, step: Action, swap: Swap, request_id: str) -> Resource | None:
+def perform(hook: ComputeHook, step: Action, swap: Swap, ids: RequestIds) -> Resource | None:
     """Request the action; return the operation to wait for, if there is one."""
-    return _CALLS[step](hook, swap, request_id)
+    return _CALLS[step](hook, swap, ids)
 
 
-def _make_disk(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def _make_disk(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     _label_old_disk(hook, swap)
-    return hook.insert_disk(swap.zone, disk_body(swap, datetime.now(UTC)), request_id)
+    return hook.insert_disk(swap.zone, disk_body(swap, datetime.now(UTC)), ids.of(Action.MAKE_DISK))
 
 
-def _stop(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
-    return hook.stop_instance(swap.zone, swap.member, request_id)
+def _stop(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource:
+    return hook.stop_instance(swap.zone, swap.member, ids.of(Action.STOP))
 
 
-def _detach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource | None:
+def _detach(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource | None:
     boot = boot_of(hook.instance(swap.zone, swap.member) or {})
     if boot is None:
         return None
     with suppress(*FAILURES):  # they were set before the stop; the member is down now
         _label_old_disk(hook, swap)
-    return hook.detach_disk(swap.zone, swap.member, boot["deviceName"], request_id)
+    return hook.detach_disk(swap.zone, swap.member, boot["deviceName"], ids.of(Action.DETACH))
 
 
 def _label_old_disk(hook: ComputeHook, swap: Swap) -> None:
@@ -84,18 +85,18 @@ def _label_old_disk(hook: ComputeHook, swap: Swap) -> None:
             hook.label_disk(swap.zone, disk, missing)
 
 
-def _attach(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
+def _attach(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource:
     url = f"projects/{hook.project}/zones/{swap.zone}/disks/{swap.disk}"
-    return hook.attach_disk(swap.zone, swap.member, attachment(swap, url), request_id)
+    return hook.attach_disk(swap.zone, swap.member, attachment(swap, url), ids.of(Action.ATTACH))
 
 
-def _start(hook: ComputeHook, swap: Swap, request_id: str) -> Resource:
-    if swap.way == "back" and (asked := recreate.restore(hook, swap, request_id)) is not None:
+def _start(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource:
+    if swap.way == "back" and (asked := recreate.restore(hook, swap, ids)) is not None:
         return asked
-    return hook.start_instance(swap.zone, swap.member, request_id)
+    return hook.start_instance(swap.zone, swap.member, ids.of(Action.START))
 
 
-_CALLS: dict[Action, Callable[[ComputeHook, Swap, str], Resource | None]] = {
+_CALLS: dict[Action, Callable[[ComputeHook, Swap, RequestIds], Resource | None]] = {
     Action.MAKE_DISK: _make_disk,
     Action.STOP: _stop,
     Action.DETACH: _detach,

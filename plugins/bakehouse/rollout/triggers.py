@@ -17,7 +17,7 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.errors import QUOTA_WAIT
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.rate_limiter import Priority
-from bakehouse.cloud.request_id import request_id
+from bakehouse.cloud.request_id import RequestIds
 from bakehouse.core.errors import (
     FAILURES,
     RETRYABLE,
@@ -158,12 +158,12 @@ class SwapTrigger(BakehouseTrigger):
         self.conn_id, self.deadline, self.turn = conn_id, deadline, turn
         self.windows = [Window.model_validate(window) for window in windows or []]
         self.healthy_within, self.first_until = healthy_within, first_until
-        self._refused = 0  # a refused step is asked for again under another requestId
         self._begin(Swap.model_validate(swap))
 
     def _begin(self, swap: Swap) -> None:
         """Begin a try."""
         self.swap = swap
+        self._ids = RequestIds(swap.run, f"{swap.member}/{swap.way}/{swap.disk}", self.turn)
         self.goal = swap.goal(timedelta(seconds=self.healthy_within), self.fields.busy_limit)
         self._handover: Handover | None = None
         self._counted = -1  # of a busy member
@@ -374,7 +374,6 @@ class SwapTrigger(BakehouseTrigger):
             state = State.UNHEALTHY
         moved, self._state = state is not self._state, state
         if moved:
-            self._refused = 0
             await self._info("%s: %s (%s)", self.swap.member, TEXTS[state], state)
         return moved
 
@@ -452,21 +451,36 @@ class SwapTrigger(BakehouseTrigger):
             self.goal = replace_fields(self.goal, before=said.boot_id)
 
     async def _do(self, step: Action, cloud: Cloud) -> None:
-        request_id = self._request_id(step)
         await self._info("%s: %s", self.swap.member, DOING[step].format(self.swap.disk))
-        operation = await asyncio.to_thread(
-            lambda: replace.perform(hook_of(self.conn_id), step, self.swap, request_id)
-        )
+        try:
+            operation = await asyncio.to_thread(
+                lambda: replace.perform(hook_of(self.conn_id), step, self.swap, self._ids)
+            )
+        except (Blocked, *FINAL_ERRORS):
+            self._ids.settle()
+            raise
         if operation is not None:
             await self._wait_for(operation, cloud)
+            if step is Action.STOP:  # who finds it running again has not stopped it twice
+                self._state = move(self._state, State.STOPPING)
         elif step in {Action.INSERT, Action.CLEAN_UP}:  # of several things, one is in the making
             await asyncio.sleep(min(cloud.interval, LISTED_EVERY))
 
     async def _wait_for(self, operation: dict[str, Any], cloud: Cloud) -> None:
-        zone, name = zone_of(operation) or None, str(operation["name"])
         if region := resource_name(operation.get("region") or ""):
-            await self._wait_for_region(operation, region, cloud)
-            return
+            ended = await self._end_in_region(operation, region, cloud)
+        else:
+            ended = await self._end_in_zone(operation, cloud)
+        if ended is None:
+            return  # the walk's deadline has passed
+        self._ids.settle()
+        if ended.failure is not None:
+            raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
+
+    async def _end_in_zone(
+        self, operation: dict[str, Any], cloud: Cloud
+    ) -> operations.Ended | None:
+        zone, name = zone_of(operation) or None, str(operation["name"])
         ended = operations.end_of(operation)
         for pause in AT_FIRST:
             if ended is not None:
@@ -478,11 +492,11 @@ class SwapTrigger(BakehouseTrigger):
             found = tick.items.get(name)
             if tick.error is None:
                 ended = operations.end_of(found) if found else await self._ended(zone, name)
-        if ended is not None and ended.failure is not None:
-            self._refused += 1
-            raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
+        return ended
 
-    async def _wait_for_region(self, operation: dict[str, Any], region: str, cloud: Cloud) -> None:
+    async def _end_in_region(
+        self, operation: dict[str, Any], region: str, cloud: Cloud
+    ) -> operations.Ended | None:
         """Wait for an operation of a region, such as that of a reserved address."""
         name, ended = str(operation["name"]), operations.end_of(operation)
         while ended is None and time.time() < self.deadline:
@@ -491,9 +505,7 @@ class SwapTrigger(BakehouseTrigger):
                 lambda: hook_of(self.conn_id).operation(None, name, region)
             )
             ended = operations.end_of(found) if found else operations.Ended(name)
-        if ended is not None and ended.failure is not None:
-            self._refused += 1
-            raise ended.failure.error(f"{operation.get('operationType')} of {self.swap.member}")
+        return ended
 
     async def _ended(self, zone: str | None, name: str) -> operations.Ended | None:
         """Whether the operation has ended; an unknown operation has."""
@@ -508,7 +520,6 @@ class SwapTrigger(BakehouseTrigger):
         is_second = self.swap.first_try and self._state is State.PENDING
         if is_second and blocked.wait >= QUOTA_WAIT:
             raise TransientError(str(blocked))
-        self._refused += 1
         await self._info("blocked: %s", blocked)
         await asyncio.sleep(min(blocked.wait, max(0.0, self.deadline - time.time())))
 
@@ -517,14 +528,8 @@ class SwapTrigger(BakehouseTrigger):
         final = isinstance(error, FINAL_ERRORS)
         if errors >= (2 if final else ERRORS_IN_A_ROW):
             raise error
-        if final:
-            self._refused += 1
         await self._info("%s; reading the state again", error)
         await asyncio.sleep(min(interval * 2 ** (errors - 1), LONGEST_PAUSE))
-
-    def _request_id(self, step: Action) -> str:
-        subject = f"{self.swap.member}/{self.swap.way}/{self.swap.disk}"
-        return request_id(self.swap.run, subject, f"{step} {self.turn} {self._refused}")
 
     def _why(self) -> str:
         if self._state is State.LOST:

@@ -13,6 +13,7 @@ from bakehouse.bake.builder import BuilderVm
 from bakehouse.bake.builder_operators import CreateBuilder, DeleteBuilder
 from bakehouse.bake.candidate import Built
 from bakehouse.bake.image_operators import CreateImage, LabelImage
+from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.images import labels
 from bakehouse.operators.reconcile import Again, Done, WaitFor, WaitForOperation
@@ -56,7 +57,8 @@ class Compute:
         def call(*arguments: Any, **_: Any) -> Any:
             if name.startswith(("insert", "delete", "label", "patch", "set")):
                 self.changes.append(name)
-                return self.standing.get(name, OPERATION)
+                answer = self.standing.get(name, OPERATION)
+                return answer(*arguments) if callable(answer) else answer
             if name.endswith("_page"):
                 return f"https://example.com/{name}"
             found = self.standing.get(name)
@@ -97,6 +99,25 @@ def test_create_image_asks_for_the_image_and_waits_for_its_operation(
     step = prepared(monkeypatch, CreateImage, compute).reconcile(finished())
     assert step == WaitForOperation(OPERATION, f"create image {PLAN.image_name}")
     assert compute.changes == ["insert_image"]
+
+
+def test_an_image_that_somebody_deletes_at_once_is_asked_for_again_under_another_request_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids: list[str] = []
+
+    def insert(_body: Any, request_id: str) -> dict[str, Any]:
+        ids.append(request_id)
+        return OPERATION
+
+    task = prepared(monkeypatch, CreateImage, Compute(disk=DISK, insert_image=insert))
+    for _ in range(2):
+        step = task.reconcile(finished())
+        assert isinstance(step, WaitForOperation)
+        task.require_success(
+            OperationEnded(doing=step.doing, operation={**OPERATION, "status": "DONE"})
+        )
+    assert len(set(ids)) == 2
 
 
 def test_create_image_replaces_an_image_of_another_disk(monkeypatch: pytest.MonkeyPatch) -> None:

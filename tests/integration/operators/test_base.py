@@ -156,6 +156,26 @@ def test_what_is_blocked_waits_deferred_and_asks_again_under_another_request_id(
     assert task.request_id(CONTEXT, "insert") != before
 
 
+@pytest.mark.parametrize("answers", [[DONE], [RUNNING]], ids=["at once", "after a wait"])
+def test_a_change_that_is_undone_after_its_operation_is_asked_for_under_another_request_id(
+    answers: list[Any],
+) -> None:
+    """Compute Engine would answer the old one with the operation that has succeeded."""
+    task = scripted(WaitForOperation(RUNNING, "create web-1"), Done(1))
+    before = [task.request_id(CONTEXT, "create web-1"), task.request_id(CONTEXT, "delete web-1")]
+    task.answers = answers
+    if answers == [DONE]:
+        assert task.execute(CONTEXT) == 1
+    else:
+        waits = deferral(lambda: task.execute(CONTEXT))
+        assert task.request_id(CONTEXT, "create web-1") == before[0], "its outcome is open"
+        ended = OperationEnded(doing="create web-1", operation=DONE).model_dump(mode="json")
+        event = {"event": ended, "memory": (waits.kwargs or {})["memory"]}
+        assert task.resume_execution(waits.method_name, {"event": event}, CONTEXT) == 1
+    assert task.request_id(CONTEXT, "create web-1") != before[0]
+    assert task.request_id(CONTEXT, "delete web-1") == before[1]
+
+
 def test_what_stays_blocked_fails_the_try_and_says_when_to_come_back() -> None:
     task = scripted(Blocked("quota", wait=30))
     task.remember(blocked_since=datetime.now(UTC) - BLOCKED_AT_MOST)

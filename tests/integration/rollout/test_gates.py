@@ -19,6 +19,7 @@ from bakehouse.history.rollout_events import MemberReplacedFailedEvent
 from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 from bakehouse.rollout import gate_checks
 from bakehouse.rollout.gates import Gate
+from bakehouse.rollout.plan import RolloutPlan
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -44,6 +45,8 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakehouse.rollout.guest_orders.PAUSES", (0.05,))
     monkeypatch.setattr("bakehouse.rollout.handover.ASK_AGAIN", 0.1)
     monkeypatch.setattr("bakehouse.rollout.handover.RESUME_PAUSE", 0.1)
+    monkeypatch.setattr("bakehouse.rollout.gate_survey.ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr("bakehouse.rollout.gate_survey.GRACE", 0.0)
 
 
 def rollout(image: str, more: str = "") -> Rollout:
@@ -261,7 +264,8 @@ def test_a_busy_member_is_waited_for_up_to_a_hard_limit(
 def test_a_check_outside_is_asked_for_each_member_and_its_reason_named(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
-    said = [Gate(open=False, why=f"{check}: node 4 is draining"), Gate(open=True)]
+    closed = Gate(open=False, why=f"{check}: node 4 is draining")
+    said = [closed, closed, Gate(open=True)]  # to the plan, and before the stop
     asked: list[dict[str, str]] = []
 
     def ask(_: Any, names: dict[str, str]) -> Gate:
@@ -274,5 +278,47 @@ def test_a_check_outside_is_asked_for_each_member_and_its_reason_named(
     run = rollout(images.new, f"gate: {{{check}: {{url: 'http://lb.example'{query}}}}}\n")
     assert run.through() == "success", run.errors
     assert asked[0] == {"fleet": "web", "member": "web-1", "zone": ZONE}
+    made = RolloutPlan.model_validate(run.xcom("plan"))
+    assert [blocker.why for blocker in made.blockers] == [closed.why]
     (waits,) = of_kind(WaitsEvent, read_ledger(ledger_url(), run.run_id))
-    assert waits.detail.why == f"{check}: node 4 is draining"
+    assert waits.detail.why == closed.why
+
+
+def test_the_plan_says_what_each_gate_says_now_and_puts_the_leader_last(
+    compute: Compute, fleet_of: Members, images: Images
+) -> None:
+    leader = {"instant-gate": "leader: orders-7\nformat metadata.version 33"}
+    fleet_of.create(images.old, ["web-1"], more=leader)
+    fleet_of.create(images.old, ["web-2"], more={"instant-gate": "blocked: orders-7 lags"})
+    fleet_of.create(images.old, ["web-3"])
+    text = FLEET.replace("[web-1]", "[web-1, web-2, web-3]").replace("[100%]", "[1, 100%]")
+    run = Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__gate{next(RUNS)}", images.new)
+    run.params["plan_only"] = True
+    assert run.through() == "success", run.errors
+    assert len(run.deferred) == 1, "no worker sleeps while they are asked"
+    made = RolloutPlan.model_validate(run.xcom("plan"))
+    assert [change.name for change in made.changes] == ["web-2", "web-3", "web-1"]
+    assert made.leaders == ("web-1",)
+    assert made.gates is not None
+    first, second = made.gates.answers
+    assert (first.member, first.open, first.leader) == ("web-1", True, True)
+    assert first.detail == "leader: orders-7\nformat metadata.version 33"
+    assert (second.member, second.open, second.why) == ("web-2", False, "gate: orders-7 lags")
+    (unasked,) = made.gates.not_asked
+    assert (unasked.members, unasked.why) == (("web-3",), "its image has no gate")
+    (blocker,) = made.blockers
+    assert (blocker.what, blocker.members) == ("gate", ("web-2",))
+    assert not order_left(compute), "the question is taken away"
+    assert run.xcom("plan", "draft") is None
+    assert fleet_of.stops() == {}
+
+
+def test_a_member_that_gives_no_answer_costs_the_plan_a_short_time_and_is_named(
+    fleet_of: Members, images: Images
+) -> None:
+    create(fleet_of, images, gate="silent")
+    run = rollout(images.new)
+    run.begin()
+    made = RolloutPlan.model_validate(run.xcom("plan"))
+    (blocker,) = made.blockers
+    assert blocker.why == "gate: has not answered within 1 s"

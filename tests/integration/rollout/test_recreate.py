@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK
 
+from bakehouse.cloud.request_id import RequestIds
 from bakehouse.core.errors import PermanentError
 from bakehouse.fleet.members import Instance
 from bakehouse.fleet.template import Template
@@ -209,7 +210,8 @@ def walk(hook: Hook, swap: Swap) -> State:
         if step in ASKED:
             consent = ASKED[step]
         elif step is not Action.WAIT:
-            replace.perform(cast("ComputeHook", hook), step, swap, f"request {turn}")
+            ids = RequestIds(swap.run, swap.member, str(turn))
+            replace.perform(cast("ComputeHook", hook), step, swap, ids)
     raise AssertionError(f"no end: {state}")
 
 

@@ -43,6 +43,7 @@ class Hook:
         self.refuse: dict[Action, list[Exception]] = {}
         self.after: dict[Action, list[Exception]] = {}
         self.asked: list[tuple[Action, str]] = []
+        self.carried_out: set[str] = set()
         self.changes = Changes()
 
     def instance(self, zone: str, name: str) -> dict[str, Any]:
@@ -90,7 +91,9 @@ class Hook:
         self.changes.notify()
         if self.refuse.get(step):
             raise self.refuse[step].pop(0)
-        self.cloud.perform(step, self.swap)
+        if request_id not in self.carried_out:  # else it is answered with the old operation
+            self.carried_out.add(request_id)
+            self.cloud.perform(step, self.swap)
         if self.after.get(step):
             raise self.after[step].pop(0)
         return {"name": "op", "status": "RUNNING", "operationType": str(step)}
@@ -241,6 +244,72 @@ async def test_a_refused_step_is_asked_for_again_under_another_id(hook: Hook, sw
     hook.refuse[Action.ATTACH] = [Blocked("quota", wait=0.01), PermanentError("in use")]
     assert (await fire(trigger(swap))).state == "replaced"
     assert len(set(hook.ids_of(Action.ATTACH))) == 3
+
+
+def undo_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Somebody undoes the step right after its operation, the first time."""
+    perform = getattr(cloud, step)
+    undone: list[str] = []
+
+    def undo(swap: Swap) -> None:
+        before = cloud.boot, cloud.status
+        perform(swap)
+        if not undone:
+            undone.append(step)
+            cloud.pending.clear()
+            cloud.boot, cloud.status = before
+            cloud.disks.pop(swap.disk, None) if step == "_make" else None
+
+    monkeypatch.setattr(cloud, step, undo)
+
+
+@pytest.mark.parametrize(
+    ("step", "action"),
+    [("_make", Action.MAKE_DISK), ("_detach", Action.DETACH), ("_attach", Action.ATTACH)],
+)
+async def test_a_step_that_somebody_undoes_is_asked_for_again_under_another_id(
+    hook: Hook, swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, step: str, action: Action
+) -> None:
+    """A person deletes the new disk at that moment: the old id would be answered for ever."""
+    undo_once(cloud, monkeypatch, step)
+    event = await fire(trigger(swap, deadline=60.0))
+    assert event.state == "replaced", event.why
+    first, second = hook.ids_of(action)
+    assert first != second
+    assert cloud.stops == 1
+
+
+async def test_a_walk_that_begins_anew_passes_by_the_ids_whose_operations_have_ended(
+    hook: Hook, swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for after a kill is asked for with the id that was open then."""
+    undo_once(cloud, monkeypatch, "_make")
+    insert = hook.insert_disk
+
+    def insert_and_die(zone: str, body: Any, request_id: str) -> dict[str, Any]:
+        insert(zone, body, request_id)
+        if len(hook.ids_of(Action.MAKE_DISK)) == 2:
+            raise asyncio.CancelledError
+        return {"name": "op", "status": "DONE"}
+
+    hook.insert_disk = insert_and_die  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await fire(trigger(swap))
+    del cloud.disks[swap.disk]  # once more, while nobody looks
+    assert (await fire(trigger(swap, deadline=60.0))).state == "replaced"
+    first, second, *again = hook.ids_of(Action.MAKE_DISK)
+    assert again[:2] == [first, second], "each is answered with the operation that it had"
+    assert len(set(again)) == 3
+
+
+async def test_a_member_that_somebody_starts_while_it_is_stopped_is_not_stopped_twice(
+    hook: Hook, swap: Swap, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undo_once(cloud, monkeypatch, "_stop")
+    event = await fire(trigger(swap))
+    assert (event.state, event.cause) == (None, "gone")
+    assert "somebody else changes the instance" in event.why
+    assert len(hook.ids_of(Action.STOP)) == 1
 
 
 async def test_a_restarted_trigger_sends_the_same_ids(hook: Hook, swap: Swap, cloud: Cloud) -> None:
