@@ -248,7 +248,7 @@ class PlanningOperator(FleetOperator, SkipMixin):
         record_plan(context, made)
         context["ti"].xcom_push(DRAFT, None)
         who = self.moves(made)
-        if (why := refusal(made)) and not made.plan_only:
+        if why := refusal(made):
             raise PermanentError(why)
         if made.refused and not made.plan_only:
             raise PermanentError(f"nobody can be moved to {made.image.name}. {_told(made.refused)}")
