@@ -16,7 +16,6 @@ DEFAULTS = {
     "min.insync.replicas": "1",
     "controller.quorum.fetch.timeout.ms": "2000",
     "broker.session.timeout.ms": "9000",
-    "replica.lag.time.max.ms": "30000",
 }
 Json = dict[str, Any]
 

@@ -78,7 +78,7 @@ class Bench:
     def __post_init__(self) -> None:
         """Writes the files of a broker that has been stopped cleanly."""
         self.data.mkdir(exist_ok=True)
-        (self.data / "meta.properties").write_text("node.id=1\ndirectory.id=dir-1\n")
+        (self.data / "meta.properties").write_text("node.id=1\ndirectory.id=dir-1\ncluster.id=c\n")
         self.clean.touch()
         server = self.folder / "server.properties"
         server.write_text(

@@ -64,7 +64,8 @@ def test_the_lock_is_asked_for_and_never_taken(bench: Bench) -> None:
 
 
 def test_the_disk_has_the_directory_id(bench: Bench) -> None:
-    assert bench.agent.local().directory_id == "dir-1"
+    found = bench.agent.local()
+    assert (found.directory_id, found.cluster_id) == ("dir-1", "c")
     (bench.data / "meta.properties").unlink()
     assert bench.agent.local().directory_id == ""
 

@@ -58,7 +58,7 @@ CASES = [
     Case(
         "no leader, and only ELR: this broker can be elected",
         cluster(partition("orders-7", (1, 2, 3), (), elr=(1,))),
-        {P: "orders-7 has 0 of 2 in-sync replicas"},
+        {P: "be the first to catch up (in sync: none; eligible leaders: 1)"},
     ),
     Case(
         "four replicas, two of them out of sync",
@@ -169,6 +169,18 @@ CASES = [
         "it was drained, and the others have all",
         cluster(partition("orders-7", (1, 2, 3), (2, 3)), fenced={1}, silent={1}),
         local=DRAINED,
+    ),
+    Case(
+        "it was killed, and its next start recovers its logs",
+        cluster(silent={1}),
+        local=replace(CRASHED, unclean_dirs=("/d1", "/d2")),
+        warns="no clean shutdown mark in /d1, /d2: the next start recovers logs",
+    ),
+    Case(
+        "the brokers that were asked are of another cluster",
+        cluster(partition("orders-7", (1, 2, 3))),
+        {Kind.CLUSTER: "bootstrap.servers are of the cluster c, and the disk of broker 1 is of d"},
+        local=replace(RUNS, cluster_id="d"),
     ),
     Case("it is not registered any more", replace(cluster(), brokers=cluster().brokers[1:])),
     Case(

@@ -72,7 +72,7 @@ def test_all_facts_come_in_their_types(tmp_path: Path) -> None:
         Feature("group.version", None, (0, 1)),
         Feature("metadata.version", 33, (7, 33)),
     )
-    assert found.timeouts == Timeouts(2000, 9000, 30000)
+    assert found.timeouts == Timeouts(2000, 9000)
 
 
 def test_the_active_controller_is_that_of_the_quorum(tmp_path: Path) -> None:

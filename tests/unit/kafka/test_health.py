@@ -58,6 +58,7 @@ def test_it_is_healthy_when_it_serves_and_has_everything() -> None:
             replace(RUNS, duplicate_registration=True, running_seconds=30.0),
             "busy: 9 of 9 seconds of the former session's timeout",
         ),
+        (WELL, replace(RUNS, cluster_id="d"), "unhealthy: bootstrap.servers are of the cluster c"),
         (LATE, RUNS, "busy: 1 of 2 partitions are in sync; not orders-7"),
     ],
 )

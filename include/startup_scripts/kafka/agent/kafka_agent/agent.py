@@ -88,6 +88,7 @@ class Agent:
             self._seen_running = None
         elif self._seen_running is None:
             self._seen_running = now
+        directory, of_cluster = local.identity(config.metadata_dir)
         start = broker_log.read(config.broker_log) if running and config.broker_log else None
         return Local(
             node_id=config.node_id,
@@ -95,7 +96,8 @@ class Agent:
             drained=self._is_drained(running),
             votes=config.votes,
             auto_join=config.auto_join,
-            directory_id=local.directory_id(config.metadata_dir),
+            directory_id=directory,
+            cluster_id=of_cluster,
             unclean_dirs=local.unclean(config.log_dirs),
             on_disk=local.partitions(config.log_dirs),
             recovery=start.recovery if start else None,
@@ -255,7 +257,7 @@ class Agent:
 
     def _verify_drain(self, led: tuple[Partition, ...], end: float, how: str) -> Answer:
         """The clean mark is on each disk, and the others lead what it led."""
-        unclean = local.unclean(self.config.log_dirs)
+        unclean = self.local().unclean_dirs
         if unclean:
             return Answer.of(
                 UNAVAILABLE,

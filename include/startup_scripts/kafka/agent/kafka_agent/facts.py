@@ -123,7 +123,6 @@ class Timeouts:
 
     quorum_fetch_ms: int = 2000
     broker_session_ms: int = 9000
-    replica_lag_ms: int = 30000
 
 
 @dataclass(frozen=True)
@@ -174,6 +173,7 @@ class Local:
     votes: bool = True  # process.roles has controller
     auto_join: bool = False  # controller.quorum.auto.join.enable
     directory_id: str = ""  # of the metadata log's disk
+    cluster_id: str = ""  # that this disk was formatted for
     unclean_dirs: tuple[str, ...] = ()  # log directories without a clean shutdown mark
     on_disk: frozenset[str] = frozenset()  # partitions with a folder in the log directories
     recovery: Recovery | None = None  # None: the log does not say

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_agent.batches import largest
+from kafka_agent.health import other_cluster
 from kafka_agent.limits import Kind, behind, let_through, limits
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def decide(
         *violated(cluster, stopping),
     )
     warnings = tuple(one.text for one in let_through(cluster) if one.members & stopping)
+    if not local.running and local.unclean_dirs:
+        folders = ", ".join(local.unclean_dirs)
+        warnings += (f"no clean shutdown mark in {folders}: the next start recovers logs",)
     warnings += tuple(f"{one} has no broker in this cluster" for one in without_broker)
     if blockers and not local.running and not local.drained:
         # Nothing is taken away, and a replacement may be what it needs.
@@ -138,7 +142,9 @@ def _stale(cluster: Cluster, stopping: frozenset[int]) -> Iterator[Blocker]:
 
 
 def _own(cluster: Cluster, local: Local) -> Iterator[Blocker]:
-    """This broker itself must not be stopped while it loads its logs."""
+    """This broker itself must be of the cluster that was asked, and not be loading its logs."""
+    if other := other_cluster(cluster, local):
+        yield Blocker(Kind.CLUSTER, "cluster", other)
     broker = cluster.broker(local.node_id)
     serves = broker is not None and broker.safe
     if not local.running or serves:

@@ -35,8 +35,7 @@ Address = tuple[int, str, int]  # node id, host, port
 MIN_ISR = "min.insync.replicas"
 FETCH_TIMEOUT = "controller.quorum.fetch.timeout.ms"
 SESSION_TIMEOUT = "broker.session.timeout.ms"
-LAG_TIME = "replica.lag.time.max.ms"
-BROKER_KEYS = (MIN_ISR, FETCH_TIMEOUT, SESSION_TIMEOUT, LAG_TIME)
+BROKER_KEYS = (MIN_ISR, FETCH_TIMEOUT, SESSION_TIMEOUT)
 OF_TOPIC = "DYNAMIC_TOPIC_CONFIG"
 NOT_AUTHORIZED = 31  # on the cluster
 PAGE = 2000  # partitions of one answer
@@ -398,7 +397,6 @@ def _timeouts(settings: Mapping[int, Mapping[str, str]]) -> Timeouts:
     return Timeouts(
         quorum_fetch_ms=longest(FETCH_TIMEOUT, default.quorum_fetch_ms),
         broker_session_ms=longest(SESSION_TIMEOUT, default.broker_session_ms),
-        replica_lag_ms=longest(LAG_TIME, default.replica_lag_ms),
     )
 
 

@@ -49,7 +49,8 @@ def assess(
         found = Health(False, trouble or "the cluster does not answer")
     elif found is None and cluster is not None:
         found = (
-            _of_registration(cluster, local)
+            _of_cluster(cluster, local)
+            or _of_registration(cluster, local)
             or _of_controller(cluster, local)
             or _of_replicas(cluster, local, replicas)
         )
@@ -87,6 +88,16 @@ def own_out_of_sync(cluster: Cluster, node_id: int) -> list[Partition]:
     ]
 
 
+def other_cluster(cluster: Cluster, local: Local) -> str:
+    """That the brokers which answer are of another cluster than the disk; empty if they are not."""
+    if not local.cluster_id or not cluster.cluster_id or local.cluster_id == cluster.cluster_id:
+        return ""
+    return (
+        f"bootstrap.servers are of the cluster {cluster.cluster_id}, and the disk of broker "
+        f"{local.node_id} is of {local.cluster_id}: name its own brokers"
+    )
+
+
 def directory_remedy(cluster: Cluster, local: Local) -> str:
     """What to do if the quorum knows this voter by another disk; empty where it does not."""
     known = cluster.quorum.voter(local.node_id)
@@ -112,6 +123,11 @@ def _tool(cluster: Cluster, node_id: int) -> str:
     """The command-line tool, asking the other brokers."""
     brokers = [f"{one.host}:{one.port}" for one in cluster.brokers if one.node_id != node_id]
     return f"kafka-metadata-quorum.sh --bootstrap-server {','.join(brokers)}"
+
+
+def _of_cluster(cluster: Cluster, local: Local) -> Health | None:
+    other = other_cluster(cluster, local)
+    return Health(False, other) if other else None
 
 
 def _of_registration(cluster: Cluster, local: Local) -> Health | None:

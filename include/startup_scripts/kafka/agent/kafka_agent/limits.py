@@ -25,6 +25,7 @@ class Kind(Enum):
     VOTER = "voter"
     BROKER = "broker"
     STARTING = "starting"
+    CLUSTER = "cluster"  # the disk is of another one
     HIDDEN = "hidden"  # the agent may not see it
 
 
@@ -108,6 +109,8 @@ def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) 
     """At most so many of the replicas in sync that min.insync.replicas are left."""
     need, copies = partition.min_isr, len(partition.target)
     shown = ", ".join(map(str, partition.isr)) or "none"
+    if partition.elr:
+        shown += f"; eligible leaders: {', '.join(map(str, partition.elr))}"
     now = len(in_sync)
     everyone = frozenset(partition.replicas)
     if copies <= need:

@@ -141,6 +141,11 @@ def _gauges(
         if one.finalised is not None
     ]
     yield "finalised_feature_level", "Level of a feature in the data.", finalised
+    yield (
+        "supported_feature_level",
+        "The highest level of a feature that a broker supports.",
+        [(_labels(feature=one.name), one.supported[1]) for one in cluster.features],
+    )
 
 
 def _labels(**labels: object) -> str:

@@ -63,10 +63,10 @@ def partitions(log_dirs: Iterable[Path]) -> frozenset[str]:
     return frozenset(found - {METADATA})
 
 
-def directory_id(metadata_dir: Path) -> str:
-    """The id of the disk of the metadata log; empty where it has none yet."""
+def identity(metadata_dir: Path) -> tuple[str, str]:
+    """The ids of the disk of the metadata log and of its cluster; empty where it has none yet."""
     try:
-        content = (metadata_dir / "meta.properties").read_text("utf-8")
+        content = properties((metadata_dir / "meta.properties").read_text("utf-8"))
     except (OSError, UnicodeError):
-        return ""
-    return properties(content).get("directory.id", (0, ""))[1]
+        return "", ""
+    return content.get("directory.id", (0, ""))[1], content.get("cluster.id", (0, ""))[1]
