@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.distributed.servers import missing, servers
+from tests.distributed.servers import Servers, missing, servers
 from tests.support.paths import PROJECT
 
 from devstack.ports import free_port
@@ -32,13 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    folder = tmp_path_factory.mktemp("distributed")
+def servers_of_session() -> Iterator[Servers]:
     with servers() as found:
-        topology = distributed(found.database, found.broker, free_port())
-        with testbed(PROJECT, folder, "instant", topology) as bed:
-            yield bed
-        left = [describe(process) for process in marked(folder / "state")]
-    left += found.processes()
-    assert left == [], "processes are left"
+        yield found
+    assert found.processes() == [], "processes are left"
     assert not found.folder.exists()
+
+
+@pytest.fixture(scope="session")
+def stack_of_session(
+    tmp_path_factory: pytest.TempPathFactory, servers_of_session: Servers
+) -> Iterator[Testbed]:
+    folder = tmp_path_factory.mktemp("distributed")
+    found = servers_of_session
+    topology = distributed(found.database, found.broker, free_port())
+    with testbed(PROJECT, folder, "instant", topology) as bed:
+        yield bed
+    assert [describe(process) for process in marked(folder / "state")] == [], "processes are left"

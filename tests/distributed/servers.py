@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from devstack.programs import PARENT_DEATH
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 USER = "postgres"  # made by the package; PostgreSQL refuses to run as root
 START = 30  # seconds until a server has to answer
@@ -61,6 +61,7 @@ class Servers:
     database: str
     broker: str
     folder: Path
+    outage: Callable[[], AbstractContextManager[None]]  # PostgreSQL is down for the block
 
     def processes(self) -> list[str]:
         """Of both servers: every one has its data folder for its working directory."""
@@ -92,15 +93,15 @@ def servers() -> Generator[Servers]:
     try:
         folder.chmod(0o711)
         with ExitStack() as running:
-            database = running.enter_context(_postgres(folder / "postgres"))
+            database, outage = running.enter_context(_postgres(folder / "postgres"))
             broker = running.enter_context(_redis(folder / "redis"))
-            yield Servers(database, broker, folder)
+            yield Servers(database, broker, folder, outage)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _postgres(folder: Path) -> Generator[str]:
+def _postgres(folder: Path) -> Generator[tuple[str, Callable[[], AbstractContextManager[None]]]]:
     programs = postgres_folder()
     assert programs is not None, "PostgreSQL is not installed"
     port, password = free_port(), secrets.token_hex(16)
@@ -119,10 +120,23 @@ def _postgres(folder: Path) -> Generator[str]:
         file.write(POSTGRES.format(port=port))
     # SIGINT ends the sessions that are open; SIGTERM would wait for them
     command = _as_user([str(programs / "postgres"), "-D", str(data)], "INT")
-    with _process(command, folder, "SIGINT"):
-        url = f"airflow:{password}@127.0.0.1:{port}/postgres"
-        wait_until(lambda: _postgres_answers(url), START, "PostgreSQL to answer")
-        yield url
+    url = f"airflow:{password}@127.0.0.1:{port}/postgres"
+    with ExitStack() as running:
+
+        def start() -> None:
+            running.enter_context(_process(command, folder, "SIGINT"))
+            wait_until(lambda: _postgres_answers(url), START, "PostgreSQL to answer")
+
+        @contextmanager
+        def outage() -> Generator[None]:
+            running.close()
+            try:
+                yield
+            finally:
+                start()
+
+        start()
+        yield url, outage
 
 
 @contextmanager
@@ -157,7 +171,7 @@ def _process(command: Sequence[str], folder: Path, ending: str) -> Generator[Non
         "--signal",
         ending,
     ]
-    with (folder / "log").open("w", encoding="utf-8") as log:
+    with (folder / "log").open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             [*parent_death, "--", *command],
             stdin=subprocess.DEVNULL,

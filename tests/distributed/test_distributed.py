@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,13 +12,15 @@ from tests.distributed.killing import kill_triggerer_of, kill_worker_of
 from tests.flow.fleet import Members
 from tests.support.deadlines import RUN, SOON
 
-from devstack.airflow_api import TERMINAL_RUN, Run
+from devstack.airflow_api import TERMINAL_RUN, AirflowError, Run
 from devstack.program_logs import starts
 from devstack.topology import WORKERS
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.distributed.servers import Servers
 
     from devstack.testbed import Testbed
 
@@ -26,6 +30,7 @@ REPLACE = "replace_instances.replace_1"
 TRIGGERERS = ("triggerer", "triggerer-2")
 NAMES = ["web-1", "web-2", "web-3"]
 MANY, AT_A_TIME = 20, 3
+OUTAGE = 20.0  # seconds without the database
 ONE_OF_MANY = """
 base: debian-cloud/debian-12
 scripts: web
@@ -113,6 +118,38 @@ def roll_out_with_kills(bed: Testbed, members: Members, image: str) -> None:
     after = members.facts()
     assert after.images == after.health == dict.fromkeys(NAMES, image)
     assert after.identity == before.identity  # id, address, metadata, data disks
+    assert members.stops() == dict.fromkeys(NAMES, 1)
+    assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
+
+
+def test_a_rollout_goes_on_behind_a_database_that_was_lost_in_the_middle_of_a_swap(
+    bed: Testbed, members: Members, servers_of_session: Servers
+) -> None:
+    """Every connection is cut, and for a while nobody gets another one."""
+    old = bed.bake(BAKE, force=True, roll_out=False, vars={"page": "old"})
+    new = bed.bake(BAKE, force=True, roll_out=False, vars={"page": "new"})
+    assert (old.state, new.state) == ("success", "success"), bed.explain(new)
+    bed.declare_members(NAMES)
+    members.create(image_of(bed, old), NAMES)
+    before, image = members.facts(), image_of(bed, new)
+    bed.compute.fault(kind="slow", method="compute.instances.detachDisk", seconds=10, times=99)
+    run_id = bed.airflow.trigger(ROLL_OUT, {"image": image})
+    members.wait_for_call("compute.instances.detachDisk", RUN)
+    with servers_of_session.outage():
+        # its disks are exchanged meanwhile by the trigger, or behind the outage by its next one
+        threading.Event().wait(OUTAGE)
+
+    def has_ended() -> bool:
+        with suppress(AirflowError):
+            return bed.airflow.run(ROLL_OUT, run_id).state in TERMINAL_RUN
+        return False
+
+    wait_until(has_ended, RUN, "the run to end", every=1.0)
+    run = bed.airflow.run(ROLL_OUT, run_id)
+    assert run.state == "success", bed.explain(run)
+    after = members.facts()
+    assert after.images == after.health == dict.fromkeys(NAMES, image)
+    assert after.identity == before.identity
     assert members.stops() == dict.fromkeys(NAMES, 1)
     assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
 
