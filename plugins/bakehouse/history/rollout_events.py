@@ -15,7 +15,7 @@ class PlannedMember(Frozen):
 
     member: str
     old_image: str = Field(description="empty if its disk is of no image")
-    way_back: str = Field(description="disk, only_disk, image or closed")
+    way_back: str = Field(description="disk, only_disk, image, closed, unreadable or nothing")
 
 
 class RolloutPlannedDetail(Frozen):

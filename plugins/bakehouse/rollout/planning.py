@@ -180,13 +180,14 @@ def _images(made: RolloutPlan, ledger: str) -> tuple[ImageChange, ...]:
 def with_data_of(made: RolloutPlan, ledger: str) -> RolloutPlan:
     """Return the plan with what the members' data mean for its image and for the way back.
 
+    What images can read is pinned whatever is answered: before each stop it is asked again.
+
     Args:
         made: the plan, with the answers of the gates.
         ledger: the URL of the images' manifests.
     """
-    if made.gates is None:
-        return made
-    answers = {answer.member: answer.detail for answer in made.gates.answers}
+    gates = made.gates.answers if made.gates is not None else ()
+    answers = {answer.member: answer.detail for answer in gates}
     said = {name: found for name, text in answers.items() if (found := formats_in(text))}
     return with_formats(made, said, {name: reads_of(ledger, name) for name in image_names(made)})
 
