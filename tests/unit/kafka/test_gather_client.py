@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    RequestTimedOutError,
+)
 
 from kafka_agent.config import Config, read
-from kafka_agent.gather import Gatherer
+from kafka_agent.gather import ATTEMPTS, Gatherer, GatherError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +30,7 @@ class Admin:
     servers: tuple[str, ...]
     connected: list[int] = field(default_factory=list)
     closed: bool = False
+    refusals: list[Exception] = field(default_factory=list)  # shared by all clients
 
     def get_broker_version_data(self, broker_id: int) -> None:
         self.connected.append(broker_id)
@@ -39,6 +45,8 @@ class Admin:
         return {"topics": [], "next_cursor": None}
 
     def list_partition_reassignments(self) -> dict[Any, Any]:
+        if self.refusals:
+            raise self.refusals.pop(0)
         return {}
 
     def describe_metadata_quorum(self) -> dict[str, Any]:
@@ -58,9 +66,10 @@ class Machines:
     hanging: set[int] = field(default_factory=set)
     clients: list[Admin] = field(default_factory=list)
     probes: list[list[int]] = field(default_factory=list)
+    refusals: list[Exception] = field(default_factory=list)
 
     def connect(self, config: Config, _: object) -> Any:
-        self.clients.append(Admin(config.bootstrap))
+        self.clients.append(Admin(config.bootstrap, refusals=self.refusals))
         return self.clients[-1]
 
     def probe(self, addresses: list[tuple[int, str, int]], *_: object) -> dict[int, str]:
@@ -117,3 +126,27 @@ def test_where_nobody_answers_all_are_asked(gatherer: Gatherer, machines: Machin
     machines.hanging = {1, 2, 3}
     assert all(one.silent for one in gatherer.cluster().brokers)
     assert machines.clients[-1].servers == ("a:1", "b:2")
+
+
+def test_a_question_that_went_to_a_dead_broker_is_asked_again_by_a_new_client(
+    gatherer: Gatherer, machines: Machines
+) -> None:
+    gatherer.cluster()
+    machines.hanging = {2}
+    machines.refusals += [KafkaConnectionError("111 ECONNREFUSED") for _ in range(3)]
+    assert gatherer.cluster().brokers[1].silent == "no answer"
+    assert len(machines.clients) == 5
+
+
+def test_a_question_is_not_asked_for_ever_and_no_other_error_is_tried_again(
+    gatherer: Gatherer, machines: Machines
+) -> None:
+    gatherer.cluster()
+    machines.refusals += [RequestTimedOutError("10 s") for _ in range(99)]
+    with pytest.raises(GatherError, match="RequestTimedOutError"):
+        gatherer.cluster()
+    assert len(machines.refusals) == 99 - ATTEMPTS
+    machines.refusals[:] = [ClusterAuthorizationFailedError("no"), KafkaConnectionError("no")]
+    with pytest.raises(GatherError, match="may not read"):
+        gatherer.cluster()
+    assert len(machines.refusals) == 1

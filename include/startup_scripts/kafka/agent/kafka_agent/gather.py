@@ -42,6 +42,13 @@ PAGE = 2000  # partitions of one answer
 TOPICS_AT_ONCE = 500
 UNREACHABLE = ("KafkaTimeoutError", "NodeNotReadyError", "KafkaConnectionError")
 NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster and on all topics"
+UNREACHED = {
+    "KafkaConnectionError",
+    "KafkaTimeoutError",
+    "NodeNotReadyError",
+    "RequestTimedOutError",
+}
+ATTEMPTS = 8
 LEAST_PROBE, MOST_PROBE = 2.0, 15.0
 
 
@@ -151,7 +158,7 @@ class Gatherer:
 
         def work() -> None:
             try:
-                answer.set_result(ask(self._client()))
+                answer.set_result(self._ask(ask, end))
             except BaseException as error:
                 answer.set_exception(error)
 
@@ -169,6 +176,22 @@ class Gatherer:
             raise GatherError(sentence(error, self.config.bootstrap)) from error
         finally:
             self._lock.release()
+
+    def _ask(self, ask: Callable[[Admin], Result], end: float) -> Result:
+        """Asks again, by a new client, while there are brokers that answer.
+
+        What only a controller answers goes to a random broker, which may be the one that is dead.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return ask(self._client())
+            except Exception as error:
+                others = any(not why for why in self._silent.values())
+                if type(error).__name__ not in UNREACHED or not others or time.monotonic() > end:
+                    raise
+                log.info("asking again: %s", error)
+                self._drop()
+        return ask(self._client())
 
     def _client(self) -> Admin:
         """The client that stays, as long as the same brokers answer.
