@@ -236,7 +236,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.stage_operators:ReplaceMember",
+        operator="bakehouse.rollout.replace_operator:ReplaceMember",
         docs="Replaces the boot disk of one member: create, stop, detach, attach, start, health.",
         of_group=Variant(
             operator="bakehouse.rollout.mig_operators:MoveGroup",
@@ -250,7 +250,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.stage_operators:VerifyStage",
+        operator="bakehouse.rollout.verify_operator:VerifyStage",
         docs="Watches the stage for the fleet's soak time, then checks each member again.",
         of_group=Variant(
             operator="bakehouse.rollout.mig_operators:VerifyGroup",
@@ -273,7 +273,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=4,
         sla=timedelta(hours=6),
-        operator="bakehouse.rollout.stage_operators:PlanRollback",
+        operator="bakehouse.rollout.rollback_operator:PlanRollback",
         docs="Waits until no member is being replaced, then lists the members to roll back.",
         of_group=Variant(
             operator="bakehouse.rollout.mig_operators:PlanGroupRollback",
@@ -286,7 +286,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=5,
         sla=timedelta(hours=7),
-        operator="bakehouse.rollout.stage_operators:ReplaceMember",
+        operator="bakehouse.rollout.replace_operator:ReplaceMember",
         docs="Rolls one member back to its previous image, in reverse order, one at a time.",
         of_group=Variant(
             operator="bakehouse.rollout.mig_operators:MoveGroup",

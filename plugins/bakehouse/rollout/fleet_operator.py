@@ -172,6 +172,11 @@ def states_of(states: dict[str, str | None], task_id: str) -> dict[str, str | No
     }
 
 
+def max_tries(context: Context) -> int:
+    """Return how often Airflow tries the task, without its first try."""
+    return int(context["ti"].max_tries)
+
+
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)

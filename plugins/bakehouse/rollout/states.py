@@ -224,6 +224,9 @@ MOVES: dict[State, frozenset[State]] = {
             State.UPDATING,
             State.OBSOLETE,
             State.RENDERING,
+            State.SURPLUS,
+            State.LEFTOVER,
+            State.REMOVED,
         }
     ),
     State.BLOCKED: frozenset(
@@ -235,6 +238,9 @@ MOVES: dict[State, frozenset[State]] = {
             State.STOPPING,
             State.STOPPED,
             State.OBSOLETE,
+            State.SURPLUS,
+            State.LEFTOVER,
+            State.REMOVED,
         }
     ),
     State.DRAINING: frozenset(
@@ -246,6 +252,9 @@ MOVES: dict[State, frozenset[State]] = {
             State.STOPPING,
             State.STOPPED,
             State.OBSOLETE,
+            State.SURPLUS,
+            State.LEFTOVER,
+            State.REMOVED,
         }
     ),
     State.CLEARED: frozenset(
@@ -323,7 +332,16 @@ MOVES: dict[State, frozenset[State]] = {
             State.UNHEALTHY,
         }
     ),
-    State.SURPLUS: frozenset({State.STOPPING, State.LEFTOVER, State.REMOVED}),
+    State.SURPLUS: frozenset(
+        {
+            State.PREPARED,
+            State.BLOCKED,
+            State.DRAINING,
+            State.STOPPING,
+            State.LEFTOVER,
+            State.REMOVED,
+        }
+    ),
     State.LEFTOVER: frozenset({State.REMOVED}),
     State.REPLACED: frozenset(),
     State.REMOVED: frozenset(),
@@ -416,12 +434,18 @@ _WITHOUT_INSTANCE = {
 
 
 def _on_the_way_out(observed: MemberObservation) -> State:
-    """Return the state of a member that this run has created, and deletes again."""
+    """Return the state of a member that this run has created, and deletes again.
+
+    It may serve by now, so that it is asked and drained as before any stop.
+    """
     if observed.instance_id is None:
         return State.LEFTOVER if observed.is_left else State.REMOVED
     if not observed.is_ours:
         return State.LOST
-    return State.STOPPING if observed.status in GOING_DOWN else State.SURPLUS
+    if observed.status in GOING_DOWN:
+        return State.STOPPING
+    is_asked = observed.status == "RUNNING" and observed.consent is not Consent.GIVEN
+    return _BEFORE_THE_STOP[observed.consent] if is_asked else State.SURPLUS
 
 
 _BEFORE_THE_STOP = {

@@ -160,7 +160,9 @@ class Verdict(FleetOperator):
         if not self.memory.recorded:
             for outcome in outcomes:
                 self.log.info("%s", in_words(outcome))
-            is_bad = not made.is_config and any(is_images(outcome) for outcome in outcomes)
+            rejected = any(one.decision == "rejected" for one in self.decisions(context))
+            # a person's no counts like a failure: else the next night would ask again
+            is_bad = not made.is_config and (rejected or any(map(is_images, outcomes)))
             some = bool(self.form(context).members) or made.is_config
             record_end(context, made, reason, outcomes, ending, failed_here=is_bad, partial=some)
             blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None

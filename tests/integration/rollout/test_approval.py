@@ -12,12 +12,14 @@ from tests.flow.fleet import ZONE
 from tests.support.errors import bakehouse_errors
 from tests.support.ledger import of_kind, read_ledger
 
+from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
+from bakehouse.rollout import members
 
 from .walk import GROUP, Rollout
 
@@ -139,7 +141,11 @@ def test_a_rejection_takes_all_back_and_touches_nobody_else(
     assert ended(run) is Reason.REJECTED
     assert fleet_of.facts().health == dict.fromkeys(NAMES, images.old)
     assert fleet_of.stops() == {"web-1": 2}
-    assert "ann rejected the rollout after stage 1. a person" in str(run.errors["verdict"])
+    told = str(run.errors["verdict"])
+    assert "ann rejected the rollout after stage 1. a person" in told
+    assert f"No rollout of web takes {images.new} by itself any more" in told
+    with pytest.raises(PermanentError, match=images.new):
+        members.choose(hook_of("google_cloud_default"), "web", "", by_person=False, fleet="web")
 
 
 @pytest.mark.parametrize("on_timeout", ["roll_back", "halt"])

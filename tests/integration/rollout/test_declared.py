@@ -15,12 +15,14 @@ from bakehouse.history.location import ledger_url
 from bakehouse.history.overview import ROLLED_BACK, rollouts
 from bakehouse.history.rollout_events import MemberReplacedEvent
 from bakehouse.rollout.differences import differences
+from bakehouse.rollout.guest_orders import GuestOrders
 from bakehouse.rollout.plan import RolloutPlan
 from devstack.waiting import wait_until
 
 from .walk import Rollout
 
 if TYPE_CHECKING:
+    from bakehouse.rollout.orders import Answer, Order
     from devstack.gce_api import Compute
 
     from .conftest import Images
@@ -140,6 +142,26 @@ def test_what_was_created_is_deleted_again_if_a_member_fails_and_older_data_stay
     written = read_ledger(ledger_url(), run.run_id)
     (row,) = rollouts(sorted(written, key=lambda event: event.happened))
     assert row.state == ROLLED_BACK
+
+
+def test_a_created_member_that_serves_is_asked_and_drained_before_it_is_deleted_again(
+    compute: Compute, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakehouse.rollout.guest_orders.PAUSES", (0.05,))
+    given: list[tuple[str, str]] = []
+    ask = GuestOrders.ask
+
+    async def noted(self: GuestOrders, order: Order, *rest: Any, **more: Any) -> Answer | None:
+        given.append((self.name, order.value))
+        return await ask(self, order, *rest, **more)
+
+    monkeypatch.setattr(GuestOrders, "ask", noted)
+    scripts = "metadata: {color: red, instant-gate: well, instant-drain: moved 3}"
+    text = FLEET.replace("metadata: {color: red}", scripts)
+    run = rollout(images.new, text.replace("metadata: {color: blue}", "metadata: {}"))
+    assert run.through() == "failed"
+    assert given == [("web-1", "gate"), ("web-1", "drain")]
+    assert compute.instances() == []
 
 
 def test_a_data_disk_of_the_right_name_is_used_and_never_made_again(

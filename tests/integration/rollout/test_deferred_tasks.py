@@ -10,8 +10,10 @@ import pytest
 from tests.support.paths import PROJECT
 
 from bakehouse.rollout.operators import AcquireLease
-from bakehouse.rollout.stage_operators import PlanRollback, ReplaceMember, VerifyStage
+from bakehouse.rollout.replace_operator import ReplaceMember
+from bakehouse.rollout.rollback_operator import PlanRollback
 from bakehouse.rollout.verdict import Verdict
+from bakehouse.rollout.verify_operator import VerifyStage
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger

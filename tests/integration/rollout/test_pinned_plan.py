@@ -124,7 +124,7 @@ def test_where_airflow_knows_no_limit_a_member_waits_for_its_turn(
     run.stage(1)
     run.select(2)
     run.states["replace_2_0"] = "deferred"
-    monkeypatch.setattr("bakehouse.rollout.stage_operators.TURN", timedelta(seconds=0.2))
+    monkeypatch.setattr("bakehouse.rollout.replace_operator.TURN", timedelta(seconds=0.2))
     run.deferred = UntilItsTurn(run)
     run.replace_one(2, 1)
     assert run.states["replace_2_1"] == "success", run.errors

@@ -203,7 +203,10 @@ def _render(plan: RolloutPlan, change: Change, health: Health | None) -> Swap:
 def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None) -> Swap:
     """Return the roll-back of `done`; `image` is None if only its previous disk is left."""
     if done.strategy is Strategy.CREATE:
-        return done.model_copy(update={"way": "back", "strategy": Strategy.REMOVE})
+        orders = _orders(health)
+        return done.model_copy(
+            update={"way": "back", "strategy": Strategy.REMOVE, "orders": orders}
+        )
     old = done.old
     image = image or Target(
         id=old.image_id,

@@ -1,0 +1,315 @@
+"""The operator that replaces a member, forward or back."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+from pydantic import AwareDatetime
+
+from bakehouse.cloud import boot_lines, serial_output
+from bakehouse.core.errors import (
+    BakehouseError,
+    Blocked,
+    PermanentError,
+    TransientError,
+)
+from bakehouse.core.reasons import Reason
+from bakehouse.core.time import format_utc
+from bakehouse.history.wait_events import WaitDetail
+from bakehouse.operators import waits
+from bakehouse.operators.held_operator import HoldMemory
+from bakehouse.operators.links import MachineLink, SerialLink
+from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
+from bakehouse.operators.waits import begin_wait, end_wait
+from bakehouse.rollout import health as health_of
+from bakehouse.rollout import members
+from bakehouse.rollout.events import SwapEnded
+from bakehouse.rollout.fleet_operator import (
+    FleetOperator,
+    max_tries,
+    now,
+    states_of,
+)
+from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up, reports_to_read
+from bakehouse.rollout.handover import HandoverFields
+from bakehouse.rollout.orders import Order
+from bakehouse.rollout.outcome import in_words
+from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
+from bakehouse.rollout.strategies.swap import (
+    Swap,
+    is_under_way,
+    moving,
+    outcome_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from airflow.sdk import Context
+
+    from bakehouse.history.rollout_events import MemberOutcome
+    from bakehouse.images.links import Resource
+    from bakehouse.rollout.plan import Reported, RolloutPlan
+    from bakehouse.rollout.second_try import Cause
+
+WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
+BACKSTOP = timedelta(minutes=5)
+TURN = timedelta(seconds=15)
+ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
+
+
+class ReplaceMemory(HoldMemory):
+    """Since when a gate keeps this try from its member, and what it says."""
+
+    closed_first: AwareDatetime | None = None  # of this try: a gate that flaps gains no time
+    closed_since: AwareDatetime | None = None
+    closed: str = ""
+
+
+class ReplaceMember(FleetOperator):
+    """Replaces the boot disk of one member, in the triggerer -> outcome.
+
+    Args:
+        swap: A Swap as JSON, from `select_members` or `plan_rollback`.
+        **kwargs: Of `FleetOperator`.
+    """
+
+    Memory = ReplaceMemory
+    memory: ReplaceMemory
+    operator_extra_links = (MachineLink(), SerialLink())
+
+    def __init__(self, *, swap: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.swap = swap
+
+    def reconcile(self, context: Context) -> Next:
+        """Start the swap from the member's current state, unless a gate forbids it."""
+        swap = Swap.model_validate(self.swap)
+        try:
+            return self._begin(context, swap)
+        except (AirflowSkipException, Blocked):
+            raise
+        except Exception as error:  # whatever it is, the verdict names the member and the error
+            self._push(context, swap, STUCK, f"{type(error).__name__}: {error}")
+            raise
+
+    def _begin(self, context: Context, swap: Swap) -> Next:
+        from bakehouse.rollout.triggers import SwapTrigger
+
+        self.link_machine(swap.zone, swap.member)
+        self.check_lease(context)
+        wait = self._gates(context, swap)
+        if wait is not None:
+            return wait
+        within = self.fleet.health_deadline
+        one_try = within + WALK_AT_MOST
+        deadline = one_try * (2 if swap.second_disk else 1)
+        fleet, closed = self.fleet, self.memory.closed_first
+        closed_until = (closed + fleet.gate.deadline).timestamp() if closed else None
+        fields = HandoverFields(
+            gate=fleet.gate, drain=fleet.drain, resume=fleet.resume, busy_limit=fleet.busy_limit
+        )
+        others, ahead = self._beside(context, swap)
+        self.log.info("%s", moving(swap))
+        trigger = SwapTrigger(
+            swap=self.swap,
+            conn_id=self.gcp_conn_id,
+            healthy_within=within.total_seconds(),
+            deadline=time.time() + deadline.total_seconds(),
+            first_until=time.time() + one_try.total_seconds(),
+            turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
+            windows=[window.model_dump(mode="json") for window in self.fleet.windows],
+            handover=fields.model_dump(mode="json"),
+            closed=self.memory.closed,
+            closed_until=closed_until,
+            others=others,
+            ahead=ahead,
+        )
+        orders = fleet.gate.deadline + fleet.drain.deadline + 2 * fleet.resume.deadline
+        return WaitFor(trigger, "walked", deadline + orders + 2 * fleet.busy_limit + BACKSTOP)
+
+    @resumed_by(SwapEnded)
+    def walked(self, context: Context, event: SwapEnded) -> Next:
+        """Continue when the swap has ended: record it; fail unless the member reached its goal."""
+        from bakehouse.rollout.record import record_member
+
+        swap = Swap.model_validate(self.swap)
+        if event.closed:
+            return self._wait_for_gate(context, swap, event.closed)
+        self._gate_is_open(context, swap, event)
+        if event.held or event.opened:
+            return Again()
+        swap = swap.model_copy(
+            update={"disk": event.disk or swap.disk, "first_try": event.first_try}
+        )
+        state = str(event.state) if event.state else STUCK
+        outcome = self._push(context, swap, state, event.why, event.cause)
+        is_last = context["ti"].try_number > max_tries(context)
+        if event.transient and not is_last:
+            raise TransientError(f"the member {swap.member}: {event.why}")
+        record_member(context, swap, state, event.why, event.seconds, event.cause)
+        if state not in REACHED:
+            self._show_serial(swap)
+            raise PermanentError(in_words(outcome))
+        self.log.info("%s", in_words(outcome))
+        return Done(outcome.model_dump(mode="json"))
+
+    def _wait_for_gate(self, context: Context, swap: Swap, why: str) -> Again:
+        """Record that the member waits for a gate, and ask on until the gate's deadline.
+
+        Raises:
+            PermanentError: The gate was closed for too long.
+        """
+        from bakehouse.rollout.record import record_member
+
+        now, known = waits.now(), self.memory
+        first, since = known.closed_first or now, known.closed_since or now
+        self.remember(closed_first=first, closed_since=since, closed=why)
+        detail = WaitDetail(what=self.fleet.name, member=swap.member, since=since, why=why)
+        if why != known.closed:
+            self.log.warning("waiting since %s: %s", format_utc(since), why)
+            begin_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+        gate = self.fleet.gate
+        if now >= first + gate.deadline:
+            end_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+            told = f"{why}. It has waited since {format_utc(first)}. Hint: {gate.hint}"
+            outcome = self._push(context, swap, State.BLOCKED, told)
+            record_member(context, swap, State.BLOCKED, told, None)
+            raise PermanentError(in_words(outcome))
+        return Again()
+
+    def _gate_is_open(self, context: Context, swap: Swap, event: SwapEnded) -> None:
+        """Record that the member waits no longer."""
+        if self.memory.closed_since is None:
+            return
+        self.log.info("waited since %s: %s", format_utc(self.memory.closed_since), event.why)
+        detail = WaitDetail(
+            what=self.fleet.name,
+            member=swap.member,
+            since=self.memory.closed_since,
+            why=event.why if event.opened else Reason.HOLD_ENDED.text,
+        )
+        end_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
+        self.remember(closed="", closed_since=None)
+
+    def _push(
+        self, context: Context, swap: Swap, state: str, why: str, cause: Cause | None = None
+    ) -> MemberOutcome:
+        """Hand the outcome on to the verdict; a later try replaces it."""
+        outcome = outcome_of(swap, state, why, cause)
+        context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
+        return outcome
+
+    def _gates(self, context: Context, swap: Swap) -> WaitFor | None:
+        """Return the wait for what holds the member; None if it may be changed."""
+        instance = self.compute.instance(swap.zone, swap.member)
+        if swap.way == "back" or is_under_way(swap, instance):
+            return None  # on its way already: the only right thing is to go on
+        gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
+        if not gate.open:
+            from bakehouse.rollout.record import record_halted
+
+            record_halted(context, swap, gate.why)
+            raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        wait = self.wait_until_allowed(context, swap.image, swap.member)
+        if wait is not None:
+            return wait
+        if swap.metadata is None:
+            members.check(self.compute, swap.image)
+        if swap.strategy is Strategy.CREATE:
+            return None  # it takes nobody away
+        made, ahead = self.plan_of(context), self._ahead(context)
+        at_most = self.rules_of(made).max_unavailable
+        if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
+            return self._wait_for_its_turn(len(ahead), at_most)
+        gate = self._others_are_up(swap, made, ahead)
+        if not gate.open:
+            # not Blocked: waiting here would keep the slot that the other's next try needs
+            raise TransientError(f"{swap.member} is not changed: {gate.why}")
+        return None
+
+    def _beside(self, context: Context, swap: Swap) -> tuple[dict[str, str], list[str]]:
+        """Return the fleet's members and their zones, and those whose turn is before this one's.
+
+        Both are empty unless several may be down at a time and the member has a gate to ask.
+        """
+        made = self.plan_of(context)
+        is_asked = swap.way == "forward" and Order.GATE in swap.orders
+        if not is_asked or self.rules_of(made).max_unavailable == 1:
+            return {}, []
+        others = {change.name: change.zone for change in made.changes}
+        others |= {report.name: report.zone for report in made.reported}
+        return others, self._ahead(context)
+
+    def _ahead(self, context: Context) -> list[str]:
+        """Return the members of this stage whose tasks are before this one and have not ended."""
+        task, _, stage = str(self.task_id).rpartition("_")
+        states = self.states(context)
+        before = self.picked(context, int(stage))[: max(0, context["ti"].map_index or 0)]
+        return [
+            swap.member
+            for index, swap in enumerate(before)
+            if swap.strategy is not Strategy.CREATE
+            and states.get(f"{task}_{stage}_{index}") not in ENDED
+        ]
+
+    def _wait_for_its_turn(self, ahead: int, at_most: int) -> WaitFor:
+        """Wait while the members before this one are replaced; Airflow bounds no such stage.
+
+        The share of a fleet whose size is not known when the DAG is parsed is no number. The more
+        members are ahead, the longer is the wait, so that a large fleet does not ask all the time.
+        """
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        wait = TURN * max(1, ahead // at_most)
+        self.log.info("%d members come first; looking again in %s", ahead, wait)
+        return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
+
+    def _others_are_up(self, swap: Swap, made: RolloutPlan, ahead: Collection[str]) -> Gate:
+        others = {change.name: change.zone for change in made.changes}
+        others |= {report.name: report.zone for report in made.reported}
+        there = members.statuses(self.compute, others)
+        first, rest = reports_to_read(swap.member, made.reported)
+        ill = self._ill_now(first, there)
+        known = {report.name for report in made.reported if report.ill}
+        if swap.member not in ill and ill.keys() - known:
+            ill |= self._ill_now(rest, there)
+        # one that does not exist is down: it is yet to be created, or is being recreated
+        counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
+        at_most = self.rules_of(made).max_unavailable
+        return others_are_up(swap.member, counts, there, at_most, ill, ahead)
+
+    def _ill_now(
+        self, reports: Iterable[Reported], there: Mapping[str, Resource]
+    ) -> dict[str, str]:
+        """Return why members that run are ill; one that turns ill now is sure by the second look.
+
+        The first look was the plan's.
+        """
+        ill: dict[str, str] = {}
+        for report in reports:
+            if there.get(report.name, {}).get("status") != "RUNNING":
+                continue
+            health = members.health(self.compute, report.zone, report.name)
+            if why := health_of.ill(health, report.stamp, report.at, now()):
+                ill[report.name] = why
+        return ill
+
+    def _show_serial(self, swap: Swap) -> None:
+        try:
+            text = self.compute.serial_output(swap.zone, swap.member, -TAIL_BYTES)
+        except BakehouseError as error:
+            self.log.warning("no serial output: %s", error)
+            return
+        lines = serial_output.split(text, 0, MOST_LINES, last=True).lines
+        for line in list(boot_lines.for_terminal(lines))[-TAIL_LINES:]:
+            self.log.error("%s", line)
+
+
+def _image_of(swap: Swap) -> dict[str, str]:
+    image = swap.image
+    return {"recipe": image.recipe, "image": image.name, "git_sha": image.git_sha}
