@@ -40,14 +40,13 @@ OF_TOPIC = "DYNAMIC_TOPIC_CONFIG"
 NOT_AUTHORIZED = 31  # on the cluster
 PAGE = 2000  # partitions of one answer
 TOPICS_AT_ONCE = 500
-UNREACHABLE = ("KafkaTimeoutError", "NodeNotReadyError", "KafkaConnectionError")
-NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster and on all topics"
-UNREACHED = {
+UNREACHABLE = {
     "KafkaConnectionError",
     "KafkaTimeoutError",
     "NodeNotReadyError",
     "RequestTimedOutError",
 }
+NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster and on all topics"
 ATTEMPTS = 8
 LEAST_PROBE, MOST_PROBE = 2.0, 15.0
 
@@ -187,7 +186,7 @@ class Gatherer:
                 return ask(self._client())
             except Exception as error:
                 others = any(not why for why in self._silent.values())
-                if type(error).__name__ not in UNREACHED or not others or time.monotonic() > end:
+                if type(error).__name__ not in UNREACHABLE or not others or time.monotonic() > end:
                     raise
                 log.info("asking again: %s", error)
                 self._drop()
