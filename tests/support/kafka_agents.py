@@ -13,7 +13,7 @@ from kafka_agent.config import read
 from kafka_agent.gather import GatherError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from kafka_agent.facts import Cluster, Partition, Replica
@@ -49,6 +49,7 @@ class FakeFacts:
     answers: list[Cluster | str]  # a text is what goes wrong
     sizes: list[Replica] = field(default_factory=list)
     elected: list[list[str]] = field(default_factory=list)
+    finalised: list[dict[str, int]] = field(default_factory=list)
     asked: int = 0
 
     def cluster(self) -> Cluster:
@@ -61,6 +62,9 @@ class FakeFacts:
     def replicas(self, partitions: Iterable[Partition], brokers: Iterable[int]) -> list[Replica]:
         del partitions, brokers
         return self.sizes
+
+    def finalise(self, levels: Mapping[str, int]) -> None:
+        self.finalised.append(dict(levels))
 
     def elect(self, partitions: Iterable[Partition]) -> None:
         self.elected.append([str(one) for one in partitions])

@@ -118,7 +118,7 @@ def test_the_other_scripts_succeed_or_fail(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("gate", 2), ("drain", 1), ("health", 1), ("resume", 1)]
+    ("name", "code"), [("gate", 2), ("drain", 1), ("health", 1), ("resume", 1), ("finalise", 1)]
 )
 def test_without_agent_no_script_says_yes(tmp_path: Path, name: str, code: int) -> None:
     bench = Bench(tmp_path, FakeFacts([WELL]))
@@ -130,7 +130,11 @@ def test_without_agent_no_script_says_yes(tmp_path: Path, name: str, code: int) 
 @pytest.mark.parametrize(
     ("request_line", "status", "said"),
     [
-        ("GET /", 404, "no such path /; there are /gate, /drain, /health, /resume, /metrics"),
+        (
+            "GET /",
+            404,
+            "no such path /; there are /gate, /drain, /health, /resume, /",
+        ),
         ("GET /gates", 404, "no such path /gates"),
         ("GET /drain", 405, "/drain is asked with POST, not with GET"),
         ("POST /gate", 405, "/gate is asked with GET, not with POST"),

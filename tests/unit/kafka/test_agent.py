@@ -13,12 +13,14 @@ from tests.support.kafka_facts import cluster, partition, quorum
 
 from kafka_agent import local
 from kafka_agent.agent import run_command
-from kafka_agent.facts import Voter
+from kafka_agent.facts import Feature, Voter
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kafka_agent.facts import Cluster
 
 WELL = cluster(partition("orders-7", (1, 2, 3)))
 MOVED = cluster(partition("orders-7", (1, 2, 3), (2, 3)), fenced={1}, silent={1})
@@ -353,3 +355,45 @@ def test_a_command_says_in_one_line_what_went_wrong(tmp_path: Path) -> None:
     assert run_command((str(tool), "3")) == f"{tool} 3 ended with 3: last"
     missing = run_command((os.fspath(tmp_path / "none"),))
     assert missing.startswith(f"{tmp_path / 'none'}: ")
+
+
+def with_features(**levels: int | None) -> Cluster:
+    supported = {"metadata.version": (7, 33), "group.version": (0, 1)}
+    told = {name.replace("_", "."): level for name, level in levels.items()}
+    features = tuple(Feature(name, told.get(name), reach) for name, reach in supported.items())
+    return replace(cluster(), features=features)
+
+
+def test_what_is_finalised_gets_the_newest_level_and_is_seen_to_have_it(bench: Bench) -> None:
+    before = with_features(metadata_version=30, group_version=1)
+    after = with_features(metadata_version=33, group_version=1)
+    bench.facts.answers = [before, after]
+    answer = bench.agent.finalise()
+    assert (answer.status, answer.body) == (
+        200,
+        "finalised: metadata.version 33\nformat metadata.version 33\nformat group.version 1\n",
+    )
+    assert bench.facts.finalised == [{"metadata.version": 33}]
+
+
+def test_data_that_have_the_newest_features_are_left(bench: Bench) -> None:
+    bench.facts.answers = [with_features(metadata_version=33)]
+    answer = bench.agent.finalise()
+    assert answer.body.startswith("finalised: nothing, the data have the newest features\n")
+    assert (answer.status, bench.facts.finalised) == (200, [])
+
+
+def test_a_feature_that_is_not_finalised_is_not_begun(bench: Bench) -> None:
+    """One that nobody uses yet is switched on by a person who wants it."""
+    bench.facts.answers = [with_features(metadata_version=33, group_version=None)]
+    bench.agent.finalise()
+    assert bench.facts.finalised == []
+
+
+def test_what_is_not_finalised_in_the_end_is_no_success(bench: Bench) -> None:
+    bench.facts.answers = [with_features(metadata_version=30)]
+    answer = bench.agent.finalise()
+    assert (answer.status, answer.body) == (503, "busy: metadata.version not finalised yet\n")
+    bench.facts.answers = ["no broker answers"]
+    answer = bench.agent.finalise()
+    assert (answer.status, answer.body) == (503, "failed: no broker answers\n")

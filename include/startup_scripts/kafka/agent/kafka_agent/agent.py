@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kafka_agent import broker_log, lines, local
-from kafka_agent.facts import Local
+from kafka_agent.facts import Local, to_finalise
 from kafka_agent.gate import NOBODY, decide
 from kafka_agent.gather import GatherError
 from kafka_agent.health import assess, directory_remedy, of_process, own_out_of_sync
 from kafka_agent.leadership import handed_over, led_by, led_in_vain, to_elect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from kafka_agent.config import Config
@@ -42,6 +42,9 @@ class Facts(Protocol):
 
     def replicas(self, partitions: Iterable[Partition], brokers: Iterable[int]) -> list[Replica]:
         """The bytes of replicas."""
+
+    def finalise(self, levels: Mapping[str, int]) -> None:
+        """Finalises features at these levels."""
 
     def elect(self, partitions: Iterable[Partition]) -> None:
         """Elects preferred leaders."""
@@ -349,6 +352,28 @@ class Agent:
                 return Answer.of(UNAVAILABLE, f"busy: {trouble}")
             time.sleep(self._pause)
             cluster = self._cluster_or_none() or cluster
+
+    def finalise(self) -> Answer:
+        """Gives the data of the cluster the newest features that this Kafka has: no way back.
+
+        The active controller refuses what a broker of the cluster cannot read.
+        """
+        with self._orders:
+            try:
+                levels = to_finalise(self.facts.cluster().features)
+                if levels:
+                    self.facts.finalise(levels)
+                features = self.facts.cluster().features
+            except GatherError as error:
+                return Answer.of(UNAVAILABLE, f"failed: {error}")
+            if left := to_finalise(features):
+                return Answer.of(UNAVAILABLE, f"busy: {', '.join(left)} not finalised yet")
+            told = ", ".join(f"{name} {level}" for name, level in levels.items())
+            return Answer.of(
+                OK,
+                f"finalised: {told or 'nothing, the data have the newest features'}",
+                *(f"format {one.name} {one.finalised}" for one in features if one.finalised),
+            )
 
     def metrics(self) -> Answer:
         """What the gate knows, at most ten seconds old."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,15 @@ class Feature:
     name: str
     finalised: int | None  # in the data
     supported: tuple[int, int]  # by the broker that answered
+
+
+def to_finalise(features: Iterable[Feature]) -> dict[str, int]:
+    """The features of the data that the broker which answered has a higher level of, and that."""
+    return {
+        one.name: one.supported[1]
+        for one in features
+        if one.finalised and one.supported[1] > one.finalised
+    }
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,11 @@ class Admin(Protocol):
     ) -> Any:
         """Elects preferred leaders."""
 
+    def update_features(
+        self, feature_updates: Mapping[str, int], timeout_ms: int = ...
+    ) -> Mapping[str, str]:
+        """Raises what is finalised; for each feature `OK` or what is wrong."""
+
     def close(self) -> None:
         """Ends its connections."""
 
@@ -140,6 +145,14 @@ class Gatherer:
         self._within(
             self.config.gather_ms / 1000,
             lambda admin: _elected(admin.elect_leaders(0, asked, limit, raise_errors=False)),
+        )
+
+    def finalise(self, levels: Mapping[str, int]) -> None:
+        """Finalises features at these levels, which cannot be taken back."""
+        limit = self.config.request_ms
+        self._within(
+            self.config.gather_ms / 1000,
+            lambda admin: _finalised(admin.update_features(levels, timeout_ms=limit)),
         )
 
     def close(self) -> None:
@@ -498,6 +511,12 @@ def _elected(answer: Any) -> None:
             if code == NOT_AUTHORIZED
             else f"leaders cannot be elected: error {code}"
         )
+
+
+def _finalised(answer: Mapping[str, str]) -> None:
+    wrong = [f"{name}: {said}" for name, said in sorted(answer.items()) if said != "OK"]
+    if wrong:
+        raise GatherError(f"not finalised: {'; '.join(wrong)}")
 
 
 def _features(found: Json) -> tuple[Feature, ...]:

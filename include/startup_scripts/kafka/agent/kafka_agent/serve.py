@@ -27,6 +27,7 @@ ROUTES = {
     "/drain": "POST",
     "/health": "GET",
     "/resume": "POST",
+    "/finalise": "POST",
     "/metrics": "GET",
 }
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -130,6 +131,7 @@ def answer(agent: Agent, method: str, target: str) -> Answer:
         "/drain": agent.drain,
         "/health": agent.health,
         "/resume": agent.resume,
+        "/finalise": agent.finalise,
         "/metrics": agent.metrics,
     }
     return ask[url.path]()
