@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from bakehouse.cli import app
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.config.new_project import write_project
+from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
@@ -45,6 +46,7 @@ from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.plan_text import plan_lines
 from devstack.waiting import wait_until
 
+from .test_approval import answer, approve
 from .walk import Rollout
 
 if TYPE_CHECKING:
@@ -493,7 +495,8 @@ def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
     group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group.create(images.old, size=2)
-    answers = [Gate(open=False, why="2 partitions are under-replicated"), *[Gate(open=True)] * 2]
+    closed = Gate(open=False, why="2 partitions are under-replicated")
+    answers = [closed, closed, Gate(open=True)]
     asked: list[dict[str, str]] = []
 
     def ask(_: HttpCheck, names: dict[str, str]) -> Gate:
@@ -506,12 +509,51 @@ def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
     run.begin()
     run.stage(1)
     assert run.states["replace_1_0"] == "success", run.errors
-    assert asked == [{"fleet": "web", "member": "web", "zone": ZONE}] * 2, "closed, then open"
+    assert asked == [{"fleet": "web", "member": "web", "zone": ZONE}] * 3, "by the plan, then closed, then open"
     answers.clear()
     passing(monkeypatch, by=30.0)
     run.stage(2)
     assert "the gate did not open within 60 s: status 503. Hint: " in str(run.errors["replace_2_0"])
     assert sorted(group.instances().values()) == sorted([images.new, images.old])
+
+
+def test_the_plan_of_a_group_says_what_the_checks_outside_say_now(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = Gate(open=False, why="http: status 503, node 4 is draining")
+    monkeypatch.setattr("bakehouse.rollout.gate_checks.ask_http", lambda *_: closed)
+    group.create(images.old, size=1)
+    run = rollout(images.new, FLEET + "gate: {http: {url: https://lb.example/$member}}\n")
+    run.params["plan_only"] = True
+    assert run.through() == "success", run.errors
+    made = RolloutPlan.model_validate(run.xcom("plan"))
+    assert made.gates is not None
+    assert [(answer.member, answer.open) for answer in made.gates.answers] == [("web", False)]
+    assert closed.why in [blocker.why for blocker in made.blockers]
+    assert "http: status 503, node 4 is draining" in run.xcom("verdict", "note")
+
+
+def test_a_rejected_group_goes_back_and_its_image_counts_as_failed_there(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **_: None
+    )
+    group.create(images.old)
+    before = group.versions()
+    run = rollout(images.new, FLEET + "approval: {after: [1]}\n")
+    run.begin()
+    run.stage(1)
+    assert images.new in group.instances().values()
+    with pytest.raises(PermanentError, match="ann rejected the rollout after stage 1"):
+        approve(run, **answer("Reject"))
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert (group.versions(), set(group.instances().values())) == (before, {images.old})
+    (ended,) = of_kind(RolloutEndedEvent, events(run))
+    assert ended.reason is Reason.REJECTED
+    assert f"No rollout of web takes {images.new} by itself" in str(run.errors["verdict"])
 
 
 def test_a_group_that_was_not_changed_keeps_its_own_update_policy(
