@@ -509,7 +509,9 @@ def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
     run.begin()
     run.stage(1)
     assert run.states["replace_1_0"] == "success", run.errors
-    assert asked == [{"fleet": "web", "member": "web", "zone": ZONE}] * 3, "by the plan, then closed, then open"
+    assert asked == [{"fleet": "web", "member": "web", "zone": ZONE}] * 3, (
+        "by the plan, twice before"
+    )
     answers.clear()
     passing(monkeypatch, by=30.0)
     run.stage(2)
