@@ -135,6 +135,10 @@ CASES = [
         ),
         {B: "broker 4 (kafka-4) is behind the metadata log"},
     ),
+    Case(
+        "a voter is listed as the observer too that it was before it got its vote",
+        cluster(of=replace(quorum(), observers=(Voter(2, "", NOW - 5000),))),
+    ),
     # this broker itself
     Case(
         "this broker recovers its logs",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from devstack.kafka.brokers import Broker, Cluster, Image
 
 SCRIPTS = "include/startup_scripts/kafka"
-OPEN, BLOCKED = 0, 1  # exit codes of `gate`
+OPEN, BLOCKED, UNKNOWN = 0, 1, 2  # exit codes of `gate`
 
 
 class NotReplaced(RuntimeError):

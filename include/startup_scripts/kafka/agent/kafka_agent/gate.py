@@ -132,6 +132,8 @@ def _stale(cluster: Cluster, stopping: frozenset[int]) -> Iterator[Blocker]:
     quorum = cluster.quorum
     leader = quorum.voter(quorum.leader_id)
     for one in quorum.observers:
+        if quorum.voter(one.node_id) is not None:
+            continue  # what it was until it got its vote is listed for minutes
         broker = cluster.broker(one.node_id)
         if broker is None or one.node_id in stopping or leader is None or leader.caught_up_ms < 0:
             continue
