@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +28,19 @@ IDENTITY = {
 def clone(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "bakehouse"
     subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
+    in_the_afternoon(folder)
     yield folder
     subprocess.run(["make", "down"], cwd=folder, check=False, timeout=120)
+
+
+def in_the_afternoon(folder: Path) -> None:
+    """Whatever the time is, no run of the recipe's schedule is due, or was within the last hour."""
+    recipe = folder / "include/recipes/web.yaml"
+    text, hour = recipe.read_text("utf-8"), (datetime.now(UTC).hour + 12) % 24
+    assert "schedule: 0 3 * * *\n" in text
+    recipe.write_text(text.replace("schedule: 0 3 * * *", f"schedule: 0 {hour} * * *"), "utf-8")
+    commit = ["git", "commit", "--quiet", "--all", "--message", "Another time"]
+    subprocess.run(commit, cwd=folder, env={**os.environ, **IDENTITY}, check=True)
 
 
 def test_every_command_of_the_first_hour_does_what_the_page_says(clone: Path) -> None:
