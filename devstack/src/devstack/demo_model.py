@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from devstack.stack import Stack
+from devstack.topology import Topology
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 RECIPE = "web"
 DAG, ROLL_OUT = f"bake__{RECIPE}", f"roll_out__{RECIPE}"  # of the recipe; of the fleet
+# In the hour behind a recipe's time its scheduled run would bake first, and leave the demo nothing.
+NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 
 class DemoFailed(RuntimeError):
@@ -62,5 +65,6 @@ class Demo:
             self.state,
             self.choice.machines,
             self.choice.guest,
+            topology=Topology(settings=NO_SCHEDULE),
             progress=self.report.line,
         )
