@@ -326,22 +326,7 @@ def plan(
                 Skipped(name=member.name, reason=reason, detail=detail, differs=member.differs)
             )
         elif old is not None:
-            renders = member.strategy is Strategy.RENDER
-            change = Change(
-                name=member.name,
-                zone=member.zone,
-                id=member.id,
-                disk=old.name if renders else disk,
-                second_disk="" if renders else second,
-                old=old,
-                strategy=member.strategy,
-                machine=member.machine,
-                pinned=member.pinned,
-                differs=member.differs,
-                kept=_is_kept(member, old, made),
-                protected=member.protected,
-                metadata=member.metadata,
-            )
+            change = _change(member, old, disk, second, made)
             begun += [member.name] if ours else []
             rank = _rank(change, begun, ill)
             key = (rank, member.name in leaders, not member.key, natural(member.key), number)
@@ -363,6 +348,27 @@ def plan(
         ),
         begun=tuple(begun),
         leaders=tuple(change.name for change in ordered if change.name in leaders),
+    )
+
+
+def _change(
+    member: Member, old: BootDisk, disk: str, second: str, made: Mapping[str, Resource]
+) -> Change:
+    renders = member.strategy is Strategy.RENDER
+    return Change(
+        name=member.name,
+        zone=member.zone,
+        id=member.id,
+        disk=old.name if renders else disk,
+        second_disk="" if renders else second,
+        old=old,
+        strategy=member.strategy,
+        machine=member.machine,
+        pinned=member.pinned,
+        differs=member.differs,
+        kept=_is_kept(member, old, made),
+        protected=member.protected,
+        metadata=member.metadata,
     )
 
 
