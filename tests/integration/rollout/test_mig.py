@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.fleet.gate import HttpCheck
     from bakehouse.history.events import LedgerEvent
+    from bakehouse.rollout.health import Health
     from bakehouse.rollout.strategies.mig import GroupMove, GroupObservation
     from devstack.gce_api import Compute
 
@@ -489,6 +490,32 @@ def test_an_instance_that_turns_ill_in_the_soak_fails_its_stage_and_the_group_go
     assert "stage 1 did not stay healthy: web-" in told
     assert "app.service has failed" in told
     assert "select_members_2" not in run.states
+
+
+def test_an_instance_that_is_slower_than_those_not_replaced_fails_the_stage_of_its_group(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is healthy all the time: only the others show that it is not as it was."""
+    group.create(images.old)
+    config = {"instant-report_seconds": "0.3"}
+    group.patch(allInstancesConfig={"properties": {"metadata": config}})
+    reports, read = count(1), mig_calls.health
+
+    def measured(hook: ComputeHook, zone: str, name: str) -> Health | None:
+        health = read(hook, zone, name)
+        if health is None:
+            return None
+        p99 = 90.0 if health.image == images.new else 10.0
+        return replace(health, uptime=float(next(reports)), numbers={"p99_ms": p99})
+
+    monkeypatch.setattr(mig_calls, "health", measured)
+    run = rollout(images.new, FLEET + "soak: 5h\ncompare: {p99_ms: lower}\n")
+    run.begin()
+    run.stage(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    told = str(run.errors["verify_stage_1"])
+    assert "stage 1 did not stay healthy: web-" in told
+    assert "p99_ms is 90 in the median" in told
 
 
 def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
