@@ -24,6 +24,11 @@ IDENTITY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was() -> None:
+    """The page starts a stack of its own: the session's is neither needed nor in its way."""
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "bakehouse"
