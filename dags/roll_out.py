@@ -1,4 +1,4 @@
-"""One Airflow DAG per fleet: onto any image of the history, so also the way back.
+"""DAGs per fleet: onto any image of the history, so also the way back; and to finalise its data.
 
 plugins/bakehouse/dag_factory/rollout.py names the tasks and their order. A broken fleet has no
 DAG; dags/broken_fleets.py shows what is wrong with it.
@@ -10,4 +10,4 @@ from pathlib import Path
 
 from bakehouse.dag_factory import register_dags
 
-register_dags(globals(), Path(__file__).parent.parent / "include", flows=["rollout"])
+register_dags(globals(), Path(__file__).parent.parent / "include", flows=["rollout", "finalise"])
