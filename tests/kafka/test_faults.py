@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
 from tests.support.kafka_records import fill
 
-from devstack.kafka.brokers import size, written
+from devstack.kafka.brokers import partitions, size, written
+from devstack.kafka.members import BLOCKED, OPEN, UNKNOWN, ByOrders
 from devstack.kafka.traffic import Traffic
 from devstack.waiting import wait_until
 
@@ -20,13 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from devstack.kafka.brokers import Broker, Cluster, Image
-    from devstack.kafka.members import Answer, Members
+    from devstack.kafka.members import Answer, Member, Members
 
 
 def names(answer: Answer, node: int) -> bool:
     """Whether a gate is closed, and one of its reasons is this broker."""
     wanted = re.compile(rf"\b(broker|voter|kafka-)[ -]?{node}\b")
     return answer.code == 1 and any(wanted.search(line) for line in answer.about("blocked"))
+
+
+def until_named(member: Member, node: int) -> list[Answer]:
+    """All answers of a gate until it names a broker, or is open."""
+    answers = [member.ask("gate")]
+    while not names(answers[-1], node) and answers[-1].code != OPEN:
+        time.sleep(0.5)
+        answers.append(member.ask("gate"))
+    return answers
 
 
 def drain(kafka: Cluster, agents: Members, node: int) -> None:
@@ -39,6 +51,48 @@ def drain(kafka: Cluster, agents: Members, node: int) -> None:
 def followers(kafka: Cluster) -> list[int]:
     leader = kafka.active_controller()
     return [node for node in kafka.brokers if node != leader]
+
+
+def test_a_broker_killed_right_after_anothers_replacement_stops_the_line(
+    kafka: Cluster, agents: Members, image: Image
+) -> None:
+    with kafka.admin() as admin:
+        admin.create_topics({"payments": {}}, wait_for_metadata=True)
+    first, victim = followers(kafka)
+    with Traffic(kafka.bootstrap(), "payments") as traffic:
+        ByOrders(agents)(kafka, first, image)
+        still = isr_after(kafka, victim, kafka.brokers[victim].kill)
+        others = [node for node in kafka.brokers if node != victim]
+        gates = {node: until_named(agents[node], victim) for node in others}
+        kafka.begin(victim, image)
+        back = agents[victim].until("health")
+        kafka.wait_until_safe()
+        opened = {node: agents[node].until("gate")[-1] for node in kafka.brokers}
+    proof = traffic.proof()
+
+    assert any(victim in isr for isr in still), "the ISR has noticed the kill"
+    for answers in gates.values():
+        assert {answer.code for answer in answers} <= {BLOCKED, UNKNOWN}, answers
+        assert names(answers[-1], victim), answers
+    assert len(back) > 1, "it was healthy before it was up"
+    assert {answer.code for answer in opened.values()} == {0}, opened
+    assert (proof.lost, proof.out_of_order, proof.missed) == ((), (), ()), proof
+
+
+def isr_after(kafka: Cluster, victim: int, kill: Callable[[], None]) -> list[list[int]]:
+    """The ISR of every partition that the brokers name right after the kill."""
+    kill()
+    found: list[list[int]] = []
+
+    def asked() -> bool:
+        with suppress(KafkaError), kafka.admin(victim) as admin:
+            found[:] = [
+                one["isr_nodes"] for topic in partitions(admin) for one in topic["partitions"]
+            ]
+        return bool(found)
+
+    wait_until(asked, 60, "the partitions", every=0.1)
+    return found
 
 
 BAD = {
@@ -137,6 +191,21 @@ def throttle(admin: Any, topic: str, node: int, rate: str | None) -> None:
         admin.reset_configs(resources, raise_on_unknown=False)
     else:
         admin.alter_configs(resources, raise_on_unknown=False)
+
+
+def test_a_broker_that_hangs_closes_the_gate_of_the_others(kafka: Cluster, agents: Members) -> None:
+    hangs = followers(kafka)[0]
+    with kafka.brokers[hangs].frozen():
+        others = [node for node in kafka.brokers if node != hangs]
+        gates = {node: until_named(agents[node], hangs) for node in others}
+
+    kafka.wait_until_safe()
+
+    for answers in gates.values():
+        assert {answer.code for answer in answers} <= {BLOCKED, UNKNOWN}, answers
+        assert names(answers[-1], hangs), answers
+    for member in agents.values():
+        member.until("gate")
 
 
 def test_a_new_empty_disk_is_refused_with_the_remedy_and_the_remedy_works(
