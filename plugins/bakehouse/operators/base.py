@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    DownstreamTasksSkipped,
     TaskDeferralTimeout,
 )
 from pydantic import BaseModel, Field
@@ -421,7 +422,7 @@ def _keeping_the_reason(context: Context) -> Generator[None]:
     """
     try:
         yield
-    except AirflowSkipException:
+    except (AirflowSkipException, DownstreamTasksSkipped):
         raise
     except Exception as error:
         keep_reason(context, error)

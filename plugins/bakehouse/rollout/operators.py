@@ -153,6 +153,13 @@ class AcquireLease(FleetOperator):
         return WaitFor(trigger, "looks_free", left + BACKSTOP)
 
 
+def _moves_anybody(made: RolloutPlan) -> bool:
+    group = made.group
+    if group is None:
+        return bool(made.changes)
+    return any(group.moves(number) for number in range(1, len(made.stages) + 1))
+
+
 class ReleaseLease(FleetOperator):
     """The teardown: releases the fleet's lease, if this run holds it."""
 
@@ -180,6 +187,8 @@ class ReleaseLease(FleetOperator):
         if value is None:
             return
         made = RolloutPlan.model_validate(value)
+        if made.plan_only or not _moves_anybody(made):
+            return  # the plan itself has skipped the stages, and the verdict may yet come
         stages = range(1, len(made.stages) + 1) if made.group is None else ()
         swaps = [swap for stage in stages for swap in self.picked(context, stage)]
         outcomes = left_behind(self.compute, swaps, self.fleet.health_deadline)
