@@ -80,8 +80,8 @@ def test_every_mistake_of_every_file_at_once(include: Path) -> None:
 def test_whatever_else_is_wrong_the_others_stay(include: Path) -> None:
     write(include, recipes__a="base: {recipe: a}\nscripts: web\n", fleets__far="recipe: nobody\n")
     project = read_project(include)
-    assert [recipe.name for recipe in project.recipes] == ["web"]
-    assert [fleet.name for fleet in project.fleets] == ["web"]
+    assert [recipe.name for recipe in project.recipes] == ["jre", "kafka", "web"]
+    assert [fleet.name for fleet in project.fleets] == ["kafka", "web"]
     assert len(project.broken_recipes) == len(project.broken_fleets) == 1
 
 
@@ -133,7 +133,7 @@ def test_validate_says_so_and_has_an_exit_code(include: Path) -> None:
     shutil.copy(PROJECT / "airflow_settings.yaml", include.parent)
     good = validate(include.parent)
     assert (good.returncode, good.stderr) == (0, "")
-    assert good.stdout == "1 recipes: web\n1 fleets: web\n"
+    assert good.stdout == "3 recipes: jre, kafka, web\n2 fleets: kafka, web\n"
     write(include, recipes__typo="base: debian\n", fleets__far="recipe: nobody\n")
     bad = validate(include.parent)
     assert (bad.returncode, bad.stdout) == (1, "")

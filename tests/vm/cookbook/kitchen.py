@@ -52,11 +52,15 @@ class Kitchen:
 
     def build(self, name: str) -> str:
         """Bake it and test it, by the steps of its DAG; returns the image."""
-        done = self._bakehouse("build", f"our-{name}")
+        return self.build_recipe(f"our-{name}")
+
+    def build_recipe(self, recipe: str) -> str:
+        """The same for a recipe by its own name."""
+        done = self._bakehouse("build", recipe)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr
-        found = re.search(r"^built (\S+) in", done.stdout, re.MULTILINE)
+        found = re.findall(r"^built (\S+) in", done.stdout, re.MULTILINE)
         assert found, done.stdout[-2000:]
-        return found[1]
+        return str(found[-1])  # after those that it is built on
 
     def compute(self) -> Compute:
         """The Compute Engine API of the local builds."""
