@@ -1,4 +1,4 @@
-"""DAGs per fleet: onto any image of the history, so also the way back; and to finalise its data.
+"""Airflow DAGs per fleet: onto any image of the history, so also back; and to finalise its data.
 
 plugins/bakehouse/dag_factory/rollout.py names the tasks and their order. A broken fleet has no
 DAG; dags/broken_fleets.py shows what is wrong with it.
