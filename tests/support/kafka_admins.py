@@ -63,6 +63,9 @@ class FakeAdmin:
     fails: dict[str, BaseException] = field(default_factory=dict)
     calls: list[Any] = field(default_factory=list)
     closed: bool = False
+    refused: dict[str, str] = field(
+        default_factory=dict
+    )  # features that are not finalised, and why
 
     def _called(self, name: str, *arguments: Any) -> None:
         self.calls.append((name, *arguments) if arguments else name)
@@ -108,6 +111,13 @@ class FakeAdmin:
             "metadata.version": {"supported": (7, 33), "finalized": (33, 33), "finalized_epoch": 9},
             "group.version": {"supported": (0, 1)},
         }
+
+    def update_features(
+        self, feature_updates: Mapping[str, int], timeout_ms: int = 0
+    ) -> dict[str, str]:
+        assert timeout_ms > 0
+        self._called("finalise", dict(feature_updates))
+        return {name: self.refused.get(name, "OK") for name in feature_updates}
 
     def describe_topic_partitions(
         self, topics: list[str], response_partition_limit: int = 2000, cursor: Json | None = None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    from bakehouse.cloud.request_id import RequestIds
     from bakehouse.rollout.states import MemberObservation
     from bakehouse.rollout.strategies.swap import Swap
 
@@ -67,8 +68,8 @@ class Killer:
             self.kill()
         return seen
 
-    def perform(self, hook: Any, step: Any, swap: Swap, request_id: str) -> Any:
-        answer = self._perform(hook, step, swap, request_id)
+    def perform(self, hook: Any, step: Any, swap: Swap, ids: RequestIds) -> Any:
+        answer = self._perform(hook, step, swap, ids)
         if (swap.member, str(step)) not in self.actions:
             self.actions.add((swap.member, str(step)))
             self.kill()
@@ -205,9 +206,9 @@ def test_a_compute_engine_that_dies_in_each_state_delays_a_rollout_and_stops_nob
     stops: list[str] = []
     perform = replace.perform
 
-    def counts(hook: Any, step: Any, swap: Swap, request_id: str) -> Any:
+    def counts(hook: Any, step: Any, swap: Swap, ids: RequestIds) -> Any:
         stops.extend([swap.member] if str(step) == "stop" else [])
-        return perform(hook, step, swap, request_id)
+        return perform(hook, step, swap, ids)
 
     monkeypatch.setattr(replace, "perform", counts)
     run = rollout(new, "manual__server-killed")

@@ -283,6 +283,18 @@ def test_leaders_are_elected_by_topic(tmp_path: Path) -> None:
     assert admin.calls[-1] == ("elect", {"orders": [0, 1]})
 
 
+def test_features_are_finalised_in_one_call_and_a_refusal_is_told(tmp_path: Path) -> None:
+    admin = FakeAdmin()
+    setup = Setup(tmp_path, admin)
+    setup.gatherer.finalise({"metadata.version": 33, "group.version": 1})
+    assert admin.calls[-1] == ("finalise", {"metadata.version": 33, "group.version": 1})
+    admin.refused = {"group.version": "INVALID_UPDATE_VERSION"}
+    with pytest.raises(
+        GatherError, match=r"^not finalised: group\.version: INVALID_UPDATE_VERSION$"
+    ):
+        setup.gatherer.finalise({"metadata.version": 33, "group.version": 1})
+
+
 @pytest.mark.parametrize(
     ("host", "name"),
     [
