@@ -122,7 +122,7 @@ def test_a_bad_image_does_not_get_healthy_and_the_way_back_loses_no_record(
 
     assert all(answer.code != 0 for answer in seen), seen
     assert names(gate, canary), gate
-    assert proof.holds, proof
+    assert proof.holds, proof.summary()
 
 
 def asked_for(seconds: float, ask: Callable[[], Answer]) -> list[Answer]:

@@ -33,7 +33,7 @@ def test_a_roll_behind_the_gate_loses_no_acknowledged_record_and_copies_nothing(
         done = roll(kafka, replace(image, settings={MARK: "2"}), by_orders, by_orders.order)
     proof = traffic.proof()
 
-    assert proof.holds, proof
+    assert proof.holds, proof.summary()
     assert proof.failed == ()
     assert [one.node for one in done][-1] == leader
     assert sorted(one.node for one in done) == sorted(kafka.brokers)

@@ -166,12 +166,16 @@ class Consumer(Worker):
         self._next: dict[int, int] = {}
 
     def work(self) -> None:
-        """A record may come twice, after a change of the coordinator; none may be left out."""
+        """A record may come twice, after a change of the coordinator; none may be left out.
+
+        A broker may not know a new topic yet, and the group would have no partition of it until
+        its metadata are asked for again.
+        """
         options: dict[str, Any] = {
             "group_id": f"{self._topic}-readers",
             "auto_offset_reset": "earliest",
         }
-        options |= {"reconnect_backoff_max_ms": 1000}
+        options |= {"reconnect_backoff_max_ms": 1000, "metadata_max_age_ms": 1000}
         consumer = KafkaConsumer(self._topic, bootstrap_servers=self._servers, **options)
         with closing(consumer):
             while not self._end.is_set():
