@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MIN_ISR = "min.insync.replicas"
+ASSIGNED_WITHIN = 20.0  # seconds; an election of coordinators takes a few
 
 
 @dataclass(frozen=True)
@@ -166,21 +167,36 @@ class Consumer(Worker):
         self._next: dict[int, int] = {}
 
     def work(self) -> None:
-        """A record may come twice, after a change of the coordinator; none may be left out.
+        """A record may come twice, after a change of the coordinator; none may be left out."""
+        while not self._end.is_set():
+            with closing(self._member()) as consumer:
+                self._read(consumer)
 
-        A broker may not know a new topic yet, and the group would have no partition of it until
-        its metadata are asked for again.
-        """
+    def _member(self) -> Any:
+        """Subscribed once the topic is known, which a broker may learn a moment later."""
         options: dict[str, Any] = {
             "group_id": f"{self._topic}-readers",
             "auto_offset_reset": "earliest",
         }
-        options |= {"reconnect_backoff_max_ms": 1000, "metadata_max_age_ms": 1000}
-        consumer = KafkaConsumer(self._topic, bootstrap_servers=self._servers, **options)
-        with closing(consumer):
-            while not self._end.is_set():
-                for records in consumer.poll(timeout_ms=200).values():
-                    self.take(records)
+        options |= {"reconnect_backoff_max_ms": 1000}
+        consumer = KafkaConsumer(bootstrap_servers=self._servers, **options)
+        while not consumer.partitions_for_topic(self._topic) and not self._end.wait(0.2):
+            pass
+        consumer.subscribe([self._topic])
+        return consumer
+
+    def _read(self, consumer: Any) -> None:
+        """Until the end, or until the member has had no partition for too long.
+
+        A group whose leader did not know the topic gives out no partition of it, and is not asked
+        again before the metadata have got old, after five minutes.
+        """
+        last = time.monotonic()
+        while not self._end.is_set() and time.monotonic() - last < ASSIGNED_WITHIN:
+            for records in consumer.poll(timeout_ms=200).values():
+                self.take(records)
+            if consumer.assignment():
+                last = time.monotonic()
 
     def take(self, records: Iterable[Any]) -> None:
         """Some that were read, in their order."""
