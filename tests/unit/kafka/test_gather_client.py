@@ -10,6 +10,7 @@ from kafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaConnectionError,
     RequestTimedOutError,
+    UnknownBrokerIdError,
 )
 
 from kafka_agent.config import Config, read
@@ -29,10 +30,13 @@ class Admin:
 
     servers: tuple[str, ...]
     connected: list[int] = field(default_factory=list)
+    unknown: frozenset[int] = frozenset()  # to its metadata
     closed: bool = False
     refusals: list[Exception] = field(default_factory=list)  # shared by all clients
 
     def get_broker_version_data(self, broker_id: int) -> None:
+        if broker_id in self.unknown:
+            raise UnknownBrokerIdError(broker_id)
         self.connected.append(broker_id)
 
     def describe_cluster(self) -> dict[str, Any]:
@@ -67,9 +71,10 @@ class Machines:
     clients: list[Admin] = field(default_factory=list)
     probes: list[list[int]] = field(default_factory=list)
     refusals: list[Exception] = field(default_factory=list)
+    unknown: frozenset[int] = frozenset()
 
     def connect(self, config: Config, _: object) -> Any:
-        self.clients.append(Admin(config.bootstrap, refusals=self.refusals))
+        self.clients.append(Admin(config.bootstrap, unknown=self.unknown, refusals=self.refusals))
         return self.clients[-1]
 
     def probe(self, addresses: list[tuple[int, str, int]], *_: object) -> dict[int, str]:
@@ -136,6 +141,25 @@ def test_a_question_that_went_to_a_dead_broker_is_asked_again_by_a_new_client(
     machines.refusals += [KafkaConnectionError("111 ECONNREFUSED") for _ in range(3)]
     assert gatherer.cluster().brokers[1].silent == "no answer"
     assert len(machines.clients) == 5
+
+
+def test_a_question_of_a_client_that_does_not_know_a_broker_yet_is_asked_again(
+    gatherer: Gatherer, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kafka_agent.gather.PAUSE", 0)
+    gatherer.cluster()
+    machines.refusals += [UnknownBrokerIdError(2) for _ in range(2)]
+    assert [one.silent for one in gatherer.cluster().brokers] == ["", "", ""]
+    assert len(machines.clients) == 3
+
+
+def test_a_broker_that_a_new_client_does_not_know_yet_is_passed_over(
+    gatherer: Gatherer, machines: Machines
+) -> None:
+    gatherer.cluster()
+    machines.hanging, machines.unknown = {2}, frozenset({3})
+    assert [one.silent for one in gatherer.cluster().brokers] == ["", "no answer", ""]
+    assert machines.clients[-1].connected == [1]
 
 
 def test_a_question_is_not_asked_for_ever_and_no_other_error_is_tried_again(

@@ -47,7 +47,10 @@ UNREACHABLE = {
     "RequestTimedOutError",
 }
 NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster and on all topics"
+# The client's metadata are from before this broker came back: a new client soon knows it.
+OUT_OF_DATE = {"UnknownBrokerIdError"}
 ATTEMPTS = 8
+PAUSE = 0.25  # seconds: a broker that comes back is known to the others within some heartbeats
 LEAST_PROBE, MOST_PROBE = 2.0, 15.0
 
 
@@ -199,10 +202,13 @@ class Gatherer:
                 return ask(self._client())
             except Exception as error:
                 others = any(not why for why in self._silent.values())
-                if type(error).__name__ not in UNREACHABLE or not others or time.monotonic() > end:
+                again = type(error).__name__ in UNREACHABLE | OUT_OF_DATE
+                if not again or not others or time.monotonic() > end:
                     raise
                 log.info("asking again: %s", error)
                 self._drop()
+                if type(error).__name__ in OUT_OF_DATE:
+                    time.sleep(PAUSE)
         return ask(self._client())
 
     def _client(self) -> Admin:
@@ -222,7 +228,7 @@ class Gatherer:
             self._admin = self._connected(config)
             self._avoided = silent
             for node, _, _ in answering if silent else ():
-                self._admin.get_broker_version_data(node)
+                _connect_to(self._admin, node)
         return self._admin
 
     def _connected(self, config: Config) -> Admin:
@@ -353,6 +359,16 @@ def sentence(error: Exception, asked: Sequence[str]) -> str:
             f"the brokers refuse the user of the agent ({name}); see sasl.username, sasl.password"
         )
     return f"{name}: {error}"
+
+
+def _connect_to(admin: Admin, node: int) -> None:
+    """A broker that the metadata do not have yet, such as a fenced one, is passed over."""
+    try:
+        admin.get_broker_version_data(node)
+    except Exception as error:
+        if type(error).__name__ not in OUT_OF_DATE:
+            raise
+        log.info("no connection to broker %s: %s", node, error)
 
 
 def _close(admin: Admin) -> None:
