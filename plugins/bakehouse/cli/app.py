@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakehouse.cli.quick_group import QuickGroup
 from bakehouse.config.folder import NotAProject, find_project
+
+if TYPE_CHECKING:
+    from bakehouse.history.events import LedgerEvent
 
 app = typer.Typer(
     cls=QuickGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -50,6 +53,14 @@ def ledger_of(project: Path) -> str:
     own = project / ".bakehouse" / "up" / "airflow"
     home = own if own.exists() else Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     return f"file://{home}/ledger"
+
+
+def ledger_events(given: str | None, project: Path | None) -> tuple[str, list[LedgerEvent]]:
+    """The URL of the ledger and its events; records that cannot be read go to standard error."""
+    from bakehouse.history.ledger import Ledger
+
+    base = given or ledger_of(project_folder(project))
+    return base, Ledger(base).events(lambda record: typer.echo(str(record), err=True))
 
 
 def project_folder(given: Path | None) -> Path:

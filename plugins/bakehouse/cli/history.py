@@ -6,7 +6,93 @@ from typing import Annotated
 
 import typer
 
-from bakehouse.cli.app import LedgerOption, ProjectOption, app, ledger_of, project_folder
+from bakehouse.cli.app import (
+    LedgerOption,
+    ProjectOption,
+    app,
+    fail,
+    ledger_events,
+    ledger_of,
+    project_folder,
+)
+from bakehouse.cli.output import JsonOption, show
+
+
+@app.command()
+def history(
+    wanted: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE|FLEET|IMAGE|COMMIT]",
+            help="its name, or the first 4 characters of a git hash or more; default: everything",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")] = 20,
+    as_json: JsonOption = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """List bakes, deploys and roll-backs, each with its reason, the newest first.
+
+    From the ledger. Exit code 1 if it knows nothing of what was asked for.
+    """
+    from bakehouse.core.nearest import did_you_mean
+    from bakehouse.core.time import format_utc
+    from bakehouse.history.story import about, names, story
+
+    base, events = ledger_events(ledger, project)
+    entries = story(events)
+    found = entries if wanted is None else about(entries, wanted)
+    if wanted is not None and not found:
+        near = did_you_mean(wanted, names(entries))
+        raise fail(f"the ledger {base} has no recipe, fleet, image or commit {wanted}{near}")
+    rows = [
+        {
+            "time": format_utc(entry.time),
+            "what": entry.what,
+            "of": entry.fleet or entry.recipe,
+            "image": entry.image,
+            "commit": entry.git_sha if as_json or not entry.git_sha else entry.git_sha[:7],
+            "why": entry.sentence,
+            **({"dag_id": entry.dag_id, "run_id": entry.run_id} if as_json else {}),
+        }
+        for entry in found[:limit]
+    ]
+    show(rows, as_json=as_json, empty=f"the ledger {base} has no events")
+
+
+@app.command()
+def why(
+    member: Annotated[str, typer.Argument(metavar="MEMBER", help="such as web-1, or web/web-1")],
+    as_json: JsonOption = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """Say in five lines what a member runs, from which commit, since when, why, instead of what.
+
+    From the ledger: rollouts, and the nightly look of `housekeeping` at all fleets. Exit code 1 if
+    it does not know the member.
+    """
+    import json
+    from datetime import UTC, datetime
+
+    from bakehouse.core.nearest import did_you_mean
+    from bakehouse.history.member_images import member_images
+    from bakehouse.history.why import lines
+    from bakehouse.history.why import why as explain
+
+    base, events = ledger_events(ledger, project)
+    found = explain(member, events)
+    if not found:
+        near = did_you_mean(member, {one.member for one in member_images(events)})
+        raise fail(f"the ledger {base} knows no member {member}{near}")
+    if as_json:
+        told = [answer.model_dump(mode="json") for answer in found]
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for answer in found:
+        for line in lines(answer, datetime.now(UTC)):
+            typer.echo(line)
 
 
 @app.command()
@@ -17,10 +103,8 @@ def ancestry(
 ) -> None:
     """The images that an image is based on, and those that are based on it. From the ledger."""
     from bakehouse.history.ancestry import bakes_by_image, describe
-    from bakehouse.history.ledger import Ledger
 
-    base = ledger or ledger_of(project_folder(project))
-    events = Ledger(base).events(lambda record: typer.echo(str(record), err=True))
+    base, events = ledger_events(ledger, project)
     bakes = bakes_by_image(events)
     if image not in bakes:
         typer.echo(f"the ledger {base} has no bake of {image}", err=True)

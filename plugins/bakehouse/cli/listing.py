@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.app import LedgerOption, ProjectOption, app, fail, ledger_of, project_folder
+from bakehouse.cli.app import (
+    LedgerOption,
+    ProjectOption,
+    app,
+    fail,
+    ledger_events,
+    project_folder,
+)
 from bakehouse.cli.output import JsonOption, show
 from bakehouse.config.folder import INCLUDE
 
@@ -16,7 +23,6 @@ if TYPE_CHECKING:
 
     from bakehouse.config.project import Project
     from bakehouse.fleet.members import Members
-    from bakehouse.history.events import LedgerEvent
 
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")]
 
@@ -66,7 +72,7 @@ def images(
     """List the images that bakes have made, the newest first, by the ledger."""
     from bakehouse.history.overview import images as listed
 
-    base, events = _ledger(ledger, project)
+    base, events = ledger_events(ledger, project)
     rows = [
         {
             "image": row.image,
@@ -94,7 +100,7 @@ def rollouts(
     """List the rollouts, the newest first, and how they ended, by the ledger."""
     from bakehouse.history.overview import rollouts as listed
 
-    base, events = _ledger(ledger, project)
+    base, events = ledger_events(ledger, project)
     rows = [
         {
             "fleet": row.fleet,
@@ -119,13 +125,6 @@ def _read(folder: Path) -> Project:
     for broken in (*found.broken_recipes, *found.broken_fleets):
         fail(f"{broken.mistakes[0].file} has mistakes: `bakehouse validate` shows them")
     return found
-
-
-def _ledger(given: str | None, project: Path | None) -> tuple[str, list[LedgerEvent]]:
-    from bakehouse.history.ledger import Ledger
-
-    base = given or ledger_of(project_folder(project))
-    return base, Ledger(base).events(lambda record: typer.echo(str(record), err=True))
 
 
 def _members(members: Members) -> str:

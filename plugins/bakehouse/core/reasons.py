@@ -124,6 +124,15 @@ class Reason(StrEnum):
     RUNS_REVOKED = "runs_revoked"
     STRAYED = "strayed"
     MEMBER_DIFFERS = "member_differs"
+    # what a look at a fleet, or at the archives, has found
+    MEMBERS_LISTED = "members_listed"
+    FIXES_MISSING = "fixes_missing"
+    NO_FIX_MISSING = "no_fix_missing"
+    FIXES_UNKNOWN = "fixes_unknown"
+    FIX_TOO_OLD = "fix_too_old"
+    # holds of a fleet
+    HELD = "held"
+    HOLD_RELEASED = "hold_released"
 
     @property
     def text(self) -> str:
@@ -231,5 +240,13 @@ _TEXT = {
     Reason.BEHIND: "the member does not run the newest promoted image",
     Reason.STRAYED: "the member does not run the image of its fleet's last rollout",
     Reason.MEMBER_DIFFERS: "the member differs from the template of its fleet",
+    Reason.MEMBERS_LISTED: "these members exist, each with the image of its boot disk",
+    Reason.FIXES_MISSING: "the archives have security updates that the image lacks",
+    Reason.NO_FIX_MISSING: "the archives have no security update that the image lacks",
+    Reason.FIXES_UNKNOWN: "missing security updates are unknown: an index was unreadable",
+    Reason.FIX_TOO_OLD: "a member has lacked a security update for more than max_days_since_fix",
+    Reason.HELD: "a person has rolled the fleet back from it; it stays out until a person releases"
+    " it, or a newer image replaces it",
+    Reason.HOLD_RELEASED: "a person has released the hold of the fleet",
     Reason.RUNS_REVOKED: "the member runs a revoked image, or one built on a revoked image",
 }

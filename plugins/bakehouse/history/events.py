@@ -30,6 +30,12 @@ from bakehouse.history.event import (
     SCHEMA,
     BadEvent,
 )
+from bakehouse.history.fleet_events import (
+    HoldReleasedEvent,
+    ImageHeldEvent,
+    MembersEvent,
+    MissingFixesEvent,
+)
 from bakehouse.history.housekeeping_events import (
     DriftEvent,
     ImageDeletedEvent,
@@ -84,7 +90,11 @@ LedgerEvent = Annotated[
     | DriftEvent
     | RevokedEvent
     | MarkedEvent
-    | RunsRevokedEvent,
+    | RunsRevokedEvent
+    | MembersEvent
+    | MissingFixesEvent
+    | ImageHeldEvent
+    | HoldReleasedEvent,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[LedgerEvent] = TypeAdapter(LedgerEvent)

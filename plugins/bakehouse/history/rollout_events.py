@@ -36,6 +36,7 @@ class RolloutPlannedDetail(Frozen):
     ends: Moment | None = Field(default=None, description="predicted")
     depends_on: str = Field(default="", description="what the end depends on most")
     plan_only: bool = Field(default=False, description="nothing was changed by this run")
+    by: str = Field(default="", description="the user who triggered the run; empty: nobody did")
 
 
 class RolloutPlannedEvent(Event):

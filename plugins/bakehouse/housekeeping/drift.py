@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pydantic import AwareDatetime
+
 from bakehouse.core.models import Frozen
 from bakehouse.images.labels import FLEET
 from bakehouse.images.links import (
@@ -38,6 +40,7 @@ class Member(Frozen):
     image: str  # empty when it has no boot disk
     image_id: str = ""
     age_days: float | None = None  # of the image; None when it does not exist any more
+    image_created: AwareDatetime | None = None
 
 
 class IllMember(Frozen):
@@ -199,11 +202,13 @@ def _member(
 ) -> Member:
     image_id = str(disk.get("sourceImageId", ""))
     image = images.get(image_id)
-    age = round((now - created_at(image)).total_seconds() / 86_400, 1) if image else None
+    created = created_at(image) if image else None
+    age = round((now - created).total_seconds() / 86_400, 1) if created else None
     return Member(
         name=str(instance["name"]),
         zone=zone_of(instance),
         image=resource_name(disk.get("sourceImage", "")),
         image_id=image_id,
         age_days=age,
+        image_created=created,
     )

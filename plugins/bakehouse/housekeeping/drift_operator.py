@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import RolloutEndedEvent
-from bakehouse.housekeeping.drift import Drift, drift, regions_of_addresses, running
+from bakehouse.housekeeping.drift import Drift, drift, members, regions_of_addresses, running
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_own_inventory
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
@@ -61,7 +61,7 @@ class ShowDrift(InventoryOperator):
     def _show(self, context: Context, inventory: Inventory, ill: Mapping[str, str]) -> Done:
         from bakehouse.history.ledger import Ledger
         from bakehouse.history.location import ledger_url
-        from bakehouse.housekeeping.record import record_drift
+        from bakehouse.housekeeping.record import record_drift, record_members
 
         now = datetime.now(UTC)
         pinned = pinned_images(Ledger(ledger_url()).recent(RolloutEndedEvent, now - PAST, now))
@@ -73,6 +73,8 @@ class ShowDrift(InventoryOperator):
             }
             seen = drift(fleet, inventory, now, ill, pinned.get(fleet.name), reserved)
             self._log_drift(seen)
+            every = members(fleet, inventory, now)
+            record_members(context, fleet.recipe, fleet.name, every)
             record_drift(context, fleet.recipe, seen)
             found.append(seen.model_dump(mode="json"))
         return Done(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
+from bakehouse.history.fleet_events import ListedMember, MembersDetail, MembersEvent
 from bakehouse.history.housekeeping_events import (
     DriftDetail,
     DriftEvent,
@@ -99,6 +100,28 @@ def record_kept(context: Context, recipe: str, kept: Iterable[Decision]) -> None
             detail=ImagesKeptDetail(kept=images),
         )
         record(event)
+
+
+def record_members(context: Context, recipe: str, fleet: str, members: Iterable[Member]) -> None:
+    """Every member of a fleet that exists, and the image that it runs."""
+    listed = tuple(
+        ListedMember(
+            member=member.name,
+            zone=member.zone,
+            image=member.image,
+            image_id=member.image_id,
+            image_created=member.image_created,
+        )
+        for member in sorted(members, key=lambda member: member.name)
+    )
+    event = MembersEvent(
+        **run_fields(context),
+        recipe=recipe,
+        reason=Reason.MEMBERS_LISTED,
+        subject=fleet,
+        detail=MembersDetail(fleet=fleet, members=listed),
+    )
+    record(event)
 
 
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:

@@ -7,6 +7,7 @@ from tests.support.resources import BASE, NOW, Resource, image
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.pinned import PinnedImage
 from bakehouse.housekeeping.drift import Member, drift, regions_of_addresses, running
+from bakehouse.images.selection import created_at
 from bakehouse.inventory.model import Inventory
 
 ZONE = "us-central1-a"
@@ -38,7 +39,14 @@ def test_drift_names_who_is_behind_and_how_old_its_image_is() -> None:
     )
     found = drift(BY_NAME, inventory, NOW)
     assert (found.newest, found.on_newest) == ("web-new", 1)
-    old = Member(name="web-2", zone=ZONE, image="web-old", image_id=OLD["id"], age_days=30.0)
+    old = Member(
+        name="web-2",
+        zone=ZONE,
+        image="web-old",
+        image_id=OLD["id"],
+        age_days=30.0,
+        image_created=created_at(OLD),
+    )
     assert found.behind[0] == old
     assert (found.behind[1].image, found.behind[1].age_days) == ("web-gone", None)
 
