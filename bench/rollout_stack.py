@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from figures import CannotMeasure
 
 from bakehouse.fleet.stages import sizes
@@ -222,7 +223,8 @@ class _Bench:
         """Remember the most that the triggerer has had."""
         while not ended.wait(5):
             for process in marked(self.bed.stack.layout.state):
-                if process.environ().get(PROGRAM) == "triggerer":
-                    self.triggerer_mb = max(
-                        self.triggerer_mb, process.memory_info().rss / 1_000_000
-                    )
+                with suppress(psutil.Error):  # it has ended meanwhile, as workers do
+                    if process.environ().get(PROGRAM) == "triggerer":
+                        self.triggerer_mb = max(
+                            self.triggerer_mb, process.memory_info().rss / 1_000_000
+                        )

@@ -15,7 +15,7 @@ class PlannedMember(Frozen):
 
     member: str
     old_image: str = Field(description="empty if its disk is of no image")
-    way_back: str = Field(description="disk, only_disk, image, closed, unreadable or nothing")
+    way_back: str = Field(description="one of rollout.plan.WayBack, such as disk or closed")
 
 
 class RolloutPlannedDetail(Frozen):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from bakehouse.core.reasons import Reason
 from bakehouse.images.labels import MEMBER, RUN
 from bakehouse.images.links import Resource, labels_of, path_of, region_of, resource_name, zone_of
-from bakehouse.rollout.differences import Difference, differences
+from bakehouse.rollout.config_change import AT_BOOT, MetadataChange, change_of, pinned_by
+from bakehouse.rollout.differences import Difference, differences, wanted_metadata
 from bakehouse.rollout.machine import (
     EXTERNAL,
     INTERNAL,
@@ -129,10 +130,13 @@ class Declared:
         zone = zone_of(instance)
         addresses = self.around.addresses.get(region_of(zone), {})
         found = differences(self.template, one, instance, self.around.disks, addresses)
-        if not found:
+        is_begun = bool(pinned_by(instance, self.run))
+        if not found and not is_begun:
             return member
         changes: dict[str, object] = {"differs": found}
         to_mend = [difference for difference in found if difference.mended]
+        if self.fleet.strategy == "recreate":
+            changes["metadata"] = self._metadata(one, instance, member, to_mend)
         if to_mend and self.fleet.strategy == "recreate" and not keeps_instance(instance):
             owner, reserved = self._owner(one.name), self.around.reserved(zone)
             placed = one.model_copy(update={"zone": zone})
@@ -142,6 +146,20 @@ class Declared:
                 "pinned": pinned(instance, owner, reserved),
             }
         return member.model_copy(update=changes)
+
+    def _metadata(
+        self, one: Instance, instance: Resource, member: Member, to_mend: Sequence[Difference]
+    ) -> MetadataChange | None:
+        """Return what changes if the metadata are all that is to be mended; else None.
+
+        Then the member need not be recreated: it may render its files again. Another image comes
+        with another boot, in which it does that anyway.
+        """
+        is_on_image = member.boot is not None and member.boot.image_id == self.image.id
+        if not is_on_image or any(not d.field.startswith("metadata.") for d in to_mend):
+            return None
+        change = change_of(instance, wanted_metadata(self.template, one, instance), self.run)
+        return None if change is not None and AT_BOOT & change.after.keys() else change
 
     def _has_created(self, instance: Resource, member: Member) -> bool:
         """Whether an earlier try of this run has created the member."""

@@ -143,6 +143,14 @@ def _metadata(template: Template, one: Instance, instance: Resource) -> Iterator
         yield Difference(field=f"metadata.{key}", has=told[0], wanted=told[1])
 
 
+def wanted_metadata(template: Template, one: Instance, instance: Resource) -> dict[str, str | None]:
+    """Return the metadata that an instance is to have; None: a key that it must not have."""
+    items = (instance.get("metadata") or {}).get("items") or []
+    wanted = metadata_of(template.metadata, one.metadata)
+    surplus = {str(item["key"]) for item in items} - wanted.keys()
+    return {**{key: None for key in surplus if not _is_of_others(key)}, **wanted}
+
+
 def _is_of_others(key: str) -> bool:
     return is_of_people(key) or key.startswith("bakehouse-")
 

@@ -27,8 +27,9 @@ from bakehouse.rollout.orders import BUSY, NONE, Order, nonce_of
 from bakehouse.rollout.states import Consent, Rendered, Resumed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
+    from bakehouse.rollout.config_change import MetadataChange
     from bakehouse.rollout.guest_orders import GuestOrders
     from bakehouse.rollout.orders import Answer
     from bakehouse.rollout.strategies.swap import Swap
@@ -188,9 +189,10 @@ class Handover:
         else:
             await asyncio.sleep(RESUME_PAUSE)
 
-    async def render(self, values: Mapping[str, str | None], limit: float) -> None:
+    async def render(self, change: MetadataChange, limit: float) -> None:
         """Give the member its metadata and let it render its files again."""
         health, swap = await self._health(), self.swap
+        values = change.values(swap.run, swap.way)
         if health is None:
             self.rendered, self.said = Rendered.FAILED, "no health report"
             return

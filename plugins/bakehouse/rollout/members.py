@@ -28,7 +28,7 @@ from bakehouse.images.selection import (
     newest_promoted,
     of_commit,
 )
-from bakehouse.rollout.config_change import change_of
+from bakehouse.rollout.config_change import PINNED, change_of, is_pinned, with_values
 from bakehouse.rollout.declared_fleet import Around, Declared, by_name, by_path
 from bakehouse.rollout.health import Health, ill, parse
 from bakehouse.rollout.order import natural
@@ -80,6 +80,7 @@ def configured(
     found: Iterable[Resource],
     facts: Iterable[Member],
     wanted: Mapping[str, str | None],
+    run: str,
 ) -> list[Member]:
     """Return the members as those that get other metadata, and nothing else."""
     by_name = {str(instance["name"]): instance for instance in found}
@@ -89,14 +90,32 @@ def configured(
         if instance is None:
             continue
         changed: dict[str, object] = {"strategy": Strategy.RENDER, "machine": None}
-        changed["metadata"] = change_of(instance, wanted)
-        if member.status == "RUNNING" and member.refused is None:
-            said = health(hook, member.zone, member.name)
-            if said is None or Order.RENDER not in said.orders:
-                changed["refused"] = Reason.CANNOT_RENDER
-                changed["refused_why"] = said.image if said else "no health report"
+        changed["metadata"] = change_of(instance, wanted, run)
+        is_asked = member.status == "RUNNING" and member.refused is None
+        if is_asked and (why := _cannot_render(hook, member)) is not None:
+            changed["refused"], changed["refused_why"] = Reason.CANNOT_RENDER, why
         every.append(member.model_copy(update=changed))
     return every
+
+
+def in_place(hook: ComputeHook, member: Member) -> Member:
+    """Return a member whose metadata alone differ as one that renders, if its image can do that.
+
+    One that is not stopped for it keeps its instance; else it is what it was, recreated or left.
+    """
+    if member.metadata is None or member.strategy is Strategy.RENDER:
+        return member
+    if member.status != "RUNNING" or _cannot_render(hook, member) is not None:
+        return member.model_copy(update={"metadata": None})
+    return member.model_copy(update={"strategy": Strategy.RENDER, "machine": None, "pinned": None})
+
+
+def _cannot_render(hook: ComputeHook, member: Member) -> str | None:
+    """Return the image of a member that runs and cannot render its files again; None: it can."""
+    said = health(hook, member.zone, member.name)
+    if said is None or Order.RENDER not in said.orders:
+        return said.image if said else "no health report"
+    return None
 
 
 def standing(hook: ComputeHook, zones: Mapping[str, str]) -> dict[str, Resource]:
@@ -153,7 +172,8 @@ def declared_members(
 ) -> list[Member]:
     """Return the members of a fleet with a template; of one without, `facts` as they are.
 
-    Costs one list call for each zone and each region.
+    Costs one list call for each zone and each region, and a report of each member whose metadata
+    alone differ.
     """
     if fleet.template is None:
         return facts
@@ -165,7 +185,7 @@ def declared_members(
         },
     )
     declared = Declared(fleet, fleet.template, run, image, around, datetime.now(UTC))
-    return declared.members(found, facts)
+    return [in_place(hook, member) for member in declared.members(found, facts)]
 
 
 def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
@@ -399,6 +419,15 @@ def release_old(hook: ComputeHook, change: Change, run: str) -> Resource | None:
         return None
     changes = restored_labels(disk, run, datetime.now(UTC))
     return hook.label_disk(change.zone, dict(disk), changes) if changes else None
+
+
+def unpin_metadata(hook: ComputeHook, change: Change) -> Resource | None:
+    """Take the values that a member would have gone back to out of its metadata."""
+    instance = hook.instance(change.zone, change.name)
+    if instance is None or not is_pinned(instance):
+        return None
+    body = with_values(instance["metadata"], {PINNED: None})
+    return hook.set_metadata(change.zone, instance, body)
 
 
 def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, Resource]:

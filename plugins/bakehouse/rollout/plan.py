@@ -111,6 +111,7 @@ class WayBack(StrEnum):
     ONLY_DISK = "only_disk"  # its old disk is kept, and nothing else can make it
     IMAGE = "image"  # its old disk does not exist any more; a new one is made of its image
     CLOSED = "closed"  # neither
+    METADATA = "metadata"  # its metadata, which are all that changes
     UNREADABLE = "unreadable"  # what it had cannot read its data any more
     NOTHING = "nothing"  # it does not exist yet
 
@@ -146,6 +147,8 @@ class Change(Frozen):
         """Which way back was open when the plan was made."""
         if self.strategy is Strategy.CREATE:
             return WayBack.NOTHING
+        if self.metadata is not None:
+            return WayBack.METADATA
         if self.closed:
             return WayBack.UNREADABLE
         if self.kept:
@@ -217,8 +220,9 @@ class RolloutPlan(Stored):
 
     @property
     def is_config(self) -> bool:
-        """Whether members get other metadata, and no other image."""
-        return any(change.metadata is not None for change in self.changes)
+        """Whether all members that change get other metadata, and no other image."""
+        changes = self.changes
+        return bool(changes) and all(change.metadata is not None for change in changes)
 
     @property
     def left(self) -> dict[Reason, int]:
@@ -327,7 +331,8 @@ def plan(
             )
         elif old is not None:
             change = _change(member, old, disk, second, made)
-            begun += [member.name] if ours else []
+            is_set = member.metadata is not None and member.metadata.begun
+            begun += [member.name] if ours or is_set else []
             rank = _rank(change, begun, ill)
             key = (rank, member.name in leaders, not member.key, natural(member.key), number)
             changes.append((key, change))

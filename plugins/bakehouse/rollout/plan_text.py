@@ -54,6 +54,9 @@ def _title(plan: RolloutPlan) -> str:
         return f"Plan of the fleet {plan.fleet}: the group {plan.group.name} moves to {goal}"
     if not plan.changes:
         return f"Plan of the fleet {plan.fleet}: nobody moves to {goal}"
+    if plan.is_config:
+        who = f"{len(plan.changes)} of {every}"
+        return f"Plan of the fleet {plan.fleet}: {who} get other metadata, without a stop"
     return f"Plan of the fleet {plan.fleet}: {len(plan.changes)} of {every} move to {goal}"
 
 
@@ -128,6 +131,8 @@ def _row(plan: RolloutPlan, change: Change) -> tuple[str, str, str]:
     if change.strategy is Strategy.CREATE:
         return change.name, f"created in {change.zone}", ", ".join(notes)
     image = resource_name(change.old.image) or change.old.made_of or "no image"
+    if change.metadata is not None:
+        return change.name, f"other metadata: {change.metadata.keys}", ", ".join(notes)
     what = "recreated, from" if change.strategy is Strategy.RECREATE else "from"
     return change.name, f"{what} {image}", ", ".join(notes)
 
@@ -181,6 +186,7 @@ _CLOSED = (WayBack.CLOSED, WayBack.UNREADABLE)
 _ALIKE = {
     WayBack.DISK: "the old disk, which is kept until the rollout has ended well, or its image",
     WayBack.IMAGE: "a new disk of the image that it had; the old disk does not exist any more",
+    WayBack.METADATA: "the metadata that it has now, rendered again",
     WayBack.NOTHING: "created by this rollout, there is nothing to go back to",
 }
 _ALONE = {

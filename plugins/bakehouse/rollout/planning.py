@@ -70,7 +70,7 @@ def make_plan(
     _check(hook, fleet, set(only), found, missing)
     there = members.fleet_members(hook, found, fleet.order_by)
     if metadata:
-        facts = members.configured(hook, found, there, metadata)
+        facts = members.configured(hook, found, there, metadata, run)
     else:
         facts = members.declared_members(hook, fleet, run, image, found, there)
     made = plan(

@@ -337,7 +337,7 @@ class SwapTrigger(BakehouseTrigger):
         if step is Action.DRAIN:
             await self.handover.drain()
         elif step is Action.RENDER and self.swap.metadata is not None:
-            await self.handover.render(self.swap.metadata.after, self.healthy_within)
+            await self.handover.render(self.swap.metadata, self.healthy_within)
         elif health is not None:
             await self.handover.resume(health)
         self._extend(time.monotonic() - began)

@@ -163,7 +163,8 @@ class Verdict(FleetOperator):
             rejected = any(one.decision == "rejected" for one in self.decisions(context))
             # a person's no counts like a failure: else the next night would ask again
             is_bad = not made.is_config and (rejected or any(map(is_images, outcomes)))
-            some = bool(self.form(context).members) or made.is_config
+            form = self.form(context)
+            some = bool(form.members) or bool(form.metadata)
             record_end(context, made, reason, outcomes, ending, failed_here=is_bad, partial=some)
             blamed = self._blame(made, outcomes) if ending is not RolloutState.HALTED else None
             if blamed is not None:
@@ -206,7 +207,8 @@ class Verdict(FleetOperator):
 
     def _unmark(self, context: Context, made: RolloutPlan) -> None:
         """Take the mark away from an image that has failed here before, and runs on all now."""
-        if self.form(context).members or made.is_config or not any(made.names_of_stages):
+        form = self.form(context)
+        if form.members or form.metadata or not any(made.names_of_stages):
             return
         try:
             members.unmark(self.compute, made.image, failed_in(self.fleet.name))
@@ -319,6 +321,11 @@ class Verdict(FleetOperator):
         compute, good = self.compute, ending is RolloutState.SUCCEEDED
         for change in made.changes:
             old = change.old.name
+            if change.metadata is not None:
+                if good:
+                    unpin = partial(members.unpin_metadata, compute, change)
+                    yield f"take the metadata back that {change.name} had before", unpin
+                continue
             for new in filter(None, (change.disk, change.second_disk)):
                 request = self.request_id(context, f"delete {new} {self.memory.failed}")
                 delete_new = partial(members.delete_new, compute, change, new, request, good=good)

@@ -20,6 +20,7 @@ from bakehouse.rollout.fleet_operator import (
     FleetOperator,
     now,
 )
+from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import State
 from bakehouse.rollout.strategies.swap import (
     Swap,
@@ -29,8 +30,6 @@ from bakehouse.rollout.watch import cause_of_end, look
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from bakehouse.rollout.second_try import Cause
 
 # Beyond the soak time: a member whose last report is not healthy is decided on within some periods
 # of at most 10 minutes.
@@ -85,6 +84,8 @@ class VerifyStage(FleetOperator):
 
     def _members_own(self, swap: Swap) -> Cause | None:
         """Return the member's own reason, such as a lost host; None: it is the image's."""
+        if swap.metadata is not None:
+            return Cause.NOT_RENDERED
         try:
             instance = self.compute.instance(swap.zone, swap.member)
             events = instance_events(self.compute.operations(swap.zone), swap.member)

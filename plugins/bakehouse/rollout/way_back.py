@@ -37,7 +37,12 @@ def with_formats(
     every = highest(said.values())
     goal = plan.image.name
     stages = tuple(
-        tuple(_judged(change, said.get(change.name) or every, goal, reads) for change in stage)
+        tuple(
+            _judged(change, said.get(change.name) or every, goal, reads)
+            if change.metadata is None
+            else change
+            for change in stage
+        )
         for stage in plan.stages
     )
     told = {

@@ -15,6 +15,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import MemberReplacedEvent, RolloutEndedEvent
+from bakehouse.rollout.plan import RolloutPlan
 
 from .walk import Rollout
 
@@ -53,6 +54,13 @@ def metadata_of(compute: Compute, name: str) -> dict[str, str]:
     return {item["key"]: item["value"] for item in items}
 
 
+def lose(compute: Compute, name: str, key: str) -> None:
+    path = f"{HERE}/instances/{name}"
+    has = compute.call("GET", path)["metadata"]
+    items = [item for item in has["items"] if item["key"] != key]
+    compute.call("POST", f"{path}/setMetadata", json={**has, "items": items})
+
+
 def answers(compute: Compute, name: str) -> dict[str, Any]:
     path = f"{HERE}/instances/{name}/getGuestAttributes"
     found = compute.call("GET", path, params={"queryPath": "bakehouse/"})["queryValue"]["items"]
@@ -76,7 +84,7 @@ def test_members_get_other_metadata_without_a_stop(
         assert "-red\n+blue" in told["answer-render"]["detail"]
         has = metadata_of(compute, name)
         assert (has["color"], has["motd"], has["bakehouse-role"]) == ("blue", "hello", "member")
-        assert "bakehouse-order" not in has
+        assert {"bakehouse-order", "bakehouse-metadata-before"}.isdisjoint(has)
     events = read_ledger(ledger_url(), run.run_id)
     replaced = of_kind(MemberReplacedEvent, events)
     assert {event.detail.member for event in replaced} == set(NAMES)
@@ -107,6 +115,30 @@ def test_what_fails_goes_back_to_the_metadata_that_it_had_and_no_image_is_blamed
     assert (after.get("deprecated"), after["labels"]) == (image.get("deprecated"), image["labels"])
     (ended,) = of_kind(RolloutEndedEvent, read_ledger(ledger_url(), run.run_id))
     assert not ended.detail.failed_here
+
+
+def test_a_plan_that_is_made_again_in_the_middle_keeps_the_metadata_to_go_back_to(
+    compute: Compute, fleet_of: Members, images: Images
+) -> None:
+    """The second member has lost an attribute meanwhile, without which it does not render."""
+    fleet_of.create(images.new, NAMES)
+    before = {name: metadata_of(compute, name) for name in NAMES}
+    run = rollout({"color": "blue"})
+    run.begin()
+    run.stage(1)
+    assert metadata_of(compute, "web-1")["color"] == "blue"
+    lose(compute, "web-2", "greeting")
+    run.begin()  # somebody has cleared `plan` and what is behind it
+    plan = RolloutPlan.model_validate(run.xcom("plan"))
+    assert plan.begun == ("web-1",)
+    assert plan.changes[0].metadata is not None
+    assert plan.changes[0].metadata.before == {"color": "red"}
+    run.stage(1)
+    run.replace(2)
+    run.plan_rollback()
+    run.roll_back()
+    assert run.verdict() == "failed"
+    assert metadata_of(compute, "web-1") == before["web-1"]
 
 
 def test_a_closed_gate_keeps_the_metadata_as_they_are(

@@ -259,6 +259,83 @@ def test_drift_alone_is_mended_though_every_member_runs_the_image(
     assert differences(fleet.template, one, found, by_path, addresses(compute)) == ()
 
 
+GREEN = FLEET.replace("greeting: hello", "greeting: good day, colour: green") + (
+    "strategy: recreate\n"
+)
+
+
+def metadata_of(found: dict[str, Any]) -> dict[str, str]:
+    return {item["key"]: item["value"] for item in found["metadata"]["items"]}
+
+
+def test_other_metadata_of_the_template_are_rendered_in_place_and_nobody_is_stopped(
+    compute: Compute, images: Images
+) -> None:
+    assert rollout(images.new).through() == "success"
+    before = {name: instance(compute, name) for name in ("web-1", "web-2")}
+    run = rollout(images.new, GREEN)
+    assert run.through() == "success", run.errors
+    plan = RolloutPlan.model_validate(run.xcom("plan"))
+    assert [len(stage) for stage in plan.stages] == [1, 1], "through the same stages"
+    for name, was in before.items():
+        now = instance(compute, name)
+        assert (now["id"], now["lastStartTimestamp"]) == (was["id"], was["lastStartTimestamp"])
+        wanted = {**metadata_of(was), "greeting": "good day", "colour": "green"}
+        assert metadata_of(now) == wanted
+    again = rollout(images.new, GREEN)
+    again.through()
+    assert RolloutPlan.model_validate(again.xcom("plan")).changes == ()
+
+
+def test_metadata_of_the_template_that_do_not_render_go_back_and_blame_no_image(
+    compute: Compute, images: Images
+) -> None:
+    assert rollout(images.new).through() == "success"
+    before = {name: metadata_of(instance(compute, name)) for name in ("web-1", "web-2")}
+    run = rollout(images.new, GREEN.replace("metadata: {color: blue}", "metadata: {}"))
+    assert run.through() == "failed"
+    assert {name: metadata_of(instance(compute, name)) for name in before} == before
+    (image,) = [one for one in compute.images() if one["name"] == images.new]
+    assert not [key for key in image["labels"] if "failed-in" in key]
+
+
+@pytest.mark.parametrize(
+    ("more", "reports"),
+    [
+        ("greeting: hello, startup-script: 'true'", {}),
+        ("greeting: hi", {"instant-reports": "once"}),
+    ],
+    ids=["a key that only a boot reads", "an image that cannot render again"],
+)
+def test_metadata_that_cannot_be_changed_in_place_recreate_the_member(
+    compute: Compute, images: Images, more: str, reports: dict[str, str]
+) -> None:
+    told = "".join(f", {key}: {value}" for key, value in reports.items())
+    text = FLEET.replace("greeting: hello", f"greeting: hello{told}")
+    assert rollout(images.new, text).through() == "success"
+    before = {name: instance(compute, name)["id"] for name in ("web-1", "web-2")}
+    changed = FLEET.replace("greeting: hello", more + told) + "strategy: recreate\n"
+    run = rollout(images.new, changed)
+    assert run.through() == "success", run.errors
+    for name, was in before.items():
+        assert instance(compute, name)["id"] != was
+
+
+def test_one_rollout_renders_one_member_and_recreates_another(
+    compute: Compute, images: Images
+) -> None:
+    assert rollout(images.new).through() == "success"
+    compute.call("DELETE", f"{HERE}/instances/web-2")
+    wait_until(lambda: len(compute.instances()) == 1, SOON, "web-2 to go", every=0.05)
+    before = instance(compute, "web-1")["id"]
+    run = rollout(images.new, GREEN)
+    assert run.through() == "success", run.errors
+    plan = RolloutPlan.model_validate(run.xcom("plan"))
+    assert {c.name: str(c.strategy) for c in plan.changes} == {"web-1": "render", "web-2": "create"}
+    assert instance(compute, "web-1")["id"] == before
+    assert image_of(compute, "web-2") == images.new
+
+
 def test_the_way_back_recreates_each_member_as_it_was_on_its_old_disk(
     compute: Compute, images: Images
 ) -> None:

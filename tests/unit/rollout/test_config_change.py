@@ -9,7 +9,14 @@ import pytest
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.guest.config_changes import diff, hidden, looks_secret, secrets_of
-from bakehouse.rollout.config_change import MetadataChange, change_of, is_set, with_values
+from bakehouse.rollout.config_change import (
+    PINNED,
+    MetadataChange,
+    change_of,
+    is_set,
+    pinned_by,
+    with_values,
+)
 from bakehouse.rollout.health import Health
 from bakehouse.rollout.params import RolloutParams
 from bakehouse.rollout.plan import BootDisk, Member, Target, plan
@@ -41,6 +48,43 @@ def test_only_what_differs_changes_and_the_way_back_is_what_was_there() -> None:
     assert (is_set(now, change.after), is_set(was, change.after)) == (True, False)
     again = {**now, "metadata": with_values(now["metadata"], change.before)}
     assert is_set(again, change.before)
+
+
+def after(was: dict[str, Any], values: dict[str, str | None]) -> dict[str, Any]:
+    return {**was, "metadata": with_values(was["metadata"], values)}
+
+
+def test_a_run_that_plans_again_goes_back_to_what_was_there_before_its_first_try() -> None:
+    was = instance(color="red", db_password="old", gone="x", other="y")
+    change = change_of(was, WANTED, "run-1")
+    assert change is not None
+    assert not change.begun
+    now = after(was, change.values("run-1", "forward"))
+    again = change_of(now, WANTED, "run-1")
+    assert again is not None
+    assert again.begun
+    assert (again.before, again.after) == (change.before, change.after)
+    assert change_of(now, WANTED, "run-2") is None, "another run's way back is what is there now"
+    edited = change_of(now, {"color": "green"}, "run-1")
+    assert edited is not None
+    assert (edited.before, edited.after["color"]) == (change.before, "green")
+    assert edited.after["db-password"] == "n3w", "what the first try has set and nobody wants away"
+
+
+def test_the_way_back_takes_its_pin_away() -> None:
+    was = instance(color="red", db_password="old", gone="x")
+    change = change_of(was, WANTED, "run-1")
+    assert change is not None
+    back = after(after(was, change.values("run-1", "forward")), change.back.values("run-1", "back"))
+    assert {i["key"]: i["value"] for i in back["metadata"]["items"]} == change.before
+    assert change_of(back, change.before, "run-1") is None
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", '{"run": 1}', '{"run": "r", "before": 3}'])
+def test_a_pin_that_is_none_pins_nothing(text: str) -> None:
+    there = instance(color="red")
+    there["metadata"]["items"].append({"key": PINNED, "value": text})
+    assert pinned_by(there, "r") == {}
 
 
 def test_a_log_shows_the_change_without_secrets() -> None:
