@@ -167,14 +167,15 @@ def test_a_broker_boots_from_metadata_and_keeps_its_records_through_a_recreation
 ) -> None:
     image = kitchen.build_recipe("kafka")
     broker = Broker(kitchen.compute(), image)
-    broker.create()
+    broker.create(bakehouse_new_fleet="the-first-rollout")
     first = broker.told()
     assert first[1] == "record-0"
     assert int(first[2]) > 0, "the archive of classes is mapped"
     assert first[3] == "log.retention.hours=24"
     assert first[4] == DIRECTORY, "of the metadata"
     assert "blocked" in first[5] or "open" in first[5], "the gate answers"
-    assert "the data disk is empty and is formatted: the cluster is new" in broker.serial()
+    made = "the data disk is empty and is formatted: the cluster is new: the first rollout of"
+    assert made in broker.serial()
     broker.delete()
     broker.create()
     second = broker.told()

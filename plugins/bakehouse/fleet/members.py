@@ -233,6 +233,14 @@ def _numbered(pattern: str, number: int) -> str:
     return _NUMBER.sub(lambda found: f"{number:0{found['digits'] or 1}}", pattern)
 
 
+NEW_FLEET = "bakehouse-new-fleet"
+"""Metadata of an instance that was created while its fleet had neither instance nor data disk.
+
+The value is the run. The first order to the instance takes it away: what may be done once (making
+a cluster on an empty disk) must not be done again when the disk is lost.
+"""
+
+
 def metadata_of(common: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """Return the attributes of a member: those of all, under its own, and those of Bakehouse."""
     ours = {"enable-guest-attributes": "TRUE", "bakehouse-role": "member"}

@@ -16,6 +16,7 @@ from bakehouse.rollout.machine import (
     INTERNAL,
     Owner,
     known_disks,
+    of_new_fleet,
     of_template,
     pinned,
     recreated,
@@ -96,7 +97,26 @@ class Declared:
                 every.append(self._to_create(placed))
             else:
                 every.append(self._compared(one, instance, member))
-        return every
+        return [self._of_new_fleet(one) for one in every] if self._is_new(every) else every
+
+    def _is_new(self, every: Iterable[Member]) -> bool:
+        """Whether there is nothing that could be lost: no instance and no data disk of the fleet.
+
+        What an earlier try of this run has made is no older than the fleet.
+        """
+        return bool(self.template.disks) and all(
+            one.strategy is Strategy.CREATE and not self._has_data(one) for one in every
+        )
+
+    def _has_data(self, member: Member) -> bool:
+        names = [str(body["name"]) for body in member.machine.disks] if member.machine else []
+        found = (self.around.disk(member.zone, name) for name in names)
+        return any(disk is not None and labels_of(disk).get(RUN) != self.run for disk in found)
+
+    def _of_new_fleet(self, member: Member) -> Member:
+        if member.machine is None:
+            return member
+        return member.model_copy(update={"machine": of_new_fleet(member.machine, self.run)})
 
     def _to_create(self, one: Instance) -> Member:
         machine = of_template(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from bakehouse.core.models import Frozen
-from bakehouse.fleet.members import metadata_of
+from bakehouse.fleet.members import NEW_FLEET, metadata_of
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, region_of, resource_name, zone_of
 
@@ -121,6 +121,12 @@ def of_template(
     )
 
 
+def of_new_fleet(machine: Machine, run: str) -> Machine:
+    """Return an instance that is told that its fleet has no data yet."""
+    items = [*machine.body["metadata"]["items"], {"key": NEW_FLEET, "value": run}]
+    return machine.model_copy(update={"body": {**machine.body, "metadata": {"items": items}}})
+
+
 def recreated(
     template: Template,
     one: Instance,
@@ -163,7 +169,8 @@ def pinned(instance: Resource, owner: Owner, reserved: Collection[str]) -> Machi
     """Return the instance as it is, which is its way back; `reserved`: addresses of the region."""
     body = {key: instance[key] for key in _KEPT if key in instance}
     body["labels"] = {**labels_of(instance), **owner.labels}
-    body["metadata"] = _items(_metadata_of(instance))
+    has = _metadata_of(instance).items()
+    body["metadata"] = _items({key: value for key, value in has if key != NEW_FLEET})
     body["tags"] = {"items": list((instance.get("tags") or {}).get("items") or [])}
     body["networkInterfaces"] = [
         _shown_interface(nic, reserved) for nic in instance.get("networkInterfaces") or []

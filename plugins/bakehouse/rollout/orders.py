@@ -8,6 +8,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.fleet.members import NEW_FLEET
 from bakehouse.images.formats import format_of, formats_in
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ def parse_answer(text: str | None) -> Answer | None:
 
 
 def with_order(metadata: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    """Return the body of setMetadata that differs in the order alone; None takes it away."""
-    items = [item for item in metadata.get("items") or [] if item and item.get("key") != KEY]
+    """Return the body of setMetadata that differs in the order alone; None takes it away.
+
+    An instance that can be given orders is no longer one of a fleet that is being made.
+    """
+    ours = {KEY, NEW_FLEET}
+    items = [item for item in metadata.get("items") or [] if item and item.get("key") not in ours]
     return {"items": [*items, *([{"key": KEY, "value": text}] if text is not None else [])]}

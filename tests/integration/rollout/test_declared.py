@@ -98,6 +98,7 @@ def test_missing_members_are_created_from_the_image_and_the_template(
             "greeting": "hello",
             "enable-guest-attributes": "TRUE",
             "bakehouse-role": "member",
+            "bakehouse-new-fleet": plan.run,
         }
         assert "accessConfigs" not in made["networkInterfaces"][0], "no public address"
         owned = {"team": "web", "bakehouse-fleet": "web", "bakehouse-member": name}
@@ -110,6 +111,35 @@ def test_missing_members_are_created_from_the_image_and_the_template(
     assert instance(compute, "web-2")["networkInterfaces"][0]["networkIP"] == address["address"]
     written = of_kind(MemberReplacedEvent, read_ledger(ledger_url(), run.run_id))
     assert {event.detail.member for event in written} == {"web-1", "web-2"}
+
+
+def is_told_that_the_fleet_is_new(compute: Compute, name: str) -> bool:
+    items = instance(compute, name)["metadata"]["items"]
+    return any(item["key"] == "bakehouse-new-fleet" for item in items)
+
+
+def test_the_fleet_is_not_new_where_an_instance_or_a_data_disk_of_it_exists(
+    compute: Compute, images: Images
+) -> None:
+    """What could be data: a member that lacks its disk must not take itself for the first one."""
+    compute.call("POST", f"{HERE}/disks", json={"name": "web-2-data", "sizeGb": "1"})
+    wait_until(lambda: "web-2-data" in disks(compute), SOON, "the disk", every=0.05)
+    assert rollout(images.old).through() == "success"
+    assert not any(is_told_that_the_fleet_is_new(compute, f"web-{n}") for n in (1, 2))
+    compute.call("DELETE", f"{HERE}/instances/web-1")
+    wait_until(lambda: len(compute.instances()) == 1, SOON, "web-1 to go", every=0.05)
+    compute.call("DELETE", f"{HERE}/disks/web-1-data")
+    wait_until(lambda: "web-1-data" not in disks(compute), SOON, "its disk to go", every=0.05)
+    assert rollout(images.old).through() == "success"
+    assert not is_told_that_the_fleet_is_new(compute, "web-1")
+
+
+def test_the_first_order_takes_away_that_the_fleet_is_new(compute: Compute, images: Images) -> None:
+    text = FLEET.replace("color: red}", "color: red, instant-resume: welcome}")
+    assert rollout(images.old, text).through() == "success"
+    told = {name: is_told_that_the_fleet_is_new(compute, name) for name in ("web-1", "web-2")}
+    assert told == {"web-1": False, "web-2": True}, "web-2 has nothing to resume"
+    assert rollout(images.new, text).through() == "success"
 
 
 def test_a_second_rollout_of_a_created_fleet_swaps_and_touches_nothing_else(
@@ -264,8 +294,10 @@ GREEN = FLEET.replace("greeting: hello", "greeting: good day, colour: green") + 
 )
 
 
-def metadata_of(found: dict[str, Any]) -> dict[str, str]:
-    return {item["key"]: item["value"] for item in found["metadata"]["items"]}
+def metadata_of(instance: dict[str, Any]) -> dict[str, str]:
+    """All but what the first order takes away."""
+    items = {item["key"]: item["value"] for item in instance["metadata"]["items"]}
+    return {key: value for key, value in items.items() if key != "bakehouse-new-fleet"}
 
 
 def test_other_metadata_of_the_template_are_rendered_in_place_and_nobody_is_stopped(
@@ -342,6 +374,9 @@ def test_the_way_back_recreates_each_member_as_it_was_on_its_old_disk(
     """The second one lacks the color that the new image needs."""
     assert rollout(images.old).through() == "success"
     before = {name: instance(compute, name) for name in ("web-1", "web-2")}
+    for was in before.values():  # its fleet is not new any more
+        metadata = was["metadata"]
+        metadata["items"] = [i for i in metadata["items"] if i["key"] != "bakehouse-new-fleet"]
     ids = {name: disk["id"] for name, disk in disks(compute).items()}
     run = rollout(images.new, LARGER.replace("metadata: {color: blue}", "metadata: {}"))
     assert run.through() == "failed"

@@ -7,7 +7,7 @@ from tests.support.kafka_recipe import program
 
 setup = program("kafka_setup")
 
-CLUSTER, ONE, TWO, NEW = (letter * 22 for letter in "cdef")
+CLUSTER, ONE, TWO = (letter * 22 for letter in "cde")
 VOTERS = f"1@kafka-1:9093:{ONE},2@kafka-2:9093:{TWO}"
 GOOD = {
     "kafka-node-id": "2",
@@ -90,6 +90,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"jmx_port": "70000"}, "is '70000': give a port"),
         ({"jvm_options": "-Xss1m Xmx1g"}, "has 'Xmx1g': options of java begin with -"),
         ({"eligible_leader_replicas": "no"}, "is neither on nor off"),
+        ({"new_cluster": "yes"}, "is 'yes': give the day on which the cluster is made"),
     ],
 )
 def test_a_misspelt_name_and_a_value_that_cannot_be_are_refused(
@@ -164,73 +165,3 @@ def test_a_list_of_controllers_that_cannot_be_is_refused(text: str, message: str
 def test_controllers_may_have_ipv6_addresses_and_spaces_between_them() -> None:
     found = setup.controllers(f"1@[fd00::1]:9093:{ONE}, 2@10.0.0.2:9093:{TWO}")
     assert [one.host for one in found] == ["[fd00::1]", "10.0.0.2"]
-
-
-KEYS = {key.removeprefix("kafka-"): value for key, value in GOOD.items()}
-NOBODY = setup.Others()
-
-
-def meta(node: str = "2", cluster: str = CLUSTER) -> dict[str, str]:
-    return {"node.id": node, "cluster.id": cluster, "directory.id": TWO, "version": "1"}
-
-
-def not_asked() -> object:
-    raise AssertionError("the others are asked about an empty disk only")
-
-
-def test_the_disk_of_this_broker_is_kept_whatever_the_others_say() -> None:
-    assert setup.storage(KEYS, meta(), ["meta.properties", "t-0"], not_asked) == setup.Keep(TWO)
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        (meta(node="3"), f"is that of node 3 of the cluster {CLUSTER}, and this is node 2"),
-        (meta(cluster=NEW), f"is that of node 2 of the cluster {NEW}"),
-        ({}, "is that of node ? of the cluster ?"),
-    ],
-)
-def test_the_disk_of_another_broker_is_refused(found: dict[str, str], message: str) -> None:
-    with pytest.raises(setup.Refused, match=r"the disk is left as it is") as refused:
-        setup.storage(KEYS, found, ["meta.properties"], not_asked)
-    assert message in str(refused.value)
-
-
-def test_a_folder_with_something_else_is_refused() -> None:
-    with pytest.raises(setup.Refused, match=r"has no meta\.properties, but PG_VERSION, base"):
-        setup.storage(KEYS, None, ["base", "PG_VERSION"], not_asked)
-
-
-def test_an_empty_disk_of_a_new_cluster_is_formatted_with_its_controllers() -> None:
-    action = setup.storage(KEYS, None, [], lambda: NOBODY)
-    assert action.arguments == ("--initial-controllers", VOTERS)
-    answered = setup.Others(answered=True)
-    assert setup.storage(KEYS, None, [], lambda: answered).arguments == action.arguments
-
-
-def test_a_broker_that_is_no_initial_controller_joins() -> None:
-    action = setup.storage({**KEYS, "node-id": "4"}, None, [], lambda: NOBODY)
-    assert action.arguments == ("--no-initial-controllers",)
-
-
-def test_an_empty_disk_of_a_broker_that_the_cluster_knows_is_refused_with_the_remedy() -> None:
-    knows = setup.Others(answered=True, registered=True, directory=TWO)
-    with pytest.raises(setup.Refused, match=f"give the metadata kafka-new-disk={TWO}$") as refused:
-        setup.storage(KEYS, None, [], lambda: knows)
-    assert f"the cluster knows node 2 with the directory id {TWO}" in str(refused.value)
-    only_a_voter = setup.Others(answered=True, directory=TWO)
-    with pytest.raises(setup.Refused, match=f"kafka-new-disk={TWO}$"):
-        setup.storage(KEYS, None, [], lambda: only_a_voter)
-    only_a_broker = setup.Others(answered=True, registered=True)
-    with pytest.raises(setup.Refused, match=r"kafka-new-disk=broker$"):
-        setup.storage({**KEYS, "node-id": "4"}, None, [], lambda: only_a_broker)
-
-
-def test_a_permission_is_for_the_disk_that_was_lost_and_no_later_one() -> None:
-    keys = {**KEYS, "new-disk": TWO}
-    knows = setup.Others(answered=True, registered=True, directory=TWO)
-    action = setup.storage(keys, None, [], lambda: knows)
-    assert action.arguments == ("--no-initial-controllers",), "it gets a directory id of its own"
-    knows = setup.Others(answered=True, registered=True, directory=NEW)
-    with pytest.raises(setup.Refused, match=f"kafka-new-disk={NEW}$"):
-        setup.storage(keys, None, [], lambda: knows)

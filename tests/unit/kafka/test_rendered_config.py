@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.support.kafka_recipe import program, properties, rendered
 
 setup = program("kafka_setup")
@@ -140,12 +141,60 @@ def test_without_metadata_all_is_rendered_and_the_check_tells_what_is_missing() 
     assert len(setup.mistakes(metadata, {})) == 3
 
 
+def test_the_check_is_told_that_the_fleet_is_new_and_kafka_is_not() -> None:
+    files = rendered({**CLUSTER, setup.NEW_FLEET: "run-1"})
+    metadata = json.loads(files["etc/kafka/metadata.json"])
+    assert metadata == {**CLUSTER, setup.NEW_FLEET: "run-1"}
+    assert setup.keys_of(metadata) == setup.keys_of(CLUSTER)
+    assert "new-fleet" not in files["etc/kafka/server.properties"]
+    assert setup.mistakes(metadata, {}) == setup.mistakes(CLUSTER, {})
+
+
 def test_the_agent_has_its_own_keys() -> None:
     given = {"kafka-agent-metrics-listen": "off", "kafka-bootstrap-servers": "a:1"}
     agent = properties(rendered({**CLUSTER, **given})["etc/kafka-agent/agent.properties"])
     assert agent["bootstrap.servers"] == "a:1"
     assert agent["metrics.listen"] == "off"
     assert agent["broker.log"] == "/var/log/kafka/server.log"
+
+
+LISTENERS = "PLAINTEXT://:9192,CONTROLLER://:9193,OUTSIDE://:9094,INSIDE://:9095"
+PROTOCOLS = "CONTROLLER:SSL,PLAINTEXT:PLAINTEXT,OUTSIDE:SASL_SSL,INSIDE:SSL"
+
+
+@pytest.mark.parametrize(
+    ("more", "port"),
+    [
+        ({}, 9092),
+        ({"listeners": LISTENERS}, 9192),
+        ({"listeners": LISTENERS, "agent_security_protocol": "SASL_SSL"}, 9094),
+        ({"listeners": LISTENERS, "agent_security_protocol": "SSL"}, 9095),
+        (
+            {
+                "listeners": "A://0.0.0.0:1, B://[::]:2",
+                "inter_broker_listener_name": "B",
+                "listener_security_protocol_map": "A:SSL,B:SASL_SSL",
+            },
+            2,
+        ),
+        (
+            {
+                "listeners": "PLAINTEXT://:1,CONTROLLER://:9094,B://:2",
+                "listener_security_protocol_map": "PLAINTEXT:SSL, B:PLAINTEXT",
+            },
+            2,
+        ),
+        ({"listeners": "SSL://:9093,CONTROLLER://:9094", "agent_security_protocol": "SSL"}, 9093),
+    ],
+)
+def test_the_agent_asks_the_listener_that_speaks_its_protocol(
+    more: dict[str, str], port: int
+) -> None:
+    given = {"listener_security_protocol_map": PROTOCOLS, **more}
+    keys = {f"kafka-{key.replace('_', '-')}": value for key, value in given.items()}
+    agent = properties(rendered({**CLUSTER, **keys})["etc/kafka-agent/agent.properties"])
+    servers = agent["bootstrap.servers"].split(",")
+    assert [one.rpartition(":")[2] for one in servers] == [str(port)] * 3
 
 
 def test_options_of_java_are_what_the_broker_is_started_with() -> None:

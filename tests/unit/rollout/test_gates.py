@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakehouse.fleet.members import NEW_FLEET
 from bakehouse.rollout.gates import (
     FRESH,
     GuestFacts,
@@ -162,6 +163,13 @@ def test_an_order_changes_nothing_else_of_the_metadata() -> None:
     assert with_order(given, "other")["items"][-1]["value"] == "other"
     assert with_order(given, None)["items"] == metadata["items"]
     assert with_order({}, None) == {"items": []}
+
+
+def test_the_first_order_ends_what_holds_for_a_new_fleet_only() -> None:
+    metadata = {"items": [{"key": NEW_FLEET, "value": "run"}, {"key": "a", "value": "1"}]}
+    for text in ("text", None):
+        assert NEW_FLEET not in str(with_order(metadata, text))
+    assert with_order(metadata, None)["items"] == [{"key": "a", "value": "1"}]
 
 
 BATCHES = [{"a", "d"}, {"a", "e", "g"}]

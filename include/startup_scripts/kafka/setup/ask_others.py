@@ -34,15 +34,22 @@ def main() -> int:
             request_timeout_ms=SECONDS * 1000,
             **security(settings),
         )
-        brokers = {int(one["broker_id"]) for one in client.describe_cluster()["brokers"]}
+        described = client.describe_cluster()
         quorum = client.describe_metadata_quorum()["topics"][0]["partitions"][0]
     except (KafkaError, OSError) as error:
         print(f"kafka-setup: none of {', '.join(servers)} answers ({error!r})", file=sys.stderr)
         print(json.dumps({}))
         return 0
-    found = directory_of(node, quorum["current_voters"])
-    print(f"kafka-setup: the cluster has the brokers {sorted(brokers)}", file=sys.stderr)
-    print(json.dumps({"answered": True, "registered": node in brokers, "directory": found}))
+    brokers = {int(one["broker_id"]) for one in described["brokers"]}
+    cluster = str(described.get("cluster_id") or "")
+    print(f"kafka-setup: the cluster {cluster} has the brokers {sorted(brokers)}", file=sys.stderr)
+    found = {
+        "answered": True,
+        "cluster": cluster,
+        "registered": node in brokers,
+        "directory": directory_of(node, quorum["current_voters"]),
+    }
+    print(json.dumps(found))
     return 0
 
 
@@ -56,7 +63,7 @@ def directory_of(node: int, voters: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def security(settings: dict[str, str]) -> dict[str, str]:
+def security(settings: dict[str, str]) -> dict[str, str | bool]:
     """Arguments of the client for TLS and SASL."""
     names = {
         "security.protocol": "security_protocol",
@@ -68,7 +75,12 @@ def security(settings: dict[str, str]) -> dict[str, str]:
         "sasl.username": "sasl_plain_username",
         "sasl.password": "sasl_plain_password",
     }
-    return {name: settings[key] for key, name in names.items() if settings.get(key)}
+    found: dict[str, str | bool] = {
+        name: settings[key] for key, name in names.items() if settings.get(key)
+    }
+    if settings.get("ssl.endpoint.identification.algorithm") == "":
+        found["ssl_check_hostname"] = False
+    return found
 
 
 if __name__ == "__main__":

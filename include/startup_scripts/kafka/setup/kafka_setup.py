@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ KNOWN = Path("/opt/kafka/config-names.json")
 DATA = Path("/var/lib/kafka")
 
 PREFIX = "kafka-"
+# Bakehouse gives it to the instances that it creates while a fleet has neither instance nor data
+# disk, and takes it away with its first order to the instance.
+NEW_FLEET = "bakehouse-new-fleet"
 # Keys that are no config of a broker. The template of server.properties leaves out the same.
 OWN = (
     "cluster-id",
@@ -38,11 +42,13 @@ OWN = (
     "jvm-options",
     "jmx-port",
     "new-disk",
+    "new-cluster",
     "eligible-leader-replicas",
     "properties",
 )
 OWN_PREFIXES = ("agent-", "secret-")  # of the agent's config, of secrets that are fetched
 
+LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ID = re.compile(r"[A-Za-z0-9_-]{22}")  # 16 bytes in base64, as Kafka writes ids
 HEAP = re.compile(r"[1-9][0-9]*[kmgKMG]")
 CONTROLLER = re.compile(
@@ -93,6 +99,12 @@ class Refused(Exception):
     """The broker must not start; the text says why, and what to do."""
 
 
+def keys_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The keys `kafka-*` of the metadata, without `kafka-`."""
+    found = metadata.items()
+    return {key.removeprefix(PREFIX): one.strip() for key, one in found if key.startswith(PREFIX)}
+
+
 def own_key(key: str) -> bool:
     """Whether a key of the metadata (without `kafka-`) is no config of a broker."""
     return key in OWN or key.startswith(OWN_PREFIXES)
@@ -118,7 +130,7 @@ def mistakes(metadata: Mapping[str, str], known: Mapping[str, str]) -> list[str]
         metadata: Keys and values.
         known: Names of this Kafka's config, with their types.
     """
-    keys = {key.removeprefix(PREFIX): value.strip() for key, value in metadata.items()}
+    keys = keys_of(metadata)
     return [*_required(keys), *_own(keys), *_config(keys, known), *_properties(keys, known)]
 
 
@@ -152,6 +164,15 @@ def _own(keys: Mapping[str, str]) -> Iterator[str]:
             yield f"kafka-jvm-options has {option!r}: options of java begin with -"
     if keys.get("eligible-leader-replicas", "on") not in {"on", "off"}:
         yield "kafka-eligible-leader-replicas is neither on nor off"
+    if (day := keys.get("new-cluster")) is not None and _day(day) is None:
+        yield f"kafka-new-cluster is {day!r}: give the day on which the cluster is made, YYYY-MM-DD"
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _is_port(text: str) -> bool:
@@ -259,6 +280,7 @@ class Others:
     """What the other brokers say of this one."""
 
     answered: bool = False
+    cluster: str = ""  # the id of the cluster that answers
     registered: bool = False  # a broker with its node id, alive or not
     directory: str | None = None  # of the voter with its node id
 
@@ -278,11 +300,42 @@ class Format:
     reason: str
 
 
+def permission(keys: Mapping[str, str], *, new_fleet: bool, today: date) -> str:
+    """Why a cluster may be made when nobody answers; empty: it may not.
+
+    That nobody answers does not say that there is no cluster: all others may be down, or out of
+    reach. What says so must not hold later, when this broker's disk may be lost: the metadata of
+    Bakehouse are taken away, and a day is over.
+
+    Args:
+        keys: The metadata, without `kafka-`.
+        new_fleet: There was no instance and no data disk of the fleet when this one was created.
+        today: In UTC.
+    """
+    if new_fleet:
+        return "the first rollout of its fleet has created it"
+    day = _day(keys.get("new-cluster", ""))
+    if day is not None and abs(day - today) <= timedelta(days=1):  # wherever it was written
+        return f"kafka-new-cluster is {day}"
+    own = _own_controller(keys)
+    if own is not None and own.host in LOOPBACK:
+        return "its controller is on the loopback, where no other machine reaches it"
+    return ""
+
+
+def _own_controller(keys: Mapping[str, str]) -> Controller | None:
+    """The initial controller that this broker is."""
+    found = controllers(keys.get("initial-controllers", ""))
+    return next((one for one in found if one.node == int(keys["node-id"])), None)
+
+
 def storage(
     keys: Mapping[str, str],
     meta: Mapping[str, str] | None,
     content: Iterable[str],
     ask: Callable[[], Others],
+    allowed: str,
+    today: date,
 ) -> Keep | Format:
     """What to do with the data disk; raises Refused, with the remedy.
 
@@ -291,6 +344,8 @@ def storage(
         meta: The content of meta.properties; None if there is none.
         content: What the folder of the data has.
         ask: Asks the other brokers; they are asked about an empty disk only.
+        allowed: The `permission` to make a cluster.
+        today: In UTC, for the remedy.
     """
     if meta is not None:
         return _of_this_broker(keys, meta)
@@ -299,23 +354,43 @@ def storage(
             f"/var/lib/kafka/data has no meta.properties, but {', '.join(found[:5])}: this is not"
             " the data of a broker. Attach the data disk of this broker, or a blank one"
         )
-    node, new_disk = int(keys["node-id"]), keys.get("new-disk", "")
-    initial = controllers(keys.get("initial-controllers", ""))
-    others = ask()
-    if others.registered or others.directory:
-        lost = others.directory or "broker"
-        if new_disk != lost:
-            raise Refused(
-                f"the data disk is empty, but the cluster knows node {node}"
-                + (f" with the directory id {others.directory}" if others.directory else "")
-                + ". If its disk still exists, attach it. If its data is lost, let this disk take"
-                f" its place: give the metadata kafka-new-disk={lost}"
-            )
-        return Format(("--no-initial-controllers",), f"it replaces the lost disk ({lost})")
-    if node in {one.node for one in initial}:
+    own, others = _own_controller(keys), ask()
+    if others.answered and others.cluster not in {"", keys["cluster-id"]}:
+        raise Refused(
+            f"the brokers that answer are of the cluster {others.cluster}, and this one is of"
+            f" {keys['cluster-id']}. Mend the metadata kafka-cluster-id, or the addresses in"
+            " kafka-bootstrap-servers, kafka-controller-quorum-bootstrap-servers and"
+            " kafka-initial-controllers"
+        )
+    # A voter that the first controllers have been told of, and that has not come yet.
+    awaited = bool(allowed and own and others.directory == own.directory and not others.registered)
+    if not awaited and (others.registered or others.directory):
+        return _of_a_known_broker(keys, others)
+    if others.answered and not awaited:
+        return Format(("--no-initial-controllers",), "it joins the cluster")
+    if not allowed:
+        raise Refused(
+            "the data disk is empty and no other broker answers, so nobody knows whether the"
+            f" cluster {keys['cluster-id']} exists and has data of node {keys['node-id']}. Bring"
+            " the other brokers up, and start this one again. If there is no such cluster yet,"
+            f" give this broker the metadata kafka-new-cluster={today}: it holds for that day"
+        )
+    if own is not None:
         text = keys["initial-controllers"]
-        return Format(("--initial-controllers", text), "the cluster is new")
-    return Format(("--no-initial-controllers",), "it joins the cluster")
+        return Format(("--initial-controllers", text), f"the cluster is new: {allowed}")
+    return Format(("--no-initial-controllers",), f"it joins the new cluster: {allowed}")
+
+
+def _of_a_known_broker(keys: Mapping[str, str], others: Others) -> Format:
+    lost = others.directory or "broker"
+    if keys.get("new-disk", "") != lost:
+        raise Refused(
+            f"the data disk is empty, but the cluster knows node {keys['node-id']}"
+            + (f" with the directory id {others.directory}" if others.directory else "")
+            + ". If its disk still exists, attach it. If its data is lost, let this disk take"
+            f" its place: give the metadata kafka-new-disk={lost}"
+        )
+    return Format(("--no-initial-controllers",), f"it replaces the lost disk ({lost})")
 
 
 def _of_this_broker(keys: Mapping[str, str], meta: Mapping[str, str]) -> Keep:
@@ -337,11 +412,12 @@ def main() -> int:
     if wrong := mistakes(metadata, known):
         print("kafka-setup: " + "; ".join(wrong), file=sys.stderr)
         return 1
-    keys = {key.removeprefix(PREFIX): value.strip() for key, value in metadata.items()}
+    keys, today = keys_of(metadata), datetime.now(UTC).date()
     keys["initial-controllers"] = CONTROLLERS.read_text("utf-8").strip()
     data = DATA / "data"
+    allowed = permission(keys, new_fleet=NEW_FLEET in metadata, today=today)
     try:
-        action = storage(keys, read_meta(data), content_of(data), ask_others)
+        action = storage(keys, read_meta(data), content_of(data), ask_others, allowed, today)
     except Refused as why:
         print(f"kafka-setup: {why}", file=sys.stderr)
         return 1
