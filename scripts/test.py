@@ -42,6 +42,7 @@ COOKBOOK = "tests/vm/cookbook"
 FLEETS = ("tests/vm/test_declared_fleet.py", "tests/vm/test_second_try_and_render.py")
 BROWSER = ("scripts/setup", "packages-browser.txt")  # tests of pages are skipped without one
 KAFKA = ("scripts/setup", "packages-kafka.txt")  # tests of brokers are skipped without Java
+INTEGRATION = "tests/integration"
 SWEEP = "tests/integration/sweep"
 NO_SWEEP = (f"--ignore={SWEEP}",)  # its cases are made from runs that it records when collected
 
@@ -79,7 +80,15 @@ STAGES = (
     Stage("units", [(*QUIET, "tests/unit")]),
     Stage(
         "integration",
-        [(*QUIET, *ON_ALL_CORES, "-m", "not chaos and not sweep", "tests/integration")],
+        [
+            (
+                *QUIET,
+                *ON_ALL_CORES,
+                "-m",
+                "not chaos and not sweep and not long",
+                "tests/integration",
+            )
+        ],
     ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
@@ -101,9 +110,13 @@ PARTS = (
         "chaos",
         [
             (*PYTEST, "-v", *TWO_STACKS, "-m", "chaos", "tests/flow"),
-            (*QUIET, *ON_ALL_CORES, "-m", "chaos", *NO_SWEEP, "tests/integration"),
+            (*QUIET, *ON_ALL_CORES, "-m", "chaos", *NO_SWEEP, INTEGRATION),
             (*QUIET, *ON_ALL_CORES, "-m", "chaos", "localgce/tests"),
         ],
+    ),
+    Stage(
+        "integration-long",
+        [(*QUIET, *ON_ALL_CORES, "-m", "long and not chaos", *NO_SWEEP, INTEGRATION)],
     ),
     Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
     Stage(

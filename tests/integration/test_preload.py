@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from tests.support.paths import PROJECT
 
 PLUGINS = PROJECT / "plugins"
@@ -33,5 +34,6 @@ def test_the_scheduler_has_what_tasks_import_before_it_forks_and_no_thread_of_it
     assert started("scheduler", "--skip-serve-logs") == "True True True 1"
 
 
+@pytest.mark.long
 def test_no_other_component_pays_for_it() -> None:
     assert started("dag-processor") == "False False False 1"

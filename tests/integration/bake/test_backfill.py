@@ -62,6 +62,7 @@ def covered(image: str) -> list[date]:
     return dates_by_image(read_ledger(ledger_url()))[image]
 
 
+@pytest.mark.long
 def test_dates_of_one_content_share_one_image_that_carries_them_all(compute: Compute) -> None:
     runs = [backfill(night, "shared") for night in DAYS]
     made = [bake(run) for run in runs]
@@ -98,6 +99,7 @@ def test_a_date_whose_content_is_promoted_is_served_by_that_image(compute: Compu
     assert image["labels"]["bakehouse-state"] == "promoted"
 
 
+@pytest.mark.long
 def test_a_night_is_not_saved_by_the_history(compute: Compute) -> None:
     """An image of the history is in no family: nothing would boot the night's content."""
     bake(backfill(DAYS[0], "night"))
@@ -107,6 +109,7 @@ def test_a_night_is_not_saved_by_the_history(compute: Compute) -> None:
     assert states == {"history", "promoted"}
 
 
+@pytest.mark.long
 def test_a_promoted_night_that_a_backfill_reprocesses_stays_promoted(compute: Compute) -> None:
     """Airflow turns the night's own run into one of the backfill."""
     night = Walk("loaf", "scheduled__r", "scheduled", night=DAYS[1], vars={"page": "reprocessed"})

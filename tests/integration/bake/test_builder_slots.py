@@ -37,6 +37,7 @@ def bake(run: Walk) -> None:
     run.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_twenty_at_once(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walking, "PATIENCE", 800)

@@ -36,6 +36,7 @@ def instance(compute: Compute, run: Walk) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_a_bake_needs_no_guest_attributes_of_any_machine(compute: Compute) -> None:
     compute.fault(kind="http", method=GONE, status=403, times=1000)
     run = walk()
@@ -154,6 +155,7 @@ def test_a_failed_builder_is_kept_as_the_recipe_says_and_no_longer(compute: Comp
     compute.call("DELETE", f"zones/{vm['zone']}/instances/{vm['name']}")
 
 
+@pytest.mark.long
 def test_a_failed_smoke_machine_is_kept_like_a_builder(compute: Compute) -> None:
     run = walk("bun", vars={"instant_fail_check": "port 80"}, keep_builder=True)
     run.through("label_image")

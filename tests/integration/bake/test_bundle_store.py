@@ -95,6 +95,7 @@ def test_many_writers_leave_one_whole_bundle(store: BundleStore, tmp_path: Path)
     assert store.get("web", bundle().content_key) == bundle()
 
 
+@pytest.mark.long
 def test_a_writer_killed_before_the_rename_leaves_no_bundle(
     store: BundleStore, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_a_whole_bake_fetches_twice_and_only_before_its_first_machine(git: Path)
     assert git.read_text() == "", "not one git process"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_a_plan_that_bakes_nothing_stores_nothing() -> None:
     walk("there already").through("promote_image")

@@ -60,6 +60,7 @@ def test_a_cleared_task_changes_nothing(compute: Compute, finished: Walk, task: 
     assert of(finished, compute.disks()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "first", ["resolve_commit", "create_builder", "create_image", "smoke_test"]
 )

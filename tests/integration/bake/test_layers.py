@@ -83,6 +83,7 @@ def test_a_layer_is_built_on_the_image_that_was_promoted(compute: Compute) -> No
     assert again.try_("need_bake") is False
 
 
+@pytest.mark.long
 def test_a_newer_image_of_the_parent_serves_too_but_never_an_older_one(
     compute: Compute,
 ) -> None:

@@ -94,6 +94,7 @@ def plan_again(run: Walk) -> None:
     run.handed["plan_bake"] |= {"bake": False, "existing_image": "of-another-run"}
 
 
+@pytest.mark.long
 def test_a_run_that_bakes_nothing_is_torn_down_without_a_call(
     skipped: Walk, compute: Compute
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_run_that_bakes_nothing_is_torn_down_without_a_call(
     assert skipped.tries["delete_builder"] == 1
 
 
+@pytest.mark.long
 def test_nor_is_a_second_try_or_a_clear_of_what_has_made_nothing(
     skipped: Walk, compute: Compute
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_run_that_was_in_progress_when_the_records_began_looks(
     assert asked(compute) == LOOKS
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("since_long_ago")
 @pytest.mark.parametrize("last", ANYWHERE)
 def test_what_a_run_had_made_before_its_plan_was_cleared_is_deleted(
@@ -205,6 +208,7 @@ def test_a_machine_that_is_made_after_a_teardown_is_found_by_the_next(compute: C
     assert of(run, compute.instances()) == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("since_long_ago")
 def test_each_insert_follows_the_record_of_its_run(
     compute: Compute, monkeypatch: pytest.MonkeyPatch, ledger: Path

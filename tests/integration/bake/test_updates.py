@@ -103,6 +103,7 @@ def test_a_night_with_nothing_new_bakes_nothing_through_a_mirror_list(
     assert not any(call.endswith("insert") for call in asked(compute))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_updates_are_the_reason_of_the_rebake(apt: Apt, capsys: pytest.CaptureFixture[str]) -> None:
     nights = Nights(apt, "updates")
@@ -138,6 +139,7 @@ def test_an_index_that_cannot_be_read_counts_as_an_update(apt: Apt) -> None:
     night.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_nobody_looks_where_the_answer_does_not_depend_on_it(apt: Apt) -> None:
     """Forced, or the past."""

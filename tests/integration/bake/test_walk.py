@@ -205,6 +205,7 @@ def test_the_verdict_does_not_need_guest_attributes_of_a_stopped_machine(compute
     run.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_where_the_time_of_the_builder_went_is_known_and_in_the_ledger() -> None:
     run = walk()
@@ -228,6 +229,7 @@ def test_create_image_alone_with_nothing_to_make_it_from_says_what_to_clear() ->
         run.try_("create_image")
 
 
+@pytest.mark.long
 def test_wait_for_shutdown_cleared_after_the_end_installs_once_more(compute: Compute) -> None:
     run = walk()
     run.through("promote_image")
@@ -275,6 +277,7 @@ def test_what_a_run_makes_says_in_words_whose_it_is(compute: Compute) -> None:
     run.tear_down()
 
 
+@pytest.mark.long
 def test_an_image_that_somebody_revoked_is_not_promoted_again(compute: Compute) -> None:
     run = walk()
     run.through("promote_image")

@@ -289,6 +289,7 @@ with ending_raises():
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_bench_that_is_ended_lets_packer_clean_up_and_leaves_no_process(
     program: Callable[[str, str], Path], tmp_path: Path, number: signal.Signals

@@ -237,6 +237,7 @@ class Crowd(Hook):
         return super().serial_output(zone, name, start)
 
 
+@pytest.mark.long
 async def test_a_thousand_wait_for_the_price_of_the_budget_and_one_is_noticed_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -62,6 +62,7 @@ def test_it_has_the_ten_that_the_guide_describes() -> None:
     assert sorted(titles) == list(NAMES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_has_no_mistake_under_any_name(name: str, project: Path) -> None:
     for new_name in (name, "x", f"our-{name}-2", "a" * 35):

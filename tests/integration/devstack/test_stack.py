@@ -66,6 +66,7 @@ def reapers(state: Path) -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.long
 def test_a_signal_stops_everything_in_order(start: Start, state: Path) -> None:
     owner = start()
     # supervisord, the programs, and the child of each

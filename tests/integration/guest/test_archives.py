@@ -138,6 +138,7 @@ def test_sources_that_answer(machine: Machine, archive: Archive) -> None:
     assert updates(machine) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "code"),
     [

@@ -192,6 +192,7 @@ def test_names_resolve_after_dpkg_where_a_link_leads_nowhere(machine: Machine, n
     assert str(names.readlink()) == link
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "theirs", ["nameserver 127.0.0.1\n", "# written at boot\n", "nameserver ::1\n", ""]
 )

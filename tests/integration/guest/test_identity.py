@@ -105,6 +105,7 @@ def there(machine: Machine, paths: list[str]) -> list[str]:
     return [path for path in paths if (machine.root / path).is_file()]
 
 
+@pytest.mark.long
 def test_what_packages_make_once_per_machine_is_not_in_the_image(machine: Machine) -> None:
     rendered = baked(machine, writing(*PER_MACHINE))
     assert there(machine, [p for p in PER_MACHINE if "dbus" not in p]) == []
@@ -143,6 +144,7 @@ BUILDER = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "text"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bakehouse.history import manifest
 
 from .conftest import POWER_OFF, rendered_app
@@ -96,6 +98,7 @@ ENABLED = "etc/systemd/system/multi-user.target.wants/app.service"
 ENABLING = f'ln -s /lib/systemd/system/app.service "$BAKEHOUSE_ROOT/{ENABLED}"\n'
 
 
+@pytest.mark.long
 def test_what_an_install_has_enabled_does_not_start_from_its_layer(machine: Machine) -> None:
     machine.attributes["bakehouse-keeps-layers"] = "TRUE"
     machine.meanwhile(

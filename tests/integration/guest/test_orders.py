@@ -138,6 +138,7 @@ def test_a_gate_that_exits_with_0_is_open_and_with_1_blocked_with_what_it_said(
         assert (answer["state"], answer["detail"]) == ("failed", 'Traceback: "no"')
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "leads"),
     [
@@ -195,6 +196,7 @@ def test_an_order_without_a_script_is_answered_at_once(image: Machine) -> None:
     assert (answer["state"], answer["detail"]) == ("none", "the image has no script resume")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["shell", "reboot", "gatex"])
 def test_an_order_that_is_none_of_the_five_runs_nothing(image: Machine, name: str) -> None:
     script = image.root / LIBRARY / name
@@ -243,6 +245,7 @@ def test_a_script_that_takes_too_long_is_ended_and_the_next_order_is_answered(
         assert order(image, "drain")["state"] == "ok"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "script", ["#!/bin/nowhere\n", "no program", "#!/bin/bash\nno_such_command\n"]
 )

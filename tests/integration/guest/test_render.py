@@ -250,6 +250,7 @@ HUNGRY = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", HUNGRY)
 def test_a_template_that_takes_too_much_is_one_message_with_its_line(
     guest: Guest, text: str
@@ -262,6 +263,7 @@ def test_a_template_that_takes_too_much_is_one_message_with_its_line(
     assert HUNGRY[text] in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

@@ -103,6 +103,7 @@ def test_a_check_that_counts_is_busy_and_not_ill(image: Machine) -> None:
     assert image.report()["state"] == "healthy", "the exit code decides"
 
 
+@pytest.mark.long
 def test_a_check_that_nothing_can_end_is_left_behind(image: Machine) -> None:
     """As a process that waits for a dead disk, which no signal reaches."""
     ready = image.root / "usr/lib/bakehouse/ready"

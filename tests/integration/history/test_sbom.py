@@ -99,6 +99,7 @@ def test_without_a_manifest_one_line_says_so(tmp_path: Path, image: str, why: st
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.long
 def test_no_dag_file_pays_for_the_library() -> None:
     """Who parses DAG files imports every operator."""
     program = (

@@ -206,6 +206,7 @@ def leak(compute: Compute) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     compute: Compute, include: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +238,7 @@ def test_a_dry_run_says_what_a_sweep_would_do_and_the_sweep_does_it(
     assert changes(compute) == [], "a second night finds nothing"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("instances", "bake-web-1"), ("disks", "bake-web-lost"), ("images", "web-candidate")],
@@ -257,6 +259,7 @@ def test_what_is_refused_stops_no_other_and_the_next_try_does_the_rest(
     assert len(swept) == len(events(tmp_path, SweptEvent))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("instances", "bake-web-2"), ("disks", "bake-web-lost"), ("images", "web-candidate")],

@@ -34,6 +34,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
         yield compute
 
 
+@pytest.mark.long
 def test_the_image_in_a_project_is_a_candidate_with_an_end_and_nothing_else_is_left(
     loop: Loop, theirs: Compute
 ) -> None:
@@ -60,6 +61,7 @@ def test_the_image_in_a_project_is_a_candidate_with_an_end_and_nothing_else_is_l
     assert json.loads("[" + loop("ps", "--json").stdout.partition("[")[2]) == [], "nothing is here"
 
 
+@pytest.mark.long
 def test_the_recipe_below_is_built_first(loop: Loop) -> None:
     recipe = loop.file("recipes/web.yaml").read_text()
     child = recipe.replace("debian-cloud/debian-12", "{recipe: web}")

@@ -70,6 +70,7 @@ def test_a_run_is_healthy_and_its_machine_goes_with_ctrl_c(loop: Loop) -> None:
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_run_boots_no_smoke_test_and_the_next_build_makes_up_for_it(loop: Loop) -> None:
     health = loop.file("startup_scripts/web/health")
     health.write_text(health.read_text() + "# for a run\n")
@@ -119,6 +120,7 @@ def test_a_failed_smoke_test_names_the_check(loop: Loop) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_what_a_killed_build_has_left_goes_with_rm(loop: Loop) -> None:
     with loop.start("build", "web", "--var", "instant_hang=install") as process:
         until(process, "stage install")
@@ -132,6 +134,7 @@ def test_what_a_killed_build_has_left_goes_with_rm(loop: Loop) -> None:
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_the_next_build_deletes_what_a_killed_one_has_left(loop: Loop) -> None:
     with loop.start("build", "web", "--var", "instant_hang=install") as process:
         until(process, "stage install")
@@ -146,6 +149,7 @@ def test_the_next_build_deletes_what_a_killed_one_has_left(loop: Loop) -> None:
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_build_that_is_interrupted_deletes_its_machine(loop: Loop) -> None:
     with loop.start("build", "web", "--var", "instant_hang=install") as process:
         until(process, "stage install")
@@ -168,6 +172,7 @@ def test_a_killed_server_is_started_again_with_all_that_it_had(loop: Loop) -> No
     assert images(loop) == before
 
 
+@pytest.mark.long
 def test_a_build_goes_on_after_the_last_part_of_the_install_that_is_unchanged(loop: Loop) -> None:
     folder = loop.file("startup_scripts/web")
     (folder / "install.d").mkdir()
@@ -205,6 +210,7 @@ def parts_run(output: str) -> list[str]:
     return [line.split()[1] for line in output.splitlines() if line.endswith(" is taken as run")]
 
 
+@pytest.mark.long
 def test_mistakes_are_one_line_with_what_to_do(loop: Loop) -> None:
     for arguments, said in {
         ("build", "wep"): "wep is not built: there is no recipe 'wep' in include/recipes/."

@@ -60,6 +60,7 @@ def test_shellcheck(include: Path, recipe: Recipe, tmp_path: Path) -> None:
     is_clean(include, recipe, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", examples())
 def test_shellcheck_of_the_cookbook(name: str, tmp_path: Path) -> None:
     write_recipe(tmp_path / "project", "mine", name)

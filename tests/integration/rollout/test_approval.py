@@ -130,6 +130,7 @@ def test_the_question_has_plan_packages_and_the_figures_of_the_canary(
     assert run.xcom("approve_stage_1", "waits") is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("on_failure", ["roll_back", "halt"])
 def test_a_rejection_takes_all_back_and_touches_nobody_else(
     fleet_of: Members, images: Images, on_failure: str

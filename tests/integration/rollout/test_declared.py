@@ -174,6 +174,7 @@ def test_what_was_created_is_deleted_again_if_a_member_fails_and_older_data_stay
     assert row.state == ROLLED_BACK
 
 
+@pytest.mark.long
 def test_a_created_member_that_serves_is_asked_and_drained_before_it_is_deleted_again(
     compute: Compute, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +246,7 @@ RECREATES = FLEET + "strategy: recreate\n"
 LARGER = RECREATES.replace("e2-small", "e2-medium")
 
 
+@pytest.mark.long
 def test_where_only_the_image_differs_a_fleet_that_recreates_swaps_in_place(
     compute: Compute, images: Images
 ) -> None:
@@ -254,6 +256,7 @@ def test_where_only_the_image_differs_a_fleet_that_recreates_swaps_in_place(
     assert instance(compute, "web-1")["id"] == before
 
 
+@pytest.mark.long
 def test_what_differs_from_the_template_is_mended_by_recreating_with_data_and_address(
     compute: Compute, images: Images
 ) -> None:
@@ -274,6 +277,7 @@ def test_what_differs_from_the_template_is_mended_by_recreating_with_data_and_ad
     assert len(disks(compute)) == 4, "the old boot disks are deleted"
 
 
+@pytest.mark.long
 def test_drift_alone_is_mended_though_every_member_runs_the_image(
     compute: Compute, images: Images
 ) -> None:
@@ -395,6 +399,7 @@ def test_the_way_back_recreates_each_member_as_it_was_on_its_old_disk(
     assert instance(compute, "web-2")["networkInterfaces"][0]["networkIP"] == ip
 
 
+@pytest.mark.long
 def test_a_member_with_deletion_protection_keeps_its_instance_and_its_drift_is_told(
     compute: Compute, images: Images
 ) -> None:

@@ -41,6 +41,7 @@ def ended(run: Rollout) -> RolloutEndedEvent:
     return found
 
 
+@pytest.mark.long
 def test_an_image_that_has_failed_here_is_tried_again_only_if_it_is_forced(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -80,6 +81,7 @@ def test_an_image_that_has_failed_here_is_tried_again_only_if_it_is_forced(
     assert fleet_of.facts().health == dict.fromkeys(NAMES, images.new)
 
 
+@pytest.mark.long
 def test_an_image_that_a_fleet_went_back_from_stays_failed_when_its_blame_is_taken_away(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -118,6 +120,7 @@ def test_beyond_halt_after_the_fleet_stays_and_the_image_keeps_its_family(
     assert deprecation_state(compute.image(images.new)) == "ACTIVE"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plain", ["web-1", "web-2"])
 def test_up_to_halt_after_the_fleet_goes_back(
     fleet_of: Members, images: Images, plain: str

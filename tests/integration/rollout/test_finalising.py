@@ -169,6 +169,7 @@ def test_a_gate_that_names_no_format_is_refused(fleet_of: Members, images: Image
         Run().check()
 
 
+@pytest.mark.long
 def test_an_approval_does_not_hold_for_another_image(fleet_of: Members, images: Images) -> None:
     create(fleet_of, images.new)
     run = Run()

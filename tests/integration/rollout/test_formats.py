@@ -84,6 +84,7 @@ def test_the_plan_refuses_an_image_that_cannot_read_the_data(
     assert run.states["plan"] == "failed"
 
 
+@pytest.mark.long
 def test_the_plan_says_that_the_way_back_is_closed_and_the_rollout_goes_on(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_rollout_that_fails_goes_back_while_the_old_image_reads_the_data(
     assert fleet_of.facts().health == dict.fromkeys(["web-1", "web-2"], images.old)
 
 
+@pytest.mark.long
 def test_data_that_were_finalised_in_the_middle_keep_a_failed_rollout_from_going_back(
     compute: Compute, fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +148,7 @@ def test_data_that_were_finalised_in_the_middle_keep_a_failed_rollout_from_going
     assert fleet_of.facts().health["web-1"] == images.new
 
 
+@pytest.mark.long
 def test_members_that_no_set_names_together_are_not_down_together(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

@@ -189,6 +189,7 @@ def test_no_answer_is_no_consent(
     assert fleet_of.stops() == {}
 
 
+@pytest.mark.long
 def test_an_ill_member_that_cannot_be_asked_takes_a_fix(
     compute: Compute, fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_member_that_cannot_be_drained_is_not_stopped_and_gets_its_load_again(
     assert not order_left(compute)
 
 
+@pytest.mark.long
 def test_a_member_that_cannot_take_its_load_again_has_failed_and_goes_back(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -260,6 +262,7 @@ def test_a_busy_member_is_waited_for_up_to_a_hard_limit(
     assert "busy: health exited with 1\nbusy: 12 of 340" in str(run.errors["replace_1_0"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", ["http", "prometheus"])
 def test_a_check_outside_is_asked_for_each_member_and_its_reason_named(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch, check: str

@@ -99,6 +99,7 @@ def go_on(run: Rollout, number: int, *, is_worker: bool) -> int:
             return kills
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "is_worker",
     [

@@ -457,6 +457,7 @@ def test_the_way_back_of_a_template_by_family_is_the_image_that_its_instances_ru
     assert "have another template than its versions name" in str(run.errors["plan"])
 
 
+@pytest.mark.long
 def test_a_plan_that_is_made_again_in_the_middle_has_the_same_way_back(
     group: Group, images: Images
 ) -> None:
@@ -477,6 +478,7 @@ def test_a_plan_that_is_made_again_in_the_middle_has_the_same_way_back(
     assert set(group.instances().values()) == {images.new}
 
 
+@pytest.mark.long
 def test_an_instance_that_turns_ill_in_the_soak_fails_its_stage_and_the_group_goes_back(
     group: Group, images: Images
 ) -> None:
@@ -562,6 +564,7 @@ def test_the_plan_of_a_group_says_what_the_checks_outside_say_now(
     assert "http: status 503, node 4 is draining" in run.xcom("verdict", "note")
 
 
+@pytest.mark.long
 def test_a_rejected_group_goes_back_and_its_image_counts_as_failed_there(
     group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -661,6 +664,7 @@ def test_a_group_that_takes_all_of_a_stage_by_itself_is_stopped_by_a_freeze(
     assert set(group.instances().values()) == {images.new}
 
 
+@pytest.mark.long
 def test_whoever_ends_the_task_stops_the_group_and_another_try_goes_on(
     group: Group, images: Images
 ) -> None:

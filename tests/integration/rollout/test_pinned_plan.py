@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.support.ledger import of_kind
 
 from bakehouse.core.reasons import Reason
@@ -14,7 +15,6 @@ from bakehouse.history.rollout_events import RolloutEndedEvent
 from .test_walk import FLEET, NAMES, events, rollout
 
 if TYPE_CHECKING:
-    import pytest
     from tests.flow.fleet import Members
 
     from .conftest import Images
@@ -67,6 +67,7 @@ def test_members_whose_stage_was_removed_are_named_and_nobody_forgets_them(
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
 
 
+@pytest.mark.long
 def test_members_of_a_stage_that_is_removed_before_it_begins_move_with_the_last_one(
     fleet_of: Members, images: Images
 ) -> None:

@@ -103,6 +103,7 @@ def test_the_image_before_is_the_newest_again(
     assert planned("scheduled__next")["reason"] == Reason.SAME_CONTENT
 
 
+@pytest.mark.long
 def test_an_image_that_a_person_went_back_to_is_not_marked(
     compute: Compute, fleet_of: Members, older: str, newer: str
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_member_without_capacity_is_tried_once_more_on_a_fresh_disk(
     assert told["web-2"].disk == after.boot["web-2"]
 
 
+@pytest.mark.long
 def test_a_member_without_capacity_at_all_halts_the_line_and_leaves_the_image_its_name(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

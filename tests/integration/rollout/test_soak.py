@@ -109,6 +109,7 @@ def test_a_member_that_is_preempted_in_the_soak_halts_the_line_and_blames_no_ima
     assert deprecation_state(compute.image(images.new)) == "ACTIVE"
 
 
+@pytest.mark.long
 def test_a_member_of_an_earlier_stage_is_watched_on(
     fleet_of: Members, images: Images, compute: Compute
 ) -> None:
@@ -133,6 +134,7 @@ def test_one_unhealthy_report_fails_nothing(fleet_of: Members, images: Images) -
     assert fleet_of.facts().images == dict.fromkeys(["web-1", "web-2"], images.new)
 
 
+@pytest.mark.long
 def test_images_that_report_once_are_judged_by_that_and_are_the_way_back(
     fleet_of: Members, images: Images
 ) -> None:

@@ -111,6 +111,7 @@ def test_members_restored_from_a_snapshot_go_back_to_that_very_disk(
     assert planned.detail.only_disk["web-1"].startswith("it was made of the snapshot web-1-")
 
 
+@pytest.mark.long
 def test_where_the_only_way_back_is_gone_the_others_go_back_and_the_run_says_who_could_not(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -173,6 +174,7 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_an_old_disk_that_cannot_be_deleted_changes_no_outcome_and_is_left_to_the_sweep(
     compute: Compute, fleet_of: Members, images: Images, fault: dict[str, Any]
@@ -225,6 +227,7 @@ def _type_error(*_: Any) -> None:
     raise TypeError('Parameter "image" value "" does not match the pattern')
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [403, 404, 500, TypeError], ids=str)
 def test_an_error_about_one_member_keeps_no_other_on_the_bad_image(
     compute: Compute,
@@ -280,6 +283,7 @@ def test_a_roll_back_that_is_refused_stops_no_other_and_is_named(
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.old)
 
 
+@pytest.mark.long
 def test_a_disk_that_an_earlier_rollout_has_made_is_the_way_back_too(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

@@ -110,6 +110,7 @@ def test_airflow_has_the_plugin_and_every_dag_of_a_new_project(
     assert found["plugin_errors"] == {}
 
 
+@pytest.mark.long
 def test_a_new_project_bakes(
     installed: Installed, project: Path, compute: tuple[Compute, str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_new_project_bakes(
     assert [image["family"] for image in client.images()] == ["web"]
 
 
+@pytest.mark.long
 def test_include_may_lie_anywhere_in_the_repository(
     installed: Installed, project: Path, compute: tuple[Compute, str]
 ) -> None:
