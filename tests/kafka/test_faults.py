@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -12,10 +11,11 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
+from tests.support.kafka_gates import drain, followers, names, until_named
 from tests.support.kafka_records import fill
 
 from devstack.kafka.brokers import partitions, size, written
-from devstack.kafka.members import BLOCKED, OPEN, UNKNOWN, ByOrders
+from devstack.kafka.members import BLOCKED, UNKNOWN, ByOrders
 from devstack.kafka.traffic import Traffic
 from devstack.waiting import wait_until
 
@@ -23,34 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from devstack.kafka.brokers import Broker, Cluster, Image
-    from devstack.kafka.members import Answer, Member, Members
-
-
-def names(answer: Answer, node: int) -> bool:
-    """Whether a gate is closed, and one of its reasons is this broker."""
-    wanted = re.compile(rf"\b(broker|voter|kafka-)[ -]?{node}\b")
-    return answer.code == 1 and any(wanted.search(line) for line in answer.about("blocked"))
-
-
-def until_named(member: Member, node: int) -> list[Answer]:
-    """All answers of a gate until it names a broker, or is open."""
-    answers = [member.ask("gate")]
-    while not names(answers[-1], node) and answers[-1].code != OPEN:
-        time.sleep(0.5)
-        answers.append(member.ask("gate"))
-    return answers
-
-
-def drain(kafka: Cluster, agents: Members, node: int) -> None:
-    agents[node].until("gate")
-    answer = agents[node].ask("drain")
-    assert answer.code == 0, answer
-    kafka.brokers[node].wait_for_end()
-
-
-def followers(kafka: Cluster) -> list[int]:
-    leader = kafka.active_controller()
-    return [node for node in kafka.brokers if node != leader]
+    from devstack.kafka.members import Answer, Members
 
 
 def test_a_broker_killed_right_after_anothers_replacement_stops_the_line(
@@ -95,13 +68,17 @@ def isr_after(kafka: Cluster, victim: int, kill: Callable[[], None]) -> list[lis
     return found
 
 
-BAD = {
-    "a setting that Kafka refuses": {"log.retention.hours": "many"},
-    "an address that nobody reaches": {"advertised.listeners": "PLAINTEXT://127.0.0.1:1"},
-}
-
-
-@pytest.mark.parametrize("settings", BAD.values(), ids=list(BAD))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"log.retention.hours": "many"}, id="a setting that Kafka refuses"),
+        pytest.param(
+            {"advertised.listeners": "PLAINTEXT://127.0.0.1:1"},
+            id="an address that nobody reaches",
+            marks=pytest.mark.kafka_long,
+        ),
+    ],
+)
 def test_a_bad_image_does_not_get_healthy_and_the_way_back_loses_no_record(
     settings: dict[str, str], kafka: Cluster, agents: Members, image: Image
 ) -> None:

@@ -140,7 +140,8 @@ class Handover:
                 "drain", swap.run, swap.member, swap.way, swap.disk, health.boot_id, self.turn
             )
             limit = step.deadline.total_seconds()
-            answer = await self.orders.ask(Order.DRAIN, nonce, health.boot_id, limit)
+            beside = await self._beside()
+            answer = await self.orders.ask(Order.DRAIN, nonce, health.boot_id, limit, beside=beside)
         if answer is not None and answer.is_ok:
             await self.info("%s is drained: %s", self.swap.member, answer.line or "done")
         else:
@@ -225,9 +226,6 @@ class Handover:
         if not has_gate or health is None:
             facts = GuestFacts(has_gate=has_gate, ill=self._is_ill)
             return guest_agrees(facts, required=required)
-        beside = frozenset[str]()
-        if self.beside is not None and not self._is_ill:  # one that is ill takes nobody away
-            beside = await self.beside()
         reply = await ask_guest(
             self.fields.gate,
             self.orders,
@@ -235,11 +233,17 @@ class Handover:
             self._is_ill,
             limit=GATE_LIMIT,
             why_ill=lambda since: self._why_ill(health, since),
-            beside=beside,
+            beside=await self._beside(),
         )
         self._check_data(reply.answer)
         self._is_ill = reply.ill
         return reply.gate
+
+    async def _beside(self) -> frozenset[str]:
+        """Who is down, or may be stopped at the same time; one that is ill takes nobody away."""
+        if self.beside is None or self._is_ill:
+            return frozenset()
+        return await self.beside()
 
     def _check_data(self, answer: Answer | None) -> None:
         """Raise DataUnreadable if the next image cannot read what the member's data have by now.

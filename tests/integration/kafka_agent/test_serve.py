@@ -101,6 +101,18 @@ def test_the_gate_gets_the_members_that_are_down_on_purpose(bench: Bench) -> Non
     assert said.startswith("blocked: no broker is called kafka, 9&x=1: give the names of the")
 
 
+def test_the_drain_of_the_second_of_a_batch_is_not_refused_for_the_first(bench: Bench) -> None:
+    both = cluster(brokers=6, silent={4}, of=quorum((101, 102, 103), leader=101))
+    bench.facts.answers = [both]
+    code, said = script(bench, "drain")
+    assert code == 1
+    assert said.startswith("blocked: broker 4")
+    assert bench.ran == []
+    bench.end_at_once()
+    script(bench, "drain", BAKEHOUSE_DOWN="kafka-4")
+    assert bench.ran == [("stop", "it")]
+
+
 def test_the_other_scripts_succeed_or_fail(bench: Bench) -> None:
     assert script(bench, "health") == (
         0,

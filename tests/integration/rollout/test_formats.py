@@ -13,6 +13,7 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import RolloutEndedEvent, RolloutPlannedEvent
 from bakehouse.images.formats import FormatRange
+from bakehouse.rollout.guest_orders import GuestOrders
 from bakehouse.rollout.plan import RolloutPlan, WayBack
 
 from .walk import Rollout
@@ -20,6 +21,7 @@ from .walk import Rollout
 if TYPE_CHECKING:
     from tests.flow.fleet import Members
 
+    from bakehouse.rollout.orders import Answer, Order
     from devstack.gce_api import Compute
 
     from .conftest import Images
@@ -150,10 +152,19 @@ def test_data_that_were_finalised_in_the_middle_keep_a_failed_rollout_from_going
 
 @pytest.mark.long
 def test_members_that_no_set_names_together_are_not_down_together(
-    compute: Compute, fleet_of: Members, images: Images
+    compute: Compute, fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[tuple[str, tuple[str, ...]]] = []
+    ask = GuestOrders.ask
+
+    async def noted(self: GuestOrders, order: Order, *rest: Any, **more: Any) -> Answer | None:
+        told.append((order.value, tuple(more.get("beside") or ())))
+        return await ask(self, order, *rest, **more)
+
+    monkeypatch.setattr(GuestOrders, "ask", noted)
     text = FLEET.replace("stages: [1, 100%]", "stages: [100%]\nmax_unavailable: 2")
-    fleet_of.create(images.old, ["web-1", "web-2"], more={"instant-gate": "batch web-2"})
+    scripts = {"instant-gate": "batch web-2", "instant-drain": "moved 3"}
+    fleet_of.create(images.old, ["web-1", "web-2"], more=scripts)
     compute.call("POST", f"{HERE}/instances/web-1/stop")
     run = rollout(images.new, f"{text}gate: {{deadline: 1s}}\n")
     run.members = ["web-2"]
@@ -166,3 +177,4 @@ def test_members_that_no_set_names_together_are_not_down_together(
     again.members = ["web-2"]
     assert again.through() == "success", again.errors
     assert fleet_of.stops()["web-2"] == 1
+    assert ("drain", ("web-1",)) in told, "a drain judges as its gate did"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from jinja2 import Environment, StrictUndefined
 from tests.support.kafka_recipe import SCRIPTS
 from tests.support.paths import PROJECT
 
@@ -124,6 +127,45 @@ def test_a_wrong_checksum_ends_the_bake_and_names_the_file(tmp_path: Path) -> No
     none = verify(tmp_path, "", "a-1.jar", "sha512sum", "the var archive_sha512")
     assert none.stderr.endswith("and the var archive_sha512 says nothing\n")
     assert verify(tmp_path, sha256, "gone.jar").returncode != 0
+
+
+def install_of_the_archive(folder: Path, archive: Path, sha512: str) -> str:
+    """The lines of install.sh that fetch Apache's own archive, with this folder for /."""
+    text = (SCRIPTS / "install.sh.j2").read_text("utf-8")
+    begin, end = text.index("# verify SHA256 FILE"), text.index("install -m 755 files/kafka-broker")
+    given = {"artefacts": "archive", "archive": archive.as_uri(), "archive_sha512": sha512}
+    environment = Environment(trim_blocks=True, undefined=StrictUndefined, autoescape=False)
+    environment.filters["sh"] = shlex.quote
+    made = environment.from_string(text[begin:end]).render(vars=given)
+    return "set -Eeuo pipefail\n" + made.replace("/opt/kafka", str(folder))
+
+
+def test_apaches_archive_is_taken_if_its_checksum_is_right_and_nothing_else(tmp_path: Path) -> None:
+    jars, folder, archive = tmp_path / "jars", tmp_path / "kafka", tmp_path / "kafka_2.13.tgz"
+    (folder / "libs").mkdir(parents=True)
+    (jars / "libs").mkdir(parents=True)
+    for name in ("kafka_2.13-4.4.0.jar", "kafka-clients-4.4.0.jar"):
+        (jars / "libs" / name).write_bytes(name.encode())
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(jars, "kafka_2.13-4.4.0")
+    sha512 = hashlib.sha512(archive.read_bytes()).hexdigest()
+
+    wrong = run("bash", "-c", install_of_the_archive(folder, archive, "0" * 128))
+    assert wrong.returncode == 1
+    told = f"wrong checksum: kafka.tgz has {sha512}, and the var archive_sha512 says {'0' * 128}\n"
+    assert wrong.stderr == told
+    none = run("bash", "-c", install_of_the_archive(folder, archive, ""))
+    assert none.stderr.endswith("and the var archive_sha512 says nothing\n")
+    gone = run("bash", "-c", install_of_the_archive(folder, tmp_path / "gone.tgz", sha512))
+    assert gone.returncode != 0
+    assert list((folder / "libs").iterdir()) == []
+
+    done = run("bash", "-c", install_of_the_archive(folder, archive, sha512))
+    assert done.returncode == 0, done.stderr
+    names = ["kafka-clients-4.4.0.jar", "kafka_2.13-4.4.0.jar"]
+    assert sorted(path.name for path in (folder / "libs").iterdir()) == names
+    found = (folder / "classpath").read_text().strip().split(":")
+    assert sorted(found) == [str(folder / "libs" / name) for name in names]
 
 
 def test_the_lock_names_each_jar_once_with_its_hash() -> None:

@@ -131,6 +131,10 @@ class Agent:
             cluster, found = self._look()
         except GatherError as error:
             return self._blind(error)
+        return self._decided(cluster, found, down)
+
+    def _decided(self, cluster: Cluster, found: Local, down: Iterable[str]) -> Answer:
+        """May it stop, with these members down on purpose?"""
         deliberate, others = self._members(cluster, down)
         if others and not self._names_are_instances(cluster):
             return Answer.of(
@@ -209,8 +213,11 @@ class Agent:
         except GatherError:
             return None
 
-    def drain(self) -> Answer:
-        """Hands over, stops the broker, and sees that both are done."""
+    def drain(self, down: Iterable[str] = ()) -> Answer:
+        """Hands over, stops the broker, and sees that both are done.
+
+        `down`: as of the gate, which is asked once more.
+        """
         with self._orders:
             end = time.monotonic() + self.config.drain_ms / 1000
             found = self.local()
@@ -224,9 +231,9 @@ class Agent:
                 return Answer.of(OK, "drained: Kafka did not run", f"warning: {error}")
             if not found.running:
                 return Answer.of(OK, "drained: Kafka did not run")
-            decision = decide(cluster, found)
-            if not decision.open:
-                return Answer(BLOCKED, lines.of_gate(decision))
+            decided = self._decided(cluster, found, down)
+            if decided.status != OK:
+                return decided
             return self._stop(cluster, end)
 
     def _stop(self, cluster: Cluster, end: float) -> Answer:

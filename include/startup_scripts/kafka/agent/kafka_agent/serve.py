@@ -119,16 +119,16 @@ def answer(agent: Agent, method: str, target: str) -> Answer:
     if wanted != method:
         return Answer.of(405, f"{url.path} is asked with {wanted}, not with {method}")
     parameters = parse_qs(url.query, keep_blank_values=True)
-    if url.path == "/gate":
+    if url.path in {"/gate", "/drain"}:
         unknown = sorted(set(parameters) - {"down"})
         if unknown:
             return Answer.of(BAD_REQUEST, f"no such parameter {unknown[0]}; there is `down`")
         given = ",".join(parameters.get("down", []))
-        return agent.gate([one for one in given.replace(",", " ").split() if one])
+        members = [one for one in given.replace(",", " ").split() if one]
+        return agent.gate(members) if url.path == "/gate" else agent.drain(members)
     if parameters:
         return Answer.of(BAD_REQUEST, f"{url.path} takes no parameters")
     ask: dict[str, Callable[[], Answer]] = {
-        "/drain": agent.drain,
         "/health": agent.health,
         "/resume": agent.resume,
         "/finalise": agent.finalise,
