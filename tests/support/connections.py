@@ -51,7 +51,7 @@ def commit_all(folder: Path, message: str) -> None:
 def connect(
     environment: pytest.MonkeyPatch, url: str, repository: Path, *, poll_interval: float
 ) -> None:
-    """Set Airflow's connections of Google Cloud and of git.
+    """Set Airflow's connections of Google Cloud and of git; images are signed by a key beside it.
 
     Tests of other servers have connections of the same name, whose clients a thread may still hold.
     """
@@ -64,3 +64,5 @@ def connect(
     for name, connection in connections.items():
         environment.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
     environment.setattr("bakehouse.cloud.compute_hook._hooks", threading.local())
+    key = repository.parent / "bakehouse" / "signing-key.pem"
+    environment.setattr("bakehouse.history.signing_keys.default_key_file", lambda: key)

@@ -16,6 +16,7 @@ from bakehouse.history.manifest import (
     Mirror,
     Package,
     PassedOver,
+    ReleaseFile,
     Source,
 )
 from bakehouse.history.sbom import SbomImage
@@ -59,6 +60,7 @@ MANIFEST = Manifest(
         started=("nginx",),
         formats=(FormatRange("metadata.version", 7, 33),),
     ),
+    releases=(ReleaseFile("deb.debian.org_debian_dists_bookworm_InRelease", "7" * 64),),
     mirrors=(
         Mirror(
             "mirror+file:/etc/apt/mirrors/security.list",
@@ -83,6 +85,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     yield from (("passed_over", *version) for version in sorted(manifest.passed_over))
     yield from (("source", *source) for source in sorted(manifest.sources or ()))
     yield from (("mirror", *mirror) for mirror in manifest.mirrors)
+    yield from (("release", *release) for release in manifest.releases)
     yield from (("enabled", unit) for unit in sorted(files.enabled))
     yield from (("started", unit) for unit in sorted(files.started))
     yield from (("format", name, str(low), str(high)) for name, low, high in files.formats)

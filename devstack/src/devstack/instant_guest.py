@@ -38,6 +38,7 @@ or by an instance attribute `instant-<knob>`, which wins:
     packages         the manifest: "name=version name=version"
     formats          formats of data that the image can read: "metadata.version=7-33" (none)
     sources          its apt sources: "URI SUITE COMPONENT, URI SUITE COMPONENT" (none)
+    releases         Release files by which apt verified: "NAME=SHA256 NAME=SHA256" (none)
     mirrors          lines of the mirror lists that sources name: "LIST URL, LIST URL" (none)
 """
 
@@ -534,6 +535,7 @@ def manifest(guest: Guest) -> str:
         [entry.split() for entry in guest.knob(name).split(",") if entry.strip()]
         for name in ("sources", "mirrors")
     )
+    releases = [entry.split("=") for entry in (guest.knob("releases") or "").split()]
     used = sum(len(text) for text in guest.disk.values())
     services = guest.disk[f"{LIBRARY}/services"].splitlines()
     lines = [
@@ -541,6 +543,7 @@ def manifest(guest: Guest) -> str:
         ("os", "debian", "12"),
         *(("package", *entry.split("=", 1), "amd64") for entry in sorted(entries)),
         *(("source", *source) for source in sources),
+        *(("release", *release) for release in releases),
         *(("mirror", *mirror, "") for mirror in mirrors),
         ("kernel", KERNEL),
         ("used", str(used)),

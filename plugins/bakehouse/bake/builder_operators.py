@@ -222,8 +222,11 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
             )
             return Built(builder=vm, seconds=seconds)
         packages = manifest.packages
-        where = write_sbom(plan, manifest, self.compute.project)
-        self.log.info("%d packages, listed in %s", len(packages), where)
+        if self._is_signed(plan):
+            self.log.warning("%s is promoted: its SBOM stays as it was signed", plan.image_name)
+        else:
+            where = write_sbom(plan, manifest, self.compute.project)
+            self.log.info("%d packages, listed in %s", len(packages), where)
         moments = [parse_timestamp(at) if at else None for at in (observed.power_on, observed.off)]
         steps = timeline(manifest, *moments)
         if steps:
@@ -236,6 +239,19 @@ class WaitForShutdown(BakehouseOperator, BaseSensorOperator):
             kernel=kernel_of(manifest),
             timeline=steps,
         )
+
+    def _is_signed(self, plan: BakePlan) -> bool:
+        """Whether the run's image is promoted already, so that a new builder changes nothing of it.
+
+        Compute Engine is asked only where there are statements of the name.
+        """
+        from bakehouse.history.attestation_store import AttestationStore
+        from bakehouse.history.location import ledger_url
+
+        if not AttestationStore(ledger_url()).ids(plan.image_name):
+            return False
+        image = self.image_client(plan.kind).get(plan.image_name)
+        return labels_of(image or {}).get(labels.STATE) in labels.FINAL
 
 
 _NAMES = {labels.BUILDER: "builder", labels.SMOKE: "smoke machine"}

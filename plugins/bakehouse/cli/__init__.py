@@ -18,6 +18,7 @@ from bakehouse.cli import (
     project,
     render,
     runs,
+    verify,
 )
 from bakehouse.cli.app import app
 
@@ -34,4 +35,5 @@ __all__ = [
     "project",
     "render",
     "runs",
+    "verify",
 ]

@@ -93,6 +93,7 @@ def _planned(
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the plan
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.rollout import members
+        from bakehouse.rollout.attested import attested_by
         from bakehouse.rollout.mig_planning import make_group_plan
         from bakehouse.rollout.planning import (
             lease_blockers,
@@ -103,9 +104,15 @@ def _planned(
 
         try:
             hook = hook_of(connection)
+            attested = attested_by(ledger, connection, _warn)
             wanted = image.strip()
             goal = members.choose(
-                hook, fleet.recipe, wanted, by_person=bool(wanted), fleet=fleet.name
+                hook,
+                fleet.recipe,
+                wanted,
+                by_person=bool(wanted),
+                fleet=fleet.name,
+                attested=attested,
             )
             held = lease_blockers(ledger, fleet.name)
             given: Any = {"only": only, "plan_only": True, "blockers": held}
@@ -114,13 +121,17 @@ def _planned(
                 for remark in remarks:
                     typer.echo(remark, err=True)
             else:
-                made = make_plan(hook, fleet, "plan", goal, ledger, **given)
+                made = make_plan(hook, fleet, "plan", goal, ledger, attested=attested, **given)
             if gates:
                 made = _asked(made, fleet, connection, held[0].why if held else "")
             made = predicted(with_data_of(made, ledger), fleet, ledger)
         except BakehouseError as refused:
             raise fail(refused) from None
     return made
+
+
+def _warn(message: str, *values: object) -> None:
+    typer.echo(message % values, err=True)
 
 
 def _asked(made: RolloutPlan, fleet: Fleet, connection: str, busy: str) -> RolloutPlan:

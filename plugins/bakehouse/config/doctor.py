@@ -23,6 +23,14 @@ from bakehouse.config.settings_values import (
     wrong_connection,
     wrong_variable,
 )
+from bakehouse.history.key_file import (
+    KMS,
+    MAKE_ONE,
+    SIGNING_KEY,
+    default_key_file,
+    key_file_of,
+    problem_of_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +61,7 @@ def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
         settings_check,
         *(_connection(name, settings, environment) for name in OWN_CONNECTIONS),
         _ledger(settings, environment),
+        _signing_key(settings, environment),
         *_variables(environment),
     ]
 
@@ -140,6 +149,27 @@ def _ledger(settings: Settings, environment: Mapping[str, str]) -> Check:
     if parts.scheme != "file":
         return Check("ledger", True, f"{url} (not tried)")
     return _writable(Path(parts.path), url)
+
+
+def _signing_key(settings: Settings, environment: Mapping[str, str]) -> Check:
+    """Whether the key that signs images can be read, or made by the first signature."""
+    given = environment.get(f"{_VARIABLE}{SIGNING_KEY.upper()}")
+    named = _plain(given or settings.variables.get(SIGNING_KEY) or "")
+    if named.startswith(KMS):
+        return Check("signing key", True, f"{named} (not tried)")
+    file = key_file_of(named) if named else default_key_file(environment)
+    if not file.exists():
+        if named:
+            return Check("signing key", False, f"{file} is missing: {MAKE_ONE}")
+        made = f"{file}, made by the first signature"
+        existing = next(path for path in file.parents if path.exists())
+        if existing.is_dir() and os.access(existing, os.W_OK):
+            return Check("signing key", True, made)
+        remedy = f"{existing} is not writable: set the Variable {SIGNING_KEY}"
+        return Check("signing key", False, f"{made}; {remedy}")
+    if problem := problem_of_file(file):
+        return Check("signing key", False, f"{file} {problem}")
+    return Check("signing key", True, str(file))
 
 
 def _plain(url: str) -> str:

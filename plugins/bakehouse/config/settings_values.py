@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bakehouse.history.trusted_keys import BadSetting, parse_trusted_keys, unsigned_rule
 from bakehouse.recipe.mistakes import did_you_mean
 from bakehouse.recipe.yaml_values import shorten
 
@@ -179,7 +180,7 @@ _TYPES = frozenset(
         "zendesk",
     ]
 )
-_OWN_EXTRAS = ("api_endpoint", "poll_interval", "reads_per_minute")
+_OWN_EXTRAS = ("api_endpoint", "kms_endpoint", "poll_interval", "reads_per_minute")
 _GOOGLE_EXTRAS = (
     *_OWN_EXTRAS,
     "project",
@@ -200,6 +201,9 @@ _GOOGLE_EXTRAS = (
 )
 _PREFIX = f"extra__{GOOGLE_TYPE}__"  # as Airflow wrote the fields of older versions
 _NAME = re.compile(r"[\w#!()\-.:/\\]{1,250}")  # of a connection, as Airflow has it
+_KMS_KEY = re.compile(
+    r"gcpkms:projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[0-9]+"
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 
@@ -283,7 +287,7 @@ def _wrong_google(name: str, value: object) -> _Wrong | None:
     if name in {"poll_interval", "reads_per_minute"} and not _is_positive(value):
         unit = "seconds" if name == "poll_interval" else "reads"
         return "is not a number above 0", f"Write a number of {unit} without quotes"
-    if name == "api_endpoint":
+    if name in {"api_endpoint", "kms_endpoint"}:
         return _url("http", "https")(value)
     if name == "project" and not (isinstance(value, str) and value):
         return "is not the id of a project", 'Write it in quotes: "my-project"'
@@ -341,6 +345,31 @@ def _names(value: str) -> _Wrong | None:
     return "is not a JSON object", "Remove it: Bakehouse writes it itself"
 
 
+def _signing_key(value: str) -> _Wrong | None:
+    if value.startswith("file://"):
+        return _url("file")(value)
+    if _KMS_KEY.fullmatch(value):
+        return None
+    key = "gcpkms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/1"
+    return "is neither a file nor a key of Cloud KMS", f"Write file:///PATH or {key}"
+
+
+def _trusted_keys(value: str) -> _Wrong | None:
+    try:
+        parse_trusted_keys(value)
+    except BadSetting as wrong:
+        return f"cannot be read: {wrong}", "Write a JSON object: a name -> a public key in PEM"
+    return None
+
+
+def _unsigned_images(value: str) -> _Wrong | None:
+    try:
+        unsigned_rule(value, ())
+    except BadSetting:
+        return "is no rule for unsigned images", "Write old, refuse, allow, or a date: 2026-12-01"
+    return None
+
+
 _VARIABLES: dict[str, Callable[[str], _Wrong | None]] = {
     "bakehouse_ledger": _url("file", "gs", "gcs"),
     "bakehouse_builders": _number,
@@ -348,4 +377,7 @@ _VARIABLES: dict[str, Callable[[str], _Wrong | None]] = {
     "bakehouse_notifications": _switch,
     "bakehouse_apt_mirrors": _prefixes,
     "bakehouse_images": _names,
+    "bakehouse_signing_key": _signing_key,
+    "bakehouse_trusted_keys": _trusted_keys,
+    "bakehouse_unsigned_images": _unsigned_images,
 }

@@ -36,6 +36,18 @@ class BadEvent(ValueError):
     """The text is not an event that this version can read; the message says why, in one line."""
 
 
+def record_id(dag_id: str, run_id: str, kind: str, subject: str) -> str:
+    """20 hex characters that two events of one kind, run and subject share."""
+    owner = "\n".join((dag_id, run_id, kind, subject))
+    return sha256(owner.encode()).hexdigest()[:20]
+
+
+def record_path(time: datetime, kind: str, id_: str) -> str:
+    """Where an event is, below the ledger's base; sorts by the run's time."""
+    stamp = time.strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"events/{time:%Y/%m/%d}/{stamp}-{kind}-{id_}.json"
+
+
 class Event(Frozen):
     """What happened to which image or member, when, in which run, and why.
 
@@ -60,9 +72,7 @@ class Event(Frozen):
     @property
     def id(self) -> str:
         """20 hex characters from run, kind and subject (the image, unless given)."""
-        subject = self.subject or self.image or ""
-        owner = "\n".join((self.dag_id, self.run_id, self.kind, subject))
-        return sha256(owner.encode()).hexdigest()[:20]
+        return record_id(self.dag_id, self.run_id, self.kind, self.subject or self.image or "")
 
     @property
     def happened(self) -> datetime:
@@ -72,8 +82,7 @@ class Event(Frozen):
     @property
     def path(self) -> str:
         """Below the ledger's base; sorts by the run's time."""
-        stamp = self.time.strftime("%Y%m%dT%H%M%S.%fZ")
-        return f"events/{self.time:%Y/%m/%d}/{stamp}-{self.kind}-{self.id}.json"
+        return record_path(self.time, self.kind, self.id)
 
     def to_json(self) -> str:
         """The object's content: one line."""

@@ -6,6 +6,7 @@ Base64 of gzip of lines. Fields are separated by tabs, and the first names the k
     package NAME VERSION ARCH
     passed_over NAME VERSION         a version that its sources had, and that was not installed
     source URI SUITE COMPONENT       an apt source of the image; a flat one has no component
+    release NAME SHA256              a Release file by which apt verified what was installed
     mirror LIST URL PURPOSE          a line of the mirror list that a source names as its URI
     os ID VERSION, kernel RELEASE, used BYTES, size BYTES
     enabled UNIT                     a service that systemd starts at boot
@@ -42,6 +43,7 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "package": "name, version, architecture",
     "passed_over": "name, version",
     "source": "URI, suite, component",
+    "release": "name, SHA-256",
     "mirror": "list, URL, purpose",
     "os": "id, version",
     "kernel": "release",
@@ -54,6 +56,7 @@ _SHAPE = {  # of a line: what its fields are, behind its kind
     "step": "name, seconds",
 }
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MAY_BE_EMPTY = {"source", "mirror", "os"}
 
@@ -85,6 +88,13 @@ class Source(NamedTuple):
     uri: str
     suite: str
     component: str
+
+
+class ReleaseFile(NamedTuple):
+    """A suite's Release or InRelease file on the builder, by the name that apt keeps it under."""
+
+    name: str
+    sha256: str
 
 
 class Mirror(NamedTuple):
@@ -124,6 +134,7 @@ class Manifest(NamedTuple):
     mirrors: tuple[Mirror, ...] = ()
     booted: float | None = None  # epoch seconds of the kernel's start
     steps: tuple[Step, ...] = ()  # in order; none in manifests of older scripts
+    releases: tuple[ReleaseFile, ...] = ()  # none in manifests of older scripts
 
 
 def decode(text: str) -> Manifest:
@@ -165,6 +176,7 @@ def _manifest(lines: Lines) -> Manifest:
         mirrors=tuple(dict.fromkeys(Mirror(*fields) for fields in lines["mirror"])),
         booted=_seconds(lines["booted"][-1][0]) if lines["booted"] else None,
         steps=tuple(Step(name, _seconds(text)) for name, text in lines["step"]),
+        releases=tuple(sorted({_release(*fields) for fields in lines["release"]})),
     )
 
 
@@ -186,6 +198,12 @@ def _format(name: str, least: str, greatest: str) -> FormatRange:
         if not _VERSION.fullmatch(text):
             raise BadManifest(f"not a version of the format {name}: {text[:80]!r}")
     return FormatRange(name, int(least), int(greatest))
+
+
+def _release(name: str, digest: str) -> ReleaseFile:
+    if not _SHA256.fullmatch(digest):
+        raise BadManifest(f"not a SHA-256 of {name[:80]}: {digest[:80]!r}")
+    return ReleaseFile(name, digest)
 
 
 def _seconds(text: str) -> float:

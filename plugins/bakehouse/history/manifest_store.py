@@ -28,6 +28,11 @@ def write_manifest(ledger: str, baked: SbomImage, manifest: Manifest) -> str:
     return str(target)
 
 
+def sbom_path(image: str) -> str:
+    """Where the SBOM of an image is, below the ledger."""
+    return f"manifests/{image}.spdx.json"
+
+
 def read_manifest(ledger: str, image: str) -> Manifest:
     """What is in an image. Raises ManifestNotFound."""
     if not _NAME.fullmatch(image):

@@ -24,6 +24,7 @@ from bakehouse.history.manifest import (
     Mirror,
     Package,
     PassedOver,
+    ReleaseFile,
     Source,
     digest,
 )
@@ -63,6 +64,7 @@ class SbomAnnotation(Frozen):
     sources: tuple[Source, ...] | None
     passed_over: tuple[PassedOver, ...]
     mirrors: tuple[Mirror, ...] = ()  # older images have none
+    releases: tuple[ReleaseFile, ...] = ()  # likewise
 
 
 class Sbom(Frozen):
@@ -117,6 +119,7 @@ def parse_sbom(text: str) -> Sbom:
         annotation.passed_over,
         annotation.files,
         annotation.mirrors,
+        releases=annotation.releases,
     )
     return Sbom(baked=annotation.baked, manifest=manifest)
 
@@ -194,6 +197,7 @@ def _annotation(baked: SbomImage, manifest: Manifest) -> spdx.Annotation:
         sources=manifest.sources,
         passed_over=manifest.passed_over,
         mirrors=manifest.mirrors,
+        releases=manifest.releases,
     )
     return spdx.Annotation(
         IMAGE,

@@ -12,17 +12,22 @@ of images, cannot write there.
 from __future__ import annotations
 
 import logging
-import os
-import stat
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk import Variable
 
 from bakehouse.core.errors import PermanentError
+from bakehouse.history.key_file import (
+    KMS,
+    MAKE_ONE,
+    SIGNING_KEY,
+    default_key_file,
+    key_file_of,
+    make_key,
+    private_key,
+    problem_of_file,
+)
 from bakehouse.history.trusted_keys import (
     TRUSTED_KEYS,
     UNSIGNED_IMAGES,
@@ -35,15 +40,12 @@ from bakehouse.history.trusted_keys import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from securesystemslib.signer import Key, Signer
 
     from bakehouse.images.attestation import UnsignedRule
 
-SIGNING_KEY = "bakehouse_signing_key"
-KMS = "gcpkms:"
-_MAKE_ONE = "openssl genpkey -algorithm ed25519 -out KEY.pem && chmod 600 KEY.pem"
-_TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,6 @@ class Trust(NamedTuple):
     unsigned: UnsignedRule
 
 
-def default_key_file() -> Path:
-    """The file of the key where no Variable names one."""
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return home / "bakehouse" / "signing-key.pem"
-
-
 def signing_key(gcp_conn_id: str) -> SigningKey:
     """The key that signs; a local one is made if there is none, and its public half is trusted.
 
@@ -81,7 +77,7 @@ def signing_key(gcp_conn_id: str) -> SigningKey:
         make_key(default_key_file())
     found = _own_key(named, gcp_conn_id)
     if found is None:
-        raise PermanentError(f"the signing key {_file_of(named)} does not exist: {_MAKE_ONE}")
+        raise PermanentError(f"the signing key {_file_of(named)} does not exist: {MAKE_ONE}")
     _remember(found)
     return found
 
@@ -109,59 +105,6 @@ def read_trust(gcp_conn_id: str | None = "google_cloud_default") -> Trust:
         raise PermanentError(f"the Variable {wrong}") from wrong
 
 
-def make_key(file: Path) -> None:
-    """Make a private key that its owner alone can read, unless there is one; of two one stays.
-
-    Raises:
-        PermanentError: The file cannot be written.
-    """
-    if file.exists():
-        return
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    pem = Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".") as half:  # of mode 0600
-            half.write(pem)
-            half.flush()
-            os.fsync(half.fileno())
-            os.link(half.name, file)
-    except FileExistsError:
-        return  # another process was faster: its key is the one
-    except OSError as refused:
-        raise PermanentError(
-            f"no signing key can be made in {file}: {refused}. Set the Variable {SIGNING_KEY} to"
-            f" file:///PATH of one ({_MAKE_ONE}), or to {KMS}projects/…/cryptoKeyVersions/1"
-        ) from refused
-    log.info("made the signing key %s; keep a copy of it, and of nothing else", file)
-
-
-def problem_of_file(file: Path) -> str:
-    """What is wrong with a file of a private key that exists; empty if nothing is."""
-    try:
-        known = file.stat()
-    except OSError as unread:
-        return f"cannot be read: {unread.strerror}"
-    if known.st_uid not in {os.geteuid(), 0}:
-        return f"belongs to the user {known.st_uid}: chown it to the user of Airflow"
-    if known.st_mode & _TOO_OPEN:
-        return f"has the mode {stat.S_IMODE(known.st_mode):04o}: chmod 600 {file}"
-    try:
-        _private_key(file)
-    except PermanentError as wrong:
-        return str(wrong)
-    return ""
-
-
-def file_of(named: str) -> Path | None:
-    """The file that a value of `bakehouse_signing_key` names; None of a key of Cloud KMS."""
-    return None if named.startswith(KMS) else _file_of(named)
-
-
 def _own_key(named: str, gcp_conn_id: str) -> SigningKey | None:
     """The key that signs; None of a file that does not exist."""
     if named.startswith(KMS):
@@ -180,7 +123,7 @@ def _own_key(named: str, gcp_conn_id: str) -> SigningKey | None:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from securesystemslib.signer import CryptoSigner
 
-    private = _private_key(file)
+    private = private_key(file)
     pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     made = datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
     return SigningKey(CryptoSigner(private), TrustedKey(public_key=pem.decode(), since=made))
@@ -194,17 +137,6 @@ def _own_public_key(named: str, gcp_conn_id: str) -> dict[str, TrustedKey]:
         log.info("signatures by it count only if %s has its public key: %s", TRUSTED_KEYS, unread)
         return {}
     return {"own": own.trusted} if own is not None else {}
-
-
-def _private_key(file: Path) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return load_pem_private_key(file.read_bytes(), None)
-    except OSError as unread:
-        raise PermanentError(f"cannot be read: {unread.strerror}") from unread
-    except (ValueError, TypeError) as wrong:
-        raise PermanentError(f"is no private key in PEM without a password: {wrong}") from wrong
 
 
 def _key_of(trusted: TrustedKey) -> Key:
@@ -243,9 +175,7 @@ def parse_trusted_keys_or_fail(text: str) -> dict[str, TrustedKey]:
 
 
 def _file_of(named: str) -> Path:
-    if not named:
-        return default_key_file()
-    return Path(unquote(urlsplit(named).path))
+    return key_file_of(named) if named else default_key_file()
 
 
 def _variable(name: str) -> str:

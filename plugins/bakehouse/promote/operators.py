@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from bakehouse.bake.candidate import Candidate
+from bakehouse.bake.candidate import Built, Candidate
 from bakehouse.bake.plan import BakePlan
+from bakehouse.bake.recipe_source import GIT
 from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import PermanentError
 from bakehouse.images import labels
@@ -27,6 +28,7 @@ from bakehouse.promote.promotion import (
     promotion,
 )
 from bakehouse.schedule.image_asset import image_asset
+from bakehouse.smoke.evaluation import SmokeResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,16 +37,22 @@ if TYPE_CHECKING:
 
 
 class PromoteImage(HeldOperator):
-    """Sets the family, then the label: no untested image is ever the newest -> Candidate."""
+    """Signs the image, then sets the family, then the label -> Candidate.
+
+    No untested image is ever the newest, and no image without its statements.
+    """
 
     operator_extra_links = (ImageLink(),)
 
-    def __init__(self, *, notify: Sequence[Channel] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *, notify: Sequence[Channel] = (), git_conn_id: str = GIT, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.notify = tuple(notify)
+        self.git_conn_id = git_conn_id
 
     def reconcile(self, context: Context) -> Next:
-        """Set the family, then the label, then record and notify."""
+        """Sign, set the family, then the label, then record and notify."""
         plan = self.received(context, "plan_bake", BakePlan)
         if plan.layer is not None or plan.commit.work_tree:
             raise PermanentError("an image of a local build is not promoted: it may have layers")
@@ -62,6 +70,7 @@ class PromoteImage(HeldOperator):
                 return wait
         if (refused := refusal_to_use(image) or self._base_refused(plan)) is not None:
             raise PermanentError(f"not promoted: {refused}; trigger another bake instead")
+        self._sign(context, plan, tested, image)
         if needs_family(image, wanted):
             self.log.info("adding %s to family %s", tested.name, wanted.family)
             request = self.request_id(context, f"family of {tested.name}")
@@ -80,6 +89,20 @@ class PromoteImage(HeldOperator):
         self.require_success(event)
         plan = self.received(context, "plan_bake", BakePlan)
         return Done(self._promoted(context, plan, self.received(context, "label_image", Candidate)))
+
+    def _sign(
+        self, context: Context, plan: BakePlan, tested: Candidate, image: dict[str, Any]
+    ) -> None:
+        """Write the signed statements unless they are there, and compare the image with them."""
+        from bakehouse.promote.signing import ImageSigner
+
+        signer = ImageSigner(plan, self.compute.project, self.gcp_conn_id, self.git_conn_id)
+        built = self.received(context, "wait_for_shutdown", Built)
+        smoke = self.received(context, "smoke_test", SmokeResult)
+        written = signer.sign(tested, built, smoke)
+        verdict = signer.verify(image)
+        if written is not None:
+            self.log.info("%s: %s, in %s", tested.name, verdict.reason, written)
 
     def _base_refused(self, plan: BakePlan) -> str | None:
         """Return why the base image is refused; it may have been revoked during the bake."""

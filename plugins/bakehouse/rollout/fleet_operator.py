@@ -19,9 +19,12 @@ from bakehouse.rollout.plan_parts import FleetRules
 from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.sdk import Context
 
     from bakehouse.fleet.model import Fleet
+    from bakehouse.images.links import Resource
     from bakehouse.notify.models import NotificationEvent
     from bakehouse.operators.reconcile import WaitFor
     from bakehouse.rollout.plan import Target
@@ -101,6 +104,13 @@ class FleetOperator(HeldOperator):
         """
         ti = context["ti"]
         return run_label(f"{ti.dag_id}/rollout/{self.fleet.name}", ti.run_id)
+
+    def attested(self) -> Callable[[Resource], str | None]:
+        """Return what says why an image is not the one that was signed."""
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.attested import attested_by
+
+        return attested_by(ledger_url(), self.gcp_conn_id, self.log.warning)
 
     def lease(self) -> Lease:
         """Return the fleet's lease."""

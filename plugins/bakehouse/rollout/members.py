@@ -46,13 +46,16 @@ from bakehouse.rollout.strategies.swap import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bakehouse.cloud.compute_hook import (
         ComputeHook,  # costs a second of import, which every parse pays
     )
     from bakehouse.fleet.members import Members
     from bakehouse.fleet.model import Fleet
+
+    Attested = Callable[[Resource], str | None]
+    """Says why an image is not the one that was signed, as a sentence; None if it is."""
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
 
@@ -232,6 +235,7 @@ def choose(
     by_person: bool = True,
     fleet: str = "",
     of_history: bool = True,
+    attested: Attested | None = None,
 ) -> Target:
     """Choose the image to roll out.
 
@@ -244,6 +248,7 @@ def choose(
         by_person: somebody has named or forced it, who may well want one that has failed.
         fleet: whose rollout it is; empty: of whatever fleet.
         of_history: one of a backfill may be chosen.
+        attested: says why an image is not the one that was signed; None: nobody asks.
 
     Raises:
         PermanentError: there is none, or the one named may not be rolled out to this fleet.
@@ -276,20 +281,25 @@ def choose(
         raise PermanentError(f"{name} is not promoted (its bakehouse-state is {state})")
     if not is_ready(image):
         raise TransientError(f"{name} is not ready yet: {image.get('status')}")
+    if attested is not None and (refused := attested(image)) is not None:
+        raise PermanentError(f"{refused}. Nothing was changed")
     return target(image)
 
 
-def check(hook: ComputeHook, pinned: Target) -> None:
+def check(hook: ComputeHook, pinned: Target, attested: Attested | None = None) -> None:
     """Check that the image of a rollout may still be used.
 
     Raises:
-        PermanentError: it does not exist any more, or is revoked, built on a revoked one, obsolete.
+        PermanentError: it does not exist any more, or is revoked, built on a revoked one, obsolete,
+            or not the one that was signed.
     """
     image = hook.image(pinned.name)
     if image is None or str(image["id"]) != pinned.id:
         raise PermanentError(f"{pinned.name} (id {pinned.id}) does not exist any more")
     if (refused := refusal_to_use(image)) is not None:
         raise PermanentError(refused)
+    if attested is not None and (refused := attested(image)) is not None:
+        raise PermanentError(f"{refused}. Nothing was changed")
 
 
 def mark(hook: ComputeHook, pinned: Target, told: Mapping[str, str]) -> Resource | None:
@@ -330,23 +340,25 @@ def images_of(hook: ComputeHook, recipe: str) -> list[Resource]:
     return list(hook.images(f"labels.{labels.RECIPE}={recipe}"))
 
 
-def previous(hook: ComputeHook, old: BootDisk, recipe: str) -> Target | None:
-    """Return the image of a disk; None if no disk can be created from it any more.
+def previous(
+    hook: ComputeHook, old: BootDisk, recipe: str, attested: Attested | None = None
+) -> Target | None:
+    """Return the image of a disk; None if no disk can or may be created from it any more.
 
     `recipe` stands for the label that an image of another project lacks.
     """
-    image = _image_of(hook, old)
+    image = _image_of(hook, old, attested)
     return None if isinstance(image, str) else target(image, recipe)
 
 
-def only_disk(hook: ComputeHook, old: BootDisk) -> str:
-    """Return why no disk like this one can be created any more; empty if one can."""
-    image = _image_of(hook, old)
+def only_disk(hook: ComputeHook, old: BootDisk, attested: Attested | None = None) -> str:
+    """Return why no disk like this one can or may be created any more; empty if one can."""
+    image = _image_of(hook, old, attested)
     return image if isinstance(image, str) else ""
 
 
-def _image_of(hook: ComputeHook, old: BootDisk) -> Resource | str:
-    """Return the image of a disk, or why nothing can be made of it any more."""
+def _image_of(hook: ComputeHook, old: BootDisk, attested: Attested | None) -> Resource | str:
+    """Return the image of a disk, or why nothing can or may be made of it any more."""
     if not (old.image and old.image_id):
         return f"it was made of {old.made_of or 'no image'}"
     name, project = resource_name(old.image), project_of(old.image) or hook.project
@@ -357,6 +369,8 @@ def _image_of(hook: ComputeHook, old: BootDisk) -> Resource | str:
     if image is None or str(image["id"]) != old.image_id:  # the name may be used again
         return f"its image {name} (id {old.image_id}) does not exist any more in {project}"
     if (refusal := refusal_to_use(image)) is not None:
+        return f"its image {refusal}"
+    if attested is not None and (refusal := attested(image)) is not None:
         return f"its image {refusal}"
     return image if is_ready(image) else f"its image {name} is {image.get('status')}"
 

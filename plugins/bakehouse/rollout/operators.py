@@ -85,6 +85,7 @@ class ChooseImage(FleetOperator):
             by_person=named or form.force or bool(form.metadata),
             fleet=self.fleet.name,
             of_history=named or form.force or form.reconcile,
+            attested=None if form.metadata else self.attested(),
         )
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
@@ -205,8 +206,10 @@ class PlanningOperator(FleetOperator, SkipMixin):
         """Read the fleet and plan, then ask the gates."""
         self.check_lease(context)
         image = self.received(context, self.near("choose_image"), Target)
-        members.check(self.compute, image)  # again: this run may have waited for the fleet
-        made = self.make(context, image, self.form(context))
+        form = self.form(context)
+        # again: this run may have waited for the fleet
+        members.check(self.compute, image, None if form.metadata else self.attested())
+        made = self.make(context, image, form)
         asked, not_asked = questions(made, self.fleet.gate)
         if not asked:
             return self._conclude(context, with_answers(made, (), not_asked, now()))
@@ -296,6 +299,7 @@ class Plan(PlanningOperator):
             only=form.members,
             plan_only=form.plan_only,
             metadata=form.metadata,
+            attested=self.attested(),
         )
         for change in made.changes:
             for line in change.metadata.diff if change.metadata is not None else ():

@@ -28,7 +28,7 @@ from bakehouse.rollout.plan_parts import Blocker, ImageChange
 from bakehouse.rollout.way_back import image_names, with_formats
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.fleet.model import Fleet
@@ -49,6 +49,7 @@ def make_plan(
     plan_only: bool = False,
     blockers: Sequence[Blocker] = (),
     metadata: Mapping[str, str | None] | None = None,
+    attested: Callable[[Resource], str | None] | None = None,
 ) -> RolloutPlan:
     """Read every member, and plan; `predicted` says when it ends, once its gates were asked.
 
@@ -62,6 +63,7 @@ def make_plan(
         plan_only: this run changes nothing.
         blockers: what a rollout would wait for besides.
         metadata: other values for the members' metadata, and no other image.
+        attested: says why an image is not the one that was signed; None: nobody asks.
 
     Raises:
         PermanentError: A member does not exist.
@@ -86,7 +88,7 @@ def make_plan(
         halt_after=fleet.halt_after,
         only=only,
     )
-    made = made.judged(_only_disks(hook, made))
+    made = made.judged(_only_disks(hook, made, attested))
     down = down_for_long(made)
     seen = {
         "images": _images(made, ledger),
@@ -156,14 +158,16 @@ def _check(
     )
 
 
-def _only_disks(hook: ComputeHook, made: RolloutPlan) -> dict[str, str]:
+def _only_disks(
+    hook: ComputeHook, made: RolloutPlan, attested: Callable[[Resource], str | None] | None
+) -> dict[str, str]:
     """Return the members whose old disk nothing can make again, and why: the only way back.
 
     Read before the first member is stopped, once for each image.
     """
     olds = {change.name: change.old for change in made.changes if change.old.name}
     of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
-    why = {key: members.only_disk(hook, old) for key, old in of_image.items()}
+    why = {key: members.only_disk(hook, old, attested) for key, old in of_image.items()}
     every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
     return {name: reason for name, reason in every.items() if reason}
 

@@ -207,7 +207,7 @@ class PlanRollback(FleetOperator):
         kept = is_old(self.compute.disk(swap.zone, swap.old.name), swap.old)
         image = self._image(swap, kept=kept)
         if image is None and not kept:
-            why = members.only_disk(self.compute, swap.old)
+            why = members.only_disk(self.compute, swap.old, self.attested())
             raise PermanentError(f"its old disk {swap.old.name} does not exist any more, and {why}")
         health = members.health(self.compute, swap.zone, swap.member) if instance else None
         way = back(swap, image, kept=kept, health=health)
@@ -232,7 +232,8 @@ class PlanRollback(FleetOperator):
     def _image(self, swap: Swap, *, kept: bool) -> Target | None:
         """Return the image that the member had; with its old disk kept, errors do not matter."""
         try:
-            return members.previous(self.compute, swap.old, swap.image.recipe)
+            known = self.attested() if not kept else None
+            return members.previous(self.compute, swap.old, swap.image.recipe, known)
         except Exception:
             if kept:
                 return None

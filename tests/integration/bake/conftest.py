@@ -24,6 +24,7 @@ KNOBS = (
     "packages",
     "sources",
     "mirrors",
+    "releases",
 )
 BUN = """
 builder:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -529,3 +530,16 @@ def test_a_unit_that_systemd_cannot_load_is_told_by_the_bake(machine: Machine) -
     machine.bake(rendered_app({"install.sh.j2": INSTALL}, services=["app"]))
     message = machine.result["error"]["message"]
     assert message == 'systemd cannot load the unit app: x "bad setting"'
+
+
+def test_the_release_files_that_apt_has_verified_by_are_told(machine: Machine) -> None:
+    lists = machine.root / "var/lib/apt/lists"
+    lists.mkdir(parents=True, exist_ok=True)
+    name = "deb.debian.org_debian_dists_bookworm_InRelease"
+    (lists / name).write_text("Suite: stable\n")
+    (lists / "deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages").write_text("x")
+    machine.bake(rendered_app({"install.sh.j2": INSTALL}))
+    told = manifest.decode(machine.guest_attributes["manifest"])
+    digest = sha256(b"Suite: stable\n").hexdigest()
+    assert told.releases == (manifest.ReleaseFile(name, digest),)
+    assert not (lists / name).exists()

@@ -18,13 +18,8 @@ from bakehouse.core.errors import BakehouseError, OutcomeUnknown, PermanentError
 from bakehouse.history.attestation_store import AttestationStore
 from bakehouse.history.attestations import Attestations
 from bakehouse.history.envelopes import read_envelopes, sign
-from bakehouse.history.signing_keys import (
-    default_key_file,
-    make_key,
-    problem_of_file,
-    read_trust,
-    signing_key,
-)
+from bakehouse.history.key_file import default_key_file, make_key, problem_of_file
+from bakehouse.history.signing_keys import read_trust, signing_key
 from bakehouse.history.trusted_keys import TRUSTED_KEYS, parse_trusted_keys
 from bakehouse.images.attestation import AttestationState, Signature
 

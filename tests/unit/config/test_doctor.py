@@ -10,6 +10,7 @@ from tests.support.paths import PROJECT
 from bakehouse.config import doctor
 from bakehouse.config.doctor import Check, examine
 from bakehouse.config.new_project import write_project
+from bakehouse.history.key_file import make_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +97,9 @@ def test_without_include_the_remedy_is_init(tmp_path: Path) -> None:
         ("VAR_BAKEHOUSE_BUILDERS", "many", "is not a whole number of 1 or more (it is 'many')"),
         ("VAR_BAKEHOUSE_NOTIFICATIONS", "enabled", "is neither on nor off (it is 'enabled')"),
         ("VAR_BAKEHOUSE_SNAPSHOT_URL", "mirror/x", "is not a URL of http:// or https://"),
+        ("VAR_BAKEHOUSE_SIGNING_KEY", "gcpkms:k", "is neither a file nor a key of Cloud KMS"),
+        ("VAR_BAKEHOUSE_TRUSTED_KEYS", '{"k": "ssh-rsa"}', "k is no public key in PEM"),
+        ("VAR_BAKEHOUSE_UNSIGNED_IMAGES", "none", "Write old, refuse, allow, or a date"),
     ],
 )
 def test_what_is_wrong_in_the_environment_is_told(
@@ -106,3 +110,40 @@ def test_what_is_wrong_in_the_environment_is_told(
     assert not found.ok
     assert f"AIRFLOW_{variable}" in found.detail
     assert detail in found.detail
+
+
+def signing_key(project: Path, **environment: str) -> Check:
+    return checks(project, AIRFLOW_HOME=str(project), **environment)["signing key"]
+
+
+def test_the_signing_key_is_made_by_the_first_signature_where_that_is_possible(
+    project: Path,
+) -> None:
+    assert signing_key(project) == Check(
+        "signing key", True, f"{project}/bakehouse/signing-key.pem, made by the first signature"
+    )
+    (project / "bakehouse").write_text("")
+    told = signing_key(project)
+    assert not told.ok
+    assert "is not writable: set the Variable bakehouse_signing_key" in told.detail
+
+
+def test_a_signing_key_that_is_missing_or_open_to_others_is_told(project: Path) -> None:
+    file = project / "mounted.pem"
+    named = {"AIRFLOW_VAR_BAKEHOUSE_SIGNING_KEY": f"file://{file}"}
+    assert "is missing: openssl genpkey" in signing_key(project, **named).detail
+    make_key(file)
+    assert signing_key(project, **named) == Check("signing key", True, str(file))
+    file.chmod(0o644)
+    told = signing_key(project, **named)
+    assert not told.ok
+    assert f"has the mode 0644: chmod 600 {file}" in told.detail
+    file.write_text("secret")
+    file.chmod(0o600)
+    assert "is no private key in PEM" in signing_key(project, **named).detail
+
+
+def test_a_key_of_cloud_kms_is_not_tried(project: Path) -> None:
+    key = "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"
+    told = signing_key(project, AIRFLOW_VAR_BAKEHOUSE_SIGNING_KEY=key)
+    assert (told.ok, told.detail) == (True, f"{key} (not tried)")

@@ -17,6 +17,7 @@ from bakehouse.history.manifest import (
     Mirror,
     Package,
     PassedOver,
+    ReleaseFile,
     Source,
     Step,
     decode,
@@ -28,6 +29,7 @@ words = st.text(st.characters(exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"])
 packages = st.lists(st.builds(Package, words, words, words))
 seconds = st.integers(0, 10**10).map(lambda hundredths: hundredths / 100)
 versions = st.integers(0, 10**9)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 number = st.none() | st.integers(0, 2**62)
 files = st.builds(
     FileFacts,
@@ -48,6 +50,7 @@ manifests = st.builds(
     mirrors=st.lists(st.builds(Mirror, words, words, st.just("") | words), unique=True).map(tuple),
     booted=st.none() | seconds,
     steps=st.lists(st.builds(Step, words, seconds)).map(tuple),
+    releases=st.sets(st.builds(ReleaseFile, words, digests)).map(sorted).map(tuple),
 )
 
 
@@ -100,4 +103,19 @@ def test_a_manifest_that_was_cut_short() -> None:
 def test_versions_of_a_format_are_whole_numbers(versions: str) -> None:
     text = f"bakehouse-manifest\t2\nformat\tmetadata.version\t{versions}\n"
     with pytest.raises(BadManifest):
+        decode(b64encode(compress(text.encode())).decode())
+
+
+def test_the_release_files_that_apt_has_verified_by_are_read() -> None:
+    digest = "7" * 64
+    name = "deb.debian.org_debian_dists_bookworm_InRelease"
+    text = f"bakehouse-manifest\t2\nrelease\t{name}\t{digest}\n"
+    told = decode(b64encode(compress(text.encode())).decode())
+    assert told.releases == (ReleaseFile(name, digest),)
+
+
+@pytest.mark.parametrize("digest", ["7" * 63, "G" * 64, "7" * 64 + " "])
+def test_what_is_no_sha256_of_a_release_file_is_refused(digest: str) -> None:
+    text = f"bakehouse-manifest\t2\nrelease\tx_InRelease\t{digest}\n"
+    with pytest.raises(BadManifest, match="not a SHA-256 of x_InRelease"):
         decode(b64encode(compress(text.encode())).decode())
