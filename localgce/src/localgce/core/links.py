@@ -9,7 +9,10 @@ from localgce.core.errors import ApiError
 
 BASE = "https://www.googleapis.com/compute/v1/"
 _VERSION = "(?:v1|beta|alpha|staging_v1)/"
-_API = re.compile(rf"^(?:https?://[^/]+/(?:compute/)?|/?compute/){_VERSION}")  # Packer: no host
+_API = re.compile(
+    rf"^(?:https?://[^/]+/(?:compute/)?{_VERSION}|/?compute/{_VERSION}"  # Packer: no host
+    r"|//compute\.googleapis\.com/)"  # a full resource name, as audit logs and IAM write it
+)
 _FULL = re.compile(
     r"^projects/(?P<project>[^/]+)/(?P<scope>global|zones/[^/]+|regions/[^/]+)"
     r"/(?P<collection>[A-Za-z]+)/(?P<name>.+)$"
@@ -53,6 +56,17 @@ def parse(value: str, *, project: str, field: str) -> Link:
         return Link(project=project, **partial.groupdict())
     text = f"Invalid value for field '{field}': '{value}'. The URL is malformed."
     raise ApiError(400, "invalid", text)
+
+
+def canonical(value: str, project: str) -> str:
+    """The link as Compute Engine stores it, whatever base the client used; what is no link stays.
+
+    `project` is that of a link which names none (`zones/Z/disks/D`).
+    """
+    path = _API.sub("", value).lstrip("/")
+    if _FULL.match(path):
+        return BASE + path
+    return f"{BASE}projects/{project}/{path}" if _PARTIAL.match(path) else value
 
 
 def last(value: str) -> str:

@@ -21,6 +21,7 @@ from localgce.core.clock import timestamp
 from localgce.core.errors import ApiError, Json, MachineError, OperationError
 from localgce.core.faults import Rule
 from localgce.core.ids import numeric_id, operation_name
+from localgce.core.operation_types import operation_type
 from localgce.core.store import Record
 
 if TYPE_CHECKING:
@@ -227,13 +228,14 @@ class Operations:
             "kind": "compute#operation",
             "id": numeric_id(),
             "name": name,
-            "operationType": method.removeprefix("compute.").split(".")[-1],
+            "operationType": operation_type(method),
             "targetLink": target.link,
             "targetId": target.id,
             "status": "PENDING",
             "user": USER,
             "progress": 0,
             "insertTime": timestamp(now),
+            "startTime": timestamp(now),  # there from the first answer on, while PENDING too
             "selfLink": links.url(f"{path}/operations/{name}"),
         }
         if scope != "global":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce.core import crud, errors, limits, links
 from localgce.disks.attachments import disk_of
-from localgce.instances import templates
+from localgce.instances import templates, validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -24,6 +24,7 @@ def insert(context: Context, body: Json) -> Record:
     if properties is None:
         raise errors.required("resource.properties")
     _check(properties)
+    properties = _canonical(properties)
     kind, collection = "instanceTemplate", "instanceTemplates"
     record = crud.new(context, kind, collection, body, properties=properties)
     return crud.begin_insert(context, record)
@@ -53,6 +54,51 @@ def _check(properties: Json) -> None:
     if not properties.get("networkInterfaces"):
         text = "At least one network interface is required."
         raise errors.invalid(f"{where}.networkInterfaces", "", text)
+
+
+def _canonical(properties: Json) -> Json:
+    """The properties as Compute Engine answers them, so that a second plan finds no difference."""
+    shown: Json = {
+        **properties,
+        "disks": [_shown_disk(disk, index) for index, disk in enumerate(properties["disks"])],
+        "networkInterfaces": [
+            _shown_interface(nic, index)
+            for index, nic in enumerate(properties["networkInterfaces"])
+        ],
+        "metadata": limits.metadata(properties.get("metadata")),
+        "scheduling": validation.scheduling(properties.get("scheduling", {})),
+    }
+    if "tags" in properties:
+        shown["tags"] = validation.tags(properties["tags"], "resource.properties.tags")
+    return shown
+
+
+def _shown_disk(disk: Json, index: int) -> Json:
+    return {
+        "kind": "compute#attachedDisk",
+        "type": "PERSISTENT",
+        "mode": "READ_WRITE",
+        "boot": False,
+        "autoDelete": False,
+        "deviceName": f"persistent-disk-{index}",
+        **disk,
+        "index": index,
+    }
+
+
+def _shown_interface(nic: Json, index: int) -> Json:
+    shown: Json = {"kind": "compute#networkInterface", "name": f"nic{index}", **nic}
+    configs = [
+        {
+            "kind": "compute#accessConfig",
+            "name": "External NAT",
+            "type": "ONE_TO_ONE_NAT",
+            "networkTier": "PREMIUM",
+            **config,
+        }
+        for config in nic.get("accessConfigs", [])
+    ]
+    return {**shown, "accessConfigs": configs} if configs else shown
 
 
 def _of_instance(context: Context, body: Json) -> Json:

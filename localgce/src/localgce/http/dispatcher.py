@@ -196,7 +196,7 @@ class Dispatcher(Generic[Services]):
         if method.verb in {"patch", "update"} and isinstance(body, dict):
             body = _named(method, path, validator.required, body)
         validator.check(body)
-        shown = validator.normalise(body)
+        shown = validator.with_canonical_links(validator.normalise(body), path["project"])
         return validator.without_output_only(shown) if method.verb == "insert" else shown
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
 
+from localgce.core import links
 from localgce.core.errors import ApiError, Json, invalid, required
 
 if TYPE_CHECKING:
@@ -22,14 +23,26 @@ if TYPE_CHECKING:
 
 _INT = r"^-?[0-9]{1,20}$"
 _WIDE = {"int64", "uint64"}
-REFERENCES = frozenset(
-    {
-        *("diskType", "instanceTemplate", "machineType", "network", "source", "sourceDisk"),
-        *("sourceImage", "sourceInstance", "sourceInstanceTemplate", "sourceMachineImage"),
-        *("sourceSnapshot", "subnetwork", "type"),
+_SAYS_URL = re.compile(r"\bUR[LI]s?\b")
+_NAMED_ONLY = frozenset({"diskType", "network", "source", "sourceDisk", "subnetwork", "type"})
+"""Links whose descriptions do not say so everywhere."""
+_TEXTS = frozenset({"description", "headerName", "host", "hosts", "name", "path", "value"})
+"""What is no link, though its description speaks of one."""
+
+
+def references(raw: dict[str, Json]) -> frozenset[str]:
+    """The names of fields that hold links: the document says it in their descriptions only."""
+    return _NAMED_ONLY | {
+        name
+        for schema in raw.values()
+        for name, field in schema.get("properties", {}).items()
+        if name not in _TEXTS and _is_text(field) and _SAYS_URL.search(field.get("description", ""))
     }
-)
-"""The fields that hold links; the document does not say which do."""
+
+
+def _is_text(schema: Json) -> bool:
+    one = schema.get("items", {}) if schema.get("type") == "array" else schema
+    return one.get("type") == "string" and "enum" not in one
 
 
 class Schemas:
@@ -38,6 +51,7 @@ class Schemas:
     def __init__(self, raw: dict[str, Json]) -> None:
         """Use the `schemas` of the document."""
         self._raw = raw
+        self._references = references(raw)
         self._requests: dict[tuple[str, str], Validator] = {}
         self._responses: dict[str, Validator] = {}
 
@@ -45,13 +59,13 @@ class Schemas:
         """The validator of a request body, with the fields that this method requires."""
         key = (name, method_id)
         if key not in self._requests:
-            self._requests[key] = Validator(self._raw, name, _request(method_id))
+            self._requests[key] = Validator(self._raw, name, _request(method_id), self._references)
         return self._requests[key]
 
     def response(self, name: str) -> Validator:
         """The validator of a response: 64-bit integers must be strings."""
         if name not in self._responses:
-            self._responses[name] = Validator(self._raw, name, _RESPONSE)
+            self._responses[name] = Validator(self._raw, name, _RESPONSE, frozenset())
         return self._responses[name]
 
     def unknown(self, name: str, mask: Mask) -> str | None:
@@ -101,9 +115,12 @@ def _request(method_id: str) -> _Rules:
 class Validator:
     """One schema, with all that it refers to."""
 
-    def __init__(self, raw: dict[str, Json], name: str, rules: _Rules) -> None:
-        """Compile the schema."""
+    def __init__(
+        self, raw: dict[str, Json], name: str, rules: _Rules, link_names: frozenset[str]
+    ) -> None:
+        """Compile the schema; `link_names` are the names of the fields that hold links."""
         self._raw = raw
+        self._link_names = link_names
         self._name = name
         properties = raw[name].get("properties", {})
         self.required = frozenset(n for n, value in properties.items() if rules.requires(value))
@@ -122,7 +139,39 @@ class Validator:
 
     def without_unset(self, body: Any) -> Any:
         """The body without empty enums and links: clients write "" for unset (Terraform does)."""
-        return _without_unset(self._raw, self._raw[self._name], body)
+        return self._without_unset(self._raw[self._name], body)
+
+    def _without_unset(self, schema: Json, value: Any) -> Any:
+        if "$ref" in schema:
+            schema = self._raw[schema["$ref"]]
+        if isinstance(value, list):
+            inner = schema.get("items", {})
+            return [self._without_unset(inner, item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties", {})
+        return {
+            name: self._without_unset(properties.get(name, extra), item)
+            for name, item in value.items()
+            if item != "" or not self._may_be_unset(name, properties.get(name, {}))
+        }
+
+    def _may_be_unset(self, name: str, schema: Json) -> bool:
+        return "enum" in schema or (schema.get("type") == "string" and name in self._link_names)
+
+    def with_canonical_links(self, body: Json, project: str) -> Json:
+        """The body with its links as Compute Engine stores them, whatever base they came with."""
+        shown: Json = self._canonical(body, "", project)
+        return shown
+
+    def _canonical(self, value: Any, name: str, project: str) -> Any:
+        if isinstance(value, dict):
+            return {key: self._canonical(item, key, project) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._canonical(item, name, project) for item in value]
+        if isinstance(value, str) and name in self._link_names:
+            return links.canonical(value, project)
+        return value
 
     def normalise(self, body: Json) -> Json:
         """The checked body with 64-bit integers as strings and the others as numbers."""
@@ -207,25 +256,6 @@ def _convert_object(schema: Json, rules: _Rules) -> Json:
     if needed:
         converted["required"] = needed
     return converted
-
-
-def _without_unset(raw: dict[str, Json], schema: Json, value: Any) -> Any:
-    if "$ref" in schema:
-        schema = raw[schema["$ref"]]
-    if isinstance(value, list):
-        return [_without_unset(raw, schema.get("items", {}), item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties, extra = schema.get("properties", {}), schema.get("additionalProperties", {})
-    return {
-        name: _without_unset(raw, properties.get(name, extra), item)
-        for name, item in value.items()
-        if item != "" or not _may_be_unset(name, properties.get(name, {}))
-    }
-
-
-def _may_be_unset(name: str, schema: Json) -> bool:
-    return "enum" in schema or (schema.get("type") == "string" and name in REFERENCES)
 
 
 def _normalise(raw: dict[str, Json], schema: Json, value: Any) -> Any:

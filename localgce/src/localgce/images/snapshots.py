@@ -52,11 +52,10 @@ def _record(context: Context, disk: Record, given: Json) -> Record:
         "storageBytes": "0",
         "storageBytesStatus": "UP_TO_DATE",
         "storageLocations": given.get("storageLocations") or ["us"],
-        "snapshotType": given.get("snapshotType", "STANDARD"),
         "autoCreated": False,
         **limits.label_fields(given.get("labels")),
         **{k: disk.body[k] for k in INHERITED if k in disk.body},
-        **{k: given[k] for k in ("description",) if k in given},
+        **{k: given[k] for k in ("description", "snapshotType") if k in given},
     }
     private = {
         "layer": body["id"],
