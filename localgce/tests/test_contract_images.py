@@ -68,7 +68,8 @@ def test_the_family_is_its_newest_image_that_is_not_deprecated(gce: Gce, name: s
     late = {"name": f"{name}-late", "sourceImage": f"global/images/{name}-1"}
     (warning,) = gce.do("POST", f"zones/{ZONE}/disks", late)["warnings"]
     assert warning["code"] == "DEPRECATED_RESOURCE_USED"
-    assert warning["message"].endswith(f"A suggested replacement is 'global/images/{name}-2'.")
+    path = f"projects/demo/global/images/{name}-2"
+    assert warning["message"].endswith(f"A suggested replacement is '{path}'.")
     gce.do("DELETE", f"zones/{ZONE}/disks/{name}-late")
     gce.fails(400, "invalid", "PATCH", f"global/images/{name}-2", {"family": "No Name"})
     assert gce.get(f"global/images/family/{name}")["name"] == f"{name}-2"

@@ -23,11 +23,11 @@ TEMPLATES = "global/instanceTemplates"
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", f"{VMS}/none/addAccessConfig"),  # which requires a parameter and a body
-        ("PUT", f"{VMS}/none"),
-        ("POST", "global/networks"),
+        ("POST", f"{VMS}/none/setName"),  # which requires a body
+        ("POST", f"{VMS}/none/addNetworkInterface"),
+        ("POST", "global/urlMaps"),
         ("GET", "regions/us-central1/instanceGroupManagers"),
-        ("GET", "zones/mars-1/acceleratorTypes"),
+        ("GET", "zones/mars-1/nodeTypes"),
     ],
 )
 def test_a_missing_method_is_reported_before_invalid_requests(

@@ -53,6 +53,18 @@ def create_snapshot(call: Call) -> Json:
     return snapshots.insert(call.context, call.record(), call.body).body
 
 
+@method("compute.disks.update")
+def update(call: Call) -> Json:
+    """Change labels, size and provisioned performance, as the mask says."""
+    return commands.update(call.context, call.record(), call.body, _paths(call)).body
+
+
+def _paths(call: Call) -> set[str]:
+    """The fields that the request names; without a mask, those of its body."""
+    named = [*call.query.get("paths", []), *call.query.get("updateMask", "").split(",")]
+    return {path for path in named if path} or set(call.body)
+
+
 @method("compute.disks.resize")
 def resize(call: Call) -> Json:
     """Grow a disk."""

@@ -12,18 +12,16 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 NETWORK = "resource.network"
+_DEFAULTS: Json = {"direction": "INGRESS", "priority": 1000, "disabled": False}
 
 
 @method("compute.firewalls.insert")
 def insert(call: Call) -> Json:
     """Create a rule, which either allows or denies."""
-    if ("allowed" in call.body) == ("denied" in call.body):
-        text = "A firewall has either allowed or denied."
-        raise errors.invalid("resource.allowed", len(call.body.get("allowed", [])), text)
+    _check_rule(call.body)
     given = call.body.get("network", "global/networks/default")
     network = call.context.link(given, NETWORK)
-    defaults = {"direction": "INGRESS", "priority": 1000, "disabled": False}
-    fields = {key: call.body.get(key, value) for key, value in defaults.items()}
+    fields = {key: call.body.get(key, value) for key, value in _DEFAULTS.items()}
     fields["network"] = links.url(network.path)
     record = crud.new(call.context, "firewall", "firewalls", call.body, **fields)
     return crud.begin_insert(call.context, record).body
@@ -50,7 +48,24 @@ def patch(call: Call) -> Json:
     return crud.begin_patch(call.context, call.record(), changes).body
 
 
+@method("compute.firewalls.update")
+def update(call: Call) -> Json:
+    """Replace the rule: what the body does not name has its default again."""
+    record = call.record()
+    fixed = ("kind", "id", "creationTimestamp", "selfLink", "name")
+    given = {key: value for key, value in call.body.items() if key not in fixed}
+    _check_rule(given)
+    gone = dict.fromkeys(set(record.body) - {*fixed, "network"})
+    return crud.begin_patch(call.context, record, {**gone, **_DEFAULTS, **given}).body
+
+
 @method("compute.firewalls.delete")
 def delete(call: Call) -> Json:
     """Delete a rule."""
     return crud.begin_delete(call.context, call.record()).body
+
+
+def _check_rule(body: Json) -> None:
+    if ("allowed" in body) == ("denied" in body):
+        text = "A firewall has either allowed or denied."
+        raise errors.invalid("resource.allowed", len(body.get("allowed", [])), text)

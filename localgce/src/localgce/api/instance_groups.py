@@ -1,4 +1,4 @@
-"""Instance groups: each belongs to a managed instance group."""
+"""Instance groups: those of managed instance groups, and unmanaged ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from localgce.api.method import Call, method
 from localgce.core import catalog, errors, links
 from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
+from localgce.groups import unmanaged
 from localgce.groups.commands import KIND as MANAGERS
 from localgce.http.listing import list_of, zonal
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 @method("compute.instanceGroups.get")
 def get(call: Call) -> Json:
     """One group."""
-    return _shown(call.context.core, _manager(call))
+    found = _unmanaged(call)
+    return _shown_unmanaged(call, found) if found else _shown(call.context.core, _manager(call))
 
 
 @method("compute.instanceGroups.list")
@@ -28,7 +30,9 @@ def list_(call: Call) -> Json:
     """The groups of a zone."""
     context = call.context
     found = context.store.all(MANAGERS, context.project, context.scope)
-    return list_of(call, "instanceGroup", [_shown(context.core, record) for record in found])
+    own = [_shown_unmanaged(call, record) for record in call.records()]
+    bodies = [_shown(context.core, record) for record in found]
+    return list_of(call, "instanceGroup", [*bodies, *own])
 
 
 @method("compute.instanceGroups.aggregatedList")
@@ -36,26 +40,79 @@ def aggregated_list(call: Call) -> Json:
     """The groups of all zones."""
     context = call.context
     found = context.store.all(MANAGERS, context.project)
-    return zonal(call, "instanceGroup", [_shown(context.core, record) for record in found])
+    own = [_shown_unmanaged(call, record) for record in call.records(everywhere=True)]
+    bodies = [_shown(context.core, record) for record in found]
+    return zonal(call, "instanceGroup", [*bodies, *own])
 
 
 @method("compute.instanceGroups.listInstances")
 def list_instances(call: Call) -> Json:
     """The group's instances; with `instanceState` RUNNING only the running ones."""
-    core, group = call.context.core, _manager(call)
+    group = _unmanaged(call) or _manager(call)
     found = []
-    for member in group_members.all_of(core, group):
-        instance = group_members.instance_of(core, member)
-        if instance is None:
-            continue
+    for instance in _instances(call, group):
         status = instance.body["status"]
         if call.body.get("instanceState", "ALL") in {"ALL", status}:
-            found.append({"name": member.name, "instance": instance.link, "status": status})
+            found.append({"name": instance.name, "instance": instance.link, "status": status})
     shown = list_of(call, "instanceGroups", found)
     items = [{k: v for k, v in item.items() if k != "name"} for item in shown.pop("items", [])]
     path = f"projects/{group.project}/{group.scope}/instanceGroups/{group.name}/listInstances"
     shown = {**shown, "kind": "compute#instanceGroupsListInstances", "id": path}
     return {**shown, "selfLink": links.url(path), **({"items": items} if items else {})}
+
+
+@method("compute.instanceGroups.insert")
+def insert(call: Call) -> Json:
+    """Create an unmanaged group, which is empty."""
+    return unmanaged.insert(call.context, call.body).body
+
+
+@method("compute.instanceGroups.delete")
+def delete(call: Call) -> Json:
+    """Delete an unmanaged group; its instances stay."""
+    return unmanaged.delete(call.context, call.record()).body
+
+
+@method("compute.instanceGroups.addInstances")
+def add_instances(call: Call) -> Json:
+    """Add instances of the zone and of the group's network."""
+    given = [each.get("instance", "") for each in call.body.get("instances", [])]
+    return unmanaged.add(call.context, call.record(), given).body
+
+
+@method("compute.instanceGroups.removeInstances")
+def remove_instances(call: Call) -> Json:
+    """Remove instances, which stay."""
+    given = [each.get("instance", "") for each in call.body.get("instances", [])]
+    return unmanaged.remove(call.context, call.record(), given).body
+
+
+@method("compute.instanceGroups.setNamedPorts")
+def set_named_ports(call: Call) -> Json:
+    """Replace the named ports of an unmanaged group."""
+    return unmanaged.set_named_ports(call.context, call.record(), call.body).body
+
+
+def _unmanaged(call: Call) -> Record | None:
+    context, name = call.context, call.path["instanceGroup"]
+    return context.store.get(unmanaged.KIND, context.project, context.scope, name)
+
+
+def _instances(call: Call, group: Record) -> list[Record]:
+    if group.kind == unmanaged.KIND:
+        return unmanaged.instances_of(call.context.store, group)
+    core = call.context.core
+    found = [group_members.instance_of(core, m) for m in group_members.all_of(core, group)]
+    return [instance for instance in found if instance is not None]
+
+
+def _shown_unmanaged(call: Call, group: Record) -> Json:
+    found = unmanaged.instances_of(call.context.store, group)
+    shown: Json = {**group.body, "size": len(found)}
+    if found:
+        nic = found[0].body["networkInterfaces"][0]
+        shown = {**shown, "network": nic["network"], "subnetwork": nic["subnetwork"]}
+    return shown
 
 
 def _manager(call: Call) -> Record:

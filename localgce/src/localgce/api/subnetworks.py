@@ -1,14 +1,22 @@
-"""Subnetworks: those of the default network, one per region."""
+"""Subnetworks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
+from localgce.core import errors
 from localgce.http.listing import list_of, regional
+from localgce.networks import commands
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
+
+
+@method("compute.subnetworks.insert")
+def insert(call: Call) -> Json:
+    """Create a subnetwork of a network in custom mode."""
+    return commands.insert_subnetwork(call.context, call.body).body
 
 
 @method("compute.subnetworks.get")
@@ -28,3 +36,31 @@ def aggregated_list(call: Call) -> Json:
     """The subnetworks of all regions."""
     bodies = [record.body for record in call.records(everywhere=True)]
     return regional(call, "subnetwork", bodies)
+
+
+@method("compute.subnetworks.patch")
+def patch(call: Call) -> Json:
+    """Change what does not move addresses."""
+    return commands.patch_subnetwork(call.context, call.record(), call.body).body
+
+
+@method("compute.subnetworks.setPrivateIpGoogleAccess")
+def set_private_ip_google_access(call: Call) -> Json:
+    """Record whether machines without an external address reach Google's APIs."""
+    wanted = bool(call.body.get("privateIpGoogleAccess", False))
+    changes = {"privateIpGoogleAccess": wanted}
+    return commands.patch_subnetwork(call.context, call.record(), changes).body
+
+
+@method("compute.subnetworks.expandIpCidrRange")
+def expand_ip_cidr_range(call: Call) -> Json:
+    """Enlarge the range of addresses."""
+    if "ipCidrRange" not in call.body:
+        raise errors.required("ipCidrRange")
+    return commands.expand(call.context, call.record(), call.body["ipCidrRange"]).body
+
+
+@method("compute.subnetworks.delete")
+def delete(call: Call) -> Json:
+    """Delete a subnetwork that no instance uses."""
+    return commands.delete_subnetwork(call.context, call.record()).body

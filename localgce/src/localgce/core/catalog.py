@@ -49,6 +49,17 @@ _DISK_TYPES_OF = {
     "c3": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
 }
 DEBIAN_PROJECT = "debian-cloud"
+LICENSES = ("debian-12-bookworm",)
+ACCELERATORS = {  # the most of them that an instance can have
+    "nvidia-tesla-t4": 4,
+    "nvidia-tesla-p4": 4,
+    "nvidia-tesla-v100": 8,
+    "nvidia-tesla-p100": 4,
+    "nvidia-tesla-a100": 16,
+    "nvidia-a100-80gb": 8,
+    "nvidia-l4": 8,
+    "nvidia-h100-80gb": 8,
+}
 # `gcloud compute images list` asks for all of them; only Debian's has an image here.
 PUBLIC_PROJECTS = frozenset(
     [
@@ -197,6 +208,28 @@ def disk_type_body(project: str, zone: str, name: str) -> Json | None:
         "validDiskSize": valid,
         "defaultDiskSizeGb": default,
         "zone": links.url(f"projects/{project}/zones/{zone}"),
+    }
+
+
+def accelerator_body(project: str, zone: str, name: str) -> Json:
+    """An AcceleratorType; no machine here has one."""
+    path = f"projects/{project}/zones/{zone}/acceleratorTypes/{name}"
+    return {
+        **_common("acceleratorType", name, path),
+        "description": name.replace("-", " ").upper(),
+        "maximumCardsPerInstance": ACCELERATORS[name],
+        "zone": links.url(f"projects/{project}/zones/{zone}"),
+    }
+
+
+def license_body(name: str) -> Json:
+    """A License of the public images."""
+    path = f"projects/{DEBIAN_PROJECT}/global/licenses/{name}"
+    return {
+        **_common("license", name, path),
+        "chargesUseFee": False,
+        "transferable": True,
+        "licenseCode": fixed_id(f"{path}/code"),
     }
 
 

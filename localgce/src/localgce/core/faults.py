@@ -21,7 +21,7 @@ from localgce.core.errors import ApiError, Json, OperationError
 CALL_KINDS = {"http", "reset", "silence"}
 OPERATION_KINDS = {"operation", "slow", "stuck"}
 MACHINE_KINDS = {"kill", "preempt", "freeze", "thaw", "host_error"}
-STATE_KINDS = {"deny_guest_attributes"}
+STATE_KINDS = {"deny_guest_attributes", "deny_permission"}
 KINDS = CALL_KINDS | OPERATION_KINDS | MACHINE_KINDS | STATE_KINDS
 
 _RANGES = {
@@ -61,6 +61,7 @@ class Rule:
     message: str = ""
     seconds: float = 0.0
     instance: str = ""
+    permission: str = ""  # of deny_permission: a glob over permissions
     begun: bool = False
     seen: int = 0
     hits: int = 0
@@ -147,6 +148,13 @@ class Faults:
         """Whether a rule withholds the guest attributes of a stopped instance."""
         return status != "RUNNING" and any(
             rule.kind == "deny_guest_attributes" and fnmatchcase(name, rule.resource)
+            for rule in self.rules
+        )
+
+    def denies(self, permission: str) -> bool:
+        """Whether a rule takes the permission away from every caller."""
+        return any(
+            rule.kind == "deny_permission" and fnmatchcase(permission, rule.permission)
             for rule in self.rules
         )
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 from localgce.core.errors import Json, condition_not_met, invalid
 from localgce.core.ids import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _METADATA_KEY = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
 _TAG = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
@@ -29,6 +33,14 @@ def check_labels(labels: dict[str, str], field: str = "resource.labels") -> None
         if len(value) > 63 or not all(map(_allowed, key + value)):
             text = "Labels have lowercase letters, digits, '_' and '-', 63 at most."
             raise invalid(field, f"{key}={value}", text)
+
+
+def refuse_others(given: Json, known: Collection[str], field: str) -> None:
+    """Raise 400 for a field that localgce would drop: nothing is dropped in silence."""
+    for name, value in given.items():
+        if name not in known and value not in (None, "", [], {}, False):
+            problem = "localgce does not support this field, and drops nothing in silence."
+            raise invalid(f"{field}.{name}", value if isinstance(value, str) else "", problem)
 
 
 def check_description(text: str, field: str = "resource.description") -> None:

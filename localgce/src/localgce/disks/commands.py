@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import catalog, errors, links
+from localgce.core import catalog, errors, limits, links
 from localgce.disks import validation
 
 if TYPE_CHECKING:
@@ -30,6 +30,30 @@ def delete(context: Context, disk: Record) -> Record:
     if disk.body["status"] == "CREATING":
         raise errors.not_ready(disk.path)
     return context.begin(disk, "disks.delete")
+
+
+_UPDATED = {
+    *("labels", "sizeGb", "provisionedIops", "provisionedThroughput", "accessMode", "architecture"),
+}
+_READ = {"kind", "id", "name", "selfLink", "zone", "labelFingerprint", "status", "type"}
+
+
+def update(context: Context, disk: Record, body: Json, paths: set[str]) -> Record:
+    """Change the fields at `paths`; raises 400 for one that a disk keeps."""
+    for path in sorted(paths - _UPDATED):
+        if path not in _READ or body.get(path, disk.body.get(path)) != disk.body.get(path):
+            text = "This field of a disk cannot be changed by update."
+            raise errors.invalid(f"resource.{path}", "", text)
+    changes = {key: body.get(key) for key in paths & _UPDATED}
+    size = changes.pop("sizeGb", None)
+    if "labels" in changes:
+        limits.check_labels(changes["labels"] or {})
+        changes = {**changes, "labels": None, **limits.label_fields(changes["labels"])}
+    if size is not None and int(size) != int(disk.body["sizeGb"]):
+        if changes:
+            disk = context.store.put(disk.changed(**changes))
+        return resize(context, disk, int(size))
+    return context.begin(disk, "kept.patch", changes=changes)
 
 
 def resize(context: Context, disk: Record, size: int) -> Record:

@@ -20,10 +20,24 @@ SAVED = ("sourceMachineImage", "sourceMachineImageDiskDeviceName")
 _INHERITED = ("licenses", "architecture", "guestOsFeatures")
 
 
+_KEPT = (
+    *("description", "guestOsFeatures", "licenses", "architecture", "accessMode"),
+    *("provisionedIops", "provisionedThroughput", "locationHint", "options"),
+)
+_KNOWN = {
+    *_KEPT,
+    *("kind", "name", "zone", "sizeGb", "type", "labels", "labelFingerprint", "diskEncryptionKey"),
+    *("sourceImage", "sourceSnapshot", "sourceDisk", "physicalBlockSizeBytes", "params", *SAVED),
+    *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey", "resourcePolicies", "status"),
+    *("licenseCodes",),
+}
+
+
 def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     """The disk in status CREATING; raises Compute Engine's 400s, 404s and 409."""
     name = str(body["name"])
     context.refuse_existing("disks", name)
+    limits.refuse_others(body, _KNOWN, where)
     limits.check_labels(body.get("labels", {}), f"{where}.labels")
     limits.check_description(body.get("description", ""), f"{where}.description")
     limits.check_kms_key(body.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
@@ -45,8 +59,11 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
         **source_fields,
-        **{key: body[key] for key in ("description", "guestOsFeatures", "licenses") if key in body},
+        **{key: body[key] for key in _KEPT if key in body},
     }
+    if body.get("resourcePolicies"):
+        field, given = f"{where}.resourcePolicies", body["resourcePolicies"]
+        shown["resourcePolicies"] = [context.at(context.link(p, field)).link for p in given]
     wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
     context.core.quotas.check(context.project, region, wanted)
     device = body.get("sourceMachineImageDiskDeviceName", "")

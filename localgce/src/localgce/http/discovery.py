@@ -134,6 +134,13 @@ class Method:
         return self.id.split(".")[2]
 
     @property
+    def collection(self) -> str:
+        """As links write it: `healthChecks` of `compute.regionHealthChecks.get`."""
+        scopes = {"projects", "zones", "regions", "global", "aggregated"}
+        names = [part for part in self.segments if not part.startswith("{") and part not in scopes]
+        return names[0] if names else "projects"
+
+    @property
     def subject(self) -> str | None:
         """The path parameter that names the resource itself, if there is one."""
         names = [part[1:-1] for part in self.segments if part.startswith("{")]

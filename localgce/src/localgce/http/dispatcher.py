@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from localgce.core import catalog, errors
+from localgce.core import catalog, errors, permissions
 from localgce.core.context import Context
 from localgce.core.errors import ApiError, Json
 from localgce.core.faults import CALL_KINDS, Rule
@@ -107,6 +107,7 @@ class Dispatcher(Generic[Services]):
         subject = subject_of(method, bound, given)
         seen["resource"] = subject
         self._check_scope(method, bound)
+        self._check_permissions(method, bound, given, subject)
         mask = self._mask(method, common.get("fields"))
         rules = self._core.faults.for_call(method.id, subject)
         fault = _call_fault(rules, "before")
@@ -155,12 +156,26 @@ class Dispatcher(Generic[Services]):
                 _check_response(validator, call.method, shown)
         return shown
 
+    def _check_permissions(
+        self, method: Method, path: dict[str, str], body: Json, subject: str | None
+    ) -> None:
+        """Raise 403 when a fault denies a permission that the request needs."""
+        if not self._core.faults.rules or method.verb == "testIamPermissions":
+            return
+        where = f"projects/{path['project']}/{scope_of(path)}"
+        where = f"{where}/{method.collection}/{subject}" if subject else where
+        for permission in permissions.needed(method.id, body):
+            if self._core.faults.denies(permission):
+                raise permissions.forbidden(permission, where)
+
     def _check_scope(self, method: Method, path: dict[str, str]) -> None:
         project, scope = path["project"], scope_of(path)
         if project not in catalog.PUBLIC_PROJECTS:
             self._core.project_record(project)
-        if method.http_method != "GET" and project != self._core.settings.project:
-            raise _forbidden(method, project, scope)
+        reads = method.http_method == "GET" or method.verb == "testIamPermissions"
+        if not reads and project != self._core.settings.project:
+            permission = permissions.permission_of(method.id)
+            raise permissions.forbidden(permission, f"projects/{project}/{scope}")
         if not catalog.known_scope(scope) and method.resource not in {"zones", "regions"}:
             kind, name = scope.split("/", 1)
             kind = kind.removesuffix("s")
@@ -208,14 +223,6 @@ def _named(method: Method, path: dict[str, str], needed: frozenset[str], body: J
     if body.get("name", name) != name:
         raise errors.invalid("resource.name", body["name"], f"The URL names '{name}'.")
     return {**body, "name": name}
-
-
-def _forbidden(method: Method, project: str, scope: str) -> ApiError:
-    """The public projects can only be read."""
-    verb = {"insert": "create"}.get(method.verb, method.verb)
-    permission = f"compute.{method.resource}.{verb}"
-    text = f"Required '{permission}' permission for 'projects/{project}/{scope}'"
-    return ApiError(403, "forbidden", text)
 
 
 def _cleared(raw: bytes, method: Method) -> frozenset[str]:

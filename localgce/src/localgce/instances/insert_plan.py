@@ -37,6 +37,35 @@ _COPIED = (
 )
 
 
+_OWN = {
+    *("name", "zone", "labels", "metadata", "machineType", "disks", "tags", "scheduling"),
+    *("serviceAccounts", "deletionProtection", "shieldedInstanceConfig", "networkInterfaces"),
+    # of a body that was read before, or of a machine image or template
+    *("kind", "fingerprint", "labelFingerprint", "shieldedInstanceIntegrityPolicy", "status"),
+    *("resourceManagerTags",),
+}
+_KNOWN = {*_COPIED, *_OWN}
+_NIC_KEPT = ("aliasIpRanges", "nicType", "queueCount")
+_NIC_KNOWN = {
+    *_NIC_KEPT,
+    *("kind", "name", "network", "subnetwork", "networkIP", "accessConfigs", "stackType"),
+    "fingerprint",
+}
+_CONFIG_KNOWN = {"kind", "name", "type", "natIP", "networkTier"}
+_DISK_KNOWN = {
+    *("kind", "type", "mode", "source", "deviceName", "boot", "autoDelete", "interface"),
+    *("index", "initializeParams", "diskSizeGb", "diskEncryptionKey", "guestOsFeatures"),
+    *("licenses", "architecture", "shieldedInstanceInitialState"),
+}
+_PARAMS_KEPT = ("provisionedIops", "provisionedThroughput", "resourcePolicies", "licenses")
+_PARAMS_KNOWN = {
+    *_PARAMS_KEPT,
+    *("diskName", "diskSizeGb", "diskType", "labels", "description", "sourceImage"),
+    *("sourceSnapshot", "architecture", *disk_validation.SAVED),
+    *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey", "onUpdateAction"),
+}
+
+
 @dataclass
 class Plan:
     """An instance, and the disks to create or attach with it."""
@@ -53,6 +82,7 @@ def plan(context: Context, addresses: Allocator, body: Json) -> Plan:
     limits.check_labels(body.get("labels", {}))
     limits.check_description(body.get("description", ""))
     limits.check_metadata(body.get("metadata", {}).get("items", []))
+    limits.refuse_others(body, _KNOWN, "resource")
     machine_type = validation.check_machine_type(context, body.get("machineType"))
     known = {"selfLink": links.url(path), "machineType": machine_type}
     shell = Record("instances", context.project, context.scope, name, known)
@@ -84,6 +114,11 @@ def plan(context: Context, addresses: Allocator, body: Json) -> Plan:
         **limits.label_fields(body.get("labels")),
         **{key: body[key] for key in _COPIED if key in body},
     }
+    if body.get("resourcePolicies"):
+        where, given = "resource.resourcePolicies", body["resourcePolicies"]
+        shown["resourcePolicies"] = validation.resource_policies(context, given, where)
+    if body.get("guestAccelerators"):
+        shown["guestAccelerators"] = validation.accelerators(context, body["guestAccelerators"])
     shown["fingerprint"] = fingerprint(shown)
     found.instance = Record("instances", context.project, context.scope, name, shown)
     return found
@@ -113,6 +148,10 @@ def _interfaces(context: Context, addresses: Allocator, body: Json) -> list[Json
 
 def _interface(context: Context, addresses: Allocator, given: Json) -> Json:
     """The network interface, with its addresses allocated."""
+    limits.refuse_others(given, _NIC_KNOWN, "resource.networkInterfaces[0]")
+    if given.get("stackType", "IPV4_ONLY") != "IPV4_ONLY":
+        text = "localgce has IPv4 only."
+        raise errors.invalid("resource.networkInterfaces[0].stackType", given["stackType"], text)
     subnetwork = _subnetwork(context, given, catalog.region_of(context.zone))
     internal = addresses.allocate_internal(subnetwork, given.get("networkIP"))
     shown: Json = {
@@ -122,6 +161,7 @@ def _interface(context: Context, addresses: Allocator, given: Json) -> Json:
         "subnetwork": subnetwork.link,
         "networkIP": internal,
         "stackType": "IPV4_ONLY",
+        **{key: given[key] for key in _NIC_KEPT if key in given},
     }
     try:
         configs = [
@@ -138,6 +178,8 @@ def _interface(context: Context, addresses: Allocator, given: Json) -> Json:
 
 def _access_config(context: Context, addresses: Allocator, given: Json) -> Json:
     """An external address: the requested reserved one, or the next free one."""
+    where = "resource.networkInterfaces[0].accessConfigs[0]"
+    limits.refuse_others(given, _CONFIG_KNOWN, where)
     address = addresses.allocate_external(context.project, given.get("natIP"))
     return {
         "kind": "compute#accessConfig",
@@ -200,6 +242,7 @@ def _disks(context: Context, found: Plan, body: Json) -> list[Json]:
 
 def _attached_disk(context: Context, found: Plan, given: Json, index: int, where: str) -> Json:
     """One entry of `disks`: an existing disk, or one to create."""
+    limits.refuse_others(given, _DISK_KNOWN, where)
     if given.get("type") == "SCRATCH":
         raise errors.invalid(f"{where}.type", "SCRATCH", "localgce has no local SSDs.")
     if "source" in given:
@@ -220,6 +263,7 @@ def _attached_disk(context: Context, found: Plan, given: Json, index: int, where
 def _new_disk(context: Context, instance: Record, given: Json, index: int, where: str) -> Record:
     limits.check_kms_key(given.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
     params = given.get("initializeParams", {})
+    limits.refuse_others(params, _PARAMS_KNOWN, f"{where}.initializeParams")
     own = instance.name
     name = params.get("diskName") or (own if given.get("boot") else f"{own}-{index}")
     machine = instance.body["machineType"].rsplit("/", 1)[-1]
@@ -232,7 +276,7 @@ def _new_disk(context: Context, instance: Record, given: Json, index: int, where
         "description": params.get("description"),
         "sourceImage": params.get("sourceImage"),
         "sourceSnapshot": params.get("sourceSnapshot"),
-        **{key: params.get(key) for key in disk_validation.SAVED},
+        **{key: params.get(key) for key in (*disk_validation.SAVED, *_PARAMS_KEPT)},
     }
     body = {key: value for key, value in body.items() if value is not None}
     if given.get("boot") and not {"sourceImage", "sourceSnapshot", *disk_validation.SAVED} & set(

@@ -295,6 +295,7 @@ class Lifecycle:
             memory_mb=kind.memory_mb,
             attachments=tuple(self.attachment(disk) for disk in instance.body["disks"]),
             nic=Nic(nic["networkIP"], configs[0].get("natIP") if configs else None),
+            network=links.last(nic["network"]),
             ports=PORTS,
         )
 

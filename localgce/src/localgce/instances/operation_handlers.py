@@ -38,6 +38,7 @@ class InstanceHandlers:
     def register(self, operations: Operations) -> None:
         """Register the handlers; the names are those of persisted operations."""
         operations.register("instances.insert", self.insert, undo=self.undo_insert)
+        operations.register("instances.bulkInsert", self.bulk_insert)
         operations.register("instances.delete", self.delete, deletes=True, preempts=True)
         operations.register("instances.start", self.start)
         operations.register("instances.stop", self.stop)
@@ -57,6 +58,16 @@ class InstanceHandlers:
                 await self._disks.create(disk)
         task.progress(50)
         await self._lifecycle.start(task.target)
+
+    async def bulk_insert(self, task: Task) -> None:
+        """Wait until the instances that the request has made run, or have failed."""
+        project, scope = task.target.project, task.target.scope
+        for name in task.args["names"]:
+            while True:
+                found = self._core.store.get("instances", project, scope, name)
+                if found is None or found.body["status"] not in {"PROVISIONING", "STAGING"}:
+                    break
+                await self._core.changes.wait(f"status/{found.id}", f"instance/{found.id}")
 
     async def undo_insert(self, task: Task) -> None:
         """Delete the instance and the disks created for it."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import limits
-from localgce.core.errors import ApiError, condition_not_met
+from localgce.core import limits, links
+from localgce.core.errors import ApiError, condition_not_met, invalid
 from localgce.instances import validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
     from localgce.core.errors import Json
     from localgce.core.store import Record
+
+
+# of a body that was read before: what only the server sets
+_NOT_CHANGED = {
+    *("kind", "id", "creationTimestamp", "name", "selfLink", "zone", "status", "statusMessage"),
+    *("fingerprint", "labelFingerprint", "cpuPlatform", "lastStartTimestamp", "resourceStatus"),
+    *("lastStopTimestamp", "lastSuspendedTimestamp", "startRestricted", "satisfiesPzs"),
+}
+_UPDATED = {
+    *("canIpForward", "deletionProtection", "description", "displayDevice", "labels"),
+    *("machineType", "metadata", "minCpuPlatform", "scheduling", "shieldedInstanceConfig", "tags"),
+}
 
 
 def set_metadata(context: Context, instance: Record, given: Json) -> Record:
@@ -67,6 +79,75 @@ def set_service_account(context: Context, instance: Record, account: Json) -> Re
 def set_deletion_protection(context: Context, instance: Record, protected: bool) -> Record:
     """Set whether the instance is protected against deletion."""
     return _change(context, instance, deletionProtection=protected)
+
+
+def set_shielded_config(context: Context, instance: Record, given: Json) -> Record:
+    """Change the given settings of a stopped Shielded VM."""
+    merged = {**instance.body["shieldedInstanceConfig"], **given}
+    changes = {"shieldedInstanceConfig": merged}
+    return change_stopped(context, instance, changes, "updateShieldedInstanceConfig")
+
+
+def change(context: Context, instance: Record, changes: Json) -> Record:
+    """Replace fields that have no effect here."""
+    return _change(context, instance, **changes)
+
+
+def change_stopped(context: Context, instance: Record, changes: Json, verb: str) -> Record:
+    """Replace fields of a stopped instance."""
+    _check_stopped(instance, verb)
+    return _change(context, instance, **changes)
+
+
+def update(context: Context, instance: Record, given: Json) -> Record:
+    """Replace the settings that the body has; raises 400 for a change that localgce cannot make."""
+    current = instance.body.get("fingerprint")
+    if given.get("fingerprint", current) != current:
+        raise condition_not_met("Supplied fingerprint does not match current fingerprint.")
+    changes: Json = {}
+    for field, value in given.items():
+        if field in _NOT_CHANGED or instance.body.get(field) == value:
+            continue
+        if field not in _UPDATED:
+            text = "localgce cannot change this field of an instance by update."
+            raise invalid(f"resource.{field}", "", text)
+        changes[field] = value
+    if "metadata" in changes:
+        limits.check_metadata(changes["metadata"].get("items", []))
+        changes["metadata"] = limits.metadata(changes["metadata"])
+    if "tags" in changes:
+        changes["tags"] = validation.tags(changes["tags"])
+    if "labels" in changes:
+        limits.check_labels(changes["labels"])
+        changes.update(limits.label_fields(changes["labels"]))
+    if "scheduling" in changes:
+        changes["scheduling"] = validation.scheduling(changes["scheduling"])
+    if "machineType" in changes:
+        _check_stopped(instance, "update")
+        changes["machineType"] = validation.check_machine_type(context, changes["machineType"])
+    return _change(context, instance, **changes)
+
+
+def add_policies(context: Context, record: Record, given: list[str]) -> Record:
+    """Attach resource policies to an instance or a disk; raises 404 for one that is not there."""
+    found = validation.resource_policies(context, given, "resourcePolicies")
+    now = record.body.get("resourcePolicies", [])
+    return _set_policies(context, record, [*now, *(link for link in found if link not in now)])
+
+
+def remove_policies(context: Context, record: Record, given: list[str]) -> Record:
+    """Detach resource policies; what is not attached is refused."""
+    now = record.body.get("resourcePolicies", [])
+    gone = [links.url(context.link(value, "resourcePolicies").path) for value in given]
+    for link in gone:
+        if link not in now:
+            raise invalid("resourcePolicies", link, "The policy is not attached.")
+    return _set_policies(context, record, [link for link in now if link not in gone])
+
+
+def _set_policies(context: Context, record: Record, policies: list[str]) -> Record:
+    handler = "instances.change" if record.kind == "instances" else "kept.patch"
+    return context.begin(record, handler, changes={"resourcePolicies": policies or None})
 
 
 def _change(context: Context, instance: Record, **changes: object) -> Record:

@@ -109,6 +109,31 @@ def service_accounts(context: Context, body: Json) -> list[Json]:
     ]
 
 
+def resource_policies(context: Context, given: list[str], where: str) -> list[str]:
+    """The links of policies; raises 404 for one that is not there, 400 for another region's."""
+    found = []
+    for value in given:
+        policy = context.at(context.link(value, where))
+        if policy.scope != f"regions/{catalog.region_of(context.zone)}":
+            raise errors.invalid(where, value, "The policy is of another region.")
+        found.append(policy.link)
+    return found
+
+
+def accelerators(context: Context, given: list[Json]) -> list[Json]:
+    """Accelerators as they are shown; raises 400 for a type that the zone does not have."""
+    shown = []
+    for index, each in enumerate(given):
+        where = f"resource.guestAccelerators[{index}].acceleratorType"
+        name = links.last(each.get("acceleratorType", ""))
+        if name not in catalog.ACCELERATORS:
+            text = "The referenced acceleratorType resource cannot be found."
+            raise errors.invalid(where, each.get("acceleratorType", ""), text)
+        link = links.url(f"{context.base}/acceleratorTypes/{name}")
+        shown.append({"acceleratorCount": each.get("acceleratorCount", 1), "acceleratorType": link})
+    return shown
+
+
 def shown_disk(disk: Record, given: Json, index: int) -> Json:
     """An AttachedDisk."""
     shown: dict[str, Any] = {

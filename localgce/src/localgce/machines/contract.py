@@ -47,6 +47,7 @@ class MachineSpec:
     memory_mb: int
     attachments: tuple[Attachment, ...]  # the boot disk first
     nic: Nic
+    network: str = "default"  # machines reach those of the same network
     ports: tuple[int, ...] = field(default=())  # TCP ports reachable through `nic.external_ip`
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from localgce.machines.qemu.command import Lan
     from localgce.machines.qemu.process import Process
 
 log = logging.getLogger("localgce")
@@ -49,7 +50,6 @@ class QemuHost:
         self._cache = cache
         self._machines: dict[str, QemuMachine] = {}
         self._trimming: asyncio.Task[None] | None = None
-        self.lan = qemu_network.lan(state)
         self.names = Names()
         self.name_socket = socket_path(state / "names.sock")
         self._name_server = NameServer(self.names)
@@ -103,6 +103,10 @@ class QemuHost:
     def disable_kvm(self) -> None:
         """Record that a machine ended in an error of KVM."""
         kvm.disable_kvm(self._cache)
+
+    def lan_of(self, network: str) -> Lan | None:
+        """The network that joins the machines of one of Compute Engine's networks."""
+        return qemu_network.lan(self._state, network)
 
     def on(self, machine: QemuMachine) -> None:
         """Add a machine that has started."""
@@ -290,7 +294,7 @@ class QemuMachine:
             self._host.disks.path,
             name_socket=self._host.name_socket,
             accelerator=await self._host.accelerator(),
-            lan=self._host.lan,
+            lan=self._host.lan_of(self.spec.network),
             ports=qemu_network.free_ports(self.spec),
         )
         self._disks = {each.device_name: each for each in self.spec.attachments}

@@ -20,12 +20,13 @@ log = logging.getLogger("localgce")
 _GROUP = "230.0.0.1"
 
 
-def lan(state: Path) -> Lan | None:
-    """The network of this state folder's machines, apart from those of other folders.
+def lan(state: Path, network: str = "default") -> Lan | None:
+    """The network of this name among this state folder's machines, apart from all others.
 
     None where the host's loopback has no multicast: machines then reach only the outside.
     """
-    digest = hashlib.sha256(os.fsencode(state.absolute())).digest()
+    own = b"" if network == "default" else b"\0" + network.encode()
+    digest = hashlib.sha256(os.fsencode(state.absolute()) + own).digest()
     port = 20000 + int.from_bytes(digest[:4], "big") % 12000
     joined = struct.pack("4s4s", socket.inet_aton(_GROUP), socket.inet_aton("127.0.0.1"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,0 +1,59 @@
+"""The command that creates many instances of one description."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from localgce.core import errors
+from localgce.instances import commands
+
+if TYPE_CHECKING:
+    from localgce.core.context import Context
+    from localgce.core.errors import Json
+    from localgce.core.store import Record
+    from localgce.instances.addresses import Allocator
+
+_MAX = 1000
+_HASHES = re.compile(r"#+")
+
+
+def insert(context: Context, addresses: Allocator, body: Json, properties: Json) -> Record:
+    """Create all instances or none; the operation of the last one, which waits for the others."""
+    own: dict[str, Json] = body.get("perInstanceProperties", {})
+    names = [str(each.get("name") or name) for name, each in own.items()] or _names(context, body)
+    count = int(body.get("count", len(names)))
+    if not 1 <= count <= _MAX or (own and count != len(own)):
+        text = f"Must be 1 to {_MAX}, and as many as perInstanceProperties."
+        raise errors.invalid("resource.count", count, text)
+    if int(body.get("minCount", count)) > count:
+        raise errors.invalid("resource.minCount", body["minCount"], "Must be at most count.")
+    for field in ("locationPolicy", "instanceFlexibilityPolicy"):
+        if field in body:
+            text = "localgce creates machines of one zone and one type."
+            raise errors.invalid(f"resource.{field}", "", text)
+    for name in names:
+        commands.insert(context, addresses, {**properties, "name": name})
+    last = context.find("instances", names[-1])
+    return context.begin(last, "instances.bulkInsert", names=names)
+
+
+def _names(context: Context, body: Json) -> list[str]:
+    """`vm-01`, `vm-02`, ... of the pattern `vm-##`: the first numbers that are free."""
+    pattern, count = body.get("namePattern"), int(body.get("count", 0))
+    if not pattern:
+        raise errors.required("resource.namePattern")
+    runs = _HASHES.findall(pattern)
+    if len(runs) != 1:
+        text = "Must have one run of '#'."
+        raise errors.invalid("resource.namePattern", pattern, text)
+    taken = {r.name for r in context.store.all("instances", context.project, context.scope)}
+    found: list[str] = []
+    for number in range(1, 10 ** len(runs[0])):
+        name = pattern.replace(runs[0], str(number).zfill(len(runs[0])))
+        if name not in taken:
+            found.append(name)
+        if len(found) >= min(count, _MAX):
+            return found
+    text = f"It has no {count} names that are free."
+    raise errors.invalid("resource.namePattern", pattern, text)
