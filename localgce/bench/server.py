@@ -21,6 +21,9 @@ ZONE = "zones/us-central1-a"
 DEBIAN = "projects/debian-cloud/global/images/family/debian-12"
 
 
+_JSON = {"content-type": "application/json"}
+
+
 class Bench:
     """One connection to the server, kept open."""
 
@@ -40,12 +43,23 @@ class Bench:
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """A call below the project that must work."""
         raw = json.dumps(body) if body is not None else None
-        self._http.request(method, f"/compute/v1/projects/bench/{path}", raw)
-        answer = self._http.getresponse()
+        answer = self._answer(method, f"/compute/v1/projects/bench/{path}", raw)
         text = answer.read()
         assert answer.status == 200, text
         found: dict[str, Any] = json.loads(text)
         return found
+
+    def _answer(self, method: str, path: str, raw: str | None) -> http.client.HTTPResponse:
+        """The answer; a connection that was closed while nothing was asked is opened again."""
+        try:
+            self._http.request(method, path, raw, _JSON)
+            return self._http.getresponse()
+        except http.client.RemoteDisconnected:
+            self._http.close()
+            if method != "GET":  # the request may have had its effect
+                raise
+        self._http.request(method, path, raw, _JSON)
+        return self._http.getresponse()
 
     def finish(self, operation: dict[str, Any]) -> None:
         """Wait for an operation that must work."""

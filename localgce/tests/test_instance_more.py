@@ -119,6 +119,27 @@ def test_a_disk_is_changed_field_by_field(instant: Gce, name: str) -> None:
     instant.do("DELETE", f"{DISKS}/{name}")
 
 
+def test_a_clone_has_the_content_of_its_source(instant: Gce, name: str) -> None:
+    """Also of a disk that a running machine writes to; the two are apart from then on."""
+    write = {"instant-script": "write boot /etc/proof cloned"}
+    instant.create(name, metadata=write)
+    body = {"name": f"{name}-2", "sourceDisk": f"{DISKS}/{name}"}
+    instant.do("POST", DISKS, body)
+    clone, source = instant.get(f"{DISKS}/{name}-2"), instant.get(f"{DISKS}/{name}")
+    assert (clone["sourceDisk"], clone["sourceDiskId"]) == (source["selfLink"], source["id"])
+    assert clone["sizeGb"] == source["sizeGb"]
+    instant.fails(400, "invalid", "POST", DISKS, {**body, "name": f"{name}-3", "sizeGb": "1"})
+    two = {**body, "name": f"{name}-3", "sourceImage": "global/images/x"}
+    instant.fails(400, "invalid", "POST", DISKS, two)
+    instant.do("DELETE", f"{VMS}/{name}")
+    disk = {"boot": True, "autoDelete": True, "source": f"{DISKS}/{name}-2"}
+    show = {"instant-script": "show boot /etc/proof"}
+    instant.create(f"{name}-2", metadata=show, disks=[disk])
+    path = f"{VMS}/{name}-2/serialPort"
+    instant.until(lambda: "/etc/proof: cloned" in instant.get(path)["contents"])
+    instant.do("DELETE", f"{VMS}/{name}-2")
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -12,6 +12,7 @@ import pytest
 from localgce.core.errors import MachineError
 from localgce.core.settings import Settings
 from localgce.machines.instant.host import InstantHost, InstantMachine
+from localgce.metadata.tree import instance_tree
 from localgce.service import Service
 
 from .gce import ZONE, instance
@@ -123,3 +124,86 @@ async def test_hundreds_of_instances_are_created_and_deleted(bench: Bench) -> No
     await asyncio.gather(*(bench.do("DELETE", f"{VMS}/{name}") for name in names))
     assert bench.service.store.all("instances") == []
     assert bench.service.store.all("disks") == []
+
+
+async def until(bench: Bench, status: str) -> None:
+    """Wait until `vm` has the status."""
+    found = bench.instance("vm")
+    assert found is not None
+    async with asyncio.timeout(60):
+        while bench.status("vm") != status:
+            await bench.service.core.changes.wait(f"status/{found.id}")
+
+
+def kinds(bench: Bench) -> list[str]:
+    """The types of the operations of the zone."""
+    return [r.body["operationType"] for r in bench.service.store.all("zoneOperations")]
+
+
+async def kill(bench: Bench) -> None:
+    """End the machine of `vm` as a failing host does."""
+    found = bench.instance("vm")
+    assert found is not None
+    machine = bench.service.lifecycle.find(found)
+    assert machine is not None
+    await machine.kill()
+
+
+async def test_a_machine_that_its_host_killed_is_started_again(bench: Bench) -> None:
+    await bench.do("POST", VMS, instance("vm"))
+    before = bench.instance("vm")
+    await kill(bench)
+    await until(bench, "RUNNING")
+    after = bench.instance("vm")
+    assert before is not None
+    assert after is not None
+    assert after.id == before.id
+    assert {"compute.instances.hostError", "compute.instances.automaticRestart"} <= set(
+        kinds(bench)
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"scheduling": {"automaticRestart": False}},
+        # its group creates it anew
+        {"metadata": {"items": [{"key": "created-by", "value": "projects/demo/zones/z/g/g"}]}},
+    ],
+)
+async def test_who_is_not_to_be_restarted_stays_terminated(
+    bench: Bench, more: dict[str, Any]
+) -> None:
+    await bench.do("POST", VMS, {**instance("vm"), **more})
+    await kill(bench)
+    assert bench.status("vm") == "TERMINATED"
+    await asyncio.sleep(0)
+    assert "compute.instances.automaticRestart" not in kinds(bench)
+    await bench.do("POST", f"{VMS}/vm/start")
+    assert bench.status("vm") == "RUNNING"
+
+
+async def test_a_closing_server_waits_for_its_guests_until_it_is_hurried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    await bench.service.open()
+    await bench.do("POST", VMS, instance("vm"))
+    monkeypatch.setattr(InstantMachine, "power_down", AsyncMock())
+    closing = asyncio.create_task(bench.service.close(3600))
+    await until(bench, "STOPPING")
+    assert not closing.done()
+    bench.service.lifecycle.hurry()
+    await asyncio.wait_for(closing, 60)
+    assert bench.status("vm") == "TERMINATED"
+
+
+async def test_a_resumed_guest_is_told_that_its_clock_is_behind(bench: Bench) -> None:
+    await bench.do("POST", VMS, instance("vm"))
+    tokens = []
+    for verb in ("suspend", "resume", "suspend", "resume"):
+        await bench.do("POST", f"{VMS}/vm/{verb}")
+        found, project = bench.instance("vm"), bench.service.core.project_record("demo")
+        assert found is not None
+        tokens.append(instance_tree(found, project, "")["virtualClock"]["driftToken"])
+    assert tokens == ["0", "1", "1", "2"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .gce import ZONE
-from .guests import SLOW, VMS, external, page, said, script, serial
+from .guests import SLOW, VMS, external, page, program, said, script, serial
 
 if TYPE_CHECKING:
     from .conftest import Server
@@ -99,3 +99,38 @@ def test_a_stopped_server_leaves_no_process(real: Server) -> None:
     gce.do("DELETE", f"{VMS}/brief")
     assert not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
     assert not folder.exists()
+
+
+def test_a_stopped_server_lets_guests_run_their_shutdown_scripts(real: Server) -> None:
+    """Which read the metadata server to their end; the next start finds what they have written."""
+    gce = real.start()
+    bye = program("sleep 2", "ask name >/bye || exit 3", "sync", "sleep 6", "ask zone >>/bye")
+    gce.create("vm", metadata={**script("tell up yes"), "shutdown-script": bye})
+    gce.until(lambda: said(gce, "vm", "up") == "yes", SLOW)
+    gce.until(lambda: "Finished running startup scripts" in serial(gce, "vm"), SLOW)
+    assert real.stop() == 0
+    log = (real.state.parent / f"{real.state.name}.log").read_text()
+    assert "Traceback" not in log, log
+    gce = real.start()
+    assert gce.instance("vm")["status"] == "TERMINATED"
+    body = {"items": [{"key": k, "value": v} for k, v in script('tell bye "$(cat /bye)"').items()]}
+    mark = gce.instance("vm")["metadata"]["fingerprint"]
+    gce.do("POST", f"{VMS}/vm/setMetadata", {**body, "fingerprint": mark})
+    gce.do("POST", f"{VMS}/vm/start")
+    gce.until(lambda: said(gce, "vm", "bye") is not None, SLOW)
+    number = gce.get("")["id"]
+    assert said(gce, "vm", "bye") == f"vmprojects/{number}/zones/{ZONE}"
+
+
+def test_a_machine_whose_process_was_killed_is_started_again(real: Server) -> None:
+    gce = real.start()
+    machine = gce.create("short")
+    pidfile = real.state / "machines" / machine["id"] / "qemu.pid"
+    before = int(pidfile.read_text())
+    os.kill(before, signal.SIGKILL)
+
+    def restarted() -> bool:
+        running = gce.instance("short")["status"] == "RUNNING"
+        return running and pidfile.exists() and int(pidfile.read_text() or before) != before
+
+    gce.until(restarted)

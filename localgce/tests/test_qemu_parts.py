@@ -14,6 +14,7 @@ import sys
 import tarfile
 import uuid
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from localgce.guest import bootable
 from localgce.machines.contract import Attachment, MachineSpec, Nic
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import kvm, public_image
+from localgce.machines.qemu import names as qemu_names
 from localgce.machines.qemu import process as qemu_process
 from localgce.machines.qemu import serial as qemu_serial
 from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
@@ -167,15 +169,23 @@ def test_any_query_is_answered_or_rejected(message: bytes) -> None:
     assert reply is None or reply[:2] == message[:2]
 
 
-async def test_other_names_fail_without_a_resolver(tmp_path: Path) -> None:
-    (tmp_path / "resolv.conf").write_text("search x\n")
+@pytest.mark.parametrize("resolvers", ["search x\n", "nameserver 192.0.2.1\n"])
+async def test_without_an_answering_resolver_other_names_are_unknown_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolvers: str
+) -> None:
+    """A guest agent on a host without internet goes on; it is not asked again for each name."""
+    silent = AsyncMock(side_effect=TimeoutError)
+    monkeypatch.setattr(qemu_names, "_ask", silent)
+    (tmp_path / "resolv.conf").write_text(resolvers)
     server = NameServer(Names(), tmp_path / "resolv.conf")
     await server.open(tmp_path / "names.sock")
     reader, writer = await asyncio.open_unix_connection(tmp_path / "names.sock")
-    asked = query("deb.debian.org")
-    writer.write(struct.pack(">H", len(asked)) + asked)
-    (length,) = struct.unpack(">H", await reader.readexactly(2))
-    assert code(await reader.readexactly(length)) == (2, 0)
+    for name in ("storage.googleapis.com", "deb.debian.org"):
+        asked = query(name)
+        writer.write(struct.pack(">H", len(asked)) + asked)
+        (length,) = struct.unpack(">H", await reader.readexactly(2))
+        assert code(await reader.readexactly(length)) == (3, 0)
+    assert silent.await_count == resolvers.count("nameserver")
     writer.close()
     await writer.wait_closed()
     await server.close()

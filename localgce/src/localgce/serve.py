@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from localgce.machines.contract import Host
 
 log = logging.getLogger("localgce")
+# Longer than any boot: a client that asks again on a connection which the server is closing fails.
+KEEP_ALIVE_SECONDS = 3600
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Options:
 async def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT; prints `ready http://127.0.0.1:PORT` once it answers.
 
+    Then the machines power off, with their metadata servers, for up to `shutdown_grace` seconds; a
+    second signal kills those that still run.
+
     Raises StateInUse, MachineError or OSError, in one line, when it cannot start.
     """
     listener = _listen(options.port)
@@ -52,7 +58,9 @@ async def serve(options: Options) -> None:
         gc.freeze()  # the discovery document is large and lives as long as the process
         await _run(service, listener, check_responses=options.check_responses)
     finally:
-        await service.close()
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, service.lifecycle.hurry)
+        await service.close(options.settings.shutdown_grace)
 
 
 def _listen(port: int) -> socket.socket:
@@ -85,11 +93,11 @@ async def _run(service: Service, listener: socket.socket, *, check_responses: bo
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
-        timeout_keep_alive=60,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         loop.add_signal_handler(number, server.stop)
     port = listener.getsockname()[1]
     server.ready = f"ready http://127.0.0.1:{port}"

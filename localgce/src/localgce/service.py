@@ -57,8 +57,8 @@ class Service:
         self.deadlines = Deadlines(core.clock)
         self.lifecycle = Lifecycle(core, host, self.addresses, self.deadlines, self.metadata_server)
         self.public_images = PublicImages(store, core.changes, host)
-        disks = DiskContents(store, host.disks, self.public_images)
         layers = LayerBuilder(store, host.disks, self.public_images, self.lifecycle.find)
+        disks = DiskContents(store, host.disks, self.public_images, layers)
         removal = Removal(core, self.lifecycle, disks, self.addresses, self.guest_attributes)
         self.interruptions = Interruptions(core, self.lifecycle, removal)
         self.deadlines.on_expiry(self.interruptions.expire)
@@ -107,7 +107,10 @@ class Service:
         self.groups.open()
 
     async def close(self, grace: float = 5.0) -> None:
-        """Stop all machines within `grace` seconds; everything else is kept."""
+        """Stop all machines within `grace` seconds; everything else is kept.
+
+        Each metadata server answers until its machine is off: shutdown scripts read it.
+        """
         await self.groups.close()
         self.deadlines.close()
         await self.operations.close()

@@ -67,17 +67,19 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
     context.core.quotas.check(context.project, region, wanted)
     device = body.get("sourceMachineImageDiskDeviceName", "")
-    private = {"source": [source.kind, source.project, source.name, device]} if source else {}
+    private: Json = {}
+    if source is not None:
+        private["source"] = [source.kind, source.project, source.name, device, source.scope]
     return Record("disks", context.project, context.scope, name, shown, private)
 
 
 def _source(context: Context, body: Json, where: str) -> tuple[Json, Record | None]:
     """The fields that name the source, and the source itself."""
-    if "sourceImage" in body and "sourceSnapshot" in body:
-        raise errors.invalid(f"{where}.sourceSnapshot", body["sourceSnapshot"], "Two sources.")
+    given = [key for key in ("sourceImage", "sourceSnapshot", "sourceDisk") if key in body]
+    if len(given) > 1:
+        raise errors.invalid(f"{where}.{given[1]}", body[given[1]], "Two sources.")
     if "sourceDisk" in body:
-        text = "localgce makes no clones of disks: take a snapshot or an image."
-        raise errors.invalid(f"{where}.sourceDisk", body["sourceDisk"], text)
+        return _cloned(context, body, where)
     if "sourceMachineImage" in body:
         return _saved(context, body, where)
     if "sourceImage" in body:
@@ -91,6 +93,17 @@ def _source(context: Context, body: Json, where: str) -> tuple[Json, Record | No
         fields = {"sourceSnapshot": snapshot.link, "sourceSnapshotId": snapshot.id}
         return {**fields, **_inherit(snapshot)}, snapshot
     return {}, None
+
+
+def _cloned(context: Context, body: Json, where: str) -> tuple[Json, Record]:
+    """A clone has the content that the disk has when the operation runs."""
+    disk = context.at(context.link(body["sourceDisk"], f"{where}.sourceDisk"))
+    if disk.kind != "disks" or disk.scope != context.scope:
+        text = "The source disk is not in the zone of the new disk."
+        raise errors.invalid(f"{where}.sourceDisk", body["sourceDisk"], text)
+    if disk.body["status"] != "READY":
+        raise errors.not_ready(disk.path)
+    return {"sourceDisk": disk.link, "sourceDiskId": disk.id, **_inherit(disk)}, disk
 
 
 def _saved(context: Context, body: Json, where: str) -> tuple[Json, Record]:
@@ -109,7 +122,8 @@ def _inherit(source: Record) -> Json:
 
 
 def _size(body: Json, source: Record | None, where: str, kind: str) -> int:
-    least = int(source.body.get("diskSizeGb", 1)) if source else 1
+    shown: Json = source.body if source else {}
+    least = int(shown.get("diskSizeGb") or shown.get("sizeGb", 1))
     given: Any = body.get("sizeGb")
     size = int(given) if given is not None else (least if source else _DEFAULT_GB)
     field = f"{where}.{'sizeGb' if where == 'resource' else 'diskSizeGb'}"

@@ -6,12 +6,13 @@ Every change of an instance's status goes through `_set`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localgce.core import catalog, links
 from localgce.core.clock import timestamp
-from localgce.core.errors import Json, OperationError
+from localgce.core.errors import Json, MachineError, OperationError
 from localgce.disks.attachments import disk_of
 from localgce.instances import deadlines
 from localgce.machines.contract import Attachment, Machine, MachineSpec, Nic, StopReason
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from localgce.machines.contract import Host
     from localgce.metadata.servers import MetadataServer
 
+log = logging.getLogger("localgce")
 PORTS = (80, 443, 8080, 8443, 9092, 9093, 9644)
 _SYSTEM = {
     StopReason.POWERED_OFF: (
@@ -49,6 +51,7 @@ class Live:
 
     machine: Machine
     stopping: bool = False
+    switched_off: bool = False  # on purpose, by a fault: no reason to start it again
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -71,6 +74,9 @@ class Lifecycle:
         self._metadata_server = metadata_server
         self._live: dict[str, Live] = {}
         self._observers: list[Callable[[Record], None]] = []
+        self._hurried = asyncio.Event()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     def subscribe(self, observer: Callable[[Record], None]) -> None:
         """Call `observer` with each instance whose status has changed or that was deleted."""
@@ -142,6 +148,11 @@ class Lifecycle:
     async def resume(self, instance: Record) -> None:
         """Continue a suspended instance."""
         await self._need(instance).resume()
+        current = self._core.store.again(instance)
+        if current is not None:  # the guest agent then sets its clock by the machine's
+            drift = int(current.private.get("drift", 0)) + 1
+            self._core.store.put(current.kept(drift=drift))
+            self._core.changes.notify(f"instance/{instance.id}")
         self._set(instance, "RUNNING")
 
     async def reset(self, instance: Record) -> None:
@@ -159,10 +170,11 @@ class Lifecycle:
         await self._off_machine(instance).delete()
 
     async def kill(self, instance: Record) -> None:
-        """Kill the machine, as a failing host would."""
-        machine = self.find(instance)
-        if machine is not None:
-            await machine.kill()
+        """Kill the machine, which stays off."""
+        live = self._live.get(instance.id)
+        if live is not None:
+            live.switched_off = True
+            await live.machine.kill()
 
     async def recover(self) -> None:
         """Adopt the machines that outlived an earlier server; the others are TERMINATED."""
@@ -181,9 +193,17 @@ class Lifecycle:
                 del self._live[instance.id]
 
     async def close(self, grace: float) -> None:
-        """Stop all machines within `grace` seconds."""
+        """Stop all machines within `grace` seconds, or at once when `hurry` is called."""
+        self._closing = True
+        for task in self._restarts:
+            task.cancel()
+        await asyncio.gather(*self._restarts, return_exceptions=True)
         running = [r for r in self._core.store.all("instances") if r.id in self._live]
         await asyncio.gather(*(self.stop(r, grace) for r in running), return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Wait no longer for guests that power off."""
+        self._hurried.set()
 
     async def _switch_on(self, instance: Record) -> None:
         live = self._live.get(instance.id) or self._make(instance)
@@ -222,6 +242,31 @@ class Lifecycle:
         kind, message = _SYSTEM[reason]
         self._terminated(current)
         self._core.operations.system(current, kind, message)
+        if reason is not StopReason.POWERED_OFF and not live.switched_off:
+            self._restart(current)
+
+    def _restart(self, instance: Record) -> None:
+        """Start an instance again whose host has failed, where its scheduling says so."""
+        if (
+            self._closing
+            or _is_managed(instance)
+            or not instance.body.get("scheduling", {}).get("automaticRestart", True)
+        ):
+            return
+        message = "Instance was automatically restarted by Compute Engine."
+        self._core.operations.system(instance, "compute.instances.automaticRestart", message)
+        task = asyncio.create_task(self._start_again(instance))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    async def _start_again(self, instance: Record) -> None:
+        current = self._core.store.again(instance)
+        if current is None or current.body["status"] != "TERMINATED":
+            return
+        try:
+            await self.start(current)
+        except (MachineError, OperationError) as error:
+            log.error("%s is not restarted: %s", instance.path, error)
 
     def _lost(self, instance: Record) -> None:
         self._live.pop(instance.id, None)
@@ -239,6 +284,7 @@ class Lifecycle:
             return True
         waits = [
             asyncio.ensure_future(event.wait()),
+            asyncio.ensure_future(self._hurried.wait()),
             asyncio.ensure_future(self._core.clock.sleep(seconds)),
         ]
         try:
@@ -308,6 +354,12 @@ class Lifecycle:
             boot=disk["boot"],
             read_only=disk["mode"] == "READ_ONLY",
         )
+
+
+def _is_managed(instance: Record) -> bool:
+    """Whether a managed instance group looks after it, which creates it anew."""
+    items = instance.body["metadata"].get("items", [])
+    return any(item["key"] == "created-by" for item in items)
 
 
 def _ignore_stop(_: StopReason) -> None:

@@ -66,7 +66,7 @@ def instance_tree(instance: Record, project: Record, image: str) -> Tree:
         },
         "serviceAccounts": _service_accounts(instance),
         "tags": body.get("tags", {}).get("items", []),
-        "virtualClock": {"driftToken": "0"},
+        "virtualClock": {"driftToken": str(instance.private.get("drift", 0))},
         "zone": f"projects/{number}/zones/{zone}",
     }
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from localgce.machines.contract import MachineSpec
 
 _A, _PTR, _ANY = 1, 12, 255
-_NO_ERROR, _SERVER_FAILURE, _NAME_ERROR = 0, 2, 3
-_SECONDS = 4.0
+_NO_ERROR, _NAME_ERROR = 0, 3
+_SECONDS = 2.0
+_SILENT_SECONDS = 10.0
 _TTL = 30
 
 
@@ -66,6 +67,7 @@ class NameServer:
         """Forward other names to the resolvers of `resolv_conf`."""
         self._names = names
         self._resolv_conf = resolv_conf
+        self._silent_until = 0.0
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -101,14 +103,27 @@ class NameServer:
                 await writer.drain()
 
     async def _forward(self, query: bytes) -> bytes:
-        """The first answer of a resolver of this host."""
+        """The first answer of a resolver of this host; no such name when none answers.
+
+        On a host without internet a guest's first start would wait minutes for names that its agent
+        looks up. Once no resolver has answered, all names are unknown for a while, at once.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._silent_until:
+            return _unknown(query)
         for server in _resolvers(self._resolv_conf):
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_SECONDS):
                     reply = await _ask(server, query)
                     truncated = reply[2] & 0x02
                     return await _ask_by_stream(server, query) if truncated else reply
-        return query[:2] + struct.pack(">H", 0x8180 | _SERVER_FAILURE) + query[4:]
+        self._silent_until = loop.time() + _SILENT_SECONDS
+        return _unknown(query)
+
+
+def _unknown(query: bytes) -> bytes:
+    """The answer that there is no such name: a resolver then asks no other server."""
+    return query[:2] + struct.pack(">H", 0x8180 | _NAME_ERROR) + query[4:]
 
 
 def _delete(socket: Path) -> None:
