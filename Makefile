@@ -1,6 +1,6 @@
 # All commands. Start with `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-ledger screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -74,6 +74,9 @@ bench-packer: setup  ## bake the recipe web with Packer and with Bakehouse in tu
 
 bench-build: setup  ## measure the inner loop: edit to healthy page, unchanged build, build over bake
 	@.venv/bin/python bench/build.py $(FIGURES)
+
+bench-ledger: setup  ## measure how long 100,000 events of the ledger take to list, read and compact
+	@.venv/bin/python bench/ledger.py $(FIGURES)
 
 screenshots: setup  ## take the pictures of docs/operating.md again (needs chromium)
 	@.venv/bin/python docs/screenshots.py

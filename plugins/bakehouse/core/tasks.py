@@ -417,6 +417,16 @@ _HOUSEKEEPING = (
         operator="bakehouse.housekeeping.drift_operator:ShowDrift",
         docs="Lists the members that do not run the newest promoted image.",
     ),
+    TaskSpec(
+        id="compact_ledger",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=45),
+        operator="bakehouse.housekeeping.compact_operator:CompactLedger",
+        docs="Puts the ledger's records of closed days into segments, so that lists of the history"
+        " are quick. The records stay. Skipped in a dry run.",
+    ),
 )
 
 _REVOKE = (

@@ -55,6 +55,7 @@ def housekeeping_flow(include: Path) -> None:
     plan_retire = task("plan_retire")
     retire = task("retire")
     task("show_drift")
+    task("compact_ledger")
 
     # beside each other: a failure of one stops none of the others
     chain(plan_sweep, sweep)
@@ -90,7 +91,8 @@ DOC = """\
 
 **Sweeps** VMs, disks and candidates whose run has ended or whose expiry has passed, **retires**
 images by each recipe's `image.keep` (deprecated, then obsolete, then deleted), and **shows** which
-members do not run the newest image. The logs hold every decision with its reason.
+members do not run the newest image. The logs hold every decision with its reason. It also
+**compacts** the ledger.
 
 Scheduled runs delete. A run from the form only reports, unless *Dry run* is switched off.
 

@@ -8,6 +8,7 @@ Bakehouse cannot read needs a new schema number: it then says so instead of misr
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -105,6 +106,8 @@ _EVENT: TypeAdapter[LedgerEvent] = TypeAdapter(LedgerEvent)
 
 def parse_event(text: str | bytes) -> LedgerEvent:
     """The event of one record, of any schema that there was. Raises BadEvent."""
+    with suppress(ValidationError, RecursionError):
+        return _EVENT.validate_json(text)  # five times as fast as what follows
     try:
         form = json.loads(text)
     except (ValueError, RecursionError) as broken:

@@ -1,8 +1,9 @@
-"""Objects that are written once, in the store that holds the ledger."""
+"""Objects that are written once and never changed, in the store that holds the ledger."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -17,6 +18,12 @@ def create(target: ObjectStoragePath, data: bytes) -> None:
         _create_file(Path(target.path), data)
     else:
         target.fs.pipe_file(target.path, data, mode="create")
+
+
+def remove(target: ObjectStoragePath) -> None:
+    """Remove the object, if it is there."""
+    with suppress(FileNotFoundError):
+        target.fs.rm_file(target.path)
 
 
 def _create_file(target: Path, data: bytes) -> None:

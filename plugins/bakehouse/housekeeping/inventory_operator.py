@@ -91,12 +91,14 @@ class InventoryOperator(BakehouseOperator):
         """Return the state of each run; None for one that Airflow does not know."""
         return {owner: run_state(context, owner) for owner in owners}
 
-    def refuse_dry_run(self, context: Context) -> None:
+    def refuse_dry_run(
+        self,
+        context: Context,
+        why: str = "a dry run changes nothing: the previous task has listed what would be done",
+    ) -> None:
         """Ends a task that would touch something, in a run that shall not. Raises a skip."""
         if not _is_scheduled(context) and self.params_of(context, HousekeepingParams).dry_run:
-            raise AirflowSkipException(
-                "a dry run changes nothing: the previous task has listed what would be done"
-            )
+            raise AirflowSkipException(why)
 
     def notify(
         self,

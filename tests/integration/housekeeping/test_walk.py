@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from tests.support.deadlines import SOON
+from tests.support.events import NOW, bake
 from tests.support.ledger import AnEvent, of_kind, read_ledger
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
+from bakehouse.history.fleet_events import MembersEvent
 from bakehouse.history.housekeeping_events import (
     DriftEvent,
     ImageDeletedEvent,
@@ -27,6 +29,7 @@ from bakehouse.history.housekeeping_events import (
     RunsRevokedEvent,
     SweptEvent,
 )
+from bakehouse.history.ledger import Ledger
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
@@ -397,6 +400,26 @@ def test_drift_costs_two_lists_of_each_kind_and_one_read_of_a_member_without_rep
     assert found["web"]["ill"] == []
     reasons = {e.subject: e.reason for e in events(tmp_path, DriftEvent)}
     assert reasons == {"app": Reason.MEMBER_MISSING, "web": Reason.BEHIND}
+    app, web = events(tmp_path, MembersEvent)
+    assert app.detail.members == ()
+    listed = {one.member: one.image for one in web.detail.members}
+    assert listed == {"m-0": "web-1", "m-1": "web-2", "m-2": "web-1"}
+    assert all(one.image_created is not None for one in web.detail.members)
+
+
+@pytest.mark.usefixtures("compute")
+def test_the_ledger_is_compacted_but_not_by_a_dry_run(include: Path, tmp_path: Path) -> None:
+    from bakehouse.history.location import ledger_url
+
+    long_ago = (datetime.now(UTC) - timedelta(days=9) - NOW) / timedelta(hours=1)
+    Ledger(ledger_url()).write(bake("web-1", long_ago))
+    with pytest.raises(AirflowSkipException, match="a dry run writes no segment"):
+        walk(include, run_type="manual").try_("compact_ledger")
+    assert not (tmp_path / "ledger/segments").exists()
+    done = walk(include).try_("compact_ledger")
+    assert list(done["records"].values()) == [1]
+    assert len(list((tmp_path / "ledger/segments").rglob("*.gz"))) == 1
+    assert walk(include).try_("compact_ledger") == {"records": {}, "added": 0, "removed": 0}
 
 
 # -- revoke ----------------------------------------------------------------------------------------

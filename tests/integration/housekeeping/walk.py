@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.integration.bake.walk import perform
 
+from bakehouse.housekeeping.compact_operator import CompactLedger
 from bakehouse.housekeeping.drift_operator import ShowDrift
 from bakehouse.housekeeping.retire_operators import PlanRetire, Retire
 from bakehouse.housekeeping.revoke_operators import (
@@ -33,6 +34,7 @@ STEPS: dict[str, type[InventoryOperator]] = {
     "plan_retire": PlanRetire,
     "retire": Retire,
     "show_drift": ShowDrift,
+    "compact_ledger": CompactLedger,
     "find_image": FindImage,
     "revoke_image": RevokeImage,
     "mark_descendants": MarkDescendants,
