@@ -69,6 +69,7 @@ def record_bake(context: Context, plan: BakePlan, image: Candidate, built: Built
         updates=_updates_in_words(plan),
         commit=_commit(plan),
         timeline=built.timeline,
+        vars=plan.vars,
     )
     fields = plan_fields(context, plan)
     record(BakeEvent(**fields, image=plan.image_name, reason=plan.reason, detail=detail))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,15 @@ from bakehouse.cli.app import (
     app,
     fail,
     ledger_events,
-    ledger_of,
     project_folder,
 )
 from bakehouse.cli.output import JsonOption, show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bakehouse.history.comparison import Files
+    from bakehouse.history.events import LedgerEvent
 
 
 @app.command()
@@ -115,21 +120,58 @@ def ancestry(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="the name of an image")],
-    new: Annotated[str, typer.Argument(help="the name of another")],
+    old: Annotated[str, typer.Argument(help="an image, or a member for what it runs")],
+    new: Annotated[str, typer.Argument(help="another, or another member")],
     as_json: Annotated[bool, typer.Option("--json", help="as data")] = False,
     ledger: LedgerOption = None,
     project: ProjectOption = None,
 ) -> None:
-    """The differences of two images: packages, kernel, services. Exit code 1 when unknown."""
-    from bakehouse.history.diff import diff_images, full_report
-    from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
+    """The differences of two images, such as `diff web-1 IMAGE`, against what web-1 runs.
 
-    base = ledger or ledger_of(project_folder(project))
+    Packages (security updates marked), kernel, services, size, base, vars, and the recipe with its
+    scripts by git. Exit code 1 when the packages are unknown.
+    """
+    import json
+
+    from bakehouse.history.comparison import compare, report
+    from bakehouse.history.diff import diff_images
+    from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
+    from bakehouse.history.member_images import member_images
+
+    base, events = ledger_events(ledger, project)
+    runs = {one.member: one.image for one in member_images(events)}
+    old, new = (runs.get(name, name) for name in (old, new))
     try:
         before, after = (read_manifest(base, image) for image in (old, new))
     except (ManifestNotFound, ValueError, OSError) as unknown:
         typer.echo(f"{unknown}", err=True)
         raise typer.Exit(1) from None
-    found = diff_images(old, before, new, after)
-    typer.echo(found.model_dump_json(indent=2) if as_json else full_report(found))
+    files, why = _files(events, old, new, project)
+    found = compare(diff_images(old, before, new, after), events, files, why)
+    if as_json:
+        form = found.model_dump(mode="json")
+        told = {**form.pop("packages"), **form}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(report(found))
+
+
+def _files(
+    events: list[LedgerEvent], old: str, new: str, project: Path | None
+) -> tuple[tuple[Files, Files] | None, str]:
+    """The recipe's files at both commits, and why there are none."""
+    from bakehouse.history.ancestry import bakes_by_image
+    from bakehouse.history.recipe_files import files_of_both
+    from bakehouse.recipe.git.errors import SourceError
+
+    bakes = bakes_by_image(events)
+    if missing := [image for image in (old, new) if image not in bakes]:
+        return None, f"the ledger has no bake of {missing[0]}"
+    one, other = bakes[old], bakes[new]
+    if one.recipe != other.recipe:
+        return None, f"they are images of two recipes, {one.recipe} and {other.recipe}"
+    try:
+        folder = project_folder(project)
+        return files_of_both(folder, one.recipe, one.git_sha, other.git_sha), ""
+    except (SourceError, OSError) as unreadable:
+        return None, str(unreadable)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import (
     AwareDatetime,
+    Field,
 )
 
 from bakehouse.core.models import Frozen
@@ -42,6 +43,9 @@ class BakeDetail(Frozen):
     updates: str | None = None  # in words
     commit: CommitRecord
     timeline: tuple[TimelineStep, ...] = ()  # of the builder; older images have none
+    vars: dict[str, str | int | float | bool] = Field(
+        default={}, description="of the form, over those of the recipe"
+    )
 
 
 class BakeEvent(BakeRunEvent):

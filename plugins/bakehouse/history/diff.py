@@ -32,6 +32,8 @@ class VersionChange(Frozen):
     arch: str
     old: str
     new: str
+    security: bool = False
+    """A look at the archives has called a version up to the new one a security update."""
 
 
 class FileChanges(Frozen):
@@ -125,7 +127,7 @@ def _paragraphs(found: ImageDiff) -> Iterator[str]:
     for what, versions in (("added", found.added), ("removed", found.removed)):
         yield from _listed(what, [f"{p.name} {p.version} {p.arch}" for p in versions])
     for what, changes in (("upgraded", found.upgraded), ("downgraded", found.downgraded)):
-        yield from _listed(what, [f"{p.name} {p.old} -> {p.new} {p.arch}" for p in changes])
+        yield from _listed(what, [_changed(change) for change in changes])
     files = found.files
     yield from _listed("services added", list(files.services_added))
     yield from _listed("services removed", list(files.services_removed))
@@ -136,6 +138,11 @@ def _listed(what: str, lines: list[str]) -> Iterator[str]:
     if lines:
         yield f"{what}:"
     yield from (f"  {line}" for line in lines)
+
+
+def _changed(change: VersionChange) -> str:
+    mark = " (security)" if change.security else ""
+    return f"{change.name} {change.old} -> {change.new} {change.arch}{mark}"
 
 
 def _mb(count: int | None) -> str:
