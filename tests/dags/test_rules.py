@@ -169,6 +169,7 @@ def test_whoever_asks_for_the_house_to_be_kept_gets_a_dry_run_unless_he_says_oth
     assert house["form"]["dry_run"] is True
     assert house["schedule"] == "0 6 * * * UTC"
     steps = {"plan_sweep", "sweep", "plan_retire", "retire", "show_drift", "compact_ledger"}
+    steps |= {"find_missing_fixes", "ask_for_fixes"}
     assert house["tasks"].keys() == steps | {"sla_watch", "result"}
 
 

@@ -63,6 +63,8 @@ def test_the_housekeeping_is_done_and_an_image_revoked(bed: Testbed, baked: Run)
         "plan_retire": "success",
         "retire": "skipped",
         "show_drift": "success",
+        "find_missing_fixes": "success",
+        "ask_for_fixes": "skipped",
         "compact_ledger": "skipped",
     }
     assert standing(bed) == before
@@ -86,6 +88,7 @@ def test_the_housekeeping_is_done_and_an_image_revoked(bed: Testbed, baked: Run)
         "image_deprecated",
         "images_kept",
         "members",
+        "missing_fixes",
         "drift",
     }
 

@@ -63,6 +63,20 @@ def trigger(
 
 
 @app.command()
+def release(
+    fleet: Annotated[str, typer.Argument(help="a fleet that a person has rolled back")],
+    why: Annotated[list[str] | None, typer.Argument(help="the reason, for the ledger")] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Release a fleet's hold: the image that it was rolled back from may come again.
+
+    It triggers `roll_out__FLEET` with `release`, which changes nothing else, and waits for its end.
+    """
+    given = ["release=true", *([f"why={' '.join(' '.join(why).split())}"] if why else [])]
+    trigger(f"roll_out__{fleet}", given, wait=True, project=project)
+
+
+@app.command()
 def logs(
     run: Annotated[str, typer.Argument(help="a run's id, or a DAG's id for its newest run")],
     task: Annotated[str | None, typer.Option("--task", help="only this task")] = None,

@@ -53,6 +53,14 @@ class RunParams(Frozen):
             raise PermanentError(f"the params are not valid: {problems}") from None
 
 
+def triggered_by(run: Any) -> str:
+    """Return the user who has triggered a DAG run; empty if nobody has, or if it is not known.
+
+    Source: `triggering_user_name` of a DAG run, which a schedule leaves empty.
+    """
+    return str(getattr(run, "triggering_user_name", None) or "")
+
+
 def _with_nearest(key: str, known: Iterable[str]) -> str:
     found = nearest(key, known)
     return f"{key!r} (did you mean {found!r}?)" if found else repr(key)

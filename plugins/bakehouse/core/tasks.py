@@ -418,6 +418,26 @@ _HOUSEKEEPING = (
         docs="Lists the members that do not run the newest promoted image.",
     ),
     TaskSpec(
+        id="find_missing_fixes",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=30),
+        operator="bakehouse.housekeeping.fixes_operator:FindMissingFixes",
+        docs="Looks at the archives for every image that members run: which security updates they"
+        " lack, and for how many days.",
+    ),
+    TaskSpec(
+        id="ask_for_fixes",
+        flow=Flow.HOUSEKEEPING,
+        kind=TaskKind.CALLS,
+        retries=4,
+        sla=timedelta(minutes=45),
+        operator="bakehouse.housekeeping.fixes_operator:AskForFixes",
+        docs="Triggers a rebake or a rollout for fleets whose max_days_since_fix is exceeded."
+        " Skipped in a dry run.",
+    ),
+    TaskSpec(
         id="compact_ledger",
         flow=Flow.HOUSEKEEPING,
         kind=TaskKind.CALLS,

@@ -55,11 +55,14 @@ def housekeeping_flow(include: Path) -> None:
     plan_retire = task("plan_retire")
     retire = task("retire")
     task("show_drift")
+    find_missing_fixes = task("find_missing_fixes")
+    ask_for_fixes = task("ask_for_fixes")
     task("compact_ledger")
 
     # beside each other: a failure of one stops none of the others
     chain(plan_sweep, sweep)
     chain(plan_retire, retire)
+    chain(find_missing_fixes, ask_for_fixes)
 
 
 def _form(include: Path) -> dict[str, Param]:
@@ -92,7 +95,7 @@ DOC = """\
 **Sweeps** VMs, disks and candidates whose run has ended or whose expiry has passed, **retires**
 images by each recipe's `image.keep` (deprecated, then obsolete, then deleted), and **shows** which
 members do not run the newest image. The logs hold every decision with its reason. It also
-**compacts** the ledger.
+says which security updates members lack, and **compacts** the ledger.
 
 Scheduled runs delete. A run from the form only reports, unless *Dry run* is switched off.
 

@@ -185,6 +185,22 @@ def _form(fleet: Fleet, images: Collection[str] = ()) -> dict[str, Param]:
             title="Force",
             description="Take the image also if it has failed in this fleet before.",
         ),
+        "why": Param(
+            None,
+            type=["null", "string"],
+            title="Why",
+            description="For the ledger: why the fleet goes back to an older image, or why its hold"
+            " is released; no secrets.",
+            maxLength=500,
+            pattern=form_patterns.LINE_OR_NONE,
+        ),
+        "release": Param(
+            False,
+            type="boolean",
+            title="Release the hold",
+            description="Let the image in again that a person has rolled this fleet back from. The"
+            " run does nothing else.",
+        ),
         "metadata": Param(
             {},
             type="object",

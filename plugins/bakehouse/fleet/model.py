@@ -133,6 +133,11 @@ class Fleet(Frozen):
     rollout: Literal["with_bake", "follow", "manual"] = Field(
         default="manual", description="with_bake, follow or manual"
     )
+    max_days_since_fix: Annotated[int, Field(ge=1, le=365)] | None = Field(
+        default=None,
+        description="days for which a member may lack a security update before housekeeping asks"
+        " for a rebake or a rollout, such as 7; none: it only tells",
+    )
     on_failure: Literal["roll_back", "halt"] = Field(
         default="roll_back", description="roll_back or halt"
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from bakehouse.history.ledger import Ledger
 from bakehouse.history.location import ledger_url
+from bakehouse.history.metric_export import export
+from bakehouse.history.metrics import metrics_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,8 +27,12 @@ class RunFields(TypedDict):
 
 
 def record(event: LedgerEvent) -> None:
-    """Write the event; a retry writes the same object, and what was said first stands."""
+    """Write the event; a retry writes the same object, and what was said first stands.
+
+    Then its metrics are sent.
+    """
     Ledger(ledger_url()).write(event)
+    export(metrics_of(event))
 
 
 def run_fields(context: Context) -> RunFields:

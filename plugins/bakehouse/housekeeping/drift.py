@@ -79,6 +79,13 @@ class Drift(Frozen):
         as_declared = not (self.missing or self.others or self.undeclared)
         return as_declared and not (self.behind or self.ill or self.strayed)
 
+    @property
+    def count(self) -> int:
+        """How many members are not as they should be, those that are missing among them."""
+        seen = {one.name for one in (*self.behind, *self.strayed)}
+        seen |= {one.name for one in self.ill} | {one.name for one in self.others}
+        return len(seen | {*self.missing, *self.undeclared})
+
 
 def drift(
     fleet: Fleet,

@@ -59,12 +59,14 @@ class ShowDrift(InventoryOperator):
         return [fleet for fleet in self.fleets if only in {"", fleet.recipe}]
 
     def _show(self, context: Context, inventory: Inventory, ill: Mapping[str, str]) -> Done:
+        from bakehouse.history.hold_store import read_holds
         from bakehouse.history.ledger import Ledger
         from bakehouse.history.location import ledger_url
         from bakehouse.housekeeping.record import record_drift, record_members
 
         now = datetime.now(UTC)
         pinned = pinned_images(Ledger(ledger_url()).recent(RolloutEndedEvent, now - PAST, now))
+        held = read_holds(ledger_url())
         found: list[dict[str, Any]] = []
         for fleet in self._wanted(context):
             reserved = {
@@ -73,6 +75,8 @@ class ShowDrift(InventoryOperator):
             }
             seen = drift(fleet, inventory, now, ill, pinned.get(fleet.name), reserved)
             self._log_drift(seen)
+            if fleet.name in held:
+                self.log.info("%s", held[fleet.name])
             every = members(fleet, inventory, now)
             record_members(context, fleet.recipe, fleet.name, every)
             record_drift(context, fleet.recipe, seen)

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.core.reasons import Reason
-from bakehouse.history.fleet_events import ListedMember, MembersDetail, MembersEvent
+from bakehouse.history.bake_events import UpdateRecord
+from bakehouse.history.fleet_events import (
+    ListedMember,
+    MembersDetail,
+    MembersEvent,
+    MissingFixesDetail,
+    MissingFixesEvent,
+)
 from bakehouse.history.housekeeping_events import (
     DriftDetail,
     DriftEvent,
@@ -30,6 +37,8 @@ from bakehouse.history.housekeeping_events import (
     SweptDetail,
     SweptEvent,
 )
+from bakehouse.history.metric_export import export
+from bakehouse.history.metrics import drifting_members
 from bakehouse.history.recording import record, run_fields
 from bakehouse.retire.retirement import Action, Decision
 
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
     from bakehouse.housekeeping.drift import Drift, Member
     from bakehouse.housekeeping.sweep import Found
     from bakehouse.images.revocation import Revocation, RevokedImage
+    from bakehouse.updates.compare import Updates
 
 _RetiredEvent = type[ImageDeprecatedEvent | ImageObsoleteEvent | ImageDeletedEvent]
 _RETIRED: dict[Action, tuple[_RetiredEvent, RetiredStage]] = {
@@ -124,8 +134,28 @@ def record_members(context: Context, recipe: str, fleet: str, members: Iterable[
     record(event)
 
 
+def record_missing_fixes(context: Context, looked: Updates, image_id: str) -> None:
+    """The security updates that an image lacks, or that this is not known."""
+    found = tuple(
+        UpdateRecord.model_validate(update, from_attributes=True)
+        for update in looked.found
+        if update.security
+    )
+    nothing = Reason.FIXES_UNKNOWN if looked.unread else Reason.NO_FIX_MISSING
+    event = MissingFixesEvent(
+        **run_fields(context),
+        image=looked.image,
+        reason=Reason.FIXES_MISSING if found else nothing,
+        detail=MissingFixesDetail(
+            image_id=image_id, found=found, unread=looked.unread, indexes=looked.indexes
+        ),
+    )
+    record(event)
+
+
 def record_drift(context: Context, recipe: str, drift: Drift) -> None:
     """A fleet that is not all on its image, as declared, healthy, and there."""
+    export([drifting_members(drift.fleet, drift.count)])
     if not drift.is_none:
         event = DriftEvent(
             **run_fields(context),

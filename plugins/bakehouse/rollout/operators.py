@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
+from bakehouse.core.tasks import NOTE
 from bakehouse.history.pinned import PAST, pinned_images
 from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.images.links import resource_name
@@ -66,6 +67,8 @@ class ChooseImage(FleetOperator):
     def reconcile(self, context: Context) -> Next:
         """Choose the image, or skip if no rollout is requested."""
         form = self.form(context)  # refuses what it does not know
+        if form.release:
+            self._release(context, form)
         if not rolls_out(context):
             raise AirflowSkipException(f"no rollout: {Reason.NOT_ASKED_FOR.text}")
         if is_backfill(context):
@@ -87,8 +90,41 @@ class ChooseImage(FleetOperator):
             of_history=named or form.force or form.reconcile,
             attested=None if form.metadata else self.attested(),
         )
+        if not (named or form.force or form.metadata):
+            self._keep_out(context, chosen)
         self.log.info("rolling out %s (id %s, commit %s)", chosen.name, chosen.id, chosen.git_sha)
         return Done(chosen.model_dump(mode="json"))
+
+    def _keep_out(self, context: Context, chosen: Target) -> None:
+        """Skip the rollout if a person has rolled the fleet back from this image."""
+        from bakehouse.history.hold_store import read_hold
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.holding import refusal
+
+        why = refusal(self.compute, read_hold(ledger_url(), self.fleet.name), chosen)
+        if why:
+            context["ti"].xcom_push(NOTE, f"no rollout: {why}")
+            raise AirflowSkipException(f"no rollout: {why}")
+
+    def _release(self, context: Context, form: RolloutParams) -> NoReturn:
+        """Release the hold of the fleet, and skip the rollout."""
+        from bakehouse.history.hold_store import read_hold
+        from bakehouse.history.location import ledger_url
+        from bakehouse.rollout.record import record_release
+
+        if form.image or form.members or form.metadata or form.reconcile:
+            raise PermanentError(
+                "release only releases the hold: leave image, members, metadata and reconcile"
+                " empty, or trigger two runs"
+            )
+        hold = read_hold(ledger_url(), self.fleet.name)
+        if hold is None:
+            said = f"{self.fleet.name} has no hold: nothing to release"
+        else:
+            record_release(context, hold, form.why)
+            said = f"released: {hold}"
+        context["ti"].xcom_push(NOTE, said)
+        raise AirflowSkipException(said)
 
     def _pinned(self) -> str:
         """Return the id of the image that the fleet is on; empty: it has never been rolled out."""
@@ -258,6 +294,7 @@ class PlanningOperator(FleetOperator, SkipMixin):
         for line in plan_lines(made):
             self.log.info("%s", line)
         record_plan(context, made)
+        self._hold(context, made)
         context["ti"].xcom_push(DRAFT, None)
         who = self.moves(made)
         if why := refusal(made):
@@ -270,6 +307,23 @@ class PlanningOperator(FleetOperator, SkipMixin):
             to = f"moves to {made.image.name}"
             self.notify(context, NotificationEvent.ROLLOUT_START, to, who)
         return Done(made.model_dump(mode="json"))
+
+    def _hold(self, context: Context, made: RolloutPlan) -> None:
+        """Hold the image that a person rolls the whole fleet back from, before the first stop."""
+        from bakehouse.rollout.holding import image_left
+        from bakehouse.rollout.record import record_hold
+
+        form = self.form(context)
+        if made.plan_only or made.is_config or not form.image or form.members:
+            return
+        if (bad := image_left(self.compute, made)) is not None:
+            self.log.warning(
+                "%s is held back from %s from now on: %s is older",
+                bad["name"],
+                self.fleet.name,
+                made.image.name,
+            )
+            record_hold(context, made, bad, form.why)
 
     def _skip_stages(self, context: Context, made: RolloutPlan) -> None:
         """Skip the stages of nobody at once: as tasks they would take half a second each.

@@ -23,6 +23,8 @@ class RolloutParams(RunParams):
     force: bool = False  # also the newest image if it has failed in this fleet
     reconcile: bool = False
     plan_only: bool = False
+    why: str = ""  # of a roll-back by hand, or of a release
+    release: bool = False  # the fleet's hold, and nothing else
     metadata: dict[MemberMetadataKey, MetadataValue | None] = Field(
         default={}, description="other values, and no other image; null takes a key away"
     )

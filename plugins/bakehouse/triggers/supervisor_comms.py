@@ -1,4 +1,4 @@
-"""Reads a run's states and XComs from a trigger.
+"""Reads a run's states and XComs from a trigger, and triggers runs from a task.
 
 The only module that uses `airflow.sdk.execution_time.comms`, which is not a public API:
 tests/integration/triggers/test_supervisor_comms.py tests what is used here, so that an incompatible
@@ -79,6 +79,25 @@ def variable_or_error(key: str) -> tuple[str | None, str]:
     if isinstance(answer, ErrorResponse) and answer.error is ErrorType.VARIABLE_NOT_FOUND:
         return None, ""
     return None, str(getattr(answer, "detail", None) or getattr(answer, "error", answer))
+
+
+def trigger_run(dag_id: str, run_id: str, conf: dict[str, Any], note: str) -> bool:
+    """Trigger a run of any DAG, from a task; False if a run of this id exists.
+
+    Raises:
+        AirflowRuntimeError: Airflow refuses it, because it has no such DAG, say.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+
+    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=conf, note=note)
+    answer = task_runner.SUPERVISOR_COMMS.send(message)
+    if not isinstance(answer, ErrorResponse):
+        return True
+    if answer.error is ErrorType.DAGRUN_ALREADY_EXISTS:
+        return False
+    raise AirflowRuntimeError(answer)
 
 
 async def _ask(message: Any) -> Any:

@@ -36,13 +36,17 @@ def find_updates(
         now: The time of the run.
         shared: The Release files that other runs of the night have read; None reads them anew.
     """
-    try:
-        manifest = read_manifest(ledger, image)
-    except ManifestNotFound as missing:
-        return Updates(image=image, unread=(str(missing),))
-    if manifest.sources is None:
-        return Updates(image=image, unread=(f"the apt sources of {image}: its manifest has none",))
-    return _compared(image, manifest, manifest.sources, Archives(ledger, now, mirrors(), shared))
+    return _found(ledger, image, now, shared, everything=False)
+
+
+def find_missing(
+    ledger: str, image: str, now: datetime, shared: SharedReads | None = None
+) -> Updates:
+    """Find all newer versions, also those that the sources had when the image was baked.
+
+    `find_updates` leaves these out, since baking again would leave them out too.
+    """
+    return _found(ledger, image, now, shared, everything=True)
 
 
 def mirrors() -> Mapping[str, str]:
@@ -60,6 +64,19 @@ def mirrors() -> Mapping[str, str]:
         f"the Variable {VARIABLE} is {text!r}: write JSON of URL prefixes, such as"
         ' {"http://deb.debian.org/": "http://mirror.internal/"}'
     )
+
+
+def _found(
+    ledger: str, image: str, now: datetime, shared: SharedReads | None, *, everything: bool
+) -> Updates:
+    try:
+        manifest = read_manifest(ledger, image)
+    except ManifestNotFound as missing:
+        return Updates(image=image, unread=(str(missing),))
+    if manifest.sources is None:
+        return Updates(image=image, unread=(f"the apt sources of {image}: its manifest has none",))
+    wanted = manifest._replace(passed_over=()) if everything else manifest
+    return _compared(image, wanted, manifest.sources, Archives(ledger, now, mirrors(), shared))
 
 
 def _compared(

@@ -257,6 +257,7 @@ def first_tasks() -> dict[str, Callable[[Any], Any]]:
     from bakehouse.bake.plan_operators import ResolveCommit
     from bakehouse.housekeeping.compact_operator import CompactLedger
     from bakehouse.housekeeping.drift_operator import ShowDrift
+    from bakehouse.housekeeping.fixes_operator import FindMissingFixes
     from bakehouse.housekeeping.retire_operators import PlanRetire
     from bakehouse.housekeeping.revoke_operators import FindImage
     from bakehouse.housekeeping.sweep_operators import PlanSweep
@@ -272,6 +273,7 @@ def first_tasks() -> dict[str, Callable[[Any], Any]]:
             PlanSweep(task_id="plan_sweep", include=include, sla=sla),
             PlanRetire(task_id="plan_retire", include=include, sla=sla),
             ShowDrift(task_id="show_drift", include=include, sla=sla),
+            FindMissingFixes(task_id="find_missing_fixes", include=include, sla=sla),
             CompactLedger(task_id="compact_ledger", include=include, sla=sla),
         ],
     }

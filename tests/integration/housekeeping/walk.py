@@ -15,6 +15,7 @@ from tests.integration.bake.walk import perform
 
 from bakehouse.housekeeping.compact_operator import CompactLedger
 from bakehouse.housekeeping.drift_operator import ShowDrift
+from bakehouse.housekeeping.fixes_operator import AskForFixes, FindMissingFixes
 from bakehouse.housekeeping.retire_operators import PlanRetire, Retire
 from bakehouse.housekeeping.revoke_operators import (
     FindImage,
@@ -35,6 +36,8 @@ STEPS: dict[str, type[InventoryOperator]] = {
     "retire": Retire,
     "show_drift": ShowDrift,
     "compact_ledger": CompactLedger,
+    "find_missing_fixes": FindMissingFixes,
+    "ask_for_fixes": AskForFixes,
     "find_image": FindImage,
     "revoke_image": RevokeImage,
     "mark_descendants": MarkDescendants,

@@ -47,9 +47,14 @@ class Rollout:
             run_type=DagRunType("manual"), run_after=datetime.now(UTC), data_interval_end=None
         )
 
+    def choose(self) -> str | None:
+        """The choice of the image alone; the state of its task."""
+        self._task("choose_image", image=self.image)
+        return self.states["choose_image"]
+
     def begin(self) -> None:
         """From the choice of the image to the plan."""
-        self._task("choose_image", image=self.image)
+        self.choose()
         self._task("acquire_lease")
         self._task("plan")
 
