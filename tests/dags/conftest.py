@@ -28,7 +28,7 @@ def describe(project: Path, scratch: Path) -> dict[str, Any]:
         env=environment,
         check=True,
         capture_output=True,
-        timeout=110,
+        timeout=280,
     )
     told: dict[str, Any] = json.loads(answer.read_text())
     return told

@@ -16,7 +16,7 @@ from tests.support.paths import PROJECT
 
 from .conftest import describe
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PARSE_SECONDS = 2.0
 PACKAGE = PROJECT / "plugins" / "bakehouse"

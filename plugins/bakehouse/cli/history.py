@@ -138,10 +138,10 @@ def diff(
     from bakehouse.history.manifest_store import ManifestNotFound, read_manifest
     from bakehouse.history.member_images import member_images
 
-    base, events = ledger_events(ledger, project)
-    runs = {one.member: one.image for one in member_images(events)}
-    old, new = (runs.get(name, name) for name in (old, new))
     try:
+        base, events = ledger_events(ledger, project)
+        runs = {one.member: one.image for one in member_images(events)}
+        old, new = (runs.get(name, name) for name in (old, new))
         before, after = (read_manifest(base, image) for image in (old, new))
     except (ManifestNotFound, ValueError, OSError) as unknown:
         typer.echo(f"{unknown}", err=True)

@@ -109,6 +109,7 @@ def test_what_a_member_runs_against_an_image_with_base_vars_scripts_and_security
         file.parent.mkdir(parents=True)
     recipe.write_text("base: debian-cloud/debian-12\nvars: {page: old, port: 80}\n")
     script.write_text("echo old\n")
+    (tmp_path / "airflow_settings.yaml").touch()
     before = commit(tmp_path)
     recipe.write_text("base: debian-cloud/debian-12\nvars: {page: new, port: 80}\n")
     script.write_text("echo new\n")
@@ -146,6 +147,7 @@ def test_what_a_member_runs_against_an_image_with_base_vars_scripts_and_security
 def test_scripts_that_cannot_be_read_are_told(ledger: str, tmp_path: Path) -> None:
     Ledger(ledger).write(bake(OLD, 5, sha="e" * 40))
     (tmp_path / "include").mkdir()
+    (tmp_path / "airflow_settings.yaml").touch()
     done = diff(OLD, NEW, "--ledger", ledger, "--project", str(tmp_path))
     assert done.exit_code == 0, done.stderr
     assert "recipe and scripts: unknown, " in done.stdout
