@@ -65,7 +65,7 @@ bench-night: setup  ## measure a night of 10 and of 100 recipes (FIGURES="10 NAM
 bench-rollout: setup  ## measure rollouts to 10 and 1,000 members (FIGURES="10 100 NAME ..." selects)
 	@.venv/bin/python bench/rollout.py $(FIGURES)
 
-bench-kafka: setup  ## measure a roll of three Kafka brokers: records lost, min ISR, the producer's longest pause
+bench-kafka: setup  ## measure rolls of three Kafka brokers in processes, and starts of a baked one on QEMU machines
 	@scripts/setup packages-kafka.txt
 	@.venv/bin/python bench/kafka_rolls.py $(FIGURES)
 

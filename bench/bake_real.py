@@ -36,7 +36,7 @@ AT_BOOT = Path(__file__).with_name("install_at_boot.sh")
 ZONE = "zones/us-central1-a"
 MACHINE_TYPE = "e2-small"  # of builders
 BAKE_DEADLINE = 1800.0  # seconds
-READY_DEADLINE = 900.0
+READY_DEADLINE = 2400.0
 LOOK_EVERY = 0.25
 PLAIN = "projects/debian-cloud/global/images/family/debian-12"
 
@@ -182,7 +182,7 @@ def by_hand_seconds(bed: Testbed, recipe: str, name: str) -> float:
     script = {"startup-script": BY_HAND.read_text(encoding="utf-8") + "poweroff\n"}
     metadata = {**install_metadata(bed, recipe), **script}
     instance = f"{ZONE}/instances/{name}"
-    start(bed.compute, name, _boot_of(PLAIN), metadata)
+    start(bed.compute, name, boot_of(PLAIN), metadata)
     wait_until(lambda: _is_off(bed.compute, name), BAKE_DEADLINE, f"{name} to power off")
     found = bed.compute.call("GET", instance)
     bed.compute.call("DELETE", instance)
@@ -213,10 +213,10 @@ def jre_started(bed: Testbed) -> Start:
 def started(bed: Testbed, recipe: str) -> Start:
     """One instance of the recipe's image, then one that installs the recipe at boot."""
     image = str(bed.compute.newest_of(recipe)["name"])
-    disk = _boot_of(f"global/images/{image}")
+    disk = boot_of(f"global/images/{image}")
     baked = ready_seconds(bed.compute, f"{recipe}-baked", disk, {})
     print(f"{image} was ready after {baked:.1f} s")
-    plain = _boot_of(PLAIN)
+    plain = boot_of(PLAIN)
     metadata = install_metadata(bed, recipe)
     at_boot = ready_seconds(bed.compute, f"{recipe}-at-boot", plain, metadata)
     print(f"{recipe} was installed at boot and ready after {at_boot:.1f} s")
@@ -230,13 +230,13 @@ def booted_in_turn(bed: Testbed, recipe: str) -> Boots:
     for number, kind in enumerate(("baked", "plain", "plain", "baked")):
         name = f"{recipe}-{kind}-{number}"
         if kind == "baked":
-            disk = _boot_of(f"global/images/{image}")
+            disk = boot_of(f"global/images/{image}")
             text, seconds = heard(bed.compute, name, disk, {}, _healthy)
             boots.baked.append(seconds)
             boots.scripts.append(boot_seconds_of(text))
         else:
             script = {"startup-script": PLAIN_BOOT.read_text(encoding="utf-8")}
-            text, seconds = heard(bed.compute, name, _boot_of(PLAIN), script, _multi_user)
+            text, seconds = heard(bed.compute, name, boot_of(PLAIN), script, _multi_user)
             boots.plain.append(seconds - told_late(text))
         print(f"{name}: {seconds:.1f} s until the line was read")
     return boots
@@ -402,7 +402,8 @@ def _multi_user(text: str) -> bool:
     return re.search(r"PLAIN BOOT .*\n", text) is not None
 
 
-def _boot_of(image: str) -> dict[str, Any]:
+def boot_of(image: str) -> dict[str, Any]:
+    """A boot disk of the image, as an instance has it that goes with it."""
     initial = {"sourceImage": image, "diskSizeGb": "10"}
     return {"boot": True, "autoDelete": True, "initializeParams": initial}
 

@@ -12,6 +12,7 @@ from bakehouse.guest.render import context, read_tree, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import ModuleType
 
 SCRIPTS = PROJECT / "include/startup_scripts/kafka"
@@ -32,12 +33,14 @@ def program(name: str) -> ModuleType:
 
 
 def rendered(
-    attributes: Mapping[str, str], project: Mapping[str, str] | None = None
+    attributes: Mapping[str, str],
+    project: Mapping[str, str] | None = None,
+    scripts: Path = SCRIPTS,
 ) -> dict[str, str]:
     """The files of an instance with this metadata, by path."""
     instance = {"name": "kafka-2", "id": 7, "zone": ZONE, "hostname": HOSTNAME}
     names = context({**instance, "attributes": dict(attributes)}, dict(project or {}), {"vars": {}})
-    done, wrong = render(read_tree(SCRIPTS / "templates"), names)
+    done, wrong = render(read_tree(scripts / "templates"), names)
     assert wrong == []
     return {entry.path: entry.data.decode() for entry in done}
 

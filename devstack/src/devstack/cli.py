@@ -48,6 +48,14 @@ def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) ->
     commands.demo(machines.value, project)
 
 
+@app.command("demo-kafka", hidden=True)  # until it has been played to its end
+def demo_kafka(project: ProjectOption = None) -> None:
+    """Bake Kafka, roll a cluster of three under traffic, break it; leave nothing running."""
+    from devstack import commands
+
+    commands.demo_kafka(project)
+
+
 @app.command()
 def up(machines: StayingOption = None, project: ProjectOption = None) -> None:
     """Start localgce and Airflow; they run until `devstack down`."""

@@ -25,6 +25,7 @@ from devstack.startup import Unhealthy
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from devstack.demo import AnyDemo, Step
     from devstack.health import Health
     from devstack.machines import Choice
     from devstack.record import Machines
@@ -34,21 +35,50 @@ EXAMPLE = "web"  # the recipe and the fleet of this repository
 
 def demo(machines: Machines, project: Path | None) -> None:
     """Bake the recipe `web`, roll it out, check both from outside; leave nothing running."""
-    from devstack.demo import play
-    from devstack.demo_model import Demo, DemoFailed
+    from devstack.demo import STEPS
+    from devstack.demo_model import Demo
 
     folder = project_folder(project)
     report = Report()
     state = folder / ".bakehouse" / "demo"
     with guarded(report), ending_raises(), locked(Layout(state)):
-        try:
-            play(Demo(folder, state, chosen(machines, report), report))
-        except DemoFailed as error:
-            for line in str(error).splitlines():
-                report.line(line, "red")
-            report.line(f"the logs are in {state}", "dim")
-            raise typer.Exit(1) from None
-        report.line("done", "green")
+        played(Demo(folder, state, chosen(machines, report), report), STEPS)
+
+
+def demo_kafka(project: Path | None) -> None:
+    """A Kafka cluster on QEMU machines, rolled under traffic; leave nothing running."""
+    from devstack.kafka.demo import STEPS, KafkaDemo
+    from devstack.kafka.demo_project import copy_project
+
+    folder = project_folder(project)
+    report = Report()
+    place = folder / ".bakehouse" / "demo-kafka"
+    with guarded(report), ending_raises(), locked(Layout(place / "state")):
+        able, words = machine_kinds.doctor()
+        if not able:
+            reason = machine_kinds.reason(words)
+            report.line(f"this demo needs real machines, which cannot run here: {reason}", "red")
+            raise typer.Exit(1)
+        versions = copy_project(folder, place / "project")
+        choice = machine_kinds.Choice("qemu", "")
+        demo = KafkaDemo(place / "project", place / "state", choice, report)
+        demo.versions = versions
+        played(demo, STEPS)
+
+
+def played(demo: AnyDemo, steps: tuple[Step[AnyDemo], ...]) -> None:
+    """Play a demo; a claim that does not hold ends it with exit code 1."""
+    from devstack.demo import play
+    from devstack.demo_model import DemoFailed
+
+    try:
+        play(demo, steps)
+    except DemoFailed as error:
+        for line in str(error).splitlines():
+            demo.report.line(line, "red")
+        demo.report.line(f"the logs are in {demo.state}", "dim")
+        raise typer.Exit(1) from None
+    demo.report.line("done", "green")
 
 
 def up(machines: Machines | None, project: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bakehouse.config.airflow_settings import SettingsError
 from bakehouse.recipe.git.errors import SourceError
@@ -93,9 +93,9 @@ def follow_bake(demo: Demo) -> None:
         demo.downtimes = probe.stop() if probe else {}
 
 
-def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any]) -> Run:
+def run_dag(demo: Demo, dag_id: str, conf: dict[str, Any], deadline: float | None = None) -> Run:
     """Trigger a run and follow it until it succeeds; raises DemoFailed with its errors."""
-    return follow(demo, dag_id, trigger(demo, dag_id, conf))
+    return follow(demo, dag_id, trigger(demo, dag_id, conf), deadline)
 
 
 def trigger(demo: Demo, dag_id: str, conf: dict[str, Any]) -> str:
@@ -105,16 +105,33 @@ def trigger(demo: Demo, dag_id: str, conf: dict[str, Any]) -> str:
     return run_id
 
 
-def follow(demo: Demo, dag_id: str, run_id: str) -> Run:
+def follow(demo: Demo, dag_id: str, run_id: str, deadline: float | None = None) -> Run:
     """Show a run until it succeeds; raises DemoFailed with its errors."""
-    follower = Follower(demo.airflow, demo.report, dag_id, run_id)
-    try:
-        run = demo.airflow.wait(dag_id, run_id, RUN_DEADLINE[demo.choice.machines], follower)
-    finally:
-        demo.report.quiet()
+    run = follow_to_end(demo, dag_id, run_id, deadline)
     if run.state != "success":
         raise DemoFailed("\n".join([f"{dag_id} has failed", *failures(demo, run)]))
     return run
+
+
+def follow_to_end(
+    demo: Demo,
+    dag_id: str,
+    run_id: str,
+    deadline: float | None = None,
+    watch: Callable[[list[Task]], None] = lambda _: None,
+) -> Run:
+    """Show a run until it ends, well or not; `watch` gets its tasks about once a second."""
+    follower = Follower(demo.airflow, demo.report, dag_id, run_id)
+
+    def both(tasks: list[Task]) -> None:
+        follower(tasks)
+        watch(tasks)
+
+    try:
+        seconds = deadline or RUN_DEADLINE[demo.choice.machines]
+        return demo.airflow.wait(dag_id, run_id, seconds, both)
+    finally:
+        demo.report.quiet()
 
 
 def failures(demo: Demo, run: Run) -> list[str]:
@@ -160,12 +177,15 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
     return {step: (end - start).total_seconds() for step, (start, end) in ordered}
 
 
+AnyDemo = TypeVar("AnyDemo", bound=Demo)
+
+
 @dataclass(frozen=True)
-class Step:
-    """One step of the demo, with its headline."""
+class Step(Generic[AnyDemo]):
+    """One step of a demo, with its headline."""
 
     title: str
-    run: Callable[[Demo], None]
+    run: Callable[[AnyDemo], None]
 
 
 STEPS = (
@@ -182,7 +202,7 @@ STEPS = (
 )
 
 
-def play(demo: Demo, steps: tuple[Step, ...] = STEPS) -> None:
+def play(demo: AnyDemo, steps: tuple[Step[AnyDemo], ...]) -> None:
     """All steps, then the same clean-up however they ended. Raises DemoFailed."""
     try:
         for step in steps:

@@ -100,6 +100,10 @@ class Compute:
         """Inject a fault: calls fail or are slow, or machines vanish."""
         return self._send("POST", "/_localgce/faults", json=rule)
 
+    def console(self, instance: str) -> str:
+        """Give a real machine a console with a root shell; returns the path of its socket."""
+        return str(self._send("POST", "/_localgce/consoles", json={"instance": instance})["socket"])
+
     def faults(self) -> list[Resource]:
         """The faults that are set, each with the requests that it has `seen` and its `hits`."""
         found: list[Resource] = self._send("GET", "/_localgce/faults")["faults"]

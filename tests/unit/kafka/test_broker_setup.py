@@ -132,6 +132,14 @@ def test_min_isr_is_a_brokers_own_where_the_cluster_has_no_elr() -> None:
     assert wrong(min_insync_replicas="1", eligible_leader_replicas="off") == []
 
 
+def test_a_default_of_the_image_that_cannot_be_is_told_before_the_broker_starts() -> None:
+    text = "# rendered\nlog.retention.hours=many\nnum.partitions=3\nany.name=${file:/a:b}\n"
+    known = {"log.retention.hours": "INT", "num.partitions": "INT", "any.name": "INT"}
+    assert setup.mistakes_of_image(text, known) == [
+        "server.properties: log.retention.hours is 'many': give a whole number"
+    ]
+
+
 def test_names_of_listeners_providers_and_plugins_are_taken() -> None:
     assert wrong(listener_name_external_ssl_keystore_location="/k") == []
     assert wrong(config_providers_file_class="FileConfigProvider") == []

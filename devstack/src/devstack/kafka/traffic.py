@@ -212,8 +212,11 @@ class Consumer(Worker):
 class IsrWatch(Worker):
     """Asks for the partitions of some topics again and again."""
 
-    def __init__(self, servers: Sequence[str], topics: Sequence[str], every: float) -> None:
+    def __init__(
+        self, servers: Sequence[str], topics: Sequence[str], every: float, within: float = 3.0
+    ) -> None:
         super().__init__()
+        self._within_ms = int(within * 1000)
         self.below: list[BelowMinIsr] = []
         self.looks: list[float] = []
         self._servers, self._topics, self._every = list(servers), list(topics), every
@@ -228,7 +231,8 @@ class IsrWatch(Worker):
                     self._look(admin, minimum)
 
     def _admin(self) -> Any:
-        options = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 5000}
+        limit = max(self._within_ms, 5000)
+        options = {"request_timeout_ms": self._within_ms, "bootstrap_timeout_ms": limit}
         options |= {"reconnect_backoff_max_ms": 1000}
         return KafkaAdminClient(bootstrap_servers=self._servers, **options)
 
@@ -254,6 +258,7 @@ class Traffic:
     every: float = 0.02  # seconds between two records
     give_up: float = 120.0  # seconds until a record counts as failed
     look_every: float = 0.1
+    answer_within: float = 3.0  # seconds until the watch of the ISR asks another broker
     producer: Producer = field(init=False)
     consumer: Consumer = field(init=False)
     watch: IsrWatch = field(init=False)
@@ -263,7 +268,7 @@ class Traffic:
         servers = self.servers
         self.producer = Producer(servers, self.topic, self.partitions, self.every, self.give_up)
         self.consumer = Consumer(servers, self.topic)
-        self.watch = IsrWatch(servers, [self.topic], self.look_every)
+        self.watch = IsrWatch(servers, [self.topic], self.look_every, self.answer_within)
 
     def __enter__(self) -> Traffic:
         """Start."""
@@ -280,7 +285,7 @@ class Traffic:
         """The producer first; the consumer once it has read all, or has had time for it."""
         self.producer.stop()
         if error is None:
-            self._until_read(60.0)
+            self._until_read(self.give_up)
         self.consumer.stop()
         self.watch.stop()
 

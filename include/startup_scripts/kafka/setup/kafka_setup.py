@@ -241,6 +241,18 @@ def _properties(keys: Mapping[str, str], known: Mapping[str, str]) -> Iterator[s
         given.add(name)
 
 
+def mistakes_of_image(text: str, known: Mapping[str, str]) -> list[str]:
+    """Values of the rendered config that cannot be: the metadata is right, the image's default not.
+
+    The broker would end, and be started again and again, until the boot's time is over.
+    """
+    return [
+        f"server.properties: {name} {wrong}"
+        for name, value in parse_properties(text)
+        if "${" not in value and (wrong := _value(value, known.get(name, "STRING")))
+    ]
+
+
 @dataclass(frozen=True)
 class Controller:
     """One of the controllers that a new cluster begins with."""
@@ -409,7 +421,8 @@ def main() -> int:
     """Check, and format if needed; returns the exit code."""
     metadata: dict[str, str] = json.loads(METADATA.read_text("utf-8"))
     known = {name: str(kind) for name, kind in json.loads(KNOWN.read_text("utf-8")).items()}
-    if wrong := mistakes(metadata, known):
+    rendered = PROPERTIES.read_text("utf-8")
+    if wrong := mistakes(metadata, known) or mistakes_of_image(rendered, known):
         print("kafka-setup: " + "; ".join(wrong), file=sys.stderr)
         return 1
     keys, today = keys_of(metadata), datetime.now(UTC).date()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from localgce.metadata.servers import MetadataServer
 
 log = logging.getLogger("localgce")
-PORTS = (80, 443, 8080, 8443, 9092, 9093, 9644)
+PORTS = (80, 443, 8080, 8443, 9092, 9093, 9094, 9644)
 _SYSTEM = {
     StopReason.POWERED_OFF: (
         "compute.instances.guestTerminate",

@@ -1,0 +1,259 @@
+"""`make demo-kafka`: a Kafka cluster on machines, rolled and broken while clients are at work."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from devstack.demo import Step, failures, follow, follow_to_end, run_dag, start_stack, trigger
+from devstack.demo_model import Demo, DemoFailed, claim
+from devstack.kafka.artefacts import jars, java
+from devstack.kafka.brokers import Image, cluster, size, written
+from devstack.kafka.demo_cluster import BALLAST, DemoCluster
+from devstack.kafka.demo_project import BAD, NEXT, commit, members, write_fleet
+from devstack.kafka.killed import KilledBroker
+from devstack.kafka.roll import roll
+from devstack.kafka.traffic import Proof, Traffic
+from devstack.report import seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+BAKE_JRE, BAKE, ROLL_OUT = "bake__jre", "bake__kafka", "roll_out__kafka"
+LOCK = "include/startup_scripts/kafka/artefacts.lock"
+RUN_DEADLINE = 7200.0  # seconds; on two idle cores without KVM the longest takes ten minutes
+BALLAST_MB = 8
+EVERY, LOOK_EVERY = 0.2, 1.0  # seconds; each record costs emulated brokers some processor time
+COPIED_AT_MOST = 0.01  # of the data on the disk of a member
+
+
+@dataclass
+class KafkaDemo(Demo):
+    """The state of this demo; each step sets what later ones read."""
+
+    versions: dict[str, str] = field(init=False)  # name -> commit; "" is the first
+    cluster: DemoCluster = field(init=False)
+    runs: dict[str, str] = field(init=False, default_factory=dict)  # of bakes, by version
+    images: dict[str, str] = field(init=False, default_factory=dict)
+    in_processes: Proof = field(init=False)
+    proofs: dict[str, Proof] = field(init=False, default_factory=dict)
+    killed: KilledBroker = field(init=False)
+    copied: dict[str, float] = field(init=False, default_factory=dict)  # share of each member
+
+
+def roll_processes(demo: KafkaDemo) -> None:
+    """The same roll with brokers in processes of this computer, by hand: what to compare with."""
+    program = java()
+    claim(program is not None, "there is no Java here: scripts/setup packages-kafka.txt")
+    assert program is not None
+    image = Image(jars(demo.project / LOCK))
+    with (
+        TemporaryDirectory(prefix="demo-kafka-") as name,
+        cluster(Path(name) / "kafka", program, image) as made,
+    ):
+        demo.report.line("three brokers run in processes of this computer")
+        with made.admin() as admin:
+            admin.create_topics({"compared": {}}, wait_for_metadata=True)
+        with Traffic(made.bootstrap(), "compared") as traffic:
+            done = roll(made, replace(image, settings={"log.retention.hours": "72"}))
+        demo.in_processes = traffic.proof()
+    for one in done:
+        demo.report.line(f"broker {one.node} was replaced in {one.ended - one.began:.0f} s")
+    demo.report.line(demo.in_processes.summary())
+
+
+def declare_fleet(demo: KafkaDemo) -> None:
+    """Reserve an outside address for each member, and write it into the file of the fleet."""
+    demo.cluster = DemoCluster(demo.compute, members(demo.project))
+    demo.cluster.reserve()
+    write_fleet(demo.project, demo.compute.project, demo.cluster.addresses)
+    commit(demo.project, "The fleet as this computer can run it")
+    for member, address in demo.cluster.addresses.items():
+        zone = demo.cluster.zones[member]
+        demo.report.line(f"{member} in {zone} will be reached from outside at {address}")
+
+
+def bake_jre(demo: KafkaDemo) -> None:
+    """The layer below Kafka."""
+    demo.airflow.wait_for_dag(BAKE_JRE, 300)
+    run_dag(demo, BAKE_JRE, {"git_ref": demo.versions[""], "roll_out": False}, RUN_DEADLINE)
+
+
+def bake_first(demo: KafkaDemo) -> None:
+    """The first version; the others bake one after the other from then on."""
+    for version, sha in demo.versions.items():
+        conf = {"git_ref": sha, "roll_out": False}
+        demo.runs[version] = trigger(demo, BAKE, conf)
+    _await_image(demo, "")
+
+
+def create_cluster(demo: KafkaDemo) -> None:
+    """The first rollout creates the members, beside the bake of the next version."""
+    run_dag(demo, ROLL_OUT, {"image": demo.images[""]}, RUN_DEADLINE)
+    for member, image in demo.cluster.images().items():
+        demo.report.line(f"{member} runs {image}")
+    claim(set(demo.cluster.images().values()) == {demo.images[""]}, "not all have the image")
+
+
+def bake_others(demo: KafkaDemo) -> None:
+    """The next version, and the bad one, whose mistake a cluster of one does not have."""
+    _await_image(demo, NEXT)
+    _await_image(demo, BAD)
+
+
+def make_topics(demo: KafkaDemo) -> None:
+    """From outside; some records lie on the disks before anything is replaced."""
+    demo.cluster.create_topic(BALLAST)
+    demo.cluster.fill(BALLAST_MB)
+    demo.report.line(f"{BALLAST_MB} MB of records lie on each of the three data disks")
+
+
+def roll_next(demo: KafkaDemo) -> None:
+    """The whole fleet onto the next version, while the clients are at work."""
+    data = demo.cluster.data_disks()
+    with _traffic(demo, NEXT):
+        run_dag(demo, ROLL_OUT, {"image": demo.images[NEXT]}, RUN_DEADLINE)
+    proof = demo.proofs[NEXT]
+    claim(proof.holds, f"the roll was not safe: {proof.summary()}")
+    found = demo.cluster.images()
+    claim(set(found.values()) == {demo.images[NEXT]}, f"the members run {found}")
+    claim(demo.cluster.data_disks() == data, "a member has another data disk")
+
+
+def roll_bad(demo: KafkaDemo) -> None:
+    """The bad version is caught at the canary, which goes back by itself."""
+    before = demo.cluster.boot_disks()
+    with _traffic(demo, BAD):
+        run_id = trigger(demo, ROLL_OUT, {"image": demo.images[BAD]})
+        run = follow_to_end(demo, ROLL_OUT, run_id, RUN_DEADLINE)
+    note = str(demo.airflow.call("GET", f"/dags/{ROLL_OUT}/dagRuns/{run_id}")["note"])
+    claim(run.state == "failed", f"the rollout of the bad version is {run.state}")
+    demo.report.line(f"the rollout has failed, as it must: {note}", "green")
+    found = demo.cluster.images()
+    claim(set(found.values()) == {demo.images[NEXT]}, f"the members run {found}")
+    untouched = [one for one, disk in demo.cluster.boot_disks().items() if before[one] == disk]
+    claim(len(untouched) >= len(before) - 1, f"only {untouched} have the boot disk they had")
+    proof = demo.proofs[BAD]
+    claim(proof.holds, f"the way back was not safe: {proof.summary()}")
+
+
+def recreate_and_kill(demo: KafkaDemo) -> None:
+    """Two members are recreated on larger machines; the third is killed when one is done."""
+    write_fleet(
+        demo.project,
+        demo.compute.project,
+        demo.cluster.addresses,
+        strategy="recreate",
+        template={"machine_type": "e2-medium"},
+    )
+    commit(demo.project, "Larger machines")
+    leader = demo.cluster.active_controller()
+    victim = next(one for one in sorted(demo.cluster.zones, reverse=True) if one != leader)
+    moved = [one for one in demo.cluster.zones if one != victim]
+    before = {member: demo.cluster.segments(member) for member in moved}
+    with _traffic(demo, victim) as traffic:
+        conf = {"image": demo.images[NEXT], "members": moved}
+        run_id = trigger(demo, ROLL_OUT, conf)
+        demo.killed = KilledBroker(
+            demo.cluster,
+            demo.report,
+            victim,
+            leader,
+            traffic.topic,
+            lambda: str(demo.airflow.call("GET", f"/dags/{ROLL_OUT}/dagRuns/{run_id}")["note"]),
+        )
+        run = follow_to_end(demo, ROLL_OUT, run_id, RUN_DEADLINE, demo.killed)
+        demo.cluster.wait_until_in_sync(traffic.topic)
+    if run.state != "success":
+        raise DemoFailed("\n".join(["the rollout did not go on", *failures(demo, run)]))
+    _check_killed(demo.killed)
+    proof = demo.proofs[victim]
+    wrong = (proof.lost, proof.out_of_order, proof.missed, proof.skipped)
+    claim(proof.acknowledged > 0 and not any(wrong), f"records were lost: {proof.summary()}")
+    for member in moved:
+        claim(
+            demo.cluster.instance(member)["machineType"].endswith("e2-medium"),
+            f"{member} was not recreated",
+        )
+        copied = written(before[member], demo.cluster.segments(member)) / size(before[member])
+        demo.copied[member] = copied
+        demo.report.line(f"{member} was recreated: {copied:.2%} of its data was copied")
+        claim(copied <= COPIED_AT_MOST, f"{member} has copied {copied:.1%} of its data")
+
+
+def check_nothing_left(demo: KafkaDemo) -> None:
+    """Only the members and their disks exist."""
+    left = demo.cluster.leftovers()
+    claim(not left, f"the runs left {', '.join(left)} behind")
+    demo.report.line("the runs left no instance and no disk besides the fleet's", "green")
+
+
+def show_table(demo: KafkaDemo) -> None:
+    """What was proved, and where the time went."""
+    rows = [(_title(name), proof.summary()) for name, proof in demo.proofs.items()]
+    pauses = (demo.proofs[NEXT].longest_pause, demo.in_processes.longest_pause)
+    demo.report.table(
+        "Kafka on QEMU machines",
+        [
+            *rows,
+            ("by hand, in processes", demo.in_processes.summary()),
+            ("longest pause", "{:.2f} s, and {:.2f} s with brokers in processes".format(*pauses)),
+            ("the line stopped", demo.killed.reason),
+            (
+                "copied by recreate",
+                ", ".join(f"{one} {share:.2%}" for one, share in demo.copied.items()),
+            ),
+            ("seconds of the demo", seconds_of(demo.spent)),
+        ],
+    )
+
+
+STEPS: tuple[Step[KafkaDemo], ...] = (
+    Step("a roll by hand, with brokers in processes", roll_processes),
+    Step("localgce, Airflow and the public image", start_stack),
+    Step("the fleet's file", declare_fleet),
+    Step("the layer: jre", bake_jre),
+    Step("the first image of Kafka", bake_first),
+    Step("the cluster is created, beside the next bake", create_cluster),
+    Step("the other images", bake_others),
+    Step("topics", make_topics),
+    Step("the whole fleet onto the next image", roll_next),
+    Step("a bad image", roll_bad),
+    Step("members are recreated, and a broker is killed", recreate_and_kill),
+    Step("what the runs left", check_nothing_left),
+    Step("the result", show_table),
+)
+
+
+@contextmanager
+def _traffic(demo: KafkaDemo, name: str) -> Generator[Traffic]:
+    """Clients at work on a topic of their own; then the proof, by this name."""
+    topic = f"topic-{len(demo.proofs) + 1}"
+    demo.cluster.create_topic(topic)
+    limits: dict[str, Any] = {"give_up": 900.0, "answer_within": 30.0}
+    made = Traffic(demo.cluster.servers, topic, every=EVERY, look_every=LOOK_EVERY, **limits)
+    with made as traffic:
+        demo.report.line(f"a producer (acks=all) and a consumer are at work on {topic}")
+        yield traffic  # ruff: ignore[fallible-context-manager]  nothing is proved by half a roll
+        demo.cluster.wait_until_in_sync(topic)
+    demo.proofs[name] = traffic.proof()
+    demo.report.line(demo.proofs[name].summary(), "green" if demo.proofs[name].holds else "red")
+
+
+def _await_image(demo: KafkaDemo, version: str) -> None:
+    follow(demo, BAKE, demo.runs[version], RUN_DEADLINE)
+    plan = demo.airflow.xcom(BAKE, demo.runs[version], "plan_bake")
+    demo.images[version] = plan["image_name"]
+
+
+def _check_killed(killed: KilledBroker) -> None:
+    claim(killed.killed > 0, "nobody was killed: no member was replaced before the end")
+    claim(killed.told > 0, f"the run's note never named {killed.victim}")
+    claim(not killed.moved, f"{killed.next_member} was touched: {'; '.join(killed.moved)}")
+
+
+def _title(name: str) -> str:
+    return name if name in {NEXT, BAD} else f"{name} is killed"

@@ -1,0 +1,113 @@
+"""When the demo kills a broker, what stops the line for it, and when it powers it on again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from kafka.errors import KafkaTimeoutError
+
+from devstack.airflow_api import Task
+from devstack.kafka.killed import FIRST_STAGE, KilledBroker
+
+if TYPE_CHECKING:
+    from devstack.kafka.demo_cluster import DemoCluster
+    from devstack.report import Report
+
+VICTIM, NEXT = "kafka-3", "kafka-2"
+
+
+class Told:
+    """A report that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str, style: str = "") -> None:
+        self.lines.append(f"{text}{style[:0]}")
+
+
+class ThreeBrokers:
+    """A cluster that does what a test says."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.disk, self.status = "disk-1", "RUNNING"
+        self.isr: list[list[int]] | None = [[1, 2, 3]]
+
+    def boot_disks(self) -> dict[str, str]:
+        return {NEXT: self.disk}
+
+    def instance(self, member: str) -> dict[str, Any]:
+        return {"name": member, "status": self.status}
+
+    def kill(self, member: str) -> None:
+        self.done.append(f"kill {member}")
+
+    def start(self, member: str) -> None:
+        self.done.append(f"start {member}")
+
+    def in_sync(self, topic: str, without: str) -> list[list[int]]:
+        assert without == VICTIM, f"whoever is off is not asked about {topic}"
+        if self.isr is None:
+            raise KafkaTimeoutError
+        return self.isr
+
+
+class Scene:
+    """The watch of a rollout, with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now, self.note, self.replaced = 100.0, "", False
+        self.cluster, self.report = ThreeBrokers(), Told()
+        cluster, report = cast("DemoCluster", self.cluster), cast("Report", self.report)
+        self.killed = KilledBroker(
+            cluster, report, VICTIM, NEXT, "orders", lambda: self.note, lambda: self.now
+        )
+
+    def pass_seconds(self, seconds: float) -> None:
+        """The watch is called once a second, as `Airflow.wait` does."""
+        for _ in range(int(seconds)):
+            self.now += 1.0
+            state = "success" if self.replaced else "running"
+            self.killed([Task(FIRST_STAGE, 0, state, 1, None, None)])
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_it_is_killed_when_the_canary_is_replaced_and_comes_back_once_the_line_has_stopped(
+    scene: Scene,
+) -> None:
+    scene.pass_seconds(10)
+    assert scene.cluster.done == []
+    scene.replaced = True
+    scene.pass_seconds(30)
+    assert scene.cluster.done == [f"kill {VICTIM}"], "nobody has said yet that the line waits"
+    scene.note = f"waits: {NEXT}\n  gate: broker 3 (kafka-3) does not answer"
+    scene.pass_seconds(5)
+    assert scene.cluster.done == [f"kill {VICTIM}"], "the line is watched for a while"
+    scene.pass_seconds(30)
+    assert scene.cluster.done == [f"kill {VICTIM}", f"start {VICTIM}"]
+    assert scene.killed.reason == "gate: broker 3 (kafka-3) does not answer"
+    assert scene.killed.moved == []
+
+
+def test_a_next_member_that_is_touched_while_the_broker_is_off_is_told(scene: Scene) -> None:
+    scene.replaced = True
+    scene.pass_seconds(3)
+    scene.cluster.status, scene.cluster.disk = "STOPPING", "disk-2"
+    scene.pass_seconds(1)
+    assert scene.killed.moved == ["its boot disk was disk-1 and is disk-2", "it is STOPPING"]
+
+
+def test_how_long_an_isr_still_has_the_dead_broker_is_kept(scene: Scene) -> None:
+    scene.replaced = True
+    scene.pass_seconds(9)
+    scene.cluster.isr = None
+    scene.pass_seconds(4)
+    scene.cluster.isr = [[1, 2]]
+    scene.pass_seconds(4)
+    assert scene.killed.still_in_sync == pytest.approx(8)
