@@ -1,0 +1,1 @@
+"""The page "Bakehouse images" in Airflow's UI and its read-only JSON API."""
