@@ -1,6 +1,7 @@
 # All commands. Start with `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-ledger screenshots format lock
+.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-history bench-build screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
@@ -68,6 +69,9 @@ bench-rollout: setup  ## measure rollouts to 10 and 1,000 members (FIGURES="10 1
 bench-kafka: setup  ## measure rolls of three Kafka brokers in processes, and starts of a baked one on QEMU machines
 	@scripts/setup packages-kafka.txt
 	@.venv/bin/python bench/kafka_rolls.py $(FIGURES)
+
+bench-history: setup  ## measure the page of the images with 5,000 images and 1,000 members
+	@.venv/bin/python bench/history.py $(FIGURES)
 
 bench-packer: setup  ## bake the recipe web with Packer and with Bakehouse in turn; builds Packer with Go (PAIRS=1: once each)
 	@.venv/bin/python bench/packer.py $(if $(PAIRS),--pairs $(PAIRS))

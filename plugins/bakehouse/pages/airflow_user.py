@@ -51,6 +51,10 @@ class AirflowUser:
             )
         }
 
+    def name(self) -> str:
+        """The name by which Airflow knows the user."""
+        return str(self._user.get_name())
+
     def may_freeze(self) -> bool:
         """Whether the user may create, change and delete the Variable of the freeze."""
         from airflow.api_fastapi.app import get_auth_manager

@@ -154,6 +154,7 @@ class Source(Frozen):
 class Rights(Frozen):
     """What the user may trigger."""
 
+    user: str = Field(default="", description="the name of the user")
     roll_out: tuple[str, ...] = Field(default=(), description="fleets")
     bake: tuple[str, ...] = Field(default=(), description="recipes")
     revoke: bool = False

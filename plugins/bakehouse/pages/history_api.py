@@ -21,7 +21,12 @@ from bakehouse.pages.read_model import rollout_answer
 from bakehouse.pages.rights import BAKE, Everybody, User, rights_of, scope_of
 
 STATIC = Path(__file__).parent / "static"
-FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css"}
+_SCRIPTS = ("page", "dom", "views", "plots", "difference", "actions")
+FILES = {
+    "": "index.html",
+    "page.css": "page.css",
+    **{f"{name}.js": f"{name}.js" for name in _SCRIPTS},
+}
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",

@@ -1,8 +1,9 @@
 """Reads the ledger and the list of images for the pages, and keeps what was read.
 
 A question is answered from what was read last, and while that is older than FRESH one thread reads
-again: nobody waits but the first. Compute Engine is asked for one list of images of each kind,
-every COMPUTE_FRESH seconds at most, and never for a single row.
+again: nobody waits but the first, and who asks after nobody has for STALE seconds. Compute Engine
+is asked for one list of images of each kind, every COMPUTE_FRESH seconds at most, and never for a
+single row.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 FRESH = 5.0  # seconds
 COMPUTE_FRESH = 60.0
-FIRST_READ = 60.0  # seconds that the first question waits at most
+STALE = 60.0  # what is older than this is waited for
+FIRST_READ = 60.0  # seconds that a question waits at most
 
 log = logging.getLogger(__name__)
 Images = list[dict[str, Any]]
@@ -68,27 +70,32 @@ class HistorySource:
         self._listed: Images = []
 
     def current(self) -> Snapshot:
-        """Return what was read last; the first question waits for it. Raises StillReading."""
+        """Return what was read last, or wait for it. Raises StillReading."""
         with self._lock:
             if self._reading is None and self._clock() - self._read_at > FRESH:
-                self._reading = self._pool.submit(self._read)
-                self._reading.add_done_callback(self._keep)
+                self._reading = self._pool.submit(self._read_and_keep)
             reading, last = self._reading, self._last
-        if last is not None:
+            is_stale = self._clock() - self._read_at > STALE
+        if last is not None and not (is_stale and reading):
             return last
-        if reading is None:  # it ended between the two looks
-            return self.current()
+        if reading is None:  # the last one failed a moment ago
+            raise StillReading("the ledger could not be read: ask again in a moment")
         try:
             return reading.result(FIRST_READ)
         except TimeoutError as late:
             raise StillReading("the ledger is still being read: ask again in a minute") from late
 
-    def _keep(self, reading: Future[Snapshot]) -> None:
+    def _read_and_keep(self) -> Snapshot:
+        try:
+            found = self._read()
+        except BaseException:
+            log.exception("the history cannot be worked out")
+            with self._lock:
+                self._reading, self._read_at = None, self._clock()
+            raise
         with self._lock:
-            self._reading = None
-            self._read_at = self._clock()
-            if reading.exception() is None:
-                self._last = reading.result()
+            self._reading, self._read_at, self._last = None, self._clock(), found
+        return found
 
     def _read(self) -> Snapshot:
         events, problem = self._read_events()

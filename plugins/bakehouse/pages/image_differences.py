@@ -32,7 +32,8 @@ def compare(snapshot: Snapshot, old: str, new: str) -> Comparison:
     try:
         packages = diff_images(old, _manifest(old), new, _manifest(new))
     except ManifestNotFound as missing:
-        problem = str(missing)
+        log.info("two images are compared without their packages: %s", missing)
+        problem = "the manifest of one of them is missing, or cannot be read"
     except OSError as unreadable:
         problem = f"the manifests cannot be read: {type(unreadable).__name__}"
     scripts, vars_ = _sources(model.bakes[old], model.bakes[new])

@@ -24,6 +24,9 @@ class User(Protocol):
     def triggerable(self, dag_ids: Collection[str]) -> set[str]:
         """Those of the DAGs of which the user may start runs."""
 
+    def name(self) -> str:
+        """The name by which Airflow knows the user."""
+
     def may_freeze(self) -> bool:
         """Whether the user may write the Variable of the freeze."""
 
@@ -36,6 +39,10 @@ class Everybody:
         return set(dag_ids)
 
     triggerable = readable
+
+    def name(self) -> str:
+        """None."""
+        return ""
 
     def may_freeze(self) -> bool:
         """Yes."""
@@ -59,6 +66,7 @@ def rights_of(user: User, scope: Scope) -> Rights:
     dags = [f"{BAKE}{name}" for name in recipes] + [f"{ROLL_OUT}{name}" for name in fleets]
     may = user.triggerable([*dags, REVOKE])
     return Rights(
+        user=user.name(),
         roll_out=tuple(name for name in fleets if f"{ROLL_OUT}{name}" in may),
         bake=tuple(name for name in recipes if f"{BAKE}{name}" in may),
         revoke=REVOKE in may,
