@@ -92,8 +92,10 @@ def _planned(
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the plan
         from bakehouse.cloud.compute_hook import hook_of
+        from bakehouse.history.hold_store import read_hold
         from bakehouse.rollout import members
         from bakehouse.rollout.attested import attested_by
+        from bakehouse.rollout.holding import refusal
         from bakehouse.rollout.mig_planning import make_group_plan
         from bakehouse.rollout.planning import (
             lease_blockers,
@@ -114,6 +116,8 @@ def _planned(
                 fleet=fleet.name,
                 attested=attested,
             )
+            if not wanted and (why := refusal(hook, read_hold(ledger, fleet.name), goal)):
+                typer.echo(f"a run without an image would be skipped: {why}", err=True)
             held = lease_blockers(ledger, fleet.name)
             given: Any = {"only": only, "plan_only": True, "blockers": held}
             if fleet.strategy == "mig":

@@ -18,14 +18,12 @@ from bakehouse.history.manifest_store import write_manifest
 from bakehouse.history.missing_fixes import missing_fixes
 from bakehouse.housekeeping import fixes_operator
 
-from .test_walk import compute, image, include, machine, server, walk
+from .test_walk import image, machine, walk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from devstack.gce_api import Compute
-
-__all__ = ["compute", "include", "server"]
 
 
 def has(name: str, version: str, *sources: Source) -> None:
