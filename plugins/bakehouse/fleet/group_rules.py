@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from bakehouse.fleet.model import Fleet
 
 
-_OF_MEMBERS = ("drain", "resume", "busy_limit")  # what a rollout tells a member, and waits for
+# What a rollout tells a member, and waits for; a group has its own limit for each instance.
+_OF_MEMBERS = ("drain", "resume", "busy_limit", "progress_deadline")
 
 
 def of_group(fleet: Fleet) -> Iterator[Broken]:

@@ -103,6 +103,11 @@ class Fleet(Frozen):
         default=timedelta(hours=1),
         description="time from start to healthy of a member that says busy: n of m, such as 2h",
     )
+    progress_deadline: Duration | None = Field(
+        default=None,
+        description="how long a stage goes on without a further member that has passed, such as 4h;"
+        " default: what one member may take by the other deadlines",
+    )
     gate: Gate = Field(
         default=Gate(), description="what must agree before a member is stopped, and how long"
     )

@@ -34,6 +34,7 @@ STRANDED = "stranded"  # an XCom of plan_rollback: the members that it cannot ro
 STAYS = "stays"  # another: why nothing goes back, although a stage has failed; empty: it does
 FAILED_IN_SOAK = "failed_in_soak"  # an XCom of verify_stage: the members that did not stay healthy
 DECISION = "decision"  # an XCom of approve_stage: what a person has said, or that nobody has
+PROGRESS = "progress"  # of select_members and replace: when the stage began, or has got on
 SELECT_MEMBERS, REPLACE = "select_members_{}", "replace_{}"
 
 

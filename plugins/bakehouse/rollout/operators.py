@@ -27,6 +27,7 @@ from bakehouse.rollout import members
 from bakehouse.rollout.events import GatesAnswered
 from bakehouse.rollout.fleet_operator import (
     LEASE_TIME,
+    PROGRESS,
     FleetOperator,
     now,
 )
@@ -396,6 +397,7 @@ class SelectMembers(FleetOperator):
             for change in changes
         ]
         self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
+        context["ti"].xcom_push(PROGRESS, now().isoformat())
         return Done([swap.model_dump(mode="json") for swap in swaps])
 
     def _has_moved(self, made: RolloutPlan, change: Change) -> bool | None:

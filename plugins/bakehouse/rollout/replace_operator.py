@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 
 from bakehouse.cloud import boot_lines, serial_output
 from bakehouse.core.errors import (
+    FINAL,
     BakehouseError,
     Blocked,
     PermanentError,
@@ -28,6 +29,8 @@ from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.fleet_operator import (
+    PROGRESS,
+    SELECT_MEMBERS,
     FleetOperator,
     max_tries,
     now,
@@ -37,6 +40,7 @@ from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up
 from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.orders import Order
 from bakehouse.rollout.outcome import in_words
+from bakehouse.rollout.progress import WALK_AT_MOST, no_progress, progress_within
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
 from bakehouse.rollout.strategies.swap import (
     Swap,
@@ -55,7 +59,6 @@ if TYPE_CHECKING:
     from bakehouse.rollout.plan import Reported, RolloutPlan
     from bakehouse.rollout.second_try import Cause
 
-WALK_AT_MOST = timedelta(minutes=30)  # besides the time to get healthy
 BACKSTOP = timedelta(minutes=5)
 TURN = timedelta(seconds=15)
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -94,7 +97,8 @@ class ReplaceMember(FleetOperator):
         except (AirflowSkipException, Blocked):
             raise
         except Exception as error:  # whatever it is, the verdict names the member and the error
-            self._push(context, swap, STUCK, f"{type(error).__name__}: {error}")
+            why = str(error) if isinstance(error, FINAL) else f"{type(error).__name__}: {error}"
+            self._push(context, swap, STUCK, why)
             raise
 
     def _begin(self, context: Context, swap: Swap) -> Next:
@@ -102,6 +106,7 @@ class ReplaceMember(FleetOperator):
 
         self.link_machine(swap.zone, swap.member)
         self.check_lease(context)
+        self._check_progress(context, swap)
         wait = self._gates(context, swap)
         if wait is not None:
             return wait
@@ -155,8 +160,36 @@ class ReplaceMember(FleetOperator):
         if state not in REACHED:
             self._show_serial(swap)
             raise PermanentError(in_words(outcome))
+        context["ti"].xcom_push(PROGRESS, now().isoformat())
         self.log.info("%s", in_words(outcome))
         return Done(outcome.model_dump(mode="json"))
+
+    def _check_progress(self, context: Context, swap: Swap) -> None:
+        """Raise PermanentError if no further member of the stage has passed for too long.
+
+        Only a task that has waited or has been tried itself ends the rollout: one whose turn comes
+        late, as after an outage of Airflow, is the progress that was missing.
+        """
+        if swap.way == "back":
+            return
+        ti, waited = context["ti"], self.memory.closed_first
+        # a person who clears a task gives it all its tries again
+        is_first = ti.try_number <= max_tries(context) - (self.retries or 0) + 1
+        if is_first and waited is None:
+            return
+        _, _, stage = str(self.task_id).rpartition("_")
+        began = ti.xcom_pull(task_ids=self.near(SELECT_MEMBERS.format(stage)), key=PROGRESS)
+        passed = ti.xcom_pull(task_ids=self.task_id, key=PROGRESS)  # of all map indexes
+        told = [began, *(passed if isinstance(passed, list) else [passed])]
+        clock = [datetime.fromisoformat(moment) for moment in told if moment]
+        if not clock:
+            return
+        clock += [waited] if is_first and waited is not None else []
+        if why := no_progress(clock, now(), progress_within(self.fleet)):
+            from bakehouse.rollout.record import record_member
+
+            record_member(context, swap, STUCK, why, None)
+            raise PermanentError(f"{swap.member}: {why}")
 
     def _wait_for_gate(self, context: Context, swap: Swap, why: str) -> Again:
         """Record that the member waits for a gate, and ask on until the gate's deadline.
@@ -215,9 +248,12 @@ class ReplaceMember(FleetOperator):
 
             record_halted(context, swap, gate.why)
             raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        was_held = self.memory.held is not None
         wait = self.wait_until_allowed(context, swap.image, swap.member)
         if wait is not None:
             return wait
+        if was_held:
+            context["ti"].xcom_push(PROGRESS, now().isoformat())
         if swap.metadata is None:
             members.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:

@@ -164,8 +164,11 @@ class Rollout:
             self.on_push(key, value)
 
         def pull(task_ids: str, key: str = "return_value", map_indexes: Any = None) -> Any:
+            if map_indexes is None and (task_ids, -1, key) in self.xcoms:
+                return self.xcoms[task_ids, -1, key]
             if map_indexes is None:
-                return self.xcoms.get((task_ids, -1, key))
+                of_task = (v for (t, _, k), v in self.xcoms.items() if (t, k) == (task_ids, key))
+                return [*of_task] or None
             return [self.xcoms.get((task_ids, number, key)) for number in map_indexes]
 
         ti = SimpleNamespace(

@@ -114,6 +114,7 @@ def test_a_group_of_two_fleets_is_told_in_the_second() -> None:
         {"drain": {"deadline": "1m"}},
         {"resume": {"deadline": "1m"}},
         {"busy_limit": "2h"},
+        {"progress_deadline": "2h"},
     ],
     ids=str,
 )
