@@ -132,7 +132,7 @@ def test_up_to_halt_after_the_fleet_goes_back(
     assert ended(run).detail.state == "rolled_back"
 
 
-def test_the_way_back_goes_in_reverse_order_and_needs_no_soak(
+def test_the_way_back_goes_in_reverse_order_without_soak_or_approval(
     fleet_of: Members, images: Images
 ) -> None:
     fleet_of.create(images.old, NAMES, plain="web-3")
@@ -142,7 +142,8 @@ def test_the_way_back_goes_in_reverse_order_and_needs_no_soak(
     run.stage(2)
     there = fleet_of.calls("compute.instances.stop")
     assert sorted(there) == NAMES
-    run.fleet = rollout(images.new, "", "soak: 5h\n").fleet  # also of a fleet that soaks
+    asks = "soak: 5h\napproval: {after: [1, 2], timeout: 24h}\n"  # and nobody answers
+    run.fleet = rollout(images.new, "", asks).fleet
     run.plan_rollback()
     run.roll_back()
     assert run.verdict() == "failed"

@@ -82,6 +82,22 @@ def test_a_frozen_rollout_waits_before_its_stage_and_goes_on_when_the_freeze_end
     assert run.xcom("select_members_1", "waits") is None, "it waits no longer"
 
 
+@pytest.mark.parametrize("form", [{"reconcile": True}, {"metadata": {"color": "blue"}}], ids=str)
+def test_a_freeze_holds_a_reconcile_and_a_change_of_metadata_too(
+    fleet_of: Members, images: Images, switch: Switch, form: dict[str, Any]
+) -> None:
+    fleet_of.create(images.old, NAMES)
+    switch.answers = [BY_ANN]
+    run = rollout("", f"manual__frozen-{next(iter(form))}", "held_at_most: 1s\n")
+    run.params |= form
+    before = fleet_of.facts()
+    run.begin()
+    run.stage(1)
+    assert "frozen by ann: the quarter ends" in str(run.errors["select_members_1"])
+    assert fleet_of.facts() == before
+    assert fleet_of.stops() == {}
+
+
 def test_no_member_is_stopped_while_the_freeze_is_on(
     fleet_of: Members, images: Images, switch: Switch
 ) -> None:
