@@ -1,6 +1,8 @@
 """Writes the lock of Kafka's jars: every jar that a broker and its tools need, with its sha256.
 
-.venv/bin/python scripts/kafka_lock.py [VERSION]     needs Maven (Debian: maven)
+.venv/bin/python scripts/kafka_lock.py [VERSION [FILE]]     needs Maven (Debian: maven)
+
+FILE is the lock of the recipe; tests/kafka/older.lock is of an older version, which tests start.
 
 Maven resolves the versions, as for any project that depends on these artefacts, and checks what it
 fetches. The lock is a commit of its own: read its diff before it is merged.
@@ -51,6 +53,7 @@ HEADER = """\
 def main() -> int:
     """Write the lock; returns the exit code."""
     version = sys.argv[1] if len(sys.argv) > 1 else VERSION
+    lock = Path(sys.argv[2]) if len(sys.argv) > 2 else LOCK
     if not (maven := shutil.which("mvn")):
         print("kafka_lock: there is no mvn: apt-get install maven", file=sys.stderr)
         return 1
@@ -63,8 +66,8 @@ def main() -> int:
             print(f"kafka_lock: Maven did not resolve Kafka {version}", file=sys.stderr)
             return code
         lines = [line_of(jar, folder / "jars") for jar in sorted((folder / "jars").rglob("*.jar"))]
-    LOCK.write_text(HEADER.format(kafka=version) + "".join(lines), "utf-8")
-    print(f"{LOCK}: {len(lines)} jars")
+    lock.write_text(HEADER.format(kafka=version) + "".join(lines), "utf-8")
+    print(f"{lock}: {len(lines)} jars")
     return 0
 
 

@@ -128,6 +128,28 @@ def test_a_name_that_is_ignored_or_breaks_the_cluster_is_refused_with_the_reason
     assert message in told, "the lines of kafka-properties are no way round"
 
 
+def test_an_agent_that_no_listener_would_let_in_is_told_before_the_start() -> None:
+    listeners = "CONTROLLER://:9093, OUTSIDE://:9094,INSIDE://:9095"
+    mapped = "CONTROLLER:PLAINTEXT,OUTSIDE:SASL_SSL, INSIDE:SSL"
+    given = {"listeners": listeners, "listener_security_protocol_map": mapped}
+    known = {"listener.security.protocol.map": "LIST", "inter.broker.listener.name": "STRING"}
+    metadata = {f"kafka-{key.replace('_', '-')}": value for key, value in given.items()} | GOOD
+
+    def told(**more: str) -> list[str]:
+        keys = {f"kafka-{key.replace('_', '-')}": value for key, value in more.items()}
+        found: list[str] = setup.mistakes({**metadata, **keys}, KNOWN | known)
+        return found
+
+    assert told() == [
+        "kafka-agent-security-protocol is PLAINTEXT, and no listener of kafka-listeners speaks it"
+        " (OUTSIDE speaks SASL_SSL, INSIDE speaks SSL): give the agent the protocol of one of them"
+    ]
+    assert told(agent_security_protocol="SASL_SSL") == []
+    assert told(agent_security_protocol="SSL") == []
+    assert told(bootstrap_servers="kafka.example.com:9094") == []
+    assert wrong(listeners="PLAINTEXT://:9192,CONTROLLER://:9193") == []
+
+
 def test_min_isr_is_a_brokers_own_where_the_cluster_has_no_elr() -> None:
     assert wrong(min_insync_replicas="1", eligible_leader_replicas="off") == []
 

@@ -131,7 +131,8 @@ def mistakes(metadata: Mapping[str, str], known: Mapping[str, str]) -> list[str]
         known: Names of this Kafka's config, with their types.
     """
     keys = keys_of(metadata)
-    return [*_required(keys), *_own(keys), *_config(keys, known), *_properties(keys, known)]
+    found = [*_required(keys), *_own(keys), *_config(keys, known), *_properties(keys, known)]
+    return [*found, *_agent(keys)]
 
 
 def _required(keys: Mapping[str, str]) -> Iterator[str]:
@@ -166,6 +167,25 @@ def _own(keys: Mapping[str, str]) -> Iterator[str]:
         yield "kafka-eligible-leader-replicas is neither on nor off"
     if (day := keys.get("new-cluster")) is not None and _day(day) is None:
         yield f"kafka-new-cluster is {day!r}: give the day on which the cluster is made, YYYY-MM-DD"
+
+
+def _agent(keys: Mapping[str, str]) -> Iterator[str]:
+    """The agent asks brokers on a listener that speaks its protocol (controllers.j2)."""
+    listeners, roles = keys.get("listeners", ""), keys.get("process-roles", "broker")
+    if not listeners or "bootstrap-servers" in keys or "broker" not in roles:
+        return
+    wanted = keys.get("agent-security-protocol", "PLAINTEXT")
+    pairs = keys.get("listener-security-protocol-map", "").replace(" ", "").split(",")
+    protocols = dict(pair.partition(":")[::2] for pair in pairs if pair)
+    of_controllers = keys.get("controller-listener-names", "CONTROLLER").replace(" ", "").split(",")
+    names = [one.partition("://")[0].strip() for one in listeners.split(",")]
+    speak = {name: protocols.get(name, name) for name in names if name not in of_controllers}
+    if wanted not in speak.values():
+        yield (
+            f"kafka-agent-security-protocol is {wanted}, and no listener of kafka-listeners speaks"
+            f" it ({', '.join(f'{name} speaks {one}' for name, one in speak.items())}): give the"
+            " agent the protocol of one of them"
+        )
 
 
 def _day(text: str) -> date | None:
