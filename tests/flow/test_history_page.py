@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from devstack.browser import Browser
     from devstack.testbed import Testbed
 
-PAGE = "plugin/bakehouse_images"
+PAGE, TAB = "plugin/bakehouse_images", "plugin/bakehouse_history"
 MARKUP = '<img src=x onerror="globalThis.wrong = 1"> a "quoted" subject'
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 VIEWS = ("timeline", "images", "members", "plots", "compare")
@@ -190,13 +190,15 @@ def test_every_action_is_reached_with_the_keyboard(browser: Browser, shown: Show
 
 def test_the_tab_of_a_dag_is_limited_to_its_recipe_or_fleet(browser: Browser, shown: Shown) -> None:
     until_told(browser, "images", shown.newer)
-    view(browser, "images", page="dags/bake__web/plugin/bakehouse_images")
+    browser.go("dags/bake__web")
+    browser.page.get_by_role("link", name="Bakehouse images").wait_for()
+    view(browser, "images", page=f"dags/bake__web/{TAB}")
     browser.page.get_by_role("row", name=re.compile(shown.newer)).wait_for()
     assert browser.page.get_by_label("Recipe").count() == 0
-    view(browser, "members", page="dags/roll_out__web/plugin/bakehouse_images")
+    view(browser, "members", page=f"dags/roll_out__web/{TAB}")
     browser.page.get_by_text("web/web-1").first.wait_for()
     picture(browser, "history-tab")
-    browser.go("dags/housekeeping/plugin/bakehouse_images")
+    browser.go(f"dags/housekeeping/{TAB}")
     browser.page.get_by_text("This DAG neither bakes an image nor rolls one out.").wait_for()
 
 

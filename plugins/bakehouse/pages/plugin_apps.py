@@ -60,8 +60,11 @@ REACT_APPS: list[dict[str, Any]] = [
         # relative, so that it also works below a base path
         "bundle_url": f"{PREFIX}/page.js",
         "destination": destination,
-        "url_route": "bakehouse_images",
         **more,
     }
-    for destination, more in (("nav", {"category": "browse"}), ("dag", {}))
+    for destination, more in (
+        ("nav", {"category": "browse", "url_route": "bakehouse_images"}),
+        # Airflow drops a second app of the same route
+        ("dag", {"url_route": "bakehouse_history"}),
+    )
 ]

@@ -26,6 +26,10 @@ def test_the_bundle_is_found_below_any_base_path() -> None:
     assert {app["destination"] for app in REACT_APPS} == {"nav", "dag"}
 
 
+def test_each_place_has_a_route_of_its_own() -> None:
+    assert len({app["url_route"] for app in REACT_APPS}) == len(REACT_APPS)
+
+
 def test_the_component_has_a_global_name_of_its_own() -> None:
     assert f'const NAME = "{NAME}";' in (STATIC / "page.js").read_text(encoding="utf-8")
 
