@@ -12,6 +12,7 @@ import pytest
 
 from localgce.core.settings import Settings
 from localgce.machines.instant.host import InstantHost
+from localgce.metadata.app import MetadataApp
 from localgce.service import Service
 
 from .gce import ZONE, instance
@@ -183,3 +184,32 @@ async def test_recursive_text_of_everything(guest: httpx.AsyncClient) -> None:
     assert "network-interfaces/0/ip 10.128.0.2\n" in text
     assert "service-accounts/default/scopes https://scope/one\n" in text
     assert "scheduling/on-host-maintenance MIGRATE\n" in text
+
+
+async def test_a_guest_that_waits_while_the_server_ends_is_answered(service: Service) -> None:
+    """And nothing is logged as an error: each stop of a server with machines ends such waits."""
+    found = service.store.get("instances", "demo", f"zones/{ZONE}", "vm")
+    assert found is not None
+    app = MetadataApp(service.core, service.guest_attributes, found.id)
+    waiting, sent = asyncio.Event(), list[dict[str, object]]()
+
+    async def receive() -> dict[str, object]:
+        waiting.set()
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"{V1}/",
+        "query_string": b"recursive=true&wait_for_change=true",
+        "headers": [(b"metadata-flavor", b"Google")],
+    }
+    asked = asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]
+    await waiting.wait()
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asked
+    assert sent[0]["status"] == 503

@@ -56,7 +56,10 @@ class MetadataApp:
         body = await _read(receive)
         path = unquote(scope["path"])
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        reply = await self.reply(scope["method"], path, query, headers, body)
+        try:
+            reply = await self.reply(scope["method"], path, query, headers, body)
+        except asyncio.CancelledError:  # the server ends while a guest waits for a change
+            reply = Reply(503, "The metadata server is shutting down.\n", "text/html")
         await _send(send, reply)
 
     async def reply(
