@@ -6,7 +6,6 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.pages.answers import Comparison, ScriptDiff, ValueChange
 from bakehouse.pages.comparison import changes, differing_values, security_names, unified_diff
 
@@ -54,11 +53,9 @@ def _sources(old: BakeEvent, new: BakeEvent) -> tuple[ScriptDiff, tuple[ValueCha
     shas = {"old_sha": old.git_sha, "new_sha": new.git_sha}
     try:
         before, after = _at_commit(old), _at_commit(new)
-    except (PermanentError, TransientError, LookupError, OSError) as unread:
-        return ScriptDiff(**shas, problem=f"the repository cannot be read: {unread}"), ()
-    except Exception as unread:  # of a secrets backend, or of a recipe of another version
+    except Exception as unread:  # of git, a secrets backend, or a recipe of another version
         log.warning("the sources of two images cannot be compared: %s", unread)
-        problem = f"the repository cannot be read: {type(unread).__name__}"
+        problem = "one of the commits is not in the repository any more, or it cannot be read"
         return ScriptDiff(**shas, problem=problem), ()
     texts = (
         {path: file.data for path, file in one.files.items() if not path.startswith("guest/")}

@@ -38,11 +38,13 @@ export function moment(text) {
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (value < 120) return `${Math.round(value * 10) / 10} s`;
-  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  const rest = Math.round(value % 60);
+  return `${Math.floor(value / 60)} min${rest ? ` ${rest} s` : ""}`;
 }
 
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
+  if (value < 1e6) return `${Math.round(value / 1e3)} kB`;
   return value < 1e9 ? `${Math.round(value / 1e6)} MB` : `${Math.round(value / 1e8) / 10} GB`;
 }
 
