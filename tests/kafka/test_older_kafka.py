@@ -13,8 +13,9 @@ from tests.support.paths import PROJECT
 
 from bakehouse.images.formats import FormatRange, formats_in
 from bakehouse.images.links import resource_name
-from bakehouse.rollout.plan import Member, plan
+from bakehouse.rollout.plan import Member
 from bakehouse.rollout.plan_text import plan_lines
+from bakehouse.rollout.planner import plan
 from bakehouse.rollout.way_back import with_formats
 from devstack.kafka.artefacts import jars, java
 from devstack.kafka.brokers import Image, cluster

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bakehouse.rollout.boot_disks import attachment, disk_body
 from bakehouse.rollout.plan import BootDisk, Target
 from bakehouse.rollout.states import Action
-from bakehouse.rollout.strategies.swap import Swap, attachment, disk_body
+
+if TYPE_CHECKING:
+    from bakehouse.rollout.strategies.swap import Swap
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BASE = "https://www.googleapis.com/compute/v1/projects/p"

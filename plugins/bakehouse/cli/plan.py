@@ -93,7 +93,7 @@ def _planned(
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the plan
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.history.hold_store import read_hold
-        from bakehouse.rollout import members
+        from bakehouse.rollout import target_images
         from bakehouse.rollout.attested import attested_by
         from bakehouse.rollout.holding import refusal
         from bakehouse.rollout.mig_planning import make_group_plan
@@ -108,7 +108,7 @@ def _planned(
             hook = hook_of(connection)
             attested = attested_by(ledger, connection, _warn)
             wanted = image.strip()
-            goal = members.choose(
+            goal = target_images.choose(
                 hook,
                 fleet.recipe,
                 wanted,

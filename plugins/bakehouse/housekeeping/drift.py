@@ -20,7 +20,7 @@ from bakehouse.images.links import (
 )
 from bakehouse.images.selection import created_at, newest_promoted
 from bakehouse.rollout.differences import differences
-from bakehouse.rollout.strategies.swap import boot_of
+from bakehouse.rollout.instance_facts import boot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

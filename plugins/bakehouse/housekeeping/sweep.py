@@ -17,7 +17,7 @@ from bakehouse.images.links import Resource, labels_of, path_of, resource_name, 
 from bakehouse.images.provenance import run_that_made
 from bakehouse.images.selection import is_in_transition
 from bakehouse.lease.lease import Owner
-from bakehouse.rollout.strategies.swap import UNUSED_FOR
+from bakehouse.rollout.boot_disks import UNUSED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -14,8 +14,8 @@ from bakehouse.housekeeping.sweep import Found, SweepFacts, day
 from bakehouse.images.labels import EXPIRES, FLEET, RECIPE, TEMPLATE, moment_of
 from bakehouse.images.links import Resource, path_of, resource_name
 from bakehouse.images.selection import created_at
+from bakehouse.rollout.boot_disks import UNUSED_FOR
 from bakehouse.rollout.strategies.mig import described
-from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

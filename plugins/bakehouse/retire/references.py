@@ -13,7 +13,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, image_of, labels_of, path_of, resource_name
 from bakehouse.recipe.base import BaseImage
-from bakehouse.rollout.plan import recall
+from bakehouse.rollout.rollout_disks import recall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,6 +11,7 @@ from bakehouse.images.labels import MEMBER, RUN
 from bakehouse.images.links import Resource, labels_of, path_of, region_of, resource_name, zone_of
 from bakehouse.rollout.config_change import AT_BOOT, MetadataChange, change_of, pinned_by
 from bakehouse.rollout.differences import Difference, differences, wanted_metadata
+from bakehouse.rollout.instance_facts import boot_of
 from bakehouse.rollout.machine import (
     EXTERNAL,
     INTERNAL,
@@ -21,9 +22,9 @@ from bakehouse.rollout.machine import (
     pinned,
     recreated,
 )
-from bakehouse.rollout.plan import BootDisk, Member, Target, disk_name, recall, second_disk_name
+from bakehouse.rollout.plan import BootDisk, Member, Target
+from bakehouse.rollout.rollout_disks import disk_name, recall, second_disk_name
 from bakehouse.rollout.states import Strategy
-from bakehouse.rollout.strategies.swap import boot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

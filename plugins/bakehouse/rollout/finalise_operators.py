@@ -30,9 +30,9 @@ from bakehouse.rollout.finalising import (
 )
 from bakehouse.rollout.fleet_operator import DECISION, FleetOperator, now
 from bakehouse.rollout.health import HEALTHY, explain
+from bakehouse.rollout.instance_facts import started
 from bakehouse.rollout.orders import Answer, Order
 from bakehouse.rollout.params import FinaliseParams
-from bakehouse.rollout.strategies.swap import started
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

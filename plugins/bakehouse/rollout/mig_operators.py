@@ -27,7 +27,7 @@ from bakehouse.images.links import resource_name
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
-from bakehouse.rollout import members, mig_calls
+from bakehouse.rollout import members, mig_calls, target_images
 from bakehouse.rollout.events import GroupMoved, SoakEnded
 from bakehouse.rollout.fleet_operator import (
     FAILED_IN_SOAK,
@@ -155,7 +155,7 @@ class MoveGroup(FleetOperator):
                 wait = self.wait_until_allowed(context, move.image, move.member)
                 if wait is not None:
                     return wait
-            members.check(self.compute, move.image)
+            target_images.check(self.compute, move.image)
         size = int((self.compute.group(move.zone, move.member) or {}).get("targetSize", 0))
         within = self.fleet.health_deadline
         gate = self.fleet.gate

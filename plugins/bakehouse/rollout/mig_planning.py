@@ -13,11 +13,11 @@ from bakehouse.core.reasons import Reason
 from bakehouse.images import labels
 from bakehouse.images.links import resource_name
 from bakehouse.rollout import mig_facts
+from bakehouse.rollout.boot_disks import UNUSED_FOR
 from bakehouse.rollout.mig_survey import judge
 from bakehouse.rollout.plan import RolloutPlan, Skipped, Target
 from bakehouse.rollout.plan_parts import Blocker, FleetRules, ImageChange
 from bakehouse.rollout.planning import hold_blockers, packages_between
-from bakehouse.rollout.strategies.swap import UNUSED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -31,9 +31,10 @@ from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import gate_checks, mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
+from bakehouse.rollout.moves import IllegalMove, move
 from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import FINAL as ENDS
-from bakehouse.rollout.states import IllegalMove, State, move
+from bakehouse.rollout.states import State
 from bakehouse.rollout.strategies.mig import (
     TEXTS,
     GroupMove,

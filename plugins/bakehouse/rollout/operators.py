@@ -23,7 +23,7 @@ from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
-from bakehouse.rollout import members
+from bakehouse.rollout import members, target_images
 from bakehouse.rollout.events import GatesAnswered
 from bakehouse.rollout.fleet_operator import (
     LEASE_TIME,
@@ -82,7 +82,7 @@ class ChooseImage(FleetOperator):
             )
         if (form.reconcile or form.metadata) and not wanted:
             wanted = self._pinned()
-        chosen = members.choose(
+        chosen = target_images.choose(
             self.compute,
             self.fleet.recipe,
             wanted,
@@ -245,7 +245,7 @@ class PlanningOperator(FleetOperator, SkipMixin):
         image = self.received(context, self.near("choose_image"), Target)
         form = self.form(context)
         # again: this run may have waited for the fleet
-        members.check(self.compute, image, None if form.metadata else self.attested())
+        target_images.check(self.compute, image, None if form.metadata else self.attested())
         made = self.make(context, image, form)
         asked, not_asked = questions(made, self.fleet.gate)
         if not asked:

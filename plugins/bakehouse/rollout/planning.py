@@ -19,12 +19,12 @@ from bakehouse.images.formats import formats_in
 from bakehouse.images.links import resource_name
 from bakehouse.operators.freeze import read_freeze
 from bakehouse.operators.hold import hold
-from bakehouse.rollout import members
+from bakehouse.rollout import members, target_images
 from bakehouse.rollout.forecast import forecast
 from bakehouse.rollout.gates import down_for_long
 from bakehouse.rollout.missing import missing_members
-from bakehouse.rollout.plan import RolloutPlan, Target, plan
 from bakehouse.rollout.plan_parts import Blocker, ImageChange
+from bakehouse.rollout.planner import plan
 from bakehouse.rollout.way_back import image_names, with_formats
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bakehouse.fleet.model import Fleet
     from bakehouse.images.formats import FormatRange
     from bakehouse.images.links import Resource
+    from bakehouse.rollout.plan import RolloutPlan, Target
 
 PAST = timedelta(days=90)  # whose replacements say how long the next ones take
 
@@ -167,7 +168,7 @@ def _only_disks(
     """
     olds = {change.name: change.old for change in made.changes if change.old.name}
     of_image = {(old.image, old.image_id, old.made_of): old for old in olds.values()}
-    why = {key: members.only_disk(hook, old, attested) for key, old in of_image.items()}
+    why = {key: target_images.only_disk(hook, old, attested) for key, old in of_image.items()}
     every = {name: why[old.image, old.image_id, old.made_of] for name, old in olds.items()}
     return {name: reason for name, reason in every.items() if reason}
 

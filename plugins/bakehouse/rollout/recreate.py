@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.core.errors import FAILURES, PermanentError
 from bakehouse.images import labels
 from bakehouse.images.links import labels_of, project_of, resource_name
+from bakehouse.rollout.boot_disks import attachment
 from bakehouse.rollout.machine import (
     Reserved,
     address_body,
@@ -20,13 +21,13 @@ from bakehouse.rollout.machine import (
     is_address_of,
 )
 from bakehouse.rollout.states import Action, Strategy
-from bakehouse.rollout.strategies.swap import Swap, attachment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.cloud.request_id import RequestIds
+    from bakehouse.rollout.strategies.swap import Swap
 
 Resource = dict[str, Any]
 

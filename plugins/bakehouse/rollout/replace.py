@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.core.errors import FAILURES
 from bakehouse.rollout import recreate
-from bakehouse.rollout.states import Action, Disk, MemberObservation, Strategy
-from bakehouse.rollout.strategies.swap import (
-    Swap,
-    attachment,
-    boot_of,
-    disk_body,
-    is_old,
-    observe,
-    old_disk_labels,
-)
+from bakehouse.rollout.boot_disks import attachment, disk_body, old_disk_labels
+from bakehouse.rollout.instance_facts import boot_of
+from bakehouse.rollout.states import Action, Disk, Strategy
+from bakehouse.rollout.strategies.swap import Swap, is_old, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.cloud.request_id import RequestIds
+    from bakehouse.rollout.observation import MemberObservation
 
 Resource = dict[str, Any]
 

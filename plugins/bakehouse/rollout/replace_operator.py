@@ -26,7 +26,7 @@ from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.operators.waits import begin_wait, end_wait
 from bakehouse.rollout import health as health_of
-from bakehouse.rollout import members
+from bakehouse.rollout import members, target_images
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.fleet_operator import (
     PROGRESS,
@@ -255,7 +255,7 @@ class ReplaceMember(FleetOperator):
         if was_held:
             context["ti"].xcom_push(PROGRESS, now().isoformat())
         if swap.metadata is None:
-            members.check(self.compute, swap.image)
+            target_images.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
         made, ahead = self.plan_of(context), self._ahead(context)

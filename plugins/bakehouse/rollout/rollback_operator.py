@@ -17,7 +17,7 @@ from bakehouse.images.formats import highest, unreadable
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
-from bakehouse.rollout import members
+from bakehouse.rollout import members, target_images
 from bakehouse.rollout.config_change import MetadataChange, is_set
 from bakehouse.rollout.events import MembersAnswered
 from bakehouse.rollout.fleet_operator import (
@@ -207,7 +207,7 @@ class PlanRollback(FleetOperator):
         kept = is_old(self.compute.disk(swap.zone, swap.old.name), swap.old)
         image = self._image(swap, kept=kept)
         if image is None and not kept:
-            why = members.only_disk(self.compute, swap.old, self.attested())
+            why = target_images.only_disk(self.compute, swap.old, self.attested())
             raise PermanentError(f"its old disk {swap.old.name} does not exist any more, and {why}")
         health = members.health(self.compute, swap.zone, swap.member) if instance else None
         way = back(swap, image, kept=kept, health=health)
@@ -233,7 +233,7 @@ class PlanRollback(FleetOperator):
         """Return the image that the member had; with its old disk kept, errors do not matter."""
         try:
             known = self.attested() if not kept else None
-            return members.previous(self.compute, swap.old, swap.image.recipe, known)
+            return target_images.previous(self.compute, swap.old, swap.image.recipe, known)
         except Exception:
             if kept:
                 return None

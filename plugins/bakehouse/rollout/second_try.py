@@ -17,7 +17,7 @@ from bakehouse.rollout.states import Disk, Resumed, State, Strategy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bakehouse.rollout.states import Goal, MemberObservation
+    from bakehouse.rollout.observation import Goal, MemberObservation
 
 
 class Cause(StrEnum):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.rollout import replace
-from bakehouse.rollout.states import STUCK, TEXTS, read
+from bakehouse.rollout.observation import read
+from bakehouse.rollout.states import STUCK, TEXTS
 from bakehouse.rollout.strategies.swap import outcome_of
 
 if TYPE_CHECKING:

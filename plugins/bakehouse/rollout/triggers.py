@@ -38,7 +38,9 @@ from bakehouse.rollout.gates import down_beside
 from bakehouse.rollout.guest_orders import GuestOrders
 from bakehouse.rollout.handover import DataUnreadable, DrainFailed, Handover, HandoverFields
 from bakehouse.rollout.health import HealthAssessment, assess_health, explain, parse
-from bakehouse.rollout.plan import first_try_of
+from bakehouse.rollout.moves import IllegalMove, move
+from bakehouse.rollout.observation import MemberObservation, read
+from bakehouse.rollout.rollout_disks import first_try_of
 from bakehouse.rollout.second_try import (
     STOPS_AT_MOST,
     TRIED_AGAIN,
@@ -48,20 +50,7 @@ from bakehouse.rollout.second_try import (
     stopped_while_it_booted,
     taken_away,
 )
-from bakehouse.rollout.states import (
-    ACTIONS,
-    DOING,
-    FINAL,
-    TEXTS,
-    Action,
-    IllegalMove,
-    MemberObservation,
-    Resumed,
-    State,
-    Strategy,
-    move,
-    read,
-)
+from bakehouse.rollout.states import ACTIONS, DOING, FINAL, TEXTS, Action, Resumed, State, Strategy
 from bakehouse.rollout.strategies.swap import Swap
 from bakehouse.schedule.window import Window
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger

@@ -16,7 +16,7 @@ from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation, resumed_by
-from bakehouse.rollout import members
+from bakehouse.rollout import leftovers, target_images
 from bakehouse.rollout.approval import reason_of
 from bakehouse.rollout.blame import Blame, blame, is_images
 from bakehouse.rollout.fleet_operator import (
@@ -178,7 +178,7 @@ class Verdict(FleetOperator):
         on_failure = self.rules_of(made).on_failure
         if on_failure != "roll_back" or not any(is_images(o) for o in outcomes):
             return None
-        return blame(made, outcomes, members.images_of(self.compute, made.image.recipe))
+        return blame(made, outcomes, target_images.images_of(self.compute, made.image.recipe))
 
     def _mark(self, context: Context, made: RolloutPlan) -> WaitForOperation | None:
         """Mark an image that has failed here, and take a blamed one out of its family.
@@ -192,11 +192,11 @@ class Verdict(FleetOperator):
         told = {failed_in(self.fleet.name): label_value(context["ti"].run_id)}
         if blamed:
             told[ROLLED_BACK] = self.fleet.name
-        label = partial(members.mark, self.compute, made.image, told)
+        label = partial(target_images.mark, self.compute, made.image, told)
         steps: list[list[tuple[str, Ask]]] = [[(f"label image {name}", label)]]
         if blamed:
             link = blamed.newest_link
-            deprecate = partial(members.deprecate, self.compute, made.image, link, request)
+            deprecate = partial(target_images.deprecate, self.compute, made.image, link, request)
             steps.append([(f"deprecate image {name}", deprecate)])
         try:
             return self.carry_out(*steps)
@@ -211,7 +211,7 @@ class Verdict(FleetOperator):
         if form.members or form.metadata or not any(made.names_of_stages):
             return
         try:
-            members.unmark(self.compute, made.image, failed_in(self.fleet.name))
+            target_images.unmark(self.compute, made.image, failed_in(self.fleet.name))
         except (Blocked, *FAILURES) as error:
             self.log.warning("%s is still marked as failed here: %s", made.image.name, error)
 
@@ -323,20 +323,20 @@ class Verdict(FleetOperator):
             old = change.old.name
             if change.metadata is not None:
                 if good:
-                    unpin = partial(members.unpin_metadata, compute, change)
+                    unpin = partial(leftovers.unpin_metadata, compute, change)
                     yield f"take the metadata back that {change.name} had before", unpin
                 continue
             for new in filter(None, (change.disk, change.second_disk)):
                 request = self.request_id(context, f"delete {new} {self.memory.failed}")
-                delete_new = partial(members.delete_new, compute, change, new, request, good=good)
+                delete_new = partial(leftovers.delete_new, compute, change, new, request, good=good)
                 yield f"delete the unused new disk {new} of {change.name}", delete_new
             request = self.request_id(context, f"delete {old} {self.memory.failed}")
             if good:
                 again = self.memory.failed > 0
-                delete_old = partial(members.delete_old, compute, change, request, again=again)
+                delete_old = partial(leftovers.delete_old, compute, change, request, again=again)
                 yield f"delete the old disk {old} of {change.name}", delete_old
             else:
-                release = partial(members.release_old, compute, change, made.run)
+                release = partial(leftovers.release_old, compute, change, made.run)
                 yield f"label the disk {old}, which {change.name} has back", release
 
 

@@ -15,13 +15,14 @@ from bakehouse.rollout.health import (
     see,
     silence,
 )
+from bakehouse.rollout.instance_facts import boot_of
 from bakehouse.rollout.second_try import Cause, taken_away
-from bakehouse.rollout.strategies.swap import Swap, boot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bakehouse.images.links import Resource
+    from bakehouse.rollout.strategies.swap import Swap
 
 BETWEEN_LOOKS = timedelta(seconds=15)  # where no report says its period
 

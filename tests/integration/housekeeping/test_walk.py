@@ -33,7 +33,7 @@ from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
 from bakehouse.notify import send
-from bakehouse.rollout.members import choose
+from bakehouse.rollout.target_images import choose
 from devstack.waiting import wait_until
 
 from .conftest import ZONE, ready

@@ -19,7 +19,7 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
-from bakehouse.rollout import members
+from bakehouse.rollout import target_images
 
 from .walk import GROUP, Rollout
 
@@ -146,7 +146,9 @@ def test_a_rejection_takes_all_back_and_touches_nobody_else(
     assert "ann rejected the rollout after stage 1. a person" in told
     assert f"No rollout of web takes {images.new} by itself any more" in told
     with pytest.raises(PermanentError, match=images.new):
-        members.choose(hook_of("google_cloud_default"), "web", "", by_person=False, fleet="web")
+        target_images.choose(
+            hook_of("google_cloud_default"), "web", "", by_person=False, fleet="web"
+        )
 
 
 @pytest.mark.parametrize("on_timeout", ["roll_back", "halt"])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bakehouse.cloud.request_id import RequestIds
-    from bakehouse.rollout.states import MemberObservation
+    from bakehouse.rollout.observation import MemberObservation
     from bakehouse.rollout.strategies.swap import Swap
 
 NAMES = ["web-1", "web-2"]

@@ -11,7 +11,7 @@ from tests.support.fake_compute import BASE, OLD_DISK, Cloud
 from bakehouse.core.errors import NotFound, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.members import Members
-from bakehouse.rollout import members
+from bakehouse.rollout import leftovers, members, target_images
 from bakehouse.rollout.plan import Change
 from bakehouse.rollout.strategies.swap import is_old
 
@@ -96,7 +96,7 @@ def test_without_a_name_the_newest_promoted_image_is_chosen() -> None:
     older = image("web-1")
     newer = image("web-2", creationTimestamp="2026-11-21T00:00:00.000-08:00")
     gone = image("web-3", creationTimestamp="2026-11-22T00:00:00.000-08:00", deprecated=DEPRECATED)
-    assert members.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
+    assert target_images.choose(hook(Hook(older, newer, gone)), "web", "").name == "web-2"
 
 
 def test_an_image_may_be_chosen_by_the_hash_of_its_commit() -> None:
@@ -106,19 +106,25 @@ def test_an_image_may_be_chosen_by_the_hash_of_its_commit() -> None:
     other = image("web-3", id="103", labels={"git-sha": "1234567" + "0" * 33})
     found = Hook(first, second, other)
     for wanted in ("4f2a9c1", "4F2A9C1", "4f2a9c1" + "0" * 33):
-        assert members.choose(hook(found), "web", wanted).name == "web-2", "the newest of them"
-    assert members.choose(hook(found), "web", "1234567").name == "web-3", "digits are no id here"
+        assert target_images.choose(hook(found), "web", wanted).name == "web-2", (
+            "the newest of them"
+        )
+    assert target_images.choose(hook(found), "web", "1234567").name == "web-3", (
+        "digits are no id here"
+    )
     second["labels"]["bakehouse-state"] = "revoked"
-    assert members.choose(hook(found), "web", "4f2a9c1").name == "web-1", "one that may be used"
+    assert target_images.choose(hook(found), "web", "4f2a9c1").name == "web-1", (
+        "one that may be used"
+    )
     first["labels"]["bakehouse-state"] = "candidate"
     with pytest.raises(PermanentError, match="web-2: it is revoked"):
-        members.choose(hook(found), "web", "4f2a9c1")
+        target_images.choose(hook(found), "web", "4f2a9c1")
 
 
 def test_a_name_that_looks_like_a_hash_is_a_name() -> None:
     named = image("abcdef1")
     of_commit = image("web-2", labels={"git-sha": "abcdef1" + "0" * 33})
-    assert members.choose(hook(Hook(named, of_commit)), "web", "abcdef1").name == "abcdef1"
+    assert target_images.choose(hook(Hook(named, of_commit)), "web", "abcdef1").name == "abcdef1"
 
 
 @pytest.mark.parametrize(
@@ -134,19 +140,19 @@ def test_a_hash_that_names_no_image_or_several_is_refused(wanted: str, told: str
     hashes = ["4f2a9c1" + "a" * 33, "4f2a9c1" + "b" * 33]
     found = [image(f"web-{n}", labels={"git-sha": sha}) for n, sha in enumerate(hashes)]
     with pytest.raises(PermanentError, match=told):
-        members.choose(hook(Hook(*found)), "web", wanted)
+        target_images.choose(hook(Hook(*found)), "web", wanted)
 
 
 def test_no_rollout_takes_an_image_of_a_backfill_by_itself() -> None:
     old = hook(Hook(image("web-1", labels={"bakehouse-state": "history"})))
     with pytest.raises(PermanentError, match="web-1 is an image of a backfill"):
-        members.choose(old, "web", "web-1", by_person=False, of_history=False)
-    assert members.choose(old, "web", "web-1").name == "web-1", "a person may"
+        target_images.choose(old, "web", "web-1", by_person=False, of_history=False)
+    assert target_images.choose(old, "web", "web-1").name == "web-1", "a person may"
 
 
 def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
     old = image("web-1", labels={"bakehouse-state": "history"})
-    chosen = members.choose(hook(Hook(old)), "web", "web-1")
+    chosen = target_images.choose(hook(Hook(old)), "web", "web-1")
     assert (chosen.id, chosen.git_sha, chosen.disk_gb) == ("100", "a" * 40, 10)
 
 
@@ -162,48 +168,50 @@ def test_an_image_of_the_history_may_be_chosen_by_name() -> None:
 )
 def test_what_was_never_promoted_is_refused(labels: dict[str, str], told: str) -> None:
     with pytest.raises(PermanentError, match=told):
-        members.choose(hook(Hook(image("web-1", labels=labels))), "web", "web-1")
+        target_images.choose(hook(Hook(image("web-1", labels=labels))), "web", "web-1")
 
 
 def test_an_obsolete_image_is_refused_by_name_and_a_marked_one_is_not_the_newest() -> None:
     """Compute Engine would refuse the disk, with the members' line already begun."""
     obsolete = image("web-1", deprecated={"state": "OBSOLETE"})
     with pytest.raises(PermanentError, match="web-1 is OBSOLETE"):
-        members.choose(hook(Hook(obsolete)), "web", "web-1")
+        target_images.choose(hook(Hook(obsolete)), "web", "web-1")
     marked = image("web-2", labels={"revoked-base": "77"})
-    chosen = members.choose(hook(Hook(image("web-1"), marked)), "web", "")
+    chosen = target_images.choose(hook(Hook(image("web-1"), marked)), "web", "")
     assert chosen.name == "web-1"
 
 
 def test_a_rollout_that_goes_on_ends_when_its_image_is_revoked() -> None:
-    pinned = members.target(image("web-1"))
-    members.check(hook(Hook(image("web-1"))), pinned)
+    pinned = target_images.target(image("web-1"))
+    target_images.check(hook(Hook(image("web-1"))), pinned)
     with pytest.raises(PermanentError, match="it is revoked"):
-        members.check(hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned)
+        target_images.check(
+            hook(Hook(image("web-1", labels={"bakehouse-state": "revoked"}))), pinned
+        )
     for found in (Hook(), Hook(image("web-1", id="101"))):
         with pytest.raises(PermanentError, match="does not exist any more"):
-            members.check(hook(found), pinned)
+            target_images.check(hook(found), pinned)
 
 
 def test_no_member_goes_back_onto_another_disk_of_a_revoked_image() -> None:
     """Its kept disk is another matter: nothing is made of the image then."""
     revoked = image("web-old", labels={"bakehouse-state": "revoked"})
-    assert members.previous(hook(Hook(revoked)), OLD_DISK, "web") is None
+    assert target_images.previous(hook(Hook(revoked)), OLD_DISK, "web") is None
 
 
 def test_no_image_at_all_says_what_to_do() -> None:
     with pytest.raises(PermanentError, match="trigger bake__web"):
-        members.choose(hook(Hook()), "web", "")
+        target_images.choose(hook(Hook()), "web", "")
     with pytest.raises(PermanentError, match="no image web-9"):
-        members.choose(hook(Hook()), "web", "web-9")
+        target_images.choose(hook(Hook()), "web", "web-9")
 
 
 def test_the_image_a_member_had_is_found_by_id_and_a_reused_name_is_not_taken_for_it() -> None:
-    same = members.previous(hook(Hook(image("web-old"))), OLD_DISK, "web")
+    same = target_images.previous(hook(Hook(image("web-old"))), OLD_DISK, "web")
     assert same is not None
     assert same.id == OLD_DISK.image_id
-    assert members.previous(hook(Hook(image("web-old", id="101"))), OLD_DISK, "web") is None
-    assert members.previous(hook(Hook()), OLD_DISK, "web") is None
+    assert target_images.previous(hook(Hook(image("web-old", id="101"))), OLD_DISK, "web") is None
+    assert target_images.previous(hook(Hook()), OLD_DISK, "web") is None
 
 
 def named(*names: str) -> Members:
@@ -266,7 +274,7 @@ def test_only_a_disk_that_nothing_uses_is_deleted(
     found = Hook()
     found.disk_found = disk
     change = CHANGE.model_copy(update={"disk": "d"})
-    members.delete_new(hook(found), change, "d", "request", good=True)
+    leftovers.delete_new(hook(found), change, "d", "request", good=True)
     assert found.deleted == deleted
 
 
@@ -277,7 +285,7 @@ def test_the_new_disk_of_a_member_without_any_stays_since_it_says_what_the_membe
     found = Hook()
     found.disk_found, found.instance_found = {"id": "5"}, {"disks": boot}
     change = CHANGE.model_copy(update={"disk": "d"})
-    members.delete_new(hook(found), change, "d", "request", good=False)
+    leftovers.delete_new(hook(found), change, "d", "request", good=False)
     assert found.deleted == deleted
 
 
@@ -295,7 +303,7 @@ def test_only_the_very_disk_that_was_taken_out_is_deleted(
 ) -> None:
     found = Hook()
     found.disk_found = disk
-    members.delete_old(hook(found), CHANGE, "request", again=False)
+    leftovers.delete_old(hook(found), CHANGE, "request", again=False)
     assert found.deleted == deleted
 
 
@@ -322,9 +330,9 @@ ELSEWHERE = OLD_DISK.image.replace("/projects/p/", "/projects/other/")
 def test_a_disk_that_no_image_can_make_again_says_why(change: dict[str, Any], why: str) -> None:
     old = OLD_DISK.model_copy(update=change)
     found = hook(Hook(image("web-old")))
-    assert re.search(why, members.only_disk(found, old))
-    assert members.previous(found, old, "web") is None
-    assert members.only_disk(found, OLD_DISK) == ""
+    assert re.search(why, target_images.only_disk(found, old))
+    assert target_images.previous(found, old, "web") is None
+    assert target_images.only_disk(found, OLD_DISK) == ""
 
 
 @pytest.mark.parametrize(
@@ -341,22 +349,22 @@ def test_a_disk_that_no_image_can_make_again_says_why(change: dict[str, Any], wh
 def test_an_image_that_is_there_and_of_which_nothing_is_made_says_why(
     more: dict[str, Any], why: str
 ) -> None:
-    assert why in members.only_disk(hook(Hook(image("web-old", **more))), OLD_DISK)
+    assert why in target_images.only_disk(hook(Hook(image("web-old", **more))), OLD_DISK)
 
 
 @pytest.mark.parametrize("error", [PermanentError("HTTP 403"), NotFound("no such project")])
 def test_an_image_that_may_not_be_read_counts_as_gone(error: Exception) -> None:
     found = Hook()
     found.refuses = error
-    assert members.only_disk(hook(found), OLD_DISK) == f"its image cannot be read: {error}"
-    assert members.previous(hook(found), OLD_DISK, "web") is None
+    assert target_images.only_disk(hook(found), OLD_DISK) == f"its image cannot be read: {error}"
+    assert target_images.previous(hook(found), OLD_DISK, "web") is None
 
 
 def test_an_image_that_cannot_be_read_just_now_is_asked_for_again() -> None:
     found = Hook()
     found.refuses = TransientError("HTTP 503")
     with pytest.raises(TransientError):
-        members.only_disk(hook(found), OLD_DISK)
+        target_images.only_disk(hook(found), OLD_DISK)
 
 
 def test_a_member_whose_boot_disk_may_not_be_read_is_refused_alone() -> None:

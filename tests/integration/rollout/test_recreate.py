@@ -17,18 +17,11 @@ from bakehouse.images import labels
 from bakehouse.images.links import resource_name
 from bakehouse.rollout import replace
 from bakehouse.rollout.machine import Owner, of_template, pinned, recreated
-from bakehouse.rollout.plan import BootDisk, Change, RolloutPlan, second_disk_name
-from bakehouse.rollout.states import (
-    ACTIONS,
-    FINAL,
-    Action,
-    Consent,
-    Resumed,
-    State,
-    Strategy,
-    move,
-    read,
-)
+from bakehouse.rollout.moves import move
+from bakehouse.rollout.observation import read
+from bakehouse.rollout.plan import BootDisk, Change, RolloutPlan
+from bakehouse.rollout.rollout_disks import second_disk_name
+from bakehouse.rollout.states import ACTIONS, FINAL, Action, Consent, Resumed, State, Strategy
 from bakehouse.rollout.strategies.swap import Swap, back, forward
 
 if TYPE_CHECKING:

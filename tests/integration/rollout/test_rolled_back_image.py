@@ -15,7 +15,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import ImageRolledBackEvent
-from bakehouse.rollout import members
+from bakehouse.rollout import target_images
 
 from .conftest import baked
 from .walk import Rollout
@@ -57,7 +57,7 @@ def rollout(image: str, run_id: str, text: str = FLEET) -> Rollout:
 def newest(compute: Compute) -> tuple[str, str]:
     """What the family gives, and what an empty form takes."""
     hook = hook_of("google_cloud_default")
-    return str(compute.newest_of("web")["name"]), members.choose(hook, "web", "").name
+    return str(compute.newest_of("web")["name"]), target_images.choose(hook, "web", "").name
 
 
 def events(run: Rollout) -> list[ImageRolledBackEvent]:
@@ -94,9 +94,9 @@ def test_the_image_before_is_the_newest_again(
     assert planned("manual__forced", force=True)["reason"] == Reason.FORCED
 
     hook = hook_of("google_cloud_default")
-    assert members.choose(hook, "web", newer).name == newer  # a person may well try it again
+    assert target_images.choose(hook, "web", newer).name == newer  # a person may well try it again
     with pytest.raises(PermanentError, match="was rolled back by the fleet web since"):
-        members.choose(hook, "web", newer, by_person=False)
+        target_images.choose(hook, "web", newer, by_person=False)
 
     set_state(compute, newer, "ACTIVE")  # as the verdict says
     assert newest(compute) == (newer, newer)

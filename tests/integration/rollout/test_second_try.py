@@ -25,7 +25,7 @@ from .walk import RETRIES, Rollout
 if TYPE_CHECKING:
     from tests.flow.fleet import Members
 
-    from bakehouse.rollout.states import MemberObservation
+    from bakehouse.rollout.observation import MemberObservation
     from bakehouse.rollout.strategies.swap import Swap
     from devstack.gce_api import Compute
 

@@ -23,7 +23,8 @@ from bakehouse.core.errors import (
 from bakehouse.rollout import triggers
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
-from bakehouse.rollout.plan import Change, RolloutPlan, first_try_of
+from bakehouse.rollout.plan import Change, RolloutPlan
+from bakehouse.rollout.rollout_disks import first_try_of
 from bakehouse.rollout.soak_trigger import SoakTrigger
 from bakehouse.rollout.states import Action
 from bakehouse.rollout.strategies.swap import Swap, forward

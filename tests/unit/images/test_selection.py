@@ -30,8 +30,10 @@ from bakehouse.images.selection import (
     previous,
 )
 from bakehouse.inventory.model import Inventory
-from bakehouse.rollout import members
-from bakehouse.rollout.plan import BootDisk, Member, Target, plan, remember
+from bakehouse.rollout import target_images
+from bakehouse.rollout.plan import BootDisk, Member, Target
+from bakehouse.rollout.planner import plan
+from bakehouse.rollout.rollout_disks import remember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +61,7 @@ class Hook:
 
 def rollouts_choice(images: list[Resource]) -> str | None:
     try:
-        return members.choose(cast("ComputeHook", Hook(images)), "web", "").name
+        return target_images.choose(cast("ComputeHook", Hook(images)), "web", "").name
     except PermanentError:
         return None
 

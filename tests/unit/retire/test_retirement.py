@@ -22,7 +22,8 @@ from bakehouse.retire.retirement import (
     obsolescence_body,
     plan_retirement,
 )
-from bakehouse.rollout.plan import BootDisk, remember
+from bakehouse.rollout.plan import BootDisk
+from bakehouse.rollout.rollout_disks import remember
 
 DAY = timedelta(days=1)
 KEEP = Keep(last=2, grace=3 * DAY)

@@ -19,7 +19,8 @@ from bakehouse.rollout.config_change import (
 )
 from bakehouse.rollout.health import Health
 from bakehouse.rollout.params import RolloutParams
-from bakehouse.rollout.plan import BootDisk, Member, Target, plan
+from bakehouse.rollout.plan import BootDisk, Member, Target
+from bakehouse.rollout.planner import plan
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import forward, is_under_way, moving
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.fake_compute import NEW_IMAGE, NOW
@@ -12,10 +12,13 @@ from bakehouse.core.reasons import Reason
 from bakehouse.core.time import in_short
 from bakehouse.history.rollout_events import MemberDetail, MemberReplacedEvent
 from bakehouse.rollout.forecast import forecast
-from bakehouse.rollout.plan import RolloutPlan, plan
 from bakehouse.rollout.plan_parts import Blocker, Forecast
+from bakehouse.rollout.planner import plan
 
 from .test_order import member
+
+if TYPE_CHECKING:
+    from bakehouse.rollout.plan import RolloutPlan
 
 SOAK, DEADLINE = timedelta(minutes=1), timedelta(minutes=10)
 

@@ -12,9 +12,10 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.fleet.stages import at_most
 from bakehouse.recipe.load import Mistakes
 from bakehouse.rollout.gates import down_for_long, others_are_up
+from bakehouse.rollout.instance_facts import member_of
 from bakehouse.rollout.order import key_of, natural, time_of_turns
-from bakehouse.rollout.plan import Member, Reported, RolloutPlan, plan
-from bakehouse.rollout.strategies.swap import member_of
+from bakehouse.rollout.plan import Member, Reported, RolloutPlan
+from bakehouse.rollout.planner import plan
 
 FLEET = "recipe: web\nmembers: {instances: [a, b, c], zones: [us-central1-a]}\n"
 BY_LABELS = "recipe: web\nmembers: {labels: {app: web}, zones: [us-central1-a]}\n"

@@ -11,17 +11,12 @@ from tests.support.fake_compute import NEW_IMAGE, NOW, OLD_DISK, Cloud
 
 from bakehouse.core.reasons import Reason
 from bakehouse.images.labels import MEMBER
-from bakehouse.rollout.plan import (
-    BootDisk,
-    Member,
-    Reported,
-    RolloutPlan,
-    disk_name,
-    first_try_of,
-    plan,
-    recall,
-)
-from bakehouse.rollout.strategies.swap import disk_body, forward, member_of
+from bakehouse.rollout.boot_disks import disk_body
+from bakehouse.rollout.instance_facts import member_of
+from bakehouse.rollout.plan import BootDisk, Member, Reported, RolloutPlan
+from bakehouse.rollout.planner import plan
+from bakehouse.rollout.rollout_disks import disk_name, first_try_of, recall
+from bakehouse.rollout.strategies.swap import forward
 
 RUN = "0123456789ab"
 STAGES = (1, "50%", "100%")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bakehouse.rollout.health import Health
+from bakehouse.rollout.observation import Goal, MemberObservation
 from bakehouse.rollout.second_try import (
     OF_THE_IMAGE,
     TRIED_AGAIN,
@@ -18,7 +19,7 @@ from bakehouse.rollout.second_try import (
     stopped_while_it_booted,
     taken_away,
 )
-from bakehouse.rollout.states import Disk, Goal, MemberObservation, Resumed, State, Strategy
+from bakehouse.rollout.states import Disk, Resumed, State, Strategy
 
 GOAL = Goal("7", "web-1-new", "web-new", "boot-1", timedelta(minutes=5))
 WELL = Health(state="healthy", image="web-new", boot_id="boot-2")

@@ -11,23 +11,18 @@ import pytest
 from tests.support.paths import PROJECT
 
 from bakehouse.rollout.health import Health
+from bakehouse.rollout.moves import MOVES, IllegalMove, edges, move
+from bakehouse.rollout.observation import Goal, MemberObservation, read
 from bakehouse.rollout.states import (
     ACTIONS,
     FINAL,
-    MOVES,
     Action,
     Consent,
     Disk,
-    Goal,
-    IllegalMove,
-    MemberObservation,
     Rendered,
     Resumed,
     State,
     Strategy,
-    edges,
-    move,
-    read,
 )
 
 DRAWING = PROJECT / "docs" / "rollouts.md"

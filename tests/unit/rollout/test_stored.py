@@ -12,9 +12,12 @@ from tests.support.fake_compute import NEW_IMAGE, Cloud
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.rollout.events import SoakEnded, SwapEnded
-from bakehouse.rollout.plan import RolloutPlan, plan, recall
+from bakehouse.rollout.instance_facts import member_of
+from bakehouse.rollout.plan import RolloutPlan
+from bakehouse.rollout.planner import plan
+from bakehouse.rollout.rollout_disks import recall
 from bakehouse.rollout.stored import SCHEMA, Stored
-from bakehouse.rollout.strategies.swap import Swap, member_of
+from bakehouse.rollout.strategies.swap import Swap
 
 if TYPE_CHECKING:
     from bakehouse.core.models import Frozen

@@ -12,28 +12,14 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.fake_compute import NEW_IMAGE, OLD_DISK, OLD_IMAGE, Cloud, Crash
 
+from bakehouse.rollout.boot_disks import old_disk_labels, restored_labels
 from bakehouse.rollout.health import Health, parse
-from bakehouse.rollout.plan import Change, RolloutPlan, remember
-from bakehouse.rollout.states import (
-    ACTIONS,
-    FINAL,
-    Action,
-    Consent,
-    Disk,
-    Resumed,
-    State,
-    move,
-    read,
-)
-from bakehouse.rollout.strategies.swap import (
-    Swap,
-    back,
-    forward,
-    is_touched,
-    observe,
-    old_disk_labels,
-    restored_labels,
-)
+from bakehouse.rollout.moves import move
+from bakehouse.rollout.observation import read
+from bakehouse.rollout.plan import Change, RolloutPlan
+from bakehouse.rollout.rollout_disks import remember
+from bakehouse.rollout.states import ACTIONS, FINAL, Action, Consent, Disk, Resumed, State
+from bakehouse.rollout.strategies.swap import Swap, back, forward, is_touched, observe
 
 WITHIN = timedelta(seconds=120)
 CHANGE = Change(name="web-1", zone="z", id="7", disk="web-1-12345678", old=OLD_DISK)

@@ -9,8 +9,9 @@ from tests.support.fake_compute import NEW_IMAGE, OLD_DISK
 from bakehouse.images.formats import FormatRange
 from bakehouse.images.links import resource_name
 from bakehouse.rollout.config_change import MetadataChange
-from bakehouse.rollout.plan import Member, RolloutPlan, WayBack, plan
+from bakehouse.rollout.plan import Member, RolloutPlan, WayBack
 from bakehouse.rollout.plan_text import in_one_line, plan_lines
+from bakehouse.rollout.planner import plan
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import back, forward
 from bakehouse.rollout.way_back import Reads, image_names, refusal, with_formats

@@ -1,8 +1,9 @@
 """The strategy swap: replace the boot disk and keep everything else of the instance.
 
-Pure: what is handed to the walk, what it reads out of Compute Engine's answers, and the bodies of
-its calls. The new disk is like the old one (type, size, key, snapshot schedules, the users' labels)
-but for its content, and is attached in the old one's way (device name, auto-delete).
+Pure: what is handed to the walk, there and back; `instance_facts` reads Compute Engine's answers,
+`boot_disks` has the bodies of its calls. The new disk is like the old one (type, size, key,
+snapshot schedules, the users' labels) but for its content, and is attached in the old one's way
+(device name, auto-delete).
 
 The way back takes the old disk, which stays until the rollout has ended well: it needs nothing that
 could be refused just then (quota, a deleted image), and it holds what last worked, host keys
@@ -16,40 +17,26 @@ leaves it.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bakehouse.core.reasons import Reason
-from bakehouse.core.time import parse_timestamp
 from bakehouse.history.rollout_events import MemberOutcome
-from bakehouse.images import labels
 from bakehouse.images.formats import FormatRange
 from bakehouse.images.links import (
-    CREATED_BY,
     Resource,
-    group_of,
     labels_of,
-    project_of,
     resource_name,
-    zone_of,
 )
 from bakehouse.rollout.config_change import MetadataChange, is_set
 from bakehouse.rollout.health import Health, parse
+from bakehouse.rollout.instance_facts import boot_of, started
 from bakehouse.rollout.machine import Machine, Owner
-from bakehouse.rollout.order import key_of
-from bakehouse.rollout.plan import (
-    BootDisk,
-    Change,
-    Member,
-    RolloutPlan,
-    Target,
-    disk_name,
-    recall,
-    remember,
-)
-from bakehouse.rollout.states import Disk, Goal, MemberObservation, Strategy
+from bakehouse.rollout.observation import Goal, MemberObservation
+from bakehouse.rollout.plan import BootDisk, Change, RolloutPlan, Target
+from bakehouse.rollout.rollout_disks import disk_name
+from bakehouse.rollout.states import Disk, Strategy
 from bakehouse.rollout.stored import Stored
 
 if TYPE_CHECKING:
@@ -57,7 +44,6 @@ if TYPE_CHECKING:
 
 # Source: `status` of disks.get.
 _DISK_STATES = {"READY": Disk.READY, "CREATING": Disk.CREATING, "RESTORING": Disk.CREATING}
-UNUSED_FOR = timedelta(days=7)  # after that the sweep may take a boot disk that nothing uses
 
 
 class Swap(Stored):
@@ -288,47 +274,6 @@ def is_old(disk: Resource | None, old: BootDisk) -> bool:
     return str(disk.get("sourceImageId", "")) == old.image_id
 
 
-def refusal(instance: Resource, disk: Resource | None) -> tuple[Reason, str] | None:
-    """Return why no rollout may change this instance; `disk` is its boot disk's resource."""
-    if creator := group_of(instance):
-        hint = f"if {resource_name(creator)} has abandoned it, delete its metadata {CREATED_BY}"
-        return Reason.MEMBER_OF_GROUP, hint
-    if labels.HOLD in labels_of(instance):
-        return Reason.MEMBER_ON_HOLD, f"by {labels_of(instance)[labels.HOLD] or 'somebody'}"
-    why = _not_replaceable(instance, disk)
-    return (Reason.BOOT_DISK_NOT_REPLACEABLE, why) if why else None
-
-
-def _not_replaceable(instance: Resource, disk: Resource | None) -> str:
-    boot = boot_of(instance)
-    if boot is not None and is_regional(boot):
-        return f"{boot['name']} is a regional disk"
-    if boot is not None and (project := other_project(instance, boot)):
-        return f"{boot['name']} is a disk of the project {project}"
-    others = sorted(
-        name
-        for user in (disk or {}).get("users") or []
-        if (name := resource_name(user)) != instance["name"]
-    )
-    if disk is not None and others:
-        return f"{disk['name']} is attached to {', '.join(others)} too"
-    key = (disk or {}).get("diskEncryptionKey") or {}
-    if disk is not None and key and "kmsKeyName" not in key:
-        return f"{disk['name']} is encrypted with a key that only its owner has"
-    return ""
-
-
-def other_project(instance: Resource, attached: Resource) -> str:
-    """Return the project of an attached disk if it is not that of its instance; else nothing."""
-    own, project = project_of(instance.get("selfLink", "")), project_of(attached.get("source", ""))
-    return project if project and own and project != own else ""
-
-
-def is_regional(attached: Resource) -> bool:
-    """Whether an attached disk is one of a region."""
-    return "/regions/" in str(attached.get("source", ""))
-
-
 def observe(
     swap: Swap, instance: Resource | None, disk: Resource | None, said: Mapping[str, str]
 ) -> MemberObservation:
@@ -348,106 +293,6 @@ def observe(
     )
 
 
-def boot_of(instance: Resource) -> dict[str, Any] | None:
-    """Return the boot disk of `instance`, with its name."""
-    for disk in instance.get("disks") or []:
-        if disk.get("boot"):
-            return {**disk, "name": resource_name(disk.get("source", ""))}
-    return None
-
-
-def member_of(instance: Resource, disk: Resource | None, order_by: str | None = None) -> Member:
-    """Return a member; `disk` is its boot disk's resource."""
-    boot = boot_of(instance)
-    refused, why = refusal(instance, disk) or (None, "")
-    return Member(
-        name=str(instance["name"]),
-        zone=zone_of(instance),
-        id=str(instance["id"]),
-        status=str(instance["status"]),
-        boot=_boot_disk(boot, disk) if boot and disk else None,
-        refused=refused,
-        refused_why=why,
-        protected=bool(instance.get("deletionProtection")),
-        key=key_of(instance, order_by),
-    )
-
-
-def disk_body(swap: Swap, now: datetime) -> dict[str, Any]:
-    """Return the body of disks.insert, with labels that name run, fleet and member."""
-    old = swap.old
-    body: dict[str, Any] = {
-        "name": swap.disk,
-        "sourceImage": swap.image.self_link,
-        "type": old.type,
-        "sizeGb": str(max(old.size_gb, swap.image.disk_gb)),
-        "labels": {**old.labels, **_labels(swap, now)},
-        "description": remember(old, swap.first_try, swap.before),
-    }
-    if old.policies:
-        body["resourcePolicies"] = list(old.policies)
-    if old.kms_key:
-        body["diskEncryptionKey"] = {"kmsKeyName": old.kms_key}
-    return body
-
-
-def attachment(swap: Swap, disk_url: str) -> dict[str, Any]:
-    """Return the body of instances.attachDisk, like the previous disk's attachment."""
-    return {
-        "source": disk_url,
-        "boot": True,
-        "mode": "READ_WRITE",
-        "deviceName": swap.old.device_name,
-        "autoDelete": swap.old.auto_delete,
-    }
-
-
-def old_disk_labels(swap: Swap, disk: Resource, now: datetime) -> dict[str, str | None]:
-    """Return the labels that the old disk still needs before it is taken out; None removes one."""
-    told: dict[str, str | None] = {**_whose(swap), labels.ROLE: labels.PREVIOUS_DISK}
-    known = labels_of(disk)
-    if swap.only_disk:
-        told[labels.EXPIRES] = None
-    elif not told.items() <= known.items() or labels.EXPIRES not in known:
-        told[labels.EXPIRES] = expiry(now)
-    return {key: value for key, value in told.items() if known.get(key) != value}
-
-
-def restored_labels(disk: Resource, run: str, now: datetime) -> dict[str, str | None]:
-    """Return what undoes `old_disk_labels` of this run for a disk that its member has back."""
-    known = labels_of(disk)
-    if (known.get(labels.RUN), known.get(labels.ROLE)) != (run, labels.PREVIOUS_DISK):
-        return {}
-    if recall(disk) is not None:  # an earlier rollout has made it
-        return {labels.ROLE: labels.MEMBER_DISK, labels.EXPIRES: expiry(now)}
-    ours = (labels.RECIPE, labels.RUN, labels.ROLE, labels.FLEET, labels.MEMBER, labels.EXPIRES)
-    return {key: None for key in ours if key in known}
-
-
-def expiry(now: datetime) -> str:
-    """Return the label `expires` of a disk that is unused from now on."""
-    return labels.expiry(now + UNUSED_FOR)
-
-
-def _labels(swap: Swap, now: datetime) -> dict[str, str]:
-    told = {
-        **_whose(swap),
-        labels.ROLE: labels.MEMBER_DISK,
-        labels.GIT_SHA: swap.image.git_sha,
-        labels.EXPIRES: expiry(now),
-    }
-    return {key: value for key, value in told.items() if value}
-
-
-def _whose(swap: Swap) -> dict[str, str]:
-    return {
-        labels.RECIPE: swap.image.recipe,
-        labels.RUN: swap.run,
-        labels.FLEET: swap.fleet,
-        labels.MEMBER: swap.member,
-    }
-
-
 def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
     if disk is None:
         return Disk.TAKEN if swap.kept else Disk.ABSENT
@@ -457,42 +302,3 @@ def _disk_state(swap: Swap, disk: Resource | None, instance: str) -> Disk:
     if any(resource_name(user) != resource_name(instance) for user in disk.get("users") or []):
         return Disk.TAKEN
     return _DISK_STATES.get(str(disk.get("status")), Disk.BROKEN)
-
-
-def _boot_disk(attached: Resource, disk: Resource) -> BootDisk:
-    return BootDisk(
-        name=str(disk["name"]),
-        id=str(disk.get("id", "")),
-        image_id=str(disk.get("sourceImageId", "")),
-        image=str(disk.get("sourceImage", "")),
-        made_of=_made_of(disk),
-        device_name=str(attached.get("deviceName", "")),
-        auto_delete=bool(attached.get("autoDelete", False)),
-        type=str(disk["type"]),
-        size_gb=int(disk["sizeGb"]),
-        labels=labels.users_own(labels_of(disk)),
-        policies=tuple(disk.get("resourcePolicies") or ()),
-        kms_key=(disk.get("diskEncryptionKey") or {}).get("kmsKeyName"),
-    )
-
-
-def _made_of(disk: Resource) -> str:
-    if disk.get("sourceImage"):
-        return ""
-    kinds = {
-        "sourceSnapshot": "the snapshot",
-        "sourceInstantSnapshot": "the instant snapshot",
-        "sourceDisk": "the disk",
-    }
-    return next((f"{w} {resource_name(disk[k])}" for k, w in kinds.items() if disk.get(k)), "")
-
-
-def started(instance: Resource) -> datetime | None:
-    """Return the start of this boot; None while the resource still shows the previous start."""
-    start = _time(instance.get("lastStartTimestamp"))
-    stop = _time(instance.get("lastStopTimestamp"))
-    return None if start and stop and start < stop else start
-
-
-def _time(text: object) -> datetime | None:
-    return parse_timestamp(text) if text else None
