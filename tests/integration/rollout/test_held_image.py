@@ -42,6 +42,8 @@ max_unavailable: 2
 @pytest.fixture(autouse=True)
 def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", f"file://{tmp_path}/ledger")
+    # the statements of the images are in the ledger of the bakes
+    monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_UNSIGNED_IMAGES", "allow")
 
 
 def rollout(run_id: str, image: str = "", run_type: str = "manual", **params: Any) -> Rollout:
