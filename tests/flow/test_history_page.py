@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.support.paths import PROJECT
 
 from devstack import demo_fleet
 from devstack.browser import CHROMIUM, browser_of
+from devstack.ports import free_port
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -208,6 +211,35 @@ def test_anonymous_is_refused(bed: Testbed) -> None:
         assert httpx.get(f"{url}/bakehouse/{path}").status_code == 401, path
     wrong = {"Authorization": "Bearer nonsense"}
     assert httpx.get(f"{url}/bakehouse/api/v1/images", headers=wrong).status_code == 403
+
+
+def test_the_page_works_below_a_base_path_and_by_itself(bed: Testbed, shown: Shown) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/air"
+    environment = bed.stack.environment() | {
+        "AIRFLOW__API__BASE_URL": f"{url}/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+    }
+    program = [str(Path(sys.executable).parent / "airflow"), "api-server", "--port", str(port)]
+    server = subprocess.Popen(program, env=environment, cwd=bed.project)
+    try:
+        wait_until(lambda: answers(f"{url}/api/v2/version"), SOON, "the API server to answer")
+        with browser_of(url, bed.stack.user, bed.stack.password) as opened:
+            for page in (PAGE, "bakehouse/"):
+                view(opened, "images", page=page)
+                opened.page.get_by_role("row", name=re.compile(shown.newer)).wait_for()
+                run = opened.page.get_by_role("link", name="Run", exact=True).first
+                assert (run.get_attribute("href") or "").startswith(f"{url}/dags/")
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_a_fleet_is_rolled_back_from_the_page(bed: Testbed, browser: Browser, shown: Shown) -> None:
