@@ -31,10 +31,12 @@ def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program
     """The programs of the stack; one that stays gives running tasks some seconds to end."""
     python = sys.executable
     grace = 8 if record.owner_pid is None else 3
+    power_off = 20 if record.owner_pid is None else 5  # seconds, less than supervisord
     serve = [
         python, str(Path(python).with_name("localgce")), "serve",
         "--port", str(record.gce_port), "--state", str(layout.gce),
         "--machines", record.machines, "--project", record.gce_project,
+        "--shutdown-grace", str(power_off),
     ]  # fmt: skip
     if guest is not None and record.machines == "instant":
         serve += ["--guest", str(guest)]

@@ -214,7 +214,7 @@ def test_where_the_time_of_the_builder_went_is_known_and_in_the_ledger() -> None
     assert list(steps) == ["power on", "kernel", "install", "off"]
     assert steps["power on"] == 0
     assert 0 <= steps["kernel"] <= steps["install"] <= steps["off"]
-    run.through("create_image")
+    run.through("create_image", "create_image")
     (event,) = of_kind(BakeEvent, events(run))
     assert [step.model_dump() for step in event.detail.timeline] == built["timeline"]
     run.tear_down()
