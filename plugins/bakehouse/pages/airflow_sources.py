@@ -13,10 +13,12 @@ from bakehouse.bake.recipe_source import GIT
 from bakehouse.recipe.git.open import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bakehouse.history.attestations import Attestations
     from bakehouse.history.events import LedgerEvent
     from bakehouse.history.ledger import Ledger
+    from bakehouse.history.signing_keys import Trust
 
 CONNECTION = "google_cloud_default"
 COMMIT_URL = "bakehouse_commit_url"
@@ -54,6 +56,34 @@ def list_images() -> list[dict[str, Any]]:
 
     hook = hook_of(CONNECTION)
     return [*hook.images(OURS), *hook.machine_images(OURS)]
+
+
+class SignedStates:
+    """Says of promoted images whether they are as they were signed: image name -> its state.
+
+    The statements are kept between calls, for as long as the same keys are trusted.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[str, Trust, Attestations] | None = None
+
+    def __call__(self, images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Raises PermanentError where the keys cannot be read; Cloud KMS is not asked."""
+        from bakehouse.history.attestations import Attestations
+        from bakehouse.history.location import ledger_url
+        from bakehouse.history.signing_keys import read_trust
+        from bakehouse.images import labels
+        from bakehouse.images.attestation import facts_of
+        from bakehouse.images.links import labels_of
+
+        promoted = [one for one in images if labels_of(one).get(labels.STATE) in labels.FINAL]
+        if not promoted:
+            return {}
+        ledger, trust = ledger_url(), read_trust(gcp_conn_id=None)
+        if self._known is None or self._known[:2] != (ledger, trust):
+            self._known = (ledger, trust, Attestations(ledger, trust))
+        verdicts = self._known[2].verdicts(facts_of(dict(one)) for one in promoted)
+        return {verdict.image: verdict.state.value for verdict in verdicts.values()}
 
 
 def commit_urls() -> Callable[[str], str | None]:

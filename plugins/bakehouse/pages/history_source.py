@@ -19,7 +19,7 @@ from bakehouse.pages.answers import Source
 from bakehouse.pages.read_model import ReadModel, build, no_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bakehouse.history.events import LedgerEvent
 
@@ -50,6 +50,7 @@ class HistorySource:
         events: Reads all events of the ledger, the oldest first; it may raise anything.
         images: Lists the images; empty where that cannot be done.
         commit_url: Makes the address of a commit's web page.
+        signed: Says of listed images whether they are as they were signed: name -> state.
         clock: A monotonic clock, in seconds.
     """
 
@@ -58,10 +59,11 @@ class HistorySource:
         events: Callable[[], Sequence[LedgerEvent]],
         images: Callable[[], Images] = list,
         commit_url: Callable[[], Callable[[str], str | None]] = lambda: no_url,
+        signed: Callable[[Images], Mapping[str, str]] = lambda _: {},
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._images, self._commit_url = events, images, commit_url
-        self._clock = clock
+        self._signed, self._clock = signed, clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bakehouse-history")
         self._lock = threading.Lock()
         self._reading: Future[Snapshot] | None = None
@@ -101,7 +103,7 @@ class HistorySource:
         events, problem = self._read_events()
         images = self._list_images()
         now = datetime.now(UTC)
-        model = build(events, now, images, self._commit_url())
+        model = build(events, now, images, self._commit_url(), self._signed_states(images))
         source = Source(ledger=not problem, problem=problem, compute=bool(images), read=now)
         return Snapshot(model, source)
 
@@ -121,3 +123,10 @@ class HistorySource:
                 self._listed = []
             self._listed_at = self._clock()
         return self._listed
+
+    def _signed_states(self, images: Images) -> Mapping[str, str]:
+        try:
+            return self._signed(images)
+        except Exception as unreadable:  # keys or statements: rollouts refuse, the page shows none
+            log.warning("the signatures of the images cannot be read: %s", unreadable)
+            return {}

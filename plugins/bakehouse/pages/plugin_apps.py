@@ -41,7 +41,10 @@ def _app() -> Any:
     from bakehouse.pages.image_differences import compare
 
     source = HistorySource(
-        airflow_sources.read_events, airflow_sources.list_images, airflow_sources.commit_urls
+        airflow_sources.read_events,
+        airflow_sources.list_images,
+        airflow_sources.commit_urls,
+        airflow_sources.SignedStates(),
     )
     services = Services(
         source,

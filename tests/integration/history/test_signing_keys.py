@@ -21,7 +21,9 @@ from bakehouse.history.envelopes import read_envelopes, sign
 from bakehouse.history.key_file import default_key_file, make_key, problem_of_file
 from bakehouse.history.signing_keys import read_trust, signing_key
 from bakehouse.history.trusted_keys import TRUSTED_KEYS, parse_trusted_keys
+from bakehouse.images import labels
 from bakehouse.images.attestation import AttestationState, Signature
+from bakehouse.pages.airflow_sources import SignedStates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,3 +244,31 @@ def test_an_image_is_verified_by_what_lies_beside_the_ledger(
     variables.values[TRUSTED_KEYS] = "{}"
     default_key_file().unlink()
     assert "which is not trusted" in Attestations(ledger).verdicts(images)["4711"].reason
+
+
+def listed(image_id: str, **told: str) -> dict[str, Any]:
+    """An image as Compute Engine lists it."""
+    link = f"https://www.googleapis.com/compute/v1/projects/p/global/images/{IMAGE.name}"
+    return {
+        "kind": "compute#image",
+        "selfLink": link,
+        "name": IMAGE.name,
+        "id": image_id,
+        "labels": signed.LABELS | told,
+    }
+
+
+def test_a_page_says_of_promoted_images_whether_they_are_as_signed(
+    variables: Variables, tmp_path: Path
+) -> None:
+    variables.set("bakehouse_ledger", f"file://{tmp_path}/ledger")
+    store = AttestationStore(f"file://{tmp_path}/ledger")
+    store.write(IMAGE.name, IMAGE.id, sign(signed.statements(), signing_key(CONNECTION).signer))
+    states = SignedStates()
+    assert states([listed(IMAGE.id)]) == {IMAGE.name: "verified"}
+    assert states([listed(IMAGE.id, **{labels.GIT_SHA: "b" * 40})]) == {IMAGE.name: "refused"}
+    assert states([listed("4712")]) == {IMAGE.name: "refused"}
+    assert states([listed(IMAGE.id, **{labels.STATE: "candidate"})]) == {}, "not signed yet"
+    variables.set(TRUSTED_KEYS, "{}")
+    default_key_file().unlink()
+    assert states([listed(IMAGE.id)]) == {IMAGE.name: "refused"}, "its key is not trusted any more"

@@ -247,9 +247,20 @@ def test_the_images_are_listed_once_for_many_questions() -> None:
         lists.append(1)
         return [{"id": "1", "name": IMAGE, "archiveSizeBytes": "7"}]
 
-    services = Services(HistorySource(lambda: EVENTS, images), compared)
+    source = HistorySource(lambda: EVENTS, images, signed=lambda _: {IMAGE: "verified"})
+    services = Services(source, compared)
     with TestClient(create_app(services)) as opened:
         for _ in range(20):
             rows = opened.get("/api/v1/images?recipe=web").json()["images"]
-    assert [row["size_bytes"] for row in rows] == [7]
+    assert [(row["size_bytes"], row["signed"]) for row in rows] == [(7, "verified")]
     assert len(lists) == 1
+
+
+def test_keys_that_cannot_be_read_leave_the_rows_without_a_word_on_signatures() -> None:
+    def no_keys(_: object) -> dict[str, str]:
+        raise ValueError("the Variable bakehouse_trusted_keys is no JSON")
+
+    services = Services(HistorySource(lambda: EVENTS, signed=no_keys), compared)
+    with TestClient(create_app(services)) as opened:
+        rows = opened.get("/api/v1/images?recipe=web").json()["images"]
+    assert [row["signed"] for row in rows] == [None]
