@@ -92,7 +92,7 @@ STAGES = (
     ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
-    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "not kafka_long", "tests/kafka")]),
+    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "not long", "tests/kafka")]),
     Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
 )
 CHECK = ("lint", "types", "units")
@@ -135,7 +135,7 @@ PARTS = (
         ],
     ),
     Stage("sweep", [(*QUIET, *ON_ALL_CORES, SWEEP)]),
-    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "kafka_long", "tests/kafka")]),
+    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "long", "tests/kafka")]),
 )
 
 

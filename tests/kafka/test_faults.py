@@ -75,7 +75,7 @@ def isr_after(kafka: Cluster, victim: int, kill: Callable[[], None]) -> list[lis
         pytest.param(
             {"advertised.listeners": "PLAINTEXT://127.0.0.1:1"},
             id="an address that nobody reaches",
-            marks=pytest.mark.kafka_long,
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -25,7 +25,7 @@ from devstack.kafka.roll import roll
 if TYPE_CHECKING:
     from devstack.kafka.brokers import Cluster
 
-pytestmark = pytest.mark.kafka_long
+pytestmark = pytest.mark.long
 
 OLDER = Path(__file__).parent / "older.lock"  # of Kafka 4.3.1
 METADATA = "metadata.version"

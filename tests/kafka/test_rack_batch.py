@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from devstack.kafka.brokers import Cluster
 
-pytestmark = pytest.mark.kafka_long
+pytestmark = pytest.mark.long
 
 # Three controllers that are brokers too, each in a rack of its own, and two brokers in a fourth.
 IN_ONE_RACK = (4, 5)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from devstack.kafka.brokers import Image
 
-pytestmark = pytest.mark.kafka_long
+pytestmark = pytest.mark.long
 
 setup, ask_others = program("kafka_setup"), program("ask_others")
 TODAY = datetime.datetime.now(datetime.UTC).date()

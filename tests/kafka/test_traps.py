@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from devstack.kafka.brokers import Broker, Cluster, Image
     from devstack.kafka.members import Members
 
-pytestmark = pytest.mark.kafka_long
+pytestmark = pytest.mark.long
 
 CLOSED = {BLOCKED, UNKNOWN}
 PARTITIONS = 120

@@ -6,7 +6,6 @@ recipe and its scripts, in git.
 
 from __future__ import annotations
 
-from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 import yaml
@@ -17,6 +16,7 @@ from bakehouse.history.ancestry import bakes_by_image
 from bakehouse.history.bake_events import BakeEvent, UpdatesEvent
 from bakehouse.history.diff import ImageDiff, full_report
 from bakehouse.history.fleet_events import MissingFixesEvent
+from bakehouse.history.text_diff import text_diff
 from bakehouse.history.versions import newer
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Files = dict[str, bytes]
 """Path -> content, of the recipe's file and the folder of its scripts at a commit."""
+
+Fixes = dict[tuple[str, str], set[str]]
+"""Name and architecture of a package -> the versions that are security updates."""
 
 
 class ValueChange(Frozen):
@@ -65,7 +68,7 @@ def compare(
     bakes = bakes_by_image(events)
     old, new = bakes.get(packages.old), bakes.get(packages.new)
     return ImageComparison(
-        packages=with_security(packages, events),
+        packages=with_security(packages, security_fixes(events)),
         commit=(old.git_sha if old else None, new.git_sha if new else None),
         base=(old.detail.base_image if old else None, new.detail.base_image if new else None),
         vars=_vars(old, new, files),
@@ -74,14 +77,19 @@ def compare(
     )
 
 
-def with_security(found: ImageDiff, events: Iterable[LedgerEvent]) -> ImageDiff:
-    """Mark the upgrades that contain a security update which a look at the archives has found."""
+def security_fixes(events: Iterable[LedgerEvent]) -> Fixes:
+    """Return every security update that a look at the archives has found."""
     fixes: dict[tuple[str, str], set[str]] = {}
     for event in events:
         if isinstance(event, (UpdatesEvent, MissingFixesEvent)):
             for update in event.detail.found:
                 if update.security:
                     fixes.setdefault((update.name, update.arch), set()).add(update.available)
+    return fixes
+
+
+def with_security(found: ImageDiff, fixes: Fixes) -> ImageDiff:
+    """Mark the upgrades that contain one of the security updates."""
     upgraded = tuple(
         change.model_copy(
             update={
@@ -94,16 +102,6 @@ def with_security(found: ImageDiff, events: Iterable[LedgerEvent]) -> ImageDiff:
         for change in found.upgraded
     )
     return found.model_copy(update={"upgraded": upgraded})
-
-
-def text_diff(old: Files, new: Files) -> str:
-    """Return the difference of two folders as a unified diff, files in order of their names."""
-    return "".join(
-        part
-        for path in sorted(old.keys() | new.keys())
-        if old.get(path) != new.get(path)
-        for part in _file_diff(path, old.get(path), new.get(path))
-    )
 
 
 def report(found: ImageComparison) -> str:
@@ -156,15 +154,3 @@ def _vars_in(data: bytes) -> dict[str, object]:
         return {}
     given: Mapping[str, object] = form.get("vars") or {} if isinstance(form, dict) else {}
     return dict(given) if isinstance(given, dict) else {}
-
-
-def _file_diff(path: str, old: bytes | None, new: bytes | None) -> Iterator[str]:
-    before = "/dev/null" if old is None else f"a/{path}"
-    after = "/dev/null" if new is None else f"b/{path}"
-    try:
-        had, has = ((data or b"").decode().splitlines(keepends=True) for data in (old, new))
-    except UnicodeDecodeError:
-        yield f"Binary files {before} and {after} differ\n"
-        return
-    for line in unified_diff(had, has, before, after):
-        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

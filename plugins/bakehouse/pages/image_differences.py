@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bakehouse.pages.answers import Comparison, ScriptDiff, ValueChange
-from bakehouse.pages.comparison import changes, differing_values, security_names, unified_diff
+from bakehouse.pages.comparison import changes, differing_values
 
 if TYPE_CHECKING:
     from bakehouse.bake.recipe_source import Sources
     from bakehouse.history.bake_events import BakeEvent
     from bakehouse.history.manifest import Manifest
     from bakehouse.pages.history_source import Snapshot
+
+MOST_LINES = 4000  # of the diff of the scripts
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +25,15 @@ def compare(snapshot: Snapshot, old: str, new: str) -> Comparison:
 
     What cannot be read is said in the answer, and the rest is shown.
     """
+    from bakehouse.history.comparison import with_security
     from bakehouse.history.diff import diff_images
     from bakehouse.history.manifest_store import ManifestNotFound
 
     model = snapshot.model
     packages, problem = None, ""
     try:
-        packages = diff_images(old, _manifest(old), new, _manifest(new))
+        found = diff_images(old, _manifest(old), new, _manifest(new))
+        packages = with_security(found, model.fixes)
     except ManifestNotFound as missing:
         log.info("two images are compared without their packages: %s", missing)
         problem = "the manifest of one of them is missing, or cannot be read"
@@ -42,7 +46,7 @@ def compare(snapshot: Snapshot, old: str, new: str) -> Comparison:
         new=new,
         packages=packages,
         packages_problem=problem,
-        security=security_names(packages, model.security) if packages else (),
+        security=tuple(one.name for one in packages.upgraded if one.security) if packages else (),
         values=differing_values(model.by_name[old], model.by_name[new]),
         vars=vars_,
         scripts=scripts,
@@ -50,6 +54,8 @@ def compare(snapshot: Snapshot, old: str, new: str) -> Comparison:
 
 
 def _sources(old: BakeEvent, new: BakeEvent) -> tuple[ScriptDiff, tuple[ValueChange, ...]]:
+    from bakehouse.history.text_diff import text_diff
+
     shas = {"old_sha": old.git_sha, "new_sha": new.git_sha}
     try:
         before, after = _at_commit(old), _at_commit(new)
@@ -64,7 +70,7 @@ def _sources(old: BakeEvent, new: BakeEvent) -> tuple[ScriptDiff, tuple[ValueCha
     had, has = (
         {name: str(value) for name, value in one.recipe.vars.items()} for one in (before, after)
     )
-    return ScriptDiff(**shas, text=unified_diff(*texts)), changes(had, has)
+    return ScriptDiff(**shas, text=text_diff(*texts, MOST_LINES)), changes(had, has)
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from bakehouse.core.time import format_utc
 from bakehouse.history import bake_events as baking
 from bakehouse.history import housekeeping_events as keeping
 from bakehouse.history.ancestry import bakes_by_image
-from bakehouse.history.fleet_events import MissingFixesEvent
+from bakehouse.history.comparison import Fixes, security_fixes
 from bakehouse.history.holds import holds
 from bakehouse.history.member_images import drift_now, member_images
 from bakehouse.history.missing_fixes import missing_fixes
@@ -72,7 +72,7 @@ class ReadModel:
     newest: dict[str, str]  # recipe -> its newest promoted image
     fleets: dict[str, str | None]  # fleet -> recipe
     bakes: dict[str, BakeEvent]
-    security: frozenset[tuple[str, str]] = frozenset()  # name and version of security updates
+    fixes: Fixes = field(default_factory=dict)
     by_name: dict[str, ImageRow] = field(default_factory=dict)
 
 
@@ -109,13 +109,7 @@ def build(
         newest=newest,
         fleets=found.fleets,
         bakes=found.bakes,
-        security=frozenset(
-            (one.name, one.available)
-            for event in events
-            if isinstance(event, baking.UpdatesEvent | MissingFixesEvent)
-            for one in event.detail.found
-            if one.security
-        ),
+        fixes=security_fixes(events),
         by_name={row.image: row for row in rows},
     )
 

@@ -12,7 +12,7 @@ from tests.support.paths import PROJECT
 from devstack.kafka.artefacts import ArtefactError
 from devstack.kafka.traffic import BelowMinIsr, Proof, Record
 
-NAMES = ["kafka_records_lost", "kafka_partitions_below_min_isr", "kafka_longest_pause_ratio"]
+NAMES = ["kafka_records_lost", "kafka_partitions_below_min_isr", "longest_pause_ratio"]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.events import bake, fixes, image, update
 
-from bakehouse.history.comparison import compare, report, text_diff, with_security
+from bakehouse.history.comparison import compare, report, security_fixes, with_security
 from bakehouse.history.diff import ImageDiff, diff_images
 from bakehouse.history.manifest import Manifest, Package
 
@@ -22,24 +22,16 @@ def packages(old: str = "1.0-1", new: str = "1.0-3") -> ImageDiff:
     [("1.0-2", True), ("1.0-3", True), ("1.0-4", False), ("1.0-1", False)],
 )
 def test_an_upgrade_is_a_security_update_if_it_contains_one(fix: str, is_security: bool) -> None:
-    (change,) = with_security(packages(), [fixes(OLD, update("openssl", fix))]).upgraded
+    (change,) = with_security(
+        packages(), security_fixes([fixes(OLD, update("openssl", fix))])
+    ).upgraded
     assert change.security is is_security
 
 
 def test_another_package_and_an_update_without_security_mark_nothing() -> None:
     looks = [fixes(OLD, update("jq", "1.0-2"), update("openssl", "1.0-2", security=False))]
-    (change,) = with_security(packages(), looks).upgraded
+    (change,) = with_security(packages(), security_fixes(looks)).upgraded
     assert not change.security
-
-
-def test_a_file_that_comes_goes_or_changes() -> None:
-    old = {"a/x": b"1\n", "a/gone": b"g\n", "a/same": b"s"}
-    new = {"a/x": b"2", "a/same": b"s", "a/new": b"n\n"}
-    assert text_diff(old, new) == (
-        "--- a/a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-g\n"
-        "--- /dev/null\n+++ b/a/new\n@@ -0,0 +1 @@\n+n\n"
-        "--- a/a/x\n+++ b/a/x\n@@ -1 +1 @@\n-1\n+2\n\\ No newline at end of file\n"
-    )
 
 
 def test_images_that_no_bake_made_are_unknown_and_not_the_same() -> None:
