@@ -63,14 +63,14 @@ def _sources(old: BakeEvent, new: BakeEvent) -> tuple[ScriptDiff, tuple[ValueCha
         log.warning("the sources of two images cannot be compared: %s", unread)
         problem = "one of the commits is not in the repository any more, or it cannot be read"
         return ScriptDiff(**shas, problem=problem), ()
-    texts = (
+    old_text, new_text = (
         {path: file.data for path, file in one.files.items() if not path.startswith("guest/")}
         for one in (before, after)
     )
     had, has = (
         {name: str(value) for name, value in one.recipe.vars.items()} for one in (before, after)
     )
-    return ScriptDiff(**shas, text=text_diff(*texts, MOST_LINES)), changes(had, has)
+    return ScriptDiff(**shas, text=text_diff(old_text, new_text, MOST_LINES)), changes(had, has)
 
 
 @lru_cache(maxsize=64)
