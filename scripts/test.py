@@ -105,6 +105,7 @@ PARTS = (
     Stage("vm-fleets", [(*PYTEST, "-v", *FLEETS)]),
     Stage("cookbook", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_databases.py")]),
     Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
+    Stage("demo-kafka", [KAFKA, (sys.executable, "-m", "devstack.cli", "demo-kafka")]),
     Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
     Stage(
         "chaos",

@@ -48,7 +48,7 @@ def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) ->
     commands.demo(machines.value, project)
 
 
-@app.command("demo-kafka", hidden=True)  # until it has been played to its end
+@app.command("demo-kafka")
 def demo_kafka(project: ProjectOption = None) -> None:
     """Bake Kafka, roll a cluster of three under traffic, break it; leave nothing running."""
     from devstack import commands
