@@ -1,7 +1,6 @@
 # All commands. Start with `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-history bench-ledger screenshots format lock
-.PHONY: help setup demo demo-kafka up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-ledger screenshots format lock
+.PHONY: help setup demo demo-kafka up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-history bench-ledger screenshots format lock
 
 MACHINES ?=
 FIGURES ?=
