@@ -7,7 +7,7 @@ start, wait for the ISR) take turns on the same cluster.
 
 - `kafka_records_lost`: acknowledged records that are not read back, of all rolls.
 - `kafka_partitions_below_min_isr`: partitions that were seen below min.insync.replicas meanwhile.
-- `longest_pause_ratio`: the longest time between two acknowledgements in a roll by orders,
+- `kafka_longest_pause_ratio`: the longest time between two acknowledgements in a roll by orders,
   over that in a roll by hand; of several the median. Orders move leadership before the stop, as
   the controlled shutdown by hand does: both should be the same, and the goal leaves room for what
   two rolls of one kind differ by on a busy computer.
@@ -129,7 +129,7 @@ class Bench:
         looks = sum(len(proof.looks) for proof in proofs)
         yield line("partitions", below, "<= 0", looks=looks, rolls=len(proofs))
 
-    def longest_pause_ratio(self) -> Iterator[Line]:
+    def kafka_longest_pause_ratio(self) -> Iterator[Line]:
         """With the seconds of each roll."""
         found = measured(self.rolls)
         ours, plain = (
