@@ -90,7 +90,7 @@ class Killed(BaseException):
 def test_a_promotion_that_is_killed_behind_the_signature_goes_on_with_the_same(
     compute: Compute, step: str
 ) -> None:
-    run = walk(f"manual__killed-{step}")
+    run = walk(f"manual__signed-killed-{step}")
     name = run.handed["create_image"]["name"]
 
     def kill(*_: Any) -> None:
@@ -112,7 +112,7 @@ def test_a_promotion_that_is_killed_behind_the_signature_goes_on_with_the_same(
 def test_a_kill_before_the_signature_leaves_a_candidate_and_no_statements(
     compute: Compute,
 ) -> None:
-    run = walk("manual__killed-early")
+    run = walk("manual__signed-killed-early")
     name = run.handed["create_image"]["name"]
     with pytest.MonkeyPatch.context() as once:
 
@@ -132,7 +132,7 @@ def test_a_kill_before_the_signature_leaves_a_candidate_and_no_statements(
 
 
 def test_a_label_that_was_changed_since_the_bake_is_not_promoted(compute: Compute) -> None:
-    run = walk("manual__relabelled")
+    run = walk("manual__signed-relabelled")
     image = compute.image(run.handed["create_image"]["name"])
     told = {**image["labels"], "base-image-id": "1"}
     body = {"labels": told, "labelFingerprint": image["labelFingerprint"]}
@@ -145,7 +145,7 @@ def test_a_label_that_was_changed_since_the_bake_is_not_promoted(compute: Comput
 
 @pytest.mark.usefixtures("compute")
 def test_statements_that_somebody_else_has_left_there_stop_the_promotion() -> None:
-    run = walk("manual__planted")
+    run = walk("manual__signed-planted")
     made = run.handed["create_image"]
     AttestationStore(ledger_url()).write(made["name"], made["id"], b"{}\n")
     with pytest.raises(PermanentError, match=r"not promoted: .* its statement cannot be read"):
@@ -157,7 +157,7 @@ def test_statements_that_somebody_else_has_left_there_stop_the_promotion() -> No
 def test_a_key_that_cannot_be_used_stops_the_promotion_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run = walk("manual__no-key")
+    run = walk("manual__signed-no-key")
     monkeypatch.setenv("AIRFLOW_VAR_BAKEHOUSE_SIGNING_KEY", f"file://{tmp_path}/gone.pem")
     with pytest.raises(PermanentError, match=r"gone\.pem does not exist: openssl genpkey"):
         run.try_("promote_image")
@@ -168,7 +168,7 @@ def test_a_key_that_cannot_be_used_stops_the_promotion_with_the_remedy(
 def test_a_builder_that_runs_again_for_a_promoted_image_leaves_its_sbom_as_it_was(
     compute: Compute,
 ) -> None:
-    run = walk("manual__again")
+    run = walk("manual__signed-again")
     run.through("promote_image", "promote_image")
     sbom = Path(urlsplit(ledger_url()).path) / f"manifests/{run.handed['create_image']['name']}"
     before = Path(f"{sbom}.spdx.json").stat().st_mtime_ns
