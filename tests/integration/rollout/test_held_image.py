@@ -57,7 +57,7 @@ def rollout(run_id: str, image: str = "", run_type: str = "manual", **params: An
     return run
 
 
-def back(images: Images, run_id: str = "manual__back", **params: Any) -> Rollout:
+def back(images: Images, run_id: str = "manual__held-back", **params: Any) -> Rollout:
     """Roll the fleet back by hand."""
     run = rollout(run_id, images.old, why="500s since noon", **params)
     assert run.through() == "success", run.errors
@@ -136,7 +136,7 @@ def test_a_newer_image_comes_by_itself_and_ends_the_hold(
 ) -> None:
     fleet_of.create(images.new, NAMES)
     back(images)
-    newer = baked("old", "manual__newer")
+    newer = baked("old", "manual__held-newer")
     try:
         run = rollout("asset__newer", newer, "asset_triggered")
         assert run.through() == "success", run.errors
@@ -153,7 +153,7 @@ def test_a_plan_and_a_roll_back_of_some_members_hold_nothing(
     fleet_of: Members, images: Images, form: dict[str, Any]
 ) -> None:
     fleet_of.create(images.new, NAMES)
-    run = rollout("manual__part", images.old, **form)
+    run = rollout("manual__held-part", images.old, **form)
     run.members = form.get("members", [])
     run.begin()
     assert not run.errors, run.errors

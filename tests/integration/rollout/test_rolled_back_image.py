@@ -91,7 +91,7 @@ def test_the_image_before_is_the_newest_again(
     night = planned("scheduled__night")
     assert (night["bake"], night["reason"]) == (False, Reason.ROLLED_BACK)
     assert night["existing_image"] == newer
-    assert planned("manual__forced", force=True)["reason"] == Reason.FORCED
+    assert planned("manual__rolled-back-forced", force=True)["reason"] == Reason.FORCED
 
     hook = hook_of("google_cloud_default")
     assert target_images.choose(hook, "web", newer).name == newer  # a person may well try it again
