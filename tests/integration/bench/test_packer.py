@@ -174,7 +174,8 @@ def test_packer_gets_a_value_for_each_variable_of_its_template(
     assert values["metadata"] == {"bakehouse-payload": "cGF5"}
     assert values["labels"]
     serial = "projects/demo/zones/us-central1-a/instances/packer-web-1/serialPort"
-    assert values["wait"] == f"bash {bench.WAIT} {values['endpoint']}{serial} 900"
+    limit = f"{bench.bake_real.READY_DEADLINE:.0f}"
+    assert values["wait"] == f"bash {bench.WAIT} {values['endpoint']}{serial} {limit}"
 
 
 def test_packer_installs_what_is_installed_by_hand_and_then_says_so(

@@ -26,7 +26,7 @@ from bakehouse.history.rollout_events import (
 )
 from bakehouse.housekeeping import sweep
 from bakehouse.inventory.listing import read_own_inventory
-from bakehouse.rollout import members
+from bakehouse.rollout import leftovers, members
 from devstack.waiting import wait_until
 
 from .walk import Rollout
@@ -216,7 +216,7 @@ def test_the_record_is_written_before_anything_is_deleted(
             seen.append(bool(of_kind(RolloutEndedEvent, events(run))))
             raise Killed
 
-        patch.setattr(members, "delete_old", dies)
+        patch.setattr(leftovers, "delete_old", dies)
         with pytest.raises(Killed):
             run.through()
     assert seen == [True]
