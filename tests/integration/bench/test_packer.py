@@ -311,12 +311,12 @@ def test_a_bench_that_is_ended_lets_packer_clean_up_and_leaves_no_process(
 def test_the_wait_for_the_install_ends_with_the_packer_that_began_it(
     bench: Any, program: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    curl = program("curl", "echo '{}'\n")
+    kept, asked = tmp_path / "pid", tmp_path / "asked"  # bash then knows who has begun it
+    curl = program("curl", f"touch {asked}\necho '{{}}'\n")
     path = f"{curl.parent}{os.pathsep}{os.environ['PATH']}"
-    kept = tmp_path / "pid"
     provisioner = f"bash {bench.WAIT} http://127.0.0.1:1 3600 & echo $! >{kept}; wait"
     with subprocess.Popen(["bash", "-c", provisioner], env={**os.environ, "PATH": path}) as shell:
-        wait_for(lambda: kept.exists() and kept.stat().st_size > 1)
+        wait_for(lambda: kept.exists() and kept.stat().st_size > 1 and asked.exists())
         pid = int(kept.read_text("utf-8"))
         assert not is_gone(pid)
         shell.kill()
