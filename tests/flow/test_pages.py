@@ -24,6 +24,8 @@ AS_OFFERED: dict[str, Any] = {
     "plan_only": False,
     "reconcile": False,
     "force": False,
+    "why": None,
+    "release": False,
     "metadata": {},
 }
 """What the form of a rollout sends if nothing is filled in."""
