@@ -17,6 +17,17 @@ def bakes_by_image(events: Iterable[LedgerEvent]) -> dict[str, BakeEvent]:
     return {event.image: event for event in events if isinstance(event, BakeEvent)}
 
 
+def bakes_before(bakes: Iterable[BakeEvent]) -> dict[str, BakeEvent]:
+    """Return image -> its recipe's bake before."""
+    last: dict[str, BakeEvent] = {}
+    found: dict[str, BakeEvent] = {}
+    for bake in sorted(bakes, key=lambda bake: bake.happened):
+        if bake.recipe in last:
+            found[bake.image] = last[bake.recipe]
+        last[bake.recipe] = bake
+    return found
+
+
 def base_images(image: str, bakes: dict[str, BakeEvent]) -> list[str]:
     """The image, the one that it is built on, and so on down to one that no bake made."""
     found = [image]

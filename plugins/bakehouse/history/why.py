@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.core.models import Frozen
-from bakehouse.history.ancestry import bakes_by_image
+from bakehouse.history.ancestry import bakes_before, bakes_by_image
 from bakehouse.history.holds import Hold, holds
 from bakehouse.history.member_images import MemberImage, member_images
 from bakehouse.history.missing_fixes import ImageFixes, missing_fixes
@@ -48,7 +48,7 @@ def why(member: str, events: Iterable[LedgerEvent]) -> list[Why]:
     if not found:
         return []
     bakes, held, fixes = bakes_by_image(events), holds(events), missing_fixes(events)
-    before = _before(bakes.values())
+    before = bakes_before(bakes.values())
     asked_by = {
         (e.dag_id, e.run_id): e.detail.by for e in events if isinstance(e, RolloutPlannedEvent)
     }
@@ -102,14 +102,3 @@ def _why(
         hold=hold,
         fixes=fixes,
     )
-
-
-def _before(bakes: Iterable[BakeEvent]) -> dict[str, BakeEvent]:
-    """Return image -> its recipe's bake before."""
-    last: dict[str, BakeEvent] = {}
-    found: dict[str, BakeEvent] = {}
-    for bake in sorted(bakes, key=lambda bake: bake.happened):
-        if bake.recipe in last:
-            found[bake.image] = last[bake.recipe]
-        last[bake.recipe] = bake
-    return found

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.history.diff import ImageDiff
-from bakehouse.history.story import What
+from bakehouse.history.story import Entry, What
 
 
 class ImageState(StrEnum):
@@ -67,19 +67,10 @@ class ImageRow(Frozen):
     run_id: str
 
 
-class TimelineRow(Frozen):
-    """Something that happened, as a sentence."""
+class TimelineRow(Entry):
+    """Something that happened, as a sentence, with the web page of its commit."""
 
-    time: AwareDatetime
-    what: What
-    sentence: str
-    recipe: str | None = None
-    fleet: str | None = None
-    image: str | None = None
-    git_sha: str | None = None
     commit_url: str | None = None
-    dag_id: str
-    run_id: str
 
 
 class MemberRow(Frozen):

@@ -13,7 +13,7 @@ from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
 from bakehouse.history import bake_events as baking
 from bakehouse.history import housekeeping_events as keeping
-from bakehouse.history.ancestry import bakes_by_image
+from bakehouse.history.ancestry import bakes_before, bakes_by_image
 from bakehouse.history.comparison import Fixes, security_fixes
 from bakehouse.history.holds import holds
 from bakehouse.history.member_images import drift_now, member_images
@@ -141,7 +141,7 @@ class _Facts:
             for event in events
             if isinstance(event, baking.SlaMissEvent)
         )
-        self._before = _bakes_before(self.bakes.values())
+        self._before = bakes_before(self.bakes.values())
         self._states: dict[str, tuple[ImageState, str]] = {}
         self._boot: dict[str, float] = {}
         self._family: dict[str, str | None] = {}
@@ -308,17 +308,6 @@ def _newest_promoted(rows: Iterable[ImageRow]) -> dict[str, str]:
     for row in rows:  # the newest first
         if row.state is ImageState.PROMOTED:
             found.setdefault(row.recipe, row.image)
-    return found
-
-
-def _bakes_before(bakes: Iterable[BakeEvent]) -> dict[str, BakeEvent]:
-    """Image -> its recipe's bake before."""
-    last: dict[str, BakeEvent] = {}
-    found: dict[str, BakeEvent] = {}
-    for bake in sorted(bakes, key=lambda bake: bake.happened):
-        if bake.recipe in last:
-            found[bake.image] = last[bake.recipe]
-        last[bake.recipe] = bake
     return found
 
 
