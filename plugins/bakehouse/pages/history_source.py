@@ -70,6 +70,7 @@ class HistorySource:
         self._last: Snapshot | None = None
         self._read_at = self._listed_at = float("-inf")
         self._listed: Images = []
+        self._listed_signed: Mapping[str, str] = {}
 
     def current(self) -> Snapshot:
         """Return what was read last, or wait for it. Raises StillReading."""
@@ -103,7 +104,7 @@ class HistorySource:
         events, problem = self._read_events()
         images = self._list_images()
         now = datetime.now(UTC)
-        model = build(events, now, images, self._commit_url(), self._signed_states(images))
+        model = build(events, now, images, self._commit_url(), self._listed_signed)
         source = Source(ledger=not problem, problem=problem, compute=bool(images), read=now)
         return Snapshot(model, source)
 
@@ -121,6 +122,7 @@ class HistorySource:
             except Exception as refused:  # of any client: sizes are then unknown, and nothing else
                 log.warning("the images cannot be listed: %s", refused)
                 self._listed = []
+            self._listed_signed = self._signed_states(self._listed)
             self._listed_at = self._clock()
         return self._listed
 
