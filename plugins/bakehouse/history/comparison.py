@@ -32,7 +32,7 @@ Fixes = dict[tuple[str, str], set[str]]
 
 
 class ValueChange(Frozen):
-    """A value that differs; None where an image does not have it, or it is not known."""
+    """A value that differs: of a var, the base, the size; None where one side lacks it."""
 
     name: str
     old: str | None
@@ -74,6 +74,15 @@ def compare(
         vars=_vars(old, new, files),
         scripts=text_diff(*files) if files is not None else "",
         scripts_unknown="" if files is not None else unknown,
+    )
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[ValueChange, ...]:
+    """Return what differs between two maps, in the order of their names there."""
+    return tuple(
+        ValueChange(name=name, old=before.get(name), new=after.get(name))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
     )
 
 
@@ -130,11 +139,7 @@ def _vars(
 ) -> tuple[ValueChange, ...]:
     had = _vars_of(old, files[0] if files else {})
     has = _vars_of(new, files[1] if files else {})
-    return tuple(
-        ValueChange(name=name, old=had.get(name), new=has.get(name))
-        for name in sorted(had.keys() | has.keys())
-        if had.get(name) != has.get(name)
-    )
+    return tuple(sorted(changes(had, has), key=lambda change: change.name))
 
 
 def _vars_of(bake: BakeEvent | None, files: Files) -> dict[str, str]:

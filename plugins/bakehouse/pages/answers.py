@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, Field
 
 from bakehouse.core.models import Frozen
+from bakehouse.history.comparison import ValueChange
 from bakehouse.history.diff import ImageDiff
 from bakehouse.history.story import Entry, What
 
@@ -220,14 +221,6 @@ class Series(Frozen):
     recipe: str
     boot_limit_seconds: float | None = None
     points: tuple[Point, ...]
-
-
-class ValueChange(Frozen):
-    """A value that differs: of a var, the base, the size; None where one side lacks it."""
-
-    name: str
-    old: str | None
-    new: str | None
 
 
 class ScriptDiff(Frozen):

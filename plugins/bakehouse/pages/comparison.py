@@ -1,31 +1,20 @@
-"""What differs between two images besides their packages and files: values and vars. Pure."""
+"""What differs between the rows of two images, which have neither packages nor files. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bakehouse.core.time import format_utc
-from bakehouse.pages.answers import ValueChange
+from bakehouse.history.comparison import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from bakehouse.history.comparison import ValueChange
     from bakehouse.pages.answers import ImageRow
 
 
 def differing_values(old: ImageRow, new: ImageRow) -> tuple[ValueChange, ...]:
     """Return what differs between the rows of two images."""
-    before, after = _values(old), _values(new)
-    return changes(before, after)
-
-
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[ValueChange, ...]:
-    """Return what differs between two maps, in the order of their names there."""
-    return tuple(
-        ValueChange(name=name, old=before.get(name), new=after.get(name))
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    )
+    return changes(_values(old), _values(new))
 
 
 def _values(row: ImageRow) -> dict[str, str]:

@@ -6,12 +6,14 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bakehouse.pages.answers import Comparison, ScriptDiff, ValueChange
-from bakehouse.pages.comparison import changes, differing_values
+from bakehouse.history.comparison import changes, with_security
+from bakehouse.pages.answers import Comparison, ScriptDiff
+from bakehouse.pages.comparison import differing_values
 
 if TYPE_CHECKING:
     from bakehouse.bake.recipe_source import Sources
     from bakehouse.history.bake_events import BakeEvent
+    from bakehouse.history.comparison import ValueChange
     from bakehouse.history.manifest import Manifest
     from bakehouse.pages.history_source import Snapshot
 
@@ -25,7 +27,6 @@ def compare(snapshot: Snapshot, old: str, new: str) -> Comparison:
 
     What cannot be read is said in the answer, and the rest is shown.
     """
-    from bakehouse.history.comparison import with_security
     from bakehouse.history.diff import diff_images
     from bakehouse.history.manifest_store import ManifestNotFound
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bakehouse.history.comparison import changes
 from bakehouse.pages.airflow_sources import commit_page, pattern_of
-from bakehouse.pages.comparison import changes
 
 
 def test_values_that_only_one_side_has_are_changes_too() -> None:
