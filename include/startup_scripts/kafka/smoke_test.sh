@@ -9,10 +9,8 @@ has_formats() { grep -A 2 '"metadata.version"' /etc/bakehouse/formats.json; }
 writes_and_reads() {
   local server
   server=$(sed -n 's/^advertised.listeners=PLAINTEXT:..\([^,]*\).*/\1/p' /etc/kafka/server.properties)
-  kafka-topics.sh --bootstrap-server "$server" --create --topic smoke --partitions 1
-  echo written | kafka-console-producer.sh --bootstrap-server "$server" --topic smoke --command-property acks=all
-  kafka-console-consumer.sh --bootstrap-server "$server" --topic smoke --partition 0 --offset earliest \
-    --max-messages 1 --timeout-ms 120000 | grep -x written
+  kafka-topics.sh --bootstrap-server "$server" --create --topic smoke --partitions 1 &&
+    /opt/kafka-agent/venv/bin/python /opt/kafka/setup/write_and_read.py "$server" smoke
 }
 
 check "the archive of classes is used" "java -Xlog:cds -XX:SharedArchiveFile=/opt/kafka/kafka.jsa" archive_is_used
