@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.admin import console, pages
+from localgce.admin import console, pages, resource_manager
 from localgce.api.routing import TABLE
 from localgce.api.services import Services
 from localgce.core.clock import Clock, RealClock
@@ -89,9 +89,10 @@ class Service:
         )
 
     def app(self, *, check_responses: bool = False) -> App:
-        """The ASGI application: the API and the admin API."""
+        """The ASGI application: the API, the admin API, and what is asked beside Compute Engine."""
         routes = pages.routes(self.core, self.lifecycle, self.interruptions)
         routes += console.routes(self.core, self.lifecycle)
+        routes += resource_manager.routes(self.core)
         return App(self.dispatcher(check_responses=check_responses), routes)
 
     async def open(self) -> None:

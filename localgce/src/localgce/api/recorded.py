@@ -77,7 +77,7 @@ class Recorded:
         bodies = [record.body for record in _records(call, everywhere=True)]
         if self.resource in {"autoscalers", "reservations"}:
             return zonal(call, self.kind, bodies)
-        if self.resource == "resourcePolicies":
+        if self.resource in {"resourcePolicies", "routers"}:
             return regional(call, self.kind, bodies)
         return aggregated(call, self.kind, bodies, ["global"])
 
@@ -141,6 +141,16 @@ def _route(call: Call, body: Json) -> Json:
     return {**body, "network": network.link}
 
 
+def _router(call: Call, body: Json) -> Json:
+    """A router is of a network that exists."""
+    if "network" not in body:
+        if call.method.verb == "insert":
+            raise errors.required("resource.network")
+        return body
+    network = call.context.at(call.context.link(body["network"], "resource.network"))
+    return {**body, "network": network.link}
+
+
 def _health_checks(resource: str, *verbs: str) -> Recorded:
     defaults: dict[str, object] = {
         "checkIntervalSec": 5,
@@ -165,6 +175,7 @@ RECORDED = (
     Recorded(
         "resourcePolicies", "resourcePolicy", ("aggregatedList", "patch"), {"status": "READY"}
     ),
+    Recorded("routers", "router", ("aggregatedList", "patch", "update"), {}, _router),
     Recorded("routes", "route", (), {"priority": 1000}, _route),
 )
 

@@ -21,7 +21,7 @@ from localgce.core.errors import ApiError, Json, OperationError
 CALL_KINDS = {"http", "reset", "silence"}
 OPERATION_KINDS = {"operation", "slow", "stuck"}
 MACHINE_KINDS = {"kill", "preempt", "freeze", "thaw", "host_error"}
-STATE_KINDS = {"deny_guest_attributes", "deny_permission"}
+STATE_KINDS = {"deny_guest_attributes", "deny_permission", "enforce_org_policy"}
 KINDS = CALL_KINDS | OPERATION_KINDS | MACHINE_KINDS | STATE_KINDS
 
 _RANGES = {
@@ -62,6 +62,7 @@ class Rule:
     seconds: float = 0.0
     instance: str = ""
     permission: str = ""  # of deny_permission: a glob over permissions
+    constraint: str = ""  # of enforce_org_policy: such as constraints/compute.requireOsLogin
     begun: bool = False
     seen: int = 0
     hits: int = 0
@@ -155,6 +156,13 @@ class Faults:
         """Whether a rule takes the permission away from every caller."""
         return any(
             rule.kind == "deny_permission" and fnmatchcase(permission, rule.permission)
+            for rule in self.rules
+        )
+
+    def enforces(self, constraint: str) -> bool:
+        """Whether a rule enforces a boolean constraint of the organization policies."""
+        return any(
+            rule.kind == "enforce_org_policy" and rule.constraint == constraint
             for rule in self.rules
         )
 
