@@ -1,0 +1,122 @@
+"""Which methods of Google's APIs Bakehouse calls, read from its source."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import googleapiclient
+from tests.support.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCUMENTS = Path(googleapiclient.__path__[0]) / "discovery_cache" / "documents"
+PACKAGE = PROJECT / "plugins" / "bakehouse"
+
+
+def built_apis() -> set[str]:
+    """The APIs for which a discovery client is built, such as `compute.v1`."""
+    found = set()
+    for call in _calls():
+        named = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
+        if isinstance(call.func, ast.Name) and call.func.id == "build" and len(named) == 2:
+            found.add(".".join(map(str, named)))
+    return found
+
+
+def called_methods(api: str) -> set[str]:
+    """The methods of an API that are called, such as `images.insert` of `compute.v1`.
+
+    The discovery client has a method for each resource, `client.images()`, which returns an object
+    with a method for each of the resource's. The object is used at once, or kept under a name, or
+    handed to `_scopes`, which calls `aggregatedList`.
+    """
+    resources = _resources(api)
+    client = re.compile(rf"\.({'|'.join(resources)})\(\)")
+    return {
+        method
+        for source, tree in _modules()
+        if client.search(source)
+        for method in _methods(tree, resources)
+    }
+
+
+@cache
+def _resources(api: str) -> dict[str, frozenset[str]]:
+    """The methods of each resource of an API."""
+    document = json.loads((DOCUMENTS / f"{api}.json").read_text())
+    return dict(_below(document))
+
+
+def _below(of: dict[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
+    for name, resource in of.get("resources", {}).items():
+        yield name, frozenset(resource.get("methods", {}))
+        yield from _below(resource)
+
+
+@cache
+def _modules() -> tuple[tuple[str, ast.Module], ...]:
+    sources = [path.read_text() for path in sorted(PACKAGE.rglob("*.py"))]
+    return tuple((source, ast.parse(source)) for source in sources)
+
+
+def _calls() -> Iterator[ast.Call]:
+    for _, tree in _modules():
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _methods(tree: ast.Module, resources: dict[str, frozenset[str]]) -> Iterator[str]:
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    verbs = frozenset[str]().union(*resources.values())
+    properties = {
+        f"self.{function.name}": resource
+        for function in functions
+        for resource in _returned(function, resources)
+    }
+    for function in functions:
+        names = properties | dict(_assigned(function, resources))
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and node.attr in verbs:
+                resource = _resource(node.value, resources) or names.get(ast.unparse(node.value))
+                if resource and node.attr in resources[resource]:
+                    yield f"{resource}.{node.attr}"
+            elif isinstance(node, ast.Call) and _called(node) == "_scopes":
+                resource = _resource(node.args[0], resources)
+                yield from [f"{resource}.aggregatedList"] if resource else []
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _returned(function: ast.FunctionDef, resources: dict[str, frozenset[str]]) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and (resource := _resource(node.value, resources)):
+            yield resource
+
+
+def _assigned(
+    function: ast.FunctionDef, resources: dict[str, frozenset[str]]
+) -> Iterator[tuple[str, str]]:
+    """The names to which a function assigns resources: `api, doing = client.images(), "…"`."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=True))
+            for name, given in pairs:
+                if resource := _resource(given, resources):
+                    yield ast.unparse(name), resource
+
+
+def _resource(node: ast.AST | None, resources: dict[str, frozenset[str]]) -> str | None:
+    """The resource that an expression calls for, such as `images` of `self._client.images()`."""
+    if isinstance(node, ast.Call) and not node.args and isinstance(node.func, ast.Attribute):
+        return node.func.attr if node.func.attr in resources else None
+    return None

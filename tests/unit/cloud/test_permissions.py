@@ -1,0 +1,54 @@
+"""The file of permissions has those that the calls of the code need, no fewer and no more."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.called_methods import built_apis, called_methods
+from tests.support.method_permissions import COMPUTE, KMS
+
+from bakehouse.cloud.permissions import Resource, role_definition, service_accounts
+
+ACCOUNTS = service_accounts()
+ORCHESTRATOR = ACCOUNTS.orchestrator
+OF_MACHINES = {"compute.v1": COMPUTE, "cloudkms.v1": KMS}
+
+
+@pytest.mark.parametrize(("api", "documented"), OF_MACHINES.items())
+def test_each_method_that_is_called_has_its_permissions_here(
+    api: str, documented: dict[str, tuple[str, ...]]
+) -> None:
+    assert called_methods(api) == set(documented)
+
+
+def test_no_other_api_is_called_by_a_discovery_client() -> None:
+    assert built_apis() == set(OF_MACHINES)
+
+
+def test_the_orchestrator_has_the_permissions_of_the_methods_that_it_calls() -> None:
+    needed = {name for table in OF_MACHINES.values() for names in table.values() for name in names}
+    calls = [Resource.PROJECT, Resource.SERVICE_ACCOUNTS, Resource.SIGNING_KEY]
+    has = {name for on in calls for use in ORCHESTRATOR.on(on) for name in use.names}
+    assert has == needed
+
+
+def test_a_service_account_is_acted_as_where_that_is_granted_only() -> None:
+    everywhere = {name for use in ORCHESTRATOR.on(Resource.PROJECT) for name in use.names}
+    assert {name.split(".")[0] for name in everywhere} == {"compute"}
+
+
+def test_no_permission_is_listed_twice() -> None:
+    for account in (ACCOUNTS.orchestrator, ACCOUNTS.builder, ACCOUNTS.member):
+        names = [name for grant in account.grants for name in grant.names]
+        assert len(names) == len(set(names))
+
+
+def test_a_role_that_two_accounts_have_is_the_same() -> None:
+    assert ACCOUNTS.builder.grants[0].names == ACCOUNTS.member.grants[0].names
+
+
+def test_each_role_is_in_the_form_of_gcloud() -> None:
+    for role in ACCOUNTS.roles:
+        definition = role_definition(role)
+        assert set(definition) == {"title", "description", "stage", "includedPermissions"}
+        assert definition["title"].startswith("Bakehouse ")
+        assert definition["includedPermissions"]
