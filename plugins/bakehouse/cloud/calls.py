@@ -43,6 +43,22 @@ READ_RETRIES = 2  # of the client itself, for reads only
 LOST = (OSError, HTTPException, HttpLib2Error)  # no answer came back
 
 
+class Collections:
+    """The collections of a discovery client (`instances()`), each made once.
+
+    The client makes all methods of a collection anew, with their documentation, each time that it
+    is asked for it: 8 ms of processor time for `instances`, more than the call itself.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole  # the discovery client
+
+    def __getattr__(self, name: str) -> Callable[[], Any]:
+        collection = getattr(self.whole, name)()
+        made = self.__dict__[name] = lambda: collection
+        return made
+
+
 class Calls(GoogleBaseHook):
     """The client of one connection. Not thread safe: one for each thread (`hook.hook_of`)."""
 
@@ -74,10 +90,10 @@ class Calls(GoogleBaseHook):
 
     def get_conn(self) -> Any:
         """Return the discovery client; its document is part of the client library."""
-        return self._client
+        return self._client.whole
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> Collections:
         with authentication_errors(f"the connection {self.gcp_conn_id}"):
             http = self._authorize()
         http.http.timeout = CALL_TIMEOUT
@@ -85,7 +101,7 @@ class Calls(GoogleBaseHook):
         options = (
             ClientOptions(api_endpoint=f"{endpoint.rstrip('/')}/compute/v1/") if endpoint else None
         )
-        return build(
+        whole = build(
             "compute",
             "v1",
             http=http,
@@ -93,6 +109,7 @@ class Calls(GoogleBaseHook):
             static_discovery=True,
             client_options=options,
         )
+        return Collections(whole)
 
     def _pages(
         self, list_: Any, next_: Any, doing: str, *, key: str = "items", **query: Any
