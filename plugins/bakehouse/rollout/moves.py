@@ -13,165 +13,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# Sets of states that several states lead to.
+_ASKED = frozenset({State.PREPARED, State.BLOCKED, State.DRAINING, State.CLEARED})
+_ON_THE_WAY_DOWN = frozenset({State.STOPPING, State.STOPPED, State.OBSOLETE})
+_WITH_ITS_DISK = _ON_THE_WAY_DOWN | {State.PREPARED, State.BARE, State.ABSENT}
+_ON_THE_WAY_UP = frozenset({State.LOADED, State.STARTING, State.BOOTING, State.RESUMING})
+_JUDGED = frozenset({State.REPLACED, State.UNHEALTHY})
+_GONE = frozenset({State.LEFTOVER, State.REMOVED})
+_MAY_STOP = _ASKED | _ON_THE_WAY_DOWN | _GONE | {State.RENDERING, State.SURPLUS}
+_STARTED = _ON_THE_WAY_UP | _JUDGED
+
 # A look may miss a state that passes quickly (STOPPING, STARTING), never one that waits for a step
 # of ours. STOPPING, LOADED and STARTING come again when a machine is taken away while it boots:
 # preempted, or its host fails, and Compute Engine itself may have started it again.
-MOVES: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset(
-        {
-            State.PREPARING,
-            State.PREPARED,
-            State.STOPPING,
-            State.STOPPED,
-            State.BARE,
-            State.OBSOLETE,
-            State.ABSENT,
-        }
-    ),
-    State.PREPARING: frozenset(
-        {
-            State.PREPARED,
-            State.STOPPING,
-            State.STOPPED,
-            State.BARE,
-            State.OBSOLETE,
-            State.ABSENT,
-        }
-    ),
-    State.PREPARED: frozenset(
-        {
-            State.BLOCKED,
-            State.DRAINING,
-            State.CLEARED,
-            State.STOPPING,
-            State.STOPPED,
-            State.UPDATING,
-            State.OBSOLETE,
-            State.RENDERING,
-            State.SURPLUS,
-            State.LEFTOVER,
-            State.REMOVED,
-        }
-    ),
-    State.BLOCKED: frozenset(
-        {
-            State.RENDERING,
-            State.PREPARED,
-            State.DRAINING,
-            State.CLEARED,
-            State.STOPPING,
-            State.STOPPED,
-            State.OBSOLETE,
-            State.SURPLUS,
-            State.LEFTOVER,
-            State.REMOVED,
-        }
-    ),
-    State.DRAINING: frozenset(
-        {
-            State.RENDERING,
-            State.PREPARED,
-            State.BLOCKED,
-            State.CLEARED,
-            State.STOPPING,
-            State.STOPPED,
-            State.OBSOLETE,
-            State.SURPLUS,
-            State.LEFTOVER,
-            State.REMOVED,
-        }
-    ),
-    State.CLEARED: frozenset(
-        {
-            State.PREPARED,
-            State.BLOCKED,
-            State.DRAINING,
-            State.STOPPING,
-            State.STOPPED,
-            State.OBSOLETE,
-        }
-    ),
-    State.STOPPING: frozenset(
-        {
-            State.STOPPED,
-            State.LOADED,
-            State.OBSOLETE,
-            State.ABSENT,
-            State.LEFTOVER,
-            State.REMOVED,
-        }
-    ),
+_LEADS_TO: dict[State, frozenset[State]] = {
+    State.PENDING: _WITH_ITS_DISK | {State.PREPARING},
+    State.PREPARING: _WITH_ITS_DISK,
+    State.PREPARED: _MAY_STOP | {State.UPDATING},
+    State.BLOCKED: _MAY_STOP,
+    State.DRAINING: _MAY_STOP,
+    State.CLEARED: _ASKED | _ON_THE_WAY_DOWN,
+    State.STOPPING: _GONE | {State.STOPPED, State.LOADED, State.OBSOLETE, State.ABSENT},
     State.STOPPED: frozenset({State.BARE}),
     State.BARE: frozenset({State.LOADED}),
-    State.LOADED: frozenset(
-        {
-            State.STOPPING,
-            State.STARTING,
-            State.BOOTING,
-            State.RESUMING,
-            State.REPLACED,
-            State.UNHEALTHY,
-        }
-    ),
-    State.STARTING: frozenset(
-        {
-            State.STOPPING,
-            State.BOOTING,
-            State.LOADED,
-            State.RESUMING,
-            State.REPLACED,
-            State.UNHEALTHY,
-        }
-    ),
-    State.BOOTING: frozenset(
-        {
-            State.STOPPING,
-            State.LOADED,
-            State.STARTING,
-            State.RESUMING,
-            State.REPLACED,
-            State.UNHEALTHY,
-        }
-    ),
-    State.RENDERING: frozenset({State.PREPARED, State.RESUMING, State.REPLACED, State.UNHEALTHY}),
-    State.RESUMING: frozenset(
-        {
-            State.STOPPING,
-            State.LOADED,
-            State.STARTING,
-            State.BOOTING,
-            State.REPLACED,
-            State.UNHEALTHY,
-        }
-    ),
-    State.UPDATING: frozenset({State.REPLACED, State.UNHEALTHY}),
+    State.LOADED: _STARTED | {State.STOPPING},
+    State.STARTING: _STARTED | {State.STOPPING},
+    State.BOOTING: _STARTED | {State.STOPPING},
+    State.RENDERING: _JUDGED | {State.PREPARED, State.RESUMING},
+    State.RESUMING: _STARTED | {State.STOPPING},
+    State.UPDATING: _JUDGED,
     State.OBSOLETE: frozenset({State.STOPPING, State.ABSENT}),
-    State.ABSENT: frozenset(
-        {
-            State.LOADED,
-            State.STARTING,
-            State.BOOTING,
-            State.RESUMING,
-            State.REPLACED,
-            State.UNHEALTHY,
-        }
-    ),
-    State.SURPLUS: frozenset(
-        {
-            State.PREPARED,
-            State.BLOCKED,
-            State.DRAINING,
-            State.STOPPING,
-            State.LEFTOVER,
-            State.REMOVED,
-        }
-    ),
+    State.ABSENT: _STARTED,
+    State.SURPLUS: (_ASKED - {State.CLEARED}) | _GONE | {State.STOPPING},
     State.LEFTOVER: frozenset({State.REMOVED}),
     State.REPLACED: frozenset(),
     State.REMOVED: frozenset(),
     State.UNHEALTHY: frozenset(),
     State.LOST: frozenset(),
 }
+MOVES = {state: others - {state} for state, others in _LEADS_TO.items()}
 
 
 class IllegalMove(ValueError):
