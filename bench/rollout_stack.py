@@ -1,20 +1,21 @@
 """What a rollout of many members costs, seen from outside; the figures are rollout.py's.
 
 A real Airflow on this computer (one process of each kind, SQLite), and instant machines that take
-as long to boot as real ones.
+as long to boot as real ones, unless told otherwise.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,22 +24,20 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from figures import CannotMeasure
 
-from bakehouse.fleet.stages import sizes
+from bakehouse.fleet.stages import at_most, parse_limit, sizes
 from devstack.processes import PROGRAM, marked
 from devstack.testbed import Testbed, testbed
 from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
 ZONE = "us-central1-a"
 HERE = f"zones/{ZONE}"
-BOOT_SECONDS = 55  # a member is down for about a minute, as one of Compute Engine is
 STAGES: tuple[int | str, ...] = (1, "50%", "100%")
 FLEET, RECIPE = "wide", "web"
 DAG, GROUP = f"roll_out__{FLEET}", "replace_instances"
-AT_ONCE = 10  # members down at a time, whatever the size: so the reads may not grow with it
 MEMBER_SECONDS_AT_MOST = 180.0  # for one member, with all that comes between
 ONE_BAKE = 600.0
 READS = ("get", "list", "aggregatedList", "getGuestAttributes", "getSerialPortOutput")
@@ -51,21 +50,48 @@ health_deadline: 30m
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast the members are, and how many may be down."""
+
+    boot_seconds: float = 55.0  # a member is down for about a minute, as one of Compute Engine is
+    # members down at a time, whatever the size: so the reads may not grow with it; or a share
+    max_unavailable: int | str = 10
+    logs: str = ""  # a folder that keeps the logs of the stack; empty: they go with it
+
+    @classmethod
+    def of(cls, told: Mapping[str, str]) -> Pace:
+        """Of arguments `name=value`. Raises ValueError."""
+        if unknown := sorted(told.keys() - {field.name for field in fields(cls)}):
+            raise ValueError(f"{', '.join(unknown)}: no such setting")
+        limit = told.get("max_unavailable", "10")
+        return cls(
+            boot_seconds=float(told.get("boot_seconds", "55")),
+            max_unavailable=parse_limit(int(limit) if limit.isdigit() else limit),
+            logs=told.get("logs", ""),
+        )
+
+    def at_once(self, members: int) -> int:
+        """How many of so many members may be down."""
+        return at_most(self.max_unavailable, members)
+
+
+@dataclass(frozen=True)
 class Rolled:
     """One rollout of all members."""
 
     members: int
     wall: float  # seconds from the trigger until the run has ended
     by_hand: float  # seconds of one member that is swapped by the bare calls
-    ideal: float  # seconds of the critical path: rounds of `AT_ONCE` members in each stage
+    ideal: float  # seconds of the critical path: rounds of members in each stage
     reads_per_minute: float  # of Compute Engine, while members were replaced
     calls: Counter[str]  # by method
     triggerer_mb: float  # resident memory of the triggerer, at most
+    processor: dict[str, float]  # seconds of each program, while members were replaced
 
 
-def rolled(members: int) -> Rolled:
+def rolled(members: int, pace: Pace) -> Rolled:
     """Measured once, on a stack of its own; raises CannotMeasure, each time."""
-    found = _rolled(members)
+    found = _rolled(members, pace)
     if isinstance(found, CannotMeasure):
         raise found
     return found
@@ -77,29 +103,43 @@ def rounds(members: int, stages: Sequence[int | str], at_once: int) -> int:
 
 
 @cache
-def _rolled(members: int) -> Rolled | CannotMeasure:
+def _rolled(members: int, pace: Pace) -> Rolled | CannotMeasure:
     try:
         with (
             TemporaryDirectory(prefix="bench-rollout-") as folder,
             redirect_stdout(sys.stderr),
             testbed(PROJECT, Path(folder), "instant") as bed,
         ):
-            return _Bench(bed, members).measured()
+            try:
+                return _Bench(bed, members, pace).measured()
+            finally:
+                if pace.logs:
+                    _keep_logs(bed, Path(pace.logs) / str(members))
     except (RuntimeError, DeadlineExceeded, subprocess.CalledProcessError) as error:
         return CannotMeasure(f"{members} members: {error}")
+
+
+def _keep_logs(bed: Testbed, folder: Path) -> None:
+    layout = bed.stack.layout
+    for name, source in {"stack": layout.logs, "airflow": layout.airflow_home / "logs"}.items():
+        shutil.copytree(source, folder / name, dirs_exist_ok=True)
+    for file in layout.airflow_home.glob("*.db"):
+        shutil.copy2(file, folder)
 
 
 class _Bench:
     """One stack with so many members."""
 
-    def __init__(self, bed: Testbed, members: int) -> None:
-        self.bed, self.compute, self.members = bed, bed.compute, members
+    def __init__(self, bed: Testbed, members: int, pace: Pace) -> None:
+        self.bed, self.compute, self.members, self.pace = bed, bed.compute, members, pace
+        self.at_once = pace.at_once(members)
         self.triggerer_mb = 0.0
+        self.processor: defaultdict[str, float] = defaultdict(float)
 
     def measured(self) -> Rolled:
         """Two images, the members on the older one, one member by hand, then the rollout."""
         text = FLEET_FILE.format(
-            recipe=RECIPE, fleet=FLEET, zone=ZONE, stages=json.dumps(STAGES), at_once=AT_ONCE
+            recipe=RECIPE, fleet=FLEET, zone=ZONE, stages=json.dumps(STAGES), at_once=self.at_once
         )
         self.bed.write(f"include/fleets/{FLEET}.yaml", text)
         self.bed.commit("A wide fleet")
@@ -115,7 +155,7 @@ class _Bench:
         return self.roll_out(newer, by_hand)
 
     def image(self, page: str) -> str:
-        """Bake one, of which an instance takes `BOOT_SECONDS` to boot."""
+        """Bake one, of which an instance takes `boot_seconds` to boot."""
         run = self.bed.bake("bake__web", ONE_BAKE, vars={"page": page}, roll_out=False)
         if run.state != "success":
             raise CannotMeasure(self.bed.explain(run))
@@ -127,7 +167,7 @@ class _Bench:
             "enable-guest-attributes": "TRUE",
             "bakehouse-role": "member",
             "greeting": "hello",
-            "instant-boot_seconds": str(BOOT_SECONDS),
+            "instant-boot_seconds": str(self.pace.boot_seconds),
         }
         body = {
             "name": name,
@@ -186,7 +226,7 @@ class _Bench:
 
     def roll_out(self, image: str, by_hand: float) -> Rolled:
         """Roll it out to all members."""
-        turns = rounds(self.members, STAGES, AT_ONCE)
+        turns = rounds(self.members, STAGES, self.at_once)
         self.compute.forget()
         ended = threading.Event()
         watch = threading.Thread(target=self.watch_memory, args=(ended,))
@@ -215,16 +255,27 @@ class _Bench:
             reads_per_minute=reads / (wall / 60),
             calls=calls,
             triggerer_mb=self.triggerer_mb,
+            processor={name: round(seconds, 1) for name, seconds in self.processor.items()},
         )
         print(found)  # of a long bench, before its end
         return found
 
     def watch_memory(self, ended: threading.Event) -> None:
-        """Remember the most that the triggerer has had."""
-        while not ended.wait(5):
+        """Remember the most that the triggerer has had, and what each program has computed.
+
+        Of a worker that ends, what it has computed since the last look is lost, unless its parent
+        has waited for it: then it is the parent's.
+        """
+        before: dict[tuple[int, float], float] = {}
+        while not ended.wait(2):
             for process in marked(self.bed.stack.layout.state):
                 with suppress(psutil.Error):  # it has ended meanwhile, as workers do
-                    if process.environ().get(PROGRAM) == "triggerer":
+                    program = process.environ().get(PROGRAM) or "other"
+                    key, used = (process.pid, process.create_time()), process.cpu_times()
+                    whole = used.user + used.system + used.children_user + used.children_system
+                    self.processor[program] += whole - before.get(key, whole)
+                    before[key] = whole
+                    if program == "triggerer":
                         self.triggerer_mb = max(
                             self.triggerer_mb, process.memory_info().rss / 1_000_000
                         )

@@ -30,7 +30,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
-def rolled(members: int, **more: Any) -> Any:
+def rolled(members: int, _pace: Any, **more: Any) -> Any:
     values: dict[str, Any] = {
         "wall": 11.0 * members,
         "by_hand": 60.0,
@@ -38,6 +38,7 @@ def rolled(members: int, **more: Any) -> Any:
         "reads_per_minute": 100.0,
         "calls": Counter({"compute.instances.get": members}),
         "triggerer_mb": 300.0,
+        "processor": {"triggerer": 1.0},
     }
     return SimpleNamespace(members=members, **{**values, **more})
 
@@ -62,7 +63,9 @@ def test_all_figures_are_printed_and_met(bench: Any, capsys: pytest.CaptureFixtu
 def test_a_goal_that_is_missed_ends_with_1_and_the_others_follow(
     bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "rolled", lambda members: rolled(members, wall=12.0 * members))
+    monkeypatch.setattr(
+        bench, "rolled", lambda members, pace: rolled(members, pace, wall=12.0 * members)
+    )
     assert bench.main(["10", "rollout_over_critical_path", "swap_downtime_ratio"]) == 1
     assert printed(capsys) == [
         ("rollout_over_critical_path", 1.2),
@@ -103,3 +106,17 @@ def test_the_critical_path_has_the_rounds_that_the_stages_ask_for(
 ) -> None:
     stack = importlib.import_module("rollout_stack")
     assert stack.rounds(members, (1, "50%", "100%"), at_once) == rounds
+
+
+def test_members_that_are_ready_sooner_and_more_of_them_at_a_time(bench: Any) -> None:
+    told: list[Any] = []
+    bench.rolled = lambda members, pace: told.append(pace) or rolled(members, pace)
+    settings = ["boot_seconds=3", "max_unavailable=10%"]
+    assert bench.main(["1000", "rollout_over_critical_path", *settings]) == 0
+    (pace,) = told
+    assert (pace.boot_seconds, pace.at_once(1000), pace.at_once(10)) == (3.0, 100, 1)
+
+
+def test_an_unknown_setting_is_told(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["10", "speed=9"]) == 2
+    assert "speed: no such setting" in capsys.readouterr().err
