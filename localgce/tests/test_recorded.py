@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localgce.core.permissions import needed
+
 from .gce import ZONE, instance
 
 if TYPE_CHECKING:
@@ -182,6 +184,7 @@ def test_a_denied_permission_is_missing_everywhere(instant: Gce, name: str) -> N
         ("compute.subnetworks.useExternalIp", {"networkInterfaces": [{"accessConfigs": [{}]}]}),
         ("compute.instances.setLabels", {"labels": {"a": "b"}}),
         ("iam.serviceAccounts.actAs", {"serviceAccounts": [{"email": "default"}]}),
+        ("compute.instances.setServiceAccount", {"serviceAccounts": [{"email": "default"}]}),
         ("compute.*", {}),
     ],
 )
@@ -196,3 +199,63 @@ def test_an_insert_needs_the_permissions_of_all_that_it_makes(
     assert message.startswith("Required '")
     assert message.endswith(f"permission for 'projects/demo/{VMS}/{name}'")
     instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
+
+
+def test_the_log_of_requests_says_who_asked_and_which_permissions_it_takes(
+    instant: Gce, name: str
+) -> None:
+    instant.create(name, labels={"a": "b"}, tags={"items": ["web"]})
+    device = instant.instance(name)["disks"][0]["deviceName"]
+    path = f"{VMS}/{name}/setDiskAutoDelete"
+    instant.do("POST", path, autoDelete="false", deviceName=device)
+    logged = instant.admin("GET", "requests")["requests"]
+    mine = [one for one in logged if one.get("resource") == name]
+    asked = {permission for one in mine for permission in one["permissions"]}
+    assert asked >= {
+        *("compute.instances.create", "compute.disks.create", "compute.images.useReadOnly"),
+        *("compute.subnetworks.use", "compute.instances.setLabels", "compute.instances.setTags"),
+        *("compute.instances.setDiskAutoDelete", "compute.disks.update"),
+    }
+    assert "iam.serviceAccounts.actAs" not in asked
+    assert all(one["agent"].startswith("python-httpx/") for one in mine)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "expected"),
+    [
+        (
+            "compute.disks.insert",
+            {"sourceImage": "i", "labels": {"a": "b"}, "resourcePolicies": ["p"]},
+            "disks.create images.useReadOnly resourcePolicies.use disks.setLabels",
+        ),
+        ("compute.images.insert", {"sourceDisk": "d"}, "images.create disks.useReadOnly"),
+        ("compute.images.patch", {"family": "f"}, "images.update images.get"),
+        (
+            "compute.addresses.insert",
+            {"addressType": "INTERNAL"},
+            "addresses.create addresses.createInternal subnetworks.use",
+        ),
+        ("compute.instances.attachDisk", {"source": "d"}, "instances.attachDisk disks.use"),
+        (
+            "compute.instances.attachDisk",
+            {"source": "d", "mode": "READ_ONLY"},
+            "instances.attachDisk disks.useReadOnly",
+        ),
+        (
+            "compute.machineImages.insert",
+            {"sourceInstance": "i"},
+            "machineImages.create disks.createSnapshot instances.useReadOnly",
+        ),
+        (
+            "compute.instanceGroupManagers.aggregatedList",
+            {},
+            "instanceGroupManagers.list",
+        ),
+        ("compute.regionInstanceTemplates.get", {}, "instanceTemplates.get"),
+        ("compute.firewalls.insert", {}, "firewalls.create networks.updatePolicy"),
+    ],
+)
+def test_a_request_needs_what_google_documents_for_its_body(
+    method: str, body: dict[str, Any], expected: str
+) -> None:
+    assert needed(method, body) == [f"compute.{name}" for name in expected.split()]

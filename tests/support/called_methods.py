@@ -22,7 +22,10 @@ PACKAGE = PROJECT / "plugins" / "bakehouse"
 def built_apis() -> set[str]:
     """The APIs for which a discovery client is built, such as `compute.v1`."""
     found = set()
-    for call in _calls():
+    sources = (source for source in _sources() if "discovery import build" in source)
+    for call in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if not isinstance(call, ast.Call):
+            continue
         named = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
         if isinstance(call.func, ast.Name) and call.func.id == "build" and len(named) == 2:
             found.add(".".join(map(str, named)))
@@ -38,12 +41,8 @@ def called_methods(api: str) -> set[str]:
     """
     resources = _resources(api)
     client = re.compile(rf"\.({'|'.join(resources)})\(\)")
-    return {
-        method
-        for source, tree in _modules()
-        if client.search(source)
-        for method in _methods(tree, resources)
-    }
+    found = (source for source in _sources() if client.search(source))
+    return {method for source in found for method in _methods(ast.parse(source), resources)}
 
 
 @cache
@@ -60,14 +59,8 @@ def _below(of: dict[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 @cache
-def _modules() -> tuple[tuple[str, ast.Module], ...]:
-    sources = [path.read_text() for path in sorted(PACKAGE.rglob("*.py"))]
-    return tuple((source, ast.parse(source)) for source in sources)
-
-
-def _calls() -> Iterator[ast.Call]:
-    for _, tree in _modules():
-        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def _sources() -> tuple[str, ...]:
+    return tuple(path.read_text() for path in sorted(PACKAGE.rglob("*.py")))
 
 
 def _methods(tree: ast.Module, resources: dict[str, frozenset[str]]) -> Iterator[str]:

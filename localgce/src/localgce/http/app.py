@@ -64,7 +64,8 @@ class App:
         else:
             path = scope["path"].removeprefix(_PREFIX)
             query = scope["query_string"].decode("latin-1")
-            answer = await self.dispatcher.answer(scope["method"], path, query, body)
+            agent = _header(scope, b"user-agent")
+            answer = await self.dispatcher.answer(scope["method"], path, query, body, agent)
         if answer.fault:
             await _break(answer.fault, receive, send)
             return
@@ -78,6 +79,11 @@ class App:
             return await batch(self.dispatcher, request)
         except ApiError as error:
             return JSONResponse(error.as_json(), error.status)
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    value = next((value for name, value in scope["headers"] if name == wanted), b"")
+    return str(value.decode("latin-1"))
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -99,8 +105,8 @@ async def _read(receive: Receive) -> bytes | None:
 async def _send_tagged(scope: Scope, send: Send, body: bytes) -> None:
     """Send an ETag with what is read; answer 304 to a client that has that version."""
     tag = b'"%s"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
-    known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
-    if tag in known or known.strip() == b"*":
+    known = _header(scope, b"if-none-match")
+    if tag.decode() in known or known.strip() == "*":
         await _send(send, 304, b"", (b"etag", tag))
     else:
         await _send(send, 200, body, (b"etag", tag))

@@ -73,9 +73,12 @@ class Dispatcher(Generic[Services]):
         self._services = services
         self._check_responses = check_responses
 
-    async def answer(self, http_method: str, path: str, query: str, body: bytes) -> Answer:
-        """The answer to one request; `path` is what follows `/compute/v1/`."""
+    async def answer(
+        self, http_method: str, path: str, query: str, body: bytes, agent: str = ""
+    ) -> Answer:
+        """The answer to one request; `path` is what follows `/compute/v1/`, `agent` the client."""
         seen: Json = {"time": self._core.clock.now(), "http": http_method, "path": path}
+        seen["agent"] = agent
         try:
             answer = await self._answer(http_method, path, query, body, seen)
         except ApiError as error:
@@ -107,7 +110,8 @@ class Dispatcher(Generic[Services]):
         subject = subject_of(method, bound, given)
         seen["resource"] = subject
         self._check_scope(method, bound)
-        self._check_permissions(method, bound, given, subject)
+        seen["permissions"] = permissions.needed(method.id, given, parsed)
+        self._check_permissions(method, bound, seen["permissions"], subject)
         mask = self._mask(method, common.get("fields"))
         rules = self._core.faults.for_call(method.id, subject)
         fault = _call_fault(rules, "before")
@@ -157,14 +161,14 @@ class Dispatcher(Generic[Services]):
         return shown
 
     def _check_permissions(
-        self, method: Method, path: dict[str, str], body: Json, subject: str | None
+        self, method: Method, path: dict[str, str], needed: list[str], subject: str | None
     ) -> None:
         """Raise 403 when a fault denies a permission that the request needs."""
         if not self._core.faults.rules or method.verb == "testIamPermissions":
             return
         where = f"projects/{path['project']}/{scope_of(path)}"
         where = f"{where}/{method.collection}/{subject}" if subject else where
-        for permission in permissions.needed(method.id, body):
+        for permission in needed:
             if self._core.faults.denies(permission):
                 raise permissions.forbidden(permission, where)
 
