@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCUMENTS = Path(googleapiclient.__path__[0]) / "discovery_cache" / "documents"
+COMPUTE = "compute.v1"
 PACKAGE = PROJECT / "plugins" / "bakehouse"
 
 
@@ -37,11 +38,17 @@ def called_methods(api: str) -> set[str]:
 
     The discovery client has a method for each resource, `client.images()`, which returns an object
     with a method for each of the resource's. The object is used at once, or kept under a name, or
-    handed to `_scopes`, which calls `aggregatedList`.
+    handed to `_scopes`, which calls `aggregatedList`. Compute Engine's client is used by several
+    modules, that of any other API by the one that builds it.
     """
     resources = _resources(api)
     client = re.compile(rf"\.({'|'.join(resources)})\(\)")
-    found = (source for source in _sources() if client.search(source))
+    builds = f'"{api.partition(".")[0]}"'
+    found = (
+        source
+        for source in _sources()
+        if client.search(source) and (api == COMPUTE or builds in source)
+    )
     return {method for source in found for method in _methods(ast.parse(source), resources)}
 
 

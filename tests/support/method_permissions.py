@@ -55,6 +55,7 @@ COMPUTE: dict[str, tuple[str, ...]] = {
     "images.list": ("compute.images.list",),
     "images.patch": ("compute.images.get", "compute.images.update"),
     "images.setLabels": ("compute.images.setLabels",),
+    "images.testIamPermissions": (),
     "instanceGroupManagers.aggregatedList": ("compute.instanceGroupManagers.list",),
     "instanceGroupManagers.get": ("compute.instanceGroupManagers.get",),
     "instanceGroupManagers.listManagedInstances": ("compute.instanceGroupManagers.get",),
@@ -118,9 +119,13 @@ COMPUTE: dict[str, tuple[str, ...]] = {
     ),
     "machineImages.list": ("compute.machineImages.list",),
     "machineImages.setLabels": ("compute.machineImages.setLabels",),
+    "machineTypes.get": ("compute.machineTypes.get",),
     "projects.get": ("compute.projects.get",),
     "regionInstanceTemplates.get": ("compute.instanceTemplates.get",),
     "regionOperations.get": ("compute.regionOperations.get",),
+    "regions.get": ("compute.regions.get",),
+    "routers.list": ("compute.routers.list",),
+    "subnetworks.list": ("compute.subnetworks.list",),
     "zoneOperations.get": ("compute.zoneOperations.get",),
     "zoneOperations.list": ("compute.zoneOperations.list",),
 }
@@ -128,3 +133,9 @@ KMS: dict[str, tuple[str, ...]] = {
     "cryptoKeyVersions.asymmetricSign": ("cloudkms.cryptoKeyVersions.useToSign",),
     "cryptoKeyVersions.getPublicKey": ("cloudkms.cryptoKeyVersions.viewPublicKey",),
 }
+# the check of the set-up asks what it may do, and for one policy, which it does without if refused
+RESOURCE_MANAGER: dict[str, tuple[str, ...]] = {
+    "projects.getEffectiveOrgPolicy": (),
+    "projects.testIamPermissions": (),
+}
+IAM: dict[str, tuple[str, ...]] = {"serviceAccounts.testIamPermissions": ()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,7 @@ from bakehouse.recipe.git.work_tree_repository import WorkTreeRepository
 from bakehouse.recipe.render import Rendered, render
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-    from datetime import datetime
+    from collections.abc import Generator, Iterable, Mapping
 
     from bakehouse.bake.bundle_store import BundleStore
     from bakehouse.bake.plan import BakePlan
@@ -79,6 +79,18 @@ class RecipeSource:
             commit = repository.resolve(ref, not_after)
             recipe_at(repository, commit.sha, recipe)
         return commit
+
+    def newest(self, recipes: Iterable[str]) -> tuple[Commit, list[str]]:
+        """Return the newest commit, and those of the recipes that cannot be read from it."""
+        missing = []
+        with self._repository() as repository:
+            commit = repository.resolve("HEAD", datetime.now(UTC))
+            for recipe in recipes:
+                try:
+                    recipe_at(repository, commit.sha, recipe)
+                except ValueError:  # SourceError, Mistakes
+                    missing.append(recipe)
+        return commit, missing
 
     def read(self, recipe: str, commit: Commit) -> Sources:
         """Read the recipe and its scripts, with one fetch."""

@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakehouse.cli.app import ProjectOption, app, project_folder
+from bakehouse.cli.output import JsonOption
 from bakehouse.config.folder import INCLUDE, SETTINGS
+
+if TYPE_CHECKING:
+    from bakehouse.core.check import Check
+
+_COLOURS = {"✗": "red", "?": "yellow"}
 
 
 @app.command()
-def doctor(project: ProjectOption = None) -> None:
-    """What this computer and this project lack to bake. Exit code 1 when something is missing."""
-    from bakehouse.config.doctor import examine
+def doctor(
+    project: ProjectOption = None,
+    conn: Annotated[
+        str,
+        typer.Option(
+            help="also ask Google Cloud by this connection, the ledger's store and the repository:"
+            " of the stack of `make up`, or of this shell's Airflow"
+        ),
+    ] = "",
+    repository: Annotated[str, typer.Option(help="the connection of git")] = "bakehouse_repo",
+    as_json: JsonOption = False,
+) -> None:
+    """What is missing to bake: on this computer and, with --conn, in the project of Google Cloud.
 
-    checks = examine(project_folder(project), os.environ)
-    for check in checks:
-        typer.echo(f"{'ok ' if check.ok else 'NOT'}  {check.name:<20} {check.detail}")
+    Below each line that is wrong stands the command that mends it. No machine is made. Exit code 1
+    when something is missing.
+    """
+    from bakehouse.config.doctor import examine
+    from bakehouse.config.running_stack import stack_environment
+    from bakehouse.preflight.table import summary, table
+
+    folder = project_folder(project)
+    stack = stack_environment(folder) if conn else None
+    environment = {**os.environ, **(stack or {})}
+    with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the table
+        checks = examine(folder, environment)
+        if conn:
+            # else they would stand there twice, once untried
+            checks = [check for check in checks if check.name not in {"ledger", conn, repository}]
+            checks += _asked(folder, conn, repository, environment)
+    if as_json:
+        typer.echo(json.dumps([check.model_dump(mode="json") for check in checks], indent=2))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+        for line in table(checks, width):
+            typer.secho(line, fg=_COLOURS.get(line[:1]))
+        typer.echo(f"\n{summary(checks)}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _asked(
+    folder: Path, connection: str, repository: str, environment: dict[str, str]
+) -> list[Check]:
+    os.environ.update(environment)
+    # connections are read as Airflow's own programs read them, from its database too
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from bakehouse.preflight.setup import setup_checks
+
+    return setup_checks(folder / INCLUDE, connection, repository)
 
 
 @app.command()

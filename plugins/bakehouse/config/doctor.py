@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from bakehouse.config.settings_values import (
     wrong_connection,
     wrong_variable,
 )
+from bakehouse.core.check import failed, passed
 from bakehouse.history.key_file import (
     KMS,
     MAKE_ONE,
@@ -35,19 +35,12 @@ from bakehouse.history.key_file import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bakehouse.core.check import Check
+
 PYTHON = (3, 11)
 AIRFLOW = SpecifierSet(">=3.3.1,<3.4")  # as requirements.txt has it
 LEDGER = "bakehouse_ledger"
 _VARIABLE = "AIRFLOW_VAR_"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One requirement; `detail` says what was found, or what to do."""
-
-    name: str
-    ok: bool
-    detail: str
 
 
 def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
@@ -57,7 +50,7 @@ def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
         _python(),
         _git(),
         _airflow(),
-        _include(project),
+        check_include(project / INCLUDE),
         settings_check,
         *(_connection(name, settings, environment) for name in OWN_CONNECTIONS),
         _ledger(settings, environment),
@@ -70,14 +63,15 @@ def _python() -> Check:
     found = sys.version.split()[0]
     wanted = ".".join(map(str, PYTHON))
     if sys.version_info >= PYTHON:
-        return Check("Python", True, found)
-    return Check("Python", False, f"is {found}: install Python {wanted} or later")
+        return passed("Python", found)
+    return failed("Python", f"is {found}", f"install Python {wanted} or later")
 
 
 def _git() -> Check:
     path = shutil.which("git")
-    remedy = "is not installed: apt-get install git"
-    return Check("git", path is not None, path or remedy)
+    if path is None:
+        return failed("git program", "is not installed", "apt-get install git")
+    return passed("git program", path)
 
 
 def _airflow() -> Check:
@@ -86,46 +80,45 @@ def _airflow() -> Check:
         found = metadata.version("apache-airflow")
         import airflow  # ruff: ignore[unused-import]  whether it can be
     except (metadata.PackageNotFoundError, ImportError) as missing:
-        return Check("Airflow", False, f"cannot be imported ({missing}): {wanted}")
+        return failed("Airflow", f"cannot be imported ({missing})", wanted)
     if found not in AIRFLOW:
-        return Check("Airflow", False, f"is {found}, Bakehouse needs {AIRFLOW}: {wanted}")
-    return Check("Airflow", True, found)
+        return failed("Airflow", f"is {found}, Bakehouse needs {AIRFLOW}", wanted)
+    return passed("Airflow", found)
 
 
-def _include(project: Path) -> Check:
-    folder = project / INCLUDE
+def check_include(folder: Path) -> Check:
+    """Whether every recipe, script and fleet of the folder is valid."""
     if not folder.is_dir():
-        remedy = f"{folder} is missing: `bakehouse init FOLDER` writes an example"
-        return Check("include/", False, remedy)
+        return failed("include/", f"{folder} is missing", "bakehouse init FOLDER")
     if wrong := all_mistakes(folder):
-        return Check("include/", False, f"{len(wrong)} files have mistakes: bakehouse validate")
+        return failed("include/", f"{len(wrong)} files have mistakes", "bakehouse validate")
     found = read_project(folder)
     counts = f"{len(found.recipes)} recipes, {len(found.fleets)} fleets"
-    return Check("include/", True, f"{counts}, all valid")
+    return passed("include/", f"{counts}, all valid")
 
 
 def _settings(project: Path) -> tuple[Settings, Check]:
     try:
         settings = load_settings(project / SETTINGS)
     except SettingsError as error:
-        remedy = f"{len(error.mistakes)} mistakes in {SETTINGS}: bakehouse validate"
-        return Settings(), Check("settings", False, remedy)
-    return settings, Check("settings", True, f"{SETTINGS} is valid")
+        count = f"{len(error.mistakes)} mistakes in {SETTINGS}"
+        return Settings(), failed("settings", count, "bakehouse validate")
+    return settings, passed("settings", f"{SETTINGS} is valid")
 
 
 def _connection(name: str, settings: Settings, environment: Mapping[str, str]) -> Check:
     variable = f"AIRFLOW_CONN_{name.upper()}"
     if variable in environment:
         if wrong := wrong_connection(name, environment[variable]):
-            return Check(name, False, f"the connection in {variable} {wrong[0]}: {wrong[1]}")
-        return Check(name, True, f"a connection in the environment ({variable})")
+            return failed(name, f"the connection in {variable} {wrong[0]}", wrong[1])
+        return passed(name, f"a connection in the environment ({variable})")
     if name in settings.connections:
-        return Check(name, True, f"a connection in {SETTINGS}")
-    remedy = (
-        f"no connection in {SETTINGS} or {variable}: add it, unless"
-        f" `airflow connections get {name}` shows one"
+        return passed(name, f"a connection in {SETTINGS}")
+    return failed(
+        name,
+        f"no connection in {SETTINGS} or {variable}",
+        f"add it there, unless `airflow connections get {name}` shows one",
     )
-    return Check(name, False, remedy)
 
 
 def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
@@ -135,7 +128,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
         if not variable.startswith(_VARIABLE):
             continue
         if wrong := unknown_variable(name) or wrong_variable(name, _plain(value)):
-            yield Check(name, False, f"{variable} {wrong[0]} (it is {value!r}): {wrong[1]}")
+            yield failed(name, f"{variable} {wrong[0]} (it is {value!r})", wrong[1])
 
 
 def _ledger(settings: Settings, environment: Mapping[str, str]) -> Check:
@@ -147,7 +140,7 @@ def _ledger(settings: Settings, environment: Mapping[str, str]) -> Check:
         return _writable(folder, detail)
     parts = urlsplit(_plain(url))
     if parts.scheme != "file":
-        return Check("ledger", True, f"{url} (not tried)")
+        return passed("ledger", f"{url} (not tried)")
     return _writable(Path(parts.path), url)
 
 
@@ -156,20 +149,26 @@ def _signing_key(settings: Settings, environment: Mapping[str, str]) -> Check:
     given = environment.get(f"{_VARIABLE}{SIGNING_KEY.upper()}")
     named = _plain(given or settings.variables.get(SIGNING_KEY) or "")
     if named.startswith(KMS):
-        return Check("signing key", True, f"{named} (not tried)")
+        return passed("signing key", f"{named} (not tried)")
     file = key_file_of(named) if named else default_key_file(environment)
     if not file.exists():
         if named:
-            return Check("signing key", False, f"{file} is missing: {MAKE_ONE}")
+            return failed("signing key", f"{file} is missing", MAKE_ONE)
         made = f"{file}, made by the first signature"
         existing = next(path for path in file.parents if path.exists())
         if existing.is_dir() and os.access(existing, os.W_OK):
-            return Check("signing key", True, made)
-        remedy = f"{existing} is not writable: set the Variable {SIGNING_KEY}"
-        return Check("signing key", False, f"{made}; {remedy}")
+            return passed("signing key", made)
+        found = f"{made}; {existing} is not writable"
+        return failed("signing key", found, f"airflow variables set {SIGNING_KEY} file:///PATH")
     if problem := problem_of_file(file):
-        return Check("signing key", False, f"{file} {problem}")
-    return Check("signing key", True, str(file))
+        found, _, remedy = problem.partition(": ")
+        is_remedy = remedy and not found.endswith("read")  # else what the system says
+        return failed(
+            "signing key",
+            f"{file} {found if is_remedy else problem}",
+            remedy if is_remedy else MAKE_ONE,
+        )
+    return passed("signing key", str(file))
 
 
 def _plain(url: str) -> str:
@@ -185,6 +184,6 @@ def _writable(folder: Path, detail: str) -> Check:
     """Whether it can be written, or created below the nearest folder that exists."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK):
-        return Check("ledger", True, detail)
-    remedy = f"{existing} is not writable: set the Variable {LEDGER} to another URL"
-    return Check("ledger", False, f"{detail}; {remedy}")
+        return passed("ledger", detail)
+    found = f"{detail}; {existing} is not writable"
+    return failed("ledger", found, f"airflow variables set {LEDGER} file:///PATH")

@@ -180,7 +180,8 @@ _TYPES = frozenset(
         "zendesk",
     ]
 )
-_OWN_EXTRAS = ("api_endpoint", "kms_endpoint", "poll_interval", "reads_per_minute")
+_ENDPOINTS = ("api_endpoint", "kms_endpoint", "resource_manager_endpoint")
+_OWN_EXTRAS = (*_ENDPOINTS, "poll_interval", "reads_per_minute")
 _GOOGLE_EXTRAS = (
     *_OWN_EXTRAS,
     "project",
@@ -287,7 +288,7 @@ def _wrong_google(name: str, value: object) -> _Wrong | None:
     if name in {"poll_interval", "reads_per_minute"} and not _is_positive(value):
         unit = "seconds" if name == "poll_interval" else "reads"
         return "is not a number above 0", f"Write a number of {unit} without quotes"
-    if name in {"api_endpoint", "kms_endpoint"}:
+    if name in _ENDPOINTS:
         return _url("http", "https")(value)
     if name == "project" and not (isinstance(value, str) and value):
         return "is not the id of a project", 'Write it in quotes: "my-project"'

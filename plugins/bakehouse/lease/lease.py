@@ -137,6 +137,12 @@ class Lease:
                 return True
         return False
 
+    def discard(self) -> None:
+        """Delete all records of a lease that nobody will want again."""
+        self._remove(self._generations())
+        if isinstance(self._fs, LocalFileSystem):
+            Path(self._folder).rmdir()
+
     def held_by(self, owner: Owner) -> bool:
         """Whether `owner` holds the lease now."""
         newest = self.newest()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import pytest
 from tests.support.called_methods import built_apis, called_methods
-from tests.support.method_permissions import COMPUTE, KMS
+from tests.support.method_permissions import COMPUTE, IAM, KMS, RESOURCE_MANAGER
 
 from bakehouse.cloud.permissions import Resource, role_definition, service_accounts
 
 ACCOUNTS = service_accounts()
 ORCHESTRATOR = ACCOUNTS.orchestrator
-OF_MACHINES = {"compute.v1": COMPUTE, "cloudkms.v1": KMS}
+OF_APIS = {
+    "compute.v1": COMPUTE,
+    "cloudkms.v1": KMS,
+    "cloudresourcemanager.v1": RESOURCE_MANAGER,
+    "iam.v1": IAM,
+}
 
 
-@pytest.mark.parametrize(("api", "documented"), OF_MACHINES.items())
+@pytest.mark.parametrize(("api", "documented"), OF_APIS.items())
 def test_each_method_that_is_called_has_its_permissions_here(
     api: str, documented: dict[str, tuple[str, ...]]
 ) -> None:
@@ -21,11 +26,11 @@ def test_each_method_that_is_called_has_its_permissions_here(
 
 
 def test_no_other_api_is_called_by_a_discovery_client() -> None:
-    assert built_apis() == set(OF_MACHINES)
+    assert built_apis() == set(OF_APIS)
 
 
 def test_the_orchestrator_has_the_permissions_of_the_methods_that_it_calls() -> None:
-    needed = {name for table in OF_MACHINES.values() for names in table.values() for name in names}
+    needed = {name for table in OF_APIS.values() for names in table.values() for name in names}
     calls = [Resource.PROJECT, Resource.SERVICE_ACCOUNTS, Resource.SIGNING_KEY]
     has = {name for on in calls for use in ORCHESTRATOR.on(on) for name in use.names}
     assert has == needed
