@@ -465,12 +465,27 @@ def render(guest: Guest) -> str:
         for path in list(guest.disk)
         if path.startswith(TEMPLATES)
     ]
-    names = module.context(guest.instance, guest.vm.project_attributes(), guest.facts)
-    done, wrong = module.render(entries, names)
+    instance, project, wrong = without_references(guest)
+    done = []
+    if not wrong:
+        done, wrong = module.render(entries, module.context(instance, project, guest.facts))
     if not wrong:
         for entry in done:
             guest.disk[entry.path] = to_text(entry.data)
     return "\n".join(wrong)
+
+
+def without_references(guest: Guest) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """The metadata, with `secret NAME/VERSION` where a real machine asks Secret Manager."""
+    instance, project = guest.instance, guest.vm.project_attributes()
+    source = guest.disk.get(f"{LIBRARY}/secret_values.py")
+    if source is None:  # an image of before
+        return instance, project, []
+    secrets = module_of(source, "bakehouse_secret_values")
+    found = secrets.resolve(
+        instance, project, lambda _: True, lambda one: f"secret {'/'.join(one)}"
+    )
+    return found.instance, found.project, found.wrong
 
 
 class _FromText(InspectLoader):
@@ -507,6 +522,8 @@ def put_in_place(
     disk[f"{LIBRARY}/render.py"] = to_text(files["guest/render.py"])
     disk[f"{LIBRARY}/report"] = to_text(files["guest/report.sh"])
     disk[f"{LIBRARY}/config_changes.py"] = to_text(files["guest/config_changes.py"])
+    if "guest/secret_values.py" in files:  # not in a payload of before
+        disk[f"{LIBRARY}/secret_values.py"] = to_text(files["guest/secret_values.py"])
     disk[f"{LIBRARY}/orders"] = to_text(files["guest/orders.sh"])
     disk[TIMER] = to_text(files["guest/bakehouse-health.timer"])
     for path, data in files.items():

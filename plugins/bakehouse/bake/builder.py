@@ -117,7 +117,7 @@ def machine_body(
     if plan.image.shielded:  # else as Compute Engine does with an image of that base
         body["shieldedInstanceConfig"] = SHIELDED
     if builder.service_account:
-        account = {"email": builder.service_account, "scopes": list(builder.scopes)}
+        account = {"email": builder.service_account, "scopes": list(builder.all_scopes)}
         body["serviceAccounts"] = [account]
     return body
 

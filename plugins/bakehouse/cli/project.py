@@ -98,11 +98,11 @@ def validate(project: ProjectOption = None) -> None:
     """Check recipes, scripts, fleets, airflow_settings.yaml and the files of Astro's image.
 
     It reports every mistake. Those of recipes and fleets have the text of the DAGs' import errors.
-    Exit code 1 for any mistake.
+    Exit code 1 for any mistake; warnings change nothing of it.
     """
     from bakehouse.config.airflow_settings import SettingsError, load_settings
     from bakehouse.config.astro_files import astro_mistakes
-    from bakehouse.config.project import all_mistakes, read_project
+    from bakehouse.config.project import all_mistakes, read_project, warnings
 
     folder = project_folder(project)
     mistakes = [str(found) for found in all_mistakes(folder / INCLUDE)]
@@ -111,11 +111,11 @@ def validate(project: ProjectOption = None) -> None:
     except SettingsError as error:
         mistakes += map(str, error.mistakes)
     mistakes += map(str, astro_mistakes(folder))
-    for text in mistakes:
+    found = read_project(folder / INCLUDE)
+    for text in (*mistakes, *(f"warning: {one}" for one in warnings(folder / INCLUDE, found))):
         typer.echo(text, err=True)
     if mistakes:
         raise typer.Exit(1)
-    found = read_project(folder / INCLUDE)
     for kind, models in (("recipes", found.recipes), ("fleets", found.fleets)):
         typer.echo(f"{len(models)} {kind}: {', '.join(model.name for model in models)}")
 

@@ -6,11 +6,12 @@ The DAG files, their import errors and `bakehouse validate` use it, and report t
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bakehouse.fleet import rules as fleet_rules
+from bakehouse.fleet.declared import secrets_in_the_open
 from bakehouse.fleet.load import load_fleets
 from bakehouse.fleet.model import Fleet
 from bakehouse.recipe import rules
@@ -104,6 +105,15 @@ def all_mistakes(include: Path) -> list[Mistakes]:
     """Return all mistakes below include/, as DAG import errors show them."""
     project = read_project(include)
     return [*recipe_mistakes(include, project), *fleet_mistakes(include, project)]
+
+
+def warnings(include: Path, project: Project) -> list[Mistake]:
+    """Return what is allowed and should be mended: secrets in the open."""
+    return [
+        replace(mistake_at(include / FLEETS / f"{fleet.name}.yaml", *problem), value="")
+        for fleet in project.fleets
+        for problem in secrets_in_the_open(fleet)
+    ]
 
 
 def recipe_mistakes(include: Path, project: Project, *, parsing: bool = False) -> list[Mistakes]:

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 from bakehouse.images.links import project_of, region_of, resource_name
 from bakehouse.recipe.known_names import unknown_machine_type
 from bakehouse.recipe.limits import Loc, Problem, disk_types_of
+from bakehouse.recipe.secret_references import (
+    CLOUD_PLATFORM,
+    in_the_open,
+    malformed,
+    referring,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bakehouse.fleet.model import Fleet
     from bakehouse.fleet.template import Template
@@ -21,7 +27,43 @@ LONGEST = 63  # of a resource's name
 
 def problems_of(fleet: Fleet) -> list[Problem]:
     """List what is wrong with the template and with what members have of their own."""
-    return [*_own_fields(fleet), *_zones(fleet), *(_of_template(fleet) if fleet.template else ())]
+    return [
+        *_own_fields(fleet),
+        *_zones(fleet),
+        *_references(fleet),
+        *(_of_template(fleet) if fleet.template else ()),
+    ]
+
+
+def secrets_in_the_open(fleet: Fleet) -> list[Problem]:
+    """List metadata that are named as secrets are, and that everybody can read: warnings."""
+    problem = "is in the open: who may read the file or the instance can read it"
+    remedy = "Put it into Secret Manager, and write secret://NAME"
+    return [
+        Problem((*place, key), problem, remedy)
+        for place, metadata in _all_metadata(fleet)
+        for key in in_the_open(metadata)
+    ]
+
+
+def _all_metadata(fleet: Fleet) -> Iterator[tuple[Loc, Mapping[str, str]]]:
+    if fleet.template:
+        yield ("template", "metadata"), fleet.template.metadata
+    for index, one in enumerate(fleet.members.instances or ()):
+        yield ("members", "instances", index, "metadata"), one.metadata
+
+
+def _references(fleet: Fleet) -> Iterator[Problem]:
+    for place, metadata in _all_metadata(fleet):
+        for key, wrong in malformed(metadata):
+            yield Problem((*place, key), wrong, "Correct it")
+    template = fleet.template
+    if template is None or CLOUD_PLATFORM in template.all_scopes:
+        return
+    for place, metadata in _all_metadata(fleet):
+        for key in referring(metadata):
+            problem = "needs an account that may read the secret, with the scope cloud-platform"
+            yield Problem((*place, key), problem, "Add template.service_account")
 
 
 def _own_fields(fleet: Fleet) -> Iterator[Problem]:

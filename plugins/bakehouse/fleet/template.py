@@ -19,9 +19,9 @@ from bakehouse.recipe.model import (
     ServiceAccount,
     SubnetworkName,
 )
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM
 
 DiskType = Literal["pd-balanced", "pd-standard", "pd-ssd", "hyperdisk-balanced"]
-CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def _users_own(labels: dict[str, str]) -> dict[str, str]:

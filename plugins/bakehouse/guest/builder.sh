@@ -5,6 +5,8 @@ builder_settings=(
   "$dpkg_settings"
   "$no_starts"
   "$root/etc/sudoers.d/bakehouse"
+  "$apt_auth_file"
+  "$work/apt-auth.conf"
 )
 # Nobody asks. It is said in files too: sudo, su and units begin without this environment.
 never_ask=(

@@ -1,7 +1,8 @@
 """Renders the templates again, writes what has changed, and says it as a diff. Runs in the guest.
 
 Values of keys that look secret are not shown: neither the value itself, wherever it stands, nor
-what stands behind such a key in a file. Python 3.9, and render.py beside it.
+what stands behind such a key in a file. A line with something of a secret of Secret Manager is not
+shown, whatever a template makes of it. Python 3.9, and render.py beside it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import stat
 import sys
 from base64 import b64encode
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from types import ModuleType
 
 HIDDEN = "***"
@@ -86,13 +88,29 @@ def hidden(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def diff(path: str, before: bytes | None, after: bytes, secrets: Sequence[str]) -> list[str]:
-    """A unified diff of one file; `before` is None if there was none."""
+def diff(
+    path: str,
+    before: bytes | None,
+    after: bytes,
+    secrets: Sequence[str],
+    shown: Container[str] | None = None,
+) -> list[str]:
+    """A unified diff of one file.
+
+    Args:
+        path: The path of the file.
+        before: What it had; None if there was none.
+        after: What it has now.
+        secrets: The values that are not shown.
+        shown: The only lines that are shown; None for all.
+    """
     try:
         old = (before or b"").decode("utf-8").splitlines()
         new = after.decode("utf-8").splitlines()
     except UnicodeDecodeError:
         return [f"--- {path}", f"+++ {path}", "(it is no text)"]
+    if shown is not None:
+        old, new = ([line if line in shown else HIDDEN for line in each] for each in (old, new))
     old, new = ([*_without_keys(lines)] for lines in (old, new))
     name = path if before is not None else "/dev/null"
     lines = difflib.unified_diff(old, new, name, path, n=1, lineterm="")
@@ -100,7 +118,8 @@ def diff(path: str, before: bytes | None, after: bytes, secrets: Sequence[str]) 
     for number, line in enumerate(lines):
         text = line if number < 2 or line.startswith("@@") else line[0] + hidden(line[1:], secrets)
         told.append(text if len(text) <= LINE else text[: LINE - 1] + "…")
-    return told or [f"--- {path}", f"+++ {path}", "(only its last line end)"]
+    only = "its last line end" if shown is None else "a secret"
+    return told or [f"--- {path}", f"+++ {path}", f"(only {only})"]
 
 
 def _without_keys(lines: Iterable[str]) -> Iterable[str]:
@@ -116,9 +135,19 @@ def _without_keys(lines: Iterable[str]) -> Iterable[str]:
 
 
 def changes(
-    root: Path, entries: Sequence[Any], secrets: Sequence[str]
+    root: Path,
+    entries: Sequence[Any],
+    secrets: Sequence[str],
+    shown: Mapping[str, Container[str]] = MappingProxyType({}),
 ) -> tuple[list[Any], list[str]]:
-    """The entries whose file is another one, and what has changed in them."""
+    """The entries whose file is another one, and what has changed in them.
+
+    Args:
+        root: The folder that stands for /.
+        entries: The files as they shall be.
+        secrets: The values that are not shown.
+        shown: Of files with secrets, by path below /, the only lines that are shown.
+    """
     changed, told = [], []
     for entry in entries:
         target = root / entry.path
@@ -128,7 +157,7 @@ def changes(
             before = target.read_bytes() if target.is_file() else None
         if before != entry.data:
             changed.append(entry)
-            told += diff(f"/{entry.path}", before, entry.data, secrets)
+            told += diff(f"/{entry.path}", before, entry.data, secrets, shown.get(entry.path))
     if len(told) > LINES:
         told = [*told[:LINES], f"({len(told) - LINES} more lines)"]
     return changed, told
@@ -147,6 +176,51 @@ def metadata_diff(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
                 text = shown if len(shown) <= LINE else shown[: LINE - 1] + "…"
                 told.append(f"{sign}{key}={text}" if "\n" not in text else f"{sign}{key}={text!r}")
     return told
+
+
+def lines_without_secrets(
+    render: ModuleType,
+    templates: Sequence[Any],
+    metadata: Iterable[tuple[dict[str, Any], dict[str, str]]],
+    image: dict[str, Any],
+) -> dict[str, set[str]]:
+    """Of each file that depends on a secret, by path below /, the lines that do not.
+
+    A file depends on one if it is another with HIDDEN in place of the reference. Secrets of before
+    are not known any more, but the metadata of before are: a line that neither gives is not shown.
+    """
+    known: dict[str, set[str]] = {}
+    dependent: set[str] = set()
+    for instance, project in metadata:
+        own = masked(instance.get("attributes", {}))
+        hidden = render.context({**instance, "attributes": own}, masked(project), image)
+        plain = render.context(instance, project, image)
+        files, others = (
+            {
+                entry.path: entry.data
+                for entry in render.render_limited(templates, names, SECONDS)[0]
+            }
+            for names in (hidden, plain)
+        )
+        for entry in templates:
+            path = (
+                entry.path[: -len(render.SUFFIX)]
+                if entry.path.endswith(render.SUFFIX)
+                else entry.path
+            )
+            if path not in files or files[path] != others.get(path):
+                dependent.add(path)
+            lines = files.get(path, b"").decode("utf-8", "replace").splitlines()
+            known.setdefault(path, set()).update(lines)
+    return {path: known[path] for path in dependent}
+
+
+def masked(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Attributes with HIDDEN in place of references to secrets."""
+    return {
+        key: HIDDEN if str(value).strip().startswith("secret:/") else value
+        for key, value in attributes.items()
+    }
 
 
 def _renderer() -> ModuleType:
@@ -174,17 +248,24 @@ def main(arguments: list[str]) -> int:
         name: json.loads(getattr(given, name).read_text("utf-8"))
         for name in ("instance", "project", "image", "instance_before", "project_before")
     }
-    context = render.context(read["instance"], read["project"], read["image"])
-    done, wrong = render.render_limited(render.read_tree(given.templates), context, SECONDS)
+    templates, image = render.read_tree(given.templates), read["image"]
+    done, wrong, fetched = render.render_with_secrets(
+        templates, read["instance"], read["project"], image, SECONDS
+    )
     wrong = wrong or render.conflicts(given.root, done)
     if wrong:
         print("\n".join(wrong))
         return 1
     attributes = [read[name].get("attributes", {}) for name in ("instance", "instance_before")]
     secrets = secrets_of(
-        *attributes, read["project"], read["project_before"], read["image"].get("vars", {})
+        *attributes, read["project"], read["project_before"], image.get("vars", {})
     )
-    changed, told = changes(given.root, done, secrets)
+    metadata = [(read[f"instance{at}"], read[f"project{at}"]) for at in ("", "_before")]
+    shown: dict[str, set[str]] = {}
+    if fetched or any(render.refer_to_secrets(p, i.get("attributes", {})) for i, p in metadata):
+        secrets = [*(fetched.hidden.forms if fetched else ()), *secrets]
+        shown = lines_without_secrets(render, templates, metadata, image)
+    changed, told = changes(given.root, done, secrets, shown)
     try:
         render.write(given.root, changed)
     except OSError as error:

@@ -4,6 +4,7 @@
 project attributes (`-` becomes `_`), `attributes['a-b']`, `instance.*`, `image.*`, `vars.*`;
 a name that is not there is an error. Either everything is written or nothing: every mistake is
 told on standard error as `file:line: what`, and every path that was written on standard output.
+The value `secret://NAME` of an attribute is replaced by that of a secret (secret_values.py).
 
 Templates are programs of others: they run in Jinja2's sandbox, within limits of time, memory and
 size. Bakehouse renders the scripts of recipes with the same sandbox (recipe/templates.py), so it
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib.util
 import json
 import os
 import re
@@ -42,6 +44,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
 SUFFIX = ".j2"
 MARKUP = (".html.j2", ".htm.j2", ".xml.j2", ".svg.j2")
@@ -393,6 +396,63 @@ def _executable(wanted: int, before: int) -> int:
     return (before & 0o444) >> 2 if wanted & 0o100 else 0
 
 
+def refer_to_secrets(*names: dict[str, Any]) -> bool:
+    """Whether a value of these attributes is meant to be a reference to a secret."""
+    return any(
+        str(value).strip().startswith("secret:/") for each in names for value in each.values()
+    )
+
+
+def beside(name: str) -> ModuleType:
+    """A program of the image that lies beside this one. Raises OSError."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{name}.py is not there")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def resolved(instance: dict[str, Any], project: dict[str, str], entries: list[Entry]) -> Any:
+    """Metadata with secrets in place of references: secret_values.Resolved, or None without any."""
+    if not refer_to_secrets(project, instance.get("attributes", {})):
+        return None
+    secrets = beside("secret_values")
+    texts = (entry.data.decode("utf-8", "replace") for entry in entries)
+    return secrets.resolve(instance, project, secrets.used_by(texts))
+
+
+def private(entries: list[Entry], secrets: Any) -> list[Entry]:
+    """Entries of which those with a secret are their owner's only, unless their files are there."""
+    return [
+        Entry(path, mode & ~0o077 if secrets.hidden.inside(data) else mode, data)
+        for path, mode, data in entries
+    ]
+
+
+def render_with_secrets(
+    entries: list[Entry],
+    instance: dict[str, Any],
+    project: dict[str, str],
+    image: dict[str, Any],
+    seconds: int,
+) -> tuple[list[Entry], list[str], Any]:
+    """Render in a limited child; what is wrong has no secret in it, and None stands for none."""
+    try:
+        secrets = resolved(instance, project, entries)
+    except OSError as error:
+        return [], [f"metadata refers to secrets, which this image cannot read: {error}"], None
+    if secrets is None:
+        done, wrong = render_limited(entries, context(instance, project, image), seconds)
+        return done, wrong, None
+    if secrets.wrong:
+        return [], secrets.wrong, secrets
+    names = context(secrets.instance, secrets.project, image)
+    done, wrong = render_limited(entries, names, seconds)
+    return private(done, secrets), [secrets.hidden(one) for one in wrong], secrets
+
+
 def main(arguments: list[str]) -> int:
     """Render all templates and write the files.
 
@@ -410,8 +470,8 @@ def main(arguments: list[str]) -> int:
     instance, project, image = (
         json.loads(path.read_text("utf-8")) for path in (given.instance, given.project, given.image)
     )
-    names = context(instance, project, image)
-    done, wrong = render_limited(read_tree(given.templates), names, given.seconds)
+    entries = read_tree(given.templates)
+    done, wrong, _ = render_with_secrets(entries, instance, project, image, given.seconds)
     wrong = wrong or conflicts(given.root, done)
     if not wrong:
         try:

@@ -20,6 +20,7 @@ from bakehouse.recipe.known_names import (
     unknown_region,
     unknown_zone,
 )
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM, malformed
 from bakehouse.schedule.cron import shortest_period
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def problems_of(recipe: Recipe) -> list[Problem]:
         *_regions(builder),
         *_key(recipe),
         *_scopes(builder),
+        *(
+            Problem(("smoke", "metadata", key), wrong, "Correct it")
+            for key, wrong in malformed(recipe.smoke.metadata)
+        ),
     ]
 
 
@@ -192,3 +197,9 @@ def _scopes(builder: Builder) -> Iterator[Problem]:
     if builder.scopes and builder.service_account is None:
         remedy = "Add service_account, or remove the scopes"
         yield Problem(("builder", "scopes"), "have no service account", remedy)
+    if builder.apt_auth and builder.service_account is None:
+        remedy = "Add service_account, an account that may read the secrets"
+        yield Problem(("builder", "apt_auth"), "needs the builder's service account", remedy)
+    elif builder.apt_auth and CLOUD_PLATFORM not in builder.all_scopes:
+        problem = "lack cloud-platform, which the secrets of apt_auth need"
+        yield Problem(("builder", "scopes"), problem, f"Add {CLOUD_PLATFORM}, or remove scopes")

@@ -252,7 +252,8 @@ def _mistake_of(kind: Kind[Any], error: ErrorDetails, root: Node | None, path: s
         return located(path, root, loc, problem, remedy, show_value=False)
     if unquoted := _unquoted(error, node_at(root, loc)[0]):
         return located(path, root, loc, *unquoted)
-    return located(path, root, loc, problem_of(error), _remedy(kind, error, loc))
+    shows_value = error["type"] != "secret"  # it may be the secret itself
+    return located(path, root, loc, problem_of(error), _remedy(kind, error, loc), shows_value)
 
 
 def _unquoted(error: ErrorDetails, node: Node | None) -> tuple[str, str] | None:

@@ -40,6 +40,7 @@ from bakehouse.recipe.base import RECIPE_NAME, RESOURCE_NAME, Base
 from bakehouse.recipe.duration import JITTER, Duration, format_duration
 from bakehouse.recipe.on_change import OnChange
 from bakehouse.recipe.readiness import Ready, UnitName
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM, secret_reference
 from bakehouse.schedule import cron
 from bakehouse.schedule.cron import BadCron, parse_cron
 
@@ -256,6 +257,27 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 BakeTask = Annotated[str, TaskOf(Flow.BAKE)]
 
 
+class AptLogin(Frozen):
+    """A login at a private package archive, as apt_auth.conf(5) has it."""
+
+    machine: str = Field(
+        max_length=512,
+        pattern=worded(
+            r"^(?:[a-z+]+://)?[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[^\s#?]*)?$",
+            "is not a host, such as packages.example.org/debian",
+        ),
+        description="the archive's host, with a path or not: packages.example.org/debian",
+    )
+    login: str = Field(
+        max_length=256,
+        pattern=worded(r"^[^\s]+$", "is not one word"),
+        description="the user, such as build",
+    )
+    password: Annotated[str, AfterValidator(secret_reference)] = Field(
+        description="a secret of Secret Manager: secret://apt-password, or secret://apt-password/3"
+    )
+
+
 class Builder(Frozen):
     """The VM that bakes the image; the VM of the smoke test is of the same type."""
 
@@ -289,6 +311,12 @@ class Builder(Frozen):
         default=None, description="an e-mail address; none by default"
     )
     scopes: tuple[Scope, ...] = Field(default=(), description="of the service account, as URLs")
+    apt_auth: tuple[AptLogin, ...] = Field(
+        default=(),
+        max_length=20,
+        description="logins at private package archives, such as [{machine: packages.example.org,"
+        " login: build, password: secret://apt-password}]; not in the image",
+    )
     tags: tuple[ResourceName, ...] = Field(
         default=(), max_length=64, description="network tags, at most 64"
     )
@@ -309,6 +337,16 @@ class Builder(Frozen):
         default=timedelta(hours=6),
         description="how long to wait for a builder slot of the project, such as 6h",
     )
+
+    @property
+    def all_scopes(self) -> tuple[str, ...]:
+        """The scopes of the service account; secrets need one."""
+        return self.scopes or ((CLOUD_PLATFORM,) if self.apt_auth else ())
+
+    @property
+    def apt_auth_lines(self) -> tuple[str, ...]:
+        """The logins as the bake script has them, a tab between the fields."""
+        return tuple(f"{one.machine}\t{one.login}\t{one.password}" for one in self.apt_auth)
 
 
 class Keep(Frozen):

@@ -51,6 +51,7 @@ PREPARE = "prepare.sh.j2"  # optional; runs before the first update of the packa
 _GUEST_FILES = (
     "render.py",
     "config_changes.py",
+    "secret_values.py",
     "bakehouse-boot.service",
     "bakehouse-health.service",
     "bakehouse-orders.service",

@@ -119,6 +119,7 @@ class Machine:
     own_metadata: dict[str, str] = field(default_factory=dict)  # by path below instance/
     changed: Condition = field(default_factory=Condition)  # of the attributes
     waits: int = 0  # of requests that wait for a change
+    variables: dict[str, str] = field(default_factory=dict)  # environment that the image sets
 
     @property
     def guest_attributes(self) -> dict[str, str]:
@@ -182,6 +183,7 @@ class Machine:
             "BAKEHOUSE_ROOT": str(self.root),
             "GCE_METADATA_HOST": self.host,
             "CALLS": str(self.stubs / "calls"),
+            **self.variables,
         }
 
     def change(self, **attributes: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.paths import PROJECT
 
+from bakehouse.fleet.declared import secrets_in_the_open
 from bakehouse.fleet.load import load_fleet
 from bakehouse.fleet.members import metadata_of
 from bakehouse.fleet.model import Fleet
@@ -257,3 +258,66 @@ def test_two_members_whose_data_disks_would_have_one_name_are_told() -> None:
     assert found.startswith(
         "5: template.disks[1].name makes the disk a-b-c of a, which is one of a-b too"
     )
+
+
+SECRETS = """\
+recipe: web
+members:
+  instances:
+    - {name: web-1, metadata: {db-password: secret://web-1-db}}
+  zones: [us-central1-a]
+template:
+  machine_type: e2-small
+  service_account: web@p.iam.gserviceaccount.com
+  metadata:
+    api-token: secret://api/7
+"""
+
+
+def test_metadata_may_refer_to_secrets() -> None:
+    declared = fleet(SECRETS)
+    assert declared.template is not None
+    assert declared.template.metadata == {"api-token": "secret://api/7"}
+    assert secrets_in_the_open(declared) == []
+
+
+@pytest.mark.parametrize("wrong", ["secret:/api", "secret://", "secret://a/b/c", "secret:///a"])
+def test_a_malformed_reference_is_told_with_its_line(wrong: str) -> None:
+    text = SECRETS.replace("secret://api/7", wrong)
+    assert mistakes(text) == [
+        f"10: template.metadata.api-token is malformed: write secret://NAME or"
+        f" secret://NAME/VERSION; a name has letters, digits, - and _ (it is '{wrong}'). Correct it"
+    ]
+
+
+def test_a_reference_needs_an_account_that_can_read_it() -> None:
+    account = "  service_account: web@p.iam.gserviceaccount.com\n"
+    assert [one.partition(" needs")[0] for one in mistakes(SECRETS.replace(account, ""))] == [
+        "4: members.instances[0].metadata.db-password",
+        "9: template.metadata.api-token",
+    ]
+    scopes = "  scopes: [https://www.googleapis.com/auth/devstorage.read_only]\n"
+    assert (
+        "with the scope cloud-platform" in mistakes(SECRETS.replace(account, account + scopes))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_told"),
+    [
+        ("db-password", "hunter2", True),
+        ("DB_PASSWORD", "hunter2", True),
+        ("join-token", "abc", True),
+        ("api_key", "abc", True),
+        ("client-secret", "abc", True),
+        ("db-password", "''", False),
+        ("password-file", "/run/x", False),
+        ("token-url", "https://x", False),
+        ("secret-name", "x", False),
+        ("color", "blue", False),
+    ],
+)
+def test_a_secret_in_the_open_is_warned_of_by_its_name(key: str, value: str, is_told: bool) -> None:
+    text = SECRETS.replace("api-token: secret://api/7", f"{key}: {value}")
+    told = [one.loc for one in secrets_in_the_open(fleet(text))]
+    assert told == ([("template", "metadata", key)] if is_told else [])

@@ -26,6 +26,7 @@ FILES = {
     "guest/bakehouse-health.service": "[Unit]\n",
     "guest/bakehouse-orders.service": "[Unit]\n",
     "guest/config_changes.py": "print('changed')\n",
+    "guest/secret_values.py": "print('fetched')\n",
     "app/install.sh.j2": "echo {{ vars.page | sh }}\n",
     "app/smoke_test.sh": "check a b true\n",
     "app/templates/etc/app.conf.j2": "a={{ greeting }}\n",
@@ -63,11 +64,11 @@ def bundle(
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({}, "59a9767e2d3f7248a96a7455da04e4f01d2406be"),
-        (MACHINE_IMAGE, "f98065ca0dd957e00dc9abdb2ff31d157e1e5020"),
+        ({}, "4abfd0dda44e3190b7cc018fb8d7551589ee7818"),
+        (MACHINE_IMAGE, "a41436d20836ee17dfff699ba7f9e49eef4e1e6a"),
         (
             {"image": {"family": "other", "storage_location": "eu"}},
-            "ab1e8853b8dde308cd28baa641baeb3633ac412a",
+            "e4e8133bc5e0184527f7eed0dbe0d11ed86a18f9",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from bakehouse.core.errors import PermanentError
 from bakehouse.recipe.limits import architecture_of, problems_of
 from bakehouse.recipe.load import Mistakes, load_recipe
 from bakehouse.recipe.rules import between
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM
 
 PATH = "include/recipes/web.yaml"
 HOST = "projects/net-host/regions/europe-west3/subnetworks/bakers"
@@ -239,6 +240,35 @@ def test_the_base_image_itself_is_looked_at_before_a_builder_is_made() -> None:
         check_fits(arm, builder)
     for told in ("X86_64", "", "ARCHITECTURE_UNSPECIFIED"):
         check_fits(arm.model_copy(update={"architecture": told}), builder)
+
+
+LOGIN = "{machine: packages.example.org/debian, login: build, password: secret://apt}"
+ACCOUNT = "service_account: builder@p.iam.gserviceaccount.com"
+
+
+def logins(builder: str) -> list[str]:
+    with pytest.raises(Mistakes) as told:
+        load_recipe(f"base: debian-cloud/debian-12\nbuilder: {{{builder}}}\n", PATH)
+    return [str(one).partition(":2: ")[2] for one in told.value.mistakes]
+
+
+def test_a_login_of_an_archive_names_a_secret_and_a_wrong_one_is_not_shown() -> None:
+    fine = f"base: debian-cloud/debian-12\nbuilder: {{apt_auth: [{LOGIN}], {ACCOUNT}}}\n"
+    assert load_recipe(fine, PATH).builder.all_scopes == (CLOUD_PLATFORM,)
+    (told,) = logins(f"apt_auth: [{LOGIN.replace('secret://apt', 'hunter2')}], {ACCOUNT}")
+    assert told.startswith(
+        "builder.apt_auth[0].password is not a secret of Secret Manager: write secret://NAME"
+    )
+    assert "hunter2" not in told
+    (told,) = logins(f"apt_auth: [{LOGIN.replace('secret://apt', 'secret://a/b/c')}], {ACCOUNT}")
+    assert "is malformed" in told
+
+
+def test_a_login_of_an_archive_needs_an_account_that_can_read_the_secret() -> None:
+    assert "needs the builder's service account" in logins(f"apt_auth: [{LOGIN}]")[0]
+    scopes = "scopes: ['https://www.googleapis.com/auth/devstorage.read_only']"
+    (told,) = logins(f"apt_auth: [{LOGIN}], {ACCOUNT}, {scopes}")
+    assert told.startswith("builder.scopes lack cloud-platform")
 
 
 def test_what_ships_has_no_problem() -> None:
