@@ -75,7 +75,7 @@ class RecipeSource:
 
     def resolve(self, recipe: str, ref: str, not_after: datetime) -> Commit:
         """Return the newest commit of the ref that is not later; it must contain the recipe."""
-        with self._repository() as repository:
+        with self.repository() as repository:
             commit = repository.resolve(ref, not_after)
             recipe_at(repository, commit.sha, recipe)
         return commit
@@ -94,7 +94,7 @@ class RecipeSource:
 
     def read(self, recipe: str, commit: Commit) -> Sources:
         """Read the recipe and its scripts, with one fetch."""
-        with self._repository() as repository:
+        with self.repository() as repository:
             at_commit = recipe_at(repository, commit.sha, recipe)
             return Sources(at_commit, commit, scripts_at(repository, commit.sha, at_commit))
 
@@ -126,7 +126,8 @@ class RecipeSource:
         return bundle
 
     @contextmanager
-    def _repository(self) -> Generator[Repository]:
+    def repository(self) -> Generator[Repository]:
+        """Open the repository; the errors that come of it are translated as above."""
         connection = BaseHook.get_connection(self._conn_id)
         host = connection.host or "."
         remote = is_remote(host)

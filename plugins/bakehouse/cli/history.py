@@ -161,17 +161,16 @@ def _files(
 ) -> tuple[tuple[Files, Files] | None, str]:
     """The recipe's files at both commits, and why there are none."""
     from bakehouse.history.ancestry import bakes_by_image
-    from bakehouse.history.recipe_files import files_of_both
+    from bakehouse.history.recipe_files import RecipeCommit, files_of_both
     from bakehouse.recipe.git.errors import SourceError
+    from bakehouse.recipe.git.open import open_repository
 
     bakes = bakes_by_image(events)
     if missing := [image for image in (old, new) if image not in bakes]:
         return None, f"the ledger has no bake of {missing[0]}"
-    one, other = bakes[old], bakes[new]
-    if one.recipe != other.recipe:
-        return None, f"they are images of two recipes, {one.recipe} and {other.recipe}"
     try:
-        folder = project_folder(project)
-        return files_of_both(folder, one.recipe, one.git_sha, other.git_sha), ""
+        with open_repository(project_folder(project)) as repository:
+            one, other = (RecipeCommit(bakes[i].recipe, bakes[i].git_sha) for i in (old, new))
+            return files_of_both(repository, one, other), ""
     except (SourceError, OSError) as unreadable:
         return None, str(unreadable)

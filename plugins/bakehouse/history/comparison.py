@@ -71,7 +71,7 @@ def compare(
         packages=with_security(packages, security_fixes(events)),
         commit=(old.git_sha if old else None, new.git_sha if new else None),
         base=(old.detail.base_image if old else None, new.detail.base_image if new else None),
-        vars=_vars(old, new, files),
+        vars=changed_vars(old, new, files),
         scripts=text_diff(*files) if files is not None else "",
         scripts_unknown="" if files is not None else unknown,
     )
@@ -134,9 +134,10 @@ def _lines(found: ImageComparison) -> Iterator[str]:
         yield "recipe and scripts: the same"
 
 
-def _vars(
+def changed_vars(
     old: BakeEvent | None, new: BakeEvent | None, files: tuple[Files, Files] | None
 ) -> tuple[ValueChange, ...]:
+    """Return the vars that differ, by name: those of the recipe's file and of the bake's form."""
     had = _vars_of(old, files[0] if files else {})
     has = _vars_of(new, files[1] if files else {})
     return tuple(sorted(changes(had, has), key=lambda change: change.name))

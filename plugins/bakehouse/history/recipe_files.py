@@ -1,17 +1,14 @@
-"""Reads the file of a recipe and the folder of its scripts at a commit."""
+"""Reads the file of a recipe and the folder of its scripts at the commits of two images."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.recipe.at_commit import folder_of
 from bakehouse.recipe.commit import RECIPES, SCRIPTS
-from bakehouse.recipe.git.errors import NotInCommit
-from bakehouse.recipe.git.open import open_repository
+from bakehouse.recipe.git.errors import NotInCommit, SourceError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bakehouse.history.comparison import Files
     from bakehouse.recipe.git.repository import Repository
 
@@ -28,7 +25,21 @@ def recipe_files(repository: Repository, sha: str, recipe: str) -> Files:
     return {path: content, **{f"{folder}/{name}": file.data for name, file in scripts.items()}}
 
 
-def files_of_both(place: str | Path, recipe: str, old: str, new: str) -> tuple[Files, Files]:
-    """Return the files at two commits of the repository at a path or URL. Raises SourceError."""
-    with open_repository(place) as repository:
-        return recipe_files(repository, old, recipe), recipe_files(repository, new, recipe)
+class RecipeCommit(NamedTuple):
+    """A recipe at a commit."""
+
+    recipe: str
+    sha: str
+
+
+def files_of_both(
+    repository: Repository, old: RecipeCommit, new: RecipeCommit
+) -> tuple[Files, Files]:
+    """Return the files of a recipe at two commits.
+
+    Raises SourceError if a commit is not there, or if they are two recipes.
+    """
+    if old.recipe != new.recipe:
+        raise SourceError(f"they are images of two recipes, {old.recipe} and {new.recipe}")
+    before, after = (recipe_files(repository, one.sha, one.recipe) for one in (old, new))
+    return before, after

@@ -244,7 +244,7 @@ class Comparison(Frozen):
         default=(), description="names of upgraded packages whose new version is a security update"
     )
     values: tuple[ValueChange, ...] = Field(default=(), description="commit, base, size, times")
-    vars: tuple[ValueChange, ...] = Field(default=(), description="of the recipe's file")
+    vars: tuple[ValueChange, ...] = Field(default=(), description="of the recipe and of the form")
     scripts: ScriptDiff | None = None
 
 

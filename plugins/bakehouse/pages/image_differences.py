@@ -6,14 +6,13 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bakehouse.history.comparison import changes, with_security
+from bakehouse.history.comparison import changed_vars, with_security
 from bakehouse.pages.answers import Comparison, ScriptDiff
 from bakehouse.pages.comparison import differing_values
 
 if TYPE_CHECKING:
-    from bakehouse.bake.recipe_source import Sources
     from bakehouse.history.bake_events import BakeEvent
-    from bakehouse.history.comparison import ValueChange
+    from bakehouse.history.comparison import Files, ValueChange
     from bakehouse.history.manifest import Manifest
     from bakehouse.pages.history_source import Snapshot
 
@@ -59,19 +58,14 @@ def _sources(old: BakeEvent, new: BakeEvent) -> tuple[ScriptDiff, tuple[ValueCha
 
     shas = {"old_sha": old.git_sha, "new_sha": new.git_sha}
     try:
-        before, after = _at_commit(old), _at_commit(new)
-    except Exception as unread:  # of git, a secrets backend, or a recipe of another version
+        files = _files(old.recipe, old.git_sha, new.recipe, new.git_sha)
+    except Exception as unread:  # of git or a secrets backend; it may name what is secret
         log.warning("the sources of two images cannot be compared: %s", unread)
         problem = "one of the commits is not in the repository any more, or it cannot be read"
-        return ScriptDiff(**shas, problem=problem), ()
-    old_text, new_text = (
-        {path: file.data for path, file in one.files.items() if not path.startswith("guest/")}
-        for one in (before, after)
-    )
-    had, has = (
-        {name: str(value) for name, value in one.recipe.vars.items()} for one in (before, after)
-    )
-    return ScriptDiff(**shas, text=text_diff(old_text, new_text, MOST_LINES)), changes(had, has)
+        if old.recipe != new.recipe:
+            problem = f"they are images of two recipes, {old.recipe} and {new.recipe}"
+        return ScriptDiff(**shas, problem=problem), changed_vars(old, new, None)
+    return ScriptDiff(**shas, text=text_diff(*files, MOST_LINES)), changed_vars(old, new, files)
 
 
 @lru_cache(maxsize=64)
@@ -82,13 +76,12 @@ def _manifest(image: str) -> Manifest:
     return read_manifest(ledger_url(), image)
 
 
-def _at_commit(bake: BakeEvent) -> Sources:
-    return _read(bake.recipe, bake.git_sha, bake.detail.commit.model_dump_json())
-
-
-@lru_cache(maxsize=64)
-def _read(recipe: str, _sha: str, commit: str) -> Sources:
+@lru_cache(maxsize=32)
+def _files(old_recipe: str, old_sha: str, new_recipe: str, new_sha: str) -> tuple[Files, Files]:
     from bakehouse.bake.recipe_source import GIT, RecipeSource
-    from bakehouse.recipe.commit import Commit
+    from bakehouse.history.recipe_files import RecipeCommit, files_of_both
 
-    return RecipeSource(GIT).read(recipe, Commit.model_validate_json(commit))
+    with RecipeSource(GIT).repository() as repository:
+        return files_of_both(
+            repository, RecipeCommit(old_recipe, old_sha), RecipeCommit(new_recipe, new_sha)
+        )
