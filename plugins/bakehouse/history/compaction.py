@@ -24,7 +24,7 @@ from bakehouse.history.segments import (
     name_of,
     pack,
     row_of,
-    unpack,
+    unpack_named,
 )
 from bakehouse.history.stored_rows import (
     EVENTS,
@@ -73,8 +73,8 @@ def compact(ledger: str, now: datetime) -> Compacted:
     records = [path for path in stored.find(EVENTS) if day_of(path) <= horizon]
     records += [late for late in late if day_of(late) <= horizon]
     segments: dict[str, dict[SegmentName, list[Row]]] = {}
-    for name, rows in stored.segments():
-        segments.setdefault(name.month, {})[name] = rows
+    for name, segment in stored.segments():
+        segments.setdefault(name.month, {})[name] = list(segment.rows())
     done = Compacted()
     for month in sorted({f"{day_of(path):%Y-%m}" for path in records} | segments.keys()):
         mine = [path for path in records if f"{day_of(path):%Y-%m}" == month]
@@ -123,11 +123,11 @@ class _Month:
         target = self._base / SEGMENTS / name.path
         with suppress(FileExistsError):  # of a compaction that was killed, or goes on
             create(target, packed)
-        if _is(target.read_bytes(), packed):
+        if _is(name, target.read_bytes(), packed):
             return
         remove(target)  # its name says that it is this one, so it is damaged
         create(target, packed)
-        if not _is(target.read_bytes(), packed):
+        if not _is(name, target.read_bytes(), packed):
             raise NotReadBack(f"{target} is not what was written into it; compact again")
 
     def _remove(
@@ -145,10 +145,10 @@ class _Month:
         return len(merged) + len(copies)
 
 
-def _is(data: bytes, packed: bytes) -> bool:
+def _is(name: SegmentName, data: bytes, packed: bytes) -> bool:
     """Whether these are the bytes that were written, and a segment."""
     try:
-        unpack(data)
+        unpack_named(name, data)
     except BadSegment:
         return False
     return data == packed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow.sdk import ObjectStoragePath
@@ -85,7 +86,7 @@ class Ledger:
         first: date = date.min,
         last: date = date.max,
     ) -> list[Row]:
-        """Return the records of the events that are asked for, unparsed, in order of their names.
+        """Return the records of the events that are asked for, unparsed, in order of their paths.
 
         Args:
             kinds: Of the events; none: of all kinds.
@@ -96,21 +97,26 @@ class Ledger:
             last: The last day.
         """
         names = {str(kind.model_fields["kind"].default) for kind in kinds}
-        found = [
-            row
-            for row in self._stored.read(first, last).values()
-            # a record without a kind is one that could not be read when it was looked at
-            if not row.kind
-            or (
-                (not names or row.kind in names)
-                and (recipe is None or row.recipe == recipe)
-                and (fleet is None or row.fleet == fleet)
-                and (image is None or row.image == image)
+
+        def wanted(kind: str, of_recipe: str, of_fleet: str, of_image: str) -> bool:
+            return (
+                (not names or kind in names)
+                and (recipe is None or of_recipe == recipe)
+                and (fleet is None or of_fleet == fleet)
+                and (image is None or of_image == image)
             )
+
+        every = not names and recipe is None and fleet is None and image is None
+        found = self._stored.read(first, last, None if every else wanted).values()
+        rows = [
+            row
+            for row in found
+            # a record without a kind is one that could not be read when it was looked at
+            if every or not row.kind or wanted(row.kind, row.recipe, row.fleet, row.image)
         ]
         if first > date.min or last < date.max:
-            found = [row for row in found if first <= day_of(row.path) <= last]
-        return sorted(found, key=lambda row: row.path.rpartition("/")[2])
+            rows = [row for row in rows if first <= day_of(row.path) <= last]
+        return sorted(rows, key=itemgetter(0))  # the folders of the days sort as the names do
 
     def recent(
         self, kind: type[Recorded], since: datetime, until: datetime, most: int = RECENT

@@ -1,12 +1,14 @@
 """The form of a segment: many records of the ledger in one object, with an index of them. Pure.
 
-A segment is gzip of lines. The first names the format and the days that the segment closes; each
-other one is a record:
+A segment is two gzip members, so that who looks for records need not unpack all of them. The first
+is the index, the second the records, one a line:
 
-    path TAB kind TAB microseconds TAB recipe TAB fleet TAB image TAB git hash TAB record
+    bakehouse-ledger-segment 2 TAB last day that it closes TAB number of records
+    paths, kinds, microseconds, recipes, fleets, images, git hashes: a line each, with TABs between
 
-The record is the text of the object, byte for byte. One that is not an event which this version can
-read has no kind, and its bytes as a JSON string of Latin-1.
+A record is the text of the object, byte for byte. One that is not an event which this version can
+read has no kind, and its bytes as a JSON string of Latin-1. The name of a segment has the hash of
+its bytes.
 """
 
 from __future__ import annotations
@@ -15,22 +17,25 @@ import gzip
 import json
 import re
 import zlib
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from itertools import count, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from bakehouse.history.event import BadEvent
 from bakehouse.history.events import parse_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from bakehouse.history.events import LedgerEvent
 
-HEAD = "bakehouse-ledger-segment 1"
+HEAD = "bakehouse-ledger-segment 2"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIELDS = 8
+FIELDS = 7  # of the index
+_GZIP = 16 + zlib.MAX_WBITS
 _HAS_BREAK = re.compile(r"[\t\n]")
 
 
@@ -38,63 +43,79 @@ class BadSegment(ValueError):
     """The bytes are not a segment; the message says why."""
 
 
-class Row:
+class Records:
+    """The texts of records, which are unpacked when somebody asks for one; and their events."""
+
+    def __init__(self, texts: Callable[[], list[str]]) -> None:
+        self._unpack, self._texts = texts, list[str]()
+        self._events: dict[int, LedgerEvent] = {}
+
+    def text(self, number: int) -> str:
+        """The text of a record."""
+        if not self._texts:
+            self._texts = self._unpack()
+        return self._texts[number]
+
+    def remember(self, number: int, event: LedgerEvent) -> None:
+        """Keep the event of a record, for whoever asks for it."""
+        self._events[number] = event
+
+    def event(self, number: int, data: Callable[[], bytes]) -> LedgerEvent:
+        """The event of a record, parsed once. Raises BadEvent."""
+        if number not in self._events:
+            self._events[number] = parse_event(data())
+        return self._events[number]
+
+
+class Row(NamedTuple):
     """A record: what it is about, and its text, which is parsed when somebody asks for it."""
 
-    __slots__ = (
-        "_event",
-        "fleet",
-        "git_sha",
-        "happened",
-        "image",
-        "kind",
-        "path",
-        "recipe",
-        "text",
-    )
+    path: str  # below the ledger's base
+    kind: str  # empty: not an event that the writer of the segment could read
+    happened: int  # microseconds since 1970, UTC
+    recipe: str
+    fleet: str
+    image: str
+    git_sha: str
+    records: Records
+    number: int  # of the record among them
 
-    def __init__(
-        self,
-        path: str,
-        kind: str,
-        happened: int,
-        recipe: str,
-        fleet: str,
-        image: str,
-        git_sha: str,
-        text: str,
-    ) -> None:
-        self.path = path  # below the ledger's base
-        self.kind = kind  # empty: not an event that the writer of the segment could read
-        self.happened = happened  # microseconds since 1970, UTC
-        self.recipe = recipe
-        self.fleet = fleet
-        self.image = image
-        self.git_sha = git_sha
-        self.text = text
-        self._event: LedgerEvent | None = None
+    @property
+    def text(self) -> str:
+        """The text as a segment has it."""
+        return self.records.text(self.number)
 
     @property
     def event(self) -> LedgerEvent:
         """The event. Raises BadEvent."""
-        if self._event is None:
-            self._event = parse_event(self.data)
-        return self._event
-
-    def remember(self, event: LedgerEvent) -> None:
-        """Keep the event of the text, for whoever asks for it."""
-        self._event = event
+        return self.records.event(self.number, lambda: self.data)
 
     @property
     def data(self) -> bytes:
         """The bytes of the object."""
         return self.text.encode() if self.kind else str(json.loads(self.text)).encode("latin-1")
 
-    @property
-    def line(self) -> str:
-        """The line of a segment."""
-        named = (self.path, self.kind, str(self.happened), self.recipe, self.fleet, self.image)
-        return "\t".join((*named, self.git_sha, self.text))
+
+Wanted = Callable[[str, str, str, str], bool]
+"""Whether a record of this kind, recipe, fleet and image is asked for."""
+
+
+class Segment:
+    """The records of a segment."""
+
+    def __init__(self, columns: list[list[str]], records: Records) -> None:
+        self._columns, self._records = columns, records
+
+    def rows(self, wanted: Wanted | None = None) -> Iterator[Row]:
+        """Yield the rows in the order of their paths; those of no kind are always wanted."""
+        path, kind, happened, *named = self._columns
+        every = zip(path, kind, map(int, happened), *named, repeat(self._records), count())
+        if wanted is None:
+            yield from map(Row._make, every)
+            return
+        for row in every:
+            if not row[1] or wanted(row[1], row[3], row[4], row[5]):
+                yield Row._make(row)
 
 
 def row_of(path: str, data: bytes) -> Row:
@@ -110,13 +131,15 @@ def row_of(path: str, data: bytes) -> Row:
     named = (event.recipe or "", fleet, event.image or "", event.git_sha or "")
     if _HAS_BREAK.search("".join(named)):
         return _unreadable(path, data)  # it is an event, and only cannot be looked up by its names
-    row = Row(path, event.kind, (event.happened - _EPOCH) // _MICROSECOND, *named, text)
-    row.remember(event)
+    records = Records(lambda: [text])
+    row = Row(path, event.kind, (event.happened - _EPOCH) // _MICROSECOND, *named, records, 0)
+    records.remember(0, event)
     return row
 
 
 def _unreadable(path: str, data: bytes) -> Row:
-    return Row(path, "", 0, "", "", "", "", json.dumps(data.decode("latin-1")))
+    text = json.dumps(data.decode("latin-1"))
+    return Row(path, "", 0, "", "", "", "", Records(lambda: [text]), 0)
 
 
 def pack(rows: Iterable[Row], through: date) -> bytes:
@@ -126,29 +149,28 @@ def pack(rows: Iterable[Row], through: date) -> bytes:
         rows: Of one month.
         through: The last day whose objects a reader need not list; a day of that month.
     """
-    lines = [row.line for row in sorted(rows, key=lambda row: row.path)]
-    head = f"{HEAD}\t{through.isoformat()}\t{len(lines)}"
-    return gzip.compress("\n".join([head, *lines]).encode(), compresslevel=6, mtime=0)
+    found = sorted(rows, key=lambda row: row.path)
+    columns = ("\t".join(str(row[field]) for row in found) for field in range(FIELDS))
+    index = "\n".join([f"{HEAD}\t{through.isoformat()}\t{len(found)}", *columns])
+    texts = "\n".join(row.text for row in found)
+    return b"".join(gzip.compress(one.encode(), compresslevel=6, mtime=0) for one in (index, texts))
 
 
-def unpack(data: bytes) -> list[Row]:
-    """Return the rows of a segment. Raises BadSegment for anything else, also if it is cut."""
+def unpack(data: bytes) -> Segment:
+    """Return a segment; the records are not looked at. Raises BadSegment for anything else."""
+    index = zlib.decompressobj(wbits=_GZIP)
     try:
-        head, *lines = gzip.decompress(data).decode().split("\n")
-        name, _, count = head.split("\t")
-        rows = [_row(line) for line in lines]
-    except (OSError, EOFError, zlib.error, ValueError) as broken:
+        head, *lines = index.decompress(data).decode().split("\n")
+        name, _, number = head.split("\t")
+    except (zlib.error, ValueError) as broken:
         raise BadSegment(f"it cannot be read: {broken}") from broken
     if name != HEAD:
         raise BadSegment(f"it begins with {name!r}; this version of Bakehouse reads {HEAD!r}")
-    if int(count) != len(rows):
-        raise BadSegment(f"it has {len(rows)} of {count} records")
-    return rows
-
-
-def _row(line: str) -> Row:
-    path, kind, happened, recipe, fleet, image, git_sha, text = line.split("\t", _FIELDS - 1)
-    return Row(path, kind, int(happened), recipe, fleet, image, git_sha, text)
+    columns = [line.split("\t") for line in lines]
+    if [len(column) for column in columns] != [int(number)] * FIELDS or not index.eof:
+        raise BadSegment(f"its index is not one of {number} records")
+    packed = index.unused_data
+    return Segment(columns, Records(lambda: gzip.decompress(packed).decode().split("\n")))
 
 
 class SegmentName(NamedTuple):
@@ -168,6 +190,13 @@ def name_of(month: str, through: date, data: bytes) -> SegmentName:
     """Return the name of a segment, which follows from its content."""
     name = f"{through:%Y%m%d}-{sha256(data).hexdigest()[:20]}.gz"
     return SegmentName(month, through, name)
+
+
+def unpack_named(name: SegmentName, data: bytes) -> Segment:
+    """Return the segment of this name. Raises BadSegment if its content is not what was named."""
+    if name_of(name.month, name.through, data) != name:
+        raise BadSegment("its content is not what its name says")
+    return unpack(data)
 
 
 def parse_name(path: str) -> SegmentName | None:

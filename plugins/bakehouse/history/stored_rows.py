@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.history.segments import (
     BadSegment,
     Row,
+    Segment,
     SegmentName,
     parse_name,
     row_of,
-    unpack,
+    unpack_named,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow.sdk import ObjectStoragePath
+
+    from bakehouse.history.segments import Wanted
 
 EVENTS, LATE, SEGMENTS = "events", "late", "segments"  # folders below the ledger's base
 TRIES = 5  # of a reading in which a compaction removes what was listed
@@ -40,31 +43,34 @@ class StoredRows:
 
     def __init__(self, base: ObjectStoragePath) -> None:
         self._base = base
-        self._segments: dict[str, list[Row]] = {}  # by path below the base
+        self._segments: dict[str, Segment] = {}  # by path below the base
         self._loose: dict[str, Row] = {}  # by path below the base
 
-    def read(self, first: date = date.min, last: date = date.max) -> dict[str, Row]:
+    def read(
+        self, first: date = date.min, last: date = date.max, wanted: Wanted | None = None
+    ) -> dict[str, Row]:
         """Return the records of these days and perhaps others, by path below the base.
 
-        The days are those of the records' paths. Errors are those of the store.
+        The days are those of the records' paths; what is not wanted is left out of segments, and
+        of nothing else. Errors are those of the store.
         """
         for _ in range(TRIES - 1):
             try:
-                return self._read(first, last)
+                return self._read(first, last, wanted)
             except FileNotFoundError:  # a compaction has merged what was listed
                 continue
-        return self._read(first, last)
+        return self._read(first, last, wanted)
 
-    def _read(self, first: date, last: date) -> dict[str, Row]:
+    def _read(self, first: date, last: date, wanted: Wanted | None) -> dict[str, Row]:
         self._base.fs.invalidate_cache()
         late = [path for path in self.find(LATE) if first <= day_of(path) <= last]
         rows: dict[str, Row] = {}
         closed: dict[str, date] = {}
-        known: dict[str, list[Row]] = {}
+        known: dict[str, Segment] = {}
         for segment, found in self.segments(first, last):
             known[segment.path] = found
             closed[segment.month] = max(segment.through, closed.get(segment.month, date.min))
-            merge(rows, found)
+            merge(rows, found.rows(wanted))
         self._segments = {**self._segments, **known}
         paths = {original(path): path for path in late}
         paths |= {path: path for path in self._open(closed, first, last)}
@@ -73,7 +79,7 @@ class StoredRows:
 
     def segments(
         self, first: date = date.min, last: date = date.max
-    ) -> Iterator[tuple[SegmentName, list[Row]]]:
+    ) -> Iterator[tuple[SegmentName, Segment]]:
         """Yield the segments of these days' months; one that is damaged is told and passed over."""
         named = [name for path in self.listed_segments() if (name := parse_name(path)) is not None]
         for name in named:
@@ -89,11 +95,11 @@ class StoredRows:
         """Return the paths of all segments, below their folder."""
         return [path.removeprefix(f"{SEGMENTS}/") for path in self.find(SEGMENTS)]
 
-    def _segment(self, name: SegmentName) -> list[Row]:
+    def _segment(self, name: SegmentName) -> Segment:
         known = self._segments.get(name.path)
         if known is not None:
             return known
-        return unpack((self._base / SEGMENTS / name.path).read_bytes())
+        return unpack_named(name, (self._base / SEGMENTS / name.path).read_bytes())
 
     def load(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the objects of these paths below the base.
