@@ -71,6 +71,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     NOT_APPROVED = "not_approved"
     STOPPED = "stopped"
+    CUT_SHORT = "cut_short"
     # why a rollout is skipped
     NOT_ASKED_FOR = "not_asked_for"
     BACKFILL = "backfill"
@@ -194,6 +195,7 @@ _TEXT = {
     Reason.NOT_ROLLED_BACK: "an error keeps the member from returning to what it had",
     Reason.REJECTED: "a person rejected it, so what it had changed went back to the image it had",
     Reason.STOPPED: "somebody has ended the run: each member stays as it was then",
+    Reason.CUT_SHORT: "its run is over, and has not said how the rollout ended",
     Reason.NOT_APPROVED: "nobody approved it in time",
     Reason.NOT_ASKED_FOR: "the trigger form does not request it",
     Reason.BACKFILL: "a backfill changes no fleet",

@@ -56,6 +56,7 @@ from bakehouse.history.rollout_events import (
     MemberRolledBackEvent,
     MemberRolledBackFailedEvent,
     MemberSkippedEvent,
+    RolloutCutShortEvent,
     RolloutEndedEvent,
     RolloutPlannedEvent,
 )
@@ -79,6 +80,7 @@ LedgerEvent = Annotated[
     | MemberRolledBackEvent
     | MemberRolledBackFailedEvent
     | RolloutEndedEvent
+    | RolloutCutShortEvent
     | ImageRolledBackEvent
     | DataFinalisedEvent
     | WaitsEvent

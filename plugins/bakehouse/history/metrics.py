@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from bakehouse.core.models import Frozen
 from bakehouse.history.bake_events import BakeEvent, SlaMissEvent, VerdictEvent
 from bakehouse.history.fleet_events import MembersEvent
-from bakehouse.history.rollout_events import RolloutEndedEvent
+from bakehouse.history.rollout_events import RolloutCutShortEvent, RolloutEndedEvent
 from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def metrics_of(event: Event) -> Iterator[Metric]:
             yield _waiting(event.detail.what, 1)
         case WaitedEvent() if event.detail.what != event.image:
             yield _waiting(event.detail.what, 0)
-        case RolloutEndedEvent():
+        case RolloutEndedEvent() | RolloutCutShortEvent():
             yield _waiting(event.detail.fleet, 0)
         case SlaMissEvent():
             tags = {"dag_id": event.dag_id, "task_id": event.detail.task_id}

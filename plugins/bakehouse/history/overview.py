@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import AwareDatetime
 
@@ -17,7 +17,12 @@ from bakehouse.history.housekeeping_events import (
     MarkedEvent,
     RevokedEvent,
 )
-from bakehouse.history.rollout_events import RolloutEndedEvent, RolloutPlannedEvent
+from bakehouse.history.rollout_events import (
+    MemberReplacedEvent,
+    RolloutCutShortEvent,
+    RolloutEndedEvent,
+    RolloutPlannedEvent,
+)
 from bakehouse.history.wait_events import WaitedEvent, WaitsEvent
 
 if TYPE_CHECKING:
@@ -28,7 +33,8 @@ if TYPE_CHECKING:
 CANDIDATE = "candidate"
 RUNNING, IDLE, PLANNED = "under way", "nothing to do", "planned only"
 ROLLED_OUT, ROLLED_BACK, FAILED = "rolled out", "rolled back", "failed"
-WAITS, STOPPED = "waits", "stopped"
+WAITS, STOPPED, CUT_SHORT = "waits", "stopped", "cut short"
+IN_FLIGHT = frozenset({RUNNING, WAITS})
 _GOOD = frozenset({"replaced", "removed"})  # states of a member that has reached its goal
 
 _STATE_AFTER: Mapping[type, str] = {
@@ -38,6 +44,9 @@ _STATE_AFTER: Mapping[type, str] = {
     RevokedEvent: "revoked",
     MarkedEvent: "built on a revoked image",
 }
+
+
+_OF_ROLLOUTS = (RolloutPlannedEvent, RolloutEndedEvent, RolloutCutShortEvent, MemberReplacedEvent)
 
 
 class ImageRow(Frozen):
@@ -53,6 +62,14 @@ class ImageRow(Frozen):
     why: str = ""
 
 
+class RolloutKey(NamedTuple):
+    """A rollout: at the end of a bake, a run may have one for each of several fleets."""
+
+    dag_id: str
+    run_id: str
+    fleet: str
+
+
 class RolloutRow(Frozen):
     """A rollout of a fleet; `moved` counts the members that reached the image."""
 
@@ -65,6 +82,11 @@ class RolloutRow(Frozen):
     why: str = ""
     dag_id: str
     run_id: str
+
+    @property
+    def key(self) -> RolloutKey:
+        """Which rollout it is."""
+        return RolloutKey(self.dag_id, self.run_id, self.fleet)
 
 
 def images(events: Iterable[LedgerEvent], recipe: str | None = None) -> list[ImageRow]:
@@ -105,9 +127,12 @@ def _after(row: ImageRow, event: LedgerEvent) -> ImageRow:
 
 def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[RolloutRow]:
     """Return the rollouts, the newest first; `fleet`: only its own."""
-    rows: dict[tuple[str, str], RolloutRow] = {}
+    rows: dict[RolloutKey, RolloutRow] = {}
+    moved: dict[RolloutKey, set[str]] = {}
     for event in events:
-        key = (event.dag_id, event.run_id)
+        key = rollout_key(event)
+        if key is None:
+            continue
         if isinstance(event, RolloutPlannedEvent):
             members = sum(len(stage) for stage in event.detail.stages)
             rows[key] = RolloutRow(
@@ -125,10 +150,27 @@ def rollouts(events: Iterable[LedgerEvent], fleet: str | None = None) -> list[Ro
             rows[key] = rows[key].model_copy(update=told)
         elif isinstance(event, WaitedEvent) and key in rows:
             rows[key] = rows[key].model_copy(update={"state": RUNNING, "why": ""})
+        elif isinstance(event, MemberReplacedEvent) and key in rows:
+            moved.setdefault(key, set()).add(event.detail.member)
+            rows[key] = rows[key].model_copy(update={"moved": len(moved[key])})
+        elif isinstance(event, RolloutCutShortEvent) and key in rows:
+            told = {"state": CUT_SHORT, "why": event.detail.why}
+            rows[key] = rows[key].model_copy(update=told)
         elif isinstance(event, RolloutEndedEvent) and key in rows:
             rows[key] = rows[key].model_copy(update=_ended(event))
     found = [row for row in rows.values() if fleet is None or row.fleet == fleet]
     return sorted(found, key=lambda row: (row.time, row.run_id), reverse=True)
+
+
+def rollout_key(event: LedgerEvent) -> RolloutKey | None:
+    """Return the rollout that an event is of; None if it is of none."""
+    if isinstance(event, (WaitsEvent, WaitedEvent)):
+        fleet = event.detail.what
+    elif isinstance(event, _OF_ROLLOUTS):
+        fleet = event.detail.fleet
+    else:
+        return None
+    return RolloutKey(event.dag_id, event.run_id, fleet)
 
 
 def _ended(event: RolloutEndedEvent) -> dict[str, object]:

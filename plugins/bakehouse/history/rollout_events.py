@@ -194,3 +194,17 @@ class RolloutEndedEvent(Event):
 
     kind: Literal["rollout_ended"] = "rollout_ended"
     detail: RolloutEndedDetail
+
+
+class RolloutCutShortDetail(Frozen):
+    """Of a rollout whose run is over, or was deleted, before the rollout said how it ended."""
+
+    fleet: str
+    why: str
+
+
+class RolloutCutShortEvent(Event):
+    """A rollout is under way no longer, and nobody has said what became of its members."""
+
+    kind: Literal["rollout_cut_short"] = "rollout_cut_short"
+    detail: RolloutCutShortDetail

@@ -18,7 +18,7 @@ from bakehouse.history import bake_events as baking
 from bakehouse.history import fleet_events as fleets
 from bakehouse.history import housekeeping_events as keeping
 from bakehouse.history import rollout_events as rolling
-from bakehouse.history.overview import ROLLED_BACK, rollouts
+from bakehouse.history.overview import ROLLED_BACK, rollout_key, rollouts
 from bakehouse.images.names import image_time
 
 if TYPE_CHECKING:
@@ -200,14 +200,14 @@ def _held(event: fleets.ImageHeldEvent) -> str:
 
 
 def _of_rollouts(events: list[LedgerEvent]) -> Iterator[Entry]:
-    plans = {(e.dag_id, e.run_id): e for e in events if isinstance(e, rolling.RolloutPlannedEvent)}
-    ends = {(e.dag_id, e.run_id): e for e in events if isinstance(e, rolling.RolloutEndedEvent)}
+    plans = {rollout_key(e): e for e in events if isinstance(e, rolling.RolloutPlannedEvent)}
+    ends = {rollout_key(e): e for e in events if isinstance(e, rolling.RolloutEndedEvent)}
     for row in rollouts(events):
-        plan = plans[row.dag_id, row.run_id]
+        plan = plans[row.key]
         if plan.detail.plan_only or not row.members:
             continue
         yield _entry(plan, rollout_kind(plan), rollout_sentence(plan, row))
-        end = ends.get((row.dag_id, row.run_id))
+        end = ends.get(row.key)
         if end is not None and row.state == ROLLED_BACK:
             yield _entry(end, What.ROLL_BACK, _went_back(end, plan))
 

@@ -11,6 +11,8 @@ from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.housekeeping.drift import Drift, drift, members, regions_of_addresses, running
 from bakehouse.housekeeping.inventory_operator import InventoryOperator
 from bakehouse.inventory.listing import read_own_inventory
+from bakehouse.lease.builder_slots import run_state
+from bakehouse.lease.lease import Owner
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
 from bakehouse.rollout.declared_fleet import by_name
 from bakehouse.rollout.events import SurveyEnded
@@ -67,6 +69,7 @@ class ShowDrift(InventoryOperator):
         now = datetime.now(UTC)
         pinned = pinned_images(Ledger(ledger_url()).recent(RolloutEndedEvent, now - PAST, now))
         held = read_holds(ledger_url())
+        self._record_cut_short(context, now)
         found: list[dict[str, Any]] = []
         for fleet in self._wanted(context):
             reserved = {
@@ -82,6 +85,29 @@ class ShowDrift(InventoryOperator):
             record_drift(context, fleet.recipe, seen)
             found.append(seen.model_dump(mode="json"))
         return Done(found)
+
+    def _record_cut_short(self, context: Context, now: datetime) -> None:
+        """Rollouts whose run was deleted are under way no longer."""
+        from bakehouse.history.cut_short import KINDS, cut_short
+        from bakehouse.history.ledger import Ledger
+        from bakehouse.history.location import ledger_url
+        from bakehouse.history.recording import record
+
+        ledger = Ledger(ledger_url())
+        _, found = cut_short(
+            lambda: ledger.events(kinds=KINDS),
+            lambda dag_id, run_id: run_state(context, Owner(dag_id=dag_id, run_id=run_id)),
+            now,
+            context["ti"].task_id,
+        )
+        for event in found:
+            self.log.warning(
+                "the rollout %s of %s is cut short: %s",
+                event.run_id,
+                event.detail.fleet,
+                event.detail.why,
+            )
+            record(event)
 
     def _log_drift(self, seen: Drift) -> None:
         count = f"{seen.on_newest} of {seen.on_newest + len(seen.behind)} members"

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bakehouse.history.cut_short import cut_short
 from bakehouse.pages.answers import Source
 from bakehouse.pages.read_model import ReadModel, build, no_url
 
@@ -51,6 +52,7 @@ class HistorySource:
         images: Lists the images; empty where that cannot be done.
         commit_url: Makes the address of a commit's web page.
         signed: Says of listed images whether they are as they were signed: name -> state.
+        run_state: The state of a DAG's run; None if Airflow does not know the run.
         clock: A monotonic clock, in seconds.
     """
 
@@ -60,10 +62,11 @@ class HistorySource:
         images: Callable[[], Images] = list,
         commit_url: Callable[[], Callable[[str], str | None]] = lambda: no_url,
         signed: Callable[[Images], Mapping[str, str]] = lambda _: {},
+        run_state: Callable[[str, str], str | None] = lambda *_: "running",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._images, self._commit_url = events, images, commit_url
-        self._signed, self._clock = signed, clock
+        self._signed, self._run_state, self._clock = signed, run_state, clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bakehouse-history")
         self._lock = threading.Lock()
         self._reading: Future[Snapshot] | None = None
@@ -110,10 +113,19 @@ class HistorySource:
 
     def _read_events(self) -> tuple[Sequence[LedgerEvent], str]:
         try:
-            return self._events(), ""
+            events, over = cut_short(self._events, self._state_of, datetime.now(UTC), "the page")
+            return [*events, *over], ""
         except Exception as unreadable:  # of any file system: the page says it and shows the rest
             log.warning("the ledger cannot be read: %s", unreadable)
             return [], f"the API server cannot read the ledger: {type(unreadable).__name__}"
+
+    def _state_of(self, dag_id: str, run_id: str) -> str | None:
+        """Of a run that cannot be asked about, the ledger's word stands."""
+        try:
+            return self._run_state(dag_id, run_id)
+        except Exception as refused:  # of any database
+            log.warning("the state of %s of %s cannot be read: %s", run_id, dag_id, refused)
+            return "running"
 
     def _list_images(self) -> Images:
         if self._clock() - self._listed_at > COMPUTE_FRESH:

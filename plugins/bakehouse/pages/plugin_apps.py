@@ -39,12 +39,14 @@ def _app() -> Any:
     from bakehouse.pages.history_api import Services, create_app
     from bakehouse.pages.history_source import HistorySource
     from bakehouse.pages.image_differences import compare
+    from bakehouse.pages.run_states import run_state
 
     source = HistorySource(
         airflow_sources.read_events,
         airflow_sources.list_images,
         airflow_sources.commit_urls,
         airflow_sources.SignedStates(),
+        run_state,
     )
     services = Services(
         source,

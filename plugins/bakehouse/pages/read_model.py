@@ -18,7 +18,7 @@ from bakehouse.history.comparison import Fixes, security_fixes
 from bakehouse.history.holds import holds
 from bakehouse.history.member_images import drift_now, member_images
 from bakehouse.history.missing_fixes import missing_fixes
-from bakehouse.history.overview import RUNNING, WAITS, rollouts
+from bakehouse.history.overview import IN_FLIGHT, WAITS, rollouts
 from bakehouse.history.rollout_events import ImageRolledBackEvent
 from bakehouse.history.story import What, bake_kind, bake_sentence, story
 from bakehouse.images import labels
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from bakehouse.history.overview import RolloutRow
     from bakehouse.images.links import Resource
 
-IN_FLIGHT = frozenset({RUNNING, WAITS})
 _STATES: Mapping[type, ImageState] = {
     keeping.ImageDeprecatedEvent: ImageState.DEPRECATED,
     ImageRolledBackEvent: ImageState.DEPRECATED,

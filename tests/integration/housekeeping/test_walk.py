@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from tests.support.deadlines import SOON
-from tests.support.events import NOW, bake
+from tests.support.events import NOW, bake, planned
 from tests.support.ledger import AnEvent, of_kind, read_ledger
 
 from bakehouse.core.errors import PermanentError, TransientError
@@ -29,6 +29,8 @@ from bakehouse.history.housekeeping_events import (
     SweptEvent,
 )
 from bakehouse.history.ledger import Ledger
+from bakehouse.history.overview import rollouts
+from bakehouse.history.rollout_events import RolloutCutShortEvent
 from bakehouse.images.names import run_label
 from bakehouse.lease.lease import Owner
 from bakehouse.lease.store import lease_name, lease_of
@@ -309,6 +311,26 @@ def test_nothing_of_a_recipe_is_retired_while_a_rollout_of_it_goes_on(
     assert reasons == ["familys_newest", "rollout_going_on"]
     assert lease.release(owner, now)
     assert [d["do"] for d in walk(include).try_("plan_retire")] == ["leave", "deprecate"]
+
+
+def test_a_rollout_whose_run_was_deleted_is_recorded_as_cut_short(
+    compute: Compute,  # ruff: ignore[unused-function-argument]  its connection and ledger
+    include: Path,
+) -> None:
+    from bakehouse.history.location import ledger_url
+
+    ledger = Ledger(ledger_url())
+    for run_id in ("deleted", ALIVE):
+        ledger.write(planned("web-2", {"m-0": "web-1"}, run_id=run_id))
+    for _ in range(2):
+        walk(include).try_("show_drift")
+    (found,) = ledger.events(kinds=[RolloutCutShortEvent])
+    assert isinstance(found, RolloutCutShortEvent)
+    assert (found.run_id, found.detail.why) == ("deleted", "its run was deleted")
+    assert {row.run_id: row.state for row in rollouts(ledger.events())} == {
+        "deleted": "cut short",
+        ALIVE: "under way",
+    }
 
 
 def test_drift_costs_two_lists_of_each_kind_and_one_read_of_a_member_without_reports(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
+from tests.support.events import planned
 
 from bakehouse.core.reasons import Reason
 from bakehouse.history import bake_events as baking
@@ -264,3 +265,31 @@ def test_keys_that_cannot_be_read_leave_the_rows_without_a_word_on_signatures() 
     with TestClient(create_app(services)) as opened:
         rows = opened.get("/api/v1/images?recipe=web").json()["images"]
     assert [row["signed"] for row in rows] == [None]
+
+
+@pytest.mark.parametrize(
+    ("state", "shown", "told"),
+    [
+        ("running", ["under way"], "under way, 0 of 1 members"),
+        (None, [], "cut short, 0 of 1 members: its run was deleted"),
+        ("failed", [], "cut short, 0 of 1 members: its run has ended: failed"),
+    ],
+)
+def test_a_rollout_whose_run_is_over_is_under_way_no_longer(
+    state: str | None, shown: list[str], told: str
+) -> None:
+    events: list[LedgerEvent] = [*EVENTS, planned(IMAGE, {"web-1": OTHER})]
+    source = HistorySource(lambda: events, run_state=lambda *_: state)
+    with TestClient(create_app(Services(source, compared), Everybody)) as asked:
+        summary = asked.get("/api/v1/summary").json()
+        assert [one["state"] for one in summary["rollouts"]] == shown
+        entries = asked.get("/api/v1/timeline").json()["entries"]
+        assert entries[0]["sentence"].endswith(told)
+
+
+def test_a_state_that_cannot_be_read_leaves_the_rollout_under_way() -> None:
+    def refused(*_: str) -> str:
+        raise PermissionError("no database here")
+
+    source = HistorySource(lambda: [planned(IMAGE, {"web-1": OTHER})], run_state=refused)
+    assert [row.state for row in source.current().model.rollouts] == ["under way"]
