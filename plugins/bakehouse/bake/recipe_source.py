@@ -83,7 +83,7 @@ class RecipeSource:
     def newest(self, recipes: Iterable[str]) -> tuple[Commit, list[str]]:
         """Return the newest commit, and those of the recipes that cannot be read from it."""
         missing = []
-        with self._repository() as repository:
+        with self.repository() as repository:
             commit = repository.resolve("HEAD", datetime.now(UTC))
             for recipe in recipes:
                 try:
