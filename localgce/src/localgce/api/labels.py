@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @method(
     "compute.addresses.setLabels",
     "compute.disks.setLabels",
+    "compute.globalAddresses.setLabels",
     "compute.images.setLabels",
     "compute.instances.setLabels",
     "compute.machineImages.setLabels",

@@ -1,11 +1,16 @@
-"""What Compute Engine offers by itself: zones, regions, machine types, disk types, projects."""
+"""What Compute Engine offers by itself: zones, regions, machine types, disk types, projects.
+
+Regions and machine types are data: `catalog.toml`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from localgce.core import links
@@ -13,28 +18,22 @@ from localgce.core import links
 if TYPE_CHECKING:
     from localgce.core.errors import Json
 
-REGIONS = {
-    "us-central1": ("a", "b", "c", "f"),
-    "europe-west1": ("b", "c", "d"),
-}
-SUBNETS = {"us-central1": "10.128.0.0/20", "europe-west1": "10.132.0.0/20"}
+_DATA = tomllib.loads(files("localgce.core").joinpath("catalog.toml").read_text(encoding="utf-8"))
+REGIONS: dict[str, str] = {name: one["zones"] for name, one in _DATA["regions"].items()}
+SUBNETS: dict[str, str] = {name: one["subnet"] for name, one in _DATA["regions"].items()}
 _CREATED = "1969-12-31T16:00:00.000-08:00"  # what Compute Engine shows for built-in resources
+_SHARED_CORE: dict[str, dict[str, int]] = _DATA["shared_core"]
 _MACHINE_TYPES = {
-    "e2-micro": (2, 1024),
-    "e2-small": (2, 2048),
-    "e2-medium": (2, 4096),
-    "f1-micro": (1, 614),
-    "g1-small": (1, 1740),
-    **{f"e2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"e2-highmem-{n}": (n, n * 8192) for n in (2, 4, 8, 16)},
-    **{f"e2-highcpu-{n}": (n, n * 1024) for n in (2, 4, 8, 16, 32)},
-    **{f"n1-standard-{n}": (n, n * 3840) for n in (1, 2, 4, 8, 16, 32)},
-    **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"c3-standard-{n}": (n, n * 4096) for n in (4, 8, 22)},
-    **{f"n4-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{name: (one["vcpus"], one["mb"]) for name, one in _SHARED_CORE.items()},
+    **{
+        f"{series}-{vcpus}": (vcpus, int(vcpus * one["mb_each"]))
+        for series, one in _DATA["machine_types"].items()
+        for vcpus in one["vcpus"]
+    },
 }
-_CUSTOM = re.compile(r"^(?:(?:e2|n1|n2|n2d)-)?custom-([1-9][0-9]{0,2})-([1-9][0-9]{2,6})$")
+_CUSTOM = re.compile(
+    r"^(?:(?:e2|n1|n2|n2d|n4)-)?custom-([1-9][0-9]{0,2})-([1-9][0-9]{2,6})(?:-ext)?$"
+)
 _DISK_TYPES = {
     "pd-standard": ("10GB-65536GB", "500"),
     "pd-balanced": ("10GB-65536GB", "100"),
@@ -45,8 +44,10 @@ _DISK_TYPES = {
 _PERSISTENT_DISKS = ("pd-standard", "pd-balanced", "pd-ssd", "pd-extreme")
 # the disk types of a series, its default first; of any other one, Persistent Disk
 _DISK_TYPES_OF = {
+    "c4": ("hyperdisk-balanced",),
     "n4": ("hyperdisk-balanced",),
     "c3": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
+    "c3d": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
 }
 DEBIAN_PROJECT = "debian-cloud"
 LICENSES = ("debian-12-bookworm",)
@@ -98,9 +99,10 @@ class MachineType:
     memory_mb: int
 
 
-def zones() -> list[str]:
+@lru_cache(maxsize=1)
+def zones() -> tuple[str, ...]:
     """All zones: `us-central1-a`, ..."""
-    return [f"{region}-{letter}" for region, letters in REGIONS.items() for letter in letters]
+    return tuple(f"{region}-{letter}" for region, letters in REGIONS.items() for letter in letters)
 
 
 def region_of(zone: str) -> str:
@@ -174,7 +176,7 @@ def region_body(project: str, region: str, quotas: list[Json]) -> Json:
     }
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)  # all of them in all zones: a list of them has fifty pages
 def machine_type_body(project: str, zone: str, name: str) -> Json | None:
     """A MachineType; None when it does not exist."""
     found = machine_type(name)
@@ -190,7 +192,7 @@ def machine_type_body(project: str, zone: str, name: str) -> Json | None:
         "maximumPersistentDisks": 128,
         "maximumPersistentDisksSizeGb": "263168",
         "zone": zone,
-        "isSharedCpu": name in {"e2-micro", "e2-small", "e2-medium", "f1-micro", "g1-small"},
+        "isSharedCpu": name in _SHARED_CORE,
         "architecture": "X86_64",
     }
 

@@ -30,13 +30,13 @@ class Call(Generic[Services]):
 
     def record(self) -> Record:
         """The resource that the path names; raises 404."""
-        return self.context.find(self.method.resource, self.path[self.method.subject or ""])
+        return self.context.find(self.method.kind, self.path[self.method.subject or ""])
 
     def records(self, *, everywhere: bool = False) -> list[Record]:
         """The method's resources in the request's scope, or in all scopes of the project."""
         context = self.context
         scope = None if everywhere else context.scope
-        return context.store.all(self.method.resource, context.project, scope)
+        return context.store.all(self.method.kind, context.project, scope)
 
 
 Handler = Callable[[Call[Services]], Json | Awaitable[Json]]

@@ -141,6 +141,11 @@ class Method:
         return names[0] if names else "projects"
 
     @property
+    def kind(self) -> str:
+        """As the store calls the records: `addresses` also of `compute.globalAddresses.get`."""
+        return self.resource if self.resource.endswith("Operations") else self.collection
+
+    @property
     def subject(self) -> str | None:
         """The path parameter that names the resource itself, if there is one."""
         names = [part[1:-1] for part in self.segments if part.startswith("{")]

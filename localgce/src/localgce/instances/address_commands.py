@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce.core import crud, limits
 from localgce.core.addresses import addresses_of
-from localgce.core.errors import ApiError
+from localgce.core.errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 
 
 def insert(context: Context, allocator: Allocator, body: Json) -> Record:
-    """Reserve an external address, or with `addressType` INTERNAL one of a subnetwork."""
+    """Reserve an external address, or with `addressType` INTERNAL one of a subnetwork.
+
+    A global one is for load balancers: an instance cannot have it.
+    """
     kind = body.get("addressType", "EXTERNAL")
     given = body.get("address")
+    everywhere = context.scope == "global"
+    if everywhere and kind == "INTERNAL":
+        text = "localgce has no global internal addresses (VPC peering, Private Service Connect)."
+        raise invalid("resource.addressType", kind, text)
     more: Json = {"addressType": kind, "status": "RESERVED"}
     if kind == "INTERNAL":
         link = body.get("subnetwork", f"{context.scope}/subnetworks/default")
@@ -28,6 +35,8 @@ def insert(context: Context, allocator: Allocator, body: Json) -> Record:
     else:
         more["address"] = allocator.reserve_external(given)
         more["networkTier"] = body.get("networkTier", "PREMIUM")
+    if everywhere:
+        more["ipVersion"] = body.get("ipVersion", "IPV4")
     labels = limits.label_fields(body.get("labels"))
     record = crud.new(context, "address", "addresses", body, **more, **labels)
     return crud.begin_insert(context, record)

@@ -131,7 +131,9 @@ class Allocator:
         return address
 
     def _external(self, project: str) -> list[Record]:
-        return self._store.all("addresses", project)
+        """Those that an instance can have: of a region."""
+        found = self._store.all("addresses", project)
+        return [one for one in found if one.scope != "global"]
 
     def _reserved(self) -> set[str]:
         return {str(a.body["address"]) for a in self._store.all("addresses")}
