@@ -110,7 +110,12 @@ def test_the_critical_path_has_the_rounds_that_the_stages_ask_for(
 
 def test_members_that_are_ready_sooner_and_more_of_them_at_a_time(bench: Any) -> None:
     told: list[Any] = []
-    bench.rolled = lambda members, pace: told.append(pace) or rolled(members, pace)
+
+    def remembered(members: int, pace: Any) -> Any:
+        told.append(pace)
+        return rolled(members, pace)
+
+    bench.rolled = remembered
     settings = ["boot_seconds=3", "max_unavailable=10%"]
     assert bench.main(["1000", "rollout_over_critical_path", *settings]) == 0
     (pace,) = told
