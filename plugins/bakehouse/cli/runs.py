@@ -115,10 +115,14 @@ def _airflow(project: Path | None) -> Generator[AirflowClient]:
         raise fail(refused) from None
 
 
+_NAMED = frozenset({"bake", "roll_out", "finalise"})  # of a recipe or a fleet
+
+
 def _form_of(dag: str) -> type[RunParams]:
     from bakehouse.bake.params import BakeParams
     from bakehouse.core.nearest import did_you_mean
     from bakehouse.housekeeping.params import HousekeepingParams, RevokeParams
+    from bakehouse.preflight.params import CheckSetupParams
     from bakehouse.rollout.params import FinaliseParams, RolloutParams
 
     forms: dict[str, type[RunParams]] = {
@@ -127,10 +131,11 @@ def _form_of(dag: str) -> type[RunParams]:
         "finalise": FinaliseParams,
         "housekeeping": HousekeepingParams,
         "revoke": RevokeParams,
+        "check_setup": CheckSetupParams,
     }
     kind = dag.partition("__")[0]
     if kind not in forms:
-        names = "bake__RECIPE, roll_out__FLEET, finalise__FLEET, housekeeping, revoke"
+        names = ", ".join(f"{form}__NAME" if form in _NAMED else form for form in forms)
         raise fail(f"{dag!r} is no DAG of Bakehouse ({names}){did_you_mean(dag, forms)}")
     return forms[kind]
 

@@ -29,6 +29,7 @@ class Flow(StrEnum):
     FINALISE = "finalise"  # gives a fleet's data their newest formats
     HOUSEKEEPING = "housekeeping"
     REVOKE = "revoke"
+    CHECK_SETUP = "check_setup"
 
 
 class TaskKind(StrEnum):
@@ -489,7 +490,27 @@ _REVOKE = (
     ),
 )
 
-TASKS: tuple[TaskSpec, ...] = (*_BAKE, *_ROLLOUT, *_FINALISE, *_HOUSEKEEPING, *_REVOKE)
+_CHECK_SETUP = (
+    TaskSpec(
+        id="check_setup",
+        flow=Flow.CHECK_SETUP,
+        kind=TaskKind.CALLS,
+        retries=1,
+        sla=timedelta(minutes=10),
+        operator="bakehouse.preflight.operators:CheckSetup",
+        docs="Looks at all that a bake and a rollout need, and defers once: the triggerer has to"
+        " answer. The log has a line for each check, with the command that mends what is wrong.",
+    ),
+)
+
+TASKS: tuple[TaskSpec, ...] = (
+    *_BAKE,
+    *_ROLLOUT,
+    *_FINALISE,
+    *_HOUSEKEEPING,
+    *_REVOKE,
+    *_CHECK_SETUP,
+)
 
 _BY_ID = {(spec.flow, spec.id): spec for spec in TASKS}
 

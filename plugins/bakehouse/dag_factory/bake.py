@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, PartitionedAssetTimetable, TaskGroup, chain
+from airflow.sdk import DAG, TaskGroup, chain
 
 from bakehouse.core.tasks import Flow
 from bakehouse.dag_factory.bake_doc import doc_of
 from bakehouse.dag_factory.bake_form import form
 from bakehouse.dag_factory.rollout import with_bake
+from bakehouse.dag_factory.schedules import bake_schedule, start_date
 from bakehouse.dag_factory.tasks import make_task
-from bakehouse.recipe.rules import parent_of
 from bakehouse.runs.operators import add_result
-from bakehouse.schedule.image_asset import image_asset
-from bakehouse.schedule.jitter import offset_of
-from bakehouse.schedule.timetable import Nightly, NightlyOrParent
+from bakehouse.schedule.classes import only_builtin
 from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
@@ -42,13 +40,13 @@ def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fl
     with DAG(
         dag_id=f"bake__{recipe.name}",
         description=recipe.description or f"Bakes the image {recipe.family}",
-        schedule=_schedule(recipe),
-        start_date=BEGINNING,
+        schedule=bake_schedule(recipe),
+        start_date=start_date(BEGINNING),
         catchup=False,
         max_active_runs=1,  # of scheduled and manual runs; a backfill says its own number
         tags=["bakehouse", "bake", f"recipe:{recipe.name}"],
         default_args={"owner": recipe.owner},
-        doc_md=doc_of(recipe, recipes, fleets),
+        doc_md=doc_of(recipe, recipes, fleets, only_builtin=only_builtin()),
         is_paused_upon_creation=False,
         render_template_as_native_obj=False,
     ) as dag:
@@ -88,16 +86,3 @@ def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
     for replace_instances in with_bake(fleets, recipe.name):
         publish_image >> replace_instances
     smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)
-
-
-def _schedule(recipe: Recipe) -> Nightly | PartitionedAssetTimetable | None:
-    """Return the schedule: the cron, and each new image of the parent recipe."""
-    parent = parent_of(recipe)
-    offset = offset_of(recipe.name, recipe.jitter)
-    if recipe.schedule is None:
-        return PartitionedAssetTimetable(assets=image_asset(parent)) if parent else None
-    if parent is None:
-        return Nightly(recipe.schedule, timezone=recipe.timezone, offset=offset)
-    return NightlyOrParent(
-        recipe.schedule, timezone=recipe.timezone, offset=offset, parent=image_asset(parent)
-    )

@@ -9,6 +9,7 @@ from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.rules import ancestors_of, children_of, parent_of
 from bakehouse.schedule.jitter import offset_of
+from bakehouse.schedule.shift import shifted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,16 +29,23 @@ REBAKES = {
 }
 
 
-def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()) -> str:
+def doc_of(
+    recipe: Recipe,
+    recipes: Sequence[Recipe] = (),
+    fleets: Sequence[Fleet] = (),
+    *,
+    only_builtin: bool = False,
+) -> str:
     """Describe a recipe, its base, the recipes built on it, and its fleets.
 
-    Important defaults are listed like values of the file.
+    Important defaults are listed like values of the file. `only_builtin`: the schedule is one of
+    Airflow's own timetables.
     """
     return "\n\n".join(
         [
             f"# {recipe.name}",
             recipe.description or "A machine image.",
-            _table(("", ""), _facts(recipe, recipes)),
+            _table(("", ""), _facts(recipe, recipes, only_builtin)),
             *_section("Vars", _table(("var", "value"), _vars(recipe.vars))),
             *_section("Fleets", _table(("fleet", "image"), _fleets(recipe, fleets))),
             f"Recipe `include/recipes/{recipe.name}.yaml`, scripts"
@@ -46,7 +54,9 @@ def doc_of(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Flee
     )
 
 
-def _facts(recipe: Recipe, recipes: Sequence[Recipe]) -> Iterator[tuple[str, str]]:
+def _facts(
+    recipe: Recipe, recipes: Sequence[Recipe], only_builtin: bool
+) -> Iterator[tuple[str, str]]:
     if recipe.image.kind == MACHINE_IMAGE:
         yield "makes", "machine images, which have no family"
     else:
@@ -54,7 +64,7 @@ def _facts(recipe: Recipe, recipes: Sequence[Recipe]) -> Iterator[tuple[str, str
     yield "built on", _bases(recipe, recipes)
     if above := children_of(recipe.name, recipes):
         yield "builds", f"{_dags(above)}: each new image of this recipe bakes them"
-    yield "baked", _when(recipe)
+    yield "baked", _when(recipe, only_builtin)
     yield "baked again", REBAKES[recipe.rebake].format(age=format_duration(recipe.max_age))
     yield "on", _builder(recipe)
     if recipe.services:
@@ -75,14 +85,17 @@ def _bases(recipe: Recipe, recipes: Sequence[Recipe]) -> str:
     return ", which is built on ".join(names)
 
 
-def _when(recipe: Recipe) -> str:
+def _when(recipe: Recipe, only_builtin: bool) -> str:
     parent = parent_of(recipe)
     moments = []
     if recipe.schedule:
-        late = int(offset_of(recipe.name, recipe.jitter).total_seconds())
+        offset = offset_of(recipe.name, recipe.jitter)
+        cron, late = recipe.schedule, int(offset.total_seconds())
+        if only_builtin:
+            cron, late = shifted(cron, offset), 0
         after = f", {late} s later" if late else ""
-        moments.append(f"`{recipe.schedule}` ({recipe.timezone}{after})")
-    if parent:
+        moments.append(f"`{cron}` ({recipe.timezone}{after})")
+    if parent and not (only_builtin and recipe.schedule):
         moments.append(f"on each new image of {_dags([parent])}")
     return " and ".join([*moments, "on demand"])
 

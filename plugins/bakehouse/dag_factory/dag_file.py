@@ -32,10 +32,10 @@ def register_dags(
         include: the folder with recipes/, fleets/ and startup_scripts/.
         flows: which DAGs: `bake` (`bake__<recipe>`), `rollout` (`roll_out__<fleet>`),
             `finalise` (`finalise__<fleet>`, of a recipe with a script of that name),
-            `housekeeping`, `revoke`.
+            `housekeeping`, `revoke`, `check_setup`.
         schedule: of `housekeeping`, as a cron expression.
         timezone: of that schedule.
-        owner: of `housekeeping` and `revoke`.
+        owner: of `housekeeping`, `revoke` and `check_setup`.
         notify: channels to notify when a run of these two is late or fails, as in a recipe:
             `[{"notifier": "smtp", "arguments": {"to": "x@y.z"}}]`.
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DAG, Param, chain
 
 from bakehouse.core.tasks import Flow
+from bakehouse.dag_factory.schedules import nightly, start_date
 from bakehouse.dag_factory.tasks import make_task
 from bakehouse.runs.operators import add_result
-from bakehouse.schedule.timetable import Nightly
 from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def housekeeping_dag(
     with DAG(
         dag_id="housekeeping",
         description="Sweeps what runs left behind, retires images, shows which fleets drift",
-        schedule=Nightly(schedule, timezone=timezone),
-        start_date=BEGINNING,
+        schedule=nightly(schedule, timezone),
+        start_date=start_date(BEGINNING),
         catchup=False,
         max_active_runs=1,
         tags=["bakehouse", "house"],

@@ -52,6 +52,10 @@ def make_dags(
 
         every = [name for names in images.values() for name in names]
         makers["revoke"] = partial(revoke_dag, include, owner, channels, every)
+    if Flow.CHECK_SETUP in flows:
+        from bakehouse.dag_factory.check_setup import check_setup_dag
+
+        makers["check_setup"] = partial(check_setup_dag, include, owner)
     for dag_id, make in makers.items():
         if wanted in {None, dag_id}:
             yield make()

@@ -258,12 +258,19 @@ class BakehouseOperator(BaseOperator):
         self.memory = self.Memory.model_validate(memory)
         resume: Callable[..., Any] = super().resume_execution
         if next_method == TRIGGER_FAIL_REPR:
-            resume = _failed_trigger
+            resume = self._after_failed_trigger
         with _keeping_the_reason(context), as_airflow_errors():
             try:
                 return self._run(context, lambda: resume(next_method, kwargs, context))
             except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
                 raise TransientError(f"the deferral timed out: {late}") from late
+
+    def trigger_failed(self, context: Context, error: Exception) -> Next:  # ruff: ignore[unused-method-argument]  subclasses read it
+        """Return what comes next after a wait that has failed: by default, its error."""
+        raise error
+
+    def _after_failed_trigger(self, _: str, kwargs: Mapping[str, Any], context: Context) -> Next:
+        return self.trigger_failed(context, _trigger_failure(kwargs))
 
     def unblocked(self, context: Context, event: Any = None) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Try again after having been blocked."""
@@ -448,27 +455,25 @@ def as_airflow_errors() -> Generator[None]:
         raise AirflowException(str(error)) from error
 
 
-def _failed_trigger(_: str, kwargs: Mapping[str, Any] | None, __: Context) -> NoReturn:
-    """Raise why a trigger has failed; Airflow's own method would say no more than that it has.
+def _trigger_failure(told: Mapping[str, Any]) -> Exception:
+    """Return why a trigger has failed; Airflow's own method would say no more than that it has.
 
-    Raises:
-        TaskDeferralTimeout: The wait took too long.
-        TransientError: Another try may help; so does a triggerer that was started again.
+    TaskDeferralTimeout if the wait took too long, else TransientError: another try may help, as may
+    a triggerer that was started again.
     """
-    told = dict(kwargs or {})
     why = str(getattr(told.get("error"), "value", told.get("error")) or "Unknown")
     frames = "".join(told.get("traceback") or ()).strip()
     if not frames:
         if why == TriggerFailureReason.TRIGGER_TIMEOUT.value:
-            raise TaskDeferralTimeout(why)
-        raise TransientError(f"the trigger failed: {why}")
+            return TaskDeferralTimeout(why)
+        return TransientError(f"the trigger failed: {why}")
     last = frames.splitlines()[-1].strip()
     name, _, said = last.partition(": ")
     if not name.startswith("bakehouse.core.errors."):
         log.error("the trigger failed:\n%s", frames)
     else:
         last = said or name
-    raise TransientError(f"the trigger failed: {last}")
+    return TransientError(f"the trigger failed: {last}")
 
 
 def is_backfill(context: Context) -> bool:

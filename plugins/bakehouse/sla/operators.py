@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from bakehouse.core.tasks import WATCH
 from bakehouse.notify.run_failed import RunFailed
+from bakehouse.schedule.classes import only_builtin
 from bakehouse.sla.backstop import backstop, task_deadline
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ def watch_slas(dag: DAG, subject: str, channels: Sequence[Channel]) -> SlaWatch 
     if not promised:
         return None
     own = [task.task_id for task in dag.tasks if _argument(task, "own_sla")]
-    dag.deadline = [
-        backstop(max(promised.values()), channels),
-        *(task_deadline(task_id, promised[task_id]) for task_id in own),
-    ]
+    if not only_builtin():  # they count from a class of ours
+        dag.deadline = [
+            backstop(max(promised.values()), channels),
+            *(task_deadline(task_id, promised[task_id]) for task_id in own),
+        ]
     if channels:
         dag.on_failure_callback = RunFailed([c.model_dump(mode="json") for c in channels])
         dag.has_on_failure_callback = True  # Airflow sets this only in the DAG's constructor

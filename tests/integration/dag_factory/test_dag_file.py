@@ -34,7 +34,8 @@ def registered(include: Path | str, **options: object) -> dict[str, object]:
 
 def test_every_dag_of_the_project_is_registered_under_its_id(include: Path) -> None:
     dags = registered(str(include))
-    assert set(dags) == BAKES | ROLLOUTS | {"finalise__kafka", "housekeeping", "revoke"}
+    others = {"finalise__kafka", "housekeeping", "revoke", "check_setup"}
+    assert set(dags) == BAKES | ROLLOUTS | others
     assert all(getattr(dag, "dag_id", "") == name for name, dag in dags.items())
 
 

@@ -17,10 +17,11 @@ from tests.support.paths import PROJECT
 
 from bakehouse.bake.params import BakeParams
 from bakehouse.core.errors import PermanentError
-from bakehouse.dag_factory import bake_form, finalise, housekeeping, revoke, rollout
+from bakehouse.dag_factory import bake_form, check_setup, finalise, housekeeping, revoke, rollout
 from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.fleet.load import load_fleet
 from bakehouse.housekeeping.params import HousekeepingParams, RevokeParams
+from bakehouse.preflight.params import CheckSetupParams
 from bakehouse.recipe.load import load_recipe
 from bakehouse.recipe.model import Recipe
 from bakehouse.rollout.params import FinaliseParams, RolloutParams
@@ -43,6 +44,7 @@ FORMS: dict[str, tuple[dict[str, Param], type[RunParams]]] = {
     "finalise": (finalise._form(), FinaliseParams),
     "housekeeping": (housekeeping._form(PROJECT / "include"), HousekeepingParams),
     "revoke": (revoke._form(), RevokeParams),
+    "check_setup": (check_setup._form(), CheckSetupParams),
 }
 FIELDS = [(form, field) for form, (fields, _) in FORMS.items() for field in fields]
 FILLED = {"revoke": {"image": "web-1", "why": "CVE-2026-1"}}  # the fields without a default
@@ -261,6 +263,7 @@ def first_tasks() -> dict[str, Callable[[Any], Any]]:
     from bakehouse.housekeeping.retire_operators import PlanRetire
     from bakehouse.housekeeping.revoke_operators import FindImage
     from bakehouse.housekeeping.sweep_operators import PlanSweep
+    from bakehouse.preflight.operators import CheckSetup
     from bakehouse.rollout.operators import ChooseImage
 
     sla, include = timedelta(hours=1), str(PROJECT / "include")
@@ -269,6 +272,7 @@ def first_tasks() -> dict[str, Callable[[Any], Any]]:
         "bake__web": [ResolveCommit(task_id="resolve_commit", recipe="web", sla=sla)],
         "roll_out__web": [ChooseImage(task_id="choose_image", fleet=fleet, sla=sla)],
         "revoke": [FindImage(task_id="find_image", include=include, sla=sla)],
+        "check_setup": [CheckSetup(task_id="check_setup", include=include, sla=sla)],
         "housekeeping": [
             PlanSweep(task_id="plan_sweep", include=include, sla=sla),
             PlanRetire(task_id="plan_retire", include=include, sla=sla),

@@ -30,6 +30,7 @@ BESIDES = {"sla_watch", "result"}  # of every DAG
 def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[Flow, Any]:
     """One DAG of each flow."""
     from bakehouse.dag_factory.bake import bake_dag
+    from bakehouse.dag_factory.check_setup import check_setup_dag
     from bakehouse.dag_factory.finalise import finalise_dag
     from bakehouse.dag_factory.housekeeping import housekeeping_dag
     from bakehouse.dag_factory.revoke import revoke_dag
@@ -42,6 +43,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[Flow, Any]:
         Flow.FINALISE: finalise_dag(FLEET),
         Flow.HOUSEKEEPING: housekeeping_dag(include, "0 6 * * *", "UTC", "bakehouse"),
         Flow.REVOKE: revoke_dag(include, "bakehouse"),
+        Flow.CHECK_SETUP: check_setup_dag(include, "bakehouse"),
     }
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 
 PLUGINS = PROJECT / "plugins"
 IN_PROCESS = Path(__file__).with_name("in_process.py")
-DAGS = ["bake__web", "housekeeping", "revoke", "roll_out__web"]
+DAGS = ["bake__web", "check_setup", "housekeeping", "revoke", "roll_out__web"]
 
 
 @pytest.fixture
