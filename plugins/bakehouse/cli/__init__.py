@@ -17,6 +17,7 @@ from bakehouse.cli import (
     plan,
     project,
     render,
+    roles,
     runs,
     verify,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "plan",
     "project",
     "render",
+    "roles",
     "runs",
     "verify",
 ]

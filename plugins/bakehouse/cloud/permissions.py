@@ -5,12 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import Field, TypeAdapter
 
 from bakehouse.core.models import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 FILE = "permissions.yaml"
 
@@ -42,10 +45,10 @@ class Grant(Frozen):
     role: str = Field(pattern=r"^[A-Za-z0-9_.]{3,64}$", description="the id of the role")
     permissions: tuple[Use, ...]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All permissions of the role, sorted."""
-        return tuple(sorted(name for use in self.permissions for name in use.names))
+    def names(self, without: Collection[str] = ()) -> tuple[str, ...]:
+        """All permissions of the role, sorted, but for those of the purposes that are left out."""
+        uses = (use for use in self.permissions if use.purpose not in without)
+        return tuple(sorted(name for use in uses for name in use.names))
 
 
 class ServiceAccount(Frozen):
@@ -71,10 +74,14 @@ class ServiceAccounts(Frozen):
     member: ServiceAccount
 
     @property
-    def roles(self) -> dict[str, tuple[str, ...]]:
+    def all(self) -> tuple[ServiceAccount, ...]:
+        """The three, in the order of the file."""
+        return (self.orchestrator, self.builder, self.member)
+
+    def roles(self, without: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
         """The custom roles to create: the id of each with its permissions."""
-        accounts = (self.orchestrator, self.builder, self.member)
-        return {grant.role: grant.names for account in accounts for grant in account.grants}
+        grants = (grant for account in self.all for grant in account.grants)
+        return {grant.role: grant.names(without) for grant in grants}
 
 
 @cache
@@ -84,18 +91,45 @@ def service_accounts() -> ServiceAccounts:
     return TypeAdapter(ServiceAccounts).validate_python(yaml.safe_load(text))
 
 
-def role_definition(role: str) -> dict[str, Any]:
-    """Return a custom role in the form that `gcloud iam roles create --file` takes.
+class UnknownUse(ValueError):
+    """No permission is needed for a thing of this name, or it cannot be left out."""
+
+
+def role_definitions(without: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return each custom role in the form that `gcloud iam roles create --file` takes.
+
+    Args:
+        without: The purposes whose permissions are left out, such as `machine images`. A role
+            without any permission is left out, too.
 
     Raises:
-        KeyError: There is no role of this id.
+        UnknownUse: The file has no optional permissions for one of these purposes.
     """
+    _check(without)
+    names = service_accounts().roles(without)
     return {
-        "title": _title(role),
-        "description": "Read from the permissions.yaml of Bakehouse",
-        "stage": "GA",
-        "includedPermissions": list(service_accounts().roles[role]),
+        role: {
+            "title": _title(role),
+            "description": "From the permissions.yaml of Bakehouse",
+            "stage": "GA",
+            "includedPermissions": list(permissions),
+        }
+        for role, permissions in names.items()
+        if permissions
     }
+
+
+def _check(without: Collection[str]) -> None:
+    optional = {
+        use.purpose: None
+        for account in service_accounts().all
+        for grant in account.grants
+        for use in grant.permissions
+        if use.optional
+    }
+    if unknown := sorted(set(without) - set(optional)):
+        listed = ", ".join(map(repr, optional))
+        raise UnknownUse(f"{unknown[0]!r} cannot be left out; what can be: {listed}")
 
 
 def _title(role: str) -> str:

@@ -84,6 +84,7 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(installed: I
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bakehouse"}
     assert sum(name.startswith("bakehouse/guest/") for name in names) == len(guest_scripts())
     assert "bakehouse/init_template/gitignore" in names
+    assert "bakehouse/cloud/permissions.yaml" in names
     files = [file for file in (PLUGINS / "bakehouse/cookbook").rglob("*") if file.is_file()]
     in_tree = {str(file.relative_to(PLUGINS)) for file in files if file.suffix != ".pyc"}
     assert {name for name in names if name.startswith("bakehouse/cookbook/")} == in_tree

@@ -6,7 +6,12 @@ import pytest
 from tests.support.called_methods import built_apis, called_methods
 from tests.support.method_permissions import COMPUTE, IAM, KMS, RESOURCE_MANAGER
 
-from bakehouse.cloud.permissions import Resource, role_definition, service_accounts
+from bakehouse.cloud.permissions import (
+    Resource,
+    UnknownUse,
+    role_definitions,
+    service_accounts,
+)
 
 ACCOUNTS = service_accounts()
 ORCHESTRATOR = ACCOUNTS.orchestrator
@@ -42,18 +47,33 @@ def test_a_service_account_is_acted_as_where_that_is_granted_only() -> None:
 
 
 def test_no_permission_is_listed_twice() -> None:
-    for account in (ACCOUNTS.orchestrator, ACCOUNTS.builder, ACCOUNTS.member):
-        names = [name for grant in account.grants for name in grant.names]
+    for account in ACCOUNTS.all:
+        names = [name for grant in account.grants for name in grant.names()]
         assert len(names) == len(set(names))
 
 
 def test_a_role_that_two_accounts_have_is_the_same() -> None:
-    assert ACCOUNTS.builder.grants[0].names == ACCOUNTS.member.grants[0].names
+    assert ACCOUNTS.builder.grants[0].names() == ACCOUNTS.member.grants[0].names()
 
 
 def test_each_role_is_in_the_form_of_gcloud() -> None:
-    for role in ACCOUNTS.roles:
-        definition = role_definition(role)
+    definitions = role_definitions()
+    assert set(definitions) == set(ACCOUNTS.roles())
+    for definition in definitions.values():
         assert set(definition) == {"title", "description", "stage", "includedPermissions"}
         assert definition["title"].startswith("Bakehouse ")
         assert definition["includedPermissions"]
+
+
+def test_what_is_not_used_is_left_out_of_the_role() -> None:
+    whole = set(role_definitions()["bakehouseOrchestrator"]["includedPermissions"])
+    (use,) = (u for u in ORCHESTRATOR.on(Resource.PROJECT) if u.purpose == "machine images")
+    less = role_definitions(["machine images", "signatures by a key of Cloud KMS"])
+    assert set(less["bakehouseOrchestrator"]["includedPermissions"]) == whole - set(use.names)
+    assert "bakehouseSigner" not in less, "a role has permissions"
+
+
+@pytest.mark.parametrize("without", ["bakes", "machine image"])
+def test_what_is_always_needed_or_unknown_cannot_be_left_out(without: str) -> None:
+    with pytest.raises(UnknownUse, match=f"'{without}' cannot be left out; .*'machine images'"):
+        role_definitions([without])
