@@ -24,8 +24,8 @@ git() { if [ "$1" = push ]; then note git "$@"; else command git "$@"; fi; }
 def script(project: str) -> str:
     """Return all commands of the page, in its order, for a project of another name.
 
-    Commands of gcloud, airflow and kubectl, the doctor and `git push` append themselves to the file $NOTES; those
-    of Compute Engine are run by the program $GCLOUD too.
+    Commands of gcloud, airflow and kubectl, the doctor and `git push` append themselves to the file
+    $NOTES; those of Compute Engine are run by the program $GCLOUD too.
     """
     text = "\n".join(_BLOCKS.findall(PAGE.read_text("utf-8")))
     assert "export PROJECT=my-project " in text

@@ -55,7 +55,7 @@ COMPUTE: dict[str, tuple[str, ...]] = {
     "images.list": ("compute.images.list",),
     "images.patch": ("compute.images.get", "compute.images.update"),
     "images.setLabels": ("compute.images.setLabels",),
-    "images.testIamPermissions": (),
+    "images.testIamPermissions": ("compute.images.list",),
     "instanceGroupManagers.aggregatedList": ("compute.instanceGroupManagers.list",),
     "instanceGroupManagers.get": ("compute.instanceGroupManagers.get",),
     "instanceGroupManagers.listManagedInstances": ("compute.instanceGroupManagers.get",),

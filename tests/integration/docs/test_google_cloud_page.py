@@ -123,6 +123,7 @@ def test_gcloud_knows_every_other_command_of_the_page_and_its_flags(
     file.write_text(json.dumps([{"command_string": shlex.join(command)} for command in others]))
     done = subprocess.run(
         [str(GCLOUD), "meta", "lint-gcloud-commands", f"--commands-file={file}"],
+        cwd=tmp_path,  # the parser opens the file of a key that the command would write
         env={**os.environ, **gcloud_environment(tmp_path)},
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ what the source calls (tests/unit/cloud/test_permissions.py) are two ways to the
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from types import SimpleNamespace
@@ -22,7 +23,10 @@ from tests.support.deadlines import SOON
 from tests.support.method_permissions import COMPUTE
 
 from bakehouse.cloud.permissions import Resource, service_accounts
+from bakehouse.config.project import read_project
 from bakehouse.fleet.load import load_fleet
+from bakehouse.preflight.gather import cloud_facts
+from bakehouse.preflight.needs import needs_of
 from devstack.waiting import wait_until
 
 from .conftest import connected, repository
@@ -79,8 +83,11 @@ NOT_REACHED = {
 }
 
 
-class Asked:
-    """The requests of Bakehouse itself, which those of the tests' own client are not."""
+class Requests:
+    """The requests of Bakehouse to Compute Engine, which those of the tests' own client are not.
+
+    What localgce answers for Resource Manager is logged without a client and takes no permission.
+    """
 
     def __init__(self, compute: Compute) -> None:
         self._compute, self._forget = compute, compute.forget
@@ -89,7 +96,7 @@ class Asked:
     def collect(self) -> None:
         """Keep those since the last time."""
         for one in self._compute.requests()["requests"]:
-            if one["agent"].startswith("airflow/"):
+            if one.get("agent", "").startswith("airflow/"):
                 method = one["method"].removeprefix("compute.")
                 self.methods.setdefault(method, set()).update(one["permissions"])
         self._forget()
@@ -109,38 +116,41 @@ def compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
     (recipes / "whole.yaml").write_text(WHOLE + "image: {kind: machine_image}\n")
     commit_all(folder / "repository", "With everything that a builder can be asked to be")
     with served_from(folder) as served, connected(served), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_HOUSE", os.environ["AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"])
+        google = json.loads(os.environ["AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"])
+        google["extra"]["resource_manager_endpoint"] = served.url
+        for name in ("GOOGLE_CLOUD_DEFAULT", "HOUSE"):
+            patch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(google))
         patch.setattr("bakehouse.rollout.mig_trigger.FIRST_LOOK", 0.0)
         patch.setattr("bakehouse.rollout.mig_trigger.ASKED_EVERY", 0.02)
         yield served.compute
 
 
 @pytest.fixture
-def asked(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    found = Asked(compute)
+def requests(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> Requests:
+    found = Requests(compute)
     monkeypatch.setattr(compute, "forget", found.collect)
     return found
 
 
 @pytest.mark.timeout(900)
 def test_the_whole_flow_asks_for_the_permissions_of_the_file(
-    compute: Compute, asked: Asked, tmp_path: Path
+    compute: Compute, requests: Requests, tmp_path: Path
 ) -> None:
     old, new = bake("web", page="old"), bake("web", page="new")
     bake("whole")
     swap(compute, old, new)
     declare(compute, old, new)
     move_a_group(compute, old, new)
-    keep_house(compute, tmp_path, new)
-    asked.collect()
+    run_housekeeping(compute, tmp_path, new)
+    requests.collect()
 
     orchestrator = service_accounts().orchestrator
     on = (Resource.PROJECT, Resource.SERVICE_ACCOUNTS)
     listed = {name for resource in on for use in orchestrator.on(resource) for name in use.names}
-    assert asked.permissions | NOT_REACHED == listed
+    assert requests.permissions | NOT_REACHED == listed
     more_than_documented = {
         method: names - set(COMPUTE.get(method, ()))
-        for method, names in asked.methods.items()
+        for method, names in requests.methods.items()
         if not names <= set(COMPUTE.get(method, ()))
     }
     assert more_than_documented == {}
@@ -193,12 +203,13 @@ def move_a_group(compute: Compute, old: str, new: str) -> None:
     group.delete()
 
 
-def keep_house(compute: Compute, folder: Path, image: str) -> None:
-    """What is unused is retired and swept, and an image is revoked."""
+def run_housekeeping(compute: Compute, folder: Path, image: str) -> None:
+    """The set-up is checked, what is unused is retired and swept, and an image is revoked."""
     include = folder / "include"
     (include / "recipes").mkdir(parents=True)
     (include / "fleets").mkdir()
     (include / "recipes/web.yaml").write_text(WEB)
+    cloud_facts("google_cloud_default", needs_of(read_project(include)))
     leave_behind(compute, image)
 
     def walk(run_id: str, **params: Any) -> housekeeping.Walk:
