@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bakehouse.core.errors import FINAL
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     """Says why an image is not the one that was signed, as a sentence; None if it is."""
 
 AT_ONCE = 100  # names in one filter, which travels in the URL
+FEW = 10  # disks of a zone: as many reads say of each why it cannot be read
 
 
 def instances(hook: ComputeHook, members: Members) -> tuple[list[Resource], list[str]]:
@@ -133,7 +136,9 @@ def fleet_members(
     hook: ComputeHook, found: Iterable[Resource], order_by: str | None = None
 ) -> list[Member]:
     """Return the members, each with its boot disk; one that cannot be read is refused alone."""
-    return [_member(hook, instance, order_by) for instance in found]
+    instances = list(found)
+    disks = _boot_disks(hook, instances)
+    return [_member(hook, instance, order_by, disks) for instance in instances]
 
 
 def disks_of_rollouts(hook: ComputeHook, fleet: Fleet) -> dict[str, Resource]:
@@ -206,19 +211,53 @@ def reported(hook: ComputeHook, found: Iterable[Member]) -> list[Reported]:
 
 def _of_names(hook: ComputeHook, zone: str, names: Sequence[str]) -> dict[str, Resource]:
     """Get instances by name, a hundred with each call."""
+    return _listed(names, lambda wanted: hook.instances(zone, wanted))
+
+
+def _listed(
+    names: Sequence[str], list_: Callable[[str], Iterable[Resource]]
+) -> dict[str, Resource]:
+    """List resources by name; `list_` takes a filter."""
     found: list[Resource] = []
     for start in range(0, len(names), AT_ONCE):
         any_of = "|".join(names[start : start + AT_ONCE])
-        found += hook.instances(zone, f"name eq '{any_of}'")
-    return {str(instance["name"]): instance for instance in found}
+        found += list_(f"name eq '{any_of}'")
+    return {str(one["name"]): one for one in found}
 
 
-def _member(hook: ComputeHook, instance: Resource, order_by: str | None) -> Member:
-    boot = boot_of(instance)
+def _boot_disks(
+    hook: ComputeHook, instances: Iterable[Resource]
+) -> dict[tuple[str, str], Resource]:
+    """Return the boot disks of zones with many, by zone and name; the others are read one by one.
+
+    So are those of a zone whose list is refused: then each says why it cannot be read.
+    """
+    of_zone: dict[str, list[str]] = {}
+    for instance in instances:
+        boot = boot_of(instance)
+        if boot is not None and not is_regional(boot) and not other_project(instance, boot):
+            of_zone.setdefault(zone_of(instance), []).append(boot["name"])
+    disks: dict[tuple[str, str], Resource] = {}
+    for zone, names in of_zone.items():
+        if len(names) > FEW:
+            with suppress(*FINAL):
+                found = _listed(names, partial(hook.disks, zone))
+                disks |= {(zone, name): disk for name, disk in found.items()}
+    return disks
+
+
+def _member(
+    hook: ComputeHook,
+    instance: Resource,
+    order_by: str | None,
+    disks: Mapping[tuple[str, str], Resource],
+) -> Member:
+    boot, zone = boot_of(instance), zone_of(instance)
     if boot is None or is_regional(boot) or other_project(instance, boot):
         return member_of(instance, None, order_by)
     try:
-        return member_of(instance, hook.disk(zone_of(instance), boot["name"]), order_by)
+        disk = disks.get((zone, boot["name"])) or hook.disk(zone, boot["name"])
+        return member_of(instance, disk, order_by)
     except FINAL as unreadable:
         refused = {"refused": Reason.BOOT_DISK_NOT_REPLACEABLE, "refused_why": str(unreadable)}
         return member_of(instance, None, order_by).model_copy(update=refused)

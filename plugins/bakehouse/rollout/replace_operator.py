@@ -107,7 +107,8 @@ class ReplaceMember(FleetOperator):
         self.link_machine(swap.zone, swap.member)
         self.check_lease(context)
         self._check_progress(context, swap)
-        wait = self._gates(context, swap)
+        made = self.plan_of(context)
+        wait = self._gates(context, swap, made)
         if wait is not None:
             return wait
         within = self.fleet.health_deadline
@@ -118,7 +119,7 @@ class ReplaceMember(FleetOperator):
         fields = HandoverFields(
             gate=fleet.gate, drain=fleet.drain, resume=fleet.resume, busy_limit=fleet.busy_limit
         )
-        others, ahead = self._beside(context, swap)
+        others, ahead = self._beside(context, swap, made)
         self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
@@ -237,7 +238,7 @@ class ReplaceMember(FleetOperator):
         context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
         return outcome
 
-    def _gates(self, context: Context, swap: Swap) -> WaitFor | None:
+    def _gates(self, context: Context, swap: Swap, made: RolloutPlan) -> WaitFor | None:
         """Return the wait for what holds the member; None if it may be changed."""
         instance = self.compute.instance(swap.zone, swap.member)
         if swap.way == "back" or is_under_way(swap, instance):
@@ -258,7 +259,7 @@ class ReplaceMember(FleetOperator):
             target_images.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
-        made, ahead = self.plan_of(context), self._ahead(context)
+        ahead = self._ahead(context)
         at_most = self.rules_of(made).max_unavailable
         if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
             return self._wait_for_its_turn(len(ahead), at_most)
@@ -268,12 +269,13 @@ class ReplaceMember(FleetOperator):
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
         return None
 
-    def _beside(self, context: Context, swap: Swap) -> tuple[dict[str, str], list[str]]:
+    def _beside(
+        self, context: Context, swap: Swap, made: RolloutPlan
+    ) -> tuple[dict[str, str], list[str]]:
         """Return the fleet's members and their zones, and those whose turn is before this one's.
 
         Both are empty unless several may be down at a time and the member has a gate to ask.
         """
-        made = self.plan_of(context)
         is_asked = swap.way == "forward" and Order.GATE in swap.orders
         if not is_asked or self.rules_of(made).max_unavailable == 1:
             return {}, []

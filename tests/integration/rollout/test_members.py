@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -373,3 +374,43 @@ def test_a_member_whose_boot_disk_may_not_be_read_is_refused_alone() -> None:
     (member,) = members.fleet_members(hook(found), [Cloud().instance()])
     assert (member.boot, member.refused) == (None, Reason.BOOT_DISK_NOT_REPLACEABLE)
     assert member.refused_why == "HTTP 403"
+
+
+class Disks(Hook):
+    """Has disks, of which lists leave out `young`; counts the reads."""
+
+    def __init__(self, refuses: Exception | None = None) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+        self.list_refuses = refuses
+
+    def disk(self, zone: str, name: str) -> dict[str, Any] | None:
+        self.reads.append(name)
+        return {**Cloud().disks["web-1"], "name": name, "type": "pd", "sizeGb": "9"}
+
+    def disks(self, zone: str, filter_: str) -> list[dict[str, Any]]:
+        self.lists += 1
+        if self.list_refuses is not None:
+            raise self.list_refuses
+        names = filter_.removeprefix("name eq ").strip("'").split("|")
+        every = [Disks().disk(zone, name) for name in names if name != "young"]
+        return [disk for disk in every if disk is not None]
+
+
+def booting_from(*disks: str) -> list[dict[str, Any]]:
+    return [replace(Cloud(), boot=disk).instance() for disk in disks]
+
+
+def test_the_boot_disks_of_many_members_are_listed_and_one_that_no_list_has_is_read() -> None:
+    names = [*(f"boot-{number}" for number in range(members.FEW)), "young"]
+    found = Disks()
+    there = members.fleet_members(hook(found), booting_from(*names))
+    assert [member.boot.name for member in there if member.boot] == names
+    assert (found.lists, found.reads) == (1, ["young"])
+
+
+def test_where_the_list_of_boot_disks_is_refused_each_is_read() -> None:
+    names = [f"boot-{number}" for number in range(members.FEW + 1)]
+    found = Disks(PermanentError("HTTP 403"))
+    there = members.fleet_members(hook(found), booting_from(*names))
+    assert [member.boot.name for member in there if member.boot] == found.reads == names
