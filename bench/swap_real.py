@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from bake_real import ZONE, close, stack
@@ -34,9 +36,19 @@ class Downtimes:
     bare: list[float] = field(default_factory=list)
     swapped: list[float] = field(default_factory=list)
 
+    @property
+    def ratio(self) -> float:
+        """The median of each swap over the bare stops and starts just before and behind it.
+
+        What else this machine does changes over minutes: so a swap has two neighbours to be
+        compared with, and one that something else has disturbed does not count.
+        """
+        around = (mean(pair) for pair in pairwise(self.bare))
+        return median(swap / bare for swap, bare in zip(self.swapped, around, strict=True))
+
 
 def downtimes() -> Downtimes:
-    """In turn, twice each, of the same machine. Raises CannotMeasure."""
+    """In turn, of the same machine, a bare one first and last. Raises CannotMeasure."""
     try:
         with redirect_stdout(sys.stderr):
             return _Downtimes(stack()).measured()
@@ -57,7 +69,8 @@ class _Downtimes:
         self.bed.commit("A member")
         self.insert(first)
         found = Downtimes()
-        for image in (second, first):
+        found.bare.append(self.stop_and_start())
+        for image in (second, first, second):
             found.swapped.append(self.swap(image))
             found.bare.append(self.stop_and_start())
         self.compute.delete_machines()

@@ -25,7 +25,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(
         module.swap_real,
         "downtimes",
-        lambda: SimpleNamespace(bare=[20.0, 21.0], swapped=[21.0, 22.0]),
+        lambda: module.swap_real.Downtimes([20.0, 22.0, 20.0, 20.0], [21.5, 44.0, 20.98]),
     )
     return module
 
@@ -125,3 +125,11 @@ def test_members_that_are_ready_sooner_and_more_of_them_at_a_time(bench: Any) ->
 def test_an_unknown_setting_is_told(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["10", "speed=9"]) == 2
     assert "speed: no such setting" in capsys.readouterr().err
+
+
+def test_a_swap_is_compared_with_its_neighbours_and_a_disturbed_one_does_not_count(
+    bench: Any,
+) -> None:
+    """The machine gets slower all the time, and something else has disturbed the second swap."""
+    slower = bench.swap_real.Downtimes([20.0, 40.0, 80.0, 160.0], [30.0, 300.0, 120.0])
+    assert slower.ratio == pytest.approx(1.0)
