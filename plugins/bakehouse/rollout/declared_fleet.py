@@ -154,33 +154,59 @@ class Declared:
         is_begun = bool(pinned_by(instance, self.run))
         if not found and not is_begun:
             return member
-        changes: dict[str, object] = {"differs": found}
         to_mend = [difference for difference in found if difference.mended]
-        if self.fleet.strategy == "recreate":
-            changes["metadata"] = self._metadata(one, instance, member, to_mend)
-        if to_mend and self.fleet.strategy == "recreate" and not keeps_instance(instance):
-            owner, reserved = self._owner(one.name), self.around.reserved(zone)
-            placed = one.model_copy(update={"zone": zone})
-            changes |= {
-                "strategy": Strategy.RECREATE,
-                "machine": recreated(self.template, placed, owner, self.now, instance, reserved),
-                "pinned": pinned(instance, owner, reserved),
+        how = self._mended(one, instance, member, to_mend)
+        return member.model_copy(update={"differs": found, **how})
+
+    def _mended(
+        self, one: Instance, instance: Resource, member: Member, to_mend: Sequence[Difference]
+    ) -> dict[str, object]:
+        """Return how a member gets what the template says: in place, or by another instance.
+
+        With `metadata` it renders its files while it runs, if its image can do that (`in_place`);
+        with `at_start` it gets them with the boot disk of a swap.
+        """
+        if self.fleet.strategy != "recreate":
+            return {}
+        may_go, change = not keeps_instance(instance), self._metadata(one, instance, to_mend)
+        if change is not None and not self._is_on_image(member):
+            return {"at_start": change}
+        if change is not None:
+            is_rendered = not AT_BOOT & change.after.keys()
+            return {
+                "metadata": change if is_rendered else None,
+                "at_start": change if may_go else None,
             }
-        return member.model_copy(update=changes)
+        if not to_mend or not may_go:
+            return {}
+        zone = zone_of(instance)
+        owner, reserved = self._owner(one.name), self.around.reserved(zone)
+        placed = one.model_copy(update={"zone": zone})
+        return {
+            "strategy": Strategy.RECREATE,
+            "machine": recreated(self.template, placed, owner, self.now, instance, reserved),
+            "pinned": pinned(instance, owner, reserved),
+        }
 
     def _metadata(
-        self, one: Instance, instance: Resource, member: Member, to_mend: Sequence[Difference]
+        self, one: Instance, instance: Resource, to_mend: Sequence[Difference]
     ) -> MetadataChange | None:
         """Return what changes if the metadata are all that is to be mended; else None.
 
-        Then the member need not be recreated: it may render its files again. Another image comes
-        with another boot, in which it does that anyway.
+        Then the member need not be recreated. One that runs the image may render its files again;
+        one that gets another image gets the metadata too while it is off, since its next boot
+        renders its files anyway.
         """
-        is_on_image = member.boot is not None and member.boot.image_id == self.image.id
-        if not is_on_image or any(not d.field.startswith("metadata.") for d in to_mend):
+        if any(not difference.field.startswith("metadata.") for difference in to_mend):
             return None
-        change = change_of(instance, wanted_metadata(self.template, one, instance), self.run)
-        return None if change is not None and AT_BOOT & change.after.keys() else change
+        return change_of(instance, wanted_metadata(self.template, one, instance), self.run)
+
+    def _is_on_image(self, member: Member) -> bool:
+        """Whether it has the image already, and not by this run."""
+        if member.boot is None or member.boot.image_id != self.image.id:
+            return False
+        made = (disk_name, second_disk_name)
+        return member.boot.name not in {name(member.name, self.run, self.image.id) for name in made}
 
     def _has_created(self, instance: Resource, member: Member) -> bool:
         """Whether an earlier try of this run has created the member."""

@@ -84,13 +84,14 @@ def configured(
 def in_place(hook: ComputeHook, member: Member) -> Member:
     """Return a member whose metadata alone differ as one that renders, if its image can do that.
 
-    One that is not stopped for it keeps its instance; else it is what it was, recreated or left.
+    Else it gets them with another boot disk (`at_start`), or is left if it has a local SSD or
+    deletion protection.
     """
     if member.metadata is None or member.strategy is Strategy.RENDER:
         return member
     if member.status != "RUNNING" or _cannot_render(hook, member) is not None:
         return member.model_copy(update={"metadata": None})
-    return member.model_copy(update={"strategy": Strategy.RENDER, "machine": None, "pinned": None})
+    return member.model_copy(update={"strategy": Strategy.RENDER, "at_start": None})
 
 
 def _cannot_render(hook: ComputeHook, member: Member) -> str | None:

@@ -357,7 +357,8 @@ class Plan(PlanningOperator):
             attested=self.attested(),
         )
         for change in made.changes:
-            for line in change.metadata.diff if change.metadata is not None else ():
+            told = change.metadata or change.at_start
+            for line in told.diff if told is not None else ():
                 self.log.info("%s: %s", change.name, line)
         return made
 

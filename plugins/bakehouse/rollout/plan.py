@@ -85,6 +85,9 @@ class Member(Frozen):
     protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
     key: str = Field(default="", description="by which the fleet's order_by sorts it")
     metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
+    at_start: MetadataChange | None = Field(
+        default=None, description="other metadata that it gets while it is off for its swap"
+    )
 
 
 class WayBack(StrEnum):
@@ -124,6 +127,9 @@ class Change(Frozen):
     kept: bool = Field(default=True, description="its old disk exists")
     protected: bool = Field(default=False, description="Compute Engine refuses its deletion")
     metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
+    at_start: MetadataChange | None = Field(
+        default=None, description="other metadata that it gets while it is off for its swap"
+    )
 
     @property
     def way_back(self) -> WayBack:

@@ -128,6 +128,7 @@ def _row(plan: RolloutPlan, change: Change) -> tuple[str, str, str]:
     kept = change.protected and change.strategy is Strategy.SWAP
     notes += ["deletion protection: a swap deletes no instance"] if kept else []
     notes += [f"differs from the template: {told(change.differs)}"] if change.differs else []
+    notes += [f"other metadata: {change.at_start.keys}"] if change.at_start else []
     if change.strategy is Strategy.CREATE:
         return change.name, f"created in {change.zone}", ", ".join(notes)
     image = resource_name(change.old.image) or change.old.made_of or "no image"

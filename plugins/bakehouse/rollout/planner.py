@@ -139,6 +139,7 @@ def _change(
         kept=_is_kept(member, old, made),
         protected=member.protected,
         metadata=member.metadata,
+        at_start=member.at_start,
     )
 
 
@@ -158,7 +159,7 @@ def _skip(
         return member.refused
     if member.strategy is Strategy.RENDER:
         return _skip_of_config(member)
-    is_mended = member.strategy is Strategy.RECREATE
+    is_mended = member.strategy is Strategy.RECREATE or member.at_start is not None
     if old is not None and member.status in RUNS and old.image_id == image.id and not is_mended:
         return Reason.ALREADY_ON_IMAGE
     if member.refused is not None:

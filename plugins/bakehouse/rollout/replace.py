@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bakehouse.core.errors import FAILURES
 from bakehouse.rollout import recreate
 from bakehouse.rollout.boot_disks import attachment, disk_body, old_disk_labels
+from bakehouse.rollout.config_change import is_set, with_values
 from bakehouse.rollout.instance_facts import boot_of
 from bakehouse.rollout.states import Action, Disk, Strategy
 from bakehouse.rollout.strategies.swap import Swap, is_old, observe
@@ -88,7 +89,20 @@ def _attach(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource:
 def _start(hook: ComputeHook, swap: Swap, ids: RequestIds) -> Resource:
     if swap.way == "back" and (asked := recreate.restore(hook, swap, ids)) is not None:
         return asked
+    if (asked := _give_metadata(hook, swap)) is not None:
+        return asked
     return hook.start_instance(swap.zone, swap.member, ids.of(Action.START))
+
+
+def _give_metadata(hook: ComputeHook, swap: Swap) -> Resource | None:
+    """Set the metadata that the member is to start with; None if it has them."""
+    if swap.at_start is None:
+        return None
+    instance = hook.instance(swap.zone, swap.member)
+    values = swap.at_start.values(swap.run, swap.way)
+    if instance is None or is_set(instance, values):
+        return None
+    return hook.set_metadata(swap.zone, instance, with_values(instance["metadata"], values))
 
 
 _CALLS: dict[Action, Callable[[ComputeHook, Swap, RequestIds], Resource | None]] = {

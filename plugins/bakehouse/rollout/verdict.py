@@ -326,6 +326,9 @@ class Verdict(FleetOperator):
                     unpin = partial(leftovers.unpin_metadata, compute, change)
                     yield f"take the metadata back that {change.name} had before", unpin
                 continue
+            if good and change.at_start is not None:
+                unpin = partial(leftovers.unpin_metadata, compute, change)
+                yield f"take the metadata back that {change.name} had before", unpin
             for new in filter(None, (change.disk, change.second_disk)):
                 request = self.request_id(context, f"delete {new} {self.memory.failed}")
                 delete_new = partial(leftovers.delete_new, compute, change, new, request, good=good)

@@ -72,6 +72,9 @@ class Swap(Stored):
     first_try: str = Field(default="", description="how the first one ended; empty in the first")
     strategy: Strategy = Field(default=Strategy.SWAP, description="how it gets there")
     metadata: MetadataChange | None = Field(default=None, description="of the strategy render")
+    at_start: MetadataChange | None = Field(
+        default=None, description="other metadata that it gets while it is off for its swap"
+    )
     machine: Machine | None = Field(default=None, description="the instance to create")
     pinned: Machine | None = Field(default=None, description="the instance that it was")
     reads: tuple[FormatRange, ...] = Field(
@@ -158,6 +161,7 @@ def forward(
         strategy=change.strategy,
         machine=change.machine,
         pinned=change.pinned,
+        at_start=change.at_start,
         orders=_orders(health),
         reads=plan.reads.get(plan.image.name, ()),
         old_reads=plan.reads.get(resource_name(change.old.image), ()),
@@ -210,6 +214,7 @@ def back(done: Swap, image: Target | None, *, kept: bool, health: Health | None)
         "speaks": bool(done.reported) and done.reported == image.name,
         "second_disk": "",
         "machine": done.pinned,
+        "at_start": done.at_start.back if done.at_start is not None else None,
         "reads": done.old_reads,
     }
     return done.model_copy(update=changes)
