@@ -39,7 +39,11 @@ TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of 
 TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
 COOKBOOK = "tests/vm/cookbook"
 # rollouts on real machines, each of which bakes and boots for more than ten minutes
-FLEETS = ("tests/vm/test_declared_fleet.py", "tests/vm/test_second_try_and_render.py")
+FLEETS = (
+    "tests/vm/test_declared_fleet.py",
+    "tests/vm/test_managed_group.py",
+    "tests/vm/test_second_try_and_render.py",
+)
 BROWSER = ("scripts/setup", "packages-browser.txt")  # tests of pages are skipped without one
 KAFKA = ("scripts/setup", "packages-kafka.txt")  # tests of brokers are skipped without Java
 INTEGRATION = "tests/integration"

@@ -201,7 +201,7 @@ _ROLLOUT = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=3),
-        operator="bakehouse.rollout.operators:AcquireLease",
+        operator="bakehouse.rollout.lease_operators:AcquireLease",
         docs="Takes the fleet's lease for this run, or waits for the run that holds it.",
     ),
     TaskSpec(
@@ -314,7 +314,7 @@ _ROLLOUT = (
         kind=TaskKind.TEARDOWN,
         retries=6,
         sla=timedelta(hours=7),
-        operator="bakehouse.rollout.operators:ReleaseLease",
+        operator="bakehouse.rollout.lease_operators:ReleaseLease",
         docs="Releases the fleet's lease.",
     ),
 )
@@ -346,7 +346,7 @@ _FINALISE = (
         kind=TaskKind.CALLS,
         retries=3,
         sla=timedelta(hours=27),
-        operator="bakehouse.rollout.operators:AcquireLease",
+        operator="bakehouse.rollout.lease_operators:AcquireLease",
         docs="Takes the fleet's lease for this run, or waits for the run that holds it.",
     ),
     TaskSpec(
@@ -365,7 +365,7 @@ _FINALISE = (
         kind=TaskKind.TEARDOWN,
         retries=6,
         sla=timedelta(hours=28),
-        operator="bakehouse.rollout.operators:ReleaseLease",
+        operator="bakehouse.rollout.lease_operators:ReleaseLease",
         docs="Releases the fleet's lease.",
     ),
 )

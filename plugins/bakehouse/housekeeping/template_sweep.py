@@ -15,7 +15,7 @@ from bakehouse.images.labels import EXPIRES, FLEET, RECIPE, TEMPLATE, moment_of
 from bakehouse.images.links import Resource, path_of, resource_name
 from bakehouse.images.selection import created_at
 from bakehouse.rollout.boot_disks import UNUSED_FOR
-from bakehouse.rollout.strategies.mig import described
+from bakehouse.rollout.mig_templates import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

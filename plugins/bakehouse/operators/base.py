@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
-    DownstreamTasksSkipped,
     TaskDeferralTimeout,
 )
 from pydantic import BaseModel, Field
@@ -26,7 +20,6 @@ from bakehouse.cloud.request_id import request_id
 from bakehouse.core.errors import (
     FAILURES,
     FINAL,
-    RETRYABLE,
     Blocked,
     OutcomeUnknown,
     PermanentError,
@@ -36,12 +29,15 @@ from bakehouse.core.errors import (
 from bakehouse.core.models import Frozen
 from bakehouse.core.time import format_utc
 from bakehouse.images.links import zone_of
-from bakehouse.operators.failure_log import is_explained, say_last
-from bakehouse.operators.failure_reason import keep_reason
+from bakehouse.operators.airflow_errors import (
+    as_airflow_errors,
+    keeping_the_reason,
+    trigger_failure,
+)
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, WaitForOperation, resumed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow.sdk import Context
 
@@ -53,7 +49,6 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 Params = TypeVar("Params", bound="RunParams")
 
-log = logging.getLogger(__name__)
 
 BLOCKED_AT_MOST = timedelta(hours=2)
 LOOK_AGAIN = 30.0  # seconds after a call that was not answered
@@ -242,7 +237,7 @@ class BakehouseOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Call `reconcile` until it is done; defer while there is something to wait for."""
-        with _keeping_the_reason(context), as_airflow_errors():
+        with keeping_the_reason(context), as_airflow_errors():
             return self._run(context, lambda: self.reconcile(context))
 
     def resume_execution(
@@ -259,7 +254,7 @@ class BakehouseOperator(BaseOperator):
         resume: Callable[..., Any] = super().resume_execution
         if next_method == TRIGGER_FAIL_REPR:
             resume = self._after_failed_trigger
-        with _keeping_the_reason(context), as_airflow_errors():
+        with keeping_the_reason(context), as_airflow_errors():
             try:
                 return self._run(context, lambda: resume(next_method, kwargs, context))
             except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
@@ -270,7 +265,7 @@ class BakehouseOperator(BaseOperator):
         raise error
 
     def _after_failed_trigger(self, _: str, kwargs: Mapping[str, Any], context: Context) -> Next:
-        return self.trigger_failed(context, _trigger_failure(kwargs))
+        return self.trigger_failed(context, trigger_failure(kwargs))
 
     def unblocked(self, context: Context, event: Any = None) -> Next:  # ruff: ignore[unused-method-argument]  Airflow passes both
         """Try again after having been blocked."""
@@ -418,62 +413,6 @@ class BakehouseOperator(BaseOperator):
 
     def _link(self, **pages: str) -> None:
         self.remember(pages={**self.memory.pages, **pages})
-
-
-@contextmanager
-def _keeping_the_reason(context: Context) -> Generator[None]:
-    """Keep why this try fails, for the run's result and as the end of its log.
-
-    A skip or a deferral is no failure. An error of ours says all in its message; of any other the
-    frames come first.
-    """
-    try:
-        yield
-    except (AirflowSkipException, DownstreamTasksSkipped):
-        raise
-    except Exception as error:
-        keep_reason(context, error)
-        if not is_explained(error):
-            log.exception("an error that Bakehouse does not expect")
-        say_last(context, error)
-        raise
-
-
-@contextmanager
-def as_airflow_errors() -> Generator[None]:
-    """Translate errors of Bakehouse into Airflow's; the cause stays on the exception.
-
-    Raises:
-        AirflowFailException: If a retry cannot help.
-        AirflowException: If a retry may help; the retry policy reads the cause.
-    """
-    try:
-        yield
-    except FINAL as error:
-        raise AirflowFailException(str(error)) from error
-    except RETRYABLE as error:
-        raise AirflowException(str(error)) from error
-
-
-def _trigger_failure(told: Mapping[str, Any]) -> Exception:
-    """Return why a trigger has failed; Airflow's own method would say no more than that it has.
-
-    TaskDeferralTimeout if the wait took too long, else TransientError: another try may help, as may
-    a triggerer that was started again.
-    """
-    why = str(getattr(told.get("error"), "value", told.get("error")) or "Unknown")
-    frames = "".join(told.get("traceback") or ()).strip()
-    if not frames:
-        if why == TriggerFailureReason.TRIGGER_TIMEOUT.value:
-            return TaskDeferralTimeout(why)
-        return TransientError(f"the trigger failed: {why}")
-    last = frames.splitlines()[-1].strip()
-    name, _, said = last.partition(": ")
-    if not name.startswith("bakehouse.core.errors."):
-        log.error("the trigger failed:\n%s", frames)
-    else:
-        last = said or name
-    return TransientError(f"the trigger failed: {last}")
 
 
 def is_backfill(context: Context) -> bool:

@@ -19,7 +19,7 @@ from bakehouse.operators.waits import begin_wait, end_wait, now
 from bakehouse.rollout import members
 from bakehouse.rollout.approval import Decision, Question
 from bakehouse.rollout.fleet_operator import DECISION, FleetOperator
-from bakehouse.rollout.strategies.mig import managed
+from bakehouse.rollout.mig_progress import managed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -14,20 +14,15 @@ from bakehouse.rollout.mig_plan import (
     policy_of,
     versions_of,
 )
-from bakehouse.rollout.strategies.mig import (
-    GroupMove,
-    GroupObservation,
-    copied,
-    has_begun,
-    is_of_run,
-    managed,
-)
+from bakehouse.rollout.mig_progress import GroupObservation, has_begun, managed
+from bakehouse.rollout.mig_templates import copied, is_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.rollout.health import Health
+    from bakehouse.rollout.strategies.mig import GroupMove
 
 Resource = dict[str, Any]
 

@@ -8,6 +8,7 @@ from bakehouse.core.errors import FINAL, PermanentError
 from bakehouse.images.links import image_of, path_of, resource_name
 from bakehouse.rollout import members
 from bakehouse.rollout.mig_plan import versions_of
+from bakehouse.rollout.mig_progress import managed
 from bakehouse.rollout.mig_survey import (
     GroupFacts,
     enables_guest_attributes,
@@ -15,8 +16,8 @@ from bakehouse.rollout.mig_survey import (
     is_by_family,
     source_image,
 )
+from bakehouse.rollout.mig_templates import described
 from bakehouse.rollout.missing import near
-from bakehouse.rollout.strategies.mig import described, managed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.images.links import Resource
     from bakehouse.rollout.mig_plan import GroupPlan
-    from bakehouse.rollout.strategies.mig import Managed
+    from bakehouse.rollout.mig_progress import Managed
 
 ASKED = 3  # instances whose report says whether their image reports at all
 

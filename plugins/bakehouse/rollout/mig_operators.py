@@ -38,19 +38,12 @@ from bakehouse.rollout.fleet_operator import (
     now,
 )
 from bakehouse.rollout.mig_plan import same, versions_of
+from bakehouse.rollout.mig_progress import progress
 from bakehouse.rollout.operators import PlanningOperator, SelectMembers
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.rollout_states import LEFT_BEHIND, RolloutState, stage_failed
 from bakehouse.rollout.states import STUCK, State
-from bakehouse.rollout.strategies.mig import (
-    GroupMove,
-    back,
-    forward,
-    moving,
-    outcome_of,
-    progress,
-    way_back,
-)
+from bakehouse.rollout.strategies.mig import GroupMove, back, forward, moving, outcome_of, way_back
 from bakehouse.rollout.verdict import Verdict
 
 if TYPE_CHECKING:

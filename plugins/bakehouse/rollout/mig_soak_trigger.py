@@ -24,8 +24,9 @@ from bakehouse.rollout.health import (
     failure,
     see,
 )
+from bakehouse.rollout.mig_progress import Managed, progress
 from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.mig import GroupMove, Managed, progress
+from bakehouse.rollout.strategies.mig import GroupMove
 from bakehouse.rollout.watch import BETWEEN_LOOKS
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from bakehouse.rollout.health import Health
-    from bakehouse.rollout.strategies.mig import GroupObservation
+    from bakehouse.rollout.mig_progress import GroupObservation
 
 LOOKS_THAT_FAIL = 10
 COMPARED_AT_MOST = 20  # instances that are not replaced yet, and are read beside the others

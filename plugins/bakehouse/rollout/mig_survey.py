@@ -26,14 +26,8 @@ from bakehouse.rollout.mig_plan import (
     version_of,
     versions_of,
 )
-from bakehouse.rollout.strategies.mig import (
-    GUEST_ATTRIBUTES,
-    SHOWN,
-    Managed,
-    boot_of,
-    describe,
-    described,
-)
+from bakehouse.rollout.mig_progress import SHOWN, Managed
+from bakehouse.rollout.mig_templates import GUEST_ATTRIBUTES, boot_of, describe, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -31,18 +31,12 @@ from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import gate_checks, mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
+from bakehouse.rollout.mig_progress import Progress, is_rolling, progress
 from bakehouse.rollout.moves import IllegalMove, move
 from bakehouse.rollout.second_try import Cause
 from bakehouse.rollout.states import FINAL as ENDS
 from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.mig import (
-    TEXTS,
-    GroupMove,
-    Progress,
-    is_rolling,
-    progress,
-    told,
-)
+from bakehouse.rollout.strategies.mig import TEXTS, GroupMove, told
 from bakehouse.schedule.window import Window
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 
@@ -52,7 +46,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from bakehouse.rollout.health import Health
-    from bakehouse.rollout.strategies.mig import GroupObservation
+    from bakehouse.rollout.mig_progress import GroupObservation
 
 ASK_AGAIN = 5.0  # seconds between two questions to a closed gate
 ERRORS_IN_A_ROW = 10

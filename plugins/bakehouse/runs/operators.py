@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.tasks import REASON, RESULT, WATCH, TaskKind
-from bakehouse.operators.base import as_airflow_errors
+from bakehouse.operators.airflow_errors import as_airflow_errors
 from bakehouse.operators.failure_log import say_last
 from bakehouse.operators.retries import retry_arguments
 from bakehouse.runs.result import MARK, Mark, failure, unfinished

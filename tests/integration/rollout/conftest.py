@@ -44,8 +44,8 @@ def connected(served: Served) -> Generator[None]:
     with served.connected(poll_interval=0.1) as environment:
         for module in ("cloud", "rollout"):
             environment.setattr(f"bakehouse.{module}.triggers.FIRST_LOOK", 0.0)
-        environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.05,) * 20)
-        environment.setattr("bakehouse.rollout.triggers.LONGEST_PAUSE", 0.1)
+        environment.setattr("bakehouse.rollout.step_operations.AT_FIRST", (0.05,) * 20)
+        environment.setattr("bakehouse.rollout.walk.LONGEST_PAUSE", 0.1)
         yield
 
 

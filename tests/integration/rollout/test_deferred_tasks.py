@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.paths import PROJECT
 
-from bakehouse.rollout.operators import AcquireLease
+from bakehouse.rollout.lease_operators import AcquireLease
 from bakehouse.rollout.replace_operator import ReplaceMember
 from bakehouse.rollout.rollback_operator import PlanRollback
 from bakehouse.rollout.verdict import Verdict

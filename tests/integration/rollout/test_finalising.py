@@ -21,7 +21,7 @@ from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import DataFinalisedEvent
 from bakehouse.images.formats import FormatRange
 from bakehouse.rollout.finalise_operators import ApproveFinalise, CheckFleet, FinaliseData
-from bakehouse.rollout.operators import AcquireLease
+from bakehouse.rollout.lease_operators import AcquireLease
 
 from .walk import Rollout
 
@@ -96,7 +96,7 @@ class Run:
         try:
             return self.task(FinaliseData, "finalise_data")
         finally:
-            from bakehouse.rollout.operators import ReleaseLease
+            from bakehouse.rollout.lease_operators import ReleaseLease
 
             self.task(ReleaseLease, "release_lease")
 

@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from bakehouse.fleet.gate import HttpCheck
     from bakehouse.history.events import LedgerEvent
     from bakehouse.rollout.health import Health
-    from bakehouse.rollout.strategies.mig import GroupMove, GroupObservation
+    from bakehouse.rollout.mig_progress import GroupObservation
+    from bakehouse.rollout.strategies.mig import GroupMove
     from devstack.gce_api import Compute
 
     from .conftest import Images

@@ -43,7 +43,7 @@ REFUSALS = 3  # in a row, which end a try
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakehouse.rollout.triggers.ERRORS_IN_A_ROW", REFUSALS)
+    monkeypatch.setattr("bakehouse.rollout.walk.ERRORS_IN_A_ROW", REFUSALS)
 
 
 def rollout(image: str, run_id: str) -> Rollout:

@@ -20,7 +20,7 @@ from bakehouse.core.errors import (
     TransientError,
     ZoneUnavailable,
 )
-from bakehouse.rollout import triggers
+from bakehouse.rollout import step_operations, triggers, walk
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan
@@ -117,11 +117,12 @@ def swap(cloud: Cloud) -> Swap:
 @pytest.fixture
 def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     found = Hook(cloud, swap)
-    monkeypatch.setattr(triggers, "hook_of", lambda _: found)
+    for module in (step_operations, walk):
+        monkeypatch.setattr(module, "hook_of", lambda _: found)
     monkeypatch.setattr("bakehouse.cloud.poller.hook_of", lambda _: found)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.0)
-    monkeypatch.setattr(triggers, "AT_FIRST", (0.0,) * 5)
-    monkeypatch.setattr(triggers, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(step_operations, "AT_FIRST", (0.0,) * 5)
+    monkeypatch.setattr(walk, "LONGEST_PAUSE", 0.02)
     return found
 
 
@@ -336,7 +337,7 @@ async def test_errors_that_stay_end_the_try(hook: Hook, swap: Swap) -> None:
     hook.refuse[Action.MAKE_DISK] = [TransientError("503")] * 50
     event = await fire(trigger(swap))
     assert (event.transient, event.why) == (True, "503")
-    assert len(hook.asked) == triggers.ERRORS_IN_A_ROW
+    assert len(hook.asked) == walk.ERRORS_IN_A_ROW
 
 
 @pytest.mark.usefixtures("hook")
@@ -458,7 +459,7 @@ async def test_a_second_host_that_is_lost_is_still_not_the_images(
 async def test_a_zone_without_capacity_is_asked_once_more_with_a_fresh_disk(
     hook: Hook, twice: Swap, cloud: Cloud
 ) -> None:
-    refusals = triggers.ERRORS_IN_A_ROW
+    refusals = walk.ERRORS_IN_A_ROW
     hook.refuse[Action.START] = [ZoneUnavailable("no capacity") for _ in range(refusals)]
     event = await fire(trigger(twice))
     assert (event.state, event.disk, event.first_try) == ("replaced", SECOND, "no capacity")

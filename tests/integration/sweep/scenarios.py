@@ -125,7 +125,7 @@ def _shorten(environment: pytest.MonkeyPatch) -> None:
 
     for module in ("bakehouse.cloud", "bakehouse.rollout"):
         environment.setattr(f"{module}.triggers.FIRST_LOOK", 0.0)
-    environment.setattr("bakehouse.rollout.triggers.AT_FIRST", (0.0, *[POLL] * 4))
+    environment.setattr("bakehouse.rollout.step_operations.AT_FIRST", (0.0, *[POLL] * 4))
     for table in ("_BY_REASON", "_BY_STATUS", "_BY_CODE"):
         known = getattr(errors, table)
         shorter = {key: (meaning, wait / SHORTER) for key, (meaning, wait) in known.items()}

@@ -20,20 +20,12 @@ from bakehouse.rollout.mig_plan import (
     stages_of,
     template_name,
 )
+from bakehouse.rollout.mig_progress import GroupObservation, managed, progress
 from bakehouse.rollout.mig_survey import GroupFacts, Judged, judge
+from bakehouse.rollout.mig_templates import copied, described
 from bakehouse.rollout.plan import RolloutPlan, Target
 from bakehouse.rollout.states import State
-from bakehouse.rollout.strategies.mig import (
-    GroupMove,
-    GroupObservation,
-    back,
-    copied,
-    described,
-    forward,
-    managed,
-    progress,
-    way_back,
-)
+from bakehouse.rollout.strategies.mig import GroupMove, back, forward, way_back
 
 P = "projects/p"
 OLD = f"{P}/global/instanceTemplates/web-1"
