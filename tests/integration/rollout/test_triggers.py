@@ -57,7 +57,7 @@ class Hook:
     def guest_attributes(self, zone: str, name: str) -> dict[str, str]:
         return self.cloud.said()
 
-    def operation(self, zone: str | None, name: str) -> dict[str, Any]:
+    def operation(self, zone: str | None, name: str, region: str = "") -> dict[str, Any]:
         return {"name": name, "status": "DONE"}
 
     def operations(self, zone: str | None) -> list[dict[str, Any]]:
