@@ -51,6 +51,7 @@ class Candidate(Frozen):
     self_link: str
     size_gb: int
     git_sha: str
+    stored_bytes: int | None = None  # None: Compute Engine has not said it
 
 
 class Do(StrEnum):
@@ -123,12 +124,14 @@ def insert_body(plan: BakePlan, source: Resource, now: datetime) -> dict[str, An
 
 def candidate(image: Resource) -> Candidate:
     """Return the image as an XCom."""
+    stored = image.get("archiveSizeBytes") or image.get("totalStorageBytes")
     return Candidate(
         name=str(image["name"]),
         id=str(image["id"]),
         self_link=str(image["selfLink"]),
         size_gb=int(image.get("diskSizeGb") or _boot_disk_gb(image)),
         git_sha=str(labels_of(image).get(labels.GIT_SHA, "")),
+        stored_bytes=int(stored) if stored else None,
     )
 
 

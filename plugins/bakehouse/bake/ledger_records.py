@@ -69,6 +69,11 @@ def record_bake(context: Context, plan: BakePlan, image: Candidate, built: Built
         updates=_updates_in_words(plan),
         commit=_commit(plan),
         timeline=built.timeline,
+        machine_type=plan.builder.machine_type,
+        spot=plan.builder.spot,
+        disk_gb=plan.builder.disk_gb,
+        disk_type=plan.builder.disk_type,
+        image_bytes=image.stored_bytes,
         vars=plan.vars,
     )
     fields = plan_fields(context, plan)

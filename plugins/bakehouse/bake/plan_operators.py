@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.bake import base_image
@@ -13,6 +14,7 @@ from bakehouse.bake.recipe_source import GIT, RecipeSource, bundle_store
 from bakehouse.core.errors import PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
+from bakehouse.history.price_reads import read_prices, recent_bakes
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.names import image_name, run_label
 from bakehouse.images.selection import (
@@ -30,7 +32,7 @@ from bakehouse.recipe.rules import parent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from pathlib import Path
 
     from airflow.sdk import Context
 
@@ -82,10 +84,18 @@ class PlanBake(BakehouseOperator):
 
     operator_extra_links = (ImageLink(),)  # the base image
 
-    def __init__(self, *, recipe: str, git_conn_id: str = GIT, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        recipe: str,
+        git_conn_id: str = GIT,
+        include: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.recipe = recipe
         self.git_conn_id = git_conn_id
+        self.include = str(include) if include else None
 
     def reconcile(self, context: Context) -> Next:
         """Read the recipe, resolve the base image, decide whether to bake."""
@@ -109,7 +119,20 @@ class PlanBake(BakehouseOperator):
         if plan.bake:
             self.log.info("rendered scripts stored in %s", bundle_store().put(bundle))
             self.log.info("will bake %s: %s", plan.image_name, plan.reason.text)
+            self._tell_cost(plan)
         return Done(plan.model_dump(mode="json"))
+
+    def _tell_cost(self, plan: BakePlan) -> None:
+        """Say what the bake will cost, where the project has prices; it stops no bake."""
+        prices = read_prices(self.include, self.log.warning)
+        if prices is None:
+            return
+        from bakehouse.bake.cost import cost_lines
+        from bakehouse.history.location import ledger_url
+
+        past = recent_bakes(ledger_url(), datetime.now(UTC))
+        for line in cost_lines(plan, past, prices):
+            self.log.info("%s", line)
 
     def _plan(
         self,

@@ -67,6 +67,64 @@ def history(
 
 
 @app.command()
+def cost(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="its name; default: all")
+    ] = None,
+    months: Annotated[int, typer.Option("--months", "-n", min=1, help="at most so many")] = 12,
+    as_json: JsonOption = False,
+    ledger: LedgerOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """What bakes and images have cost, by month and recipe, at the prices of include/prices.yaml.
+
+    From the ledger. Exit code 1 without prices, or if they are wrong.
+    """
+    import json
+    from datetime import UTC, datetime
+
+    from bakehouse.config.folder import INCLUDE
+    from bakehouse.history.costs import monthly_costs
+    from bakehouse.history.prices import PRICES, load_prices, missing
+    from bakehouse.recipe.mistakes import Mistakes
+
+    include = project_folder(project) / INCLUDE
+    try:
+        prices = load_prices(include)
+    except Mistakes as wrong:
+        raise fail(wrong) from None
+    if prices is None:
+        raise fail(f"there are no prices: write {include / PRICES}, as docs/cost.md has it")
+    base, events = ledger_events(ledger, project)
+    found = monthly_costs(events, prices, datetime.now(UTC), recipe)
+    last = sorted({row.month for row in found.months}, reverse=True)[:months]
+    kept = [row for row in found.months if row.month in last]
+    if as_json:
+        told = found.model_copy(update={"months": tuple(kept)}).model_dump(mode="json")
+        typer.echo(json.dumps(told, indent=2))
+        return
+    rows = [
+        {
+            "month": row.month,
+            "recipe": row.recipe,
+            "bakes": row.bakes,
+            "builder_minutes": f"{row.builder_minutes:.1f}",
+            "builders": prices.money(row.builders),
+            "disks": prices.money(row.disks),
+            "image_GB_months": f"{row.image_gb_months:.2f}",
+            "images": prices.money(row.images),
+            "total": prices.money(row.total),
+        }
+        for row in kept
+    ]
+    show(rows, as_json=False, empty=f"the ledger {base} has no bakes")
+    if uncounted := sum(row.uncounted for row in kept):
+        typer.echo(f"not counted: {uncounted} bakes whose machine type is not recorded", err=True)
+    if lacking := missing(found.unpriced):
+        typer.echo(lacking, err=True)
+
+
+@app.command()
 def why(
     member: Annotated[str, typer.Argument(metavar="MEMBER", help="such as web-1, or web/web-1")],
     as_json: JsonOption = False,

@@ -48,15 +48,31 @@ def plan(
     found = _fleet(folder, fleet)
     place = ledger or ledger_of(folder)
     made = _planned(folder, found, image, only or [], connection, place, gates=gates)
+    cost = _cost(folder, found, made)
     if as_json:
-        typer.echo(made.model_dump_json(indent=2))
+        import json
+
+        typer.echo(json.dumps({**made.model_dump(mode="json"), "cost": cost}, indent=2))
     else:
         from bakehouse.rollout.plan_text import plan_lines
 
-        for line in plan_lines(made):
+        for line in (*plan_lines(made), *([""] if cost else []), *cost):
             typer.echo(line)
     if made.refused or made.unreadable:
         raise typer.Exit(1)
+
+
+def _cost(folder: Path, fleet: Fleet, made: RolloutPlan) -> list[str]:
+    """What the rollout costs, by the prices of the project; nothing where it has none."""
+    from bakehouse.history.prices import load_prices
+    from bakehouse.recipe.mistakes import Mistakes
+    from bakehouse.rollout.cost import cost_lines
+
+    try:
+        prices = load_prices(folder / INCLUDE)
+    except Mistakes as wrong:
+        raise fail(wrong) from None
+    return list(cost_lines(made, fleet.template, prices)) if prices else []
 
 
 def _fleet(folder: Path, name: str) -> Fleet:

@@ -95,7 +95,7 @@ def init(
 
 @app.command()
 def validate(project: ProjectOption = None) -> None:
-    """Check recipes, scripts, fleets, airflow_settings.yaml and the files of Astro's image.
+    """Check recipes, scripts, fleets, prices, airflow_settings.yaml and the files of Astro's image.
 
     It reports every mistake. Those of recipes and fleets have the text of the DAGs' import errors.
     Exit code 1 for any mistake; warnings change nothing of it.
@@ -103,6 +103,8 @@ def validate(project: ProjectOption = None) -> None:
     from bakehouse.config.airflow_settings import SettingsError, load_settings
     from bakehouse.config.astro_files import astro_mistakes
     from bakehouse.config.project import all_mistakes, read_project, warnings
+    from bakehouse.history.prices import load_prices
+    from bakehouse.recipe.mistakes import Mistakes
 
     folder = project_folder(project)
     mistakes = [str(found) for found in all_mistakes(folder / INCLUDE)]
@@ -111,6 +113,10 @@ def validate(project: ProjectOption = None) -> None:
     except SettingsError as error:
         mistakes += map(str, error.mistakes)
     mistakes += map(str, astro_mistakes(folder))
+    try:
+        load_prices(folder / INCLUDE)
+    except Mistakes as wrong:
+        mistakes += map(str, wrong.mistakes)
     found = read_project(folder / INCLUDE)
     for text in (*mistakes, *(f"warning: {one}" for one in warnings(folder / INCLUDE, found))):
         typer.echo(text, err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from bakehouse.fleet.model import Fleet
+from bakehouse.history.prices import Prices
 from bakehouse.recipe.duration import format_duration
 from bakehouse.recipe.model import Recipe
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 SCHEMAS: dict[str, type[BaseModel]] = {"recipes": Recipe, "fleets": Fleet}
+PRICES_SCHEMA = "prices.schema.json"
 
 
 BEGIN, END = "<!-- tables: `make schema` -->", "<!-- end of tables -->"
@@ -51,13 +53,15 @@ def text_of(model: type[BaseModel]) -> str:
 
 
 def write_schemas(include: Path) -> list[Path]:
-    """Write `<include>/recipes/schema.json` and `<include>/fleets/schema.json`."""
+    """Write the `schema.json` of recipes and fleets, and that of the prices."""
     files = []
     for folder, model in SCHEMAS.items():
         file = include / folder / "schema.json"
         file.write_text(text_of(model), encoding="utf-8")
         files.append(file)
-    return files
+    file = include / PRICES_SCHEMA
+    file.write_text(text_of(Prices), encoding="utf-8")
+    return [*files, file]
 
 
 def write_tables(guide: Path, model: type[BaseModel]) -> Path:

@@ -20,6 +20,7 @@ from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bakehouse.fleet.model import Fleet
     from bakehouse.recipe.model import Recipe
@@ -27,10 +28,16 @@ if TYPE_CHECKING:
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # no backfill goes back beyond it
 
 
-def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fleet] = ()) -> DAG:
+def bake_dag(
+    recipe: Recipe,
+    recipes: Sequence[Recipe] = (),
+    fleets: Sequence[Fleet] = (),
+    include: Path | None = None,
+) -> DAG:
     """Return the DAG of a recipe; `recipes` and `fleets` are those of the project.
 
-    Only those that are built on it, that it is built on, or that run it are read.
+    Only those that are built on it, that it is built on, or that run it are read. `include` may
+    have prices, by which the plans say what they cost.
 
     The form comes last: Airflow gives each task a copy of the params that its DAG has by then, and
     checks every copy again when it serialises the DAG (20 of 24 s, with 500 recipes). It is added
@@ -50,14 +57,14 @@ def bake_dag(recipe: Recipe, recipes: Sequence[Recipe] = (), fleets: Sequence[Fl
         is_paused_upon_creation=False,
         render_template_as_native_obj=False,
     ) as dag:
-        bake_flow(recipe, fleets)
+        bake_flow(recipe, fleets, include)
         add_result(dag)
         watch_slas(dag, recipe.name, recipe.notify)
     dag.params.update(form(recipe))
     return dag
 
 
-def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
+def bake_flow(recipe: Recipe, fleets: Sequence[Fleet], include: Path | None = None) -> None:
     """The tasks of a bake and their order, inside the current DAG.
 
     The groups are for the graph only: they do not change a task's id. `delete_builder` is in none,
@@ -68,7 +75,7 @@ def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
 
     with group("plan_image", tooltip="Which commit, and whether it needs a bake"):
         resolve_commit = task("resolve_commit", recipe=recipe.name)
-        plan_bake = task("plan_bake", recipe=recipe.name)
+        plan_bake = task("plan_bake", recipe=recipe.name, include=include)
         need_bake = task("need_bake")
     with group("build_image", tooltip="A builder installs; its disk becomes the candidate"):
         create_builder = task("create_builder")
@@ -83,6 +90,6 @@ def bake_flow(recipe: Recipe, fleets: Sequence[Fleet]) -> None:
 
     chain(resolve_commit, plan_bake, need_bake, create_builder, wait_for_shutdown)
     chain(wait_for_shutdown, create_image, [label_image, smoke_test], promote_image, publish_image)
-    for replace_instances in with_bake(fleets, recipe.name):
+    for replace_instances in with_bake(fleets, recipe.name, include):
         publish_image >> replace_instances
     smoke_test >> delete_builder.as_teardown(setups=plan_bake, on_failure_fail_dagrun=True)

@@ -88,14 +88,14 @@ def _of_files(
             fleets.setdefault(fleet.recipe, []).append(fleet)
         for recipe in project.recipes:
             followers = fleets.get(recipe.name, ())
-            make = partial(bake_dag, recipe, relatives.of(recipe), followers)
+            make = partial(bake_dag, recipe, relatives.of(recipe), followers, include)
             yield f"bake__{recipe.name}", make
     if Flow.ROLLOUT in flows:
         from bakehouse.dag_factory.rollout import roll_out_dag
 
         for fleet in project.fleets:
             offered = images.get(fleet.recipe, ())
-            yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet, offered)
+            yield f"roll_out__{fleet.name}", partial(roll_out_dag, fleet, offered, include)
     if Flow.FINALISE in flows:
         yield from _of_finalising(include, project, is_asked=only is not None)
 

@@ -23,12 +23,16 @@ from bakehouse.sla.operators import watch_slas
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
     from bakehouse.fleet.model import Fleet
 
 
 def replace_instances(
-    fleet: Fleet, image: str = "", group_id: str = "replace_instances"
+    fleet: Fleet,
+    image: str = "",
+    group_id: str = "replace_instances",
+    include: Path | None = None,
 ) -> TaskGroup:
     """Return the tasks that roll out `image` (a template; empty: the newest promoted one)."""
     is_group = fleet.strategy == "mig"
@@ -36,7 +40,7 @@ def replace_instances(
     with TaskGroup(group_id) as group:
         choose_image = task("choose_image", image=image)
         acquire_lease = task("acquire_lease")
-        plan = task("plan")
+        plan = task("plan", include=include)
         plan_rollback = task("plan_rollback", trigger_rule=TriggerRule.ALL_DONE)
         roll_back = _mapped(fleet, "roll_back", plan_rollback, max_active_tis_per_dagrun=1)
         verdict = task("verdict", trigger_rule=TriggerRule.ALL_DONE)
@@ -55,7 +59,7 @@ def replace_instances(
     return group
 
 
-def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
+def with_bake(fleets: Iterable[Fleet], recipe: str, include: Path | None = None) -> list[TaskGroup]:
     """Return the rollouts at the end of a bake of `recipe`, of the image that it has published."""
     following = [f for f in fleets if f.recipe == recipe and f.rollout == "with_bake"]
     return [
@@ -63,12 +67,13 @@ def with_bake(fleets: Iterable[Fleet], recipe: str) -> list[TaskGroup]:
             fleet,
             image="{{ ti.xcom_pull(task_ids='publish_image')['image'] }}",
             group_id="replace_instances" if len(following) == 1 else f"replace_{fleet.name}",
+            include=include,
         )
         for fleet in following
     ]
 
 
-def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
+def roll_out_dag(fleet: Fleet, images: Collection[str] = (), include: Path | None = None) -> DAG:
     """Return `roll_out__<fleet>`, for any promoted image, also an older one.
 
     `images` are those that the form offers to choose from; any other may be typed.
@@ -85,7 +90,9 @@ def roll_out_dag(fleet: Fleet, images: Collection[str] = ()) -> DAG:
         is_paused_upon_creation=False,
     ) as dag:
         # a run that follows an image has its name as the partition's key
-        replace_instances(fleet, image="{{ params.image or dag_run.partition_key or '' }}")
+        replace_instances(
+            fleet, image="{{ params.image or dag_run.partition_key or '' }}", include=include
+        )
         add_result(dag)
         watch_slas(dag, fleet.name, fleet.notify)
     # last, and not assigned, as bakehouse.dag_factory.bake says

@@ -43,6 +43,11 @@ class BakeDetail(Frozen):
     updates: str | None = None  # in words
     commit: CommitRecord
     timeline: tuple[TimelineStep, ...] = ()  # of the builder; older images have none
+    machine_type: str = Field(default="", description="of the builder; older bakes have none")
+    spot: bool = False
+    disk_gb: int | None = None
+    disk_type: str = ""
+    image_bytes: int | None = Field(default=None, description="that the image stores")
     vars: dict[str, str | int | float | bool] = Field(
         default={}, description="of the form, over those of the recipe"
     )

@@ -13,6 +13,7 @@ from bakehouse.core.errors import PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.core.tasks import NOTE
 from bakehouse.history.pinned import PAST, pinned_images
+from bakehouse.history.price_reads import read_prices
 from bakehouse.history.rollout_events import RolloutEndedEvent
 from bakehouse.images.links import resource_name
 from bakehouse.lease.builder_slots import run_state
@@ -21,6 +22,7 @@ from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members, target_images
+from bakehouse.rollout.cost import cost_lines
 from bakehouse.rollout.events import GatesAnswered
 from bakehouse.rollout.fleet_operator import (
     LEASE_TIME,
@@ -37,6 +39,7 @@ from bakehouse.rollout.way_back import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from airflow.sdk import Context
 
@@ -140,7 +143,16 @@ class ChooseImage(FleetOperator):
 
 
 class PlanningOperator(FleetOperator, SkipMixin):
-    """The base of what plans -> RolloutPlan. It asks the gates, deferred, before it concludes."""
+    """The base of what plans -> RolloutPlan. It asks the gates, deferred, before it concludes.
+
+    Args:
+        include: The folder that may have the prices by which the plan says what it costs.
+        **kwargs: Of `FleetOperator`.
+    """
+
+    def __init__(self, *, include: Path | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.include = str(include) if include else None
 
     def reconcile(self, context: Context) -> Next:
         """Read the fleet and plan, then ask the gates."""
@@ -197,6 +209,9 @@ class PlanningOperator(FleetOperator, SkipMixin):
         made = predicted(with_data_of(planned, ledger), self.fleet, ledger)
         for line in plan_lines(made):
             self.log.info("%s", line)
+        if (prices := read_prices(self.include, self.log.warning)) is not None:
+            for line in cost_lines(made, self.fleet.template, prices):
+                self.log.info("%s", line)
         record_plan(context, made)
         self._hold(context, made)
         context["ti"].xcom_push(DRAFT, None)

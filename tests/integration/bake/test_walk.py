@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from bakehouse.history.location import ledger_url
 from .walk import Walk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bakehouse.history.events import LedgerEvent
     from devstack.gce_api import Compute
 
@@ -54,6 +57,25 @@ def asked(compute: Compute, method: str) -> list[dict[str, Any]]:
     told = compute.requests()
     requests = told["requests"] if isinstance(told, dict) else told
     return [request for request in requests if request["method"] == method]
+
+
+PRICES = "currency: EUR\nmachine_types: {e2-small: {hour: 6}}\ndisk_types: {pd-balanced: 0.1}\n"
+
+
+def test_the_plan_says_what_a_bake_costs_and_wrong_prices_stop_none(
+    compute: Compute, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = walk()
+    run.steps["plan_bake"].include = str(tmp_path)
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    run.through("plan_bake")
+    assert re.search(r"cost: about \d+\.\d+ EUR for the builder: e2-small and 10 GB", caplog.text)
+    (tmp_path / "prices.yaml").write_text("currency: euro\n")
+    other = walk()
+    other.steps["plan_bake"].include = str(tmp_path)
+    other.through("plan_bake")
+    assert "the cost is unknown: include/prices.yaml:1: currency is not" in caplog.text
+    assert nothing_is_left(compute, other)
 
 
 def test_from_a_commit_to_a_promoted_image(compute: Compute) -> None:

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from tests.support.paths import PROJECT
 
 from bakehouse.config.project import all_mistakes, read_project
-from bakehouse.config.schema import SCHEMAS, schema_of, text_of, with_tables
+from bakehouse.config.schema import PRICES_SCHEMA, SCHEMAS, schema_of, text_of, with_tables
+from bakehouse.history.prices import Prices
 from bakehouse.recipe.mistakes import as_text
 
 BASE = "base: debian-cloud/debian-12\n"
@@ -167,6 +168,12 @@ def test_the_schema_is_the_models_own(kind: str) -> None:
         assert text.startswith("# yaml-language-server: $schema=./schema.json\n")
         assert list(validator.iter_errors(yaml.safe_load(text))) == []
         assert list(validator.iter_errors({**yaml.safe_load(text), "bsae": 1}))
+
+
+def test_the_schema_of_prices_is_the_models_own() -> None:
+    file = PROJECT / "include" / PRICES_SCHEMA
+    assert file.read_text() == text_of(Prices), "run `make schema`"
+    Draft202012Validator.check_schema(schema_of(Prices))
 
 
 def test_the_guide_names_every_field_as_it_is() -> None:

@@ -10,6 +10,7 @@ from tests.support.events import bake, ended, image, members, outcome, planned, 
 from typer.testing import CliRunner, Result
 
 from bakehouse.cli import app
+from bakehouse.config.new_project import write_project
 from bakehouse.core.reasons import Reason
 from bakehouse.history.ledger import Ledger
 
@@ -80,3 +81,49 @@ def test_a_member_that_is_not_known(ledger: str) -> None:
     done = bakehouse("why", "web-3", "--ledger", ledger)
     assert (done.exit_code, done.stdout) == (1, "")
     assert "knows no member web-3; did you mean" in done.stderr
+
+
+PRICES = "currency: EUR\nmachine_types: {e2-small: {hour: 6}}\ndisk_types: {pd-balanced: 0.1}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_project(tmp_path / "images")
+    return tmp_path / "images"
+
+
+def test_what_bakes_have_cost_by_month_and_recipe(tmp_path: Path, project: Path) -> None:
+    (project / "include/prices.yaml").write_text(PRICES)
+    url = f"file://{tmp_path}/costs"
+    old, new = bake(OLD, -2), bake(NEW, -1)
+    machine = {"machine_type": "e2-small", "disk_gb": 10, "disk_type": "pd-balanced", "seconds": 60}
+    detail = new.detail.model_copy(update={**machine, "image_bytes": 2**30})
+    for event in (old, new.model_copy(update={"detail": detail})):
+        Ledger(url).write(event)
+    place = ("--ledger", url, "--project", str(project))
+    done = bakehouse("cost", *place)
+    assert done.exit_code == 0, done.stderr
+    assert "not counted: 1 bakes whose machine type is not recorded" in done.stderr
+    assert "without a price in include/prices.yaml: images" in done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[:4] == ["MONTH", "RECIPE", "BAKES", "BUILDER"]
+    assert any(row.split()[1:3] == ["web", "2"] and "0.1000 EUR" in row for row in rows)
+    told = json.loads(bakehouse("cost", "web", "--json", *place).stdout)
+    assert (told["currency"], told["unpriced"]) == ("EUR", ["images"])
+    assert {row["builders"] for row in told["months"]} >= {"0.1"}
+    assert json.loads(bakehouse("cost", "other", "--json", *place).stdout)["months"] == []
+
+
+def test_without_prices_the_guide_is_named(ledger: str, project: Path) -> None:
+    done = bakehouse("cost", "--ledger", ledger, "--project", str(project))
+    assert done.exit_code == 1
+    assert "docs/cost.md" in done.stderr
+
+
+def test_wrong_prices_are_told_by_the_command_and_by_validate(ledger: str, project: Path) -> None:
+    (project / "include/prices.yaml").write_text("currency: euro\n")
+    wrong = "include/prices.yaml:1: currency is not a currency, such as EUR (it is 'euro')"
+    place = ("--project", str(project))
+    for words in (("cost", "--ledger", ledger, *place), ("validate", *place)):
+        done = bakehouse(*words)
+        assert (done.exit_code, wrong in done.stderr) == (1, True), done.stderr
