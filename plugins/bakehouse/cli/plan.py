@@ -52,7 +52,10 @@ def plan(
     if as_json:
         import json
 
-        typer.echo(json.dumps({**made.model_dump(mode="json"), "cost": cost}, indent=2))
+        form = made.model_dump(mode="json")
+        typer.echo(
+            json.dumps({**form, "cost": cost} if cost else form, indent=2, ensure_ascii=False)
+        )
     else:
         from bakehouse.rollout.plan_text import plan_lines
 

@@ -63,18 +63,20 @@ PRICES = "currency: EUR\nmachine_types: {e2-small: {hour: 6}}\ndisk_types: {pd-b
 
 
 def test_the_plan_says_what_a_bake_costs_and_wrong_prices_stop_none(
-    compute: Compute, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    compute: Compute, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = walk()
-    run.steps["plan_bake"].include = str(tmp_path)
+    vars(run.steps["plan_bake"])["include"] = str(tmp_path)
     (tmp_path / "prices.yaml").write_text(PRICES)
     run.through("plan_bake")
-    assert re.search(r"cost: about \d+\.\d+ EUR for the builder: e2-small and 10 GB", caplog.text)
+    assert re.search(
+        r"cost: about \d+\.\d+ EUR for the builder: e2-small and 10 GB", capsys.readouterr().out
+    )
     (tmp_path / "prices.yaml").write_text("currency: euro\n")
     other = walk()
-    other.steps["plan_bake"].include = str(tmp_path)
+    vars(other.steps["plan_bake"])["include"] = str(tmp_path)
     other.through("plan_bake")
-    assert "the cost is unknown: include/prices.yaml:1: currency is not" in caplog.text
+    assert "the cost is unknown: include/prices.yaml:1: currency is not" in capsys.readouterr().out
     assert nothing_is_left(compute, other)
 
 

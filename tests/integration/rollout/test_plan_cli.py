@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,10 @@ def test_the_plan_is_text_for_people_and_changes_nothing(
     assert lines[-5].startswith("  stage 1 (web-1)")
     assert lines[-4] == "  soak of stage 1      10 min"
     assert lines[-1].startswith("  depends most on the soak: 20 min of 20 min")
+    prices = "currency: EUR\ndisk_types: {pd-balanced: 100, pd-standard: 100}\n"
+    (project / "include/prices.yaml").write_text(prices)
+    told = bakehouse_plan(project, "web", "--image", images.new).stdout.splitlines()[-1]
+    assert re.fullmatch(r"cost: at most .* EUR for the rollout: 3 second boot disks for .*", told)
     assert fleet_of.facts().identity == before.identity
     assert fleet_of.stops() == {}
     changes = ("insert", "delete", "stop", "setLabels", "Disk")
