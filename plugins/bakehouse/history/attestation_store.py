@@ -2,6 +2,7 @@
 
 One DSSE envelope a line, as in-toto's bundles have it. An object has all statements of one image,
 is written once, and is named by the image's id: another image of the same name has another object.
+A candidate that failed has the verdict of its smoke test, beside: `<id>.failed.jsonl`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ENDING = ".intoto.jsonl"
+FAILED = ".failed.jsonl"
 _NAME, _ID = re.compile(RESOURCE_NAME), re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -29,19 +31,22 @@ class AttestationStore:
     def __init__(self, ledger: str) -> None:
         self._base = ObjectStoragePath(ledger)
 
-    def write(self, image: str, image_id: str, envelopes: bytes) -> str:
+    def write(self, image: str, image_id: str, envelopes: bytes, ending: str = ENDING) -> str:
         """Write the statements unless some are there already; return the object's URL."""
-        target = self._object(image, image_id)
+        target = self._object(image, image_id, ending)
         with suppress(FileExistsError):  # of an earlier try: what was signed first stands
             create(target, envelopes)
         return str(target)
 
-    def read(self, image: str, image_id: str) -> bytes | None:
-        """The statements of the image of this name and id; None without any."""
+    def read(self, image: str, image_id: str, ending: str = ENDING) -> bytes | None:
+        """The statements of the image of this name and id; None without any.
+
+        `ending`: FAILED for the verdict of a candidate that failed.
+        """
         if not (_NAME.fullmatch(image) and _ID.fullmatch(image_id)):
             return None
         with suppress(FileNotFoundError):
-            return self._object(image, image_id).read_bytes()
+            return self._object(image, image_id, ending).read_bytes()
         return None
 
     def ids(self, image: str) -> tuple[str, ...]:
@@ -63,5 +68,5 @@ class AttestationStore:
             return sha256((self._base / path).read_bytes()).hexdigest()
         return None
 
-    def _object(self, image: str, image_id: str) -> ObjectStoragePath:
-        return self._base / "attestations" / image / f"{image_id}{ENDING}"
+    def _object(self, image: str, image_id: str, ending: str) -> ObjectStoragePath:
+        return self._base / "attestations" / image / f"{image_id}{ending}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from bakehouse.history.attestation_store import AttestationStore
+from bakehouse.history.attestation_store import ENDING, FAILED, AttestationStore
 from bakehouse.history.envelopes import read_envelopes
 from bakehouse.history.signing_keys import Trust, read_trust
 from bakehouse.images.attestation import (
@@ -18,6 +18,7 @@ from bakehouse.images.attestation import (
     ImageVerdict,
     SignedStatement,
     decide,
+    decide_failed,
     stored_files,
 )
 
@@ -42,7 +43,7 @@ class Attestations:
     def __init__(self, ledger: str, trust: Trust | None = None) -> None:
         self._store = AttestationStore(ledger)
         self._trust = read_trust() if trust is None else trust
-        self._read: dict[tuple[str, str], tuple[SignedStatement, ...]] = {}
+        self._read: dict[tuple[str, str, str], tuple[SignedStatement, ...]] = {}
 
     def verdict(self, image: ImageFacts) -> ImageVerdict:
         """Compare an image with its statements, and the files that they name."""
@@ -64,17 +65,27 @@ class Attestations:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip((i.id for i in wanted), pool.map(self._by_itself, wanted), strict=True))
 
+    def failed_verdicts(self, images: Iterable[ImageFacts]) -> dict[str, ImageVerdict]:
+        """Image id -> whether the verdict of a failed candidate is as signed; of those with one."""
+        wanted = list(images)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = pool.map(self._failed, wanted)
+            return {i.id: one for i, one in zip(wanted, found, strict=True) if one is not None}
+
+    def _failed(self, image: ImageFacts) -> ImageVerdict | None:
+        return decide_failed(image, Found(statements=self._statements(image, FAILED)))
+
     def _by_itself(self, image: ImageFacts) -> ImageVerdict:
         statements = self._statements(image)
         if not statements:
             return self._unsigned(image)
         return decide(image, Found(statements=statements), self._trust.unsigned)
 
-    def _statements(self, image: ImageFacts) -> tuple[SignedStatement, ...]:
+    def _statements(self, image: ImageFacts, ending: str = ENDING) -> tuple[SignedStatement, ...]:
         """Read the statements; none is not kept, since the image may be signed in a moment."""
-        key = (image.name, image.id)
+        key = (image.name, image.id, ending)
         if key not in self._read:
-            data = self._store.read(image.name, image.id)
+            data = self._store.read(image.name, image.id, ending)
             if data is None:
                 return ()
             self._read[key] = read_envelopes(data, self._trust.keys)

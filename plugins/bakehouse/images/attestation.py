@@ -172,6 +172,36 @@ def decide(image: ImageFacts, found: Found, unsigned: UnsignedRule) -> ImageVerd
     )
 
 
+def decide_failed(image: ImageFacts, found: Found) -> ImageVerdict | None:
+    """Decide whether the verdict of a candidate that failed is as it was signed; None without one.
+
+    `verified` says that the verdict is, and nothing of the image, which no rollout takes.
+    """
+    if not found.statements:
+        return None
+    checks: list[Check] = []
+    results: list[TestResult] = []
+    for one in found.statements:
+        checks.append(_signature(one))
+        if one.statement is not None and checks[-1].ok:
+            checks += _subject(image, one.statement)
+            if isinstance(one.statement.predicate, TestResult):
+                results.append(one.statement.predicate)
+    if not any(result.result != PASSED for result in results):
+        detail = "there is no valid statement of a smoke test that failed"
+        checks.append(Check(name="smoke test", ok=False, detail=detail))
+    wrong = next((check for check in checks if not check.ok), None)
+    told = "; ".join(_smoke_test(result).detail for result in results)
+    keys = [one.key_id for one in found.statements if one.signature is Signature.VALID]
+    return ImageVerdict(
+        image=image.name,
+        state=AttestationState.REFUSED if wrong else AttestationState.VERIFIED,
+        reason=wrong.detail if wrong else f"{told}, signed by the key {keys[0][:12]}",
+        key_id=keys[0] if keys else "",
+        checks=tuple(checks),
+    )
+
+
 def refusal_in_words(verdict: ImageVerdict) -> str | None:
     """Why a rollout does not take the image, as a sentence; None when it may."""
     return f"{verdict.image} is refused: {verdict.reason}" if verdict.refused else None

@@ -63,15 +63,24 @@ class SubjectImage(Frozen):
         return f"projects/{self.project}/global/{_COLLECTIONS[self.kind]}/{self.name}"
 
 
-class BakeFacts(Frozen):
-    """What is known of a bake when its image is signed."""
+class TestedImage(Frozen):
+    """The image that a smoke test was about."""
+
+    __test__ = False  # for pytest
 
     image: SubjectImage
-    sbom: StoredFile | None = Field(description="None: the builder's manifest could not be read")
+    sbom: StoredFile | None = Field(
+        default=None, description="None: the builder's manifest could not be read"
+    )
     recipe: str
     git_sha: str
-    git_ref: str
     content_key: str
+
+
+class BakeFacts(TestedImage):
+    """What is known of a bake when its image is signed."""
+
+    git_ref: str
     manifest_digest: str = Field(description="of the label `manifest-digest`; empty: unknown")
     base_image: str = Field(description="its URL")
     base_image_id: str
@@ -135,7 +144,7 @@ def provenance(facts: BakeFacts) -> bytes:
     return _statement(_subjects(facts), PROVENANCE, predicate)
 
 
-def test_result(facts: BakeFacts, smoke: SmokeFacts) -> bytes:
+def test_result(facts: TestedImage, smoke: SmokeFacts) -> bytes:
     """The statement of what the smoke test said."""
     told: dict[str, Any] = {"bakehouse_message": smoke.message}
     if smoke.ready_seconds is not None:
@@ -155,7 +164,7 @@ def test_result(facts: BakeFacts, smoke: SmokeFacts) -> bytes:
     return _statement(_subjects(facts), TEST_RESULT, predicate)
 
 
-def _subjects(facts: BakeFacts) -> list[dict[str, Any]]:
+def _subjects(facts: TestedImage) -> list[dict[str, Any]]:
     image = {"name": facts.image.uri, "digest": {IMAGE_ID: facts.image.id}}
     return [image, *([_stored(facts.sbom)] if facts.sbom is not None else [])]
 

@@ -13,12 +13,13 @@ from bakehouse.bake.recipe_source import GIT
 from bakehouse.recipe.git.open import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bakehouse.history.attestations import Attestations
     from bakehouse.history.events import LedgerEvent
     from bakehouse.history.ledger import Ledger
     from bakehouse.history.signing_keys import Trust
+    from bakehouse.images.attestation import ImageFacts
 
 CONNECTION = "google_cloud_default"
 COMMIT_URL = "bakehouse_commit_url"
@@ -59,7 +60,9 @@ def list_images() -> list[dict[str, Any]]:
 
 
 class SignedStates:
-    """Says of promoted images whether they are as they were signed: image name -> its state.
+    """Says of images whether they are as they were signed: image name -> its state.
+
+    Of promoted ones all that is signed without another read; of failed candidates the verdict.
 
     The statements are kept between calls, for as long as the same keys are trusted.
     """
@@ -76,14 +79,19 @@ class SignedStates:
         from bakehouse.images.attestation import facts_of
         from bakehouse.images.links import labels_of
 
-        promoted = [one for one in images if labels_of(one).get(labels.STATE) in labels.FINAL]
-        if not promoted:
+        def facts(states: Collection[str]) -> list[ImageFacts]:
+            of_these = (one for one in images if labels_of(one).get(labels.STATE) in states)
+            return [facts_of(dict(one)) for one in of_these]
+
+        promoted, failed = facts(labels.FINAL), facts({labels.FAILED})
+        if not promoted and not failed:
             return {}
         ledger, trust = ledger_url(), read_trust(gcp_conn_id=None)
         if self._known is None or self._known[:2] != (ledger, trust):
             self._known = (ledger, trust, Attestations(ledger, trust))
-        verdicts = self._known[2].verdicts(facts_of(dict(one)) for one in promoted)
-        return {verdict.image: verdict.state.value for verdict in verdicts.values()}
+        known = self._known[2]
+        verdicts = [*known.verdicts(promoted).values(), *known.failed_verdicts(failed).values()]
+        return {verdict.image: verdict.state.value for verdict in verdicts}
 
 
 def commit_urls() -> Callable[[str], str | None]:

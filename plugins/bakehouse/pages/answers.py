@@ -63,7 +63,10 @@ class ImageRow(Frozen):
     members: int = Field(default=0, description="how many run it now")
     deploys: int = Field(default=0, description="rollouts to it, forward or back")
     fix: Fix | None = None
-    signed: str | None = Field(default=None, description="verified, unsigned or refused")
+    signed: str | None = Field(
+        default=None,
+        description="verified, unsigned or refused; of a failed candidate: the verdict",
+    )
     dag_id: str
     run_id: str
 

@@ -20,13 +20,13 @@ from bakehouse.history.signing_keys import read_trust, signing_key
 from bakehouse.images.attestation import AttestationState, facts_of
 from bakehouse.images.statements import (
     BakeFacts,
-    SmokeFacts,
     StoredFile,
     SubjectImage,
     provenance,
     test_result,
 )
 from bakehouse.promote.materials import locks, releases
+from bakehouse.smoke.signing import smoke_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +69,7 @@ class ImageSigner:
         if self._store.read(tested.name, tested.id) is not None:
             return None
         baked = self._facts(tested, built)
-        said = SmokeFacts(
-            passed=smoke.ok,
-            message=smoke.message,
-            checks=tuple((check.name, check.ok) for check in smoke.checks),
-            ready_seconds=smoke.ready_seconds,
-        )
-        statements = [provenance(baked), test_result(baked, said)]
+        statements = [provenance(baked), test_result(baked, smoke_facts(smoke))]
         data = sign(statements, signing_key(self._gcp_conn_id).signer)
         return self._store.write(tested.name, tested.id, data)
 

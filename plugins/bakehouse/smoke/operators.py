@@ -160,6 +160,11 @@ class SmokeTest(BakehouseOperator):
         if result.ready_seconds is not None:
             self.log.info("ready %.1f s after power-on", result.ready_seconds)
         record_verdict(context, plan, result)
+        if not result.ok:
+            from bakehouse.smoke.signing import sign_failed
+
+            candidate = self.received(context, "create_image", Candidate)
+            sign_failed(plan, candidate, self.compute.project, result, self.gcp_conn_id)
 
     def _keep(self) -> WaitForOperation | None:
         """Label the VM as failed, as a builder that is kept."""

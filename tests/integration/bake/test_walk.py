@@ -13,8 +13,11 @@ from tests.support.ledger import of_kind, read_ledger
 from bakehouse.cloud.errors import Meaning
 from bakehouse.core.errors import PermanentError, TransientError, ZoneUnavailable
 from bakehouse.core.reasons import Reason
+from bakehouse.history.attestations import Attestations
 from bakehouse.history.bake_events import BakeEvent, PromotionEvent, VerdictEvent
 from bakehouse.history.location import ledger_url
+from bakehouse.images.attestation import AttestationState, facts_of
+from bakehouse.pages.airflow_sources import SignedStates
 
 from .walk import Walk
 
@@ -287,6 +290,10 @@ def test_a_candidate_that_fails_its_test_is_marked_and_never_promoted(
     assert nothing_is_left(compute, run)
     (verdict,) = of_kind(VerdictEvent, events(run))
     assert verdict.reason is Reason.SMOKE_FAILED
+    signed = Attestations(ledger_url()).failed_verdicts([facts_of(image)])[image["id"]]
+    assert signed.state is AttestationState.VERIFIED, signed.reason
+    assert "its smoke test says FAILED" in signed.reason
+    assert SignedStates()([image]) == {image["name"]: "verified"}
 
 
 def test_what_a_run_makes_says_in_words_whose_it_is(compute: Compute) -> None:

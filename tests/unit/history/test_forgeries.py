@@ -21,6 +21,7 @@ from bakehouse.images.attestation import (
     Signature,
     UnsignedRule,
     decide,
+    decide_failed,
     refusal_in_words,
 )
 from bakehouse.images.statements import StoredFile, SubjectImage
@@ -241,3 +242,48 @@ def test_files_outside_the_ledger_are_told_as_they_were_signed() -> None:
     odd = BAKED.model_copy(update={"records": (StoredFile(path="../x", sha256="1" * 64),)})
     there = found(ours(baked=odd), digests={**DIGESTS, "../x": None})
     assert "../x of the ledger is missing" in verdict((IMAGE, there)).reason
+
+
+FAILED_VERDICT = sign([signed.statements(smoke=signed.FAILED)[1]], signed.key("ours"))
+FAILED_FORGERIES: dict[str, tuple[Callable[[], Forgery], str]] = {
+    "its words": (
+        lambda: (IMAGE, found(edited(FAILED_VERDICT, "failed: nginx", "failed: other"))),
+        "does not fit: it was changed",
+    ),
+    "another key": (
+        lambda: (IMAGE, found(FAILED_VERDICT, "theirs")),
+        "which is not trusted",
+    ),
+    "another image": (
+        lambda: (IMAGE.model_copy(update={"id": "9"}), found(FAILED_VERDICT)),
+        "its statement is about the image of id 4711, and this one has 9",
+    ),
+    "the verdict of one that passed": (
+        lambda: (IMAGE, found(sign([signed.statements()[1]], signed.key("ours")))),
+        "there is no valid statement of a smoke test that failed",
+    ),
+}
+
+
+def test_the_verdict_of_a_failed_candidate_is_verified_by_itself() -> None:
+    verdict = decide_failed(IMAGE, found(FAILED_VERDICT))
+    assert verdict is not None
+    assert verdict.state is AttestationState.VERIFIED
+    assert verdict.reason.startswith("its smoke test says FAILED: nginx, signed by the key ")
+
+
+@pytest.mark.parametrize("name", FAILED_FORGERIES)
+def test_a_forged_verdict_of_a_failed_candidate_is_refused(name: str) -> None:
+    make, reason = FAILED_FORGERIES[name]
+    verdict = decide_failed(*make())
+    assert verdict is not None
+    assert verdict.state is AttestationState.REFUSED
+    assert reason in verdict.reason
+
+
+def test_a_failed_candidate_without_a_statement_has_no_verdict() -> None:
+    assert decide_failed(IMAGE, Found()) is None
+
+
+def test_the_verdict_of_a_failed_candidate_promotes_nothing() -> None:
+    assert decide(IMAGE, found(FAILED_VERDICT), REFUSE).refused

@@ -17,6 +17,12 @@ export const state = (value) => badge(value === "failed" ? "failed candidate" : 
 export const commit = (sha, url) =>
   sha ? h("code", null, outside(url, sha.slice(0, 7))) : "–";
 
+// Of a failed candidate the verdict is signed, and nothing else.
+const signed = (one) => {
+  const words = one.state === "failed" && one.signed === "verified" ? "verdict signed" : one.signed;
+  return one.signed && badge(words, one.state === "failed" && one.signed === "verified" ? "quiet" : one.signed === "verified" ? "good" : "warn");
+};
+
 const image = (app, name) => (name ? app.link({ view: "image", image: name }, name) : "–");
 
 const fix = (one) =>
@@ -58,7 +64,7 @@ export function images(app, rows) {
     rows.map((one) =>
       row(
         [image(app, one.image), h("br"), h("span", { class: "bh-muted" }, moment(one.time))],
-        [state(one.state), one.signed && [" ", badge(one.signed, one.signed === "verified" ? "good" : "warn")]],
+        [state(one.state), one.signed && [" ", signed(one)]],
         [badge(one.kind, KINDS[one.kind] ?? "quiet"), " ", h("span", { class: "bh-sentence" }, one.reason), one.state_reason && h("span", { class: "bh-muted bh-block" }, one.state_reason)],
         [commit(one.git_sha, one.commit_url), " ", one.subject],
         one.parent ? [one.base_image, ` (${one.parent})`] : one.base_image,
@@ -136,7 +142,7 @@ export function oneImage(app, found) {
       term("SLA misses", number(one.sla_misses)),
       term("Family", one.family ?? "none"),
       term("Missing fix", fix(one.fix)),
-      one.signed && term("Provenance", one.signed),
+      one.signed && term(one.state === "failed" ? "Smoke test's verdict" : "Provenance", signed(one)),
     ),
     timeline(app, found.story),
     members(app, found.members),
