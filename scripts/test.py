@@ -38,6 +38,7 @@ ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
 TWO_BAKES = ("-n", "2", "--dist", "load")  # each worker has a project and a localgce of its own
 COOKBOOK = "tests/vm/cookbook"
+SECRETS = "tests/vm/test_secrets.py"
 # rollouts on real machines, each of which bakes and boots for more than ten minutes
 FLEETS = (
     "tests/vm/test_declared_fleet.py",
@@ -104,9 +105,17 @@ CHECK = ("lint", "types", "units")
 PARTS = (
     Stage(
         "vm",
-        [(*PYTEST, "-v", *(f"--ignore={path}" for path in (COOKBOOK, *FLEETS)), "tests/vm")],
+        [
+            (
+                *PYTEST,
+                "-v",
+                *(f"--ignore={path}" for path in (COOKBOOK, SECRETS, *FLEETS)),
+                "tests/vm",
+            )
+        ],
     ),
     Stage("vm-fleets", [(*PYTEST, "-v", *FLEETS)]),
+    Stage("vm-secrets", [(*PYTEST, "-v", SECRETS)]),
     Stage("cookbook", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_databases.py")]),
     Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
     Stage("demo-kafka", [KAFKA, (sys.executable, "-m", "devstack.cli", "demo-kafka")]),

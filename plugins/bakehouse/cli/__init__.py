@@ -7,6 +7,7 @@ what is not asked for costs no start-up time.
 from __future__ import annotations
 
 from bakehouse.cli import (
+    adopt,
     airflow,
     freeze,
     history,
@@ -24,6 +25,7 @@ from bakehouse.cli import (
 from bakehouse.cli.app import app
 
 __all__ = [
+    "adopt",
     "airflow",
     "app",
     "freeze",

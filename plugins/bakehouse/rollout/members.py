@@ -164,14 +164,19 @@ def declared_members(
     if fleet.template is None:
         return facts
     zones = sorted({*fleet.members.zones, *(zone_of(instance) for instance in found)})
-    around = Around(
+    seen = around(hook, zones)
+    declared = Declared(fleet, fleet.template, run, image, seen, datetime.now(UTC))
+    return [in_place(hook, member) for member in declared.members(found, facts)]
+
+
+def around(hook: ComputeHook, zones: Sequence[str]) -> Around:
+    """Return the disks of zones and the reserved addresses of their regions."""
+    return Around(
         disks=by_path(disk for zone in zones for disk in hook.disks(zone, "")),
         addresses={
             region: by_name(hook.addresses(region)) for region in sorted(set(map(region_of, zones)))
         },
     )
-    declared = Declared(fleet, fleet.template, run, image, around, datetime.now(UTC))
-    return [in_place(hook, member) for member in declared.members(found, facts)]
 
 
 def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
