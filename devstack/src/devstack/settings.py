@@ -14,7 +14,8 @@ def with_endpoint(settings: Settings, endpoint: str, gce_project: str) -> Settin
     """The same settings, but `google_cloud_default` points at the localgce at `endpoint`."""
     connection = settings.connections.get(GOOGLE)
     old = dict(connection) if isinstance(connection, dict) else {}
-    extra = {**old.get("extra", {}), "api_endpoint": endpoint}
+    ours = {"api_endpoint": endpoint, "resource_manager_endpoint": endpoint}
+    extra = {**old.get("extra", {}), **ours}
     extra = {"project": gce_project, "is_anonymous": True, **extra}
     google = {**old, "conn_type": "google_cloud_platform", "extra": extra}
     return settings.model_copy(update={"connections": {**settings.connections, GOOGLE: google}})

@@ -48,8 +48,8 @@ def examine(project: Path, environment: Mapping[str, str]) -> list[Check]:
     settings, settings_check = _settings(project)
     return [
         _python(),
-        _git(),
-        _airflow(),
+        check_git_program(),
+        check_airflow(),
         check_include(project / INCLUDE),
         settings_check,
         *(_connection(name, settings, environment) for name in OWN_CONNECTIONS),
@@ -67,14 +67,16 @@ def _python() -> Check:
     return failed("Python", f"is {found}", f"install Python {wanted} or later")
 
 
-def _git() -> Check:
+def check_git_program() -> Check:
+    """Whether git can be run here."""
     path = shutil.which("git")
     if path is None:
         return failed("git program", "is not installed", "apt-get install git")
     return passed("git program", path)
 
 
-def _airflow() -> Check:
+def check_airflow() -> Check:
+    """Whether the Airflow of this environment is one that Bakehouse runs on."""
     wanted = f'pip install "apache-airflow{AIRFLOW}"'
     try:
         found = metadata.version("apache-airflow")

@@ -163,8 +163,10 @@ def boot_limits() -> dict[str, float]:
 
     from bakehouse.recipe.load import load_recipes
 
-    folder = Path(str(conf.get("core", "dags_folder"))).parent / "include" / "recipes"
-    if not folder.is_dir():
+    dags = Path(str(conf.get("core", "dags_folder")))
+    folders = [place / "include" / "recipes" for place in (dags.parent, dags)]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
         return {}
     recipes, _ = load_recipes(folder)
     return {one.name: one.boot_time_limit.total_seconds() for one in recipes}

@@ -62,12 +62,17 @@ class CheckSetup(BakehouseOperator):
         return self._end([*self._checks(context), _triggerer(problem=problem)])
 
     def _checks(self, context: Context) -> list[Check]:
-        from bakehouse.config.doctor import check_include
+        from bakehouse.config.doctor import check_airflow, check_git_program, check_include
         from bakehouse.preflight.setup import setup_checks
 
         form = self.params_of(context, CheckSetupParams)
         include = Path(self.include)
-        return [check_include(include), *setup_checks(include, form.connection, form.repository)]
+        return [
+            check_airflow(),
+            check_git_program(),
+            check_include(include),
+            *setup_checks(include, form.connection, form.repository),
+        ]
 
     def _end(self, checks: list[Check]) -> Done:
         for check in checks:

@@ -22,10 +22,10 @@ SECONDS = 240
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment in which the wheel is installed."""
+    """An environment in which the wheel is installed, or the dependencies only."""
 
     folder: Path
-    wheel: Path
+    wheel: Path | None
 
     def run(
         self, program: str, *arguments: str | Path, check: bool = True, **environment: str
@@ -57,6 +57,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(folder, next(shared.glob("bakehouse-*.whl")))
 
 
+@pytest.fixture(scope="session")
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """What requirements.txt names, and nothing of Bakehouse: plugins/ has to bring it."""
+    folder = tmp_path_factory.mktemp("dependencies") / "environment"
+    make_environment(folder, None)
+    return Installed(folder, None)
+
+
 @pytest.fixture
 def project(installed: Installed, tmp_path: Path) -> Path:
     """What `bakehouse init` writes, with an empty plugins/."""
@@ -78,7 +86,7 @@ def build(folder: Path) -> Path:
     return next(folder.glob("bakehouse-*.whl"))
 
 
-def make_environment(folder: Path, wheel: Path) -> None:
+def make_environment(folder: Path, wheel: Path | None) -> None:
     """The dependencies are links to those of this environment: 1.4 GB and a minute less."""
     venv.create(folder, symlinks=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -86,7 +94,8 @@ def make_environment(folder: Path, wheel: Path) -> None:
     for entry in SITE.iterdir():
         if not entry.name.startswith(OURS) and not (site / entry.name).exists():
             (site / entry.name).symlink_to(entry)
-    uv("pip", "install", "--quiet", "--no-deps", "--python", folder / "bin" / "python", wheel)
+    if wheel is not None:
+        uv("pip", "install", "--quiet", "--no-deps", "--python", folder / "bin" / "python", wheel)
 
 
 def uv(*arguments: str | Path) -> None:

@@ -80,6 +80,7 @@ def commit_all(project: Path) -> None:
 
 
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(installed: Installed) -> None:
+    assert installed.wheel is not None
     names = ZipFile(installed.wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bakehouse"}
     assert sum(name.startswith("bakehouse/guest/") for name in names) == len(guest_scripts())

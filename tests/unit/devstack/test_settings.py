@@ -18,6 +18,7 @@ def test_the_endpoint_goes_in_and_the_rest_stays() -> None:
         "project": "bakehouse-local",
         "is_anonymous": True,
         "api_endpoint": "http://here",
+        "resource_manager_endpoint": "http://here",
         "poll_interval": 1,
         "reads_per_minute": 1200,
     }
