@@ -166,10 +166,14 @@ class FleetOperator(HeldOperator):
             return f"{said[-1].in_words()} (on_timeout: halt)"
         return "on_failure: halt"
 
-    def states(self, context: Context) -> dict[str, str | None]:
-        """Return the states of this run's tasks, of mapped ones as `<task id>_<map index>`."""
+    def states(self, context: Context, *, own: bool = False) -> dict[str, str | None]:
+        """Return the states of this run's tasks, of mapped ones as `<task id>_<map index>`.
+
+        `own`: of this task alone, and its other map indexes.
+        """
         ti = context["ti"]
-        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
+        only = [str(self.task_id)] if own else None
+        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=only)
         states: dict[str, str | None] = found.get(ti.run_id, {})
         return states
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bakehouse.rollout.plan import RolloutPlan
 
 BETWEEN_AT_MOST = 120.0  # seconds; a longer pause is a soak, a window, a gate or an outage
+SOAK = "soak"  # with which the name of such a span begins
 LAST = 20  # replacements of a member: those of years ago say little
 
 
@@ -63,7 +64,7 @@ def forecast(
         who = stage[0].name if len(stage) == 1 else f"{len(stage)} members"
         spans.append(Span(what=f"stage {number} ({who})", seconds=span))
         if soak:
-            spans.append(Span(what=f"soak of stage {number}", seconds=soak.total_seconds()))
+            spans.append(Span(what=f"{SOAK} of stage {number}", seconds=soak.total_seconds()))
     seconds = sum(span.seconds for span in spans)
     return Forecast(
         seconds=seconds,
@@ -74,6 +75,15 @@ def forecast(
         spans=tuple(spans),
         blocker=_blocked(plan) or _most(spans, seconds, slowest.name, takes[slowest.name]),
     )
+
+
+def seconds_of_a_turn(plan: RolloutPlan) -> float:
+    """Return what each of a stage's turns takes by the prediction; 0.0 if there is none."""
+    if plan.forecast is None or plan.rules is None:
+        return 0.0
+    stages = sum(s.seconds for s in plan.forecast.spans if not s.what.startswith(SOAK))
+    turns = sum(-(-len(stage) // plan.rules.max_unavailable) for stage in plan.stages)
+    return stages / turns if turns else 0.0
 
 
 def _which(
@@ -120,9 +130,9 @@ def _blocked(plan: RolloutPlan) -> str:
 
 def _most(spans: Sequence[Span], total: float, slowest: str, takes: float) -> str:
     """Say what the end depends on most: the soak, or a stage and the slowest member in it."""
-    soak = sum(span.seconds for span in spans if span.what.startswith("soak"))
+    soak = sum(span.seconds for span in spans if span.what.startswith(SOAK))
     if 2 * soak > total:
         return f"the soak: {in_short(soak)} of {in_short(total)}"
-    stage = max((s for s in spans if not s.what.startswith("soak")), key=lambda s: s.seconds)
+    stage = max((s for s in spans if not s.what.startswith(SOAK)), key=lambda s: s.seconds)
     share = f"{stage.what}: {in_short(stage.seconds)} of {in_short(total)}"
     return f"{share}; the slowest member is {slowest}, {in_short(takes)}"

@@ -36,6 +36,7 @@ from bakehouse.rollout.fleet_operator import (
     now,
     states_of,
 )
+from bakehouse.rollout.forecast import seconds_of_a_turn
 from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up, reports_to_read
 from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.orders import Order
@@ -243,7 +244,8 @@ class ReplaceMember(FleetOperator):
         instance = self.compute.instance(swap.zone, swap.member)
         if swap.way == "back" or is_under_way(swap, instance):
             return None  # on its way already: the only right thing is to go on
-        gate = nobody_failed(states_of(self.states(context), str(self.task_id)))
+        states = self.states(context, own=True)
+        gate = nobody_failed(states_of(states, str(self.task_id)))
         if not gate.open:
             from bakehouse.rollout.record import record_halted
 
@@ -259,10 +261,10 @@ class ReplaceMember(FleetOperator):
             target_images.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
-        ahead = self._ahead(context)
+        ahead = self._ahead(context, states)
         at_most = self.rules_of(made).max_unavailable
         if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
-            return self._wait_for_its_turn(len(ahead), at_most)
+            return self._wait_for_its_turn(made, len(ahead), at_most)
         gate = self._others_are_up(swap, made, ahead)
         if not gate.open:
             # not Blocked: waiting here would keep the slot that the other's next try needs
@@ -281,12 +283,11 @@ class ReplaceMember(FleetOperator):
             return {}, []
         others = {change.name: change.zone for change in made.changes}
         others |= {report.name: report.zone for report in made.reported}
-        return others, self._ahead(context)
+        return others, self._ahead(context, self.states(context, own=True))
 
-    def _ahead(self, context: Context) -> list[str]:
+    def _ahead(self, context: Context, states: Mapping[str, str | None]) -> list[str]:
         """Return the members of this stage whose tasks are before this one and have not ended."""
         task, _, stage = str(self.task_id).rpartition("_")
-        states = self.states(context)
         before = self.picked(context, int(stage))[: max(0, context["ti"].map_index or 0)]
         return [
             swap.member
@@ -295,15 +296,17 @@ class ReplaceMember(FleetOperator):
             and states.get(f"{task}_{stage}_{index}") not in ENDED
         ]
 
-    def _wait_for_its_turn(self, ahead: int, at_most: int) -> WaitFor:
+    def _wait_for_its_turn(self, made: RolloutPlan, ahead: int, at_most: int) -> WaitFor:
         """Wait while the members before this one are replaced; Airflow bounds no such stage.
 
         The share of a fleet whose size is not known when the DAG is parsed is no number. The more
-        members are ahead, the longer is the wait, so that a large fleet does not ask all the time.
+        members are ahead, and the longer the plan predicts that they take, the longer is the wait,
+        so that a large fleet does not ask all the time. It is half of that, as they may be quicker.
         """
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        wait = TURN * max(1, ahead // at_most)
+        half = timedelta(seconds=seconds_of_a_turn(made) / 2)
+        wait = max(TURN, half) * max(1, ahead // at_most)
         self.log.info("%d members come first; looking again in %s", ahead, wait)
         return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
 

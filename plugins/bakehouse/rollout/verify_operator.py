@@ -31,6 +31,8 @@ from bakehouse.rollout.watch import cause_of_end, look
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from bakehouse.images.links import Resource
+
 # Beyond the soak time: a member whose last report is not healthy is decided on within some periods
 # of at most 10 minutes.
 WATCH_ENDS_WITHIN = timedelta(minutes=90)
@@ -59,7 +61,7 @@ class VerifyStage(FleetOperator):
         swaps, soak = self._replaced(context), self.fleet.soak or timedelta(0)
         if not self.picked(context, self.stage):
             return Done(self._succeeded(context))
-        if not soak and all(self._is_healthy(swap) for swap in swaps):
+        if not soak and self._are_healthy(swaps):
             return Done(self._succeeded(context))
         return self._watch(swaps, soak, self._others(context, swaps) if soak else {})
 
@@ -127,7 +129,10 @@ class VerifyStage(FleetOperator):
         self.log.info("stage %d succeeded: %d members", self.stage, len(swaps))
         return [swap.member for swap in swaps]
 
-    def _is_healthy(self, swap: Swap) -> bool:
-        moment, instance = now(), self.compute.instance(swap.zone, swap.member)
-        health = members.health(self.compute, swap.zone, swap.member)
+    def _are_healthy(self, swaps: list[Swap]) -> bool:
+        there = members.standing(self.compute, {swap.member: swap.zone for swap in swaps})
+        return all(self._is_healthy(swap, there.get(swap.member)) for swap in swaps)
+
+    def _is_healthy(self, swap: Swap, instance: Resource | None) -> bool:
+        moment, health = now(), members.health(self.compute, swap.zone, swap.member)
         return look(None, swap, instance, health, moment).is_good(moment, again=False)

@@ -11,7 +11,7 @@ from tests.support.fake_compute import NEW_IMAGE, NOW
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import in_short
 from bakehouse.history.rollout_events import MemberDetail, MemberReplacedEvent
-from bakehouse.rollout.forecast import forecast
+from bakehouse.rollout.forecast import forecast, seconds_of_a_turn
 from bakehouse.rollout.plan_parts import Blocker, Forecast
 from bakehouse.rollout.planner import plan
 
@@ -131,3 +131,14 @@ def test_the_blocker_is_what_it_waits_for_now_else_the_slowest_part_and_member()
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert in_short(seconds) == text
+
+
+def test_a_turn_takes_what_its_stages_take_without_the_soaks() -> None:
+    """One member, then two at a time: three turns of five members."""
+    made = planned("abcde", max_unavailable=2)
+    assert seconds_of_a_turn(made) == pytest.approx(0.0), "nothing is predicted"
+    found = predicted(made, *(past(name, 60.0) for name in "abcde"))
+    assert seconds_of_a_turn(made.model_copy(update={"forecast": found})) == pytest.approx(60.0)
+    assert seconds_of_a_turn(planned("").model_copy(update={"forecast": found})) == pytest.approx(
+        0.0
+    )
