@@ -130,7 +130,7 @@ class PlanBake(BakehouseOperator):
         from bakehouse.bake.cost import cost_lines
         from bakehouse.history.location import ledger_url
 
-        past = recent_bakes(ledger_url(), datetime.now(UTC))
+        past = recent_bakes(ledger_url(), datetime.now(UTC), self.log.warning)
         for line in cost_lines(plan, past, prices):
             self.log.info("%s", line)
 

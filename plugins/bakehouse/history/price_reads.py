@@ -30,8 +30,14 @@ def read_prices(include: str | None, warn: Callable[[str, object], None]) -> Pri
         return None
 
 
-def recent_bakes(ledger: str, now: datetime) -> list[BakeEvent]:
-    """Return the bakes of the last time, in the order of time."""
+def recent_bakes(
+    ledger: str, now: datetime, warn: Callable[[str, object], None]
+) -> list[BakeEvent]:
+    """Return the bakes of the last time, in the order of time; none if the ledger is not read."""
     from bakehouse.history.ledger import Ledger
 
-    return Ledger(ledger).recent(BakeEvent, now - PAST, now)
+    try:
+        return Ledger(ledger).recent(BakeEvent, now - PAST, now)
+    except Exception as unread:  # of whatever store the ledger is in
+        warn("the bakes of the past are unknown: %s", unread)
+        return []

@@ -213,6 +213,13 @@ async def test_an_undefined_name_is_unhealthy() -> None:
     assert "etc/app.conf" not in vm.boot_disk
 
 
+async def test_a_reference_stands_for_a_secret_that_nobody_is_asked_for() -> None:
+    vm = await smoked(await baked(), greeting="secret://greeting/3")
+    assert vm.boot_disk["etc/app.conf"].startswith("secret greeting/3 from app-1")
+    vm = await smoked(await baked(), greeting="secret://a/b/c")
+    assert "metadata greeting: secret://a/b/c is malformed" in vm.written["health"]
+
+
 async def test_a_failing_check_has_its_name() -> None:
     smoke = json.loads((await smoked(await baked(instant_fail_check="answers"))).written["smoke"])
     assert smoke["result"] == "failed"
