@@ -325,6 +325,18 @@ def test_a_secret_that_alone_has_changed_is_told_as_that(
     assert said.splitlines() == ["--- /etc/app.conf", "+++ /etc/app.conf", "(only a secret)"]
 
 
+def test_a_secret_that_is_denied_later_changes_no_file_and_is_told(
+    machine: Machine, manager: SecretManager
+) -> None:
+    baked(machine).become("member", **METADATA)
+    machine.boot()
+    manager.denied = {"db-password"}
+    done = machine.run(render_order(machine))
+    assert done.returncode == 1
+    assert done.stdout.startswith("metadata db-password: secret://db-password is denied to app@p")
+    assert PASSWORD in (machine.root / "etc/app.conf").read_text()
+
+
 def render_order(machine: Machine) -> str:
     """What the order `render` runs, without the wait for the order."""
     work, library = machine.root / "run/bakehouse", machine.root / "usr/lib/bakehouse"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.flow.fleet import HERE
-from tests.support.connections import GCE_PROJECT
 from tests.support.deadlines import SOON
 from tests.support.paths import PROJECT
 
 from devstack.gce_api import ComputeError
+from devstack.serving import GCE_PROJECT
 from devstack.waiting import wait_until
 
 from .test_walk import rollout
