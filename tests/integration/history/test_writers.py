@@ -116,6 +116,13 @@ def written(ledger: Path) -> list[LedgerEvent]:
 
 
 SINCE: dict[str, dict[str, Any]] = {
+    "bake": {
+        "machine_type": "",
+        "spot": False,
+        "disk_gb": None,
+        "disk_type": "",
+        "image_bytes": None,
+    },
     "rollout_ended": {"state": "", "failed_here": False},
     "rollout_planned": {"members": (), "left": {}},
 }
