@@ -18,6 +18,7 @@ from airflow.sdk import ObjectStoragePath
 from bakehouse.core.models import Frozen
 from bakehouse.history.event import BadEvent, Event
 from bakehouse.history.objects import create
+from bakehouse.history.segments import EVERY, Wanted
 from bakehouse.history.stored_rows import StoredRows, day_of, late_copy
 
 if TYPE_CHECKING:
@@ -96,24 +97,10 @@ class Ledger:
             first: The first day (of the runs, UTC).
             last: The last day.
         """
-        names = {str(kind.model_fields["kind"].default) for kind in kinds}
-
-        def wanted(kind: str, of_recipe: str, of_fleet: str, of_image: str) -> bool:
-            return (
-                (not names or kind in names)
-                and (recipe is None or of_recipe == recipe)
-                and (fleet is None or of_fleet == fleet)
-                and (image is None or of_image == image)
-            )
-
-        every = not names and recipe is None and fleet is None and image is None
-        found = self._stored.read(first, last, None if every else wanted).values()
-        rows = [
-            row
-            for row in found
-            # a record without a kind is one that could not be read when it was looked at
-            if every or not row.kind or wanted(row.kind, row.recipe, row.fleet, row.image)
-        ]
+        names = frozenset(str(kind.model_fields["kind"].default) for kind in kinds)
+        wanted = Wanted(names, recipe, fleet, image)
+        found = self._stored.read(first, last, wanted).values()
+        rows = list(found) if wanted == EVERY else [row for row in found if wanted.wants(row)]
         if first > date.min or last < date.max:
             rows = [row for row in rows if first <= day_of(row.path) <= last]
         return sorted(rows, key=itemgetter(0))  # the folders of the days sort as the names do

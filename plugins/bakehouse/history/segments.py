@@ -17,7 +17,6 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import count, repeat
@@ -27,7 +26,7 @@ from bakehouse.history.event import BadEvent
 from bakehouse.history.events import parse_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bakehouse.history.events import LedgerEvent
 
@@ -36,6 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 FIELDS = 7  # of the index
 _GZIP = 16 + zlib.MAX_WBITS
+_NAMED = re.compile(r"Z-([a-z_]+)-[0-9a-f]{20}\.json$")
 _HAS_BREAK = re.compile(r"[\t\n]")
 
 
@@ -96,8 +96,30 @@ class Row(NamedTuple):
         return self.text.encode() if self.kind else str(json.loads(self.text)).encode("latin-1")
 
 
-Wanted = Callable[[str, str, str, str], bool]
-"""Whether a record of this kind, recipe, fleet and image is asked for."""
+class Wanted(NamedTuple):
+    """Which records are asked for; of what is None, or empty, all."""
+
+    kinds: frozenset[str] = frozenset()
+    recipe: str | None = None
+    fleet: str | None = None
+    image: str | None = None
+
+    def wants(self, row: Row) -> bool:
+        """Whether a record is asked for; one of no kind always is: who asks has to look at it."""
+        return not row.kind or (
+            (not self.kinds or row.kind in self.kinds)
+            and (self.recipe is None or row.recipe == self.recipe)
+            and (self.fleet is None or row.fleet == self.fleet)
+            and (self.image is None or row.image == self.image)
+        )
+
+    def may_want(self, path: str) -> bool:
+        """Whether a record may be asked for, by its name, which has its kind."""
+        named = _NAMED.search(path)
+        return not self.kinds or named is None or named[1] in self.kinds
+
+
+EVERY = Wanted()
 
 
 class Segment:
@@ -106,16 +128,30 @@ class Segment:
     def __init__(self, columns: list[list[str]], records: Records) -> None:
         self._columns, self._records = columns, records
 
-    def rows(self, wanted: Wanted | None = None) -> Iterator[Row]:
-        """Yield the rows in the order of their paths; those of no kind are always wanted."""
-        path, kind, happened, *named = self._columns
-        every = zip(path, kind, map(int, happened), *named, repeat(self._records), count())
-        if wanted is None:
+    def rows(self, wanted: Wanted = EVERY) -> Iterator[Row]:
+        """Yield the rows in the order of their paths."""
+        if wanted == EVERY:
+            path, kind, happened, *named = self._columns
+            every = zip(path, kind, map(int, happened), *named, repeat(self._records), count())
             yield from map(Row._make, every)
             return
-        for row in every:
-            if not row[1] or wanted(row[1], row[3], row[4], row[5]):
-                yield Row._make(row)
+        for number in self._numbers(wanted):
+            row = self._row(number)
+            if wanted.wants(row):
+                yield row
+
+    def _numbers(self, wanted: Wanted) -> Iterable[int]:
+        """Return the records of these kinds, by one pass over one column."""
+        kinds = self._columns[1]
+        if not wanted.kinds:
+            return range(len(kinds))
+        known = wanted.kinds | {""}
+        return [number for number, kind in enumerate(kinds) if kind in known]
+
+    def _row(self, number: int) -> Row:
+        path, kind, happened, recipe, fleet, image, sha = (one[number] for one in self._columns)
+        of = (recipe, fleet, image, sha)
+        return Row(path, kind, int(happened), *of, self._records, number)
 
 
 def row_of(path: str, data: bytes) -> Row:

@@ -15,10 +15,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.history.segments import (
+    EVERY,
     BadSegment,
     Row,
     Segment,
     SegmentName,
+    Wanted,
     parse_name,
     row_of,
     unpack_named,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow.sdk import ObjectStoragePath
-
-    from bakehouse.history.segments import Wanted
 
 EVENTS, LATE, SEGMENTS = "events", "late", "segments"  # folders below the ledger's base
 TRIES = 5  # of a reading in which a compaction removes what was listed
@@ -47,7 +47,7 @@ class StoredRows:
         self._loose: dict[str, Row] = {}  # by path below the base
 
     def read(
-        self, first: date = date.min, last: date = date.max, wanted: Wanted | None = None
+        self, first: date = date.min, last: date = date.max, wanted: Wanted = EVERY
     ) -> dict[str, Row]:
         """Return the records of these days and perhaps others, by path below the base.
 
@@ -61,7 +61,7 @@ class StoredRows:
                 continue
         return self._read(first, last, wanted)
 
-    def _read(self, first: date, last: date, wanted: Wanted | None) -> dict[str, Row]:
+    def _read(self, first: date, last: date, wanted: Wanted) -> dict[str, Row]:
         self._base.fs.invalidate_cache()
         late = [path for path in self.find(LATE) if first <= day_of(path) <= last]
         rows: dict[str, Row] = {}
@@ -74,8 +74,9 @@ class StoredRows:
         self._segments = {**self._segments, **known}
         paths = {original(path): path for path in late}
         paths |= {path: path for path in self._open(closed, first, last)}
-        self._loose = self._load({k: v for k, v in paths.items() if k not in rows})
-        return {**rows, **self._loose}
+        loose = self._load({k: v for k, v in paths.items() if k not in rows and wanted.may_want(k)})
+        self._loose = loose if wanted == EVERY else {**self._loose, **loose}
+        return {**rows, **loose}
 
     def segments(
         self, first: date = date.min, last: date = date.max
