@@ -47,10 +47,10 @@ def test_ten_things_that_are_wrong_are_told_at_once_with_what_mends_them(setup: 
     constraint = "compute.disableGuestAttributesAccess"
     setup.fault(kind="enforce_org_policy", constraint=f"constraints/{constraint}")
     quota(setup, "CPUS", 3)
-    recipe, huge = f"{RECIPE}scripts: web\n", "n9-standard-96"
+    recipe, absent = f"{RECIPE}scripts: web\n", "c3-standard-97"
     other = recipe.replace("us-central1-a", "europe-west1-b")
     setup.write("recipes/api.yaml", recipe.replace("debian-12", "debian-99"))
-    setup.write("recipes/eu.yaml", other.replace("builder:", f"builder:\n  machine_type: {huge}"))
+    setup.write("recipes/eu.yaml", other.replace("builder:", f"builder:\n  machine_type: {absent}"))
     setup.write("recipes/shop.yaml", f"{recipe}builders: {{}}\n")
     setup.environment.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", "file:///dev/null/ledger")
     setup.connection("BAKEHOUSE_REPO", {"conn_type": "git", "host": "/nowhere"})
