@@ -74,6 +74,7 @@ def test_dates_of_one_content_share_one_image_that_carries_them_all(compute: Com
     assert covered(image["name"]) == [night.date() for night in DAYS]
 
 
+@pytest.mark.long
 def test_twice_changes_nothing(compute: Compute) -> None:
     first = backfill(DAYS[0], "twice", "backfill__twice")
     bake(first)
@@ -88,6 +89,7 @@ def test_twice_changes_nothing(compute: Compute) -> None:
     assert covered(before[0]["name"]) == [DAYS[0].date()]
 
 
+@pytest.mark.long
 def test_a_date_whose_content_is_promoted_is_served_by_that_image(compute: Compute) -> None:
     promoted = Walk("loaf", f"manual__past_{next(SERIAL)}", vars={"page": "promoted"})
     made = bake(promoted)
@@ -122,6 +124,7 @@ def test_a_promoted_night_that_a_backfill_reprocesses_stays_promoted(compute: Co
     assert (image["family"], image["labels"]["bakehouse-state"]) == ("loaf", "promoted")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_two_dates_of_one_content_at_the_same_time_are_baked_once() -> None:
     """As with --max-active-runs 2."""
@@ -155,6 +158,7 @@ def test_who_waits_goes_on_itself_when_the_other_run_has_failed() -> None:
     first.tear_down()
 
 
+@pytest.mark.long
 def test_a_backfill_beside_a_scheduled_run(compute: Compute) -> None:
     night = Walk("loaf", f"scheduled__past_{next(SERIAL)}", "scheduled", vars={"page": "beside"})
     made = together([night, backfill(DAYS[0], "beside"), backfill(DAYS[1], "beside")])

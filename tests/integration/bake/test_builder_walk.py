@@ -47,6 +47,7 @@ def test_a_bake_needs_no_guest_attributes_of_any_machine(compute: Compute) -> No
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_each_check_is_told_with_its_hint_and_ready_is_measured(
     capsys: pytest.CaptureFixture[str],
@@ -122,6 +123,7 @@ def test_a_quota_is_waited_for_until_a_deadline(
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.long
 def test_a_preempted_spot_machine_is_no_failure_and_is_tried_elsewhere(
     compute: Compute,
 ) -> None:

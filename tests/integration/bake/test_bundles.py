@@ -66,6 +66,7 @@ def test_a_plan_that_bakes_nothing_stores_nothing() -> None:
     assert not bundle_of(again).exists()
 
 
+@pytest.mark.long
 def test_a_bundle_that_is_gone_is_made_again_from_the_commit(
     git: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

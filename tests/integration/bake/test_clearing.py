@@ -50,6 +50,7 @@ def clear(run: Walk, *task_ids: str) -> None:
     run.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", CHAIN)
 def test_a_cleared_task_changes_nothing(compute: Compute, finished: Walk, task: str) -> None:
     before = image(compute, finished)
@@ -79,6 +80,7 @@ def test_the_cleared_teardown_deletes_nothing_else(compute: Compute, finished: W
     assert of(finished, compute.instances()) == []
 
 
+@pytest.mark.long
 def test_a_run_that_failed_is_finished_from_where_it_stopped(compute: Compute) -> None:
     run = Walk("loaf", f"manual__clear_{next(SERIAL)}", force=True)
     run.through("need_bake")

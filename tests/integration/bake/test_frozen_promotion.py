@@ -27,6 +27,7 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> Switch:
     return switched(monkeypatch)
 
 
+@pytest.mark.long
 def test_a_tested_image_is_promoted_when_the_freeze_has_ended(
     compute: Compute, switch: Switch
 ) -> None:

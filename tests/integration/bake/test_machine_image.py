@@ -34,6 +34,7 @@ def machine_image(compute: Compute, run: Walk) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_from_a_commit_to_a_promoted_machine_image(compute: Compute) -> None:
     run = walk(vars={"page": "whole"})
     run.through("label_image")
@@ -55,6 +56,7 @@ def test_from_a_commit_to_a_promoted_machine_image(compute: Compute) -> None:
     again.tear_down()
 
 
+@pytest.mark.long
 def test_what_is_made_of_it_has_nothing_of_the_builder_and_outlives_its_run(
     compute: Compute,
 ) -> None:

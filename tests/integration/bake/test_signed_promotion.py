@@ -52,6 +52,7 @@ def stored(run: Walk) -> Path:
     return folder.joinpath("attestations", made["name"], f"{made['id']}.intoto.jsonl")
 
 
+@pytest.mark.long
 def test_a_promoted_image_has_signed_statements_of_its_bake_and_its_test(compute: Compute) -> None:
     sources = "http://deb.debian.org/debian bookworm main"
     settings = {"instant_releases": f"{INRELEASE}={RELEASE}", "instant_sources": sources}
@@ -86,6 +87,7 @@ class Killed(BaseException):
     """The worker is gone."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["patch_image", "label_image"])
 def test_a_promotion_that_is_killed_behind_the_signature_goes_on_with_the_same(
     compute: Compute, step: str
@@ -131,6 +133,7 @@ def test_a_kill_before_the_signature_leaves_a_candidate_and_no_statements(
     run.tear_down()
 
 
+@pytest.mark.long
 def test_a_label_that_was_changed_since_the_bake_is_not_promoted(compute: Compute) -> None:
     run = walk("manual__signed-relabelled")
     image = compute.image(run.handed["create_image"]["name"])
@@ -143,6 +146,7 @@ def test_a_label_that_was_changed_since_the_bake_is_not_promoted(compute: Comput
     run.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_statements_that_somebody_else_has_left_there_stop_the_promotion() -> None:
     run = walk("manual__signed-planted")
@@ -153,6 +157,7 @@ def test_statements_that_somebody_else_has_left_there_stop_the_promotion() -> No
     run.tear_down()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_a_key_that_cannot_be_used_stops_the_promotion_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -165,6 +170,7 @@ def test_a_key_that_cannot_be_used_stops_the_promotion_with_the_remedy(
     run.tear_down()
 
 
+@pytest.mark.long
 def test_a_builder_that_runs_again_for_a_promoted_image_leaves_its_sbom_as_it_was(
     compute: Compute,
 ) -> None:

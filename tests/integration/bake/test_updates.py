@@ -59,6 +59,7 @@ def asked(compute: Compute) -> list[str]:
     return [request["method"] for request in requests]
 
 
+@pytest.mark.long
 def test_a_night_with_nothing_new_costs_nothing(
     compute: Compute, apt: Apt, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_night_with_nothing_new_costs_nothing(
     assert apt.asked == ["/debian/dists/trixie/InRelease"], "unchanged: nothing else is downloaded"
 
 
+@pytest.mark.long
 def test_a_night_with_nothing_new_bakes_nothing_through_a_mirror_list(
     compute: Compute, apt: Apt
 ) -> None:
@@ -156,6 +158,7 @@ def test_nobody_looks_where_the_answer_does_not_depend_on_it(apt: Apt) -> None:
     assert apt.asked == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_packages_as_of_a_day_have_no_updates(apt: Apt) -> None:
     apt.files.clear()
@@ -168,6 +171,7 @@ def test_packages_as_of_a_day_have_no_updates(apt: Apt) -> None:
     assert apt.asked == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compute")
 def test_a_promotion_says_what_has_changed_in_its_family(
     apt: Apt, capsys: pytest.CaptureFixture[str]

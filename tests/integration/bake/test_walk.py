@@ -83,6 +83,7 @@ def test_the_plan_says_what_a_bake_costs_and_wrong_prices_stop_none(
     assert nothing_is_left(compute, other)
 
 
+@pytest.mark.long
 def test_from_a_commit_to_a_promoted_image(compute: Compute) -> None:
     run = walk()
     run.through("label_image")
@@ -114,6 +115,7 @@ def test_the_same_content_again_costs_a_few_calls_and_no_machine(compute: Comput
     assert len(told["requests"] if isinstance(told, dict) else told) <= 6
 
 
+@pytest.mark.long
 def test_every_step_again_changes_nothing(compute: Compute) -> None:
     run = walk()
     run.through("promote_image")
@@ -173,6 +175,7 @@ def test_a_quota_is_waited_for_without_using_a_try(
     run.tear_down()
 
 
+@pytest.mark.long
 def test_a_builder_that_dies_is_replaced_by_the_next_try(compute: Compute) -> None:
     run = walk(vars={"instant_hang": "install"})
     run.through("create_builder")
@@ -270,6 +273,7 @@ def test_wait_for_shutdown_cleared_after_the_end_installs_once_more(compute: Com
     assert image_of(compute, run)["labels"]["bakehouse-state"] == "promoted"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("knob", "said"),
     [("instant_fail_check", "port 80"), ("instant_unhealthy", "nginx does not answer")],
@@ -326,6 +330,7 @@ def test_an_image_that_somebody_revoked_is_not_promoted_again(compute: Compute) 
     run.tear_down()
 
 
+@pytest.mark.long
 def test_a_smoke_machine_that_no_zone_has_room_for_is_tried_again(compute: Compute) -> None:
     run = walk()
     run.through("label_image")
@@ -337,6 +342,7 @@ def test_a_smoke_machine_that_no_zone_has_room_for_is_tried_again(compute: Compu
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.long
 def test_a_smoke_machine_goes_to_the_next_zone_within_the_same_try(compute: Compute) -> None:
     run = walk()
     run.through("label_image")
@@ -346,6 +352,7 @@ def test_a_smoke_machine_goes_to_the_next_zone_within_the_same_try(compute: Comp
     assert nothing_is_left(compute, run)
 
 
+@pytest.mark.long
 def test_a_backfill_makes_history_and_leaves_the_family_alone(compute: Compute) -> None:
     run = Walk("loaf", f"backfill__{next(RUNS)}", run_type="backfill", force=True)
     run.through("promote_image")
@@ -383,6 +390,7 @@ def test_a_deletion_whose_operation_fails_is_asked_for_again(compute: Compute, l
     assert len({request["query"]["requestId"] for request in sent}) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [{"kind": "http", "status": 403}, {"kind": "operation"}])
 def test_a_smoke_machine_that_cannot_be_deleted_does_not_change_the_result(
     compute: Compute, fault: dict[str, Any]

@@ -241,6 +241,7 @@ def test_an_instance_without_a_service_account_is_told(
     assert manager.requests == []
 
 
+@pytest.mark.long
 def test_what_passes_is_tried_again(machine: Machine, manager: SecretManager) -> None:
     manager.faults = [error(503, "UNAVAILABLE"), error(429, "RESOURCE_EXHAUSTED")]
     baked(machine).become("member", **METADATA)

@@ -19,6 +19,7 @@ PATIENCE = 600  # seconds for an end: it ends what hangs, and says nothing of sp
 pytestmark = pytest.mark.timeout(1500)
 
 
+@pytest.mark.long
 def test_a_work_tree_is_built_with_its_uncommitted_changes_and_an_unchanged_one_is_not_again(
     loop: Loop,
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_work_tree_is_built_with_its_uncommitted_changes_and_an_unchanged_one_
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_smoke_test_runs_alone_on_the_newest_image(loop: Loop) -> None:
     image = loop("build", "web").stdout.split()[-1]
 
@@ -57,6 +59,7 @@ def test_a_smoke_test_runs_alone_on_the_newest_image(loop: Loop) -> None:
     assert image not in loop.machines()
 
 
+@pytest.mark.long
 def test_a_run_is_healthy_and_its_machine_goes_with_ctrl_c(loop: Loop) -> None:
     with loop.start("run", "web", "-m", "greeting=hello") as process:
         said = until(process, "is healthy")
@@ -100,6 +103,7 @@ def test_a_machine_without_its_runtime_config_says_why_it_is_unhealthy(loop: Loo
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_failed_install_has_its_reason_in_one_line_and_leaves_nothing(loop: Loop) -> None:
     done = loop("build", "web", "--var", "instant_fail_install=no such package")
 
@@ -112,6 +116,7 @@ def test_a_failed_install_has_its_reason_in_one_line_and_leaves_nothing(loop: Lo
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_failed_smoke_test_names_the_check(loop: Loop) -> None:
     done = loop("build", "web", "--var", "instant_fail_check=the page is there")
 
@@ -161,6 +166,7 @@ def test_a_build_that_is_interrupted_deletes_its_machine(loop: Loop) -> None:
     assert loop.machines() == []
 
 
+@pytest.mark.long
 def test_a_killed_server_is_started_again_with_all_that_it_had(loop: Loop) -> None:
     before = images(loop)
     assert before

@@ -161,6 +161,7 @@ def test_an_error_of_an_included_template_names_that_one() -> None:
     assert fault(text, y="\n{{ 10 ** (10 ** 8) }}").startswith("scripts/app/y:2: takes too much")
 
 
+@pytest.mark.long
 def test_a_renderer_that_was_ended_is_replaced_and_serves_threads_and_forks() -> None:
     fault("{{ 10 ** (10 ** 8) }}")
     assert rendered("{{ vars.page }}") == "it's"

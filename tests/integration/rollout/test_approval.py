@@ -151,6 +151,7 @@ def test_a_rejection_takes_all_back_and_touches_nobody_else(
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("on_timeout", ["roll_back", "halt"])
 def test_a_time_out_does_what_the_fleet_says(
     fleet_of: Members, images: Images, on_timeout: str

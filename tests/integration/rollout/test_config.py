@@ -67,6 +67,7 @@ def answers(compute: Compute, name: str) -> dict[str, Any]:
     return {item["key"]: json.loads(item["value"]) for item in found}
 
 
+@pytest.mark.long
 def test_members_get_other_metadata_without_a_stop(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -117,6 +118,7 @@ def test_what_fails_goes_back_to_the_metadata_that_it_had_and_no_image_is_blamed
     assert not ended.detail.failed_here
 
 
+@pytest.mark.long
 def test_a_plan_that_is_made_again_in_the_middle_keeps_the_metadata_to_go_back_to(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

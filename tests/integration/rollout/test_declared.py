@@ -118,6 +118,7 @@ def is_told_that_the_fleet_is_new(compute: Compute, name: str) -> bool:
     return any(item["key"] == "bakehouse-new-fleet" for item in items)
 
 
+@pytest.mark.long
 def test_the_fleet_is_not_new_where_an_instance_or_a_data_disk_of_it_exists(
     compute: Compute, images: Images
 ) -> None:
@@ -134,6 +135,7 @@ def test_the_fleet_is_not_new_where_an_instance_or_a_data_disk_of_it_exists(
     assert not is_told_that_the_fleet_is_new(compute, "web-1")
 
 
+@pytest.mark.long
 def test_the_first_order_takes_away_that_the_fleet_is_new(compute: Compute, images: Images) -> None:
     text = FLEET.replace("color: red}", "color: red, instant-resume: welcome}")
     assert rollout(images.old, text).through() == "success"
@@ -142,6 +144,7 @@ def test_the_first_order_takes_away_that_the_fleet_is_new(compute: Compute, imag
     assert rollout(images.new, text).through() == "success"
 
 
+@pytest.mark.long
 def test_a_second_rollout_of_a_created_fleet_swaps_and_touches_nothing_else(
     compute: Compute, images: Images
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_second_rollout_of_a_created_fleet_swaps_and_touches_nothing_else(
     assert len(disks(compute)) == 4, "the old boot disks are deleted"
 
 
+@pytest.mark.long
 def test_what_was_created_is_deleted_again_if_a_member_fails_and_older_data_stays(
     compute: Compute, images: Images
 ) -> None:
@@ -207,6 +211,7 @@ def test_a_data_disk_of_the_right_name_is_used_and_never_made_again(
     assert disks(compute)["web-1-data"]["users"]
 
 
+@pytest.mark.long
 def test_a_member_whose_data_disk_another_instance_has_is_left_with_the_reason(
     compute: Compute, images: Images
 ) -> None:
@@ -304,6 +309,7 @@ def metadata_of(instance: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in items.items() if key != "bakehouse-new-fleet"}
 
 
+@pytest.mark.long
 def test_other_metadata_of_the_template_are_rendered_in_place_and_nobody_is_stopped(
     compute: Compute, images: Images
 ) -> None:
@@ -323,6 +329,7 @@ def test_other_metadata_of_the_template_are_rendered_in_place_and_nobody_is_stop
     assert RolloutPlan.model_validate(again.xcom("plan")).changes == ()
 
 
+@pytest.mark.long
 def test_metadata_of_the_template_that_do_not_render_go_back_and_blame_no_image(
     compute: Compute, images: Images
 ) -> None:
@@ -335,6 +342,7 @@ def test_metadata_of_the_template_that_do_not_render_go_back_and_blame_no_image(
     assert not [key for key in image["labels"] if "failed-in" in key]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("more", "reports"),
     [
@@ -368,6 +376,7 @@ def boot_disk(instance: dict[str, Any]) -> str:
     return str(boot)
 
 
+@pytest.mark.long
 def test_another_image_and_other_metadata_are_one_swap_of_the_same_instance(
     compute: Compute, images: Images
 ) -> None:
@@ -384,6 +393,7 @@ def test_another_image_and_other_metadata_are_one_swap_of_the_same_instance(
         assert metadata_of(now) == wanted, "and nothing of the way back"
 
 
+@pytest.mark.long
 def test_the_way_back_of_such_a_swap_has_the_old_disk_and_the_old_metadata(
     compute: Compute, images: Images
 ) -> None:
@@ -403,6 +413,7 @@ def test_the_way_back_of_such_a_swap_has_the_old_disk_and_the_old_metadata(
         assert (now["status"], image_of(compute, name)) == ("RUNNING", images.old)
 
 
+@pytest.mark.long
 def test_one_rollout_renders_one_member_and_recreates_another(
     compute: Compute, images: Images
 ) -> None:
@@ -418,6 +429,7 @@ def test_one_rollout_renders_one_member_and_recreates_another(
     assert image_of(compute, "web-2") == images.new
 
 
+@pytest.mark.long
 def test_the_way_back_recreates_each_member_as_it_was_on_its_old_disk(
     compute: Compute, images: Images
 ) -> None:
@@ -463,6 +475,7 @@ def test_a_member_with_deletion_protection_keeps_its_instance_and_its_drift_is_t
     compute.call("POST", path, params={"deletionProtection": "false"})
 
 
+@pytest.mark.long
 def test_reconcile_mends_a_missing_member_on_the_fleets_image_and_not_on_the_newest(
     compute: Compute, images: Images
 ) -> None:

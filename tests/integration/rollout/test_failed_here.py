@@ -105,6 +105,7 @@ def test_a_mark_that_is_refused_is_told(
     assert f"{images.new} could not be marked as failed in the fleet web (" in told
 
 
+@pytest.mark.long
 def test_beyond_halt_after_the_fleet_stays_and_the_image_keeps_its_family(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -132,6 +133,7 @@ def test_up_to_halt_after_the_fleet_goes_back(
     assert ended(run).detail.state == "rolled_back"
 
 
+@pytest.mark.long
 def test_the_way_back_goes_in_reverse_order_without_soak_or_approval(
     fleet_of: Members, images: Images
 ) -> None:

@@ -180,6 +180,7 @@ def test_an_approval_does_not_hold_for_another_image(fleet_of: Members, images: 
     assert run.events == []
 
 
+@pytest.mark.long
 def test_a_member_that_fails_to_do_it_is_recorded_and_named(
     fleet_of: Members, images: Images
 ) -> None:

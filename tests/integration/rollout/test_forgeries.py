@@ -183,6 +183,7 @@ def test_a_forged_image_is_refused_before_the_first_stop(
     assert verify(images.new, project).exit_code == 0
 
 
+@pytest.mark.long
 def test_an_image_made_again_under_its_name_is_refused(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

@@ -100,6 +100,7 @@ def create(fleet_of: Members, images: Images, **knobs: str) -> None:
     fleet_of.create(images.old, ["web-1"], more=more)
 
 
+@pytest.mark.long
 def test_a_member_that_agrees_is_drained_replaced_and_resumed(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -128,6 +129,7 @@ def test_an_image_without_scripts_or_of_an_older_version_is_given_no_order(
     assert answers(compute) == {}
 
 
+@pytest.mark.long
 def test_a_blocked_member_waits_with_the_named_reason_until_its_deadline(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_blocked_member_waits_with_the_named_reason_until_its_deadline(
     assert (failed.detail.state, failed.reason) == ("blocked", Reason.GATE_CLOSED)
 
 
+@pytest.mark.long
 def test_a_gate_that_opens_lets_the_member_go_on_and_everything_else_is_asked_again(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -177,6 +180,7 @@ def test_a_gate_that_opens_lets_the_member_go_on_and_everything_else_is_asked_ag
     assert fleet_of.stops() == {"web-1": 1}
 
 
+@pytest.mark.long
 def test_no_answer_is_no_consent(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +209,7 @@ def test_an_ill_member_that_cannot_be_asked_takes_a_fix(
     assert fleet_of.facts().health == {"web-1": images.new}
 
 
+@pytest.mark.long
 def test_a_member_that_cannot_be_drained_is_not_stopped_and_gets_its_load_again(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -235,6 +240,7 @@ def test_a_member_that_cannot_take_its_load_again_has_failed_and_goes_back(
     assert fleet_of.facts().health == {"web-1": images.old}
 
 
+@pytest.mark.long
 def test_a_way_back_asks_the_same_gate(compute: Compute, fleet_of: Members, images: Images) -> None:
     create(fleet_of, images, gate="all is well", resume="failed: no leader election")
     run = rollout(images.new, "resume: {deadline: 1s}\ngate: {deadline: 1s}\n")
@@ -248,6 +254,7 @@ def test_a_way_back_asks_the_same_gate(compute: Compute, fleet_of: Members, imag
     assert fleet_of.facts().images == {"web-1": images.new}
 
 
+@pytest.mark.long
 def test_a_busy_member_is_waited_for_up_to_a_hard_limit(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -287,6 +294,7 @@ def test_a_check_outside_is_asked_for_each_member_and_its_reason_named(
     assert waits.detail.why == closed.why
 
 
+@pytest.mark.long
 def test_the_plan_says_what_each_gate_says_now_and_puts_the_leader_last(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -316,6 +324,7 @@ def test_the_plan_says_what_each_gate_says_now_and_puts_the_leader_last(
     assert fleet_of.stops() == {}
 
 
+@pytest.mark.long
 def test_a_member_that_gives_no_answer_costs_the_plan_a_short_time_and_is_named(
     fleet_of: Members, images: Images
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_roll_back_by_hand_holds_the_image_for_follow_and_for_an_empty_form(
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.old)
 
 
+@pytest.mark.long
 def test_a_person_releases_it_and_only_that(fleet_of: Members, images: Images) -> None:
     fleet_of.create(images.new, NAMES)
     back(images)
@@ -118,6 +119,7 @@ def test_a_release_takes_no_image(images: Images) -> None:
     assert "release only releases the hold" in str(refused)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [{}, {"force": True}])
 def test_naming_the_image_or_force_rolls_it_out_and_ends_the_hold(
     fleet_of: Members, images: Images, form: dict[str, Any]
@@ -131,6 +133,7 @@ def test_naming_the_image_or_force_rolls_it_out_and_ends_the_hold(
     assert read_hold(ledger_url(), "web") is None
 
 
+@pytest.mark.long
 def test_a_newer_image_comes_by_itself_and_ends_the_hold(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

@@ -62,6 +62,7 @@ def kinds(run: Rollout) -> list[type]:
     return [type(waited.trigger) for waited in run.deferred]
 
 
+@pytest.mark.long
 def test_a_frozen_rollout_waits_before_its_stage_and_goes_on_when_the_freeze_ends(
     fleet_of: Members, images: Images, switch: Switch
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_frozen_rollout_waits_before_its_stage_and_goes_on_when_the_freeze_end
     assert run.xcom("select_members_1", "waits") is None, "it waits no longer"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [{"reconcile": True}, {"metadata": {"color": "blue"}}], ids=str)
 def test_a_freeze_holds_a_reconcile_and_a_change_of_metadata_too(
     fleet_of: Members, images: Images, switch: Switch, form: dict[str, Any]
@@ -113,6 +115,7 @@ def test_no_member_is_stopped_while_the_freeze_is_on(
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.old)
 
 
+@pytest.mark.long
 def test_a_freeze_that_begins_in_the_middle_of_a_stage_stops_the_next_member_only(
     fleet_of: Members, images: Images, switch: Switch
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_freeze_that_begins_in_the_middle_of_a_stage_stops_the_next_member_onl
     assert run.states["verify_stage_1"] == "success"
 
 
+@pytest.mark.long
 def test_a_freeze_that_begins_while_the_new_disk_is_made_is_seen_before_the_stop(
     fleet_of: Members, images: Images, switch: Switch
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_member_that_is_down_is_brought_up_in_a_freeze(
     assert fleet_of.facts().health["web-1"] == images.new
 
 
+@pytest.mark.long
 def test_the_way_back_is_never_frozen(fleet_of: Members, images: Images, switch: Switch) -> None:
     fleet_of.create(images.old, NAMES, plain="web-1")
     run = rollout(images.new, "manual__hold-back")

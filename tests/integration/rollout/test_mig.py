@@ -124,6 +124,7 @@ def rollout(image: str, text: str = FLEET) -> Rollout:
     return Rollout(load_fleet(text, "fleets/web.yaml"), f"manual__mig{next(RUNS)}", image)
 
 
+@pytest.mark.long
 def test_a_group_moves_stage_by_stage_onto_the_image(group: Group, images: Images) -> None:
     group.create(images.old)
     policy = group.get()["updatePolicy"]
@@ -193,6 +194,7 @@ def test_a_run_that_only_plans_tells_the_group_and_changes_nothing(
     assert (group.versions(), group.ids(), group.templates(), group.policy()) == before
 
 
+@pytest.mark.long
 def test_a_group_whose_canary_gets_ill_goes_back_and_replaces_nobody_else(
     group: Group, images: Images
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_group_whose_way_back_is_closed_is_left_as_it_is_and_the_run_says_why(
     assert group.policy() == "OPPORTUNISTIC", "it replaces nobody by itself"
 
 
+@pytest.mark.long
 def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
     group: Group, images: Images
 ) -> None:
@@ -404,6 +407,7 @@ def test_an_empty_group_gets_its_template_and_a_group_on_the_image_is_left(
     assert (skipped.detail.member, skipped.reason) == ("web", Reason.ALREADY_ON_IMAGE)
 
 
+@pytest.mark.long
 def test_a_template_that_no_group_uses_any_more_is_swept_a_week_later(
     group: Group, images: Images
 ) -> None:
@@ -422,6 +426,7 @@ def test_a_template_that_no_group_uses_any_more_is_swept_a_week_later(
     wait_until(lambda: before not in group.templates(), SOON, "the sweep", every=0.05)
 
 
+@pytest.mark.long
 def test_a_group_that_somebody_else_updates_meanwhile_is_lost_and_left_to_them(
     group: Group, images: Images
 ) -> None:
@@ -610,6 +615,7 @@ def test_a_group_that_stays_healthy_for_the_soak_goes_on(group: Group, images: I
     assert set(group.instances().values()) == {images.new}
 
 
+@pytest.mark.long
 def test_a_freeze_in_the_middle_of_a_stage_stops_the_next_instance_and_the_stage_goes_on_after_it(
     group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

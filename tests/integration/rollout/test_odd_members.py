@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.flow.fleet import HERE
 from tests.support.ledger import of_kind
 
@@ -72,6 +73,7 @@ def test_every_odd_member_is_judged_with_its_reason_and_counted(
     assert told.detail.blockers == (f"max_unavailable: {blocker.why}",)
 
 
+@pytest.mark.long
 def test_an_image_that_answers_403_or_is_gone_leaves_the_kept_disk_as_the_only_way_back(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:

@@ -26,6 +26,7 @@ def edit(run: Rollout, text: str) -> None:
     run.fleet = load_fleet(text, "fleets/web.yaml")
 
 
+@pytest.mark.long
 def test_an_edit_in_the_middle_changes_neither_goal_nor_way_back(
     fleet_of: Members, images: Images
 ) -> None:
@@ -44,6 +45,7 @@ def test_an_edit_in_the_middle_changes_neither_goal_nor_way_back(
     assert fleet_of.facts().boot == before.boot, "everybody is back, as the plan has said"
 
 
+@pytest.mark.long
 def test_members_whose_stage_was_removed_are_named_and_nobody_forgets_them(
     fleet_of: Members, images: Images
 ) -> None:
@@ -133,6 +135,7 @@ def test_where_airflow_knows_no_limit_a_member_waits_for_its_turn(
     assert waits[:2] == ["DateTimeTrigger", "SwapTrigger"]
 
 
+@pytest.mark.long
 def test_a_fleet_goes_there_and_back_and_there_again(fleet_of: Members, images: Images) -> None:
     fleet_of.create(images.old, ["web-1"])
     for image in (images.new, images.old, images.new):

@@ -58,6 +58,7 @@ def bakehouse_plan(project: Path, *words: str) -> Result:
     return CliRunner().invoke(app, given)
 
 
+@pytest.mark.long
 def test_the_plan_is_text_for_people_and_changes_nothing(
     compute: Compute, fleet_of: Members, images: Images, project: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_freeze_and_a_closed_window_are_what_a_rollout_would_wait_for(
     assert "the quarter ends" in text
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("images", "compute")
 @pytest.mark.parametrize(
     ("words", "told"),
@@ -181,6 +183,7 @@ def test_a_file_with_mistakes_is_told_with_its_lines(project: Path) -> None:
     assert "include/fleets/web.yaml:6: " in done.stderr
 
 
+@pytest.mark.long
 def test_a_run_that_only_plans_is_green_changes_nothing_and_says_so(
     fleet_of: Members, images: Images
 ) -> None:

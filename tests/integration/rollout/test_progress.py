@@ -112,6 +112,7 @@ def test_a_closed_gate_that_is_asked_again_and_again_ends_in_time(
     assert fleet_of.stops() == {}
 
 
+@pytest.mark.long
 def test_the_clock_begins_anew_when_a_freeze_has_ended(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def planned(run_id: str, **params: Any) -> dict[str, Any]:
     return dict(run.handed["plan_bake"])
 
 
+@pytest.mark.long
 def test_the_image_before_is_the_newest_again(
     compute: Compute, fleet_of: Members, older: str, newer: str
 ) -> None:

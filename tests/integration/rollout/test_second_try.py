@@ -50,6 +50,7 @@ def rollout(image: str, run_id: str) -> Rollout:
     return Rollout(load_fleet(FLEET, "fleets/web.yaml"), run_id, image)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "stops"),
     [

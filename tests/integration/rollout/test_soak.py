@@ -55,6 +55,7 @@ def fleet(fleet_of: Members, images: Images, member: str, **knobs: str) -> None:
         fleet_of.configure(member, f"instant-{knob}", value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("knobs", "why"),
     [
@@ -127,6 +128,7 @@ def test_a_member_of_an_earlier_stage_is_watched_on(
     assert fleet_of.facts().images == dict.fromkeys(["web-1", "web-2"], images.old)
 
 
+@pytest.mark.long
 def test_one_unhealthy_report_fails_nothing(fleet_of: Members, images: Images) -> None:
     fleet(fleet_of, images, "web-1", ill_after="1", ill_for="0.5")
     run = rollout(images.new, "3s")
@@ -147,6 +149,7 @@ def test_images_that_report_once_are_judged_by_that_and_are_the_way_back(
     assert fleet_of.facts().health == dict.fromkeys(["web-1", "web-2"], images.old)
 
 
+@pytest.mark.long
 def test_without_a_soak_one_healthy_look_is_enough(fleet_of: Members, images: Images) -> None:
     fleet(fleet_of, images, "web-1")
     text = FLEET.replace("soak: SOAK\n", "")

@@ -83,6 +83,7 @@ def swept(after: timedelta = timedelta(0)) -> dict[str, tuple[bool, Reason]]:
     return {f.name: (f.sweep, f.reason) for f in sweep.plan(inventory, facts) if f.kind == "disk"}
 
 
+@pytest.mark.long
 def test_members_restored_from_a_snapshot_go_back_to_that_very_disk(
     compute: Compute, fleet_of: Members, images: Images
 ) -> None:
@@ -140,6 +141,7 @@ def test_where_the_only_way_back_is_gone_the_others_go_back_and_the_run_says_who
     assert {(o.member, o.way) for o in ended.detail.outcomes} >= {("web-1", "back")}
 
 
+@pytest.mark.long
 def test_an_old_disk_stays_until_the_rollout_has_ended_well_and_the_sweep_knows_it(
     fleet_of: Members, images: Images
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_deletion_whose_operation_fails_is_asked_for_again(
     assert fleet_of.disks() == sorted([fleet_of.facts().boot["web-1"], "web-1-data"])
 
 
+@pytest.mark.long
 def test_the_record_is_written_before_anything_is_deleted(
     fleet_of: Members, images: Images
 ) -> None:
@@ -260,6 +263,7 @@ def test_an_error_about_one_member_keeps_no_other_on_the_bad_image(
     assert f"web-1 is not back on {images.old}: stuck, " in str(run.errors["verdict"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["compute.instances.detachDisk", "compute.instances.attachDisk"])
 def test_a_roll_back_that_is_refused_stops_no_other_and_is_named(
     compute: Compute, fleet_of: Members, images: Images, step: str
@@ -315,6 +319,7 @@ def test_a_disk_that_cannot_be_labelled_is_not_taken_out(
     assert fleet_of.stops() == {}
 
 
+@pytest.mark.long
 def test_a_rollout_that_halts_leaves_old_disks_that_the_sweep_knows(
     fleet_of: Members, images: Images
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_new_project_is_valid_and_a_folder_with_files_is_refused(
     assert refused.stderr == f"{project} is not an empty folder: choose another one\n"
 
 
+@pytest.mark.long
 def test_airflow_has_the_plugin_and_every_dag_of_a_new_project(
     installed: Installed, project: Path
 ) -> None:
