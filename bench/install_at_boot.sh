@@ -30,6 +30,7 @@ mkdir -p "$library/templates" /etc/bakehouse
 cp "$payload/image.json" /etc/bakehouse/image.json
 cp "$payload/guest/boot.sh" "$library/boot"
 cp "$payload/guest/render.py" "$library/render.py"
+cp "$payload/guest/secret_values.py" "$library/secret_values.py"
 cp "$payload/guest/report.sh" "$library/report"
 attribute bakehouse-ready >"$library/ready"
 for name in health gate drain; do
