@@ -25,9 +25,9 @@ def test_each_region_has_its_zones(instant: Gce) -> None:
 
 
 def test_no_two_regions_have_the_same_range_in_an_auto_mode_network() -> None:
-    ranges = {region: ipaddress.ip_network(cidr) for region, cidr in catalog.SUBNETS.items()}
+    ranges = {region: ipaddress.IPv4Network(cidr) for region, cidr in catalog.SUBNETS.items()}
     assert not [pair for pair in combinations(ranges, 2) if ranges[pair[0]] == ranges[pair[1]]]
-    automatic = ipaddress.ip_network("10.128.0.0/9")
+    automatic = ipaddress.IPv4Network("10.128.0.0/9")
     assert all(found.subnet_of(automatic) for found in ranges.values())
 
 
