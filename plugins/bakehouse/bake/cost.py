@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING
 
 from bakehouse.core.time import in_short
-from bakehouse.history.prices import Unpriced, missing
+from bakehouse.history.prices import GB, Priced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from bakehouse.bake.plan import BakePlan
     from bakehouse.history.bake_events import BakeEvent
@@ -28,23 +27,15 @@ def cost_lines(plan: BakePlan, past: Iterable[BakeEvent], prices: Prices) -> Ite
         prices: of the project.
     """
     own = [event.detail for event in past if event.recipe == plan.recipe][-LAST:]
-    builder, unpriced = plan.builder, list[str]()
-
-    def priced(price: Callable[[], Decimal]) -> Decimal:
-        try:
-            return price()
-        except Unpriced as lacking:
-            unpriced.append(lacking.field)
-            return Decimal(0)
-
+    builder, priced = plan.builder, Priced()
     if own:
         seconds = median(detail.seconds for detail in own)
         known = f"the median of {len(own)} bake{'s' if len(own) > 1 else ''}"
     else:
         seconds = builder.install_deadline_minutes * 60
         known = "at most, by builder.install_deadline_minutes: it was never baked"
-    machine = priced(lambda: prices.machine_for(builder.machine_type, seconds, spot=builder.spot))
-    disk = priced(lambda: prices.disk_for(builder.disk_type, builder.disk_gb, seconds))
+    machine = priced(prices.machine_for, builder.machine_type, seconds, spot=builder.spot)
+    disk = priced(prices.disk_for, builder.disk_type, builder.disk_gb, seconds)
     kind = f"{builder.machine_type}{' (spot)' if builder.spot else ''}"
     yield (
         f"cost: about {prices.money(machine + disk)} for the builder: {kind} and"
@@ -53,7 +44,7 @@ def cost_lines(plan: BakePlan, past: Iterable[BakeEvent], prices: Prices) -> Ite
     sizes = [detail.image_bytes for detail in own if detail.image_bytes is not None]
     if sizes:
         size = int(median(sizes))
-        stored = priced(lambda: prices.image(size))
-        yield f"  and {prices.money(stored)} a month for the image, of about {size / 2**30:.1f} GB"
-    if told := missing(unpriced):
-        yield f"  {told}"
+        stored = priced(prices.image, size)
+        yield f"  and {prices.money(stored)} a month for the image, of about {size / GB:.1f} GB"
+    if priced.remedy:
+        yield f"  {priced.remedy}"

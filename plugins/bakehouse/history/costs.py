@@ -17,10 +17,10 @@ from pydantic import Field
 from bakehouse.core.models import Frozen
 from bakehouse.history.bake_events import BakeEvent
 from bakehouse.history.housekeeping_events import ImageDeletedEvent
-from bakehouse.history.prices import GB, Unpriced, months
+from bakehouse.history.prices import GB, Priced, months
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from bakehouse.history.event import Event
     from bakehouse.history.prices import Prices
@@ -75,15 +75,7 @@ def monthly_costs(
         elif isinstance(event, ImageDeletedEvent):
             deleted[event.detail.id] = event.happened
     sums: defaultdict[tuple[str, str], _Sum] = defaultdict(_Sum)
-    unpriced = set[str]()
-
-    def priced(price: Callable[[], Decimal]) -> Decimal:
-        try:
-            return price()
-        except Unpriced as missing:
-            unpriced.add(missing.field)
-            return _ZERO
-
+    priced = Priced()
     for key, bake in bakes.items():
         _add_builder(sums[_month(bake.happened), bake.recipe], bake, prices, priced)
         size = bake.detail.image_bytes
@@ -92,18 +84,16 @@ def monthly_costs(
         for month, share in _by_month(bake.happened, deleted.get(key, now)):
             found = sums[month, bake.recipe].amounts
             found["image_gb_months"] += share * size / GB
-            found["images"] += share * priced(lambda size=size: prices.image(size))  # type: ignore[misc]
+            found["images"] += share * priced(prices.image, size)
     rows = [_row(month, name, one) for (month, name), one in sums.items()]
     return Costs(
         currency=prices.currency,
         months=tuple(sorted(rows, key=lambda row: (row.month, row.recipe), reverse=True)),
-        unpriced=tuple(sorted(unpriced)),
+        unpriced=priced.lacking,
     )
 
 
-def _add_builder(
-    found: _Sum, bake: BakeEvent, prices: Prices, priced: Callable[[Callable[[], Decimal]], Decimal]
-) -> None:
+def _add_builder(found: _Sum, bake: BakeEvent, prices: Prices, priced: Priced) -> None:
     detail = bake.detail
     found.counts["bakes"] += 1
     if not detail.machine_type or detail.disk_gb is None:
@@ -112,9 +102,9 @@ def _add_builder(
     seconds, disk_gb = detail.seconds, detail.disk_gb
     found.amounts["builder_minutes"] += Decimal(seconds) / 60
     found.amounts["builders"] += priced(
-        lambda: prices.machine_for(detail.machine_type, seconds, spot=detail.spot)
+        prices.machine_for, detail.machine_type, seconds, spot=detail.spot
     )
-    found.amounts["disks"] += priced(lambda: prices.disk_for(detail.disk_type, disk_gb, seconds))
+    found.amounts["disks"] += priced(prices.disk_for, detail.disk_type, disk_gb, seconds)
 
 
 def _row(month: str, recipe: str, found: _Sum) -> MonthlyCost:

@@ -7,7 +7,7 @@ currency.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -16,7 +16,7 @@ from bakehouse.core.problems import worded
 from bakehouse.recipe.load import Kind, load_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
 PRICES = "prices.yaml"
@@ -97,6 +97,31 @@ class Unpriced(LookupError):
         super().__init__(f"include/{PRICES} has no {field}")
 
 
+class Priced:
+    """Asks for prices, counts nothing for one that the file lacks, and knows which it lacks."""
+
+    def __init__(self) -> None:
+        self._lacking: set[str] = set()
+
+    def __call__(self, price: Callable[..., Decimal], *of: Any, **how: Any) -> Decimal:
+        """Return what a method of Prices says of these arguments; zero if it is not known."""
+        try:
+            return price(*of, **how)
+        except Unpriced as lacking:
+            self._lacking.add(lacking.field)
+            return Decimal(0)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The fields that the file would have to have, sorted."""
+        return tuple(sorted(self._lacking))
+
+    @property
+    def remedy(self) -> str:
+        """What the file lacks, for people; empty if it lacks nothing."""
+        return missing(self.lacking)
+
+
 _KIND = Kind(Prices, (), begin="currency: EUR")
 
 
@@ -113,7 +138,6 @@ def months(seconds: float) -> Decimal:
     return Decimal(str(seconds)) / (_HOUR * HOURS_A_MONTH)
 
 
-def missing(fields: Iterable[str]) -> str:
+def missing(fields: tuple[str, ...]) -> str:
     """Return the remedy for prices that the file lacks; empty if it lacks none."""
-    names = ", ".join(sorted(set(fields)))
-    return f"without a price in include/{PRICES}: {names}" if names else ""
+    return f"without a price in include/{PRICES}: {', '.join(fields)}" if fields else ""

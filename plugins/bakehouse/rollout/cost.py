@@ -10,30 +10,21 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bakehouse.core.time import in_short
-from bakehouse.history.prices import Unpriced, missing
+from bakehouse.history.prices import HOURS_A_MONTH, Priced
+from bakehouse.images.links import resource_name
 from bakehouse.rollout.states import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from bakehouse.fleet.template import Template
     from bakehouse.history.prices import Prices
     from bakehouse.rollout.plan import RolloutPlan
 
-_HOURS = 730  # a month, as in price lists
-
 
 def cost_lines(plan: RolloutPlan, template: Template | None, prices: Prices) -> Iterator[str]:
     """Yield what a rollout will cost, for people; nothing if it changes no disk."""
-    unpriced = list[str]()
-
-    def priced(price: Callable[[], Decimal]) -> Decimal:
-        try:
-            return price()
-        except Unpriced as lacking:
-            unpriced.append(lacking.field)
-            return Decimal(0)
-
+    priced = Priced()
     disks = [
         change
         for change in plan.changes
@@ -47,9 +38,10 @@ def cost_lines(plan: RolloutPlan, template: Template | None, prices: Prices) -> 
         amount = sum(
             (
                 priced(
-                    lambda old=change.old: prices.disk_for(  # type: ignore[misc]
-                        _type(old.type), max(old.size_gb, plan.image.disk_gb), takes
-                    )
+                    prices.disk_for,
+                    resource_name(change.old.type),
+                    max(change.old.size_gb, plan.image.disk_gb),
+                    takes,
                 )
                 for change in disks
             ),
@@ -58,17 +50,12 @@ def cost_lines(plan: RolloutPlan, template: Template | None, prices: Prices) -> 
         count = "1 second boot disk" if len(disks) == 1 else f"{len(disks)} second boot disks"
         yield f"cost: at most {prices.money(amount)} for the rollout: {count} for {known}"
     if made and template is not None:
-        one = priced(lambda: prices.machine(template.machine_type)) * _HOURS
+        one = priced(prices.machine, template.machine_type) * HOURS_A_MONTH
         boot = max(template.boot_disk.size_gb, plan.image.disk_gb)
-        one += priced(lambda: prices.disk(template.boot_disk.type, boot))
+        one += priced(prices.disk, template.boot_disk.type, boot)
         for disk in template.disks:
-            one += priced(lambda disk=disk: prices.disk(disk.type, disk.size_gb))  # type: ignore[misc]
+            one += priced(prices.disk, disk.type, disk.size_gb)
         who = "1 member" if made == 1 else f"{made} members"
         yield f"cost: {prices.money(one * made)} a month for {who} that will be created"
-    if told := missing(unpriced):
-        yield f"  {told}"
-
-
-def _type(link: str) -> str:
-    """Return the name of a disk type, of which a boot disk has the URL."""
-    return link.rpartition("/")[2]
+    if priced.remedy:
+        yield f"  {priced.remedy}"
