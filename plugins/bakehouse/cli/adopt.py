@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.app import ProjectOption, app, fail, project_folder
+from bakehouse.cli.app import ProjectOption, app, fail, project_folder, use_airflow_of
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
@@ -73,11 +72,9 @@ def _adopted(
     labels: list[str],
     connection: str,
 ) -> Adoption:
-    from bakehouse.config.running_stack import stack_environment
     from bakehouse.core.errors import BakehouseError
 
-    os.environ.update(stack_environment(folder) or {})
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")  # as `bakehouse plan`
+    use_airflow_of(folder)
     with redirect_stdout(sys.stderr):
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.fleet.members import Members

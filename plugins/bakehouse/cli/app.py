@@ -73,6 +73,17 @@ def project_folder(given: Path | None) -> Path:
         raise fail("this folder does not exist any more: go to another one", 2) from None
 
 
+def use_airflow_of(project: Path) -> None:
+    """Take the environment of the stack of `make up`, if there is one, else this shell's Airflow.
+
+    Variables and connections are read as Airflow's own programs read them, from its database too.
+    """
+    from bakehouse.config.running_stack import stack_environment
+
+    os.environ.update(stack_environment(project) or {})
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+
 def fail(message: object, code: int = 1) -> typer.Exit:
     """Print the message to standard error; returns what the command raises."""
     typer.echo(f"{message}", err=True)

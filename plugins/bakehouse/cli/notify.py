@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.app import ProjectOption, app, fail, project_folder
+from bakehouse.cli.app import ProjectOption, app, fail, project_folder, use_airflow_of
 from bakehouse.cli.output import JsonOption, show
 from bakehouse.config.folder import INCLUDE
 
@@ -74,12 +73,9 @@ def _channels(folder: Path) -> list[tuple[Channel, list[str]]]:
 
 
 def _sent(folder: Path, channel: Channel) -> str:
-    from bakehouse.config.running_stack import stack_environment
     from bakehouse.notify.models import Notification, NotificationEvent
 
-    os.environ.update(stack_environment(folder) or {})
-    # connections are read as Airflow's own programs read them, from its database too
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    use_airflow_of(folder)
     message = Notification(
         occasion=NotificationEvent.FAILURE,
         title="a test of Bakehouse's notifications",

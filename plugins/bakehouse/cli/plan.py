@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bakehouse.cli.app import LedgerOption, ProjectOption, app, fail, ledger_of, project_folder
+from bakehouse.cli.app import (
+    LedgerOption,
+    ProjectOption,
+    app,
+    fail,
+    ledger_of,
+    project_folder,
+    use_airflow_of,
+)
 from bakehouse.cli.output import JsonOption
 from bakehouse.config.folder import INCLUDE
 
@@ -103,12 +110,9 @@ def _planned(
     *,
     gates: bool,
 ) -> RolloutPlan:
-    from bakehouse.config.running_stack import stack_environment
     from bakehouse.core.errors import BakehouseError
 
-    os.environ.update(stack_environment(folder) or {})
-    # connections are read as Airflow's own programs read them, from its database too
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    use_airflow_of(folder)
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the plan
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.history.hold_store import read_hold

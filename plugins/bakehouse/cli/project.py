@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.app import ProjectOption, app, project_folder
+from bakehouse.cli.app import ProjectOption, app, project_folder, use_airflow_of
 from bakehouse.cli.output import JsonOption
 from bakehouse.config.folder import INCLUDE, SETTINGS
 
@@ -52,7 +52,7 @@ def doctor(
         if conn:
             # else they would stand there twice, once untried
             checks = [check for check in checks if check.name not in {"ledger", conn, repository}]
-            checks += _asked(folder, conn, repository, environment)
+            checks += _asked(folder, conn, repository)
     if as_json:
         typer.echo(json.dumps([check.model_dump(mode="json") for check in checks], indent=2))
     else:
@@ -64,12 +64,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _asked(
-    folder: Path, connection: str, repository: str, environment: dict[str, str]
-) -> list[Check]:
-    os.environ.update(environment)
-    # connections are read as Airflow's own programs read them, from its database too
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+def _asked(folder: Path, connection: str, repository: str) -> list[Check]:
+    use_airflow_of(folder)
     from bakehouse.preflight.setup import setup_checks
 
     return setup_checks(folder / INCLUDE, connection, repository)

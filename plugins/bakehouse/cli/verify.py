@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.app import LedgerOption, ProjectOption, app, fail, ledger_of, project_folder
+from bakehouse.cli.app import (
+    LedgerOption,
+    ProjectOption,
+    app,
+    fail,
+    ledger_of,
+    project_folder,
+    use_airflow_of,
+)
 from bakehouse.cli.output import JsonOption
 
 if TYPE_CHECKING:
@@ -50,12 +57,9 @@ def verify(
 
 
 def _verdict(folder: Path, image: str, kind: str, connection: str, ledger: str) -> ImageVerdict:
-    from bakehouse.config.running_stack import stack_environment
     from bakehouse.core.errors import BakehouseError
 
-    os.environ.update(stack_environment(folder) or {})
-    # Variables and connections are read as Airflow's own programs read them, from its database too
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    use_airflow_of(folder)
     with redirect_stdout(sys.stderr):  # Airflow's own log lines are no part of the answer
         from bakehouse.cloud.compute_hook import hook_of
         from bakehouse.cloud.image_client import image_client
