@@ -21,12 +21,16 @@ PACKAGE = PROJECT / "plugins" / "bakehouse"
 
 
 def built_apis() -> set[str]:
-    """The APIs for which a discovery client is built, such as `compute.v1`."""
+    """The APIs for which a discovery client is built, such as `compute.v1`.
+
+    By `build("compute", "v1")`, or by `_client_of("compute", …)`, which builds that of v1.
+    """
     found = set()
-    sources = (source for source in _sources() if "discovery import build" in source)
-    for call in (node for source in sources for node in ast.walk(ast.parse(source))):
+    for call in (node for source in _sources() for node in ast.walk(ast.parse(source))):
         if not isinstance(call, ast.Call):
             continue
+        if _called(call) == "_client_of" and isinstance(call.args[0], ast.Constant):
+            found.add(f"{call.args[0].value}.v1")
         named = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
         if isinstance(call.func, ast.Name) and call.func.id == "build" and len(named) == 2:
             found.add(".".join(map(str, named)))

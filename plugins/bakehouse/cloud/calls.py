@@ -94,22 +94,24 @@ class Calls(GoogleBaseHook):
 
     @cached_property
     def _client(self) -> Collections:
+        endpoint = self.endpoint
+        return Collections(
+            self._client_of("compute", f"{endpoint.rstrip('/')}/compute/v1/" if endpoint else None)
+        )
+
+    def _client_of(self, api: str, endpoint: str | None) -> Any:
+        """Make the discovery client of an API's v1; `endpoint` is a server other than Google's."""
         with authentication_errors(f"the connection {self.gcp_conn_id}"):
             http = self._authorize()
         http.http.timeout = CALL_TIMEOUT
-        endpoint = self.endpoint
-        options = (
-            ClientOptions(api_endpoint=f"{endpoint.rstrip('/')}/compute/v1/") if endpoint else None
-        )
-        whole = build(
-            "compute",
+        return build(
+            api,
             "v1",
             http=http,
             cache_discovery=False,
             static_discovery=True,
-            client_options=options,
+            client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
         )
-        return Collections(whole)
 
     def _pages(
         self, list_: Any, next_: Any, doing: str, *, key: str = "items", **query: Any

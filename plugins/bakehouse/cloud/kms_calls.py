@@ -9,10 +9,7 @@ from base64 import b64decode, b64encode
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from google.api_core.client_options import ClientOptions
-from googleapiclient.discovery import build
-
-from bakehouse.cloud.calls import CALL_TIMEOUT, READ_RETRIES, Calls, authentication_errors
+from bakehouse.cloud.calls import READ_RETRIES, Calls
 
 
 class KmsPublicKey(NamedTuple):
@@ -41,17 +38,5 @@ class KmsCalls(Calls):
 
     @cached_property
     def _keys(self) -> Any:
-        with authentication_errors(f"the connection {self.gcp_conn_id}"):
-            http = self._authorize()
-        http.http.timeout = CALL_TIMEOUT
-        endpoint = self.extras.get("kms_endpoint")
-        options = ClientOptions(api_endpoint=endpoint) if endpoint else None
-        kms = build(
-            "cloudkms",
-            "v1",
-            http=http,
-            cache_discovery=False,
-            static_discovery=True,
-            client_options=options,
-        )
+        kms = self._client_of("cloudkms", self.extras.get("kms_endpoint"))
         return kms.projects().locations().keyRings().cryptoKeys().cryptoKeyVersions()

@@ -9,10 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from google.api_core.client_options import ClientOptions
-from googleapiclient.discovery import build
-
-from bakehouse.cloud.calls import CALL_TIMEOUT, Calls, authentication_errors
+from bakehouse.cloud.calls import Calls
 from bakehouse.core.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -51,38 +48,17 @@ class PolicyCalls(Calls):
 
     @cached_property
     def _projects(self) -> Any:
-        http, options = self._other_api()
-        manager = build(
-            "cloudresourcemanager",
-            "v1",
-            http=http,
-            cache_discovery=False,
-            static_discovery=True,
-            client_options=options,
-        )
-        return manager.projects()
+        return self._client_of("cloudresourcemanager", self._other_endpoint()).projects()
 
     @cached_property
     def _accounts(self) -> Any:
-        http, options = self._other_api()
-        iam = build(
-            "iam",
-            "v1",
-            http=http,
-            cache_discovery=False,
-            static_discovery=True,
-            client_options=options,
-        )
-        return iam.projects().serviceAccounts()
+        return self._client_of("iam", self._other_endpoint()).projects().serviceAccounts()
 
-    def _other_api(self) -> tuple[Any, ClientOptions | None]:
-        endpoint = self.extras.get("resource_manager_endpoint")
+    def _other_endpoint(self) -> str | None:
+        endpoint: str | None = self.extras.get("resource_manager_endpoint")
         if self.endpoint and not endpoint:
             raise PermanentError(
                 f"the connection {self.gcp_conn_id} has api_endpoint and no"
                 " resource_manager_endpoint: set it, else Google's own would be asked"
             )
-        with authentication_errors(f"the connection {self.gcp_conn_id}"):
-            http = self._authorize()
-        http.http.timeout = CALL_TIMEOUT
-        return http, ClientOptions(api_endpoint=endpoint) if endpoint else None
+        return endpoint
