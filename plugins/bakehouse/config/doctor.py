@@ -29,7 +29,7 @@ from bakehouse.history.key_file import (
     SIGNING_KEY,
     default_key_file,
     key_file_of,
-    problem_of_file,
+    problem_and_remedy,
 )
 
 if TYPE_CHECKING:
@@ -162,14 +162,9 @@ def _signing_key(settings: Settings, environment: Mapping[str, str]) -> Check:
             return passed("signing key", made)
         found = f"{made}; {existing} is not writable"
         return failed("signing key", found, f"airflow variables set {SIGNING_KEY} file:///PATH")
-    if problem := problem_of_file(file):
-        found, _, remedy = problem.partition(": ")
-        is_remedy = remedy and not found.endswith("read")  # else what the system says
-        return failed(
-            "signing key",
-            f"{file} {found if is_remedy else problem}",
-            remedy if is_remedy else MAKE_ONE,
-        )
+    problem, remedy = problem_and_remedy(file)
+    if problem:
+        return failed("signing key", f"{file} {problem}", remedy or MAKE_ONE)
     return passed("signing key", str(file))
 
 

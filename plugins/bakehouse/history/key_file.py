@@ -67,19 +67,24 @@ def make_key(file: Path) -> None:
 
 def problem_of_file(file: Path) -> str:
     """What is wrong with a file of a private key that exists; empty if nothing is."""
+    return ": ".join(filter(None, problem_and_remedy(file)))
+
+
+def problem_and_remedy(file: Path) -> tuple[str, str]:
+    """What is wrong with a file of a private key that exists, and what mends the file as it is."""
     try:
         known = file.stat()
     except OSError as unread:
-        return f"cannot be read: {unread.strerror}"
+        return f"cannot be read: {unread.strerror}", ""
     if known.st_uid not in {os.geteuid(), 0}:
-        return f"belongs to the user {known.st_uid}: chown it to the user of Airflow"
+        return f"belongs to the user {known.st_uid}", "chown it to the user of Airflow"
     if known.st_mode & _TOO_OPEN:
-        return f"has the mode {stat.S_IMODE(known.st_mode):04o}: chmod 600 {file}"
+        return f"has the mode {stat.S_IMODE(known.st_mode):04o}", f"chmod 600 {file}"
     try:
         private_key(file)
     except PermanentError as wrong:
-        return str(wrong)
-    return ""
+        return str(wrong), ""
+    return "", ""
 
 
 def private_key(file: Path) -> Any:
