@@ -70,11 +70,16 @@ def labels_of(resource: Resource) -> Mapping[str, str]:
     return resource.get("labels") or {}
 
 
+def attributes_of(instance: Resource) -> dict[str, str]:
+    """The metadata of an instance, by key."""
+    items = (instance.get("metadata") or {}).get("items") or []
+    return {str(item["key"]): str(item.get("value", "")) for item in items if item}
+
+
 def group_of(instance: Resource) -> str:
     """The link of the managed instance group that has made an instance; empty if none has.
 
     Source: the metadata `created-by`, which names the project by its number.
     """
-    items = (instance.get("metadata") or {}).get("items") or []
-    creator = next((str(i.get("value", "")) for i in items if i and i["key"] == CREATED_BY), "")
+    creator = attributes_of(instance).get(CREATED_BY, "")
     return creator if "/instanceGroupManagers/" in creator else ""

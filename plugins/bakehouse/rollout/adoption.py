@@ -19,6 +19,7 @@ from bakehouse.guest.config_changes import looks_secret
 from bakehouse.images import labels
 from bakehouse.images.links import (
     Resource,
+    attributes_of,
     labels_of,
     path_of,
     project_of,
@@ -97,12 +98,11 @@ def _name(instance: Resource) -> str:
 def _hindrances(instance: Resource, around: Around) -> Iterator[Remark]:
     """Find what the plan of a rollout would say of an instance, and what a stop would cost it."""
     name, zone = _name(instance), zone_of(instance)
-    boot = boot_of(instance)
-    disk = around.disk(zone, str(boot["name"])) if boot is not None else None
+    disk = _boot_disk(instance, around)
     if found := refusal(instance, disk):
         reason, why = found
         yield Remark(member=name, kind="refused", text=f"{reason.text} ({why})")
-    if boot is None or disk is None:
+    if disk is None:
         text = "it has no boot disk that can be read, so that nothing can be swapped"
         yield Remark(member=name, kind="refused", text=text)
     else:
@@ -136,7 +136,7 @@ def _hindrances(instance: Resource, around: Around) -> Iterator[Remark]:
 
 
 def _of_metadata(instance: Resource) -> Iterator[Remark]:
-    name, has = _name(instance), _metadata_of(instance)
+    name, has = _name(instance), attributes_of(instance)
     if lacking := {key: value for key, value in _NEEDED.items() if has.get(key) != value}:
         given = ",".join(f"{key}={value}" for key, value in sorted(lacking.items()))
         text = (
@@ -171,12 +171,11 @@ def _template(instances: Sequence[Resource], around: Around) -> tuple[dict[str, 
             "machine_type", of_each(lambda one: resource_name(one.get("machineType", "")))
         )
     }
-    boots = [disk for one in instances if (disk := _boot_disk(one, around)) is not None]
+    boots = {_name(o): d for o in instances if (d := _boot_disk(o, around)) is not None}
     if boots:
-        kinds = {_name(o): _kind(d) for o in instances if (d := _boot_disk(o, around)) is not None}
         template["boot_disk"] = {
-            "size_gb": max(10, min(int(disk["sizeGb"]) for disk in boots)),
-            "type": common("boot_disk.type", kinds),
+            "size_gb": max(10, min(int(disk["sizeGb"]) for disk in boots.values())),
+            "type": common("boot_disk.type", {n: _kind(d) for n, d in boots.items()}),
         }
     if disks := _data_disks(instances, around, remarks):
         template["disks"] = disks
@@ -283,11 +282,6 @@ def _account(instance: Resource) -> dict[str, Any]:
     return {"service_account": str(account.get("email", "")), **own}
 
 
-def _metadata_of(instance: Resource) -> dict[str, str]:
-    items = (instance.get("metadata") or {}).get("items") or []
-    return {str(item["key"]): str(item.get("value", "")) for item in items}
-
-
 def _metadata(
     fleet: str, instances: Iterable[Resource], *, can_read: bool
 ) -> tuple[dict[str, dict[str, str]], list[Remark]]:
@@ -296,7 +290,7 @@ def _metadata(
     remarks: list[Remark] = []
     for one in instances:
         name, own = _name(one), dict[str, str]()
-        for key, value in sorted(_metadata_of(one).items()):
+        for key, value in sorted(attributes_of(one).items()):
             ours = key in _NEEDED or key == NEW_FLEET or key.startswith("bakehouse-")
             if ours or is_of_people(key) or key == "created-by":
                 continue

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.guest.config_changes import metadata_diff
+from bakehouse.images.links import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ def change_of(
 
     What an earlier try of `run` has changed still is a change, from what the instance had before.
     """
-    has, pinned = _values(instance), pinned_by(instance, run)
+    has, pinned = attributes_of(instance), pinned_by(instance, run)
     changed = {key for key in wanted if has.get(key) != wanted[key]} | pinned.keys()
     if not changed:
         return None
@@ -76,7 +77,7 @@ def change_of(
 def pinned_by(instance: Resource, run: str) -> dict[str, str | None]:
     """Return the values that an instance had before `run` has changed them; none if it has not."""
     try:
-        told = json.loads(_values(instance)[PINNED])
+        told = json.loads(attributes_of(instance)[PINNED])
         if not run or told["run"] != run:
             return {}
         return {str(key): None if v is None else str(v) for key, v in told["before"].items()}
@@ -86,12 +87,12 @@ def pinned_by(instance: Resource, run: str) -> dict[str, str | None]:
 
 def is_pinned(instance: Resource) -> bool:
     """Whether an instance has values that it would go back to, of whatever run."""
-    return PINNED in _values(instance)
+    return PINNED in attributes_of(instance)
 
 
 def is_set(instance: Resource, values: Mapping[str, str | None]) -> bool:
     """Whether an instance has these values."""
-    has = _values(instance)
+    has = attributes_of(instance)
     return all(has.get(key) == value for key, value in values.items())
 
 
@@ -100,11 +101,6 @@ def with_values(metadata: Mapping[str, Any], values: Mapping[str, str | None]) -
     items = [i for i in metadata.get("items") or [] if i and i.get("key") not in values]
     new = [{"key": key, "value": value} for key, value in values.items() if value is not None]
     return {**metadata, "items": [*items, *new]}
-
-
-def _values(instance: Resource) -> dict[str, str]:
-    items = (instance.get("metadata") or {}).get("items") or []
-    return {str(item["key"]): str(item.get("value", "")) for item in items if item}
 
 
 def _there(values: Mapping[str, str | None]) -> dict[str, str]:

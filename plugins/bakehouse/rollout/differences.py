@@ -12,7 +12,14 @@ from pydantic import Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.fleet.members import metadata_of
-from bakehouse.images.links import Resource, labels_of, path_of, resource_name, zone_of
+from bakehouse.images.links import (
+    Resource,
+    attributes_of,
+    labels_of,
+    path_of,
+    resource_name,
+    zone_of,
+)
 from bakehouse.rollout.machine import is_of_people, subnetwork_of
 
 if TYPE_CHECKING:
@@ -131,8 +138,7 @@ def _account(template: Template, instance: Resource) -> Iterator[Difference]:
 
 def _metadata(template: Template, one: Instance, instance: Resource) -> Iterator[Difference]:
     """Keys only: a value may be a secret, or a long script."""
-    items = (instance.get("metadata") or {}).get("items") or []
-    has = {str(item["key"]): str(item.get("value", "")) for item in items}
+    has = attributes_of(instance)
     wanted = metadata_of(template.metadata, one.metadata)
     for key in sorted({*has, *wanted}):
         if has.get(key) == wanted.get(key) or (key not in wanted and _is_of_others(key)):
@@ -145,9 +151,8 @@ def _metadata(template: Template, one: Instance, instance: Resource) -> Iterator
 
 def wanted_metadata(template: Template, one: Instance, instance: Resource) -> dict[str, str | None]:
     """Return the metadata that an instance is to have; None: a key that it must not have."""
-    items = (instance.get("metadata") or {}).get("items") or []
     wanted = metadata_of(template.metadata, one.metadata)
-    surplus = {str(item["key"]) for item in items} - wanted.keys()
+    surplus = attributes_of(instance).keys() - wanted.keys()
     return {**{key: None for key in surplus if not _is_of_others(key)}, **wanted}
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 
 BACKSTOP = timedelta(minutes=5)  # beyond the trigger's own deadline
-DRAFT = "draft"  # an XCom of plan: the plan while its gates are asked
 
 
 class LeaseMemory(HoldMemory):

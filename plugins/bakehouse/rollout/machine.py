@@ -14,7 +14,14 @@ from pydantic import Field
 from bakehouse.core.models import Frozen
 from bakehouse.fleet.members import NEW_FLEET, metadata_of
 from bakehouse.images import labels
-from bakehouse.images.links import Resource, labels_of, region_of, resource_name, zone_of
+from bakehouse.images.links import (
+    Resource,
+    attributes_of,
+    labels_of,
+    region_of,
+    resource_name,
+    zone_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -153,7 +160,7 @@ def recreated(
     more = [disk for disk in wanted.body["disks"] if disk["deviceName"] not in there]
     body = {**wanted.body, "disks": [*kept, *more]}
     names = {resource_name(disk["source"]) for disk in more}
-    keys = {key: told for key, told in _metadata_of(instance).items() if is_of_people(key)}
+    keys = {key: told for key, told in attributes_of(instance).items() if is_of_people(key)}
     body["metadata"] = _items({**keys, **_metadata(template, one)})
     body["networkInterfaces"] = [
         _with_reserved(body["networkInterfaces"][0], instance, one, reserved)
@@ -169,7 +176,7 @@ def pinned(instance: Resource, owner: Owner, reserved: Collection[str]) -> Machi
     """Return the instance as it is, which is its way back; `reserved`: addresses of the region."""
     body = {key: instance[key] for key in _KEPT if key in instance}
     body["labels"] = {**labels_of(instance), **owner.labels}
-    has = _metadata_of(instance).items()
+    has = attributes_of(instance).items()
     body["metadata"] = _items({key: value for key, value in has if key != NEW_FLEET})
     body["tags"] = {"items": list((instance.get("tags") or {}).get("items") or [])}
     body["networkInterfaces"] = [
@@ -260,11 +267,6 @@ def _metadata(template: Template, one: Instance) -> dict[str, str]:
 
 def _items(values: Mapping[str, str]) -> dict[str, Any]:
     return {"items": [{"key": key, "value": value} for key, value in sorted(values.items())]}
-
-
-def _metadata_of(instance: Resource) -> dict[str, str]:
-    items = (instance.get("metadata") or {}).get("items") or []
-    return {str(item["key"]): str(item.get("value", "")) for item in items}
 
 
 def _interface(template: Template, one: Instance) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import heapq
 import re
 from typing import TYPE_CHECKING
 
-from bakehouse.images.links import Resource, labels_of, zone_of
+from bakehouse.images.links import Resource, attributes_of, labels_of, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +25,7 @@ def key_of(instance: Resource, order_by: str | None) -> str:
         return zone_of(instance)
     if kind == "labels":
         return labels_of(instance).get(key, "")
-    items = (instance.get("metadata") or {}).get("items") or []
-    return next((str(i.get("value", "")) for i in items if i and i.get("key") == key), "")
+    return attributes_of(instance).get(key, "")
 
 
 def natural(text: str) -> NaturalKey:
