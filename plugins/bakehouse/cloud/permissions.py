@@ -59,6 +59,10 @@ class ServiceAccount(Frozen):
     description: str
     grants: tuple[Grant, ...]
 
+    def role_on(self, resource: Resource) -> str:
+        """The id of its role on a resource. Raises StopIteration if it has none."""
+        return next(grant.role for grant in self.grants if grant.resource is resource)
+
     def on(self, resource: Resource) -> tuple[Use, ...]:
         """The permissions that it needs on a resource; none for most pairs."""
         return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bakehouse.cloud.permissions import Resource
 from bakehouse.core.check import Check, failed, passed
 from bakehouse.images.links import resource_name
 from bakehouse.preflight.facts import Unread, unread
@@ -69,10 +70,9 @@ def check_apis(facts: CloudFacts) -> Check:
             f"not enabled: {', '.join(off)}",
             f"gcloud services enable {' '.join(off)} --project {facts.project}",
         )
-    silent = {api: answer for api, answer in facts.apis.items() if answer}
-    lost = {api: why for api, why in silent.items() if not why.missing_permission}
-    for api, why in lost.items():
-        return unread("APIs", api, why)
+    for api, answer in facts.apis.items():
+        if answer and not answer.missing_permission:
+            return unread("APIs", api, answer)
     return passed("APIs", ", ".join(api.partition(".")[0] for api in facts.apis))
 
 
@@ -85,15 +85,15 @@ def check_permissions(
         yield unread(name, "those of the project", facts.granted)
         return
     for grant in accounts.orchestrator.grants:
-        if grant.resource != "project":
+        if grant.resource is not Resource.PROJECT:
             continue
         needed = [use for use in grant.permissions if _is_used(use, needs)]
         missing = [p for use in needed for p in use.names if p not in facts.granted]
+        count = sum(len(use.names) for use in needed)
         if missing:
-            total = sum(len(use.names) for use in needed)
             yield failed(
                 name,
-                f"{len(missing)} of {total} are missing: {_some(missing)}",
+                f"{len(missing)} of {count} are missing: {_some(missing)}",
                 f"gcloud iam roles update {grant.role} --project {facts.project}"
                 f" --add-permissions {','.join(missing)}",
             )
@@ -101,14 +101,13 @@ def check_permissions(
         without = [use.purpose for use in grant.permissions if use not in needed]
         lacking = [p for p in without if _lacks(facts.granted, grant.permissions, p)]
         note = f"; not used and not granted: {', '.join(lacking)}" if lacking else ""
-        count = sum(len(use.names) for use in needed)
         yield passed(name, f"all {count} of {grant.role}{note}")
 
 
 def check_service_accounts(facts: CloudFacts, accounts: ServiceAccounts) -> Iterator[Check]:
     """Yield a line for each service account of machines that the caller may not give them."""
     name = "service accounts"
-    role = next(g.role for g in accounts.orchestrator.grants if g.resource == "service_accounts")
+    role = accounts.orchestrator.role_on(Resource.SERVICE_ACCOUNTS)
     refused = list[Check]()
     for email, may in facts.accounts.items():
         if isinstance(may, Unread):
@@ -203,7 +202,7 @@ def check_store(store: StoreFacts, account: str, accounts: ServiceAccounts, proj
         remedy = "airflow variables set bakehouse_ledger gs://google_cloud_default@BUCKET/ledger"
         return failed("ledger", f"{store.url}: {store.problem}", remedy)
     bucket = rest.rpartition("@")[2].partition("/")[0]
-    role = next(g.role for g in accounts.orchestrator.grants if g.resource == "ledger")
+    role = accounts.orchestrator.role_on(Resource.LEDGER)
     return failed(
         "ledger",
         f"{store.url}: {store.problem}",

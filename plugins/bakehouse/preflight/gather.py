@@ -34,6 +34,8 @@ from bakehouse.preflight.facts import (
 )
 from bakehouse.preflight.quota import ALL_REGIONS
 from bakehouse.recipe.base import parse_base
+from bakehouse.schedule.classes import OWN
+from bakehouse.triggers.base import FIRST_LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -157,10 +159,10 @@ def airflow_facts() -> AirflowFacts:
         executor=conf.get("core", "executor").rpartition(".")[2],
         heartbeat_seconds=conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0),
         triggerer_capacity=conf.getint("triggerer", "capacity", fallback=1000),
-        first_look_seconds=conf.getfloat("bakehouse", "first_look", fallback=1.5),
+        first_look_seconds=FIRST_LOOK,
         database=scheme.partition("+")[0],
         is_composer="COMPOSER_ENVIRONMENT" in os.environ,
-        timetable=conf.get("bakehouse", "timetable", fallback="bakehouse"),
+        timetable=conf.get("bakehouse", "timetable", fallback=OWN),
     )
 
 

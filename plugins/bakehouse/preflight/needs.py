@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.images.image_kinds import MACHINE_IMAGE
 from bakehouse.images.links import path_of, project_of, region_of, resource_name
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bakehouse.config.project import Project
+    from bakehouse.fleet.model import Fleet
     from bakehouse.fleet.template import Template
-    from bakehouse.recipe.model import Builder
+    from bakehouse.recipe.model import Builder, Recipe
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,9 @@ class Needs:
 def needs_of(project: Project) -> Needs:
     """Return what the valid recipes and fleets of a project need."""
     machines = [
-        _machine(f"include/recipes/{recipe.name}.yaml", recipe.builder, recipe.builder.zones)
-        for recipe in project.recipes
+        *map(_builder, project.recipes),
+        *(_members(one, one.template) for one in project.fleets if one.template is not None),
     ]
-    for fleet in project.fleets:
-        if fleet.template is not None:
-            zones = fleet.members.zones
-            machines.append(_machine(f"include/fleets/{fleet.name}.yaml", fleet.template, zones))
     bases = {
         str(recipe.base): f"include/recipes/{recipe.name}.yaml"
         for recipe in reversed(project.recipes)
@@ -102,18 +99,36 @@ def _purposes(project: Project, machines: list[MachineNeed]) -> Iterator[str]:
         yield "reserved addresses"
 
 
-def _machine(file: str, spec: Builder | Template, zones: tuple[str, ...]) -> MachineNeed:
-    disk = getattr(spec, "boot_disk", None)
+def _builder(recipe: Recipe) -> MachineNeed:
+    builder = recipe.builder
     return MachineNeed(
-        file=file,
-        machine_type=spec.machine_type,
-        zones=zones,
-        disk_gb=disk.size_gb if disk else getattr(spec, "disk_gb", 0),
-        disk_type=disk.type if disk else getattr(spec, "disk_type", ""),
-        spot=getattr(spec, "spot", False),
-        network=spec.network or ("" if spec.subnetwork else "default"),
-        subnetwork=spec.subnetwork or "",
-        external_ip=spec.external_ip,
-        service_account=spec.service_account or "",
-        is_builder=disk is None,
+        file=f"include/recipes/{recipe.name}.yaml",
+        zones=builder.zones,
+        disk_gb=builder.disk_gb,
+        disk_type=builder.disk_type,
+        spot=builder.spot,
+        is_builder=True,
+        **_shared(builder),
     )
+
+
+def _members(fleet: Fleet, template: Template) -> MachineNeed:
+    return MachineNeed(
+        file=f"include/fleets/{fleet.name}.yaml",
+        zones=fleet.members.zones,
+        disk_gb=template.boot_disk.size_gb,
+        disk_type=template.boot_disk.type,
+        spot=False,
+        is_builder=False,
+        **_shared(template),
+    )
+
+
+def _shared(spec: Builder | Template) -> dict[str, Any]:
+    return {
+        "machine_type": spec.machine_type,
+        "network": spec.network or ("" if spec.subnetwork else "default"),
+        "subnetwork": spec.subnetwork or "",
+        "external_ip": spec.external_ip,
+        "service_account": spec.service_account or "",
+    }
