@@ -30,7 +30,7 @@ def built_apis() -> set[str]:
         if not isinstance(call, ast.Call):
             continue
         if _called(call) == "_client_of" and isinstance(call.args[0], ast.Constant):
-            found.add(f"{call.args[0].value}.v1")
+            found.add(f"{call.args[0].value!s}.v1")
         named = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
         if isinstance(call.func, ast.Name) and call.func.id == "build" and len(named) == 2:
             found.add(".".join(map(str, named)))
