@@ -63,7 +63,12 @@ def agents(cluster_of_session: Cluster) -> Iterator[Members]:
 
 
 @pytest.fixture
-def kafka(cluster_of_session: Cluster, image: Image) -> Iterator[Cluster]:
-    """The cluster, safe before and after the test, whatever the test has done to it."""
+def kafka(cluster_of_session: Cluster, agents: Members, image: Image) -> Iterator[Cluster]:
+    """The cluster, safe before and after the test, whatever the test has done to it.
+
+    The brokers learn of a recovery one after the other: the gates of all are waited for, too.
+    """
     yield cluster_of_session
     cluster_of_session.recover(image)
+    for agent in agents.values():
+        agent.until("gate")

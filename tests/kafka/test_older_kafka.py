@@ -62,7 +62,7 @@ def test_the_way_back_to_an_older_kafka_is_open_until_the_features_are_finalised
         reads_older = supported(kafka)
         roll(kafka, image, by_orders, by_orders.order)
         reads_newer = supported(kafka)
-        open_formats = formats_in(agents[1].ask("gate").text)
+        open_formats = formats_in(agents[1].until("gate")[-1].text)
         first = by_orders.order(kafka)[0]
         by_orders(kafka, first, older)
         by_orders(kafka, first, image)

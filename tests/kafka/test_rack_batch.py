@@ -66,7 +66,7 @@ def test_two_brokers_of_a_rack_go_together_and_no_partition_falls_below_min_isr(
             admin.create_topics({"racks": topic}, wait_for_metadata=True)
         with Traffic(five.bootstrap(*IN_ONE_RACK), "racks", partitions=6) as traffic:
             first = agents[4].until("gate")[-1]
-            second = agents[5].ask("gate", down=["kafka-4"])
+            agents[5].until("gate", down=["kafka-4"])
             across = agents[1].ask("gate", down=["kafka-4"])
             drained = [agents[4].ask("drain"), agents[5].ask("drain", down=["kafka-4"])]
             for node in IN_ONE_RACK:
@@ -79,7 +79,6 @@ def test_two_brokers_of_a_rack_go_together_and_no_partition_falls_below_min_isr(
         proof = traffic.proof()
 
     assert "batch kafka-4 kafka-5" in first.lines, first
-    assert second.code == 0, second
     assert across.code == BLOCKED, across
     assert [answer.code for answer in drained] == [0, 0], drained
     assert proof.holds, proof.summary()

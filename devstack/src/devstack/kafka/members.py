@@ -143,7 +143,7 @@ class Member:
         )
         return Answer(done.returncode, done.stdout, time.monotonic() - began)
 
-    def until(self, script: str, every: float = 0.5) -> list[Answer]:
+    def until(self, script: str, down: Sequence[str] = (), every: float = 0.5) -> list[Answer]:
         """Ask until the answer is yes; all answers. Raises NotReplaced after the deadline."""
         answers: list[Answer] = []
         last = time.monotonic() + DEADLINE
@@ -152,7 +152,7 @@ class Member:
                 raise NotReplaced(f"{self.name}, {script}: {answers[-1].text}")
             if answers:
                 time.sleep(every)
-            answers.append(self.ask(script))
+            answers.append(self.ask(script, down))
         return answers
 
 
