@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from localgce.core.cache import default_cache
 from localgce.quick_group import QuickGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GRACE_SECONDS = 90.0
 
 app = typer.Typer(
     cls=QuickGroup,
@@ -68,7 +74,7 @@ def serve(
     ] = 1.0,
     shutdown_grace: Annotated[
         float, typer.Option(min=0, help="Seconds between the power button and a hard power-off.")
-    ] = 90.0,
+    ] = GRACE_SECONDS,
     check_responses: Annotated[
         bool, typer.Option("--check-responses", help="Validate every answer by the API's schema.")
     ] = False,
@@ -94,6 +100,92 @@ def serve(
         chosen = ScaledClock(clock_rate)
     options = Options(settings, port, machines.value, guest, chosen, check_responses)
     _run(run(options))
+
+
+Background = Annotated[
+    Path | None,
+    typer.Option("--state", help="Folder that holds all state [~/.local/state/localgce]."),
+]
+
+
+@app.command()
+def up(
+    state: Background = None,
+    project: Annotated[str, typer.Option(help="The project's id.")] = "demo",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks one.")] = 8790,
+    machines: Annotated[Machines, typer.Option(help="Real machines or instant ones.")] = (
+        Machines.QEMU
+    ),
+    cache: Cache = None,
+) -> None:
+    """Start a server in the background, unless it runs; prints its address."""
+    from localgce.background import up as run
+
+    options = ["--port", str(port)]
+    options += ["--cache", str(cache.absolute())] if cache else []
+    with _one_line():
+        found, started = run(_background(state), project, machines.value, options)
+    typer.echo(f"localgce {'runs now' if started else 'already runs'} at {found.url}")
+
+
+@app.command()
+def down(
+    state: Background = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Do not wait for guests that power off.")
+    ] = False,
+) -> None:
+    """Power off all machines and stop the server in the background; the state is kept."""
+    from localgce.background import down as run
+
+    with _one_line():
+        ended = run(_background(state), grace=GRACE_SECONDS, now=now)
+    typer.echo("localgce has stopped" if ended else "localgce does not run")
+
+
+@app.command()
+def status(
+    state: Background = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell whether a server runs, and where; exits with 3 when none does."""
+    from json import dumps
+
+    from localgce.background import status as run
+
+    with _one_line():
+        found = run(_background(state))
+    if json:
+        typer.echo(dumps(found))
+    elif found is None:
+        typer.echo("localgce does not run")
+    else:
+        counts = found["instances"]
+        assert isinstance(counts, dict)
+        shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+        for key, value in (found | {"instances": shown}).items():
+            typer.echo(f"{key:<10} {value}")
+    if found is None:
+        raise typer.Exit(3)
+
+
+@app.command()
+def logs(
+    state: Background = None,
+    lines: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what is added, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Print the log of the server in the background."""
+    import os
+
+    from localgce.core.server_file import LOG
+
+    path = _background(state) / LOG
+    if not path.exists():
+        raise _fail(f"there is no log at {path}: `localgce up` starts a server that writes it")
+    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), str(path)])
 
 
 @app.command()
@@ -125,15 +217,29 @@ def image(
     _run(public_image.ensure(cache or default_cache(), typer.echo))
 
 
+def _background(state: Path | None) -> Path:
+    from localgce.core.server_file import default_state
+
+    return (state or default_state()).absolute()
+
+
 def _run(work: object) -> None:
     import asyncio
+
+    with _one_line():
+        asyncio.run(work)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Report what a user can mend in one line, without a traceback."""
     import sqlite3
 
     from localgce.core.errors import MachineError
     from localgce.core.store import StateInUse
 
     try:
-        asyncio.run(work)  # type: ignore[arg-type]
+        yield
     except (MachineError, StateInUse, OSError) as error:
         raise _fail(str(error)) from None
     except sqlite3.Error as error:

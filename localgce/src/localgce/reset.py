@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
+from localgce.core.server_file import LOG, START
 from localgce.core.settings import Settings
 from localgce.machines.instant.host import InstantHost
 from localgce.service import Service
@@ -42,7 +43,8 @@ def _is_state_folder(state: Path) -> bool:
     """False when there is no such folder; raises MachineError for any other folder."""
     if not state.exists():
         return False
-    if any(state.iterdir()) and not (state / "state.sqlite").exists():
+    others = {path.name for path in state.iterdir()} - {LOG, START}  # a start that failed early
+    if others and "state.sqlite" not in others:
         raise MachineError(f"{state} is not a state folder of localgce")
     return True
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from localgce.core.server_file import ServerFile
 from localgce.machines.instant.host import InstantHost, default_guest, load_guest
 from localgce.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from localgce.core.clock import Clock
@@ -56,7 +58,7 @@ async def serve(options: Options) -> None:
         await service.open()
         gc.collect()
         gc.freeze()  # the discovery document is large and lives as long as the process
-        await _run(service, listener, check_responses=options.check_responses)
+        await _run(service, listener, options)
     finally:
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, service.lifecycle.hurry)
@@ -86,9 +88,9 @@ def _host(options: Options) -> Host:
     return QemuHost(state, options.settings.cache)
 
 
-async def _run(service: Service, listener: socket.socket, *, check_responses: bool) -> None:
+async def _run(service: Service, listener: socket.socket, options: Options) -> None:
     config = uvicorn.Config(
-        service.app(check_responses=check_responses),
+        service.app(check_responses=options.check_responses),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -99,15 +101,22 @@ async def _run(service: Service, listener: socket.socket, *, check_responses: bo
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, server.stop)
-    port = listener.getsockname()[1]
-    server.ready = f"ready http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.ready = lambda: _ready(options, url)
     await server.serve(sockets=[listener])
+
+
+def _ready(options: Options, url: str) -> None:
+    """Say that the server answers, to other programs and to whoever reads its output."""
+    settings = options.settings
+    ServerFile.of_this_process(url, settings.project, options.machines).write(settings.state)
+    print(f"ready {url}", flush=True)
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: ours lets machines power off first."""
 
-    ready = ""
+    ready: Callable[[], None]
 
     def stop(self) -> None:
         """Shut down gracefully."""
@@ -118,6 +127,6 @@ class _Server(uvicorn.Server):
         await self._serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Print that the server is ready."""
+        """Say that the server is ready."""
         await super().startup(sockets)
-        print(self.ready, flush=True)
+        self.ready()

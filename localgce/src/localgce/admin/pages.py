@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +116,9 @@ class _Pages:
         return JSONResponse({})
 
     async def health(self, _: Request) -> Response:
-        """Answer while the server is running."""
-        return JSONResponse({"status": "ok"})
+        """Answer while the server is running, with the number of instances in each status."""
+        statuses = Counter(str(r.body.get("status")) for r in self._core.store.all("instances"))
+        return JSONResponse({"status": "ok", "instances": dict(statuses)})
 
     def _running(self, raw: Any) -> Machine:
         """The running machine of the instance that a request names."""
