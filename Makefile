@@ -42,7 +42,7 @@ schema: setup  ## write the JSON schemas of recipes and fleets for editors, and 
 test: setup  ## run the checks of a change: all stages of scripts/test.py, at most 20 minutes
 	@.venv/bin/python scripts/test.py all
 
-test-all: setup  ## run the long checks, in parts: vm vm-fleets cookbook cookbook-2 demo-kafka localgce-vm chaos integration-long flow distributed fuzz sweep kafka (PARTS="vm chaos")
+test-all: setup  ## run the long checks, in parts: vm vm-fleets cookbook cookbook-2 demo-kafka localgce-vm localgce-long chaos integration-long flow distributed fuzz sweep kafka (PARTS="vm chaos")
 	@.venv/bin/python scripts/test.py parts $(PARTS)
 
 test-distributed: setup  ## run the part distributed: Celery, Redis and PostgreSQL, with processes killed

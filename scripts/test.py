@@ -120,6 +120,7 @@ PARTS = (
     Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
     Stage("demo-kafka", [KAFKA, (sys.executable, "-m", "devstack.cli", "demo-kafka")]),
     Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
+    Stage("localgce-long", [(*PYTEST, "-v", "-m", "long", "localgce/tests")]),
     Stage(
         "chaos",
         [

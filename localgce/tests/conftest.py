@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--vm"):
-        config.option.markexpr = "not chaos and not fuzz_long"
+        config.option.markexpr = "not chaos and not fuzz_long and not long"
 
 
 class Server:
