@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEBIAN = "projects/debian-cloud/global/images/family/debian-12"
-ZONE = "us-central1-a"
+REGION = "us-central1"
+ZONE = f"{REGION}-a"
 
 
 class Gce:

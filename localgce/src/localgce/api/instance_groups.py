@@ -10,7 +10,7 @@ from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
 from localgce.groups import unmanaged
 from localgce.groups.commands import KIND as MANAGERS
-from localgce.http.listing import list_of, zonal
+from localgce.http.listing import list_of, zonal_and_regional
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
 
 
-@method("compute.instanceGroups.get")
+@method("compute.instanceGroups.get", "compute.regionInstanceGroups.get")
 def get(call: Call) -> Json:
     """One group."""
     found = _unmanaged(call)
     return _shown_unmanaged(call, found) if found else _shown(call.context.core, _manager(call))
 
 
-@method("compute.instanceGroups.list")
+@method("compute.instanceGroups.list", "compute.regionInstanceGroups.list")
 def list_(call: Call) -> Json:
-    """The groups of a zone."""
+    """The groups of a zone, or the managed ones of a region."""
     context = call.context
     found = context.store.all(MANAGERS, context.project, context.scope)
     own = [_shown_unmanaged(call, record) for record in call.records()]
@@ -37,15 +37,15 @@ def list_(call: Call) -> Json:
 
 @method("compute.instanceGroups.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """The groups of all zones."""
+    """The groups of all zones and regions."""
     context = call.context
     found = context.store.all(MANAGERS, context.project)
     own = [_shown_unmanaged(call, record) for record in call.records(everywhere=True)]
     bodies = [_shown(context.core, record) for record in found]
-    return zonal(call, "instanceGroup", [*bodies, *own])
+    return zonal_and_regional(call, "instanceGroup", [*bodies, *own])
 
 
-@method("compute.instanceGroups.listInstances")
+@method("compute.instanceGroups.listInstances", "compute.regionInstanceGroups.listInstances")
 def list_instances(call: Call) -> Json:
     """The group's instances; with `instanceState` RUNNING only the running ones."""
     group = _unmanaged(call) or _manager(call)
@@ -139,5 +139,5 @@ def _shown(core: Core, group: Record) -> Json:
         "network": links.url(path),
         "selfLink": group.body["instanceGroup"],
         "size": size,
-        "zone": group.body["zone"],
+        **{key: group.body[key] for key in ("zone", "region") if key in group.body},
     }

@@ -14,37 +14,55 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 
-@method("compute.instanceGroupManagers.recreateInstances")
+@method(
+    "compute.instanceGroupManagers.recreateInstances",
+    "compute.regionInstanceGroupManagers.recreateInstances",
+)
 def recreate_instances(call: Call) -> Json:
     """Replace instances at once."""
     return commands.recreate(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.applyUpdatesToInstances")
+@method(
+    "compute.instanceGroupManagers.applyUpdatesToInstances",
+    "compute.regionInstanceGroupManagers.applyUpdatesToInstances",
+)
 def apply_updates_to_instances(call: Call) -> Json:
     """Update instances to their target version at once."""
     return commands.apply_updates(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.deleteInstances")
+@method(
+    "compute.instanceGroupManagers.deleteInstances",
+    "compute.regionInstanceGroupManagers.deleteInstances",
+)
 def delete_instances(call: Call) -> Json:
     """Delete instances and shrink the group by them."""
     return commands.delete(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.abandonInstances")
+@method(
+    "compute.instanceGroupManagers.abandonInstances",
+    "compute.regionInstanceGroupManagers.abandonInstances",
+)
 def abandon_instances(call: Call) -> Json:
     """Remove instances from the group without deleting them."""
     return commands.abandon(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.createInstances")
+@method(
+    "compute.instanceGroupManagers.createInstances",
+    "compute.regionInstanceGroupManagers.createInstances",
+)
 def create_instances(call: Call) -> Json:
     """Create instances of given names, and grow the group by them."""
     return commands.create(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.listManagedInstances")
+@method(
+    "compute.instanceGroupManagers.listManagedInstances",
+    "compute.regionInstanceGroupManagers.listManagedInstances",
+)
 def list_managed_instances(call: Call) -> Json:
     """The members, also those whose instance does not exist yet."""
     core, group = call.context.core, call.record()
@@ -53,26 +71,38 @@ def list_managed_instances(call: Call) -> Json:
     return _page("managedInstances", page, token)
 
 
-@method("compute.instanceGroupManagers.listPerInstanceConfigs")
+@method(
+    "compute.instanceGroupManagers.listPerInstanceConfigs",
+    "compute.regionInstanceGroupManagers.listPerInstanceConfigs",
+)
 def list_per_instance_configs(call: Call) -> Json:
     """The state that is preserved of single instances."""
     page, token = page_of(call, instance_configs.listed(call.context, call.record()))
     return _page("items", page, token)
 
 
-@method("compute.instanceGroupManagers.updatePerInstanceConfigs")
+@method(
+    "compute.instanceGroupManagers.updatePerInstanceConfigs",
+    "compute.regionInstanceGroupManagers.updatePerInstanceConfigs",
+)
 def update_per_instance_configs(call: Call) -> Json:
     """Set what is preserved of single instances."""
     return instance_configs.update(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.deletePerInstanceConfigs")
+@method(
+    "compute.instanceGroupManagers.deletePerInstanceConfigs",
+    "compute.regionInstanceGroupManagers.deletePerInstanceConfigs",
+)
 def delete_per_instance_configs(call: Call) -> Json:
     """Preserve nothing of single instances any more."""
     return instance_configs.delete(call.context, call.record(), call.body).body
 
 
-@method("compute.instanceGroupManagers.listErrors")
+@method(
+    "compute.instanceGroupManagers.listErrors",
+    "compute.regionInstanceGroupManagers.listErrors",
+)
 def list_errors(call: Call) -> Json:
     """The recent errors, the newest last."""
     found = call.record().private.get("errors", [])

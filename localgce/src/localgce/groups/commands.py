@@ -30,7 +30,7 @@ def insert(context: Context, given: Json) -> Record:
         "creationTimestamp": timestamp(now),
         "name": name,
         "baseInstanceName": validation.base_name(given),
-        "zone": links.url(context.base),
+        "zone" if context.zone else "region": links.url(context.base),
         "selfLink": links.url(f"{context.base}/{KIND}/{name}"),
         "instanceGroup": links.url(f"{context.base}/instanceGroups/{name}"),
         **fields,

@@ -88,7 +88,7 @@ class MemberActions:
         }
         if instance.body["status"] == "TERMINATED":
             kind = links.last(given["machineType"])
-            path = f"projects/{group.project}/{group.scope}/machineTypes/{kind}"
+            path = f"projects/{group.project}/{instance.scope}/machineTypes/{kind}"
             changes["machineType"] = links.url(path)
         store.put(instance.changed(**changes))
         self._core.changes.notify(f"instance/{instance.id}")
@@ -126,7 +126,8 @@ class MemberActions:
         )
         body = group_templates.insert_body(group, given, member.name, template, preserved)
         method = "compute.instances.insert"
-        context = self._core.internal(method, group.project, group.scope, member.name)
+        scope = group_members.instance_scope(member)
+        context = self._core.internal(method, group.project, scope, member.name)
         with store.transaction():
             merged = instance_templates.insert_body(context, body, template, None)
             operation = instance_commands.insert(context, self._addresses, merged)

@@ -61,7 +61,8 @@ def create(context: Context, group: Record, given: Json) -> Record:
             raise errors.invalid(where, name, f"Must be a match of regex '{_NAME.pattern}'")
         if names.count(name) > 1:
             raise errors.invalid(where, name, "Given twice.")
-        context.refuse_existing("instances", name)
+        for zone in validation.zones_of(group.body):
+            context.within(f"zones/{zone}").refuse_existing("instances", name)
     size = validation.check_size(group.body["targetSize"] + len(names))
     changed = context.store.put(group.changed(targetSize=size))
     for name in names:  # in this transaction, so that the group does not create others instead
@@ -76,12 +77,15 @@ def _names(context: Context, group: Record, given: Json) -> list[str]:
     values = given.get("instances", [])
     if not values:
         raise errors.required("resource.instances")
-    there = {member.name for member in group_members.all_of(context.core, group)}
+    there = {
+        member.name: group_members.instance_scope(member)
+        for member in group_members.all_of(context.core, group)
+    }
     names = []
     for index, value in enumerate(values):
         where = f"resource.instances[{index}]"
         link = context.link(value, where)
-        if link.name not in there or link.scope != context.scope:
+        if there.get(link.name) != link.scope:
             text = f"The instance is not a member of '{group.path}'."
             raise errors.invalid(where, value, text)
         names.append(link.name)

@@ -1,9 +1,10 @@
 """Managed instances: their records, and how the API shows them.
 
 A record's `private`: `version` {name, instanceTemplate}, `action`, `since` (when it last started),
-`born`, `old` (the id of the instance that is being replaced), `preserved` (what the stateful
-policy preserves: `disks` by device name, `internalIPs` and `externalIPs` by interface), `errors` of
-the last attempt, `config` (what a per-instance config preserves; see `instance_configs`).
+`zone` (of a member of a regional group), `born`, `old` (the id of the instance that is being
+replaced), `preserved` (what the stateful policy preserves: `disks` by device name, `internalIPs`
+and `externalIPs` by interface), `errors` of the last attempt, `config` (what a per-instance config
+preserves; see `instance_configs`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 from localgce.core import links
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
-from localgce.groups.plan import Action, Group, Member, Version
+from localgce.groups.plan import LEAVING, Action, Group, Member, Version
 from localgce.groups.templates import needs
-from localgce.groups.validation import policy, targets
+from localgce.groups.validation import policy, targets, zones_of
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -51,12 +52,21 @@ def group_of(core: Core, member: Record) -> Record | None:
 
 def instance_of(core: Core, member: Record) -> Record | None:
     """The instance of a member; None while it does not exist."""
-    scope = member.scope.partition("/instanceGroupManagers/")[0]
-    return core.store.get("instances", member.project, scope, member.name)
+    return core.store.get("instances", member.project, instance_scope(member), member.name)
+
+
+def instance_scope(member: Record) -> str:
+    """`zones/Z`: where a member's instance is, which a regional group has chosen."""
+    if zone := member.private.get("zone"):
+        return f"zones/{zone}"
+    return member.scope.partition("/instanceGroupManagers/")[0]
 
 
 def new(core: Core, group: Record, version: Version, name: str | None = None) -> Record:
-    """A member to create, with a name that no instance of the zone has."""
+    """A member to create, with a name that no instance of the group's zones has.
+
+    One of a regional group goes where the fewest are.
+    """
     name = name or _free_name(core, group)
     private = {
         "version": shown_version(version),
@@ -65,6 +75,7 @@ def new(core: Core, group: Record, version: Version, name: str | None = None) ->
         "born": core.clock.now(),
         "old": None,
         "preserved": {},
+        **_placed(core, group),
     }
     body: Json = {"id": numeric_id(), "selfLink": ""}
     return Record(KIND, group.project, scope_of(group), name, body, private)
@@ -74,9 +85,24 @@ def _free_name(core: Core, group: Record) -> str:
     base = group.body["baseInstanceName"]
     while True:
         name = f"{base}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
-        taken = core.store.get("instances", group.project, group.scope, name)
-        if taken is None and core.store.get(KIND, group.project, scope_of(group), name) is None:
+        taken = any(
+            core.store.get("instances", group.project, f"zones/{zone}", name)
+            for zone in zones_of(group.body)
+        )
+        if not taken and core.store.get(KIND, group.project, scope_of(group), name) is None:
             return name
+
+
+def _placed(core: Core, group: Record) -> Json:
+    """The `private` field of a new member of a regional group: its zone."""
+    if "region" not in group.body:
+        return {}
+    there = [
+        member.private["zone"]
+        for member in all_of(core, group)
+        if Action(member.private["action"]) not in LEAVING
+    ]
+    return {"zone": min(zones_of(group.body), key=there.count)}
 
 
 def version_of(member: Record) -> Version:
@@ -116,6 +142,7 @@ def fact(core: Core, group: Record, member: Record) -> Member:
         failed=off and action is Action.NONE,
         missing=instance is None,
         born=member.private["born"],
+        zone=instance_scope(member),
     )
 
 
@@ -134,7 +161,7 @@ def shown(core: Core, group: Record, member: Record) -> Json:
     """A ManagedInstance."""
     found = fact(core, group, member)
     instance = instance_of(core, member)
-    path = f"projects/{group.project}/{group.scope}/instances/{member.name}"
+    path = f"projects/{group.project}/{instance_scope(member)}/instances/{member.name}"
     body: Json = {
         "name": member.name,
         "instance": links.url(path),

@@ -51,6 +51,7 @@ class Member:
     failed: bool = False  # it does not run, and no action is in progress
     missing: bool = False  # its instance does not exist yet
     born: float = 0.0
+    zone: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,12 @@ def _resize(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Ste
             more = min(more, group.size + group.policy.surge - len(group.members))
         return [Step(Action.CREATING, None, lacking.take()) for _ in range(more)]
     old = {m.name for m in outdated}
-    first = sorted(alive, key=lambda m: (m.name not in old, m.ready, -m.born))
-    return [Step(Action.DELETING, m.name, m.version) for m in first[:-more]]
+    left, gone = Counter(m.zone for m in alive), []
+    for _ in range(-more):  # a regional group keeps its zones even
+        rest = [m for m in alive if m not in gone]
+        gone += [min(rest, key=lambda m: (m.name not in old, m.ready, -left[m.zone], -m.born))]
+        left[gone[-1].zone] -= 1
+    return [Step(Action.DELETING, m.name, m.version) for m in gone]
 
 
 def _update(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from localgce.core import errors
+from localgce.core import catalog, errors, links
 from localgce.groups import plan as group_plan
 from localgce.groups.plan import Policy, Version
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
 
 MAX_SIZE = 2000
+ZONES_BY_DEFAULT = 3  # of a regional group that names none
 _BASE = re.compile(r"^[a-z](?:[-a-z0-9]{0,57})\Z")
 COPIED = (
     "allInstancesConfig",
@@ -39,8 +40,22 @@ def checked(context: Context, given: Json, now: Json, *, has_configs: bool = Fal
     result["instanceTemplate"] = result["versions"][-1]["instanceTemplate"]
     result["statefulPolicy"] = _stateful(given.get("statefulPolicy", now.get("statefulPolicy")))
     stateful = bool(result["statefulPolicy"]) or has_configs
-    result["updatePolicy"] = _policy(given, now, stateful)
+    zones = 0
+    if not context.zone:
+        result["distributionPolicy"] = _distribution(context, given, now)
+        zones = len(result["distributionPolicy"]["zones"])
+    elif "distributionPolicy" in given:
+        text = "Only a regional managed instance group has a distribution policy."
+        raise errors.invalid("resource.distributionPolicy", given["distributionPolicy"], text)
+    result["updatePolicy"] = _policy(given, now, stateful, zones)
     return result
+
+
+def zones_of(body: Json) -> list[str]:
+    """The zones that a group has instances in."""
+    if "zone" in body:
+        return [links.last(body["zone"])]
+    return [links.last(each["zone"]) for each in body["distributionPolicy"]["zones"]]
 
 
 def base_name(given: Json) -> str:
@@ -109,21 +124,68 @@ def _number(given: Json, where: str) -> Json:
     return found
 
 
-def _policy(given: Json, now: Json, stateful: bool) -> Json:
+def _distribution(context: Context, given: Json, now: Json) -> Json:
+    """The zones of a regional group, which do not change, and its shape."""
+    where = "resource.distributionPolicy"
+    asked: Json = given.get("distributionPolicy") or {}
+    known = now.get("distributionPolicy")
+    region = context.scope.partition("/")[2]
+    there = [zone for zone in catalog.zones() if catalog.region_of(zone) == region]
+    names = [links.last(each.get("zone", "")) for each in asked.get("zones", [])]
+    for index, name in enumerate(names):
+        if name not in there or names.count(name) > 1:
+            text = f"Must be zones of {region}, each of them once."
+            raise errors.invalid(f"{where}.zones[{index}].zone", name, text)
+    if known and names and sorted(names) != sorted(zones_of(now)):
+        text = "The zones of a managed instance group cannot be changed."
+        raise errors.invalid(f"{where}.zones", ", ".join(names), text)
+    if known:
+        names = zones_of(now)
+    shape = asked.get("targetShape") or (known or {}).get("targetShape", "EVEN")
+    if shape not in {"EVEN", "BALANCED"}:
+        text = "localgce has the shapes EVEN and BALANCED, and takes both for EVEN."
+        raise errors.invalid(f"{where}.targetShape", shape, text)
+    base = f"projects/{context.project}/zones"
+    chosen = names or there[:ZONES_BY_DEFAULT]
+    return {
+        "zones": [{"zone": links.url(f"{base}/{name}")} for name in chosen],
+        "targetShape": shape,
+    }
+
+
+def _policy(given: Json, now: Json, stateful: bool, zones: int) -> Json:
+    """The update policy; `zones` is how many a regional group has, and 0 of a zonal one."""
     policy: Json = {**now.get("updatePolicy", {}), **given.get("updatePolicy", {})}
     method = policy.setdefault("replacementMethod", "RECREATE" if stateful else "SUBSTITUTE")
     policy.setdefault("type", "OPPORTUNISTIC")
     policy.setdefault("minimalAction", "REPLACE")
-    surge = {"fixed": 0 if method == "RECREATE" else 1}
+    surge = {"fixed": 0 if method == "RECREATE" else zones or 1}
     where = "resource.updatePolicy"
     policy["maxSurge"] = _number(policy.get("maxSurge", surge), f"{where}.maxSurge")
-    unavailable = policy.get("maxUnavailable", {"fixed": 1})
+    unavailable = policy.get("maxUnavailable", {"fixed": zones or 1})
     policy["maxUnavailable"] = _number(unavailable, f"{where}.maxUnavailable")
     if not 0 <= policy.get("minReadySec", 0) <= 3600:
         text = "Must be between 0 and 3600."
         raise errors.invalid(f"{where}.minReadySec", policy["minReadySec"], text)
+    if zones:
+        policy.setdefault("instanceRedistributionType", "NONE" if stateful else "PROACTIVE")
+        _check_regional(policy, stateful, zones, where)
     _check_policy(policy, stateful, where)
     return policy
+
+
+def _check_regional(policy: Json, stateful: bool, zones: int, where: str) -> None:
+    for key in ("maxSurge", "maxUnavailable"):
+        fixed = policy[key].get("fixed", 0)
+        if 0 < fixed < zones:
+            text = (
+                f"Fixed updatePolicy.{key} for regional managed instance group has to be either 0"
+                f" or at least equal to the number of zones ({zones})."
+            )
+            raise errors.invalid(f"{where}.{key}", fixed, text)
+    if stateful and policy["instanceRedistributionType"] != "NONE":
+        text = "A stateful regional group needs the instance redistribution type NONE."
+        raise errors.invalid(f"{where}.instanceRedistributionType", "PROACTIVE", text)
 
 
 def _check_policy(policy: Json, stateful: bool, where: str) -> None:

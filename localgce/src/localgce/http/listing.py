@@ -67,6 +67,13 @@ def regional(call: Call[Any], kind: str, items: Iterable[Json]) -> Json:
     return aggregated(call, kind, items, [f"regions/{region}" for region in catalog.REGIONS])
 
 
+def zonal_and_regional(call: Call[Any], kind: str, items: Iterable[Json]) -> Json:
+    """`aggregated` over all zones and regions."""
+    scopes = [f"zones/{zone}" for zone in catalog.zones()]
+    scopes += [f"regions/{region}" for region in catalog.REGIONS]
+    return aggregated(call, kind, items, scopes)
+
+
 def _finish(result: Json, page: list[Json], token: str | None) -> Json:
     if not page:
         del result["items"]
