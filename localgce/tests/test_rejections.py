@@ -26,7 +26,7 @@ TEMPLATES = "global/instanceTemplates"
         ("POST", f"{VMS}/none/setName"),  # which requires a body
         ("POST", f"{VMS}/none/addNetworkInterface"),
         ("POST", "global/urlMaps"),
-        ("GET", "regions/us-central1/instanceGroupManagers"),
+        ("GET", "regions/us-central1/targetPools"),
         ("GET", "zones/mars-1/nodeTypes"),
     ],
 )
