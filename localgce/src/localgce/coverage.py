@@ -14,7 +14,7 @@ _RESOURCES = {*(one.resource for one in RECORDED), "firewalls"}
 _VERBS = {
     *("getIamPolicy", "setIamPolicy", "addResourcePolicies", "removeResourcePolicies"),
     *("setNamedPorts", "updateShieldedInstanceConfig", "setShieldedInstanceIntegrityPolicy"),
-    *("setMinCpuPlatform", "updateDisplayDevice"),
+    "setMinCpuPlatform",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
 from localgce.core import links
+from localgce.core.errors import ApiError, MachineError
 from localgce.http.listing import page_of
 from localgce.instances import access_commands, bulk_commands, templates
 from localgce.instances import setting_commands as commands
@@ -65,9 +67,23 @@ def set_shielded_instance_integrity_policy(call: Call) -> Json:
 
 @method("compute.instances.updateDisplayDevice")
 def update_display_device(call: Call) -> Json:
-    """Record whether a stopped instance has a display."""
+    """Set whether an instance has a display from its next start on; it must be stopped."""
     changes = {"displayDevice": call.body}
     return commands.change_stopped(call.context, call.record(), changes, "updateDisplayDevice").body
+
+
+@method("compute.instances.getScreenshot")
+async def get_screenshot(call: Call) -> Json:
+    """What the display of a running instance shows, as a PNG."""
+    instance = call.record()
+    machine = call.services.lifecycle.find(instance)
+    try:
+        if machine is None:
+            raise MachineError(f"The instance '{instance.path}' is off")
+        picture = await machine.screenshot()
+    except MachineError as error:
+        raise ApiError(400, "failedPrecondition", str(error)) from None
+    return {"kind": "compute#screenshot", "contents": b64encode(picture).decode("ascii")}
 
 
 @method("compute.instances.setMinCpuPlatform")

@@ -33,6 +33,7 @@ log = logging.getLogger("localgce")
 USER = "localgce@localhost"
 SYSTEM = "system@google.com"
 KINDS = ("zoneOperations", "regionOperations", "globalOperations")
+_LONGEST_AGENT = 1_000
 RETENTION_SECONDS = 14 * 24 * 3600
 
 
@@ -47,6 +48,7 @@ class Origin:
     request_id: str | None = None
     request_key: tuple[str, ...] | None = None
     faults: tuple[Rule, ...] = ()
+    agent: str = ""  # the client's User-Agent; empty: localgce itself, such as a group
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ class Operations:
             args=args,
             target=[target.kind, target.project, target.scope, target.name],
             faults=[asdict(rule) for rule in origin.faults],
+            agent=origin.agent[:_LONGEST_AGENT],
             request=list(origin.request_key) if origin.request_key else None,
             **({"version": version} if version != 1 else {}),
         )

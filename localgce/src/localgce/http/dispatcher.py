@@ -116,7 +116,7 @@ class Dispatcher(Generic[Services]):
         rules = self._core.faults.for_call(method.id, subject)
         fault = _call_fault(rules, "before")
         if fault is None:
-            context = self._context(method, bound, parsed, rules)
+            context = self._context(method, bound, parsed, rules, seen.get("agent", ""))
             cleared = _cleared(body, method)
             call = Call(context, self._services, method, bound, parsed, given, cleared)
             shown = await self._handle(call, handler)
@@ -127,7 +127,12 @@ class Dispatcher(Generic[Services]):
         return Answer(200, fields.keep(mask, shown) if mask else shown, pretty=pretty)
 
     def _context(
-        self, method: Method, path: dict[str, str], query: dict[str, Any], rules: list[Rule]
+        self,
+        method: Method,
+        path: dict[str, str],
+        query: dict[str, Any],
+        rules: list[Rule],
+        agent: str,
     ) -> Context:
         request_id = query.get("requestId")
         origin = Origin(
@@ -135,6 +140,7 @@ class Dispatcher(Generic[Services]):
             request_id,
             request_key(method, path, request_id),
             tuple(rule for rule in rules if rule.kind not in CALL_KINDS),
+            agent,
         )
         return Context(self._core, path["project"], scope_of(path), origin)
 

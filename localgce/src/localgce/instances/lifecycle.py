@@ -343,6 +343,7 @@ class Lifecycle:
             nic=Nic(nic["networkIP"], configs[0].get("natIP") if configs else None),
             network=links.last(nic["network"]),
             ports=PORTS,
+            display=bool(instance.body.get("displayDevice", {}).get("enableDisplay")),
         )
 
     def attachment(self, disk: Json) -> Attachment:

@@ -49,6 +49,7 @@ class MachineSpec:
     nic: Nic
     network: str = "default"  # machines reach those of the same network
     ports: tuple[int, ...] = field(default=())  # TCP ports reachable through `nic.external_ip`
+    display: bool = False  # a display, whose screenshot can be taken
 
 
 class StopReason(StrEnum):
@@ -97,6 +98,13 @@ class Machine(Protocol):
 
     async def forward(self, host_port: int, guest_port: int) -> None:
         """Let a port of the host's loopback lead to one of the guest, until the machine stops."""
+
+    async def screenshot(self) -> bytes:
+        """What the display shows, as a PNG; MachineError for a machine without one, or off."""
+
+    @property
+    def display(self) -> bool:
+        """Whether the machine has a display, since it was started."""
 
     @property
     def running(self) -> bool:

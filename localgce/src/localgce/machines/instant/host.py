@@ -207,6 +207,15 @@ class InstantMachine:
         """There is none."""
         raise MachineError(f"{self.spec.name} is an instant machine: it has no console")
 
+    async def screenshot(self) -> bytes:
+        """There is none."""
+        raise MachineError(f"{self.spec.name} is an instant machine: it has no display")
+
+    @property
+    def display(self) -> bool:
+        """An instant machine has none."""
+        return False
+
     async def forward(self, host_port: int, guest_port: int) -> None:
         """There is none."""
         ports = f"{host_port} and {guest_port}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 QEMU = "qemu-system-x86_64"
 SERIAL_PORTS = (1, 2, 3, 4)
+DISPLAY = "display"
 SLIRP_MAC = "42:01:a9:fe:01:02"
 """The interface to the outside; the public image identifies it by this address."""
 
@@ -55,6 +56,8 @@ def command(
         ]
     words += ["-device", f"virtio-serial-pci,id={console.CONTROLLER}"]
     words += ["-smbios", f"type=11,value={console.credential()}"]
+    if spec.display:
+        words += ["-device", f"VGA,id={DISPLAY}"]
     words += ["-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-rng-pci"]
     for attachment in spec.attachments:
         words += ["-blockdev", _json(blockdev(attachment, disk(attachment.disk_id)))]

@@ -41,6 +41,11 @@ class MachineFiles:
         return socket_path(self.folder / "console.sock")
 
     @property
+    def screenshot(self) -> Path:
+        """The last picture of the display."""
+        return self.folder / "display.png"
+
+    @property
     def log(self) -> Path:
         """QEMU's messages after its start."""
         return self.folder / "qemu.log"

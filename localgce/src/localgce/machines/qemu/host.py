@@ -276,6 +276,21 @@ class QemuMachine:
         if str(answer).strip():
             raise MachineError(f"port {host_port} of 127.0.0.1 cannot be forwarded: is it in use?")
 
+    async def screenshot(self) -> bytes:
+        """What QEMU draws of the guest's display."""
+        session = self._on()
+        if not self.display:
+            raise MachineError(f"machine {self.spec.name} was started without a display")
+        picture = self._files.screenshot
+        arguments = {"filename": str(picture), "format": "png", "device": qemu_command.DISPLAY}
+        await session.execute("screendump", arguments)
+        return await asyncio.to_thread(picture.read_bytes)
+
+    @property
+    def display(self) -> bool:
+        """Whether the machine was started with a display."""
+        return self.spec.display
+
     def serial(self, port: int = 1, start: int = 0) -> tuple[bytes, int, int]:
         """The serial output of the port, also of a machine that is off."""
         return qemu_serial.read(self._files.serial(port), start)
