@@ -1,4 +1,4 @@
-"""The quick start of the README."""
+"""The commands and programs of the README, as they stand there."""
 
 from __future__ import annotations
 
@@ -9,28 +9,113 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .test_gcloud import GCLOUD
+
+if TYPE_CHECKING:
+    from .gce import Gce
 
 README = Path(__file__).parents[1] / "README.md"
+SECONDS = 590
+
+
+def block(headline: str, language: str) -> str:
+    """The first block of a language below a headline."""
+    section = f"\n{README.read_text()}".split(f"\n{headline}\n", 1)[1].split("\n## ")[0]
+    found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    assert found is not None, headline
+    return found[1]
+
+
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def shell(script: str, **environment: str) -> str:
+    """The output of a script that must work, with this environment's localgce."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        env=os.environ | {"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def test_the_quick_start_works(tmp_path: Path) -> None:
-    block = re.search(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
-    assert block is not None
-    install, doctor, *rest = block[1].splitlines()
+    install, doctor, *rest = block("# localgce", "sh").splitlines()
     assert (install, len(rest)) == ("pip install ./localgce", 3)
     assert doctor.startswith("localgce doctor")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     state = tmp_path / "state"
-    script = "\n".join(rest).replace("8790", port).replace("/tmp/gce", str(state))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = ["bash", "-c", script]
-    done = subprocess.run(
-        command, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    answer = done.stdout.split("\n", 1)[1] if done.stdout.startswith("ready") else done.stdout
+    script = "\n".join(rest).replace("8790", free_port()).replace("/tmp/gce", str(state))
+    said = shell(f"set +e\n{script}")
+    answer = said.split("\n", 1)[1] if said.startswith("ready") else said
     zones, _ = json.JSONDecoder().raw_decode(answer)
     assert "us-central1-a" in {zone["name"] for zone in zones["items"]}
     assert not state.exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")
+def test_the_quick_start_for_gcloud_bakes_boots_and_destroys(tmp_path: Path) -> None:
+    port = free_port()
+    script = block("### gcloud", "sh").replace("8790", port)
+    script = script.replace("localgce up", f"localgce up --port {port}")
+    own = {"XDG_STATE_HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path / "gcloud")}
+    try:
+        said = shell(f"{script}\ngcloud compute instances list\ngcloud compute disks list", **own)
+        listed = shell(
+            f"curl -s http://127.0.0.1:{port}/compute/v1/projects/demo/global/images", **own
+        )
+    finally:
+        shell("localgce down --now", **own)
+    assert "web\tRUNNING" in said.splitlines()
+    assert "items" not in json.loads(listed)
+    assert (tmp_path / "localgce" / "server.log").exists()
+
+
+def test_the_quick_start_for_google_cloud_compute_bakes_boots_and_destroys(instant: Gce) -> None:
+    pytest.importorskip("google.cloud.compute_v1")
+    program = block("### google-cloud-compute", "python")
+    program = program.replace("http://127.0.0.1:8790", instant.base)
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert (done.returncode, done.stdout) == (0, "RUNNING\n"), done.stderr
+    names = {one["name"] for one in instant.items("global/images")}
+    names |= {one["name"] for one in instant.items("zones/us-central1-a/instances")}
+    assert not names & {"web", "builder", "web-1"}
+
+
+def parsed(text: str) -> dict[str, Any]:
+    hcl2 = pytest.importorskip("hcl2")
+    found: dict[str, Any] = hcl2.loads(text)
+    return found
+
+
+def bare(value: Any) -> Any:
+    """What the parser gives, with strings as they are meant: newer parsers keep the quotes."""
+    if isinstance(value, str):
+        return value.strip('"')
+    if isinstance(value, list):
+        return [bare(one) for one in value]
+    if isinstance(value, dict):
+        return {bare(key): bare(one) for key, one in value.items() if key != "__is_block__"}
+    return value
+
+
+def test_the_quick_start_for_opentofu_is_one_of_the_provider() -> None:
+    found = bare(parsed(block("### OpenTofu and Terraform", "hcl")))
+    (provider,) = found["provider"]
+    assert provider["google"]["compute_custom_endpoint"] == "http://127.0.0.1:8790/compute/v1/"
+    (resource,) = found["resource"]
+    assert resource["google_compute_instance"]["web"]["machine_type"] == "e2-small"
