@@ -133,6 +133,21 @@ KMS: dict[str, tuple[str, ...]] = {
     "cryptoKeyVersions.asymmetricSign": ("cloudkms.cryptoKeyVersions.useToSign",),
     "cryptoKeyVersions.getPublicKey": ("cloudkms.cryptoKeyVersions.viewPublicKey",),
 }
+# of iam-json, above; whoever inserts an object over another needs storage.objects.delete too
+STORAGE: dict[str, tuple[str, ...]] = {
+    "buckets.get": ("storage.buckets.get",),
+    "buckets.insert": ("storage.buckets.create",),
+    "objects.delete": ("storage.objects.delete",),
+    "objects.get": ("storage.objects.get",),
+    "objects.insert": ("storage.objects.create",),
+    "objects.list": ("storage.objects.list",),
+    "objects.patch": ("storage.objects.get", "storage.objects.update"),
+    "objects.rewrite": ("storage.objects.get", "storage.objects.create"),
+}
+# https://cloud.google.com/secret-manager/docs/access-control
+SECRET_MANAGER: dict[str, tuple[str, ...]] = {
+    "versions.access": ("secretmanager.versions.access",),
+}
 # the check of the set-up asks what it may do, and for one policy, which it does without if refused
 RESOURCE_MANAGER: dict[str, tuple[str, ...]] = {
     "projects.getEffectiveOrgPolicy": (),

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bakehouse.cli.app import ProjectOption, app, fail, project_folder, use_airflow_of
+from bakehouse.cli.values import BadValue, key_values
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from pydantic import ValidationError
+
+    from bakehouse.fleet.members import Members
     from bakehouse.rollout.adoption import Adoption
+
+_OPTIONS = {
+    "fleet": "FLEET",
+    "recipe": "--recipe",
+    "zones": "--zone",
+    "instances": "--member",
+    "labels": "--label",
+}
 
 
 @app.command()
@@ -44,11 +57,12 @@ def adopt(
 
     if bool(member) == bool(label):
         raise fail("name the instances: --member, or --label", 2)
+    wanted = _wanted(fleet, recipe, zone, member or [], label or [])
     folder = project_folder(project)
     file = folder / INCLUDE / "fleets" / f"{fleet}.yaml"
     if file.exists() and not stdout:
         raise fail(f"{file} is there: choose another name, or remove it")
-    made = _adopted(folder, fleet, recipe, zone, member or [], label or [], connection)
+    made = _adopted(folder, fleet, recipe, wanted, connection)
     if stdout:
         typer.echo(made.text, nl=False)
     else:
@@ -63,13 +77,49 @@ def adopt(
         raise fail(wrong) from None
 
 
+def _wanted(
+    fleet: str, recipe: str, zones: list[str], names: list[str], labels: list[str]
+) -> Members:
+    """The instances that are asked for; all that is wrong in the question is one line."""
+    from pydantic import ValidationError, create_model
+
+    from bakehouse.fleet.members import Members
+    from bakehouse.recipe.model import RecipeName
+
+    told: list[str] = []
+    by: dict[str, object] = {"instances": names}
+    if labels:
+        try:
+            by = {"labels": key_values(labels, "--label", remedy="write --label env=prod")}
+        except BadValue as bad:
+            told.append(str(bad))
+            by = {"group": "the-labels-are-told-of"}
+    named = create_model("named", fleet=(RecipeName, ...), recipe=(RecipeName, ...))
+    forms = ((named, {"fleet": fleet, "recipe": recipe}), (Members, {"zones": zones, **by}))
+    for model, form in forms:
+        try:
+            found = model.model_validate(form)
+        except ValidationError as wrong:
+            told += _told(wrong)
+    if told:
+        raise fail("; ".join(told), 2)
+    assert isinstance(found, Members)
+    return found
+
+
+def _told(wrong: ValidationError) -> Iterator[str]:
+    from bakehouse.core.problems import problem_of
+
+    for error in wrong.errors(include_url=False):
+        if error["type"] != "too_short":  # of a list whose only entry is told of already
+            yield f"{_OPTIONS[str(error['loc'][0])]} {error['input']!r} {problem_of(error)}"
+
+
 def _adopted(
     folder: Path,
     fleet: str,
     recipe: str,
-    zones: list[str],
-    names: list[str],
-    labels: list[str],
+    wanted: Members,
     connection: str,
 ) -> Adoption:
     from bakehouse.core.errors import BakehouseError
@@ -77,24 +127,16 @@ def _adopted(
     use_airflow_of(folder)
     with redirect_stdout(sys.stderr):
         from bakehouse.cloud.compute_hook import hook_of
-        from bakehouse.fleet.members import Members
         from bakehouse.rollout import members
         from bakehouse.rollout.adoption import adopt as adopted
 
         try:
-            wanted = Members.model_validate(
-                {"zones": zones, "instances": names}
-                if names
-                else {"zones": zones, "labels": dict(one.split("=", 1) for one in labels)}
-            )
-        except ValueError as wrong:
-            raise fail(wrong, 2) from None
-        try:
             hook = hook_of(connection)
             found, missing = members.instances(hook, wanted)
             if missing or not found:
-                who = ", ".join(missing) or f"with the labels {', '.join(labels)}"
-                raise fail(f"there is no instance {who} in {', '.join(zones)}")
-            return adopted(fleet, recipe, found, members.around(hook, zones))
+                labels = ", ".join(f"{key}={value}" for key, value in (wanted.labels or {}).items())
+                who = ", ".join(missing) or f"with the labels {labels}"
+                raise fail(f"there is no instance {who} in {', '.join(wanted.zones)}")
+            return adopted(fleet, recipe, found, members.around(hook, wanted.zones))
         except BakehouseError as refused:
             raise fail(refused) from None

@@ -15,6 +15,7 @@ from bakehouse.cli.app import (
     project_folder,
 )
 from bakehouse.cli.output import JsonOption, show
+from bakehouse.cli.values import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,9 @@ def history(
             help="its name, or the first 4 characters of a git hash or more; default: everything",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", parser=Rows("--limit"), help="at most so many rows")
+    ] = 20,
     as_json: JsonOption = False,
     ledger: LedgerOption = None,
     project: ProjectOption = None,
@@ -71,7 +74,9 @@ def cost(
     recipe: Annotated[
         str | None, typer.Argument(metavar="[RECIPE]", help="its name; default: all")
     ] = None,
-    months: Annotated[int, typer.Option("--months", "-n", min=1, help="at most so many")] = 12,
+    months: Annotated[
+        int, typer.Option("--months", "-n", parser=Rows("--months"), help="at most so many")
+    ] = 12,
     as_json: JsonOption = False,
     ledger: LedgerOption = None,
     project: ProjectOption = None,

@@ -15,6 +15,7 @@ from bakehouse.cli.app import (
     project_folder,
 )
 from bakehouse.cli.output import JsonOption, show
+from bakehouse.cli.values import Rows
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from bakehouse.config.project import Project
     from bakehouse.fleet.members import Members
 
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many rows")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", "-n", parser=Rows("--limit"), help="at most so many rows")
+]
 
 
 @app.command()

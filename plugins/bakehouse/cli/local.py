@@ -36,6 +36,7 @@ VarOption = Annotated[
 ]
 RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name")]
 INTERRUPTED = 130
+_FORMS = {"--var": ("NAME=VALUE", "page=hello"), "-m": ("KEY=VALUE", "greeting=hello")}
 
 
 @app.command()
@@ -251,15 +252,14 @@ def _pairs(given: list[str], option: str) -> dict[str, Scalar]:
 
 
 def _texts(given: list[str], option: str) -> dict[str, str]:
+    from bakehouse.cli.values import BadValue, key_values
     from bakehouse.local.errors import LocalError
 
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise LocalError(f"{option} {text!r} is not NAME=VALUE")
-        found[name] = value
-    return found
+    form, example = _FORMS[option]
+    try:
+        return key_values(given, option, form, f"write {option} {example}")
+    except BadValue as bad:
+        raise LocalError(str(bad)) from None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bakehouse.cli.app import ProjectOption, app, fail, project_folder
+from bakehouse.cli.values import key_values
 from bakehouse.config.folder import INCLUDE
 
 MetadataOption = Annotated[
@@ -33,17 +34,10 @@ def render(
 
     include = project_folder(project) / INCLUDE
     try:
-        given = dict(_pair(text) for text in metadata or ())
+        given = key_values(metadata or (), "-m", remedy="write -m greeting=hello")
         rendered = own_scripts(include, recipe) if scripts else boot_files(include, recipe, given)
     except ValueError as error:
         raise fail(error) from None
     for path, text in rendered.items():
         typer.echo(f"── {path}" if scripts else f"── /{path}")
         typer.echo(text.removesuffix("\n"))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"{text!r} is not KEY=VALUE, such as greeting=hello")
-    return key, value

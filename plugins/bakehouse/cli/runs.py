@@ -11,6 +11,7 @@ import typer
 
 from bakehouse.cli.app import ProjectOption, app, fail, project_folder
 from bakehouse.cli.output import JsonOption
+from bakehouse.cli.values import key_values
 from bakehouse.config.folder import INCLUDE
 
 if TYPE_CHECKING:
@@ -145,18 +146,14 @@ def _conf(given: list[str], model: type[RunParams]) -> dict[str, Any]:
     import yaml
 
     conf: dict[str, Any] = {}
-    for pair in given:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise ValueError(
-                f"{pair!r} is not KEY=VALUE: its keys are {', '.join(model.model_fields)}"
-            )
-        if key in conf:
-            raise ValueError(f"{key} is given twice")
+    keys = f"its keys are {', '.join(model.model_fields)}"
+    for key, text in key_values(given, remedy=keys).items():
         try:
             conf[key] = yaml.safe_load(text) if _is_structured(text) else text
         except yaml.YAMLError:
-            raise ValueError(f"{pair!r}: the value is not valid YAML") from None
+            raise ValueError(
+                f"{key} {text!r} is not valid YAML: close its brackets, or quote it"
+            ) from None
     return conf
 
 

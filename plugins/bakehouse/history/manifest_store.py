@@ -10,6 +10,7 @@ import re
 from airflow.sdk import ObjectStoragePath
 
 from bakehouse.history.manifest import BadManifest, Manifest, parse_packages
+from bakehouse.history.objects import write
 from bakehouse.history.sbom import SbomImage, parse_sbom, spdx_json
 from bakehouse.recipe.base import RESOURCE_NAME
 
@@ -23,8 +24,7 @@ class ManifestNotFound(LookupError):
 def write_manifest(ledger: str, baked: SbomImage, manifest: Manifest) -> str:
     """Write the SBOM of an image, over an older one of that name -> the object's URL."""
     target = _folder(ledger) / f"{baked.image}.spdx.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(spdx_json(baked, manifest), encoding="utf-8")
+    write(target, spdx_json(baked, manifest).encode())
     return str(target)
 
 

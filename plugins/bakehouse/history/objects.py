@@ -1,4 +1,4 @@
-"""Objects that are written once and never changed, in the store that holds the ledger."""
+"""Objects in the store that holds the ledger: most are written once and never changed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def create(target: ObjectStoragePath, data: bytes) -> None:
         _create_file(Path(target.path), data)
     else:
         target.fs.pipe_file(target.path, data, mode="create")
+
+
+def write(target: ObjectStoragePath, data: bytes) -> None:
+    """Write the object, over an older one.
+
+    A file system needs the folder first. In an object store that would be a question about the
+    bucket, for which who writes objects needs no permission otherwise.
+    """
+    if target.protocol in {"", "file"}:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
 
 
 def remove(target: ObjectStoragePath) -> None:

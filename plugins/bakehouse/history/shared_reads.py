@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
+from bakehouse.history.objects import write
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,8 +59,7 @@ class SharedReads:
         data = ask()
         entry = self._entry(question)
         try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            entry.write_bytes(gzip.compress(began.isoformat().encode() + b"\n" + data, 1))
+            write(entry, gzip.compress(began.isoformat().encode() + b"\n" + data, 1))
         except OSError as refused:
             log.warning("an answer could not be kept for other runs in %s: %s", entry, refused)
         return data

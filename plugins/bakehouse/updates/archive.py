@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 from airflow.sdk import ObjectStoragePath
 
+from bakehouse.history.objects import write
 from bakehouse.updates import index, mirror_list, release
 from bakehouse.updates.compare import ALL, Listing
 from bakehouse.updates.release import File, Release, Unreadable
@@ -202,8 +203,7 @@ class Archives:
 
     def _store(self, cached: ObjectStoragePath, data: bytes) -> None:
         """Write a cache entry and delete older ones of the same source."""
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_bytes(data)
+        write(cached, data)
         for older in cached.parent.iterdir():
             if older.name != cached.name:
                 older.unlink(missing_ok=True)

@@ -116,6 +116,8 @@ def test_the_scripts_of_a_builder_are_rendered(project: Path) -> None:
     [
         (("render", "wb"), "did you mean 'web'?"),
         (("render", "web", "-m", "greeting"), "'greeting' is not KEY=VALUE"),
+        (("render", "web", "-m", "a=1", "-m", "a=2"), "-m a is given twice"),
+        (("trigger", "roll_out__web", "members=[a"), "is not valid YAML: close its brackets"),
         (("trigger", "bake"), "no Airflow"),
         (("trigger", "bak__web"), "is no DAG of Bakehouse"),
         (("trigger", "bake__web", "forc=true"), "did you mean 'force'?"),
@@ -135,6 +137,52 @@ def test_what_cannot_be_done_is_told_in_one_line(
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.output
+
+
+INSTANCES = ("--recipe", "web", "--zone", "us-central1-a")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("adopt", "own", *INSTANCES, "--label", "env"),
+            "--label 'env' is not KEY=VALUE: write --label env=prod",
+        ),
+        (("adopt", "own", *INSTANCES, "--label", "=x"), "--label '=x' is not KEY=VALUE"),
+        (
+            ("adopt", "own", *INSTANCES, "--label", "a=b", "--label", "a=c"),
+            "--label a is given twice: leave one of them out",
+        ),
+        (("adopt", "own", *INSTANCES, "--label", "Env=x"), "--label 'Env' is not the name of a"),
+        (("adopt", "own", *INSTANCES, "--label", "a=X Y"), "--label 'X Y' is not the value of a"),
+        (("adopt", "own", *INSTANCES, "--member", "A_b"), "--member 'A_b' is not a name of at"),
+        (
+            ("adopt", "own", "--recipe", "web", "--zone", "europe", "--member", "a"),
+            "--zone 'europe' is not a zone, which is a region and a letter: us-central1-a",
+        ),
+        (("adopt", "../own", *INSTANCES, "--member", "a"), "FLEET '../own' is not a name"),
+        (("adopt", "own", *INSTANCES, "--recipe", "W", "--member", "a"), "--recipe 'W' is not"),
+        (("images", "-n", "few"), "--limit 'few' is not a number of 1 or more: write 20"),
+        (("rollouts", "--limit", "0"), "--limit '0' is not a number of 1 or more"),
+        (("history", "-n", "-3"), "--limit '-3' is not a number of 1 or more"),
+        (("cost", "--months", "1.5"), "--months '1.5' is not a number of 1 or more"),
+    ],
+)
+def test_an_option_that_is_not_of_its_form_is_named_in_one_line_with_what_to_write(
+    project: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = bakehouse(*words, "--project", str(project))
+    assert (done.exit_code, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert told in line
+
+
+def test_all_that_is_wrong_in_the_options_is_told_at_once(project: Path) -> None:
+    wrong = ("adopt", "Own", "--recipe", "web", "--zone", "eu", "--label", "env")
+    done = bakehouse(*wrong, "--project", str(project))
+    assert [part for part in ("FLEET", "--zone", "--label") if part not in done.stderr] == []
+    assert not (project / "include/fleets/Own.yaml").exists()
 
 
 def test_a_template_that_fails_is_told_with_its_line(project: Path) -> None:

@@ -20,12 +20,13 @@ from tests.integration.housekeeping import walk as housekeeping
 from tests.integration.housekeeping.test_walk import STATES, of_run
 from tests.support.connections import commit_all, served_from
 from tests.support.deadlines import SOON
+from tests.support.fake_gcs import CloudStorage, cloud_storage
 from tests.support.method_permissions import COMPUTE
 
 from bakehouse.cloud.permissions import Resource, service_accounts
 from bakehouse.config.project import read_project
 from bakehouse.fleet.load import load_fleet
-from bakehouse.preflight.gather import cloud_facts
+from bakehouse.preflight.gather import cloud_facts, store_facts
 from bakehouse.preflight.needs import needs_of
 from devstack.waiting import wait_until
 
@@ -107,7 +108,14 @@ class Requests:
 
 
 @pytest.fixture(scope="module")
-def compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStorage]:
+    """A Cloud Storage with the bucket of the ledger."""
+    with cloud_storage(tmp_path_factory.mktemp("storage")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def compute(tmp_path_factory: pytest.TempPathFactory, storage: CloudStorage) -> Iterator[Compute]:
     """A server of this test's own, whose log begins with it."""
     folder = tmp_path_factory.mktemp("permissions")
     repository(folder / "repository")
@@ -120,6 +128,7 @@ def compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
         google["extra"]["resource_manager_endpoint"] = served.url
         for name in ("GOOGLE_CLOUD_DEFAULT", "HOUSE"):
             patch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(google))
+        patch.setenv("AIRFLOW_VAR_BAKEHOUSE_LEDGER", storage.connect(patch))
         patch.setattr("bakehouse.rollout.mig_trigger.FIRST_LOOK", 0.0)
         patch.setattr("bakehouse.rollout.mig_trigger.ASKED_EVERY", 0.02)
         yield served.compute
@@ -134,7 +143,7 @@ def requests(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> Requests:
 
 @pytest.mark.timeout(900)
 def test_the_whole_flow_asks_for_the_permissions_of_the_file(
-    compute: Compute, requests: Requests, tmp_path: Path
+    compute: Compute, storage: CloudStorage, requests: Requests, tmp_path: Path
 ) -> None:
     old, new = bake("web", page="old"), bake("web", page="new")
     bake("whole")
@@ -154,6 +163,8 @@ def test_the_whole_flow_asks_for_the_permissions_of_the_file(
         if not names <= set(COMPUTE.get(method, ()))
     }
     assert more_than_documented == {}
+    (of_ledger,) = orchestrator.on(Resource.LEDGER)
+    assert storage.permissions() == set(of_ledger.names)
 
 
 def bake(recipe: str, **variables: str) -> str:
@@ -210,6 +221,7 @@ def run_housekeeping(compute: Compute, folder: Path, image: str) -> None:
     (include / "fleets").mkdir()
     (include / "recipes/web.yaml").write_text(WEB)
     cloud_facts("google_cloud_default", needs_of(read_project(include)))
+    assert store_facts(os.environ["AIRFLOW_VAR_BAKEHOUSE_LEDGER"]).problem == ""
     leave_behind(compute, image)
 
     def walk(run_id: str, **params: Any) -> housekeeping.Walk:
