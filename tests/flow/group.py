@@ -16,10 +16,12 @@ GROUP = f"{HERE}/instanceGroupManagers/web"
 
 
 class Group:
-    """The group `web`, and its instances as one sees them from outside."""
+    """The group `web` of a zone or a region, and its instances as one sees them from outside."""
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compute: Compute, where: str = HERE) -> None:
         self._compute = compute
+        self._all = f"{where}/instanceGroupManagers"
+        self._path = f"{self._all}/web"
 
     def create(
         self, image: str, size: int = 3, color: str = "red", speaks: bool = True, **more: Any
@@ -29,7 +31,7 @@ class Group:
         self.template("web-own", f"global/images/{image}", color, **mute)
         body = {"name": "web", "targetSize": size, **more}
         body.setdefault("instanceTemplate", "global/instanceTemplates/web-own")
-        self.call("POST", f"{HERE}/instanceGroupManagers", json=body)
+        self.call("POST", self._all, json=body)
         wait_until(lambda: self.status()["isStable"], SOON, "the group to be stable", every=0.05)
 
     def template(self, name: str, image: str, color: str = "red", **more: Any) -> None:
@@ -51,7 +53,7 @@ class Group:
         return self._compute.call(method, path, **arguments)
 
     def get(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.call("GET", GROUP)
+        found: dict[str, Any] = self.call("GET", self._path)
         return found
 
     def status(self) -> dict[str, Any]:
@@ -59,7 +61,7 @@ class Group:
         return found
 
     def patch(self, **body: Any) -> None:
-        self.call("PATCH", GROUP, json=body)
+        self.call("PATCH", self._path, json=body)
 
     def templates(self) -> list[str]:
         found = self.call("GET", "global/instanceTemplates").get("items", [])
@@ -67,14 +69,14 @@ class Group:
 
     def instances(self) -> dict[str, str]:
         """The image of each instance's boot disk, by name."""
-        there = self.call("POST", f"{GROUP}/listManagedInstances").get("managedInstances", [])
+        there = self.call("POST", f"{self._path}/listManagedInstances").get("managedInstances", [])
         disks = {
             d["name"]: d.get("sourceImage", "").rsplit("/", 1)[-1] for d in self._compute.disks()
         }
         return {one["name"]: disks.get(one["name"], "") for one in there}
 
     def ids(self) -> set[str]:
-        there = self.call("POST", f"{GROUP}/listManagedInstances").get("managedInstances", [])
+        there = self.call("POST", f"{self._path}/listManagedInstances").get("managedInstances", [])
         return {one["id"] for one in there}
 
     def versions(self) -> list[tuple[str, Any]]:
@@ -88,11 +90,11 @@ class Group:
         return str(self.get()["updatePolicy"]["type"])
 
     def delete(self) -> None:
-        groups = self.call("GET", f"{HERE}/instanceGroupManagers").get("items", [])
-        for group in groups:
-            self.call("DELETE", f"{HERE}/instanceGroupManagers/{group['name']}")
-        path = f"{HERE}/instanceGroupManagers"
-        wait_until(lambda: not self.call("GET", path).get("items"), SOON, "no group", every=0.05)
+        for group in self.call("GET", self._all).get("items", []):
+            self.call("DELETE", f"{self._all}/{group['name']}")
+        wait_until(
+            lambda: not self.call("GET", self._all).get("items"), SOON, "no group", every=0.05
+        )
         for name in self.templates():
             self.call("DELETE", f"global/instanceTemplates/{name}")
         wait_until(lambda: not self.templates(), SOON, "no template", every=0.05)

@@ -77,21 +77,22 @@ def _sources() -> tuple[str, ...]:
 def _methods(tree: ast.Module, resources: dict[str, frozenset[str]]) -> Iterator[str]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     verbs = frozenset[str]().union(*resources.values())
-    properties = {
-        f"self.{function.name}": resource
-        for function in functions
-        for resource in _returned(function, resources)
-    }
+    returned = {function.name: set(_returned(function, resources)) for function in functions}
     for function in functions:
-        names = properties | dict(_assigned(function, resources))
+        names = {f"self.{name}": those for name, those in returned.items()}
+        for name, resource in _assigned(function, resources):
+            names[name] = {resource}
+        names |= dict(_unpacked(function, returned))
         for node in ast.walk(function):
             if isinstance(node, ast.Attribute) and node.attr in verbs:
-                resource = _resource(node.value, resources) or names.get(ast.unparse(node.value))
-                if resource and node.attr in resources[resource]:
-                    yield f"{resource}.{node.attr}"
+                own = _resource(node.value, resources)
+                those = {own} if own else names.get(ast.unparse(node.value), set())
+                for resource in those:
+                    if node.attr in resources[resource]:
+                        yield f"{resource}.{node.attr}"
             elif isinstance(node, ast.Call) and _called(node) == "_scopes":
-                resource = _resource(node.args[0], resources)
-                yield from [f"{resource}.aggregatedList"] if resource else []
+                own = _resource(node.args[0], resources)
+                yield from [f"{own}.aggregatedList"] if own else []
 
 
 def _called(call: ast.Call) -> str:
@@ -99,9 +100,23 @@ def _called(call: ast.Call) -> str:
 
 
 def _returned(function: ast.FunctionDef, resources: dict[str, frozenset[str]]) -> Iterator[str]:
+    """The resources that a function returns, alone or in a tuple: `client.images(), where`."""
     for node in ast.walk(function):
-        if isinstance(node, ast.Return) and (resource := _resource(node.value, resources)):
-            yield resource
+        if isinstance(node, ast.Return):
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            yield from filter(None, (_resource(value, resources) for value in values))
+
+
+def _unpacked(
+    function: ast.FunctionDef, returned: dict[str, set[str]]
+) -> Iterator[tuple[str, set[str]]]:
+    """The names to which a function assigns what another returns: `api, where = self._of(zone)`."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            target = node.targets[0]
+            first = target.elts[0] if isinstance(target, ast.Tuple) else target
+            if those := returned.get(_called(node.value)):
+                yield ast.unparse(first), those
 
 
 def _assigned(

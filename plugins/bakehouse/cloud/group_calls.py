@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakehouse.cloud.calls import Calls, Resource
 from bakehouse.core.errors import AlreadyExists, OutcomeUnknown
-from bakehouse.images.links import resource_name
+from bakehouse.images.links import is_region, resource_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,59 +75,63 @@ class GroupCalls(Calls):
         )
         return self._remove(call, f"delete the template {name}")
 
-    def group(self, zone: str, name: str) -> Resource | None:
-        """The managed instance group, or None."""
-        call = self._client.instanceGroupManagers().get(
-            project=self.project, zone=zone, instanceGroupManager=name
-        )
+    def group(self, place: str, name: str) -> Resource | None:
+        """The managed instance group of a zone or a region, or None."""
+        api, where = self._groups_of(place)
+        call = api.get(project=self.project, instanceGroupManager=name, **where)
         return self._find(call, f"get the group {name}")
 
-    def managed_instances(self, zone: str, group: str) -> list[Resource]:
+    def managed_instances(self, place: str, group: str) -> list[Resource]:
         """The instances of a group, also those that do not exist yet."""
-        api, doing = (
-            self._client.instanceGroupManagers(),
-            f"list the instances of the group {group}",
-        )
+        api, where = self._groups_of(place)
         return self._pages(
             api.listManagedInstances,
             api.listManagedInstances_next,
-            doing,
+            f"list the instances of the group {group}",
             key="managedInstances",
-            zone=zone,
             instanceGroupManager=group,
+            **where,
         )
 
-    def instance_configs(self, zone: str, group: str) -> list[Resource]:
+    def instance_configs(self, place: str, group: str) -> list[Resource]:
         """The per-instance configs of a group."""
-        api = self._client.instanceGroupManagers()
+        api, where = self._groups_of(place)
         return self._pages(
             api.listPerInstanceConfigs,
             api.listPerInstanceConfigs_next,
             f"list the per-instance configs of the group {group}",
-            zone=zone,
             instanceGroupManager=group,
+            **where,
         )
 
-    def patch_group(self, zone: str, name: str, body: Resource, request_id: str) -> Resource:
+    def patch_group(self, place: str, name: str, body: Resource, request_id: str) -> Resource:
         """Change versions and update policy of a group; what the body leaves out stays."""
-        call = self._client.instanceGroupManagers().patch(
+        api, where = self._groups_of(place)
+        call = api.patch(
             project=self.project,
-            zone=zone,
             instanceGroupManager=name,
             body=body,
             requestId=request_id,
+            **where,
         )
         return self._repeat(call, f"change the group {name}")
 
     def recreate_managed(
-        self, zone: str, group: str, instances: list[str], request_id: str
+        self, place: str, group: str, instances: list[str], request_id: str
     ) -> Resource:
         """Replace instances of a group by new ones of the same names; `instances` are links."""
-        call = self._client.instanceGroupManagers().recreateInstances(
+        api, where = self._groups_of(place)
+        call = api.recreateInstances(
             project=self.project,
-            zone=zone,
             instanceGroupManager=group,
             body={"instances": instances},
             requestId=request_id,
+            **where,
         )
         return self._change(call, f"recreate instances of the group {group}")
+
+    def _groups_of(self, place: str) -> tuple[Any, dict[str, str]]:
+        """Return the collection of the groups of a zone or a region, and the argument for it."""
+        if is_region(place):
+            return self._client.regionInstanceGroupManagers(), {"region": place}
+        return self._client.instanceGroupManagers(), {"zone": place}

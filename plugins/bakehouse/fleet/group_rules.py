@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from bakehouse.images.links import region_of
 from bakehouse.recipe.rules import Broken
 
 if TYPE_CHECKING:
@@ -29,12 +30,7 @@ def of_group(fleet: Fleet) -> Iterator[Broken]:
         remedy = "Say strategy: mig: the group recreates every instance that somebody else stops"
         yield Broken(fleet.name, ("members", "group"), problem, remedy)
     if members.group is not None and len(members.zones) > 1:
-        problem = f"are {len(members.zones)}, but a group of one zone is meant"
-        remedy = (
-            "Name its zone only. A regional group cannot be rolled out yet: make one group"
-            " for each zone"
-        )
-        yield Broken(fleet.name, ("members", "zones"), problem, remedy)
+        yield from _of_region(fleet)
     if members.group is not None and fleet.template is not None:
         problem = "is given, but the group makes its instances from its own instance template"
         remedy = "Remove it: the rollout copies the group's template with the new image"
@@ -56,16 +52,30 @@ def of_group(fleet: Fleet) -> Iterator[Broken]:
         yield Broken(fleet.name, ("max_surge",), problem, "Remove it")
 
 
+def _of_region(fleet: Fleet) -> Iterator[Broken]:
+    """Find what Compute Engine takes of a group of one zone, and not of a regional one."""
+    zones = fleet.members.zones
+    regions = sorted({region_of(zone) for zone in zones})
+    if len(regions) > 1:
+        problem = f"are of {' and '.join(regions)}, but a group has zones of one region"
+        yield Broken(fleet.name, ("members", "zones"), problem, "Make one fleet for each group")
+    for field in ("max_unavailable", "max_surge"):
+        given = getattr(fleet, field)
+        if isinstance(given, int) and 0 < given < len(zones):
+            problem = f"is {given}, but of a regional group it is 0 or at least the number of zones"
+            yield Broken(fleet.name, (field,), problem, f"Say {len(zones)}, or a share")
+
+
 def shared_groups(fleets: Sequence[Fleet]) -> Iterator[Broken]:
     """Find groups of two fleets, which two rollouts would move at the same time."""
 
     def key(fleet: Fleet) -> tuple[str, str]:
-        return str(fleet.members.group), fleet.members.zones[0]
+        return str(fleet.members.group), fleet.members.group_place
 
     those = sorted((f for f in fleets if f.members.group), key=lambda f: (key(f), f.name))
-    for (group, zone), same in groupby(those, key=key):
+    for (group, place), same in groupby(those, key=key):
         first, *others = same
         for other in others:
-            problem = f"is {group} in {zone}, which is the fleet {first.name} already"
+            problem = f"is {group} in {place}, which is the fleet {first.name} already"
             remedy = f"Leave it to one of them: {first.name}.yaml or {other.name}.yaml"
             yield Broken(other.name, ("members", "group"), problem, remedy)

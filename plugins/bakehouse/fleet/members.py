@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from bakehouse.core.models import Frozen
 from bakehouse.core.problems import worded, words_of
+from bakehouse.images.links import region_of
 from bakehouse.recipe.base import RESOURCE_NAME
 from bakehouse.recipe.model import MetadataValue, ResourceName, ZoneName
 
@@ -168,7 +169,8 @@ class Members(Frozen):
     )
     group: ResourceName | None = Field(
         default=None,
-        description="the managed instance group that makes them, of one zone; with strategy: mig",
+        description="the managed instance group that makes them, of the zone or of the region of"
+        " the zones; with strategy: mig",
     )
     zones: Annotated[tuple[ZoneName, ...], AfterValidator(_unique)] = Field(
         min_length=1,
@@ -220,6 +222,11 @@ class Members(Frozen):
             one if one.zone else one.model_copy(update={"zone": zones[index % len(zones)]})
             for index, one in enumerate(entries)
         )
+
+    @property
+    def group_place(self) -> str:
+        """The zone of the group, or its region if it has several zones."""
+        return self.zones[0] if len(self.zones) == 1 else region_of(self.zones[0])
 
     def place(self, name: str) -> tuple[str | int, ...]:
         """Return where the file names a member, below `members`."""

@@ -49,9 +49,20 @@ def zone_of(resource: Resource) -> str:
     return resource_name(resource.get("zone") or "")
 
 
+def zone_in(link: object) -> str:
+    """The zone in the link of an instance or a disk; empty if it names none."""
+    parts = str(link or "").split("/")
+    return parts[parts.index("zones") + 1] if "zones" in parts[:-1] else ""
+
+
 def region_of(zone: str) -> str:
     """The region of a zone by its name: `us-central1-a` -> `us-central1`."""
     return zone.rsplit("-", 1)[0]
+
+
+def is_region(place: str) -> bool:
+    """Whether it is a region, such as us-central1, and not one of its zones, us-central1-a."""
+    return place[-1:].isdigit()
 
 
 def image_of(link: str, project: str) -> ImageRef | None:

@@ -157,7 +157,7 @@ class ApproveStage(FleetOperator, ApprovalOperator):
         """Return the question about a managed group, whose instances are those of the moment."""
         every = self.compute.managed_instances(group.zone, group.name)
         there = [one for shown in every if (one := managed(shown)).is_quiet][:MOST_REPORTS]
-        reports = {one: self._health(group.zone, one.name) for one in there}
+        reports = {one: self._health(one.zone, one.name) for one in there}
         old = resource_name(group.old_image)
         return Question(
             plan=made,

@@ -32,6 +32,7 @@ class MovedInstance(Frozen):
     name: str
     id: str
     why: str = Field(default="", description="what it has reported, unless it is healthy")
+    zone: str = Field(default="", description="empty in what older versions have stored")
 
 
 class GroupMoved(Frozen):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.rollout.health import Health
+    from bakehouse.rollout.mig_progress import Managed
     from bakehouse.rollout.strategies.mig import GroupMove
 
 Resource = dict[str, Any]
@@ -85,10 +86,10 @@ def stop(hook: ComputeHook, move: GroupMove, request: str) -> Resource | None:
 
 
 def recreate(
-    hook: ComputeHook, move: GroupMove, names: tuple[str, ...], request: str
+    hook: ComputeHook, move: GroupMove, instances: tuple[Managed, ...], request: str
 ) -> Resource | None:
     """Let the group make instances anew, of the same names and of their versions."""
-    links = [f"zones/{move.zone}/instances/{name}" for name in names]
+    links = [f"zones/{one.zone}/instances/{one.name}" for one in instances]
     return hook.recreate_managed(move.zone, move.member, links, request)
 
 
@@ -114,6 +115,6 @@ def delete_template(hook: ComputeHook, group: GroupPlan, run: str, request: str)
     return hook.delete_template(str(template["name"]), request)
 
 
-def health(hook: ComputeHook, zone: str, name: str) -> Health | None:
+def health(hook: ComputeHook, one: Managed) -> Health | None:
     """Return the last report of an instance."""
-    return members.health(hook, zone, name)
+    return members.health(hook, one.zone, one.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bakehouse.core.errors import FINAL, PermanentError
 from bakehouse.images.links import image_of, path_of, resource_name
 from bakehouse.rollout import members
-from bakehouse.rollout.mig_plan import versions_of
+from bakehouse.rollout.mig_plan import versions_of, zones_of
 from bakehouse.rollout.mig_progress import managed
 from bakehouse.rollout.mig_survey import (
     GroupFacts,
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 ASKED = 3  # instances whose report says whether their image reports at all
 
 
-def read(hook: ComputeHook, zone: str, name: str) -> GroupFacts:
+def read(hook: ComputeHook, place: str, name: str) -> GroupFacts:
     """Read everything that the plan of a group needs.
 
     Raises:
         PermanentError: there is no such group.
     """
-    group = hook.group(zone, name)
+    group = hook.group(place, name)
     if group is None:
-        raise PermanentError(_no_group(hook, zone, name))
-    instances = tuple(managed(shown) for shown in hook.managed_instances(zone, name))
+        raise PermanentError(_no_group(hook, place, name))
+    instances = tuple(managed(shown) for shown in hook.managed_instances(place, name))
     paths = {version.template for version in versions_of(group)}
     paths |= {one.template for one in instances if one.template}
     templates: dict[str, Resource | None] = {p: hook.template(p) for p in sorted(paths)}
     templates |= _as_before(hook, templates.values())
     links = {source_image(template) for template in templates.values() if template is not None}
     images = {link: _image(hook, link) for link in links if link and not is_by_family(link)}
-    there = members.standing(hook, {one.name: zone for one in instances if one.status})
+    there = members.standing(hook, {one.name: one.zone for one in instances if one.status})
     by_family = any(is_by_family(link) for link in links)
     return GroupFacts(
         group=group,
@@ -55,8 +55,8 @@ def read(hook: ComputeHook, zone: str, name: str) -> GroupFacts:
         images=images,
         boot_images=_boot_images(hook, there.values()) if by_family else {},
         labels=holds(there.values()),
-        configs=hook.instance_configs(zone, name),
-        reports=_reports(hook, zone, instances),
+        configs=hook.instance_configs(place, name),
+        reports=_reports(hook, instances),
         project_speaks=enables_guest_attributes(hook.project_metadata()),
     )
 
@@ -99,19 +99,19 @@ def _boot_images(hook: ComputeHook, instances: Iterable[Resource]) -> dict[str, 
     return {n: (boot.image_id, boot.image) for n, boot in boots.items() if boot.image_id}
 
 
-def _reports(hook: ComputeHook, zone: str, instances: Iterable[Managed]) -> frozenset[str]:
-    running = [one.name for one in instances if one.status == "RUNNING"][:ASKED]
-    said = (members.health(hook, zone, name) for name in running)
+def _reports(hook: ComputeHook, instances: Iterable[Managed]) -> frozenset[str]:
+    running = [one for one in instances if one.status == "RUNNING"][:ASKED]
+    said = (members.health(hook, one.zone, one.name) for one in running)
     return frozenset(report.image for report in said if report is not None)
 
 
-def _no_group(hook: ComputeHook, zone: str, name: str) -> str:
-    text = f"no managed instance group {name} exists in {zone}"
+def _no_group(hook: ComputeHook, place: str, name: str) -> str:
+    text = f"no managed instance group {name} exists in {place}"
     there = {str(g["name"]): g for g in hook.groups()}
     if name in there:
         group = there[name]
         where = resource_name(group.get("zone") or group.get("region") or "")
-        kind = "" if group.get("zone") else ", a regional one, which cannot be rolled out yet"
-        return f"{text}, but one in {where}{kind}"
+        zones = ", ".join(zones_of(group))
+        return f"{text}, but one in {where}: say zones: [{zones}]"
     meant = near(name, sorted(there))
     return f"{text}{f'; did you mean {meant[0]}?' if meant else ''}"

@@ -243,7 +243,7 @@ class MoveGroup(FleetOperator):
 
     def _boot_disks(self, move: GroupMove, instances: list[MovedInstance]) -> dict[str, str]:
         try:
-            zones = {one.name: move.zone for one in instances}
+            zones = {one.name: one.zone or move.zone for one in instances}
             there = members.standing(self.compute, zones)
         except BakehouseError as error:
             self.log.warning("the boot disks of the instances are not known: %s", error)

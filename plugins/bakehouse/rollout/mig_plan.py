@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bakehouse.core.models import Frozen
 from bakehouse.fleet.stages import at_most, sizes
-from bakehouse.images.links import Resource, path_of
+from bakehouse.images.links import Resource, path_of, resource_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class GroupPlan(Frozen):
     """The group of a rollout: what it has, and what it gets."""
 
     name: str
-    zone: str
+    zone: str = Field(description="its zone; of a regional group the region")
     id: str
     size: int
     templates: tuple[NewTemplate, ...] = Field(description="the one of the image comes first")
@@ -126,6 +126,14 @@ def _target(stage: int | str, total: int, size: int) -> FixedOrPercent | None:
     if isinstance(stage, str) and rounded(int(stage[:-1]), size) == total:
         return {"percent": int(stage[:-1])}
     return {"fixed": total}
+
+
+def zones_of(group: Resource) -> list[str]:
+    """Return the zones of a group: its own, or those of a regional one's distribution."""
+    if group.get("zone"):
+        return [resource_name(group["zone"])]
+    distribution = group.get("distributionPolicy") or {}
+    return sorted(resource_name(each.get("zone", "")) for each in distribution.get("zones") or [])
 
 
 def limit(given: int | str, size: int) -> FixedOrPercent:

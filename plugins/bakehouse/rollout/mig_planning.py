@@ -42,13 +42,13 @@ def make_group_plan(
     Raises:
         PermanentError: The group cannot be moved, or not as it is asked for.
     """
-    zone, name = _group_of(fleet)
+    place, name = _group_of(fleet)
     if only:
         raise PermanentError(
             f"{', '.join(only)} cannot be moved alone: the group {name} moves as a whole, in the"
             " stages of its file; leave the field members of the form empty"
         )
-    facts = mig_facts.read(hook, zone, name)
+    facts = mig_facts.read(hook, place, name)
     expires = labels.expiry(datetime.now(UTC) + UNUSED_FOR)
     judged = judge(facts, fleet, run, image, expires)
     if judged.refusals:
@@ -83,10 +83,10 @@ def make_group_plan(
 
 
 def _group_of(fleet: Fleet) -> tuple[str, str]:
-    """Return zone and name of the fleet's group."""
+    """Return the zone or the region of the fleet's group, and its name."""
     if fleet.members.group is None:
         raise PermanentError(
             f"include/fleets/{fleet.name}.yaml names no group: say members:"
             " {group: NAME, zones: [ZONE]}, or strategy: swap"
         )
-    return fleet.members.zones[0], fleet.members.group
+    return fleet.members.group_place, fleet.members.group

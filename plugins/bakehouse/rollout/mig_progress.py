@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bakehouse.images.links import Resource, path_of, resource_name
+from bakehouse.images.links import Resource, path_of, resource_name, zone_in
 from bakehouse.rollout.health import Health, HealthAssessment, assess_health, explain
 from bakehouse.rollout.mig_plan import (
     PROACTIVE,
@@ -36,6 +36,7 @@ class Managed:
     action: str
     status: str
     error: str = ""  # of the last attempt to make or delete it
+    zone: str = ""  # of a regional group's
     unwell: str = ""  # what the health check of the group says of it, unless HEALTHY
 
     @property
@@ -92,6 +93,7 @@ def managed(shown: Resource) -> Managed:
         action=str(shown.get("currentAction", "NONE")),
         status=str(shown.get("instanceStatus", "")),
         error="; ".join(f"{e.get('code', '')}: {e.get('message', '')}" for e in attempt[:1]),
+        zone=zone_in(shown.get("instance")),
         unwell=next((state for state in health if state not in {"HEALTHY", ""}), ""),
     )
 

@@ -138,7 +138,7 @@ class GroupSoakTrigger(BakehouseTrigger):
 
     async def _read(self, one: Managed, cloud: Cloud) -> Any:
         await cloud.rate_limiter.acquire()
-        health = await asyncio.to_thread(self._report, one.name)
+        health = await asyncio.to_thread(self._report, one)
         return self._note(one, health)
 
     def _note(self, one: Managed, health: Health | None) -> Health | None:
@@ -155,7 +155,7 @@ class GroupSoakTrigger(BakehouseTrigger):
         for one in others[:COMPARED_AT_MOST]:
             await cloud.rate_limiter.acquire()
             try:
-                health = await asyncio.to_thread(self._report, one.name)
+                health = await asyncio.to_thread(self._report, one)
             except FAILURES as error:
                 await self._info("%s is not compared with: %s", one.name, error)
                 continue
@@ -168,8 +168,8 @@ class GroupSoakTrigger(BakehouseTrigger):
         found = worse(done, others, self.numbers)
         return tuple(MemberFailed(member=name, why=why) for name, why in found.items())
 
-    def _report(self, name: str) -> Health | None:
-        return mig_calls.health(hook_of(self.conn_id), self.move.zone, name)
+    def _report(self, one: Managed) -> Health | None:
+        return mig_calls.health(hook_of(self.conn_id), one)
 
     def _count(self, there: list[Managed]) -> None:
         """Count the instances that were made in the place of others."""

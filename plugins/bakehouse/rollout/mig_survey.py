@@ -25,6 +25,7 @@ from bakehouse.rollout.mig_plan import (
     template_name,
     version_of,
     versions_of,
+    zones_of,
 )
 from bakehouse.rollout.mig_progress import SHOWN, Managed
 from bakehouse.rollout.mig_templates import GUEST_ATTRIBUTES, boot_of, describe, described
@@ -115,7 +116,7 @@ def judge(facts: GroupFacts, fleet: Fleet, run: str, image: Target, expires: str
     speaks = facts.project_speaks or _enables_guest_attributes(template)
     plan = GroupPlan(
         name=str(group["name"]),
-        zone=resource_name(group["zone"]),
+        zone=resource_name(group.get("zone") or group["region"]),
         id=str(group["id"]),
         size=size,
         templates=(new, *pinned),
@@ -191,6 +192,7 @@ def _refusals(facts: GroupFacts, fleet: Fleet, base: Version, template: Resource
             f"{member} has the label {labels.HOLD} (by {who or 'somebody'}), and a group cannot"
             " leave out one instance: remove the label, or abandon the instance"
         )
+    yield from _of_region(facts, fleet)
     recreates = is_stateful(facts) or policy_of(facts.group).get("replacementMethod") == RECREATE
     if recreates and fleet.max_surge != 0:
         kind = "stateful" if is_stateful(facts) else "of replacementMethod RECREATE"
@@ -199,6 +201,24 @@ def _refusals(facts: GroupFacts, fleet: Fleet, base: Version, template: Resource
             f" include/fleets/{fleet.name}.yaml"
         )
     yield from _left_behind(facts)
+
+
+def _of_region(facts: GroupFacts, fleet: Fleet) -> Iterable[str]:
+    """Find where the file and a regional group differ, and what Compute Engine would refuse."""
+    there, told = zones_of(facts.group), sorted(fleet.members.zones)
+    if there != told:
+        yield (
+            f"its zones are {', '.join(there)}, but include/fleets/{fleet.name}.yaml names"
+            f" {', '.join(told)}: say zones: [{', '.join(there)}]"
+        )
+    size = int(facts.group["targetSize"])
+    for name in ("max_unavailable", "max_surge") if len(there) > 1 else ():
+        given = getattr(fleet, name)
+        if 0 < (number := limit(given, size)["fixed"]) < len(there):
+            yield (
+                f"{name} is {number} of {size} instances, but of a regional group it is 0 or at"
+                f" least the number of its zones: say {name}: {len(there)}"
+            )
 
 
 def _left_behind(facts: GroupFacts) -> Iterable[str]:

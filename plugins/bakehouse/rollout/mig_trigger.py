@@ -26,7 +26,7 @@ from bakehouse.core.errors import (
     Blocked,
 )
 from bakehouse.fleet.gate import Gate
-from bakehouse.images.links import zone_of
+from bakehouse.images.links import resource_name, zone_of
 from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
 from bakehouse.rollout import gate_checks, mig_calls
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from bakehouse.rollout.health import Health
-    from bakehouse.rollout.mig_progress import GroupObservation
+    from bakehouse.rollout.mig_progress import GroupObservation, Managed
 
 ASK_AGAIN = 5.0  # seconds between two questions to a closed gate
 ERRORS_IN_A_ROW = 10
@@ -105,6 +105,7 @@ class GroupTrigger(BakehouseTrigger):
         self._known: dict[str, Health | None] = {}  # reports, by the id of the instance
         self._quiet: dict[str, float] = {}  # since when one runs and has not reported
         self._most, self._since = -1, 0.0  # of good instances; since when it is that many
+        self._zones: dict[str, str] = {}  # of the instances, by name
         self._tried: dict[str, str] = {}  # instances that were recreated, and why, by name
         self._said = ""
         subject = f"{self.move.member}/{self.move.way}/{self.move.stage}"
@@ -192,6 +193,7 @@ class GroupTrigger(BakehouseTrigger):
             await self._read_reports(found, cloud)
             found = progress(observed, self.move)
         self._note(found)
+        self._zones = {one.name: one.zone for one in observed.instances}
         state = move(self._state, found.state)
         if state is not self._state or (found.why and found.why != self._said):
             await self._info("%s: %s", self.move.member, found.why or TEXTS[state])
@@ -201,7 +203,7 @@ class GroupTrigger(BakehouseTrigger):
     async def _read_reports(self, found: Progress, cloud: Cloud) -> None:
         for one in found.silent:
             await cloud.rate_limiter.acquire()
-            self._known[one.id] = await asyncio.to_thread(self._report, one.name)
+            self._known[one.id] = await asyncio.to_thread(self._report, one)
 
     def _note(self, found: Progress) -> None:
         """Keep since when instances are silent, and since when no further one has got good."""
@@ -226,20 +228,22 @@ class GroupTrigger(BakehouseTrigger):
             return None
         now, found = monotonic(), self._progress
         late = [
-            one.name
+            one
             for one in found.silent
             if now - self._quiet.get(one.id, now) > self._limit_of(one.id)
         ]
         image, within = self.move.image.name, f"{self.healthy_within:.0f} s"
         if late and self.move.speaks:
-            fresh = tuple(name for name in late if name not in self._tried)
+            fresh = tuple(one for one in late if one.name not in self._tried)
             if fresh and self.move.way == "forward":
-                self._tried |= dict.fromkeys(fresh, f"no report of {image} within {within}")
-                await self._info("%s: no report; recreated once more", ", ".join(fresh))
-                await self._request(f"recreate {fresh}", mig_calls.recreate, fresh)
+                names = tuple(one.name for one in fresh)
+                self._tried |= dict.fromkeys(names, f"no report of {image} within {within}")
+                await self._info("%s: no report; recreated once more", ", ".join(names))
+                await self._request(f"recreate {names}", mig_calls.recreate, fresh)
                 self._since = monotonic()
                 return None
-            why = f"{', '.join(late)}: no report of {image} within {within}; {found.why}"
+            those = ", ".join(one.name for one in late)
+            why = f"{those}: no report of {image} within {within}; {found.why}"
             return GroupMoved(state=State.UNHEALTHY, why=why, cause=Cause.SILENT)
         limit = (self.busy_limit if found.busy else self.healthy_within) + CREATED_WITHIN
         if now - self._since > limit:
@@ -351,15 +355,15 @@ class GroupTrigger(BakehouseTrigger):
                     raise ended.failure.error(what)
                 break
             await asyncio.sleep(ASKED_EVERY)
-            zone, name = zone_of(operation) or None, str(operation["name"])
-            operation = await asyncio.to_thread(self._operation, zone, name)
+            operation = await asyncio.to_thread(self._again, operation)
         return asked
 
-    def _report(self, name: str) -> Health | None:
-        return mig_calls.health(hook_of(self.conn_id), self.move.zone, name)
+    def _report(self, one: Managed) -> Health | None:
+        return mig_calls.health(hook_of(self.conn_id), one)
 
-    def _operation(self, zone: str | None, name: str) -> dict[str, Any] | None:
-        return hook_of(self.conn_id).operation(zone, name)
+    def _again(self, operation: dict[str, Any]) -> dict[str, Any] | None:
+        zone, region = zone_of(operation) or None, resource_name(operation.get("region") or "")
+        return hook_of(self.conn_id).operation(zone, str(operation["name"]), region)
 
     async def _pause(self, error: BakehouseError, errors: int, interval: float) -> None:
         """Wait before the next look; raise an error that persists."""
@@ -371,8 +375,11 @@ class GroupTrigger(BakehouseTrigger):
 
     def _instances(self) -> tuple[MovedInstance, ...]:
         found = self._progress
-        good = [MovedInstance(name=one.name, id=one.id) for one in found.good]
-        ill = [MovedInstance(name=name, id="", why=why) for name, why in found.ill.items()]
+        good = [MovedInstance(name=one.name, id=one.id, zone=one.zone) for one in found.good]
+        ill = [
+            MovedInstance(name=name, id="", why=why, zone=self._zones.get(name, ""))
+            for name, why in found.ill.items()
+        ]
         return (*good, *ill)
 
     def _where(self) -> str:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from bakehouse.fleet.gate import HttpCheck
     from bakehouse.history.events import LedgerEvent
     from bakehouse.rollout.health import Health
-    from bakehouse.rollout.mig_progress import GroupObservation
+    from bakehouse.rollout.mig_progress import GroupObservation, Managed
     from bakehouse.rollout.strategies.mig import GroupMove
     from devstack.gce_api import Compute
 
@@ -509,8 +509,8 @@ def test_an_instance_that_is_slower_than_those_not_replaced_fails_the_stage_of_i
     group.patch(allInstancesConfig={"properties": {"metadata": config}})
     reports, read = count(1), mig_calls.health
 
-    def measured(hook: ComputeHook, zone: str, name: str) -> Health | None:
-        health = read(hook, zone, name)
+    def measured(hook: ComputeHook, one: Managed) -> Health | None:
+        health = read(hook, one)
         if health is None:
             return None
         p99 = 90.0 if health.image == images.new else 10.0

@@ -48,7 +48,7 @@ def template(name: str = "web-1", **properties: Any) -> dict[str, Any]:
 
 def instance(name: str, path: str = OLD, **more: Any) -> dict[str, Any]:
     return {
-        "instance": f"zones/z/instances/{name}",
+        "instance": f"zones/us-central1-a/instances/{name}",
         "id": f"id-{name}",
         "currentAction": "NONE",
         "instanceStatus": "RUNNING",
@@ -61,7 +61,7 @@ def group(size: int = 4, **more: Any) -> dict[str, Any]:
     return {
         "name": "web",
         "id": "7",
-        "zone": f"{P}/zones/z",
+        "zone": f"{P}/zones/us-central1-a",
         "targetSize": size,
         "versions": [{"instanceTemplate": OLD}],
         "updatePolicy": {
@@ -242,7 +242,11 @@ def test_a_group_with_state_is_recreated_without_a_surge(more: dict[str, Any]) -
         ({"labels": {"web-a": {"bakehouse-hold": "anna"}}}, "web-a has the label bakehouse-hold"),
         ({"templates": {OLD: None}}, "its template web-1 does not exist any more"),
         (
-            {"templates": {OLD: template(disks=[{"boot": True, "source": "zones/z/disks/d"}])}},
+            {
+                "templates": {
+                    OLD: template(disks=[{"boot": True, "source": "zones/us-central1-a/disks/d"}])
+                }
+            },
             "its template web-1 names no image",
         ),
         (
