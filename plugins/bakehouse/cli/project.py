@@ -94,11 +94,11 @@ def validate(project: ProjectOption = None) -> None:
     """Check recipes, scripts, fleets, prices, airflow_settings.yaml and the files of Astro's image.
 
     It reports every mistake. Those of recipes and fleets have the text of the DAGs' import errors.
-    Exit code 1 for any mistake; warnings change nothing of it.
+    Exit code 1 for any mistake.
     """
     from bakehouse.config.airflow_settings import SettingsError, load_settings
     from bakehouse.config.astro_files import astro_mistakes
-    from bakehouse.config.project import all_mistakes, read_project, warnings
+    from bakehouse.config.project import all_mistakes, read_project
     from bakehouse.history.prices import load_prices
     from bakehouse.recipe.mistakes import Mistakes
 
@@ -113,11 +113,11 @@ def validate(project: ProjectOption = None) -> None:
         load_prices(folder / INCLUDE)
     except Mistakes as wrong:
         mistakes += map(str, wrong.mistakes)
-    found = read_project(folder / INCLUDE)
-    for text in (*mistakes, *(f"warning: {one}" for one in warnings(folder / INCLUDE, found))):
+    for text in mistakes:
         typer.echo(text, err=True)
     if mistakes:
         raise typer.Exit(1)
+    found = read_project(folder / INCLUDE)
     for kind, models in (("recipes", found.recipes), ("fleets", found.fleets)):
         typer.echo(f"{len(models)} {kind}: {', '.join(model.name for model in models)}")
 

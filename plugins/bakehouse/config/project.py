@@ -107,15 +107,6 @@ def all_mistakes(include: Path) -> list[Mistakes]:
     return [*recipe_mistakes(include, project), *fleet_mistakes(include, project)]
 
 
-def warnings(include: Path, project: Project) -> list[Mistake]:
-    """Return what is allowed and should be mended: secrets in the open."""
-    return [
-        replace(mistake_at(include / FLEETS / f"{fleet.name}.yaml", *problem), value="")
-        for fleet in project.fleets
-        for problem in secrets_in_the_open(fleet)
-    ]
-
-
 def recipe_mistakes(include: Path, project: Project, *, parsing: bool = False) -> list[Mistakes]:
     """Return the mistakes of recipes and their scripts.
 
@@ -136,7 +127,20 @@ def recipe_mistakes(include: Path, project: Project, *, parsing: bool = False) -
 
 def fleet_mistakes(include: Path, project: Project) -> list[Mistakes]:
     """Return the mistakes of fleets."""
-    return [*project.broken_fleets, *_bad_notifiers(include / FLEETS, project.fleets)]
+    return [
+        *project.broken_fleets,
+        *_bad_notifiers(include / FLEETS, project.fleets),
+        *_secrets(include / FLEETS, project.fleets),
+    ]
+
+
+def _secrets(folder: Path, fleets: Sequence[Fleet]) -> list[Mistakes]:
+    """Find secrets that everybody can read; a DAG is kept, since its members have them already."""
+    return _by_file(
+        replace(mistake_at(folder / f"{fleet.name}.yaml", *problem), value="")
+        for fleet in fleets
+        for problem in secrets_in_the_open(fleet)
+    )
 
 
 def _bad_notifiers(folder: Path, models: Sequence[Recipe] | Sequence[Fleet]) -> list[Mistakes]:

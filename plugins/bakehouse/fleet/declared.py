@@ -31,18 +31,20 @@ def problems_of(fleet: Fleet) -> list[Problem]:
         *_own_fields(fleet),
         *_zones(fleet),
         *_references(fleet),
+        *_not_secret(fleet),
         *(_of_template(fleet) if fleet.template else ()),
     ]
 
 
 def secrets_in_the_open(fleet: Fleet) -> list[Problem]:
-    """List metadata that are named as secrets are, and that everybody can read: warnings."""
+    """List metadata that are named as secrets are, and that everybody can read."""
     problem = "is in the open: who may read the file or the instance can read it"
-    remedy = "Put it into Secret Manager, and write secret://NAME"
+    remedy = "Put it into Secret Manager and write secret://NAME; if it is no secret, say "
     return [
-        Problem((*place, key), problem, remedy)
+        Problem((*place, key), problem, f"{remedy}`not_secret: [{key}]`")
         for place, metadata in _all_metadata(fleet)
         for key in in_the_open(metadata)
+        if key not in fleet.not_secret
     ]
 
 
@@ -51,6 +53,14 @@ def _all_metadata(fleet: Fleet) -> Iterator[tuple[Loc, Mapping[str, str]]]:
         yield ("template", "metadata"), fleet.template.metadata
     for index, one in enumerate(fleet.members.instances or ()):
         yield ("members", "instances", index, "metadata"), one.metadata
+
+
+def _not_secret(fleet: Fleet) -> Iterator[Problem]:
+    known = {key for _, metadata in _all_metadata(fleet) for key in metadata}
+    for index, key in enumerate(fleet.not_secret):
+        if key not in known:
+            problem = "is metadata of neither the template nor a member"
+            yield Problem(("not_secret", index), problem, "Correct the name, or remove it")
 
 
 def _references(fleet: Fleet) -> Iterator[Problem]:

@@ -62,6 +62,12 @@ class Fleet(Frozen):
         default=True,
         description="false if a missing member ends the rollout although there is a template",
     )
+    not_secret: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="metadata that are named as secrets are and are none, such as"
+        " [etcd-cluster-token]",
+    )
     unlisted: bool = Field(
         default=False, description="true if a zone is newer than the zones that Bakehouse knows"
     )

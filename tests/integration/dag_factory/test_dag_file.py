@@ -99,6 +99,21 @@ def test_a_broken_file_stops_no_other(include: Path) -> None:
     assert set(registered(include, flows=["bake", "rollout"])) == BAKES | ROLLOUTS
 
 
+def test_a_secret_in_the_open_is_a_mistake_that_takes_no_dag_away(include: Path) -> None:
+    file = include / "fleets" / "own.yaml"
+    plain = "template:\n  machine_type: e2-small\n  metadata:\n    db-password: hunter2\n"
+    file.write_text("recipe: web\nmembers: {instances: [own-1], zones: [us-central1-a]}\n" + plain)
+    assert set(registered(include, flows=["rollout"])) >= {"roll_out__own"}
+    with pytest.raises(ValueError, match=r"own\.yaml:\d+: template\.metadata\.db-password") as told:
+        raise_for_broken_files(include, folders=["fleets"])
+    assert "write secret://NAME; if it is no secret, say `not_secret: [db-password]`" in str(
+        told.value
+    )
+    assert "hunter2" not in str(told.value)
+    file.write_text(file.read_text() + "not_secret: [db-password]\n")
+    raise_for_broken_files(include)
+
+
 def test_mistakes_are_raised_by_the_folder(include: Path) -> None:
     raise_for_broken_files(include)
     (include / "fleets" / "far.yaml").write_text(FLEET)

@@ -317,7 +317,18 @@ def test_a_reference_needs_an_account_that_can_read_it() -> None:
         ("color", "blue", False),
     ],
 )
-def test_a_secret_in_the_open_is_warned_of_by_its_name(key: str, value: str, is_told: bool) -> None:
+def test_a_secret_in_the_open_is_found_by_its_name(key: str, value: str, is_told: bool) -> None:
     text = SECRETS.replace("api-token: secret://api/7", f"{key}: {value}")
     told = [one.loc for one in secrets_in_the_open(fleet(text))]
     assert told == ([("template", "metadata", key)] if is_told else [])
+
+
+def test_metadata_that_the_fleet_says_are_no_secret_are_none() -> None:
+    text = SECRETS.replace("api-token: secret://api/7", "etcd-cluster-token: blue")
+    assert len(secrets_in_the_open(fleet(text))) == 1
+    assert secrets_in_the_open(fleet(text + "not_secret: [etcd-cluster-token]\n")) == []
+
+
+def test_a_key_that_nobody_has_is_told_where_it_is_said_to_be_no_secret() -> None:
+    (told,) = mistakes(SECRETS + "not_secret: [api-tokens]\n")
+    assert "not_secret[0] is metadata of neither the template nor a member" in told
