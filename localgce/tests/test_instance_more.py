@@ -202,3 +202,30 @@ def test_the_referrer_of_an_instance_is_its_group(instant: Gce, name: str) -> No
     instant.do("DELETE", f"{managers}/{name}")
     instant.do("DELETE", f"global/instanceTemplates/{name}")
     instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_stopped_instance_gets_another_name(instant: Gce, name: str) -> None:
+    new = f"{name}-new"
+    machine = instant.create(name)
+    body = {"name": new, "currentName": name}
+    message = instant.fails(400, "invalidResourceUsage", "POST", f"{VMS}/{name}/setName", body)
+    assert "must be stopped" in message
+    instant.do("POST", f"{VMS}/{name}/stop")
+    wrong = {"name": new, "currentName": "other"}
+    instant.fails(400, "invalid", "POST", f"{VMS}/{name}/setName", wrong)
+    instant.do("POST", f"{VMS}/{name}/setName", body)
+    instant.fails(404, "notFound", "GET", f"{VMS}/{name}")
+    renamed = instant.instance(new)
+    assert (renamed["id"], renamed["name"]) == (machine["id"], new)
+    assert renamed["selfLink"].endswith(f"/{VMS}/{new}")
+    disk = instant.get(f"zones/{ZONE}/disks/{name}")
+    assert disk["users"] == [renamed["selfLink"]]
+    instant.do("POST", f"{VMS}/{new}/start")
+    assert instant.instance(new)["status"] == "RUNNING"
+    other = instance(name)
+    other["disks"][0]["initializeParams"]["diskName"] = f"{name}-2"
+    instant.do("POST", VMS, other)
+    instant.do("POST", f"{VMS}/{name}/stop")
+    instant.fails(409, "alreadyExists", "POST", f"{VMS}/{name}/setName", {"name": new})
+    for one in (name, new):
+        instant.do("DELETE", f"{VMS}/{one}")

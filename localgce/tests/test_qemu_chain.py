@@ -118,7 +118,7 @@ def test_a_stopped_server_lets_guests_run_their_shutdown_scripts(real: Server) -
     gce.do("POST", f"{VMS}/vm/setMetadata", {**body, "fingerprint": mark})
     gce.do("POST", f"{VMS}/vm/start")
     gce.until(lambda: said(gce, "vm", "bye") is not None, SLOW)
-    number = gce.get("")["id"]
+    number = gce.http.get(gce.root).json()["id"]
     assert said(gce, "vm", "bye") == f"vmprojects/{number}/zones/{ZONE}"
 
 

@@ -166,3 +166,25 @@ async def test_missing_contents_are_named(layers: Layers) -> None:
         await layers.create_from_layer("d", "gone", 1)
     with pytest.raises(MachineError, match="disk gone is missing"):
         await layers.freeze("gone", "l")
+
+
+@pytest.fixture(params=["raw", "qcow2"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A disk of 2 GiB that somebody else has made."""
+    made = tmp_path / f"disk.{request.param}"
+    for command in (
+        ["qemu-img", "create", "-q", "-f", request.param, str(made), "2G"],
+        ["qemu-io", "-f", request.param, "-c", "write -P 7 1G 64k", str(made)],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+async def test_a_file_is_copied_to_a_layer(layers: Layers, file: Path) -> None:
+    assert qcow2.check_importable(file).size == 2 << 30
+    size = await layers.import_copy("l", file)
+    assert 0 < size < 10 << 20
+    assert await layers.import_copy("l", file.with_name("gone")) == size  # done already
+    await layers.create_from_layer("d", "l", 3)
+    assert holds(layers.path("d"), 7, "1G")
+    assert qcow2.read(layers.path("d")).size == 3 << 30

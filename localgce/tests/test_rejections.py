@@ -23,7 +23,7 @@ TEMPLATES = "global/instanceTemplates"
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", f"{VMS}/none/setName"),  # which requires a body
+        ("POST", f"{VMS}/none/setMachineResources"),  # which requires a body
         ("POST", f"{VMS}/none/addNetworkInterface"),
         ("POST", "global/urlMaps"),
         ("GET", "regions/us-central1/targetPools"),

@@ -1,4 +1,4 @@
-"""`localgce up`, `down` and `status`: a server in the background, one for each state folder."""
+"""`localgce up`, `down`, `status`, `image import`: one server for each state folder."""
 
 from __future__ import annotations
 
@@ -95,6 +95,28 @@ def status(state: Path) -> dict[str, object] | None:
     }
 
 
+def import_image(state: Path, file: Path, family: str, project: str | None) -> str:
+    """Make an image of a qcow2 or raw file on the server of a state folder; the image's path.
+
+    `project` may also be one of the public ones, such as `ubuntu-os-cloud`; None is the server's
+    own. Raises MachineError when no server runs, or it refuses the file.
+    """
+    found = running(state)
+    if found is None:
+        raise MachineError(f"no server runs on {state}: `localgce up` starts one")
+    wanted = {"file": str(file.absolute()), "family": family, "project": project or found.project}
+    request = urllib.request.Request(
+        f"{found.url}/_localgce/images",
+        json.dumps(wanted).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with _opener().open(request) as answer:
+            return str(json.load(answer)["image"])
+    except urllib.error.HTTPError as error:
+        raise MachineError(json.load(error)["error"]["message"]) from None
+
+
 def _check_same(found: ServerFile, project: str, machines: str, state: Path) -> None:
     if (found.project, found.machines) != (project, machines):
         raise MachineError(
@@ -156,10 +178,13 @@ def _ends(process: psutil.Process, seconds: float, *, now: bool) -> bool:
 
 
 def _health(url: str) -> dict[str, object]:
-    # not through a proxy of the environment: the server is on this machine
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{url}/_localgce/health", timeout=_ANSWER_SECONDS) as answer:
+    with _opener().open(f"{url}/_localgce/health", timeout=_ANSWER_SECONDS) as answer:
         return dict(json.load(answer))
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    # not through a proxy of the environment: the server is on this machine
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager

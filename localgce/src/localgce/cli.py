@@ -206,13 +206,33 @@ def doctor(cache: Cache = None) -> None:
 
 @app.command()
 def image(
-    name: Annotated[str, typer.Argument(help="The public image's family.")] = "debian-12",
+    name: Annotated[str, typer.Argument(help="The public image's family, or `import`.")] = (
+        "debian-12"
+    ),
+    file: Annotated[Path | None, typer.Argument(help="Of `import`: a qcow2 or raw disk.")] = None,
+    family: Annotated[str | None, typer.Option(help="Of `import`: the image's family.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Of `import`: the server's project, or a public one.")
+    ] = None,
+    state: Background = None,
     cache: Cache = None,
 ) -> None:
-    """Build a public image, unless it is in the cache."""
+    """Build a public image, unless it is in the cache; or import a disk as an image.
+
+    `localgce image import FILE --family F --project P` copies the file into the server in the
+    background, or one in the foreground that --state names.
+    """
+    if name == "import":
+        from localgce.background import import_image
+
+        if file is None or family is None:
+            raise _fail("it is: localgce image import FILE --family F [--project P]")
+        with _one_line():
+            typer.echo(import_image(_background(state), file, family, project))
+        return
     from localgce.machines.qemu import public_image
 
-    if name != public_image.FAMILY:
+    if name != public_image.FAMILY or file or family or project:
         raise _fail(f"there is only {public_image.FAMILY}, not {name}")
     _run(public_image.ensure(cache or default_cache(), typer.echo))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.admin import console, pages, resource_manager
+from localgce.admin import console, imports, pages, resource_manager
 from localgce.api.routing import TABLE
 from localgce.api.services import Services
 from localgce.core.clock import Clock, RealClock
@@ -32,6 +32,7 @@ from localgce.instances.lifecycle import Lifecycle
 from localgce.instances.machine_image_handlers import MachineImageHandlers
 from localgce.instances.operation_handlers import InstanceHandlers
 from localgce.instances.removal import Removal
+from localgce.instances.renaming import RenamingHandlers
 from localgce.metadata.guest_attributes import GuestAttributes
 from localgce.metadata.guest_environment import ServerGuestEnvironment
 from localgce.metadata.servers import MetadataServer
@@ -72,6 +73,7 @@ class Service:
             ImageHandlers(store, core.changes, layers),
             InstanceHandlers(core, self.lifecycle, disks, removal, self.interruptions),
             InstanceDiskHandlers(core, self.lifecycle),
+            RenamingHandlers(store),
             MachineImageHandlers(store, layers),
             GroupHandlers(core, self.groups, actions),
         ):
@@ -92,6 +94,7 @@ class Service:
         """The ASGI application: the API, the admin API, and what is asked beside Compute Engine."""
         routes = pages.routes(self.core, self.lifecycle, self.interruptions)
         routes += console.routes(self.core, self.lifecycle)
+        routes += imports.routes(self.core)
         routes += resource_manager.routes(self.core)
         return App(self.dispatcher(check_responses=check_responses), routes)
 

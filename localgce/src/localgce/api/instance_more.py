@@ -9,7 +9,7 @@ from localgce.api.method import Call, method
 from localgce.core import links
 from localgce.core.errors import ApiError, MachineError
 from localgce.http.listing import page_of
-from localgce.instances import access_commands, bulk_commands, templates
+from localgce.instances import access_commands, bulk_commands, renaming, templates
 from localgce.instances import setting_commands as commands
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ def update_display_device(call: Call) -> Json:
     """Set whether an instance has a display from its next start on; it must be stopped."""
     changes = {"displayDevice": call.body}
     return commands.change_stopped(call.context, call.record(), changes, "updateDisplayDevice").body
+
+
+@method("compute.instances.setName")
+def set_name(call: Call) -> Json:
+    """Rename a stopped instance."""
+    return renaming.set_name(call.context, call.record(), call.body).body
 
 
 @method("compute.instances.getScreenshot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localgce.core.errors import OperationError
@@ -33,6 +34,8 @@ class LayerBuilder:
 
     async def build(self, image: Record) -> int:
         """Create the layer of an image or snapshot from its source; returns its size in bytes."""
+        if "file" in image.private:
+            return await self._disks.import_copy(image.id, Path(image.private["file"]))
         kind, project, scope, name = image.private["source"]
         source = self._store.get(kind, project, scope, name)
         if source is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.core import errors
+from localgce.core.catalog import PUBLIC_PROJECTS
 from localgce.core.errors import ApiError
 
 if TYPE_CHECKING:
@@ -46,5 +47,10 @@ def newest(context: Context, project: str, family: str) -> Record:
         and image.body["status"] not in {"FAILED", "DELETING"}
     ]
     if not images:
-        raise errors.not_found(f"projects/{project}/global/images/family/{family}")
+        missing = errors.not_found(f"projects/{project}/global/images/family/{family}")
+        if project in PUBLIC_PROJECTS:
+            command = f"`localgce image import FILE --family {family} --project {project}`"
+            hint = f"localgce has not built it: {command} takes a qcow2 or raw disk."
+            missing = ApiError(404, "notFound", f"{missing.message}. {hint}")
+        raise missing
     return max(images, key=lambda image: (image.private.get("at", 0), image.id))

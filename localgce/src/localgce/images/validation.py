@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from localgce.core import errors, limits, links
 from localgce.core.clock import timestamp
-from localgce.core.errors import ApiError, Json
+from localgce.core.errors import ApiError, Json, MachineError
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
 from localgce.images.lookup import image_at
+from localgce.machines.qemu.qcow2 import check_importable
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -66,10 +70,9 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
     if len(given) != 1:
         text = "Exactly one of sourceDisk, sourceImage, sourceSnapshot or rawDisk.source is needed."
         raise errors.invalid("resource", ", ".join(given), text)
-    source = _source(context, body, given[0], force=force)
+    origin = _file(body) if given[0] == "rawDisk" else _resource(context, body, given[0], force)
     now = context.now()
     path = f"projects/{context.project}/global/images/{body['name']}"
-    least = int(source.body.get("diskSizeGb") or source.body["sizeGb"])
     shown: Json = {
         "kind": "compute#image",
         "id": numeric_id(),
@@ -79,21 +82,51 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
         "sourceType": "RAW",
         "status": "PENDING",
         "archiveSizeBytes": "0",
-        "diskSizeGb": str(max(least, int(body.get("diskSizeGb", 0)))),
-        given[0]: source.link,
-        f"{given[0]}Id": source.id,
+        "diskSizeGb": str(max(origin.size_gb, int(body.get("diskSizeGb", 0)))),
+        **origin.shown,
         "storageLocations": body.get("storageLocations") or ["us"],
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
-        **{key: source.body[key] for key in INHERITED if key in source.body},
         **{key: body[key] for key in _COPIED if key in body},
     }
-    private = {
-        "layer": shown["id"],
-        "at": now,
-        "source": [source.kind, source.project, source.scope, source.name],
-    }
+    private = {"layer": shown["id"], "at": now, **origin.private}
     return Record("images", context.project, "global", body["name"], shown, private)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What an image is made from: its size, what the image shows of it, how it is found again."""
+
+    size_gb: int
+    shown: Json
+    private: Json
+
+
+def _resource(context: Context, body: Json, field: str, force: bool) -> _Origin:
+    source = _source(context, body, field, force=force)
+    shown = {
+        field: source.link,
+        f"{field}Id": source.id,
+        **{key: source.body[key] for key in INHERITED if key in source.body},
+    }
+    private = {"source": [source.kind, source.project, source.scope, source.name]}
+    return _Origin(int(source.body.get("diskSizeGb") or source.body["sizeGb"]), shown, private)
+
+
+def _file(body: Json) -> _Origin:
+    """A qcow2 or raw disk on this computer, named by a `file:` URL."""
+    where, url = "resource.rawDisk.source", str(body["rawDisk"].get("source", ""))
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
+        text = "localgce imports files of this computer only: file:///PATH of a qcow2 or raw disk."
+        raise errors.invalid(where, url, text)
+    path = Path(unquote(parts.path))
+    try:
+        size = check_importable(path).size
+    except MachineError as error:
+        raise errors.invalid(where, url, f"{error}.") from None
+    shown: Json = {"rawDisk": {"containerType": "TAR", "source": url}, "architecture": "X86_64"}
+    return _Origin(-(-size // (1 << 30)), shown, {"file": str(path)})
 
 
 def _check_locations(given: list[str]) -> None:
@@ -105,9 +138,6 @@ def _check_locations(given: list[str]) -> None:
 
 def _source(context: Context, body: Json, field: str, *, force: bool) -> Record:
     where = f"resource.{field}"
-    if field == "rawDisk":
-        text = "localgce imports no files: use sourceDisk, sourceImage or sourceSnapshot."
-        raise errors.invalid(where, body["rawDisk"].get("source", ""), text)
     if field == "sourceImage":
         return image_at(context, body[field], where)
     source = context.at(context.link(body[field], where))

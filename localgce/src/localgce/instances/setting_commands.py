@@ -61,7 +61,7 @@ def set_scheduling(
 
 def set_machine_type(context: Context, instance: Record, machine_type: str | None) -> Record:
     """Change the machine type of a stopped instance."""
-    _check_stopped(instance, "setMachineType")
+    check_stopped(instance, "setMachineType")
     found = validation.check_machine_type(context, machine_type)
     for attached in instance.body["disks"]:
         validation.check_disk_type(found, context.at(context.link(attached["source"], "source")))
@@ -70,7 +70,7 @@ def set_machine_type(context: Context, instance: Record, machine_type: str | Non
 
 def set_service_account(context: Context, instance: Record, account: Json) -> Record:
     """Change the service account of a stopped instance."""
-    _check_stopped(instance, "setServiceAccount")
+    check_stopped(instance, "setServiceAccount")
     accounts = [account] if account.get("email") else []
     shown = validation.service_accounts(context, {"serviceAccounts": accounts})
     return _change(context, instance, serviceAccounts=shown)
@@ -95,7 +95,7 @@ def change(context: Context, instance: Record, changes: Json) -> Record:
 
 def change_stopped(context: Context, instance: Record, changes: Json, verb: str) -> Record:
     """Replace fields of a stopped instance."""
-    _check_stopped(instance, verb)
+    check_stopped(instance, verb)
     return _change(context, instance, **changes)
 
 
@@ -123,7 +123,7 @@ def update(context: Context, instance: Record, given: Json) -> Record:
     if "scheduling" in changes:
         changes["scheduling"] = validation.scheduling(changes["scheduling"])
     if "machineType" in changes:
-        _check_stopped(instance, "update")
+        check_stopped(instance, "update")
         changes["machineType"] = validation.check_machine_type(context, changes["machineType"])
     return _change(context, instance, **changes)
 
@@ -154,7 +154,8 @@ def _change(context: Context, instance: Record, **changes: object) -> Record:
     return context.begin(instance, "instances.change", changes=changes)
 
 
-def _check_stopped(instance: Record, verb: str) -> None:
+def check_stopped(instance: Record, verb: str) -> None:
+    """Raise 400 unless the instance is TERMINATED."""
     if instance.body["status"] != "TERMINATED":
         text = f"The instance must be stopped to {verb}."
         raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")

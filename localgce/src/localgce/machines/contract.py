@@ -150,6 +150,9 @@ class Disks(Protocol):
         The file is never copied, written or deleted.
         """
 
+    async def import_copy(self, layer_id: str, path: Path) -> int:
+        """Copy a qcow2 or raw file to the layer `layer_id`; returns the layer's size in bytes."""
+
     async def resize(self, disk_id: str, size_gb: int) -> None:
         """Grow a disk, also one of a running machine."""
 

@@ -96,6 +96,11 @@ class InstantDisks:
         """Create an empty layer: instant machines do not read image files."""
         self._make(layer_id, 0)
 
+    async def import_copy(self, layer_id: str, path: Path) -> int:  # noqa: ARG002 - the contract
+        """Create an empty layer: instant machines do not read image files."""
+        self._make(layer_id, 0)
+        return 0
+
     async def resize(self, disk_id: str, size_gb: int) -> None:
         """Record the new size."""
         self._db.execute("UPDATE contents SET size_gb=? WHERE id=?", (size_gb, disk_id))

@@ -97,6 +97,17 @@ class Layers:
         async with self._changing:
             self._link(layer_id, path)
 
+    async def import_copy(self, layer_id: str, path: Path) -> int:
+        """Convert a file to a layer; other disks can change meanwhile."""
+        layer = self._layers / f"{layer_id}.qcow2"
+        if not layer.exists():
+            kind = "qcow2" if qcow2.is_qcow2(path) else "raw"
+            aside = layer.with_name(f".{layer.stem}.new")
+            await run("qemu-img", "convert", "-q", "-f", kind, "-O", "qcow2", path, aside)
+            async with self._changing:
+                self._name(aside, layer)
+        return self._bytes(layer)
+
     async def resize(self, disk_id: str, size_gb: int) -> None:
         """Grow the disk, also of a running machine; never shrinks it."""
         async with self._changing:

@@ -34,11 +34,16 @@ class Names:
         self._names: dict[str, str] = {}
 
     def add(self, spec: MachineSpec) -> None:
-        """Add a machine, or its new address."""
+        """Add a machine, its new address, or its new name."""
+        pointer = ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer
+        if before := self._names.get(pointer):
+            name, zone, rest = before.split(".", 2)
+            self._addresses.pop(f"{name}.{zone}.{rest}", None)
+            self._addresses.pop(f"{name}.{rest}", None)
         zonal = f"{spec.name}.{spec.zone}.c.{spec.project}.internal"
         self._addresses[zonal] = spec.nic.internal_ip
         self._addresses[f"{spec.name}.c.{spec.project}.internal"] = spec.nic.internal_ip
-        self._names[ipaddress.IPv4Address(spec.nic.internal_ip).reverse_pointer] = zonal
+        self._names[pointer] = zonal
 
     def remove(self, spec: MachineSpec) -> None:
         """Remove a machine."""
