@@ -10,7 +10,9 @@ from localgce.api.routing import TABLE
 from localgce.http.discovery import Discovery
 
 # What is kept and answered again, and has no effect on any machine.
-_RESOURCES = {*(one.resource for one in RECORDED), "firewalls"}
+_RESOURCES = {*(one.resource for one in RECORDED), "firewalls"} - {"resourcePolicies"}
+# of resource policies, snapshot schedules of disks run
+_SCHEDULES = {"compute.disks.addResourcePolicies", "compute.disks.removeResourcePolicies"}
 _VERBS = {
     *("getIamPolicy", "setIamPolicy", "addResourcePolicies", "removeResourcePolicies"),
     *("setNamedPorts", "updateShieldedInstanceConfig", "setShieldedInstanceIntegrityPolicy"),
@@ -21,6 +23,8 @@ _VERBS = {
 def is_recorded_only(method_id: str) -> bool:
     """Whether a method that is there keeps what it is given, and does nothing else."""
     _, resource, verb = method_id.split(".")
+    if method_id in _SCHEDULES:
+        return False
     return verb in _VERBS or (resource in _RESOURCES and verb != "testIamPermissions")
 
 

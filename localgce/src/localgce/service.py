@@ -14,6 +14,7 @@ from localgce.core.projects import ProjectHandlers
 from localgce.defaults import create_defaults
 from localgce.disks.contents import DiskContents
 from localgce.disks.operation_handlers import DiskHandlers
+from localgce.disks.snapshot_schedules import SnapshotSchedules
 from localgce.groups.manager import Groups
 from localgce.groups.member_actions import MemberActions
 from localgce.groups.operation_handlers import GroupHandlers
@@ -56,6 +57,7 @@ class Service:
         self.metadata_server = MetadataServer(core, self.guest_attributes)
         self.addresses = Allocator(store, settings.state)
         self.deadlines = Deadlines(core.clock)
+        self.schedules = SnapshotSchedules(core)
         self.lifecycle = Lifecycle(core, host, self.addresses, self.deadlines, self.metadata_server)
         self.public_images = PublicImages(store, core.changes, host)
         layers = LayerBuilder(store, host.disks, self.public_images, self.lifecycle.find)
@@ -108,6 +110,7 @@ class Service:
         self.operations.load()
         await self.lifecycle.recover()
         self.operations.resume()
+        self.schedules.open()
         self.groups.open()
 
     async def close(self, grace: float = 5.0) -> None:
@@ -117,6 +120,7 @@ class Service:
         """
         await self.groups.close()
         self.deadlines.close()
+        await self.schedules.close()
         await self.operations.close()
         await self.lifecycle.close(grace)
         self.metadata_server.close_all()

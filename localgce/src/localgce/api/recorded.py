@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
 from localgce.core import crud, errors
+from localgce.disks import snapshot_schedules
 from localgce.http.listing import aggregated, list_of, regional, zonal
 
 if TYPE_CHECKING:
@@ -135,6 +136,14 @@ def _autoscaler(call: Call, body: Json) -> Json:
     return body
 
 
+def _resource_policy(call: Call, body: Json) -> Json:
+    """A snapshot schedule runs at full hours."""
+    policy = body.get("snapshotSchedulePolicy")
+    if policy is not None and ("schedule" in policy or call.method.verb == "insert"):
+        snapshot_schedules.check(policy.get("schedule", {}))
+    return body
+
+
 def _route(call: Call, body: Json) -> Json:
     """A route is of a network that exists."""
     network = call.context.at(call.context.link(body["network"], "resource.network"))
@@ -173,7 +182,11 @@ RECORDED = (
     _health_checks("regionHealthChecks"),
     Recorded("reservations", "reservation", ("aggregatedList", "update"), {"status": "READY"}),
     Recorded(
-        "resourcePolicies", "resourcePolicy", ("aggregatedList", "patch"), {"status": "READY"}
+        "resourcePolicies",
+        "resourcePolicy",
+        ("aggregatedList", "patch"),
+        {"status": "READY"},
+        _resource_policy,
     ),
     Recorded("routers", "router", ("aggregatedList", "patch", "update"), {}, _router),
     Recorded("routes", "route", (), {"priority": 1000}, _route),

@@ -15,14 +15,23 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 
-def insert(context: Context, disk: Record, body: Json) -> Record:
-    """Create a snapshot of a disk; of a running instance's, it is crash-consistent."""
+def insert(context: Context, disk: Record, body: Json, *, policy: Record | None = None) -> Record:
+    """Create a snapshot of a disk; of a running instance's, it is crash-consistent.
+
+    `policy` is the resource policy whose schedule creates it.
+    """
     if disk.kind != "disks":
         raise errors.invalid("resource.sourceDisk", disk.path, "The URL is malformed.")
     if disk.body["status"] != "READY":
         raise errors.not_ready(disk.path)
     limits.check_labels(body.get("labels", {}))
     snapshot = _record(context, disk, body)
+    if policy is not None:
+        snapshot = snapshot.changed(
+            autoCreated=True,
+            sourceSnapshotSchedulePolicy=policy.link,
+            sourceSnapshotSchedulePolicyId=policy.id,
+        ).kept(policy=policy.id)
     context.within("global").refuse_existing("snapshots", snapshot.name)
     context.store.put(snapshot)
     return context.begin(snapshot, "snapshots.insert")
