@@ -17,9 +17,9 @@ _RESTARTED = ("machineType",)
 
 def properties(store: Store, project: str, link: str) -> Json:
     """The properties of a template; raises 404 when it is gone."""
-    found = store.get("instanceTemplates", project, "global", links.last(link))
+    found = _at(store, project, link)
     if found is None:
-        raise not_found(f"projects/{project}/global/instanceTemplates/{links.last(link)}")
+        raise not_found(_parsed(project, link).path)
     given: Json = found.body["properties"]
     return given
 
@@ -28,8 +28,7 @@ def needs(store: Store, project: str, old: Version, new: Version) -> str:
     """NONE, REFRESH, RESTART or REPLACE: the least disruptive action for this update."""
     if old.template == new.template:
         return "NONE"
-    names = links.last(old.template), links.last(new.template)
-    found = [store.get("instanceTemplates", project, "global", name) for name in names]
+    found = [_at(store, project, one.template) for one in (old, new)]
     before, after = (record.body["properties"] if record else {} for record in found)
     changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
     if not changed <= {*_REFRESHED, *_RESTARTED}:
@@ -39,12 +38,21 @@ def needs(store: Store, project: str, old: Version, new: Version) -> str:
     return "REFRESH" if changed else "NONE"
 
 
+def _at(store: Store, project: str, link: str) -> Record | None:
+    return store.at(_parsed(project, link))
+
+
+def _parsed(project: str, link: str) -> links.Link:
+    """A template's link: global, or of a region."""
+    return links.parse(link, project=project, field="instanceTemplate")
+
+
 def metadata(group: Record, given: Json, template: str) -> Json:
     """A template's metadata, with the keys that a group adds."""
     base = f"projects/{group.project}"
     more = {
         **group.body.get("allInstancesConfig", {}).get("properties", {}).get("metadata", {}),
-        "instance-template": f"{base}/global/instanceTemplates/{links.last(template)}",
+        "instance-template": _parsed(group.project, template).path,
         "created-by": f"{base}/{group.scope}/instanceGroupManagers/{group.name}",
     }
     items = [item for item in given.get("metadata", {}).get("items", []) if item["key"] not in more]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.core import catalog, errors, links
 from localgce.groups import plan as group_plan
 from localgce.groups.plan import Policy, Version
+from localgce.instances import templates
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -82,6 +83,7 @@ def template_of(context: Context, value: str | None, where: str) -> Record:
     link = context.link(value, where)
     if link.collection != "instanceTemplates":
         raise errors.invalid(where, value, "The URL is malformed.")
+    templates.check_region(context, link.scope, value, where)
     return context.at(link)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import errors, links
+from localgce.core import catalog, errors, links
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -48,8 +48,20 @@ def insert_body(
         return _from_machine_image(context, machine_image, body)
     if not template:
         return body
-    found = context.at(context.link(template, "sourceInstanceTemplate"))
+    where = "sourceInstanceTemplate"
+    link = context.link(template, where)
+    check_region(context, link.scope, template, where)
+    found = context.at(link)
     return merged(context, found.body.get("properties", {}), body)
+
+
+def check_region(context: Context, scope: str, link: str, field: str) -> None:
+    """Raise 400 for a template of another region than the request's; a global one fits all."""
+    kind, _, name = context.scope.partition("/")
+    region = catalog.region_of(name) if kind == "zones" else name
+    if scope not in {"global", f"regions/{region}"}:
+        text = f"The template must be global or of the region '{region}'."
+        raise errors.invalid(field, link, text)
 
 
 def merged(context: Context, properties: Json, body: Json) -> Json:
