@@ -26,7 +26,7 @@ def roles(
     try:
         found = role_definitions(tuple(without or ()))
     except UnknownUse as error:
-        raise fail(error, 2) from None
+        raise fail(f"--without {error}", 2) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for role, definition in found.items():

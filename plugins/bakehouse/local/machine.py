@@ -45,7 +45,9 @@ class Forward:
         try:
             found = cls(int(here), int(there or here))
         except ValueError:
-            raise LocalError(f"-p {text!r} is not HOST:GUEST, two port numbers") from None
+            raise LocalError(
+                f"-p {text!r} is not HOST:GUEST, two port numbers: write -p 8080:80"
+            ) from None
         if not (0 < found.here < 65536 and 0 < found.there < 65536):
             raise LocalError(f"-p {text!r}: a port is a number from 1 to 65535")
         return found

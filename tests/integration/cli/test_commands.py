@@ -118,6 +118,11 @@ def test_the_scripts_of_a_builder_are_rendered(project: Path) -> None:
         (("render", "web", "-m", "greeting"), "'greeting' is not KEY=VALUE"),
         (("render", "web", "-m", "a=1", "-m", "a=2"), "-m a is given twice"),
         (("trigger", "roll_out__web", "members=[a"), "is not valid YAML: close its brackets"),
+        (
+            ("trigger", "bake__web", "snapshot_date=yesterday"),
+            "snapshot_date is not a date, such as 2026-11-30 (it is 'yesterday')",
+        ),
+        (("trigger", "roll_out__web", "members=[A*]"), "(it is 'A*')"),
         (("trigger", "bake"), "no Airflow"),
         (("trigger", "bak__web"), "is no DAG of Bakehouse"),
         (("trigger", "bake__web", "forc=true"), "did you mean 'force'?"),
@@ -176,6 +181,14 @@ def test_an_option_that_is_not_of_its_form_is_named_in_one_line_with_what_to_wri
     assert (done.exit_code, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert told in line
+
+
+def test_a_purpose_that_no_role_has_is_told_with_those_that_can_be_left_out(
+    tmp_path: Path,
+) -> None:
+    done = bakehouse("roles", str(tmp_path / "roles"), "--without", "images")
+    assert done.stderr.startswith("--without 'images' cannot be left out; what can be: 'managed")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_all_that_is_wrong_in_the_options_is_told_at_once(project: Path) -> None:
