@@ -5,10 +5,12 @@ With PICTURES set the tests take the pictures of docs/history.md.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.flow.reverse_proxy import NGINX, answers, nginx
 from tests.support.deadlines import RUN, SOON
 from tests.support.paths import PROJECT
 
@@ -37,25 +40,55 @@ VIEWS = ("timeline", "images", "members", "plots", "compare")
 PICTURES = PROJECT / "docs" / "images"
 
 
+RECIPE, INSTALL = "include/recipes/web.yaml", "include/startup_scripts/web/install.sh.j2"
+KNOBS = """vars:
+  instant_packages: ''
+  instant_fail_check: ''
+"""
+BEFORE = (
+    "libc6=2.36-9+deb12u9 libssl3=3.0.15-1~deb12u1 nginx-light=1.22.1-9+deb12u2 vim-tiny=9.0.1378-2"
+)
+AFTER = (
+    "curl=7.88.1-10+deb12u12 libc6=2.36-9+deb12u10 libssl3=3.0.17-1~deb12u2"
+    " nginx-light=1.22.1-9+deb12u3"
+)
+
+
 @dataclass(frozen=True)
 class Shown:
-    """Two images of the recipe web; the fleet runs the newer one."""
+    """Two images of the recipe web, the fleet runs the newer one; and one that failed its test."""
 
     older: str
     newer: str
+    failed: str
 
 
 @pytest.fixture(scope="module")
-def shown(stack_of_session: Testbed) -> Shown:
+def shown(stack_of_session: Testbed) -> Iterator[Shown]:
     bed = stack_of_session
+    recipe, install = (
+        (bed.project / path).read_text(encoding="utf-8") for path in (RECIPE, INSTALL)
+    )
+    bed.write(RECIPE, recipe.replace("vars:\n", KNOBS))
     bed.commit(MARKUP)
-    older = bed.bake("bake__web", vars={"page": "An older page"}, roll_out=False, force=True)
-    image = bed.airflow.xcom("bake__web", older.run_id, "plan_bake")["image_name"]
-    demo_fleet.create(bed.compute, image, "instant")
+    older = bake(bed, page="An older page", instant_packages=BEFORE, roll_out=False)
+    failed = bake(bed, "failed", instant_fail_check="port 8080 answers", roll_out=False)
+    demo_fleet.create(bed.compute, older, "instant")
     bed.declare_members(list(demo_fleet.MEMBERS))
-    newer = bed.bake("bake__web", force=True)
-    assert newer.state == "success", bed.explain(newer)
-    return Shown(image, bed.airflow.xcom("bake__web", newer.run_id, "plan_bake")["image_name"])
+    bed.write(INSTALL, f"{install}install -d -m 0755 /srv/data\n", 0o755)
+    bed.commit("A folder for data")
+    yield Shown(older, bake(bed, instant_packages=AFTER), failed)
+    bed.write(RECIPE, recipe)
+    bed.write(INSTALL, install, 0o755)
+    bed.commit("The recipe as it was")
+
+
+def bake(bed: Testbed, state: str = "success", *, roll_out: bool = True, **variables: str) -> str:
+    """Return the image of a bake that has ended in this state."""
+    run = bed.bake("bake__web", vars=variables, roll_out=roll_out, force=True)
+    assert run.state == state, bed.explain(run)
+    name: str = bed.airflow.xcom("bake__web", run.run_id, "plan_bake")["image_name"]
+    return name
 
 
 @pytest.fixture
@@ -65,15 +98,20 @@ def browser(bed: Testbed) -> Iterator[Browser]:
         pytest.skip(f"{CHROMIUM} does not exist: apt-get install chromium, or name one in BROWSER")
     stack = bed.stack
     with browser_of(stack.record.airflow_url, stack.user, stack.password) as opened:
-        errors: list[str] = []
-        opened.page.on("pageerror", lambda error: errors.append(str(error)))
-        opened.page.on(
-            "console",
-            lambda told: errors.append(told.text) if told.type == "error" else None,
-        )
+        errors = errors_of(opened)
         opened.turn(1500, 900)
         yield opened
         assert errors == []
+
+
+def errors_of(browser: Browser) -> list[str]:
+    """The errors of the page and of its console, as they come."""
+    errors: list[str] = []
+    browser.page.on("pageerror", lambda error: errors.append(str(error)))
+    browser.page.on(
+        "console", lambda told: errors.append(told.text) if told.type == "error" else None
+    )
+    return errors
 
 
 def view(browser: Browser, name: str, more: str = "", page: str = PAGE) -> None:
@@ -81,10 +119,12 @@ def view(browser: Browser, name: str, more: str = "", page: str = PAGE) -> None:
     browser.page.locator(".bh-title").wait_for()
 
 
-def picture(browser: Browser, name: str) -> None:
+def picture(browser: Browser, name: str, height: int = 900) -> None:
     if os.environ.get("PICTURES"):
+        browser.turn(1500, height)
         browser.page.wait_for_timeout(1_000)
         browser.page.screenshot(path=PICTURES / f"{name}.png")
+        browser.turn(1500, 900)
 
 
 def check_with_axe(browser: Browser, part: str) -> None:
@@ -109,7 +149,6 @@ def test_the_timeline_says_why_and_shows_markup_as_text(browser: Browser, shown:
     assert MARKUP in text
     assert browser.page.locator(".bh img").count() == 0
     assert browser.page.evaluate("globalThis.wrong") is None
-    picture(browser, "history-timeline")
 
 
 def test_images_are_filtered_and_the_filter_is_in_the_address(
@@ -141,17 +180,20 @@ def test_two_images_are_compared(browser: Browser, shown: Shown) -> None:
     ).first.wait_for()
     text = browser.page.locator(".bh-difference").inner_text()
     assert shown.older in text
-    assert "Packages" in text or "Both images have the same packages" in text
-    picture(browser, "history-compare")
+    for told in ("libssl3", "3.0.15-1~deb12u1", "3.0.17-1~deb12u2", "An older page"):
+        assert told in text
+    assert "+install -d -m 0755 /srv/data" in text
+    picture(browser, "history-compare", 1250)
 
 
 def test_a_member_is_compared_with_an_image(browser: Browser, shown: Shown) -> None:
     until_told(browser, "members", "web/web-1")
-    picture(browser, "history-members")
     view(browser, "compare", f"&old=web/web-1&new={shown.older}")
     browser.page.locator(".bh-between").wait_for()
     between = browser.page.locator(".bh-between").inner_text()
     assert between == f"From {shown.newer} to {shown.older}"
+    assert browser.page.get_by_label("From an image").input_value() == "web/web-1"
+    picture(browser, "history-compare-member")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -186,9 +228,20 @@ def test_every_action_is_reached_with_the_keyboard(browser: Browser, shown: Show
     cancel = dialog.get_by_role("button", name="Cancel")
     assert cancel.evaluate("one => one === document.activeElement")
     check_with_axe(browser, ".bh-dialog")
-    picture(browser, "history-roll-out")
     browser.page.keyboard.press("Enter")
     dialog.wait_for(state="detached")
+
+
+def test_a_failed_candidate_says_why_and_that_its_verdict_is_signed(
+    browser: Browser, shown: Shown
+) -> None:
+    until_told(browser, "images", shown.newer)
+    view(browser, "images", "&state=failed")
+    row = browser.page.get_by_role("row", name=re.compile(shown.failed))
+    told = row.inner_text()
+    assert "failed candidate" in told
+    assert "port 8080 answers" in told
+    assert "signed" in told
 
 
 def test_the_tab_of_a_dag_is_limited_to_its_recipe_or_fleet(browser: Browser, shown: Shown) -> None:
@@ -213,47 +266,100 @@ def test_anonymous_is_refused(bed: Testbed) -> None:
     assert httpx.get(f"{url}/bakehouse/api/v1/images", headers=wrong).status_code == 403
 
 
-def test_the_page_works_below_a_base_path_and_by_itself(bed: Testbed, shown: Shown) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/air"
+@pytest.mark.parametrize("proxy", [False, True], ids=["by itself", "behind nginx"])
+def test_the_page_works_below_a_base_path(
+    bed: Testbed, shown: Shown, tmp_path: Path, *, proxy: bool
+) -> None:
+    if proxy and NGINX is None:
+        pytest.skip("there is no nginx: apt-get install nginx")
+    server, port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port if proxy else server}/air"
     environment = bed.stack.environment() | {
         "AIRFLOW__API__BASE_URL": f"{url}/",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
     }
-    program = [str(Path(sys.executable).parent / "airflow"), "api-server", "--port", str(port)]
-    server = subprocess.Popen(program, env=environment, cwd=bed.project)
-    try:
+    program = [str(Path(sys.executable).parent / "airflow"), "api-server", "--port", str(server)]
+    with ExitStack() as undo:
+        started = subprocess.Popen([*program, "--proxy-headers"], env=environment, cwd=bed.project)
+        undo.callback(started.wait, 60)
+        undo.callback(started.terminate)
+        if proxy:
+            undo.enter_context(nginx(tmp_path, port, "air", server))
         wait_until(lambda: answers(f"{url}/api/v2/version"), SOON, "the API server to answer")
-        with browser_of(url, bed.stack.user, bed.stack.password) as opened:
-            for page in (PAGE, "bakehouse/"):
-                view(opened, "images", page=page)
-                opened.page.get_by_role("row", name=re.compile(shown.newer)).wait_for()
-                run = opened.page.get_by_role("link", name="Run", exact=True).first
-                assert (run.get_attribute("href") or "").startswith(f"{url}/dags/")
-    finally:
-        server.terminate()
-        server.wait(60)
+        opened = undo.enter_context(browser_of(url, bed.stack.user, bed.stack.password))
+        errors = errors_of(opened)
+        for page in (PAGE, "bakehouse/"):
+            view(opened, "images", page=page)
+            opened.page.get_by_role("row", name=re.compile(shown.newer)).wait_for()
+            run = opened.page.get_by_role("link", name="Run", exact=True).first
+            assert (run.get_attribute("href") or "").startswith(f"{url}/dags/")
+        listed = opened.page.request.get(f"{url}/bakehouse/api/v1/images").json()
+        assert shown.newer in {row["image"] for row in listed["images"]}
+        schema = opened.page.request.get(f"{url}/bakehouse/api/v1/openapi.json").json()
+        assert schema["servers"] == [{"url": "/air/bakehouse"}]
+        assert httpx.get(f"{url}/bakehouse/api/v1/images").status_code == 401
+        assert errors == []
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def test_a_fleet_is_rolled_back_from_the_page(bed: Testbed, browser: Browser, shown: Shown) -> None:
-    """The last test of the file: it changes what the fleet runs."""
+def test_a_fleet_is_rolled_back_from_the_page_once_the_freeze_is_over(
+    bed: Testbed, browser: Browser, shown: Shown
+) -> None:
+    """It changes what the fleet runs, as the test behind it does to an image."""
     until_told(browser, "images", shown.newer)
-    browser.page.get_by_role("button", name=f"Roll out… {shown.older}").click()
-    dialog = browser.page.get_by_role("dialog")
-    assert dialog.get_by_label("Image").input_value() == shown.older
-    dialog.get_by_role("button", name="Roll out", exact=True).click()
-    browser.page.get_by_text("Started roll_out__web").or_(
-        browser.page.get_by_role("link", name=re.compile(r"roll_out__web, run"))
-    ).first.wait_for()
-    run_id = bed.airflow.runs("roll_out__web")[-1]
+    browser.page.get_by_role("button", name="Freeze…").click()
+    browser.page.get_by_role("dialog").get_by_label("Why").fill('the "quarter" ends')
+    browser.page.get_by_role("button", name="Freeze", exact=True).click()
+    browser.page.get_by_text("All fleets are frozen.").wait_for()
+    frozen = json.loads(bed.airflow.call("GET", "/variables/bakehouse_freeze")["value"])
+    assert frozen == {"who": bed.stack.user, "why": 'the "quarter" ends'}
+    try:
+        run_id = roll_out(bed, browser, shown.older)
+        until_told(browser, "members", 'the "quarter" ends')
+        assert "waits since" in browser.page.locator(".bh").inner_text()
+        check_with_axe(browser, ".bh")
+        picture(browser, "history-waits")
+    finally:
+        view(browser, "members")
+        browser.page.get_by_role("button", name="End the freeze…").click()
+        browser.page.get_by_role("button", name="End the freeze", exact=True).click()
+        browser.page.get_by_text("The freeze is over.").wait_for()
     run = bed.airflow.wait("roll_out__web", run_id, RUN)
     assert run.state == "success", bed.explain(run)
     until_told(browser, "timeline", f"web goes back to {shown.older}")
-    picture(browser, "history-rolled-back")
+    until_told(browser, "members", f"{shown.newer} is held back from the fleet web by")
+    picture(browser, "history-members")
+
+
+def roll_out(bed: Testbed, browser: Browser, image: str) -> str:
+    """Press Roll out… in the row of an image; return the run."""
+    view(browser, "images", f"&search={image}")
+    browser.page.get_by_role("button", name=f"Roll out… {image}").click()
+    dialog = browser.page.get_by_role("dialog")
+    assert dialog.get_by_label("Image").input_value() == image
+    dialog.get_by_label("Why").fill("the page is wrong")
+    picture(browser, "history-roll-out")
+    dialog.get_by_role("button", name="Roll out", exact=True).click()
+    browser.page.get_by_role("link", name=re.compile(r"roll_out__web, run")).wait_for()
+    return bed.airflow.runs("roll_out__web")[-1]
+
+
+def test_an_image_is_revoked_from_the_page(bed: Testbed, browser: Browser, shown: Shown) -> None:
+    until_told(browser, "images", shown.newer)
+    view(browser, "image", f"&image={shown.newer}")
+    browser.page.get_by_role("button", name=f"Revoke… {shown.newer}").click()
+    dialog = browser.page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("its page is <b>wrong</b>")
+    dialog.get_by_role("button", name="Revoke", exact=True).click()
+    browser.page.get_by_role("link", name=re.compile(r"revoke, run")).wait_for()
+    run = bed.airflow.wait("revoke", bed.airflow.runs("revoke")[-1], RUN)
+    assert run.state == "success", bed.explain(run)
+
+    def is_revoked() -> bool:
+        view(browser, "images", "&state=revoked")
+        return shown.newer in browser.page.locator(".bh").inner_text()
+
+    wait_until(is_revoked, SOON, "the image to be shown as revoked")
+    assert "its page is <b>wrong</b>" in browser.page.locator(".bh").inner_text()
+    assert browser.page.get_by_role("button", name=f"Roll out… {shown.newer}").count() == 0
+    view(browser, "timeline")
+    picture(browser, "history-timeline")
