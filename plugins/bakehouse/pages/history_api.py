@@ -24,6 +24,7 @@ STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("page", "dom", "views", "plots", "difference", "actions")
 FILES = {
     "": "index.html",
+    "icon.svg": "icon.svg",  # a browser that is told none asks the root of the host for one
     "page.css": "page.css",
     **{f"{name}.js": f"{name}.js" for name in _SCRIPTS},
 }

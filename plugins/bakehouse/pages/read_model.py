@@ -325,9 +325,9 @@ def _drift_by_member(event: keeping.DriftEvent) -> dict[str, str]:
 def _waits(flight: RolloutRow | None, image: str) -> str:
     if flight is None or flight.image == image:
         return ""
-    since = format_utc(flight.time)
-    told = flight.why if flight.state == WAITS else f"under way since {since}"
-    return f"the rollout to {flight.image}: {told}"
+    told = flight.why if flight.state == WAITS else f"since {format_utc(flight.time)}"
+    verb = "waits" if flight.state == WAITS else "is under way"
+    return f"the rollout to {flight.image} {verb} {told}"
 
 
 def _number(resource: Resource | None, *names: str) -> int | None:

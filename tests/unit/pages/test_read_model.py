@@ -13,6 +13,7 @@ from bakehouse.history import fleet_events as fleets
 from bakehouse.history import housekeeping_events as keeping
 from bakehouse.history import rollout_events as rolling
 from bakehouse.history.story import What
+from bakehouse.history.wait_events import WaitDetail, WaitsEvent
 from bakehouse.pages import queries
 from bakehouse.pages.answers import ImageState
 from bakehouse.pages.queries import Scope, Wanted
@@ -176,11 +177,18 @@ def test_a_member_says_its_image_its_age_and_that_it_is_behind() -> None:
 
 
 def test_a_member_says_what_the_rollout_under_way_waits_for() -> None:
-    found = model(
-        *promoted(OLD), *promoted(NEW, 1), listed("front", OLD, ["web-1"], 2), planned(NEW, 3)
-    )
-    assert found.members[0].waits.startswith(f"the rollout to {NEW}: under way since 2026-11-25")
+    images = [*promoted(OLD), *promoted(NEW, 1)]
+    so_far = [*images, listed("front", OLD, ["web-1"], 2), planned(NEW, 3)]
+    found = model(*so_far)
+    assert found.members[0].waits.startswith(f"the rollout to {NEW} is under way since 2026-11-25")
     assert [row.fleet for row in found.rollouts] == ["front"]
+    frozen = WaitsEvent(
+        **of(NEW, 4, dag_id="roll_out__front", run_id="r"),
+        reason=Reason.FROZEN,
+        detail=WaitDetail(what="front", since=NOW + timedelta(hours=4), why="frozen by ann"),
+    )
+    waits = model(*so_far, frozen).members[0].waits
+    assert waits == f"the rollout to {NEW} waits since 2026-11-25 07:00:00 UTC: frozen by ann"
 
 
 def test_a_member_says_that_its_fleet_is_held() -> None:

@@ -92,7 +92,7 @@ export function members(app, rows) {
         days(one.image_days),
         [
           one.drift ? [badge("drift", "warn"), " ", one.drift] : badge("as wanted", "good"),
-          one.waits && h("span", { class: "bh-block" }, badge("waits", "info"), " ", one.waits),
+          one.waits && h("span", { class: "bh-block" }, badge("rollout", "info"), " ", one.waits),
           one.held && h("span", { class: "bh-block" }, badge("held", "warn"), " ", one.held),
         ],
         fix(one.fix),
