@@ -73,7 +73,7 @@ def lines(answer: Why, now: datetime) -> list[str]:
     exact = "" if one.is_since_exact else " at the latest"
     told = [
         f"{one.fleet}/{one.member} runs {one.image or 'no image'} in {one.zone}",
-        f"from: {commit}{subject}; {answer.baked or 'this ledger has no bake of the image'}",
+        f"from: {answer.baked or f'{commit}{subject}; this ledger has no bake of the image'}",
         f"since: {since(one.since, now)}{exact}; last seen {since(one.seen, now)}",
         f"why: {answer.moved}",
         f"replaced: {one.replaced or 'nothing that is known'}",

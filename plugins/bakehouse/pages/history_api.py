@@ -140,45 +140,7 @@ def _lists(services: Services, question: Callable[..., Question]) -> APIRouter:
     @router.get("/summary")
     def summary(asked: Annotated[Question, Depends(question)]) -> answers.Summary:
         """Recipes, fleets, rollouts under way, holds, the freeze, and what the user may trigger."""
-        model, scope, limits = asked.model, asked.scope, services.boot_limits()
-        counts: dict[str, int] = {}
-        for row in model.images:
-            counts[row.recipe] = counts.get(row.recipe, 0) + 1
-        return answers.Summary(
-            source=asked.source,
-            recipes=tuple(
-                answers.RecipeSummary(
-                    recipe=recipe,
-                    images=counts[recipe],
-                    newest=model.newest.get(recipe),
-                    fleets=tuple(
-                        sorted(
-                            f for f, of in model.fleets.items() if of == recipe and scope.fleet(f)
-                        )
-                    ),
-                    bake_dag=f"{BAKE}{recipe}",
-                    boot_limit_seconds=limits.get(recipe),
-                )
-                for recipe in sorted(counts)
-                if scope.recipe(recipe)
-            ),
-            fleets=tuple(sorted(name for name in model.fleets if scope.fleet(name))),
-            rollouts=tuple(rollout_answer(r) for r in model.rollouts if scope.fleet(r.fleet)),
-            holds=tuple(
-                answers.HeldImage(
-                    fleet=hold.fleet,
-                    image=hold.image,
-                    instead=hold.instead,
-                    since=hold.since,
-                    by=hold.by or "a person",
-                    why=hold.why,
-                )
-                for hold in model.holds.values()
-                if scope.fleet(hold.fleet)
-            ),
-            frozen=services.freeze(),
-            rights=rights_of(asked.user, scope),
-        )
+        return _summary(services, asked)
 
     @router.get("/timeline")
     def timeline(
@@ -227,6 +189,46 @@ def _lists(services: Services, question: Callable[..., Question]) -> APIRouter:
         )
 
     return router
+
+
+def _summary(services: Services, asked: Question) -> answers.Summary:
+    model, scope, limits = asked.model, asked.scope, services.boot_limits()
+    counts: dict[str, int] = {}
+    for row in model.images:
+        counts[row.recipe] = counts.get(row.recipe, 0) + 1
+    return answers.Summary(
+        source=asked.source,
+        recipes=tuple(
+            answers.RecipeSummary(
+                recipe=recipe,
+                images=counts[recipe],
+                newest=model.newest.get(recipe),
+                fleets=tuple(
+                    sorted(f for f, of in model.fleets.items() if of == recipe and scope.fleet(f))
+                ),
+                bake_dag=f"{BAKE}{recipe}",
+                boot_limit_seconds=limits.get(recipe),
+            )
+            for recipe in sorted(counts)
+            if scope.recipe(recipe)
+        ),
+        fleets=tuple(sorted(name for name in model.fleets if scope.fleet(name))),
+        rollouts=tuple(rollout_answer(r) for r in model.rollouts if scope.fleet(r.fleet)),
+        holds=tuple(
+            answers.HeldImage(
+                fleet=hold.fleet,
+                image=hold.image,
+                instead=hold.instead,
+                since=hold.since,
+                by=hold.by or "a person",
+                why=hold.why,
+            )
+            for hold in model.holds.values()
+            if scope.fleet(hold.fleet)
+        ),
+        frozen=services.freeze(),
+        rights=rights_of(asked.user, scope),
+    )
 
 
 def _images(services: Services, question: Callable[..., Question]) -> APIRouter:

@@ -39,7 +39,7 @@ def test_five_lines_say_what_a_member_runs_and_why() -> None:
     (answer,) = why("web-1", events)
     assert lines(answer, at(22)) == [
         f"web/web-1 runs {NEW} in here-a",
-        "from: commit ccccccc (A page); baked again from commit ccccccc (A page): packages of the"
+        "from: baked again from commit ccccccc (A page): packages of the"
         " promoted image have updates: 1 other update (jq)",
         "since: 2026-11-25 03:00:00 UTC, 22 h ago; last seen 2026-11-25 23:00:00 UTC, 2 h ago",
         "why: the fleet moves to a new image (run manual__1 by jo)",
