@@ -90,6 +90,7 @@ class Walk:
         self._ids = RequestIds(swap.run, f"{swap.member}/{swap.way}/{swap.disk}", self.terms.turn)
         self.goal = swap.goal(self.terms.healthy_within, self.terms.fields.busy_limit)
         self._handover: Handover | None = None
+        self._doing = ""  # what was told last
         self._counted = -1  # of a busy member
         self._progress: datetime | None = None  # when it has counted so far
         self._looked = 0.0
@@ -355,7 +356,10 @@ class Walk:
             self.goal = replace_fields(self.goal, before=said.boot_id)
 
     async def _do(self, step: Action, cloud: Cloud) -> None:
-        await self._info("%s: %s", self.swap.member, DOING[step].format(self.swap.disk))
+        doing = DOING[step].format(self.swap.disk)
+        if doing != self._doing:  # an instance is made in several calls
+            self._doing = doing
+            await self._info("%s: %s", self.swap.member, doing)
         try:
             operation = await asyncio.to_thread(
                 lambda: replace.perform(hook_of(self.terms.conn_id), step, self.swap, self._ids)
