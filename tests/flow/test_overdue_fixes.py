@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RECIPE = """\
 base: debian-cloud/debian-12
-vars: {{instant_packages: openssl=1.0-1, instant_sources: '{source}'}}
+vars: {{page: lacking, instant_packages: openssl=1.0-1, instant_sources: '{source}'}}
 services: [nginx]
 smoke: {{metadata: {{greeting: hello}}}}
 """

@@ -233,8 +233,15 @@ def rollout_sentence(plan: rolling.RolloutPlannedEvent, row: RolloutRow) -> str:
         What.METADATA: f"{detail.fleet} gets other metadata{by}",
         What.ROLL_BACK: f"{detail.fleet} goes back to {plan.image}{instead}{by}",
     }.get(rollout_kind(plan), f"{detail.fleet} moves to {plan.image}{instead}{by}")
+    why = "a person has chosen an older image" if _is_by_hand(plan) else plan.reason.text
     count = f"{row.moved} of {row.members} members"
-    return f"{moves}: {plan.reason.text}; {row.state}, {count}{_because(_failure(row))}"
+    return f"{moves}: {why}; {row.state}, {count}{_because(_failure(row))}"
+
+
+def _is_by_hand(plan: rolling.RolloutPlannedEvent) -> bool:
+    """Whether a person has chosen an older image; the hold that follows has the person's words."""
+    is_chosen = bool(plan.detail.by) and plan.reason is Reason.NEW_IMAGE
+    return is_chosen and rollout_kind(plan) is What.ROLL_BACK
 
 
 def _failure(row: RolloutRow) -> str:

@@ -78,6 +78,11 @@ export function images(app, rows) {
   );
 }
 
+function held(hold) {
+  if (!hold) return null;
+  return h("span", { class: "bh-block" }, badge("held", "warn"), ` from ${hold.image} by ${hold.by} since `, moment(hold.since));
+}
+
 export function members(app, rows) {
   return table(
     "Who runs what",
@@ -93,7 +98,7 @@ export function members(app, rows) {
         [
           one.drift ? [badge("drift", "warn"), " ", one.drift] : badge("as wanted", "good"),
           one.waits && h("span", { class: "bh-block" }, badge("rollout", "info"), " ", one.waits),
-          one.held && h("span", { class: "bh-block" }, badge("held", "warn"), " ", one.held),
+          one.held && held(app.summary.holds.find((hold) => hold.fleet === one.fleet)),
         ],
         fix(one.fix),
         one.recipe && app.newest(one.recipe) && app.newest(one.recipe) !== one.image
