@@ -28,6 +28,8 @@ class Gate:
 
     open: bool
     why: str = ""
+    by: tuple[str, ...] = ()
+    """The members that close it, where it is members."""
 
 
 def others_are_up(
@@ -56,15 +58,16 @@ def others_are_up(
     """
     if member in ill:
         return its_turn(ahead, at_most)
-    down = [
-        f"{name} ({ill[name]})" if name in ill else name
+    down = tuple(
+        name
         for name in sorted({*siblings, *ahead})
         if name != member
         and (name in ill or name in ahead or instances.get(name, {}).get("status") != "RUNNING")
-    ]
+    )
     if len(down) < at_most:
         return Gate(open=True)
-    return Gate(open=False, why=f"already down: {', '.join(down)} (max_unavailable {at_most})")
+    names = ", ".join(f"{name} ({ill[name]})" if name in ill else name for name in down)
+    return Gate(open=False, why=f"already down: {names} (max_unavailable {at_most})", by=down)
 
 
 def down_beside(

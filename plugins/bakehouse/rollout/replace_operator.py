@@ -72,6 +72,7 @@ class ReplaceMemory(HoldMemory):
     closed_first: AwareDatetime | None = None  # of this try: a gate that flaps gains no time
     closed_since: AwareDatetime | None = None
     closed: str = ""
+    by_members: bool = False  # not by the member's own gate, but by others that are down
 
 
 class ReplaceMember(FleetOperator):
@@ -219,17 +220,16 @@ class ReplaceMember(FleetOperator):
 
     def _gate_is_open(self, context: Context, swap: Swap, event: SwapEnded) -> None:
         """Record that the member waits no longer."""
-        if self.memory.closed_since is None:
+        self._end_wait(context, swap, event.why if event.opened else Reason.HOLD_ENDED.text)
+
+    def _end_wait(self, context: Context, swap: Swap, why: str) -> None:
+        since = self.memory.closed_since
+        if since is None:
             return
-        self.log.info("waited since %s: %s", format_utc(self.memory.closed_since), event.why)
-        detail = WaitDetail(
-            what=self.fleet.name,
-            member=swap.member,
-            since=self.memory.closed_since,
-            why=event.why if event.opened else Reason.HOLD_ENDED.text,
-        )
+        self.log.info("waited since %s: %s", format_utc(since), why)
+        detail = WaitDetail(what=self.fleet.name, member=swap.member, since=since, why=why)
         end_wait(context, Reason.GATE_CLOSED, detail, **_image_of(swap))
-        self.remember(closed="", closed_since=None)
+        self.remember(closed="", closed_since=None, by_members=False)
 
     def _push(
         self, context: Context, swap: Swap, state: str, why: str, cause: Cause | None = None
@@ -266,10 +266,18 @@ class ReplaceMember(FleetOperator):
         if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
             return self._wait_for_its_turn(made, len(ahead), at_most)
         gate = self._others_are_up(swap, made, ahead)
-        if not gate.open:
-            # not Blocked: waiting here would keep the slot that the other's next try needs
+        if gate.open:
+            if self.memory.by_members:
+                self._end_wait(context, swap, "the others are up again")
+            return None
+        known = {report.name for report in made.reported if report.ill}
+        if not known.union(self._unended(context, states)).isdisjoint(gate.by):
+            # a wait would keep the slot that the other's next try needs; and who was down when the
+            # rollout began, the plan has told
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
-        return None
+        self._wait_for_gate(context, swap, gate.why)
+        self.remember(by_members=True)
+        return self._look_again(TURN)
 
     def _beside(
         self, context: Context, swap: Swap, made: RolloutPlan
@@ -287,11 +295,16 @@ class ReplaceMember(FleetOperator):
 
     def _ahead(self, context: Context, states: Mapping[str, str | None]) -> list[str]:
         """Return the members of this stage whose tasks are before this one and have not ended."""
+        return self._unended(context, states, max(0, context["ti"].map_index or 0))
+
+    def _unended(
+        self, context: Context, states: Mapping[str, str | None], first: int | None = None
+    ) -> list[str]:
+        """Return the members of this stage, or its first ones, whose tasks have not ended."""
         task, _, stage = str(self.task_id).rpartition("_")
-        before = self.picked(context, int(stage))[: max(0, context["ti"].map_index or 0)]
         return [
             swap.member
-            for index, swap in enumerate(before)
+            for index, swap in enumerate(self.picked(context, int(stage))[:first])
             if swap.strategy is not Strategy.CREATE
             and states.get(f"{task}_{stage}_{index}") not in ENDED
         ]
@@ -303,11 +316,14 @@ class ReplaceMember(FleetOperator):
         members are ahead, and the longer the plan predicts that they take, the longer is the wait,
         so that a large fleet does not ask all the time. It is half of that, as they may be quicker.
         """
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
         half = timedelta(seconds=seconds_of_a_turn(made) / 2)
         wait = max(TURN, half) * max(1, ahead // at_most)
         self.log.info("%d members come first; looking again in %s", ahead, wait)
+        return self._look_again(wait)
+
+    def _look_again(self, wait: timedelta) -> WaitFor:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
         return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
 
     def _others_are_up(self, swap: Swap, made: RolloutPlan, ahead: Collection[str]) -> Gate:
