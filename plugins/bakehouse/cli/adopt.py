@@ -81,37 +81,31 @@ def _wanted(
     fleet: str, recipe: str, zones: list[str], names: list[str], labels: list[str]
 ) -> Members:
     """The instances that are asked for; all that is wrong in the question is one line."""
-    from pydantic import ValidationError, create_model
+    from pydantic import ValidationError
 
-    from bakehouse.fleet.members import Members
-    from bakehouse.recipe.model import RecipeName
+    from bakehouse.rollout.adoption_request import AdoptionRequest
 
     told: list[str] = []
-    by: dict[str, object] = {"instances": names}
-    if labels:
-        try:
-            by = {"labels": key_values(labels, "--label", remedy="write --label env=prod")}
-        except BadValue as bad:
-            told.append(str(bad))
-            by = {"group": "the-labels-are-told-of"}
-    named = create_model("named", fleet=(RecipeName, ...), recipe=(RecipeName, ...))
-    forms = ((named, {"fleet": fleet, "recipe": recipe}), (Members, {"zones": zones, **by}))
-    for model, form in forms:
-        try:
-            found = model.model_validate(form)
-        except ValidationError as wrong:
-            told += _told(wrong)
+    form: dict[str, object] = {"fleet": fleet, "recipe": recipe}
+    form |= {"zones": zones, "instances": names}
+    try:
+        form["labels"] = key_values(labels, "--label", remedy="write --label env=prod")
+    except BadValue as bad:
+        told.append(str(bad))
+    try:
+        members = AdoptionRequest.model_validate(form).members()
+    except ValidationError as wrong:
+        told += _told(wrong)
     if told:
         raise fail("; ".join(told), 2)
-    assert isinstance(found, Members)
-    return found
+    return members
 
 
 def _told(wrong: ValidationError) -> Iterator[str]:
     from bakehouse.core.problems import problem_of
 
     for error in wrong.errors(include_url=False):
-        if error["type"] != "too_short":  # of a list whose only entry is told of already
+        if error["type"] != "too_short":  # of entries that are told of already
             yield f"{_OPTIONS[str(error['loc'][0])]} {error['input']!r} {problem_of(error)}"
 
 
