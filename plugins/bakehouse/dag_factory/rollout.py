@@ -111,7 +111,7 @@ def _stage(fleet: Fleet, stage: int, before: Any, plan_rollback: Any) -> Any:
         "replace",
         select_members,
         number=stage,
-        max_active_tis_per_dagrun=fleet.most_at_once(),
+        max_active_tis_per_dagrun=fleet.tasks_at_once(),
     )
     verify_stage = numbered("verify_stage", stage=stage, trigger_rule=TriggerRule.NONE_FAILED)
     chain(before, select_members, replace, verify_stage)

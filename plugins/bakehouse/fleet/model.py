@@ -24,6 +24,8 @@ from bakehouse.recipe.duration import Duration
 from bakehouse.recipe.model import RecipeName
 from bakehouse.schedule.window import Window
 
+TASKS_FOR_ONE = 2
+"""Tasks of a stage for each member that may be down: one more is ready, and waits for its turn."""
 NumberName = Annotated[
     str,
     StringConstraints(
@@ -181,6 +183,11 @@ class Fleet(Frozen):
         if isinstance(self.max_unavailable, str) and self.members.names is None:
             return None
         return at_most(self.max_unavailable, len(self.members.names or ()))
+
+    def tasks_at_once(self) -> int | None:
+        """Return how many members' tasks of a stage run at once; None as for `most_at_once`."""
+        most = self.most_at_once()
+        return None if most is None else TASKS_FOR_ONE * most
 
     def sla_of(self, task_id: str) -> timedelta:
         """Time from the run's start within which a task of the rollout should have succeeded."""

@@ -19,14 +19,14 @@ from bakehouse.core.errors import (
 )
 from bakehouse.core.reasons import Reason
 from bakehouse.core.time import format_utc
+from bakehouse.fleet.model import TASKS_FOR_ONE
 from bakehouse.history.wait_events import WaitDetail
 from bakehouse.operators import waits
 from bakehouse.operators.held_operator import HoldMemory
 from bakehouse.operators.links import MachineLink, SerialLink
 from bakehouse.operators.reconcile import Again, Done, Next, WaitFor, resumed_by
 from bakehouse.operators.waits import begin_wait, end_wait
-from bakehouse.rollout import health as health_of
-from bakehouse.rollout import members, target_images
+from bakehouse.rollout import target_images
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.fleet_operator import (
     PROGRESS,
@@ -37,11 +37,13 @@ from bakehouse.rollout.fleet_operator import (
     states_of,
 )
 from bakehouse.rollout.forecast import seconds_of_a_turn
-from bakehouse.rollout.gates import Gate, its_turn, nobody_failed, others_are_up, reports_to_read
+from bakehouse.rollout.gates import its_turn, nobody_failed, reports_to_read
 from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.orders import Order
 from bakehouse.rollout.outcome import in_words
+from bakehouse.rollout.place import Place, left
 from bakehouse.rollout.progress import WALK_AT_MOST, no_progress, progress_within
+from bakehouse.rollout.standing import others_now, zones_of
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
 from bakehouse.rollout.strategies.swap import (
     Swap,
@@ -51,18 +53,17 @@ from bakehouse.rollout.strategies.swap import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Mapping
 
     from airflow.sdk import Context
 
     from bakehouse.history.rollout_events import MemberOutcome
-    from bakehouse.images.links import Resource
-    from bakehouse.rollout.plan import Reported, RolloutPlan
+    from bakehouse.rollout.plan import RolloutPlan
     from bakehouse.rollout.second_try import Cause
 
 BACKSTOP = timedelta(minutes=5)
 TURN = timedelta(seconds=15)
-ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+READY_AT_MOST = timedelta(minutes=30)  # then a member that waits for its turn is looked at again
 TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
 
 
@@ -110,12 +111,14 @@ class ReplaceMember(FleetOperator):
         self.check_lease(context)
         self._check_progress(context, swap)
         made = self.plan_of(context)
-        wait = self._gates(context, swap, made)
-        if wait is not None:
-            return wait
+        held = self._gates(context, swap, made)
+        if isinstance(held, WaitFor):
+            return held
+        place, until_its_turn = held, READY_AT_MOST if held is not None else timedelta(0)
         within = self.fleet.health_deadline
         one_try = within + WALK_AT_MOST
-        deadline = one_try * (2 if swap.second_disk else 1)
+        one_try_until = time.time() + (until_its_turn + one_try).total_seconds()
+        deadline = until_its_turn + one_try * (2 if swap.second_disk else 1)
         fleet, closed = self.fleet, self.memory.closed_first
         closed_until = (closed + fleet.gate.deadline).timestamp() if closed else None
         fields = HandoverFields(
@@ -128,7 +131,7 @@ class ReplaceMember(FleetOperator):
             conn_id=self.gcp_conn_id,
             healthy_within=within.total_seconds(),
             deadline=time.time() + deadline.total_seconds(),
-            first_until=time.time() + one_try.total_seconds(),
+            first_until=one_try_until,
             turn=f"{context['ti'].try_number}.{self.memory.blocked_count}",
             windows=[window.model_dump(mode="json") for window in self.fleet.windows],
             handover=fields.model_dump(mode="json"),
@@ -136,6 +139,7 @@ class ReplaceMember(FleetOperator):
             closed_until=closed_until,
             others=others,
             ahead=ahead,
+            place=place.model_dump(mode="json") if place is not None else None,
         )
         orders = fleet.gate.deadline + fleet.drain.deadline + 2 * fleet.resume.deadline
         return WaitFor(trigger, "walked", deadline + orders + 2 * fleet.busy_limit + BACKSTOP)
@@ -239,8 +243,11 @@ class ReplaceMember(FleetOperator):
         context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
         return outcome
 
-    def _gates(self, context: Context, swap: Swap, made: RolloutPlan) -> WaitFor | None:
-        """Return the wait for what holds the member; None if it may be changed."""
+    def _gates(self, context: Context, swap: Swap, made: RolloutPlan) -> WaitFor | Place | None:
+        """Return the wait for what holds the member, or its place if its turn is yet to come.
+
+        None if it may be changed.
+        """
         instance = self.compute.instance(swap.zone, swap.member)
         if swap.way == "back" or is_under_way(swap, instance):
             return None  # on its way already: the only right thing is to go on
@@ -257,15 +264,15 @@ class ReplaceMember(FleetOperator):
             return wait
         if was_held:
             context["ti"].xcom_push(PROGRESS, now().isoformat())
+        ahead = self._ahead(context, states) if swap.strategy is not Strategy.CREATE else {}
+        at_most = self.rules_of(made).max_unavailable
+        if (place := self._until_its_turn(swap, made, states, ahead)) is not None:
+            return place
         if swap.metadata is None:
             target_images.check(self.compute, swap.image)
         if swap.strategy is Strategy.CREATE:
             return None  # it takes nobody away
-        ahead = self._ahead(context, states)
-        at_most = self.rules_of(made).max_unavailable
-        if self.fleet.most_at_once() is None and not its_turn(ahead, at_most).open:
-            return self._wait_for_its_turn(made, len(ahead), at_most)
-        gate = self._others_are_up(swap, made, ahead)
+        gate = others_now(self.compute, swap.member, made, at_most, ahead)
         if gate.open:
             if self.memory.by_members:
                 self._end_wait(context, swap, "the others are up again")
@@ -289,72 +296,65 @@ class ReplaceMember(FleetOperator):
         is_asked = swap.way == "forward" and Order.GATE in swap.orders
         if not is_asked or self.rules_of(made).max_unavailable == 1:
             return {}, []
-        others = {change.name: change.zone for change in made.changes}
-        others |= {report.name: report.zone for report in made.reported}
-        return others, self._ahead(context, self.states(context, own=True))
+        return zones_of(made), [*self._ahead(context, self.states(context, own=True))]
 
-    def _ahead(self, context: Context, states: Mapping[str, str | None]) -> list[str]:
+    def _ahead(self, context: Context, states: Mapping[str, str | None]) -> dict[str, int]:
         """Return the members of this stage whose tasks are before this one and have not ended."""
         return self._unended(context, states, max(0, context["ti"].map_index or 0))
 
     def _unended(
         self, context: Context, states: Mapping[str, str | None], first: int | None = None
-    ) -> list[str]:
-        """Return the members of this stage, or its first ones, whose tasks have not ended."""
-        task, _, stage = str(self.task_id).rpartition("_")
-        return [
-            swap.member
+    ) -> dict[str, int]:
+        """Return the members of this stage, or its first ones, whose tasks have not ended.
+
+        With the map index of each.
+        """
+        _, _, stage = str(self.task_id).rpartition("_")
+        indexes = {
+            swap.member: index
             for index, swap in enumerate(self.picked(context, int(stage))[:first])
             if swap.strategy is not Strategy.CREATE
-            and states.get(f"{task}_{stage}_{index}") not in ENDED
-        ]
+        }
+        return {name: indexes[name] for name in left(str(self.task_id), indexes, states)}
 
-    def _wait_for_its_turn(self, made: RolloutPlan, ahead: int, at_most: int) -> WaitFor:
-        """Wait while the members before this one are replaced; Airflow bounds no such stage.
+    def _until_its_turn(
+        self,
+        swap: Swap,
+        made: RolloutPlan,
+        states: Mapping[str, str | None],
+        ahead: dict[str, int],
+    ) -> WaitFor | Place | None:
+        """Return the place of one of the next members, or a wait; None if its turn has come.
 
-        The share of a fleet whose size is not known when the DAG is parsed is no number. The more
-        members are ahead, and the longer the plan predicts that they take, the longer is the wait,
-        so that a large fleet does not ask all the time. It is half of that, as they may be quicker.
+        The next ones wait in the triggerer with their disks ready (Place). Where Airflow bounds no
+        stage (the share of a fleet whose size is not known when the DAG is parsed is no number),
+        those further behind look again later: the more members are ahead, and the longer the plan
+        predicts that they take, the longer is the wait, so that a large fleet does not ask all the
+        time. It is half of that, as they may be quicker.
         """
-        half = timedelta(seconds=seconds_of_a_turn(made) / 2)
-        wait = max(TURN, half) * max(1, ahead // at_most)
-        self.log.info("%d members come first; looking again in %s", ahead, wait)
-        return self._look_again(wait)
+        at_most = self.rules_of(made).max_unavailable
+        if its_turn(ahead, at_most).open:
+            return None
+        if self.fleet.most_at_once() is None and len(ahead) >= TASKS_FOR_ONE * at_most:
+            half = timedelta(seconds=seconds_of_a_turn(made) / 2)
+            wait = max(TURN, half) * (len(ahead) // at_most - 1)
+            self.log.info("%d members come first; looking again in %s", len(ahead), wait)
+            return self._look_again(wait)
+        first, _ = reports_to_read(swap.member, made.reported)
+        place = Place(
+            task=str(self.task_id),
+            ahead=ahead,
+            at_most=at_most,
+            others=zones_of(made),
+            reports=tuple(first),
+            until=time.time() + READY_AT_MOST.total_seconds(),
+        )
+        return place if place.goes_on(states) else None
 
     def _look_again(self, wait: timedelta) -> WaitFor:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
-
-    def _others_are_up(self, swap: Swap, made: RolloutPlan, ahead: Collection[str]) -> Gate:
-        others = {change.name: change.zone for change in made.changes}
-        others |= {report.name: report.zone for report in made.reported}
-        there = members.statuses(self.compute, others)
-        first, rest = reports_to_read(swap.member, made.reported)
-        ill = self._ill_now(first, there)
-        known = {report.name for report in made.reported if report.ill}
-        if swap.member not in ill and ill.keys() - known:
-            ill |= self._ill_now(rest, there)
-        # one that does not exist is down: it is yet to be created, or is being recreated
-        counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
-        at_most = self.rules_of(made).max_unavailable
-        return others_are_up(swap.member, counts, there, at_most, ill, ahead)
-
-    def _ill_now(
-        self, reports: Iterable[Reported], there: Mapping[str, Resource]
-    ) -> dict[str, str]:
-        """Return why members that run are ill; one that turns ill now is sure by the second look.
-
-        The first look was the plan's.
-        """
-        ill: dict[str, str] = {}
-        for report in reports:
-            if there.get(report.name, {}).get("status") != "RUNNING":
-                continue
-            health = members.health(self.compute, report.zone, report.name)
-            if why := health_of.ill(health, report.stamp, report.at, now()):
-                ill[report.name] = why
-        return ill
 
     def _show_serial(self, swap: Swap) -> None:
         try:

@@ -7,11 +7,17 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.cloud.compute_hook import hook_of
+from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.rollout.handover import HandoverFields
+from bakehouse.rollout.place import Place
 from bakehouse.rollout.second_try import (
     TRIED_AGAIN,
 )
+from bakehouse.rollout.standing import still_its_turn
+from bakehouse.rollout.states import REACHED
 from bakehouse.rollout.strategies.swap import Swap
+from bakehouse.rollout.turns import NotItsTurn, has_ended, topic_of, wait_for_turn
 from bakehouse.rollout.walk import Walk
 from bakehouse.rollout.walk_terms import Terms
 from bakehouse.schedule.window import Window
@@ -39,6 +45,7 @@ class SwapTrigger(BakehouseTrigger):
         closed_until: how long it may wait, in seconds since 1970.
         others: of a fleet of which several may be down: its members, and their zones.
         ahead: those whose turn is before this member's own and has not ended.
+        place: a Place as JSON, of a member whose turn has not come; its time is in the deadlines.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class SwapTrigger(BakehouseTrigger):
         closed_until: float | None = None,
         others: dict[str, str] | None = None,
         ahead: list[str] | None = None,
+        place: dict[str, Any] | None = None,
         **other: Any,
     ) -> None:
         super().__init__(
@@ -71,8 +79,10 @@ class SwapTrigger(BakehouseTrigger):
             closed_until=closed_until,
             others=others,
             ahead=ahead,
+            place=place,
             **other,
         )
+        self.conn_id, self.waited = conn_id, 0.0  # seconds until its turn came
         terms = Terms(
             conn_id=conn_id,
             turn=turn,
@@ -85,8 +95,9 @@ class SwapTrigger(BakehouseTrigger):
             closed_until=closed_until,
             others=others or {},
             ahead=ahead or [],
+            place=Place.model_validate(place) if place is not None else None,
         )
-        self.walk = Walk(Swap.model_validate(swap), terms, self._info)
+        self.walk = Walk(Swap.model_validate(swap), terms, self._info, self._turn_of)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
@@ -102,9 +113,29 @@ class SwapTrigger(BakehouseTrigger):
             )
             ended = await walk.again(ended)
         told = {"disk": walk.swap.disk, "first_try": walk.swap.first_try}
-        seconds = round(time.time() - begun, 1) if ended.state is not None else None
+        taken = time.time() - begun - self.waited
+        seconds = round(taken, 1) if ended.state is not None else None
+        if (ti := self.task_instance) is not None and not ended.held:
+            passed = ended.state in REACHED
+            has_ended(topic_of(ti, str(ti.task_id)), walk.swap.member, passed=passed)
         await asyncio.sleep(max(0.0, begun + FIRST_LOOK - time.time()))  # not fired too early
         yield self.fire(ended.model_copy(update={**told, "seconds": seconds}))
+
+    async def _turn_of(self, place: Place) -> list[str]:
+        """Wait until it is the member's turn, and all is plainly well. Raises NotItsTurn."""
+        swap, began = self.walk.swap, time.time()
+        await self._info("%s: %d members come first", swap.member, len(place.ahead))
+        ahead = await wait_for_turn(place, self.task_instance)
+        try:
+            gate = await asyncio.to_thread(
+                lambda: still_its_turn(hook_of(self.conn_id), swap, place, ahead)
+            )
+        except (Blocked, *FAILURES) as error:
+            raise NotItsTurn(str(error)) from error
+        if not gate.open:
+            raise NotItsTurn(gate.why)
+        self.waited = time.time() - began
+        return ahead
 
     async def _info(self, text: str, *values: Any) -> None:
         await asyncio.to_thread(self.log.info, text, *values)

@@ -48,12 +48,14 @@ from bakehouse.rollout.second_try import (
 )
 from bakehouse.rollout.states import ACTIONS, DOING, FINAL, TEXTS, Action, State, Strategy
 from bakehouse.rollout.step_operations import LISTED_EVERY, StepOperations
+from bakehouse.rollout.turns import NotItsTurn
 from bakehouse.rollout.walk_end import host_is_lost, why_of
 from bakehouse.rollout.walk_terms import GateClosed, GateOpened, StopHeld, Terms, TooLate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bakehouse.rollout.place import Place
     from bakehouse.rollout.strategies.swap import Swap
 
 ERRORS_IN_A_ROW = 10
@@ -76,10 +78,18 @@ class Walk:
         swap: what the member is moved to.
         terms: of all tries.
         info: writes a line into the task's log.
+        turn_of: waits until it is the member's turn; returns who comes first and has not ended.
+            Raises NotItsTurn.
     """
 
-    def __init__(self, swap: Swap, terms: Terms, info: Callable[..., Awaitable[None]]) -> None:
-        self.terms, self._info = terms, info
+    def __init__(
+        self,
+        swap: Swap,
+        terms: Terms,
+        info: Callable[..., Awaitable[None]],
+        turn_of: Callable[[Place], Awaitable[list[str]]],
+    ) -> None:
+        self.terms, self._info, self._turn_of = terms, info, turn_of
         self._cloud: Cloud | None = None
         self._began = time.monotonic()
         self._begin(swap)
@@ -134,6 +144,8 @@ class Walk:
         except StopHeld as held:
             await self._info("%s is not stopped: %s", self.swap.member, held)
             return SwapEnded(why=str(held), held=True)
+        except NotItsTurn as other:
+            return SwapEnded(why=str(other), held=True)
         except GateClosed as closed:
             return SwapEnded(state=self._state, why=str(closed), closed=str(closed))
         except GateOpened as opened:
@@ -188,6 +200,10 @@ class Walk:
         step = ACTIONS[self._state] if self._state else Action.WAIT
         is_new = step is Action.INSERT and self.swap.strategy is Strategy.CREATE
         if step in BEFORE_THE_STOP or is_new:
+            if (place := self.terms.place) is not None:
+                self.terms.begin_turn(await self._turn_of(place))
+                self._began = time.monotonic()
+                return moved  # what was seen of the member before is old
             await self._before_stop()
         if step is Action.ASK:
             step = await self._ask()

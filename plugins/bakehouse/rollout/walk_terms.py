@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from bakehouse.rollout.handover import HandoverFields
+    from bakehouse.rollout.place import Place
     from bakehouse.rollout.second_try import Cause
     from bakehouse.schedule.window import Window
 
@@ -31,12 +32,22 @@ class Terms:
     closed_until: float | None  # how long it may wait
     others: dict[str, str]  # of a fleet of which several may be down: name -> zone
     ahead: list[str]  # those whose turn is before this member's own
+    place: Place | None = None  # of a member that waits for its turn, with its disk ready
 
     def extend(self, seconds: float) -> None:
         """Move the deadlines: an order, and a member that counts, have their own."""
         self.deadline += seconds
         if self.first_until is not None:
             self.first_until += seconds
+
+    def begin_turn(self, ahead: list[str]) -> None:
+        """Take the time that was meant for the wait off the deadlines: the turn has come.
+
+        `ahead`: who of those that come first has not ended.
+        """
+        if self.place is not None:
+            self.extend(min(0.0, time.time() - self.place.until))
+            self.place, self.ahead = None, ahead
 
     def is_over(self) -> bool:
         """Whether the time of all tries is over."""

@@ -10,11 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 
-async def task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
-    """Return the task states of a run; a mapped instance has the key `task_id_<map_index>`."""
+async def task_states(
+    dag_id: str, run_id: str, task_ids: list[str] | None = None
+) -> dict[str, str | None]:
+    """Return the states of a run's tasks; a mapped instance has the key `task_id_<map_index>`.
+
+    `task_ids`: of these alone.
+    """
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
-    answer = await _ask(GetTaskStates(dag_id=dag_id, run_ids=[run_id]))
+    answer = await _ask(GetTaskStates(dag_id=dag_id, run_ids=[run_id], task_ids=task_ids))
     return answer.task_states.get(run_id, {}) if isinstance(answer, TaskStatesResult) else {}
 
 

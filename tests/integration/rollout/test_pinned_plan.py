@@ -84,16 +84,16 @@ def test_members_of_a_stage_that_is_removed_before_it_begins_move_with_the_last_
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
 
 
-def test_a_member_waits_while_one_before_it_has_not_ended(
+def test_a_member_gives_its_slot_up_to_one_before_it_that_has_not_ended(
     fleet_of: Members, images: Images
 ) -> None:
-    """Both tasks run at the same time, and neither has stopped its member yet."""
+    """The one before has another try to come, for which its stage may have no other slot."""
     fleet_of.create(images.old, NAMES)
     run = rollout(images.new)
     run.begin()
     run.stage(1)
     run.select(2)
-    run.states["replace_2_0"] = "running"
+    run.states["replace_2_0"] = "up_for_retry"
     run.replace_one(2, 1)
     assert run.states["replace_2_1"] == "failed"
     said = str(run.errors["replace_2_1"])
@@ -101,38 +101,43 @@ def test_a_member_waits_while_one_before_it_has_not_ended(
     assert fleet_of.stops() == {"web-1": 1}
 
 
-class UntilItsTurn(list[Any]):
-    """The waits of a run, the first of which lasts until the member before has been replaced."""
+class Waits(list[Any]):
+    """The waits of a run; the members that come first have been replaced when the first begins."""
 
-    def __init__(self, run: Rollout) -> None:
+    def __init__(self, run: Rollout, first: list[str]) -> None:
         super().__init__()
-        self.run = run
+        self.run, self.first = run, first
 
-    def append(self, waits: Any) -> None:
-        super().append(type(waits.trigger).__name__)
-        super().append(waits)
-        self.run.states["replace_2_0"] = "success"
+    def append(self, deferred: Any) -> None:
+        super().append(deferred)
+        self.run.states |= dict.fromkeys(self.first, "success")
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(deferred.trigger).__name__ for deferred in self]
 
 
-def test_where_airflow_knows_no_limit_a_member_waits_for_its_turn(
+def test_where_airflow_knows_no_limit_a_member_further_behind_looks_again_later(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A share of members that labels select is no number when the DAG is parsed."""
-    fleet_of.create(images.old, NAMES)
-    for name in NAMES:
+    names = [*NAMES, "web-4"]
+    fleet_of.create(images.old, names)
+    for name in names:
         fleet_of.label(name, "app", "web")
     text = FLEET.replace("instances: [web-1, web-2, web-3]", "labels: {app: web}")
-    run = rollout(images.new, text + "max_unavailable: 50%\n")
+    run = rollout(images.new, text + "max_unavailable: 25%\n")
     run.begin()
     run.stage(1)
     run.select(2)
-    run.states["replace_2_0"] = "deferred"
+    first = ["replace_2_0", "replace_2_1"]
+    run.states |= dict.fromkeys(first, "deferred")
     monkeypatch.setattr("bakehouse.rollout.replace_operator.TURN", timedelta(seconds=0.2))
-    run.deferred = UntilItsTurn(run)
-    run.replace_one(2, 1)
-    assert run.states["replace_2_1"] == "success", run.errors
-    waits = [wait for wait in run.deferred if isinstance(wait, str)]
-    assert waits[:2] == ["DateTimeTrigger", "SwapTrigger"]
+    monkeypatch.setattr("bakehouse.rollout.replace_operator.seconds_of_a_turn", lambda _: 0.0)
+    run.deferred = waits = Waits(run, first)
+    run.replace_one(2, 2)
+    assert run.states["replace_2_2"] == "success", run.errors
+    assert waits.kinds[:2] == ["DateTimeTrigger", "SwapTrigger"]
 
 
 @pytest.mark.long
