@@ -16,6 +16,7 @@ from localgce.core.errors import Json, MachineError, OperationError
 from localgce.disks.attachments import disk_of
 from localgce.instances import deadlines
 from localgce.machines.contract import Attachment, Machine, MachineSpec, Nic, StopReason
+from localgce.networks import firewall_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from localgce.metadata.servers import MetadataServer
 
 log = logging.getLogger("localgce")
+# of an instance with an external address, whatever its firewall rules are
 PORTS = (80, 443, 8080, 8443, 9092, 9093, 9094, 9644)
 _SYSTEM = {
     StopReason.POWERED_OFF: (
@@ -342,9 +344,13 @@ class Lifecycle:
             attachments=tuple(self.attachment(disk) for disk in instance.body["disks"]),
             nic=Nic(nic["networkIP"], configs[0].get("natIP") if configs else None),
             network=links.last(nic["network"]),
-            ports=PORTS,
+            ports=self._ports(instance),
             display=bool(instance.body.get("displayDevice", {}).get("enableDisplay")),
         )
+
+    def _ports(self, instance: Record) -> tuple[int, ...]:
+        rules = [r.body for r in self._core.store.all("firewalls", instance.project)]
+        return tuple(dict.fromkeys((*PORTS, *firewall_ports.opened(rules, instance.body))))
 
     def attachment(self, disk: Json) -> Attachment:
         """The attachment of an entry of an instance's `disks`."""
