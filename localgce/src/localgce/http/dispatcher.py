@@ -201,7 +201,8 @@ class Dispatcher(Generic[Services]):
             elif name in self._discovery.common_parameters or name in _LENIENT:
                 common[name] = value
                 _check_form(name, value)
-            else:
+            elif name not in method.path_parameters or value:
+                # google-cloud-compute repeats `license`, a reserved word of Python, empty
                 message = (
                     f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query '
                 )
