@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .packer import packer
 from .test_gcloud import GCLOUD
 
 if TYPE_CHECKING:
@@ -111,6 +112,20 @@ def bare(value: Any) -> Any:
     if isinstance(value, dict):
         return {bare(key): bare(one) for key, one in value.items() if key != "__is_block__"}
     return value
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_quick_start_for_packer_bakes_and_destroys(instant: Gce, tmp_path: Path) -> None:
+    (source,) = bare(parsed(block("### Packer", "hcl"))["source"])
+    config = source["googlecompute"]["web"]
+    config["custom_endpoints"]["compute"] = f"{instant.base}/compute/v1/"
+    assert packer(config, tmp_path) == "web-2"
+    image = instant.get("global/images/web-2")
+    assert (image["status"], image["family"]) == ("READY", "web")
+    assert not [one for one in instant.items("zones/us-central1-a/instances")
+                if one["name"].startswith("packer-")]  # fmt: skip
+    instant.do("DELETE", "global/images/web-2")
 
 
 def test_the_quick_start_for_opentofu_is_one_of_the_provider() -> None:
