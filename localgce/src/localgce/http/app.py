@@ -33,7 +33,7 @@ class App:
     def __init__(self, dispatcher: Dispatcher[Any], routes: Sequence[Route]) -> None:
         """Serve the API, its batch endpoint and `routes`."""
         self.dispatcher = dispatcher
-        self._others = Starlette(
+        self.others = Starlette(
             routes=[
                 *routes,
                 *(Route(path, self._batch, methods=["POST"]) for path in _BATCH),
@@ -43,7 +43,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
-            await self._others(scope, receive, send)
+            await self.others(scope, receive, send)
             return
         try:
             check_headers(
@@ -55,7 +55,7 @@ class App:
             await _send(send, error.status, Answer(error.status, error.as_json()).encoded())
             return
         if not scope["path"].startswith(_PREFIX):
-            await self._others(scope, receive, send)
+            await self.others(scope, receive, send)
             return
         body = await _read(receive)
         if body is None:
