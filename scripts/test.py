@@ -136,7 +136,11 @@ PARTS = (
     Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "not chaos", "tests/flow")]),
     Stage(
         "distributed",
-        [("scripts/setup", "packages-distributed.txt"), (*PYTEST, "-v", "tests/distributed")],
+        [
+            ("scripts/setup", "packages-distributed.txt"),
+            (*PYTEST, "-v", "tests/distributed"),
+            (*PYTEST, "-v", "tests/deployments"),
+        ],
     ),
     Stage(
         "fuzz",
