@@ -134,8 +134,9 @@ class Runner:
         template = {"name": "vm", "properties": {**properties, "machineType": "e2-small"}}
         templates = "projects/demo/global/instanceTemplates"
         self.call("POST", templates, "", json.dumps(template).encode())
-        groups = f"projects/demo/zones/{ZONE}/instanceGroupManagers"
-        self.call("POST", groups, "", json.dumps({"name": "vm", **GROUP}).encode())
+        for scope in (f"zones/{ZONE}", "regions/us-central1"):
+            groups = f"projects/demo/{scope}/instanceGroupManagers"
+            self.call("POST", groups, "", json.dumps({"name": "vm", **GROUP}).encode())
 
     def call(self, *call: Any) -> tuple[int, Any]:
         """The answer, operations let run."""
