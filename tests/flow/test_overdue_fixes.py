@@ -67,7 +67,8 @@ def test_the_night_rolls_out_the_image_that_has_the_fix(
         for event in of_kind(MissingFixesEvent, read_ledger(ledger, new.run_id))
         if event.image == lacks
     ]
-    earlier = look.model_copy(update={"time": look.time - timedelta(days=8), "run_id": "earlier"})
+    moment = look.happened - timedelta(days=8)
+    earlier = look.model_copy(update={"time": moment, "at": moment, "run_id": "earlier"})
     Ledger(ledger.as_uri()).write(earlier)
 
     night = bed.bake("housekeeping", dry_run=False, recipe="lacking")
