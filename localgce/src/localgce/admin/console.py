@@ -65,21 +65,22 @@ class _Console:
 
     async def overview(self, _: Request) -> Response:
         """All machines, disks, images and operations, the newest first."""
-        made_by = self._made_by()
+        operations = self._all_operations()
+        made_by = _made_by(operations)
         return html.page(
             "Compute Engine on this machine",
             [
                 self._section("Machines", ("instances",), made_by, _MACHINE),
                 self._section("Disks", ("disks",), made_by, _DISK),
                 self._section("Images", html.GLOBAL, made_by, _IMAGE),
-                _operations([r for kind in KINDS for r in self._core.store.all(kind)]),
+                _operations(operations),
             ],
         )
 
     async def asset(self, request: Request) -> Response:
         """The style sheet and the script."""
         name = request.path_params["asset"]
-        if name not in {"console.css", "console.js"}:
+        if name not in html.ASSETS:
             return Response(status_code=404)
         return html.asset(name)
 
@@ -92,7 +93,7 @@ class _Console:
         parts = [html.facts(rows), *_dictionaries(found)]
         if found.kind == "instances":
             parts = [*self._of_guest(found), *parts]
-        own = [r for k in KINDS for r in self._core.store.all(k) if r.body["targetId"] == found.id]
+        own = [one for one in self._all_operations() if one.body["targetId"] == found.id]
         title = f"{_WORDS[found.kind].capitalize()} {found.name}"
         return html.page(title, [*parts, _operations(own)])
 
@@ -139,14 +140,8 @@ class _Console:
             picture = f"{path}/screenshot.png"
             yield f'<p><img alt="The display" src="{picture}" data-source="{picture}"></p>'
 
-    def _made_by(self) -> dict[str, str | None]:
-        """The client that has created a resource, by the resource's id."""
-        return {
-            str(operation.body["targetId"]): operation.private.get("agent")
-            for kind in KINDS
-            for operation in self._core.store.all(kind)
-            if str(operation.body["operationType"]).rpartition(".")[2] in _CREATORS
-        }
+    def _all_operations(self) -> list[Record]:
+        return [record for kind in KINDS for record in self._core.store.all(kind)]
 
     def _section(
         self, title: str, kinds: Iterable[str], made_by: dict[str, str | None], more: _Column
@@ -167,6 +162,15 @@ class _Console:
         heads = ("Name", "Status", head, "Where", "Created by", "Created")
         none = f"There is no {_WORDS[next(iter(kinds))]}."
         return html.section(title, heads, rows, none, len(found))
+
+
+def _made_by(operations: Iterable[Record]) -> dict[str, str | None]:
+    """The client that has created a resource, by the resource's id."""
+    return {
+        str(operation.body["targetId"]): operation.private.get("agent")
+        for operation in operations
+        if str(operation.body["operationType"]).rpartition(".")[2] in _CREATORS
+    }
 
 
 async def _to_the_console(_: Request) -> Response:

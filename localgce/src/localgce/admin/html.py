@@ -30,7 +30,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _ASSETS = resources.files("localgce") / "admin" / "assets"
-_TYPES = {"console.css": "text/css", "console.js": "text/javascript"}
+ASSETS = {"console.css": "text/css", "console.js": "text/javascript"}
+"""The style sheet and the script, and their media types."""
 _LONGEST = 2_000  # characters of a value; user data and scripts are longer
 _STATUSES = {
     **dict.fromkeys(("RUNNING", "READY", "DONE", "UP"), "good"),
@@ -65,7 +66,7 @@ def page(title: str, parts: Iterable[str], status: int = 200, *, follow: bool = 
 
 def asset(name: str) -> Response:
     """The style sheet or the script."""
-    return Response((_ASSETS / name).read_bytes(), 200, HEADERS, _TYPES[name])
+    return Response((_ASSETS / name).read_bytes(), 200, HEADERS, ASSETS[name])
 
 
 def section(title: str, heads: Sequence[str], rows: Sequence[str], none: str, total: int) -> str:

@@ -11,6 +11,7 @@ from localgce.core.errors import ApiError, MachineError
 from localgce.http.listing import page_of
 from localgce.instances import access_commands, bulk_commands, renaming, templates
 from localgce.instances import setting_commands as commands
+from localgce.instances.creator import creator_of
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
@@ -128,20 +129,17 @@ def list_referrers(call: Call) -> Json:
     """The managed instance group that an instance is a member of; `-` asks for all instances."""
     context, wanted = call.context, call.path["instance"]
     instances = call.records() if wanted == "-" else [call.record()]
-    found = []
-    for instance in instances:
-        items = instance.body["metadata"].get("items", [])
-        creator = next((item["value"] for item in items if item["key"] == "created-by"), None)
-        if creator:
-            found.append(
-                {
-                    "kind": "compute#reference",
-                    "name": instance.name,
-                    "referenceType": "MEMBER_OF",
-                    "referrer": links.url(creator),
-                    "target": instance.link,
-                }
-            )
+    found = [
+        {
+            "kind": "compute#reference",
+            "name": instance.name,
+            "referenceType": "MEMBER_OF",
+            "referrer": links.url(creator),
+            "target": instance.link,
+        }
+        for instance in instances
+        if (creator := creator_of(instance))
+    ]
     page, token = page_of(call, found)
     path = f"{context.base}/instances/{wanted}/referrers"
     shown: Json = {

@@ -15,6 +15,7 @@ from localgce.core.clock import timestamp
 from localgce.core.errors import Json, MachineError, OperationError
 from localgce.disks.attachments import disk_of
 from localgce.instances import deadlines
+from localgce.instances.creator import creator_of
 from localgce.machines.contract import Attachment, Machine, MachineSpec, Nic, StopReason
 from localgce.networks import firewall_ports
 
@@ -251,7 +252,7 @@ class Lifecycle:
         """Start an instance again whose host has failed, where its scheduling says so."""
         if (
             self._closing
-            or _is_managed(instance)
+            or creator_of(instance) is not None  # its group creates it anew
             or not instance.body.get("scheduling", {}).get("automaticRestart", True)
         ):
             return
@@ -361,12 +362,6 @@ class Lifecycle:
             boot=disk["boot"],
             read_only=disk["mode"] == "READ_ONLY",
         )
-
-
-def _is_managed(instance: Record) -> bool:
-    """Whether a managed instance group looks after it, which creates it anew."""
-    items = instance.body["metadata"].get("items", [])
-    return any(item["key"] == "created-by" for item in items)
 
 
 def _ignore_stop(_: StopReason) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localgce.core import links
 from localgce.core.errors import ApiError, OperationError, invalid, required
 from localgce.disks.attachments import disk_of
+from localgce.instances.creator import creator_of
 from localgce.instances.setting_commands import check_stopped
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ def set_name(context: Context, instance: Record, given: Json) -> Record:
         text = f"The current name is '{instance.name}'."
         raise invalid("resource.currentName", given["currentName"], text)
     check_stopped(instance, "setName")
-    items = instance.body["metadata"].get("items", [])
-    if any(item["key"] == "created-by" for item in items):
+    if creator_of(instance) is not None:
         text = "An instance of a managed instance group cannot be renamed."
         raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
     if name != instance.name:
