@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.rollout.orders import BLOCKED
+from bakehouse.rollout.plan import ill_before
 from bakehouse.rollout.plan_parts import Blocker
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def down_for_long(made: RolloutPlan) -> Blocker | None:
     at_most = made.rules.max_unavailable if made.rules is not None else 1
     moved = {change.name for change in made.changes}
     stay = {r.name: r.ill for r in made.reported if r.ill and r.name not in moved}
-    ill = {report.name for report in made.reported if report.ill}
+    ill = ill_before(made.reported)
     waiting = tuple(change.name for change in made.changes if change.name not in ill)
     if len(stay) < at_most or not waiting:
         return None

@@ -252,7 +252,7 @@ class RolloutPlan(Stored):
 
     def led_by(self, leaders: Collection[str]) -> RolloutPlan:
         """Return the plan with the leaders last among their like, which is all that moves."""
-        ill = {report.name for report in self.reported if report.ill}
+        ill = ill_before(self.reported)
         ordered = sorted(
             self.changes,
             key=lambda change: (rank(change, self.begun, ill), change.name in leaders),
@@ -260,6 +260,11 @@ class RolloutPlan(Stored):
         counts = [len(stage) for stage in self.stages]
         named = tuple(change.name for change in ordered if change.name in leaders)
         return self.model_copy(update={"stages": tuple(divide(ordered, counts)), "leaders": named})
+
+
+def ill_before(reports: Iterable[Reported]) -> set[str]:
+    """Return the members that were ill when the plan was made."""
+    return {report.name for report in reports if report.ill}
 
 
 def rank(change: Change, begun: Collection[str], ill: Collection[str]) -> int:

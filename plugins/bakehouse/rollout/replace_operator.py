@@ -42,6 +42,7 @@ from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.orders import Order
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.place import Place, left
+from bakehouse.rollout.plan import ill_before
 from bakehouse.rollout.progress import WALK_AT_MOST, no_progress, progress_within
 from bakehouse.rollout.standing import others_now, zones_of
 from bakehouse.rollout.states import REACHED, STUCK, State, Strategy
@@ -266,7 +267,7 @@ class ReplaceMember(FleetOperator):
             context["ti"].xcom_push(PROGRESS, now().isoformat())
         ahead = self._ahead(context, states) if swap.strategy is not Strategy.CREATE else {}
         at_most = self.rules_of(made).max_unavailable
-        if (place := self._until_its_turn(swap, made, states, ahead)) is not None:
+        if (place := self._until_its_turn(swap, made, states, ahead, at_most)) is not None:
             return place
         if swap.metadata is None:
             target_images.check(self.compute, swap.image)
@@ -277,7 +278,7 @@ class ReplaceMember(FleetOperator):
             if self.memory.by_members:
                 self._end_wait(context, swap, "the others are up again")
             return None
-        known = {report.name for report in made.reported if report.ill}
+        known = ill_before(made.reported)
         if not known.union(self._unended(context, states)).isdisjoint(gate.by):
             # a wait would keep the slot that the other's next try needs; and who was down when the
             # rollout began, the plan has told
@@ -323,6 +324,7 @@ class ReplaceMember(FleetOperator):
         made: RolloutPlan,
         states: Mapping[str, str | None],
         ahead: dict[str, int],
+        at_most: int,
     ) -> WaitFor | Place | None:
         """Return the place of one of the next members, or a wait; None if its turn has come.
 
@@ -332,7 +334,6 @@ class ReplaceMember(FleetOperator):
         predicts that they take, the longer is the wait, so that a large fleet does not ask all the
         time. It is half of that, as they may be quicker.
         """
-        at_most = self.rules_of(made).max_unavailable
         if its_turn(ahead, at_most).open:
             return None
         if self.fleet.most_at_once() is None and len(ahead) >= TASKS_FOR_ONE * at_most:

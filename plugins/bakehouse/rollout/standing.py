@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members, target_images
 from bakehouse.rollout.gates import Gate, others_are_up, reports_to_read
+from bakehouse.rollout.plan import ill_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,8 +33,7 @@ def others_now(
     there = members.statuses(hook, zones_of(made))
     first, rest = reports_to_read(member, made.reported)
     ill = _ill_now(hook, first, there)
-    known = {report.name for report in made.reported if report.ill}
-    if member not in ill and ill.keys() - known:
+    if member not in ill and ill.keys() - ill_before(made.reported):
         ill |= _ill_now(hook, rest, there)
     # one that does not exist is down: it is yet to be created, or is being recreated
     counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
@@ -49,9 +49,9 @@ def still_its_turn(hook: ComputeHook, swap: Swap, place: Place, ahead: Collectio
     if swap.metadata is None:
         target_images.check(hook, swap.image)
     there = members.statuses(hook, place.others)
-    known = {report.name for report in place.reports if report.ill}
     ill = _ill_now(hook, place.reports, there)
-    if swap.member not in ill and (fallen := sorted(ill.keys() - known)):
+    fallen = sorted(ill.keys() - ill_before(place.reports))
+    if swap.member not in ill and fallen:
         return Gate(open=False, why=f"ill: {', '.join(f'{name} ({ill[name]})' for name in fallen)}")
     return others_are_up(swap.member, place.others, there, place.at_most, ill, ahead)
 

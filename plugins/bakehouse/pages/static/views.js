@@ -79,8 +79,7 @@ export function images(app, rows) {
 }
 
 function held(hold) {
-  if (!hold) return null;
-  return h("span", { class: "bh-block" }, badge("held", "warn"), ` from ${hold.image} by ${hold.by} since `, moment(hold.since));
+  return hold && h("span", { class: "bh-block" }, badge("held", "warn"), ` from ${hold.image} by ${hold.by} since `, moment(hold.since));
 }
 
 export function members(app, rows) {
@@ -98,7 +97,7 @@ export function members(app, rows) {
         [
           one.drift ? [badge("drift", "warn"), " ", one.drift] : badge("as wanted", "good"),
           one.waits && h("span", { class: "bh-block" }, badge("rollout", "info"), " ", one.waits),
-          one.held && held(app.summary.holds.find((hold) => hold.fleet === one.fleet)),
+          held(app.summary.holds.find((hold) => hold.fleet === one.fleet)),
         ],
         fix(one.fix),
         one.recipe && app.newest(one.recipe) && app.newest(one.recipe) !== one.image
