@@ -41,15 +41,15 @@ def group(gce: Gce, name: str, size: int, **more: Any) -> dict[str, Any]:
     return stable(gce, name)
 
 
-def stable(gce: Gce, name: str) -> dict[str, Any]:
+def stable(gce: Gce, name: str, groups: str = GROUPS) -> dict[str, Any]:
     """The group when it is stable."""
-    gce.until(lambda: gce.get(f"{GROUPS}/{name}")["status"]["isStable"])
-    return gce.get(f"{GROUPS}/{name}")
+    gce.until(lambda: gce.get(f"{groups}/{name}")["status"]["isStable"])
+    return gce.get(f"{groups}/{name}")
 
 
-def members(gce: Gce, name: str) -> list[dict[str, Any]]:
+def members(gce: Gce, name: str, groups: str = GROUPS) -> list[dict[str, Any]]:
     """Its managed instances."""
-    path = f"{GROUPS}/{name}/listManagedInstances"
+    path = f"{groups}/{name}/listManagedInstances"
     found: list[dict[str, Any]] = gce.start("POST", path).get("managedInstances", [])
     return found
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import test_groups
 from .gce import REGION, Gce
 from .test_groups import TEMPLATES, proactive, template
 
@@ -30,14 +31,11 @@ def group(gce: Gce, name: str, size: int, **more: Any) -> dict[str, Any]:
 
 
 def stable(gce: Gce, name: str) -> dict[str, Any]:
-    gce.until(lambda: gce.get(f"{GROUPS}/{name}")["status"]["isStable"])
-    return gce.get(f"{GROUPS}/{name}")
+    return test_groups.stable(gce, name, GROUPS)
 
 
 def members(gce: Gce, name: str) -> list[dict[str, Any]]:
-    path = f"{GROUPS}/{name}/listManagedInstances"
-    found: list[dict[str, Any]] = gce.start("POST", path).get("managedInstances", [])
-    return found
+    return test_groups.members(gce, name, GROUPS)
 
 
 def zone_of(member: dict[str, Any]) -> str:

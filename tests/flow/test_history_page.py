@@ -104,20 +104,10 @@ def browser(bed: Testbed) -> Iterator[Browser]:
         pytest.skip(f"{CHROMIUM} does not exist: apt-get install chromium, or name one in BROWSER")
     stack = bed.stack
     with browser_of(stack.record.airflow_url, stack.user, stack.password) as opened:
-        errors = errors_of(opened)
+        errors = opened.errors()
         opened.turn(1500, 900)
         yield opened
         assert errors == []
-
-
-def errors_of(browser: Browser) -> list[str]:
-    """The errors of the page and of its console, as they come."""
-    errors: list[str] = []
-    browser.page.on("pageerror", lambda error: errors.append(str(error)))
-    browser.page.on(
-        "console", lambda told: errors.append(told.text) if told.type == "error" else None
-    )
-    return errors
 
 
 def view(browser: Browser, name: str, more: str = "", page: str = PAGE) -> None:
@@ -292,7 +282,7 @@ def test_the_page_works_below_a_base_path(
             undo.enter_context(nginx(tmp_path, port, "air", server))
         wait_until(lambda: answers(f"{url}/api/v2/version"), SOON, "the API server to answer")
         opened = undo.enter_context(browser_of(url, bed.stack.user, bed.stack.password))
-        errors = errors_of(opened)
+        errors = opened.errors()
         for page in (PAGE, "bakehouse/"):
             view(opened, "images", page=page)
             opened.page.get_by_role("row", name=re.compile(shown.newer)).wait_for()

@@ -80,11 +80,7 @@ def test_the_page_and_its_api_answer_behind_nginx_below_a_base_path(url: str) ->
     assert httpx.get(f"{url}/bakehouse/api/v1/images", timeout=SOON).status_code == 401
     with browser_of(url, "ann", "secret") as browser:
         browser.page.set_default_timeout(SOON * 1000)
-        errors: list[str] = []
-        browser.page.on("pageerror", lambda error: errors.append(str(error)))
-        browser.page.on(
-            "console", lambda told: errors.append(told.text) if told.type == "error" else None
-        )
+        errors = browser.errors()
         for page in ("plugin/bakehouse_images", "bakehouse/"):
             browser.go(f"{page}?view=images")
             browser.page.get_by_role("row", name=re.compile(NEW)).wait_for()

@@ -24,6 +24,18 @@ NEW_DISK = (
     "compute.images.useReadOnly",
     "compute.resourcePolicies.use",
 )
+# the group's template is named, and instances are made from it
+_CHANGE_OF_A_GROUP = (
+    "compute.instanceGroupManagers.get",
+    "compute.instanceGroupManagers.update",
+    "compute.disks.create",
+    "compute.images.useReadOnly",
+    "compute.instanceTemplates.useReadOnly",
+    "compute.instances.create",
+    "compute.instances.setMetadata",
+    "compute.subnetworks.use",
+    ACT_AS,
+)
 # an address of ours is external or internal; an internal one is of a subnetwork
 COMPUTE: dict[str, tuple[str, ...]] = {
     "addresses.delete": ("compute.addresses.delete", "compute.addresses.deleteInternal"),
@@ -60,17 +72,7 @@ COMPUTE: dict[str, tuple[str, ...]] = {
     "instanceGroupManagers.get": ("compute.instanceGroupManagers.get",),
     "instanceGroupManagers.listManagedInstances": ("compute.instanceGroupManagers.get",),
     "instanceGroupManagers.listPerInstanceConfigs": ("compute.instanceGroupManagers.get",),
-    "instanceGroupManagers.patch": (
-        "compute.instanceGroupManagers.get",
-        "compute.instanceGroupManagers.update",
-        "compute.disks.create",
-        "compute.images.useReadOnly",
-        "compute.instanceTemplates.useReadOnly",
-        "compute.instances.create",
-        "compute.instances.setMetadata",
-        "compute.subnetworks.use",
-        ACT_AS,
-    ),
+    "instanceGroupManagers.patch": _CHANGE_OF_A_GROUP,
     "instanceGroupManagers.recreateInstances": ("compute.instanceGroupManagers.update",),
     "instanceTemplates.aggregatedList": ("compute.instanceTemplates.list",),
     "instanceTemplates.delete": ("compute.instanceTemplates.delete",),
@@ -124,17 +126,7 @@ COMPUTE: dict[str, tuple[str, ...]] = {
     "regionInstanceGroupManagers.get": ("compute.instanceGroupManagers.get",),
     "regionInstanceGroupManagers.listManagedInstances": ("compute.instanceGroupManagers.get",),
     "regionInstanceGroupManagers.listPerInstanceConfigs": ("compute.instanceGroupManagers.get",),
-    "regionInstanceGroupManagers.patch": (
-        "compute.instanceGroupManagers.get",
-        "compute.instanceGroupManagers.update",
-        "compute.disks.create",
-        "compute.images.useReadOnly",
-        "compute.instanceTemplates.useReadOnly",
-        "compute.instances.create",
-        "compute.instances.setMetadata",
-        "compute.subnetworks.use",
-        ACT_AS,
-    ),
+    "regionInstanceGroupManagers.patch": _CHANGE_OF_A_GROUP,
     "regionInstanceGroupManagers.recreateInstances": ("compute.instanceGroupManagers.update",),
     "regionInstanceTemplates.get": ("compute.instanceTemplates.get",),
     "regionOperations.get": ("compute.regionOperations.get",),

@@ -7,9 +7,10 @@ import re
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
+
+from tests.support.http_servers import running
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,13 +84,5 @@ def serving(manager: SecretManager, host: str = "127.0.0.1") -> Generator[Secret
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer((host, 0), Handler)
-    manager.port = server.server_port
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with running(Handler, host) as manager.port:
         yield manager
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import subprocess
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.http_servers import running
 from tests.support.secret_manager import SecretManager, serving
 
 from devstack.waiting import wait_until
@@ -111,13 +111,8 @@ def archive(tmp_path: Path) -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    yield server.server_port, read
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(Handler) as port:
+        yield port, read
 
 
 def test_no_block_of_an_image_has_the_password_of_the_archive(

@@ -44,6 +44,15 @@ class Browser:
         """The size of the window, in pixels."""
         self.page.set_viewport_size({"width": width, "height": height})
 
+    def errors(self) -> list[str]:
+        """The errors of the page and of its console, which are added to the list as they come."""
+        found: list[str] = []
+        self.page.on("pageerror", lambda error: found.append(str(error)))
+        self.page.on(
+            "console", lambda told: found.append(told.text) if told.type == "error" else None
+        )
+        return found
+
     def press(self, label: str) -> None:
         """A button, by its label."""
         self.page.get_by_label(label, exact=True).first.click()

@@ -6,15 +6,15 @@ import base64
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.http_servers import running
 from tests.support.plans import NOW
 
 from bakehouse.bake.recipe_source import RecipeSource, Sources
@@ -304,16 +304,5 @@ def served(work: Work, user: str, password: str) -> Generator[str]:
             pass
 
     handler = partial(Guarded, directory=str(work.folder))
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
+    with running(handler) as port:
         yield f"http://127.0.0.1:{port}/.git"
-
-
-@contextmanager
-def running(server: ThreadingHTTPServer) -> Generator[int]:
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()

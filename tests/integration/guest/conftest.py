@@ -15,13 +15,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.support.http_servers import running
 
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
@@ -254,14 +255,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         stub = machine.stubs / name
         stub.write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n{body}\n')
         stub.chmod(0o755)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(machine))
-    machine.host = f"127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield machine
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(_handler(machine)) as port:
+        machine.host = f"127.0.0.1:{port}"
+        yield machine
 
 
 def etag(machine: Machine) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import pytest
+from tests.support.guides import lines_of
 from tests.support.paths import PROJECT
 
 GUIDE = PROJECT / "docs/rollouts.md"
@@ -85,13 +85,8 @@ HELD_BY = {
 }
 
 
-@cache
 def complaints() -> list[str]:
-    """The lines of the section."""
-    text = GUIDE.read_text("utf-8")
-    section = re.search(r"^## What goes wrong elsewhere\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
-    assert section
-    return re.findall(r"^- (.+)$", section[1], re.MULTILINE)
+    return lines_of(GUIDE, "What goes wrong elsewhere")
 
 
 def test_each_complaint_has_its_tests_and_each_entry_its_complaint() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import pytest
+from tests.support.guides import lines_of
 from tests.support.paths import PROJECT
 
 from bakehouse.guest import render
@@ -153,13 +153,8 @@ HELD_BY = {
 }
 
 
-@cache
 def contract() -> list[str]:
-    """The lines of the section."""
-    text = GUIDE.read_text("utf-8")
-    section = re.search(r"^## The script contract\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
-    assert section
-    return re.findall(r"^- (.+)$", section[1], re.MULTILINE)
+    return lines_of(GUIDE, "The script contract")
 
 
 def line_of(beginning: str) -> str:
