@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bakehouse.fleet import declared
 from bakehouse.fleet import rules as fleet_rules
-from bakehouse.fleet.declared import secrets_in_the_open
 from bakehouse.fleet.load import load_fleets
 from bakehouse.fleet.model import Fleet
-from bakehouse.recipe import rules
+from bakehouse.recipe import limits, rules
 from bakehouse.recipe.load import FILES, load_recipes, mistake_at
 from bakehouse.recipe.mistakes import Mistake, Mistakes
 from bakehouse.recipe.model import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from bakehouse.recipe.limits import Problem
     from bakehouse.recipe.rules import Broken
     from bakehouse.recipe.snapshot import Snapshot
 
@@ -121,6 +122,7 @@ def recipe_mistakes(include: Path, project: Project, *, parsing: bool = False) -
     return [
         *project.broken_recipes,
         *_bad_notifiers(include / RECIPES, project.recipes),
+        *_secrets(include / RECIPES, project.recipes, limits.secrets_in_the_open),
         *scripts,
     ]
 
@@ -130,16 +132,18 @@ def fleet_mistakes(include: Path, project: Project) -> list[Mistakes]:
     return [
         *project.broken_fleets,
         *_bad_notifiers(include / FLEETS, project.fleets),
-        *_secrets(include / FLEETS, project.fleets),
+        *_secrets(include / FLEETS, project.fleets, declared.secrets_in_the_open),
     ]
 
 
-def _secrets(folder: Path, fleets: Sequence[Fleet]) -> list[Mistakes]:
-    """Find secrets that everybody can read; a DAG is kept, since its members have them already."""
+def _secrets(
+    folder: Path, models: Sequence[Named], find: Callable[[Named], list[Problem]]
+) -> list[Mistakes]:
+    """Find secrets that everybody can read; a DAG is kept, since machines have them already."""
     return _by_file(
-        replace(mistake_at(folder / f"{fleet.name}.yaml", *problem), value="")
-        for fleet in fleets
-        for problem in secrets_in_the_open(fleet)
+        replace(mistake_at(folder / f"{model.name}.yaml", *problem), value="")
+        for model in models
+        for problem in find(model)
     )
 
 

@@ -20,7 +20,7 @@ from bakehouse.recipe.known_names import (
     unknown_region,
     unknown_zone,
 )
-from bakehouse.recipe.secret_references import CLOUD_PLATFORM, malformed
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM, in_the_open, malformed
 from bakehouse.schedule.cron import shortest_period
 
 if TYPE_CHECKING:
@@ -70,11 +70,32 @@ def problems_of(recipe: Recipe) -> list[Problem]:
         *_regions(builder),
         *_key(recipe),
         *_scopes(builder),
+        *_not_secret(recipe),
         *(
             Problem(("smoke", "metadata", key), wrong, "Correct it")
             for key, wrong in malformed(recipe.smoke.metadata)
         ),
     ]
+
+
+def secrets_in_the_open(recipe: Recipe) -> list[Problem]:
+    """List vars that are named as secrets are: a var is in the manifest, and in the builder.
+
+    `smoke.metadata` are not among them: the smoke test needs no real secret.
+    """
+    problem = "is in the open: who may read the file, the builder or the history can read it"
+    remedy = "Fetch it when an instance boots, by metadata secret://NAME; if it is no secret, say "
+    return [
+        Problem(("vars", name), problem, f"{remedy}`not_secret: [{name}]`")
+        for name in in_the_open(recipe.vars)
+        if name not in recipe.not_secret
+    ]
+
+
+def _not_secret(recipe: Recipe) -> Iterator[Problem]:
+    for index, name in enumerate(recipe.not_secret):
+        if name not in recipe.vars:
+            yield Problem(("not_secret", index), "is no var", "Correct the name, or remove it")
 
 
 def series_of(machine_type: str) -> str:

@@ -462,6 +462,11 @@ class Recipe(Frozen):
         description="a folder below include/startup_scripts; the recipe's name by default",
     )
     vars: dict[VarName, Scalar] = Field(default={}, description="names and values for the scripts")
+    not_secret: tuple[VarName, ...] = Field(
+        default=(),
+        max_length=100,
+        description="vars that are named as secrets are and are none, such as [reset_token]",
+    )
     services: tuple[UnitName, ...] = Field(
         default=(),
         description="systemd units that start once the config is rendered, such as [nginx]",

@@ -46,10 +46,10 @@ def referring(metadata: Mapping[str, str]) -> list[str]:
     return [key for key, value in metadata.items() if is_reference(value)]
 
 
-def in_the_open(metadata: Mapping[str, str]) -> list[str]:
-    """Return the keys that are named as secrets are, and whose values everybody can read."""
+def in_the_open(values: Mapping[str, object]) -> list[str]:
+    """Return the names that are secrets' names, and whose values everybody can read."""
     return [
-        key
-        for key, value in metadata.items()
-        if _SECRET.search(key) and value.strip() and not is_reference(value)
+        name
+        for name, value in values.items()
+        if _SECRET.search(name) and str(value).strip() and not is_reference(str(value))
     ]

@@ -114,6 +114,16 @@ def test_a_secret_in_the_open_is_a_mistake_that_takes_no_dag_away(include: Path)
     raise_for_broken_files(include)
 
 
+def test_a_secret_among_vars_is_a_mistake_that_takes_no_dag_away(include: Path) -> None:
+    (include / "recipes" / "own.yaml").write_text(
+        "base: debian-cloud/debian-12\nscripts: web\nvars: {db_password: hunter2}\n"
+    )
+    assert set(registered(include, flows=["bake"])) >= {"bake__own"}
+    with pytest.raises(ValueError, match=r"own\.yaml:3: vars\.db_password") as told:
+        raise_for_broken_files(include, folders=["recipes"])
+    assert "hunter2" not in str(told.value)
+
+
 def test_mistakes_are_raised_by_the_folder(include: Path) -> None:
     raise_for_broken_files(include)
     (include / "fleets" / "far.yaml").write_text(FLEET)

@@ -7,7 +7,7 @@ import pytest
 from bakehouse.bake.base_image import check_fits
 from bakehouse.bake.plan import BaseImage
 from bakehouse.core.errors import PermanentError
-from bakehouse.recipe.limits import architecture_of, problems_of
+from bakehouse.recipe.limits import architecture_of, problems_of, secrets_in_the_open
 from bakehouse.recipe.load import Mistakes, load_recipe
 from bakehouse.recipe.rules import between
 from bakehouse.recipe.secret_references import CLOUD_PLATFORM
@@ -273,3 +273,28 @@ def test_a_login_of_an_archive_needs_an_account_that_can_read_the_secret() -> No
 
 def test_what_ships_has_no_problem() -> None:
     assert problems_of(load_recipe("base: debian-cloud/debian-12\n", PATH)) == []
+
+
+@pytest.mark.parametrize(
+    ("var", "is_told"),
+    [
+        ("db_password: hunter2", True),
+        ("API_TOKEN: 123456", True),
+        ("private_key: '-----BEGIN'", True),
+        ("db_password: ''", False),
+        ("db_password: secret://db", False),
+        ("password_file: /run/x", False),
+        ("kafka_version: '4.4.0'", False),
+    ],
+)
+def test_a_secret_among_the_vars_is_found_by_its_name(var: str, is_told: bool) -> None:
+    text = f"base: debian-cloud/debian-12\nvars: {{{var}}}\n"
+    told = [one.loc for one in secrets_in_the_open(load_recipe(text, PATH))]
+    name = var.partition(":")[0]
+    assert told == ([("vars", name)] if is_told else [])
+    assert secrets_in_the_open(load_recipe(f"{text}not_secret: [{name}]\n", PATH)) == []
+
+
+def test_a_name_that_is_no_var_is_told_where_it_is_said_to_be_no_secret() -> None:
+    (told,) = mistakes("vars: {api_token: blue}\nnot_secret: [api_tokens]")
+    assert "not_secret[0] is no var" in told
