@@ -95,7 +95,8 @@ def calls(draw: st.DrawFn, method: Method) -> tuple[str, str, str, bytes]:
             body = {**instance("vm-2"), **body}
         if method.id in LIKELY and isinstance(body, dict):
             body = {**LIKELY[method.id], **body}
-        if method.verb == "insert" and isinstance(body, dict):
+        names_it = method.verb == "insert" and isinstance(body, dict)
+        if names_it and draw(st.integers(0, 9)):  # few without: they do not get far
             body.setdefault("name", draw(st.sampled_from(["vm-3", "vm-4"])))
     raw = b"" if body is None else json.dumps(body).encode()
     return method.http_method, "/".join(parts), urlencode(query), raw
@@ -213,6 +214,46 @@ def test_every_list_can_be_ordered_and_filtered(
         text = text.replace("items", "managedInstances")
     status, body = lists.call(method.http_method, "/".join(parts), text, b"")
     assert status == 200, body
+
+
+NOT_NAMED = [
+    *(b"", b"null", b"[]", b"[null]", b"7", b'"x"', b"{}", b'{"description": null}'),
+    *(b'{"name": %s}' % name for name in (b"null", b"7", b'""', b'"A b"', b'["a"]', b'{"a": 1}')),
+]
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if m.request], ids=lambda m: m.id.removeprefix("compute.")
+)
+def test_a_body_without_a_good_name_causes_no_500(lists: Runner, method: Method) -> None:
+    names = {"project": "demo", "zone": ZONE, "region": "us-central1"}
+    parts = [names.get(s[1:-1], "none") if s.startswith("{") else s for s in method.segments]
+    for raw in NOT_NAMED:
+        status, body = lists.call(method.http_method, "/".join(parts), "", raw)
+        assert status < 500, (raw, body)
+        assert method.verb != "insert" or status == 400, (raw, body)
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if m.verb == "insert"], ids=lambda m: m.resource
+)
+def test_an_insert_without_a_name_is_told_so(lists: Runner, method: Method) -> None:
+    names = {"project": "demo", "zone": ZONE, "region": "us-central1"}
+    parts = [names[s[1:-1]] if s.startswith("{") else s for s in method.segments]
+    needed = {
+        name: "x"
+        for name, schema in SCHEMAS[str(method.request)]["properties"].items()
+        if method.id in schema.get("annotations", {}).get("required", []) and name != "name"
+    }
+    body = json.dumps({**needed, "description": None}).encode()
+    status, answer = lists.call(method.http_method, "/".join(parts), "", body)
+    assert status == 400
+    message = "Required field 'resource.name' not specified"
+    assert answer["error"]["errors"][0] == {
+        "message": message,
+        "domain": "global",
+        "reason": "required",
+    }
 
 
 PATHS = st.lists(

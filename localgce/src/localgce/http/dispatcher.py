@@ -222,6 +222,9 @@ class Dispatcher(Generic[Services]):
         if method.verb in {"patch", "update"} and isinstance(body, dict):
             body = _named(method, path, validator.required, body)
         validator.check(body)
+        if method.verb == "insert" and validator.has_name and "name" not in body:
+            # the document marks it as required for some resources only; Google for all
+            raise errors.required("resource.name")
         shown = validator.with_canonical_links(validator.normalise(body), path["project"])
         return validator.without_output_only(shown) if method.verb == "insert" else shown
 

@@ -123,6 +123,7 @@ class Validator:
         self._link_names = link_names
         self._name = name
         properties = raw[name].get("properties", {})
+        self.has_name = "name" in properties
         self.required = frozenset(n for n, value in properties.items() if rules.requires(value))
         definitions = {n: _convert(raw[n], rules) for n in _closure(raw, name)}
         schema = {"$ref": f"#/definitions/{name}", "definitions": definitions}
