@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from localgce.core.settings import Settings
 from localgce.instances.lifecycle import PORTS
 from localgce.machines.instant.host import InstantHost
+from localgce.machines.qemu.network import free_ports
 from localgce.networks.firewall_ports import MOST, opened
 from localgce.service import Service
 
@@ -21,12 +23,16 @@ from .gce import ZONE, instance
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from localgce.machines.contract import MachineSpec
+
     from .conftest import Server
     from .gce import Gce
 
 README = Path(__file__).parents[1] / "README.md"
 TAGGED = {"items": ["web"]}
 ROBOT = [{"email": "robot@demo.iam.gserviceaccount.com"}]
+ALWAYS = {*PORTS, 22, 3389}
+"""With those of the default network's rules."""
 VM: dict[str, Any] = {
     "networkInterfaces": [{"network": "n"}],
     "tags": TAGGED,
@@ -70,6 +76,13 @@ def test_a_denial_of_a_higher_or_the_same_priority_wins() -> None:
     assert opened([rule("22", priority=800), deny], VM) == (22,)
 
 
+@pytest.mark.parametrize("entry", [{"IPProtocol": "all"}, {"IPProtocol": "tcp"}])
+def test_a_denial_of_all_ports_keeps_each_from_being_opened(entry: dict[str, Any]) -> None:
+    deny = {"network": "n", "denied": [entry], "priority": 900}
+    assert opened([rule("22"), deny], VM) == ()
+    assert opened([rule("22", priority=800), deny], VM) == (22,)
+
+
 def test_rules_of_other_protocols_and_of_all_ports_open_none() -> None:
     others = [{"IPProtocol": "udp", "ports": ["53"]}, {"IPProtocol": "all"}, {"IPProtocol": "tcp"}]
     assert opened([{"network": "n", "allowed": others}], VM) == ()
@@ -89,10 +102,14 @@ def test_an_instance_gets_the_ports_of_its_rules_at_its_next_start(
     gce = server.start()
     gce.create("web", tags=TAGGED)
     gce.create("other")
-    body = {"name": "r", "targetTags": ["web"], "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]}
+    body = {
+        "name": "r",
+        "targetTags": ["web"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["2222"]}],
+    }
     gce.do("POST", "global/firewalls", body)
     server.stop()
-    assert specified_ports(server.state) == {"web": (*PORTS, 22), "other": PORTS}
+    assert specified_ports(server.state) == {"web": {*ALWAYS, 2222}, "other": ALWAYS}
 
 
 def test_no_rule_closes_a_port(make_server: Callable[..., Server]) -> None:
@@ -103,16 +120,47 @@ def test_no_rule_closes_a_port(make_server: Callable[..., Server]) -> None:
         deny = {"name": f"r{number}", "direction": kind, "denied": [{"IPProtocol": "all"}]}
         gce.do("POST", "global/firewalls", {**deny, "priority": 1})
     server.stop()
-    assert specified_ports(server.state) == {"web": PORTS}
+    assert specified_ports(server.state) == {"web": {*PORTS}}
 
 
-def specified_ports(state: Path) -> dict[str, tuple[int, ...]]:
+def test_the_default_network_has_the_rules_that_compute_engine_gives_it(instant: Gce) -> None:
+    rules = {rule["name"]: rule for rule in instant.items("global/firewalls")}
+    names = {f"default-allow-{what}" for what in ("icmp", "internal", "rdp", "ssh")}
+    assert names <= {*rules}
+    assert {rules[name]["priority"] for name in names} == {65534}
+    assert rules["default-allow-ssh"]["allowed"] == [{"IPProtocol": "tcp", "ports": ["22"]}]
+
+
+def test_an_instance_without_an_external_address_has_no_port(
+    make_server: Callable[..., Server],
+) -> None:
+    """As builders and fleets of Bakehouse are by default: nobody on the host reaches their sshd."""
+    server = make_server()
+    gce = server.start()
+    gce.create("inner")
+    nat = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    gce.create("outer", networkInterfaces=[nat])
+    server.stop(signal.SIGKILL)  # they keep their addresses
+    specs = machine_specs(server.state)
+    assert {name: spec.nic.external_ip is None for name, spec in specs.items()} == {
+        "inner": True,
+        "outer": False,
+    }
+    assert 22 in specs["inner"].ports
+    assert free_ports(specs["inner"]) == ()
+
+
+def specified_ports(state: Path) -> dict[str, set[int]]:
     """The ports that each machine of a stopped server would be started with."""
+    return {name: {*spec.ports} for name, spec in machine_specs(state).items()}
+
+
+def machine_specs(state: Path) -> dict[str, MachineSpec]:
+    """What each machine of a stopped server would be started with."""
     service = Service(Settings(state, "demo", state), InstantHost(state))
     try:
         return {
-            record.name: service.lifecycle.spec(record).ports
-            for record in service.store.all("instances")
+            record.name: service.lifecycle.spec(record) for record in service.store.all("instances")
         }
     finally:
         service.store.close()

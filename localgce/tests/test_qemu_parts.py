@@ -180,12 +180,35 @@ async def test_without_an_answering_resolver_other_names_are_unknown_at_once(
     server = NameServer(Names(), tmp_path / "resolv.conf")
     await server.open(tmp_path / "names.sock")
     reader, writer = await asyncio.open_unix_connection(tmp_path / "names.sock")
-    for name in ("storage.googleapis.com", "deb.debian.org"):
+    for name in ("compute.googleapis.com", "deb.debian.org"):
         asked = query(name)
         writer.write(struct.pack(">H", len(asked)) + asked)
         (length,) = struct.unpack(">H", await reader.readexactly(2))
         assert code(await reader.readexactly(length)) == (3, 0)
     assert silent.await_count == resolvers.count("nameserver")
+    writer.close()
+    await writer.wait_closed()
+    await server.close()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(1, (0, 1)), (28, (0, 0))])
+async def test_a_start_up_script_by_url_is_fetched_without_internet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int, expected: tuple[int, int]
+) -> None:
+    """Its runner waits until storage.googleapis.com has an address, wherever the script is."""
+    asked = query("storage.googleapis.com", kind)
+    monkeypatch.setattr(qemu_names, "_ask", AsyncMock(return_value=qemu_names._unknown(asked)))
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+    server = NameServer(Names(), tmp_path / "resolv.conf")
+    await server.open(tmp_path / "names.sock")
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "names.sock")
+    writer.write(struct.pack(">H", len(asked)) + asked)
+    (length,) = struct.unpack(">H", await reader.readexactly(2))
+    reply = await reader.readexactly(length)
+    assert code(reply) == expected
+    assert reply.endswith(bytes(4)) is (kind == 1)
+    known = qemu_names._reply(asked, len(asked), kind, bytes([1, 2, 3, 4]), known=True)
+    assert qemu_names._awaited(asked, known) == known
     writer.close()
     await writer.wait_closed()
     await server.close()

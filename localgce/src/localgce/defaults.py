@@ -1,8 +1,8 @@
-"""What a new project has: itself, the default network, one subnetwork per region."""
+"""What a new project has: itself, the default network with one subnetwork per region, its rules."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localgce.core import catalog, links
 from localgce.core.clock import timestamp
@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from localgce.core.context import Core
     from localgce.core.errors import Json
 
+_ANYWHERE = "0.0.0.0/0"
+_RULES: tuple[Any, ...] = (
+    ("default-allow-icmp", _ANYWHERE, "Allow ICMP from anywhere", ("icmp",)),
+    (
+        *(
+            "default-allow-internal",
+            "10.128.0.0/9",
+            "Allow internal traffic on the default network",
+        ),
+        *(("tcp", "0-65535"), ("udp", "0-65535"), ("icmp",)),
+    ),
+    ("default-allow-rdp", _ANYWHERE, "Allow RDP from anywhere", ("tcp", "3389")),
+    ("default-allow-ssh", _ANYWHERE, "Allow SSH from anywhere", ("tcp", "22")),
+)
+
 
 def create_defaults(core: Core) -> None:
     """Create what the server's project lacks."""
@@ -24,6 +39,8 @@ def create_defaults(core: Core) -> None:
         core.store.put(_network(project, now))
         for region, cidr in catalog.SUBNETS.items():
             core.store.put(_subnetwork(project, region, cidr, now))
+        for name, source, text, *allowed in _RULES:
+            core.store.put(_rule(project, name, source, text, allowed, now))
 
 
 def _project(project: str, now: str) -> Record:
@@ -82,3 +99,28 @@ def _subnetwork(project: str, region: str, cidr: str, now: str) -> Record:
         "stackType": "IPV4_ONLY",
     }
     return Record("subnetworks", project, f"regions/{region}", "default", body)
+
+
+def _rule(
+    project: str, name: str, source: str, text: str, allowed: list[tuple[str, ...]], now: str
+) -> Record:
+    path = f"projects/{project}/global/firewalls/{name}"
+    body: Json = {
+        "kind": "compute#firewall",
+        "id": catalog.fixed_id(path),
+        "name": name,
+        "description": text,
+        "creationTimestamp": now,
+        "selfLink": links.url(path),
+        "network": links.url(f"projects/{project}/global/networks/default"),
+        "direction": "INGRESS",
+        "priority": 65534,
+        "disabled": False,
+        "sourceRanges": [source],
+        "allowed": [
+            {"IPProtocol": protocol, **({"ports": ports} if ports else {})}
+            for protocol, *ports in allowed
+        ],
+        "logConfig": {"enable": False},
+    }
+    return Record("firewalls", project, "global", name, body)

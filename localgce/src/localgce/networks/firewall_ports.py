@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST = 100
 """Ports that rules open at one instance: each is a socket of the host."""
+_ALL = range(1, 65536)
 _EVERYBODY = {"0.0.0.0/0", "127.0.0.0/8", "127.0.0.1/32", "127.0.0.1"}
 
 
@@ -32,7 +33,7 @@ def opened(rules: Iterable[Json], instance: Json) -> tuple[int, ...]:
     applying = [r for r in rules if r["network"] == network and _applies(r, instance)]
     # of the same priority a denial wins
     for rule in sorted(applying, key=lambda r: (r.get("priority", 1000), "denied" not in r)):
-        denied += _ports(rule.get("denied", []))
+        denied += _ports(rule.get("denied", []), every=_ALL)
         for port in chain.from_iterable(_ports(rule.get("allowed", []))):
             if len(found) == MOST:
                 return tuple(found)
@@ -55,11 +56,14 @@ def _applies(rule: Json, instance: Json) -> bool:
     return bool({*tags} & {*instance.get("tags", {}).get("items", [])} or {*accounts} & own)
 
 
-def _ports(entries: Iterable[Json]) -> Iterator[range]:
-    """The ports of a rule's TCP entries; one without ports means all, which none can list."""
+def _ports(entries: Iterable[Json], every: range = range(0)) -> Iterator[range]:
+    """The TCP ports of a rule's entries; `every` stands for all, which cannot be opened."""
     for entry in entries:
-        if str(entry.get("IPProtocol", "")).lower() in {"tcp", "6"}:
-            for text in entry.get("ports", []):
+        protocol = str(entry.get("IPProtocol", "")).lower()
+        if protocol == "all" or (protocol in {"tcp", "6"} and not entry.get("ports")):
+            yield every
+        elif protocol in {"tcp", "6"}:
+            for text in entry["ports"]:
                 first, _, last = str(text).partition("-")
                 if first.isdecimal() and (last or first).isdecimal():
                     yield range(max(int(first), 1), min(int(last or first), 65535) + 1)

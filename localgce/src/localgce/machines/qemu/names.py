@@ -23,6 +23,10 @@ _NO_ERROR, _NAME_ERROR = 0, 3
 _SECONDS = 2.0
 _SILENT_SECONDS = 10.0
 _TTL = 30
+# The runner of start-up scripts looks this name up until it has an address, for 100 seconds, before
+# it fetches a script from anywhere.
+_AWAITED = {"storage.googleapis.com"}
+_NOWHERE = bytes(4)  # 0.0.0.0: a connection to it is refused at once
 
 
 class Names:
@@ -104,7 +108,8 @@ class NameServer:
             while True:
                 async with asyncio.timeout(60):
                     query = await _receive(reader)
-                writer.write(_framed(self._names.answer(query) or await self._forward(query)))
+                reply = self._names.answer(query) or await self._forward(query)
+                writer.write(_framed(_awaited(query, reply)))
                 await writer.drain()
 
     async def _forward(self, query: bytes) -> bytes:
@@ -124,6 +129,15 @@ class NameServer:
                     return await _ask_by_stream(server, query) if truncated else reply
         self._silent_until = loop.time() + _SILENT_SECONDS
         return _unknown(query)
+
+
+def _awaited(query: bytes, reply: bytes) -> bytes:
+    """The reply, or an address that leads nowhere where the guest would wait for one in vain."""
+    name, kind, end = _question(query)
+    code, answers = reply[3] & 0x0F, struct.unpack_from(">H", reply, 6)[0]
+    if name not in _AWAITED or (code == _NO_ERROR and (answers or kind != _A)):
+        return reply
+    return _reply(query, end, _A, _NOWHERE if kind in {_A, _ANY} else b"", known=True)
 
 
 def _unknown(query: bytes) -> bytes:
