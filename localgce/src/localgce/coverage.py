@@ -12,7 +12,11 @@ from localgce.http.discovery import Discovery
 # What is kept and answered again, and has no effect on any machine.
 _RESOURCES = {*(one.resource for one in RECORDED), "firewalls"} - {"resourcePolicies"}
 # of resource policies, snapshot schedules of disks run
-_SCHEDULES = {"compute.disks.addResourcePolicies", "compute.disks.removeResourcePolicies"}
+_SCHEDULES = {
+    f"compute.{disks}.{verb}ResourcePolicies"
+    for disks in ("disks", "regionDisks")
+    for verb in ("add", "remove")
+}
 _VERBS = {
     *("getIamPolicy", "setIamPolicy", "addResourcePolicies", "removeResourcePolicies"),
     *("setNamedPorts", "updateShieldedInstanceConfig", "setShieldedInstanceIntegrityPolicy"),

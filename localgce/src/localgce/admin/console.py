@@ -46,6 +46,7 @@ def routes(core: Core, lifecycle: Lifecycle) -> list[Route]:
     """The routes."""
     pages = _Console(core, lifecycle)
     zonal = CONSOLE + "/projects/{project}/zones/{zone}/{kind}/{name}"
+    regional = CONSOLE + "/projects/{project}/regions/{region}/{kind}/{name}"
     glob = CONSOLE + "/projects/{project}/global/{kind}/{name}"
     return [
         Route("/", _to_the_console, methods=["GET"]),
@@ -54,6 +55,7 @@ def routes(core: Core, lifecycle: Lifecycle) -> list[Route]:
         Route(zonal, pages.resource, methods=["GET"]),
         Route(f"{zonal}/serial", pages.serial, methods=["GET"]),
         Route(f"{zonal}/screenshot.png", pages.screenshot, methods=["GET"]),
+        Route(regional, pages.resource, methods=["GET"]),
         Route(glob, pages.resource, methods=["GET"]),
     ]
 
@@ -125,9 +127,9 @@ class _Console:
 
     def _found(self, request: Request) -> Record | None:
         of = request.path_params
-        scope = f"zones/{of['zone']}" if "zone" in of else "global"
-        kinds = html.ZONAL if "zone" in of else html.GLOBAL
-        if of["kind"] not in kinds:
+        where = next((kind for kind in ("zone", "region") if kind in of), "")
+        scope = f"{where}s/{of[where]}" if where else "global"
+        if of["kind"] not in html.KINDS[where]:
             return None
         return self._core.store.get(of["kind"], of["project"], scope, of["name"])
 

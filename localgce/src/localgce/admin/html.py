@@ -42,9 +42,9 @@ _STATUSES = {
 _COMMAND = re.compile(r"command/(gcloud[\w.-]*)")
 # programs that say beside their library what they are
 _PROGRAM = re.compile(r"\b(OpenTofu|Terraform|Packer|packer-plugin-\w+|bakehouse)\b(?:/[\w.]+)?")
-# which pages there are: of zonal resources and of global ones
-ZONAL = ("instances", "disks")
 GLOBAL = ("images", "machineImages", "snapshots")
+# which pages there are: of zonal, regional and global resources
+KINDS = {"zone": ("instances", "disks"), "region": ("disks",), "": GLOBAL}
 
 
 def page(title: str, parts: Iterable[str], status: int = 200, *, follow: bool = False) -> Response:
@@ -133,8 +133,10 @@ def reference(url: object) -> str:
     text = str(url or "")
     path = text.partition("/compute/v1/")[2]
     parts = path.split("/")
-    zonal = len(parts) == 6 and parts[2] == "zones" and parts[4] in ZONAL
-    if zonal or (len(parts) == 5 and parts[2] == "global" and parts[3] in GLOBAL):
+    within = KINDS.get(parts[2].removesuffix("s"), ()) if len(parts) == 6 else ()
+    if (within and parts[4] in within) or (
+        len(parts) == 5 and parts[2] == "global" and parts[3] in GLOBAL
+    ):
         return f'<a href="{escape(quote(f"{CONSOLE}/{path}"))}">{escape(last(text))}</a>'
     return escape(last(text))
 

@@ -1,4 +1,4 @@
-"""Disks."""
+"""Disks, of a zone or of two zones of a region."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from localgce.api.method import Call, method
 from localgce.core import errors
 from localgce.disks import commands
-from localgce.http.listing import list_of, zonal
+from localgce.http.listing import list_of, zonal_and_regional
 from localgce.images import snapshots
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 
-@method("compute.disks.insert")
+@method("compute.disks.insert", "compute.regionDisks.insert")
 def insert(call: Call) -> Json:
     """Create a blank disk, or one from an image or snapshot."""
     body = dict(call.body)
@@ -23,37 +23,39 @@ def insert(call: Call) -> Json:
     return commands.insert(call.context, body).body
 
 
-@method("compute.disks.get")
+@method("compute.disks.get", "compute.regionDisks.get")
 def get(call: Call) -> Json:
     """One disk."""
     return call.record().body
 
 
-@method("compute.disks.list")
+@method("compute.disks.list", "compute.regionDisks.list")
 def list_(call: Call) -> Json:
-    """The disks of a zone."""
+    """The disks of a zone or a region."""
     return list_of(call, "disk", [record.body for record in call.records()])
 
 
 @method("compute.disks.aggregatedList")
 def aggregated_list(call: Call) -> Json:
-    """The disks of all zones."""
-    return zonal(call, "disk", [record.body for record in call.records(everywhere=True)])
+    """The disks of all zones and regions."""
+    return zonal_and_regional(
+        call, "disk", [record.body for record in call.records(everywhere=True)]
+    )
 
 
-@method("compute.disks.delete")
+@method("compute.disks.delete", "compute.regionDisks.delete")
 def delete(call: Call) -> Json:
     """Delete a disk that no instance uses."""
     return commands.delete(call.context, call.record()).body
 
 
-@method("compute.disks.createSnapshot")
+@method("compute.disks.createSnapshot", "compute.regionDisks.createSnapshot")
 def create_snapshot(call: Call) -> Json:
     """Create a snapshot, as snapshots.insert does."""
     return snapshots.insert(call.context, call.record(), call.body).body
 
 
-@method("compute.disks.update")
+@method("compute.disks.update", "compute.regionDisks.update")
 def update(call: Call) -> Json:
     """Change labels, size and provisioned performance, as the mask says."""
     return commands.update(call.context, call.record(), call.body, _paths(call)).body
@@ -65,7 +67,7 @@ def _paths(call: Call) -> set[str]:
     return {path for path in named if path} or set(call.body)
 
 
-@method("compute.disks.resize")
+@method("compute.disks.resize", "compute.regionDisks.resize")
 def resize(call: Call) -> Json:
     """Grow a disk."""
     disk = call.record()

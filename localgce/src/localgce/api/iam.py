@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _WITH_POLICY = (
     *("disks", "images", "instances", "instanceTemplates", "machineImages", "reservations"),
-    *("resourcePolicies", "snapshots", "subnetworks"),
+    *("regionDisks", "resourcePolicies", "snapshots", "subnetworks"),
 )
 _TESTED_ONLY = (
     *("addresses", "autoscalers", "firewalls", "globalAddresses", "healthChecks"),

@@ -16,6 +16,8 @@ from localgce.instances.creator import creator_of
 if TYPE_CHECKING:
     from localgce.core.errors import Json
 
+_WITH_POLICIES = ("disks", "instances", "regionDisks")
+
 
 @method("compute.instances.addAccessConfig")
 def add_access_config(call: Call) -> Json:
@@ -100,14 +102,14 @@ def set_min_cpu_platform(call: Call) -> Json:
     return commands.change_stopped(call.context, call.record(), changes, "setMinCpuPlatform").body
 
 
-@method("compute.instances.addResourcePolicies", "compute.disks.addResourcePolicies")
+@method(*(f"compute.{resource}.addResourcePolicies" for resource in _WITH_POLICIES))
 def add_resource_policies(call: Call) -> Json:
     """Attach policies that exist."""
     given = call.body.get("resourcePolicies", [])
     return commands.add_policies(call.context, call.record(), given).body
 
 
-@method("compute.instances.removeResourcePolicies", "compute.disks.removeResourcePolicies")
+@method(*(f"compute.{resource}.removeResourcePolicies" for resource in _WITH_POLICIES))
 def remove_resource_policies(call: Call) -> Json:
     """Detach policies."""
     given = call.body.get("resourcePolicies", [])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "compute.images.setLabels",
     "compute.instances.setLabels",
     "compute.machineImages.setLabels",
+    "compute.regionDisks.setLabels",
     "compute.snapshots.setLabels",
 )
 def set_labels(call: Call) -> Json:

@@ -143,9 +143,9 @@ def least_disk_gb(disk_type: str) -> int:
     return 1 if disk_type in _PERSISTENT_DISKS[:3] else least
 
 
-def disk_types() -> list[str]:
-    """Names of the disk types."""
-    return sorted(_DISK_TYPES)
+def disk_types(scope: str) -> list[str]:
+    """Names of the disk types of a zone or a region; of a region, of disks in two zones."""
+    return sorted(_PERSISTENT_DISKS[:3] if scope.startswith("regions/") else _DISK_TYPES)
 
 
 @lru_cache(maxsize=1024)
@@ -198,18 +198,18 @@ def machine_type_body(project: str, zone: str, name: str) -> Json | None:
 
 
 @lru_cache(maxsize=4096)
-def disk_type_body(project: str, zone: str, name: str) -> Json | None:
-    """A DiskType; None when it does not exist."""
-    if name not in _DISK_TYPES:
+def disk_type_body(project: str, scope: str, name: str) -> Json | None:
+    """A DiskType of a zone or a region (`zones/Z`, `regions/R`); None when it does not exist."""
+    if name not in disk_types(scope):
         return None
     valid, default = _DISK_TYPES[name]
-    path = f"projects/{project}/zones/{zone}/diskTypes/{name}"
+    path = f"projects/{project}/{scope}/diskTypes/{name}"
     return {
         **_common("diskType", name, path),
         "description": name,
         "validDiskSize": valid,
         "defaultDiskSizeGb": default,
-        "zone": links.url(f"projects/{project}/zones/{zone}"),
+        scope.partition("s/")[0]: links.url(f"projects/{project}/{scope}"),
     }
 
 

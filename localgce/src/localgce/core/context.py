@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from localgce.core import errors, links
+from localgce.core import catalog, errors, links
 from localgce.core.changes import Changes
 from localgce.core.faults import CALL_KINDS, Faults
 from localgce.core.operations import Operations, Origin
@@ -83,6 +83,12 @@ class Context:
         """The zone of a zonal request; empty for others."""
         kind, _, name = self.scope.partition("/")
         return name if kind == "zones" else ""
+
+    @property
+    def region(self) -> str:
+        """The region of a regional or zonal request; empty for global ones."""
+        kind, _, name = self.scope.partition("/")
+        return name if kind == "regions" else catalog.region_of(name) if name else ""
 
     @property
     def base(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import catalog, errors, limits, links
+from localgce.core import errors, limits, links
 from localgce.disks import validation
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def delete(context: Context, disk: Record) -> Record:
 _UPDATED = {
     *("labels", "sizeGb", "provisionedIops", "provisionedThroughput", "accessMode", "architecture"),
 }
-_READ = {"kind", "id", "name", "selfLink", "zone", "labelFingerprint", "status", "type"}
+_READ = {
+    *("kind", "id", "name", "selfLink", "zone", "region", "replicaZones", "labelFingerprint"),
+    *("status", "type"),
+}
 
 
 def update(context: Context, disk: Record, body: Json, paths: set[str]) -> Record:
@@ -64,6 +67,6 @@ def resize(context: Context, disk: Record, size: int) -> Record:
         raise errors.invalid("sizeGb", size, text)
     if size > _MAX_GB:
         raise errors.invalid("sizeGb", size, f"Disk size must be at most {_MAX_GB} GB.")
-    region = catalog.region_of(context.zone)
-    context.core.quotas.check(context.project, region, {"DISKS_TOTAL_GB": float(size - now)})
+    more = {"DISKS_TOTAL_GB": float(size - now)}
+    context.core.quotas.check(context.project, context.region, more)
     return context.begin(disk, "disks.resize", size_gb=size)

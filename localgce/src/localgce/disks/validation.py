@@ -29,7 +29,7 @@ _KNOWN = {
     *("kind", "name", "zone", "sizeGb", "type", "labels", "labelFingerprint", "diskEncryptionKey"),
     *("sourceImage", "sourceSnapshot", "sourceDisk", "physicalBlockSizeBytes", "params", *SAVED),
     *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey", "resourcePolicies", "status"),
-    *("licenseCodes",),
+    *("licenseCodes", "region", "replicaZones"),
 }
 
 
@@ -42,7 +42,6 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     limits.check_description(body.get("description", ""), f"{where}.description")
     limits.check_kms_key(body.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
     path = f"{context.base}/disks/{name}"
-    region = catalog.region_of(context.zone)
     source_fields, source = _source(context, body, where)
     kind = _type(context, body, where)
     shown: Json = {
@@ -53,7 +52,7 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
         "sizeGb": str(_size(body, source, where, kind.rsplit("/", 1)[-1])),
         "status": "CREATING",
         "type": kind,
-        "zone": links.url(f"{context.base}"),
+        **_place(context, body, where),
         "selfLink": links.url(path),
         "physicalBlockSizeBytes": body.get("physicalBlockSizeBytes", "4096"),
         "enableConfidentialCompute": False,
@@ -65,12 +64,37 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
         field, given = f"{where}.resourcePolicies", body["resourcePolicies"]
         shown["resourcePolicies"] = [context.at(context.link(p, field)).link for p in given]
     wanted = {"DISKS_TOTAL_GB": float(shown["sizeGb"])}
-    context.core.quotas.check(context.project, region, wanted)
+    context.core.quotas.check(context.project, context.region, wanted)
     device = body.get("sourceMachineImageDiskDeviceName", "")
     private: Json = {}
     if source is not None:
         private["source"] = [source.kind, source.project, source.name, device, source.scope]
     return Record("disks", context.project, context.scope, name, shown, private)
+
+
+def _place(context: Context, body: Json, where: str) -> Json:
+    """The zone of a disk, or its region and the two zones that have a copy."""
+    field = f"{where}.replicaZones"
+    given = body.get("replicaZones", [])
+    if context.zone:
+        if given:
+            raise errors.invalid(field, ", ".join(given), "A disk of a zone has no replicas.")
+        return {"zone": links.url(context.base)}
+    zones = [links.last(zone) for zone in given]
+    known = {zone for zone in catalog.zones() if catalog.region_of(zone) == context.region}
+    if len(zones) != 2 or len({*zones} & known) != 2:
+        text = f"Exactly two different zones of {context.region} are needed."
+        raise errors.invalid(field, ", ".join(given), text)
+    return {
+        "region": links.url(context.base),
+        "replicaZones": [links.url(f"projects/{context.project}/zones/{zone}") for zone in zones],
+    }
+
+
+def zones_of(disk: Record) -> set[str]:
+    """Where a disk can be attached: `zones/Z`, or both zones of a regional one."""
+    replicas = disk.body.get("replicaZones", [])
+    return {f"zones/{links.last(zone)}" for zone in replicas} or {disk.scope}
 
 
 def _source(context: Context, body: Json, where: str) -> tuple[Json, Record | None]:
@@ -96,10 +120,14 @@ def _source(context: Context, body: Json, where: str) -> tuple[Json, Record | No
 
 
 def _cloned(context: Context, body: Json, where: str) -> tuple[Json, Record]:
-    """A clone has the content that the disk has when the operation runs."""
+    """A clone has the content that the disk has when the operation runs.
+
+    A regional disk may be the clone of a zonal one, in one of its zones.
+    """
     disk = context.at(context.link(body["sourceDisk"], f"{where}.sourceDisk"))
-    if disk.kind != "disks" or disk.scope != context.scope:
-        text = "The source disk is not in the zone of the new disk."
+    own = {f"zones/{links.last(zone)}" for zone in body.get("replicaZones", [])}
+    if disk.kind != "disks" or disk.scope not in {context.scope, *own}:
+        text = "The source disk is not where the new disk is."
         raise errors.invalid(f"{where}.sourceDisk", body["sourceDisk"], text)
     if disk.body["status"] != "READY":
         raise errors.not_ready(disk.path)
@@ -141,7 +169,7 @@ def _type(context: Context, body: Json, where: str) -> str:
     field = f"{where}.{'type' if where == 'resource' else 'diskType'}"
     default = f"{context.scope}/diskTypes/pd-standard"
     link = context.link(body.get("type", default), field)
-    known = link.collection == "diskTypes" and link.name in catalog.disk_types()
+    known = link.collection == "diskTypes" and link.name in catalog.disk_types(context.scope)
     if not known or link.scope != context.scope:
         text = "The referenced diskType resource cannot be found."
         raise errors.invalid(field, body.get("type"), text)

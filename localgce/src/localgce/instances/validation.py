@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.core import catalog, errors, limits, links
 from localgce.core.errors import ApiError
 from localgce.core.ids import fingerprint
+from localgce.disks.validation import zones_of
 from localgce.metadata.service_accounts import service_account
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def resource_policies(context: Context, given: list[str], where: str) -> list[st
     found = []
     for value in given:
         policy = context.at(context.link(value, where))
-        if policy.scope != f"regions/{catalog.region_of(context.zone)}":
+        if policy.scope != f"regions/{context.region}":
             raise errors.invalid(where, value, "The policy is of another region.")
         found.append(policy.link)
     return found
@@ -158,7 +159,7 @@ def attachable_disk(context: Context, given: Json, instance: Record, where: str)
     """The disk that `source` names; raises 400 when it cannot be attached to the instance."""
     link = context.link(given["source"], f"{where}.source")
     disk = context.at(link)
-    if disk.kind != "disks" or disk.scope != context.scope:
+    if disk.kind != "disks" or context.scope not in zones_of(disk):
         text = "The disk is not in the instance's zone."
         raise errors.invalid(f"{where}.source", given["source"], text)
     users = [user for user in disk.body.get("users", []) if user != instance.body["selfLink"]]
