@@ -17,6 +17,21 @@ if TYPE_CHECKING:
 # What a rollout tells a member, and waits for; a group has its own limit for each instance.
 _OF_MEMBERS = ("drain", "resume", "busy_limit", "progress_deadline")
 
+LIMITS = ("max_unavailable", "max_surge")
+"""Fields of a fleet that Compute Engine takes of a regional group as 0, or one for each zone."""
+
+
+def too_few(number: int, zones: int) -> str:
+    """Return what a limit of so many instances must be of a group of several zones; empty: it is.
+
+    Args:
+        number: one of LIMITS, as a count.
+        zones: how many the group has.
+    """
+    if zones < 2 or number == 0 or number >= zones:
+        return ""
+    return "of a regional group it is 0 or at least the number of its zones"
+
 
 def of_group(fleet: Fleet) -> Iterator[Broken]:
     """Find what a fleet that is a group must not say, and what only such a one may say."""
@@ -59,10 +74,10 @@ def _of_region(fleet: Fleet) -> Iterator[Broken]:
     if len(regions) > 1:
         problem = f"are of {' and '.join(regions)}, but a group has zones of one region"
         yield Broken(fleet.name, ("members", "zones"), problem, "Make one fleet for each group")
-    for field in ("max_unavailable", "max_surge"):
+    for field in LIMITS:
         given = getattr(fleet, field)
-        if isinstance(given, int) and 0 < given < len(zones):
-            problem = f"is {given}, but of a regional group it is 0 or at least the number of zones"
+        if isinstance(given, int) and (rule := too_few(given, len(zones))):
+            problem = f"is {given}, but {rule}"
             yield Broken(fleet.name, (field,), problem, f"Say {len(zones)}, or a share")
 
 

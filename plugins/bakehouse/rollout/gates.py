@@ -71,19 +71,9 @@ def others_are_up(
     return Gate(open=False, why=f"already down: {names} (max_unavailable {at_most})", by=down)
 
 
-def down_beside(
-    member: str, others: Iterable[str], instances: Mapping[str, Resource], ahead: Collection[str]
-) -> frozenset[str]:
-    """Return the other members that are down, or may be stopped at any moment.
-
-    Args:
-        member: whose turn it is.
-        others: the members of the fleet, this one or not.
-        instances: those of them that exist.
-        ahead: the members of its stage whose turn is before its own and has not ended.
-    """
-    down = {name for name in others if instances.get(name, {}).get("status") != "RUNNING"}
-    return frozenset({*down, *ahead} - {member})
+def down_of(members: Iterable[str], instances: Mapping[str, Resource]) -> frozenset[str]:
+    """Return those members that do not run; `instances` are those of them that exist."""
+    return frozenset(name for name in members if instances.get(name, {}).get("status") != "RUNNING")
 
 
 def may_go_together(

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bakehouse.fleet.group_rules import LIMITS, too_few
 from bakehouse.images import labels
 from bakehouse.images.links import Resource, labels_of, path_of, resource_name
 from bakehouse.rollout.mig_plan import (
@@ -212,13 +213,10 @@ def _of_region(facts: GroupFacts, fleet: Fleet) -> Iterable[str]:
             f" {', '.join(told)}: say zones: [{', '.join(there)}]"
         )
     size = int(facts.group["targetSize"])
-    for name in ("max_unavailable", "max_surge") if len(there) > 1 else ():
-        given = getattr(fleet, name)
-        if 0 < (number := limit(given, size)["fixed"]) < len(there):
-            yield (
-                f"{name} is {number} of {size} instances, but of a regional group it is 0 or at"
-                f" least the number of its zones: say {name}: {len(there)}"
-            )
+    for name in LIMITS:
+        number = limit(getattr(fleet, name), size)["fixed"]
+        if rule := too_few(number, len(there)):
+            yield f"{name} is {number} of {size} instances, but {rule}: say {name}: {len(there)}"
 
 
 def _left_behind(facts: GroupFacts) -> Iterable[str]:

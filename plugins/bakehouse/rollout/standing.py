@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members, target_images
-from bakehouse.rollout.gates import Gate, others_are_up, reports_to_read
+from bakehouse.rollout.gates import Gate, down_of, others_are_up, reports_to_read
 from bakehouse.rollout.plan import ill_before
 
 if TYPE_CHECKING:
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from bakehouse.rollout.strategies.swap import Swap
 
 
+class Standing(NamedTuple):
+    """How the others of a member stand."""
+
+    gate: Gate  # whether it may be stopped beside them
+    down: frozenset[str]  # who of the fleet does not run
+
+
 def zones_of(made: RolloutPlan) -> dict[str, str]:
     """Return the members of a plan that count for `max_unavailable`, and their zones."""
     others = {change.name: change.zone for change in made.changes}
@@ -28,47 +37,70 @@ def zones_of(made: RolloutPlan) -> dict[str, str]:
 
 def others_now(
     hook: ComputeHook, member: str, made: RolloutPlan, at_most: int, ahead: Collection[str]
-) -> Gate:
+) -> Standing:
     """Require that few other members are down or ill, or may be stopped at any moment (`ahead`)."""
-    there = members.statuses(hook, zones_of(made))
+    zones = zones_of(made)
+    there = members.statuses(hook, zones)
     first, rest = reports_to_read(member, made.reported)
     ill = _ill_now(hook, first, there)
     if member not in ill and ill.keys() - ill_before(made.reported):
         ill |= _ill_now(hook, rest, there)
     # one that does not exist is down: it is yet to be created, or is being recreated
     counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
-    return others_are_up(member, counts, there, at_most, ill, ahead)
+    gate = others_are_up(member, counts, there, at_most, ill, ahead)
+    return Standing(gate, down_of(zones, there))
 
 
-def still_its_turn(hook: ComputeHook, swap: Swap, place: Place, ahead: Collection[str]) -> Gate:
+async def still_its_turn(
+    conn_id: str, swap: Swap, place: Place, ahead: Collection[str]
+) -> Standing:
     """Require of a member that has waited in the triggerer that all is plainly well.
 
     Whatever is not (a member that has fallen ill, or is gone) is for its task to decide, which
-    reads more. Raises what a hook raises, and PermanentError for an image that may not be used.
+    reads more. Nobody is down meanwhile who could be up, so all is read at the same time, each in
+    a thread. Raises what a hook raises, and PermanentError for an image that may not be used.
     """
-    if swap.metadata is None:
-        target_images.check(hook, swap.image)
-    there = members.statuses(hook, place.others)
-    ill = _ill_now(hook, place.reports, there)
+    there, _ = await asyncio.gather(
+        asyncio.to_thread(lambda: members.statuses(hook_of(conn_id), place.others)),
+        asyncio.to_thread(lambda: _check_image(hook_of(conn_id), swap)),
+    )
+    asked = [one for one in place.reports if _runs(one, there)]
+    found = await asyncio.gather(*(asyncio.to_thread(_why_ill, conn_id, one) for one in asked))
+    ill = {one.name: why for one, why in zip(asked, found, strict=True) if why}
+    down = down_of(place.others, there)
     fallen = sorted(ill.keys() - ill_before(place.reports))
     if swap.member not in ill and fallen:
-        return Gate(open=False, why=f"ill: {', '.join(f'{name} ({ill[name]})' for name in fallen)}")
-    return others_are_up(swap.member, place.others, there, place.at_most, ill, ahead)
+        why = f"ill: {', '.join(f'{name} ({ill[name]})' for name in fallen)}"
+        return Standing(Gate(open=False, why=why), down)
+    gate = others_are_up(swap.member, place.others, there, place.at_most, ill, ahead)
+    return Standing(gate, down)
+
+
+def _check_image(hook: ComputeHook, swap: Swap) -> None:
+    if swap.metadata is None:
+        target_images.check(hook, swap.image)
 
 
 def _ill_now(
     hook: ComputeHook, reports: Iterable[Reported], there: Mapping[str, Resource]
 ) -> dict[str, str]:
-    """Return why members that run are ill; one that turns ill now is sure by the second look.
+    """Return why members that run are ill."""
+    asked = ((one.name, _ill_by(hook, one)) for one in reports if _runs(one, there))
+    return {name: why for name, why in asked if why}
+
+
+def _runs(report: Reported, there: Mapping[str, Resource]) -> bool:
+    return bool(there.get(report.name, {}).get("status") == "RUNNING")
+
+
+def _why_ill(conn_id: str, report: Reported) -> str:
+    return _ill_by(hook_of(conn_id), report)
+
+
+def _ill_by(hook: ComputeHook, report: Reported) -> str:
+    """Return why a member is ill; one that turns ill now is sure by the second look.
 
     The first look was the plan's.
     """
-    ill: dict[str, str] = {}
-    for report in reports:
-        if there.get(report.name, {}).get("status") != "RUNNING":
-            continue
-        health = members.health(hook, report.zone, report.name)
-        now = datetime.now(UTC)
-        if why := health_of.ill(health, report.stamp, report.at, now):
-            ill[report.name] = why
-    return ill
+    health = members.health(hook, report.zone, report.name)
+    return health_of.ill(health, report.stamp, report.at, datetime.now(UTC))

@@ -7,18 +7,14 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.place import Place
-from bakehouse.rollout.second_try import (
-    TRIED_AGAIN,
-)
 from bakehouse.rollout.standing import still_its_turn
 from bakehouse.rollout.states import REACHED
 from bakehouse.rollout.strategies.swap import Swap
-from bakehouse.rollout.turns import NotItsTurn, has_ended, topic_of, wait_for_turn
-from bakehouse.rollout.walk import Walk
+from bakehouse.rollout.tries import Tries
+from bakehouse.rollout.turns import NotItsTurn, Turn, has_ended, topic_of, wait_for_turn
 from bakehouse.rollout.walk_terms import Terms
 from bakehouse.schedule.window import Window
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
@@ -45,6 +41,8 @@ class SwapTrigger(BakehouseTrigger):
         closed_until: how long it may wait, in seconds since 1970.
         others: of a fleet of which several may be down: its members, and their zones.
         ahead: those whose turn is before this member's own and has not ended.
+        down: who of `others` did not run when that was last read; None: it was not.
+        down_at: when that was, in seconds since 1970.
         place: a Place as JSON, of a member whose turn has not come; its time is in the deadlines.
     """
 
@@ -63,6 +61,8 @@ class SwapTrigger(BakehouseTrigger):
         closed_until: float | None = None,
         others: dict[str, str] | None = None,
         ahead: list[str] | None = None,
+        down: list[str] | None = None,
+        down_at: float = 0.0,
         place: dict[str, Any] | None = None,
         **other: Any,
     ) -> None:
@@ -79,6 +79,8 @@ class SwapTrigger(BakehouseTrigger):
             closed_until=closed_until,
             others=others,
             ahead=ahead,
+            down=down,
+            down_at=down_at,
             place=place,
             **other,
         )
@@ -95,47 +97,39 @@ class SwapTrigger(BakehouseTrigger):
             closed_until=closed_until,
             others=others or {},
             ahead=ahead or [],
+            down=frozenset(down) if down is not None else None,
+            down_at=down_at,
             place=Place.model_validate(place) if place is not None else None,
         )
-        self.walk = Walk(Swap.model_validate(swap), terms, self._info, self._turn_of)
+        self.tries = Tries(Swap.model_validate(swap), terms, self._info, self._turn_of)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
-        begun, walk = time.time(), self.walk
-        ended = await walk.through()
-        if ended.cause and ended.cause in TRIED_AGAIN and walk.swap.second_disk:
-            await self._info(
-                "%s: %s (%s); it is tried once more, on the fresh disk %s",
-                walk.swap.member,
-                ended.cause.text,
-                ended.why,
-                walk.swap.second_disk,
-            )
-            ended = await walk.again(ended)
-        told = {"disk": walk.swap.disk, "first_try": walk.swap.first_try}
+        begun = time.time()
+        ended = await self.tries.through()
+        swap = self.tries.swap
+        told = {"disk": swap.disk, "first_try": swap.first_try}
         taken = time.time() - begun - self.waited
         seconds = round(taken, 1) if ended.state is not None else None
         if (ti := self.task_instance) is not None and not ended.held:
             passed = ended.state in REACHED
-            has_ended(topic_of(ti, str(ti.task_id)), walk.swap.member, passed=passed)
+            has_ended(topic_of(ti, str(ti.task_id)), swap.member, passed=passed)
         await asyncio.sleep(max(0.0, begun + FIRST_LOOK - time.time()))  # not fired too early
         yield self.fire(ended.model_copy(update={**told, "seconds": seconds}))
 
-    async def _turn_of(self, place: Place) -> list[str]:
+    async def _turn_of(self, place: Place) -> Turn:
         """Wait until it is the member's turn, and all is plainly well. Raises NotItsTurn."""
-        swap, began = self.walk.swap, time.time()
+        swap, began = self.tries.swap, time.time()
         await self._info("%s: %d members come first", swap.member, len(place.ahead))
         ahead = await wait_for_turn(place, self.task_instance)
         try:
-            gate = await asyncio.to_thread(
-                lambda: still_its_turn(hook_of(self.conn_id), swap, place, ahead)
-            )
+            gate, down = await still_its_turn(self.conn_id, swap, place, ahead)
         except (Blocked, *FAILURES) as error:
             raise NotItsTurn(str(error)) from error
         if not gate.open:
             raise NotItsTurn(gate.why)
         self.waited = time.time() - began
-        return ahead
+        return Turn(ahead, down)
 
     async def _info(self, text: str, *values: Any) -> None:
         await asyncio.to_thread(self.log.info, text, *values)

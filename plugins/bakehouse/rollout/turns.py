@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.rollout.place import failed
@@ -23,6 +24,14 @@ KNOWN_FOR = 3600.0  # seconds that a member is known to have passed: no wait is 
 
 _passed: dict[Topic, dict[str, float]] = {}
 _readings: dict[Topic, tuple[float, asyncio.Task[dict[str, str | None]]]] = {}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is known when a member's turn comes."""
+
+    ahead: list[str]  # who of those that come first has not ended
+    down: frozenset[str]  # who of the fleet does not run
 
 
 class NotItsTurn(Exception):

@@ -5,15 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakehouse.cloud.operations import instance_events
+from bakehouse.core.errors import FINAL, RETRYABLE, ZoneUnavailable
+from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import explain
-from bakehouse.rollout.second_try import STOPS_AT_MOST, taken_away
+from bakehouse.rollout.moves import IllegalMove
+from bakehouse.rollout.second_try import STOPS_AT_MOST, Cause, taken_away
 from bakehouse.rollout.states import Resumed, State
+from bakehouse.rollout.turns import NotItsTurn
+from bakehouse.rollout.walk_terms import GateClosed, GateOpened, TooLate
 
 if TYPE_CHECKING:
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.rollout.handover import Handover
     from bakehouse.rollout.observation import Goal, MemberObservation
     from bakehouse.rollout.strategies.swap import Swap
+
+ENDINGS = (IllegalMove, NotItsTurn, GateClosed, GateOpened, *FINAL, *RETRYABLE)
+"""What ends a walk before its member has come to an end."""
+
+
+def ended_by(error: Exception, state: State | None) -> SwapEnded:
+    """Return the end of a walk by one of ENDINGS, with its member in `state`."""
+    why = str(error)
+    match error:
+        case IllegalMove():
+            # its new disk is gone; any other move is of somebody who changes the instance
+            is_disk = error.after is State.PENDING
+            return SwapEnded(why=why, cause=Cause.NO_DISK if is_disk else Cause.GONE)
+        case NotItsTurn():
+            return SwapEnded(why=why, held=True)
+        case GateClosed():
+            return SwapEnded(state=state, why=why, closed=why)
+        case GateOpened():
+            return SwapEnded(state=state, why=why, opened=True)
+        case TooLate():
+            return SwapEnded(why=why, transient=True, cause=error.cause)
+        case _ if isinstance(error, FINAL):
+            return SwapEnded(why=why)
+    is_full = isinstance(error, ZoneUnavailable)
+    return SwapEnded(why=why, transient=True, cause=Cause.STOCK_OUT if is_full else None)
 
 
 def why_of(

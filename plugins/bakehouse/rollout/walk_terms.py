@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from bakehouse.rollout.handover import HandoverFields
     from bakehouse.rollout.place import Place
     from bakehouse.rollout.second_try import Cause
+    from bakehouse.rollout.turns import Turn
     from bakehouse.schedule.window import Window
+
+# Seconds for which it is known who is down. Those of the stage whose turn is before the member's
+# own count in any case, and those behind it count the member.
+DOWN_FOR = 10.0
 
 
 @dataclass
@@ -33,6 +38,8 @@ class Terms:
     others: dict[str, str]  # of a fleet of which several may be down: name -> zone
     ahead: list[str]  # those whose turn is before this member's own
     place: Place | None = None  # of a member that waits for its turn, with its disk ready
+    down: frozenset[str] | None = None  # of `others`, as just read; see take_down
+    down_at: float = 0.0  # when, in seconds since 1970
 
     def extend(self, seconds: float) -> None:
         """Move the deadlines: an order, and a member that counts, have their own."""
@@ -40,14 +47,20 @@ class Terms:
         if self.first_until is not None:
             self.first_until += seconds
 
-    def begin_turn(self, ahead: list[str]) -> None:
-        """Take the time that was meant for the wait off the deadlines: the turn has come.
-
-        `ahead`: who of those that come first has not ended.
-        """
+    def begin_turn(self, turn: Turn) -> None:
+        """Take the time that was meant for the wait off the deadlines: the turn has come."""
         if self.place is not None:
             self.extend(min(0.0, time.time() - self.place.until))
-            self.place, self.ahead = None, ahead
+            self.place, self.ahead = None, turn.ahead
+            self.down, self.down_at = turn.down, time.time()
+
+    def take_down(self) -> frozenset[str] | None:
+        """Return who of the others was down when that was read for this turn; None if it is old.
+
+        Whoever asks a gate again reads again: only the first question follows upon that reading.
+        """
+        down, self.down = self.down, None
+        return down if time.time() - self.down_at <= DOWN_FOR else None
 
     def is_over(self) -> bool:
         """Whether the time of all tries is over."""

@@ -13,6 +13,7 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
 from bakehouse.history.rollout_events import RolloutEndedEvent, RolloutPlannedEvent
 from bakehouse.images.formats import FormatRange
+from bakehouse.rollout import members
 from bakehouse.rollout.guest_orders import GuestOrders
 from bakehouse.rollout.plan import RolloutPlan, WayBack
 
@@ -148,6 +149,27 @@ def test_data_that_were_finalised_in_the_middle_keep_a_failed_rollout_from_going
     assert ended(run).state == "halted"
     assert fleet_of.stops()["web-1"] == stops["web-1"], "the one that works is left alone"
     assert fleet_of.facts().health["web-1"] == images.new
+
+
+def test_who_is_down_is_read_once_for_the_turn_and_the_gate(
+    fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[int] = []
+    statuses = members.statuses
+
+    def noted(*of: Any) -> dict[str, Any]:
+        readings.append(1)
+        return statuses(*of)
+
+    fleet_of.create(images.old, ["web-1", "web-2"], more={"instant-gate": "batch web-1"})
+    text = FLEET.replace("stages: [1, 100%]", "stages: [100%]\nmax_unavailable: 2")
+    run = rollout(images.new, text)
+    run.members = ["web-1"]
+    run.begin()
+    monkeypatch.setattr(members, "statuses", noted)
+    run.stage(1)
+    assert run.states["replace_1_0"] == "success", run.errors
+    assert len(readings) == 1
 
 
 @pytest.mark.long

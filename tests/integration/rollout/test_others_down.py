@@ -26,7 +26,7 @@ WHY = "already down: web-1 (max_unavailable 1)"
 @pytest.fixture
 def run(fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch) -> Rollout:
     """A rollout whose first stage has passed; then its member is lost."""
-    monkeypatch.setattr("bakehouse.rollout.replace_operator.TURN", timedelta(seconds=0.2))
+    monkeypatch.setattr("bakehouse.rollout.turn_operator.TURN", timedelta(seconds=0.2))
     fleet_of.create(images.old, NAMES)
     found = rollout(images.new, FLEET)
     found.begin()

@@ -132,8 +132,8 @@ def test_where_airflow_knows_no_limit_a_member_further_behind_looks_again_later(
     run.select(2)
     first = ["replace_2_0", "replace_2_1"]
     run.states |= dict.fromkeys(first, "deferred")
-    monkeypatch.setattr("bakehouse.rollout.replace_operator.TURN", timedelta(seconds=0.2))
-    monkeypatch.setattr("bakehouse.rollout.replace_operator.seconds_of_a_turn", lambda _: 0.0)
+    monkeypatch.setattr("bakehouse.rollout.turn_operator.TURN", timedelta(seconds=0.2))
+    monkeypatch.setattr("bakehouse.rollout.turn_operator.seconds_of_a_turn", lambda _: 0.0)
     run.deferred = waits = Waits(run, first)
     run.replace_one(2, 2)
     assert run.states["replace_2_2"] == "success", run.errors

@@ -20,7 +20,8 @@ from bakehouse.core.errors import (
     TransientError,
     ZoneUnavailable,
 )
-from bakehouse.rollout import step_operations, triggers, walk
+from bakehouse.rollout import member_observer, step_operations, triggers, walk
+from bakehouse.rollout.boot_pace import BootPace
 from bakehouse.rollout.events import SwapEnded
 from bakehouse.rollout.health import parse
 from bakehouse.rollout.plan import Change, RolloutPlan
@@ -117,7 +118,7 @@ def swap(cloud: Cloud) -> Swap:
 @pytest.fixture
 def hook(cloud: Cloud, swap: Swap, monkeypatch: pytest.MonkeyPatch) -> Hook:
     found = Hook(cloud, swap)
-    for module in (step_operations, walk):
+    for module in (step_operations, walk, member_observer):
         monkeypatch.setattr(module, "hook_of", lambda _: found)
     monkeypatch.setattr("bakehouse.cloud.poller.hook_of", lambda _: found)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.0)
@@ -199,6 +200,14 @@ async def test_the_report_of_a_member_that_boots_is_read_twice_as_often_as_the_m
     assert booting.count("report") == 41
     assert booting.count("instance") == pytest.approx(20, abs=2)
     assert booting[-2:] == ["instance", "report"], "who is healthy is looked at as a whole"
+
+
+@pytest.mark.usefixtures("hook")
+async def test_how_long_a_member_took_to_boot_is_known_to_those_behind_it(swap: Swap) -> None:
+    known, tick = BootPace.of(f"{swap.run}/{swap.image.name}"), 2.0**-20
+    assert known.pause(0, tick) == tick / 2
+    assert (await fire(trigger(swap))).state == "replaced"
+    assert known.pause(0, tick) == 2 * tick, "one that has just started is looked at seldom"
 
 
 async def test_a_walk_begins_at_once_and_its_end_is_not_fired_too_early(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
+from threading import Barrier
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,12 @@ import pytest
 from tests.integration.rollout import test_triggers
 from tests.integration.rollout.test_triggers import Hook, fire, trigger
 
-from bakehouse.rollout import triggers, turns
+from bakehouse.rollout import members, standing, target_images, triggers, turns
 from bakehouse.rollout.gates import Gate
+from bakehouse.rollout.health import Health
 from bakehouse.rollout.place import Place
+from bakehouse.rollout.plan import Reported
+from bakehouse.rollout.standing import Standing
 from bakehouse.rollout.states import Action
 from bakehouse.triggers import supervisor_comms
 
@@ -35,13 +40,14 @@ class Stage:
         self.states: dict[str, str | None] = {f"{TASK}_0": "deferred", f"{TASK}_1": "deferred"}
         self.gate = Gate(open=True)
         self.ahead: list[str] = []
+        self.down: frozenset[str] = frozenset()
 
     async def task_states(self, *_: Any) -> dict[str, str | None]:
         return {**self.states}
 
-    def stand(self, _hook: Any, _swap: Swap, _place: Place, ahead: list[str]) -> Gate:
+    async def stand(self, _conn: Any, _swap: Swap, _place: Place, ahead: list[str]) -> Standing:
         self.ahead = ahead
-        return self.gate
+        return Standing(self.gate, self.down)
 
     @property
     def task_instance(self) -> Any:
@@ -50,11 +56,11 @@ class Stage:
 
 @pytest.fixture
 def stage(hook: Hook, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Stage:
+    assert not hook.asked
     found = Stage()
     found.run_id = request.node.name
     monkeypatch.setattr(supervisor_comms, "task_states", found.task_states)
     monkeypatch.setattr(triggers, "still_its_turn", found.stand)
-    monkeypatch.setattr(triggers, "hook_of", lambda _: hook)
     return found
 
 
@@ -157,8 +163,39 @@ async def test_who_passed_before_a_run_was_cleared_has_not_passed_since(
 
 def test_the_time_of_a_try_begins_with_its_turn(swap: Swap, stage: Stage) -> None:
     found = ready(stage, swap)
-    terms = found.walk.terms
+    terms = found.tries.terms
     assert terms.deadline - time.time() == pytest.approx(READY + 250.0, abs=5.0)
-    terms.begin_turn([])
+    terms.begin_turn(turns.Turn([], frozenset()))
     assert terms.deadline - time.time() == pytest.approx(250.0, abs=5.0)
     assert terms.place is None
+
+
+async def test_the_reports_of_the_others_are_read_at_the_same_time(
+    swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["web-2", "web-3", "web-4"]
+    together = Barrier(len(names))
+
+    def report(_hook: Any, _zone: str, name: str) -> Health:
+        together.wait(60)
+        return Health(state="unhealthy" if name == "web-3" else "healthy", image="i", boot_id="b")
+
+    def statuses(_hook: Any, zones: dict[str, str]) -> dict[str, Any]:
+        return {name: {"status": "RUNNING"} for name in zones}
+
+    monkeypatch.setattr(standing, "hook_of", lambda _: None)
+    monkeypatch.setattr(target_images, "check", lambda *_: None)
+    monkeypatch.setattr(members, "health", report)
+    monkeypatch.setattr(members, "statuses", statuses)
+    now = datetime.now(UTC)
+    place = Place(
+        task=TASK,
+        ahead={},
+        at_most=1,
+        others=dict.fromkeys(["web-1", *names], "z"),
+        reports=tuple(Reported(name=name, zone="z", stamp="", at=now) for name in names),
+        until=0.0,
+    )
+    gate, down = await standing.still_its_turn("c", swap, place, [])
+    assert gate.why.startswith("ill: web-3 (")
+    assert down == frozenset()

@@ -14,7 +14,7 @@ from bakehouse.fleet.members import NEW_FLEET
 from bakehouse.rollout.gates import (
     FRESH,
     GuestFacts,
-    down_beside,
+    down_of,
     guest_agrees,
     http_agrees,
     may_go_together,
@@ -206,10 +206,9 @@ def test_a_named_set_is_never_exceeded(others: set[str], batches: list[set[str]]
         assert any(beside | {"a"} <= batch for batch in batches)
 
 
-def test_the_members_beside_are_those_that_are_down_or_may_be_at_any_moment() -> None:
+def test_members_that_do_not_run_or_do_not_exist_are_down() -> None:
     there = {name: {"status": "RUNNING"} for name in "abc"} | {"d": {"status": "STOPPING"}}
-    assert down_beside("a", "abcde", there, ["a", "b"]) == {"b", "d", "e"}
-    assert down_beside("d", "abcd", there, []) == frozenset()
+    assert down_of("abcde", there) == {"d", "e"}
 
 
 def test_a_gate_that_is_open_names_the_sets_that_may_go_together() -> None:

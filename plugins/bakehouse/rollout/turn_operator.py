@@ -1,0 +1,153 @@
+"""The base of what replaces a member: whether it may be begun, and whether its turn has come."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from bakehouse.core.errors import TransientError
+from bakehouse.core.reasons import Reason
+from bakehouse.fleet.model import TASKS_FOR_ONE
+from bakehouse.operators.reconcile import WaitFor
+from bakehouse.rollout import target_images
+from bakehouse.rollout.fleet_operator import PROGRESS, now, states_of
+from bakehouse.rollout.forecast import seconds_of_a_turn
+from bakehouse.rollout.gate_wait_operator import GateWaitOperator
+from bakehouse.rollout.gates import its_turn, nobody_failed, reports_to_read
+from bakehouse.rollout.place import Place, left
+from bakehouse.rollout.plan import ill_before
+from bakehouse.rollout.standing import others_now, zones_of
+from bakehouse.rollout.states import Strategy
+from bakehouse.rollout.strategies.swap import Swap, is_under_way
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from bakehouse.rollout.plan import RolloutPlan
+
+BACKSTOP = timedelta(minutes=5)
+TURN = timedelta(seconds=15)
+READY_AT_MOST = timedelta(minutes=30)  # then a member that waits for its turn is looked at again
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A member may be begun."""
+
+    place: Place | None = None  # where its turn is yet to come: its disk may be made
+    down: frozenset[str] | None = None  # who of the fleet does not run; None: it was not read
+    down_at: float = 0.0  # in seconds since 1970
+
+
+class TurnOperator(GateWaitOperator):
+    """Looks at the run, the freeze, the windows and the other members before a member is begun."""
+
+    def admitted(self, context: Context, swap: Swap, made: RolloutPlan) -> WaitFor | Admitted:
+        """Return the wait for what holds the member, or that it may be begun.
+
+        Raises:
+            AirflowSkipException: Another member has failed.
+            TransientError: Others are down that a wait would not bring back.
+        """
+        instance = self.compute.instance(swap.zone, swap.member)
+        if swap.way == "back" or is_under_way(swap, instance):
+            return Admitted()  # on its way already: the only right thing is to go on
+        states = self.states(context, own=True)
+        gate = nobody_failed(states_of(states, str(self.task_id)))
+        if not gate.open:
+            from bakehouse.rollout.record import record_halted
+
+            record_halted(context, swap, gate.why)
+            raise AirflowSkipException(f"{swap.member}: {Reason.LINE_HALTED.text} ({gate.why})")
+        was_held = self.memory.held is not None
+        wait = self.wait_until_allowed(context, swap.image, swap.member)
+        if wait is not None:
+            return wait
+        if was_held:
+            context["ti"].xcom_push(PROGRESS, now().isoformat())
+        ahead = self.members_ahead(context, states) if swap.strategy is not Strategy.CREATE else {}
+        at_most = self.rules_of(made).max_unavailable
+        place = self._until_its_turn(swap, made, states, ahead, at_most)
+        if place is not None:
+            return place if isinstance(place, WaitFor) else Admitted(place)
+        if swap.metadata is None:
+            target_images.check(self.compute, swap.image)
+        if swap.strategy is Strategy.CREATE:
+            return Admitted()  # it takes nobody away
+        gate, down = others_now(self.compute, swap.member, made, at_most, ahead)
+        if gate.open:
+            if self.memory.by_members:
+                self.end_gate_wait(context, swap, "the others are up again")
+            return Admitted(down=down, down_at=time.time())
+        known = ill_before(made.reported)
+        if not known.union(self._unended(context, states)).isdisjoint(gate.by):
+            # a wait would keep the slot that the other's next try needs; and who was down when the
+            # rollout began, the plan has told
+            raise TransientError(f"{swap.member} is not changed: {gate.why}")
+        self.wait_for_gate(context, swap, gate.why)
+        self.remember(by_members=True)
+        return self._look_again(TURN)
+
+    def members_ahead(self, context: Context, states: Mapping[str, str | None]) -> dict[str, int]:
+        """Return the members of this stage whose tasks are before this one and have not ended."""
+        return self._unended(context, states, max(0, context["ti"].map_index or 0))
+
+    def _unended(
+        self, context: Context, states: Mapping[str, str | None], first: int | None = None
+    ) -> dict[str, int]:
+        """Return the members of this stage, or its first ones, whose tasks have not ended.
+
+        With the map index of each.
+        """
+        _, _, stage = str(self.task_id).rpartition("_")
+        indexes = {
+            swap.member: index
+            for index, swap in enumerate(self.picked(context, int(stage))[:first])
+            if swap.strategy is not Strategy.CREATE
+        }
+        return {name: indexes[name] for name in left(str(self.task_id), indexes, states)}
+
+    def _until_its_turn(
+        self,
+        swap: Swap,
+        made: RolloutPlan,
+        states: Mapping[str, str | None],
+        ahead: dict[str, int],
+        at_most: int,
+    ) -> WaitFor | Place | None:
+        """Return the place of one of the next members, or a wait; None if its turn has come.
+
+        The next ones wait in the triggerer with their disks ready (Place). Where Airflow bounds no
+        stage (the share of a fleet whose size is not known when the DAG is parsed is no number),
+        those further behind look again later: the more members are ahead, and the longer the plan
+        predicts that they take, the longer is the wait, so that a large fleet does not ask all the
+        time. It is half of that, as they may be quicker.
+        """
+        if its_turn(ahead, at_most).open:
+            return None
+        if self.fleet.most_at_once() is None and len(ahead) >= TASKS_FOR_ONE * at_most:
+            half = timedelta(seconds=seconds_of_a_turn(made) / 2)
+            wait = max(TURN, half) * (len(ahead) // at_most - 1)
+            self.log.info("%d members come first; looking again in %s", len(ahead), wait)
+            return self._look_again(wait)
+        first, _ = reports_to_read(swap.member, made.reported)
+        place = Place(
+            task=str(self.task_id),
+            ahead=ahead,
+            at_most=at_most,
+            others=zones_of(made),
+            reports=tuple(first),
+            until=time.time() + READY_AT_MOST.total_seconds(),
+        )
+        return place if place.goes_on(states) else None
+
+    def _look_again(self, wait: timedelta) -> WaitFor:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        return WaitFor(DateTimeTrigger(moment=now() + wait), "unblocked", wait + BACKSTOP)
