@@ -14,12 +14,13 @@ import pytest
 
 from localgce.core.cache import default_cache
 
+from . import go_programs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOURCE = Path(__file__).parent / "packer_judge"
 FILES = ("go.mod", "go.sum", "main.go")
-BUILD_SECONDS = 1500
 RUN_SECONDS = 600
 
 
@@ -48,24 +49,12 @@ def program(folder: Path) -> Path:
     kept = default_cache() / "tests" / f"packer-{digest[:16]}"
     if kept.exists():
         return kept
-    if shutil.which("go") is None:
-        pytest.skip("Go is not installed: Packer's plugin is built with it")
     place = folder / "packer_judge"
     shutil.copytree(SOURCE, place)
-    fetched = go(place, "mod", "download")
-    if fetched.returncode != 0:
-        pytest.skip(f"Packer's plugin cannot be had: {fetched.stderr.strip().splitlines()[-1]}")
-    built = go(place, "build", "-mod=readonly", "-o", str(folder / "packer"), ".")
-    assert built.returncode == 0, built.stderr
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    aside = kept.with_suffix(f".{os.getpid()}")
-    shutil.copy2(folder / "packer", aside)
-    aside.rename(kept)
+    try:
+        go_programs.download(place)
+    except go_programs.CannotBeHad as error:
+        pytest.skip(f"Packer's plugin: {error}")
+    go_programs.build(place, ".", folder / "packer")
+    go_programs.keep(folder / "packer", kept)
     return kept
-
-
-def go(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["go", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
-    )

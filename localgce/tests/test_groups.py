@@ -223,6 +223,42 @@ def test_a_per_instance_config_outlives_a_replacement(instant: Gce, name: str) -
     assert instant.get(source)["sizeGb"] == "1"
 
 
+def test_an_instance_that_is_created_by_name_has_the_state_that_it_is_given(
+    instant: Gce, name: str
+) -> None:
+    group(instant, name, 1, updatePolicy=proactive(replacementMethod="RECREATE"))
+    path, own, disk = f"{GROUPS}/{name}", f"{name}-own", f"{name}-data"
+    state: dict[str, Any] = {"disks": {"data": {"source": f"zones/{ZONE}/disks/{disk}"}}}
+    given = {"instances": [{"name": own, "preservedState": state}]}
+    told = instant.fails(404, "notFound", "POST", f"{path}/createInstances", given)
+    assert f"/disks/{disk}" in told
+    instant.do("POST", f"zones/{ZONE}/disks", {"name": disk, "sizeGb": "1"})
+    state["metadata"] = {"rack": "a"}
+    instant.do("POST", f"{path}/createInstances", given)
+    assert stable(instant, name)["status"]["stateful"]["hasStatefulConfig"]
+    (config,) = instant.start("POST", f"{path}/listPerInstanceConfigs")["items"]
+    assert (config["name"], config["preservedState"]["metadata"]) == (own, {"rack": "a"})
+    made = instant.instance(own)
+    assert [each["deviceName"] for each in made["disks"]] == ["persistent-disk-0", "data"]
+    assert {"key": "rack", "value": "a"} in made["metadata"]["items"]
+    instant.do("DELETE", path)
+    instant.do("DELETE", f"zones/{ZONE}/disks/{disk}")
+
+
+def test_named_ports_are_set_at_the_group_too(instant: Gce, name: str) -> None:
+    group(instant, name, 0, namedPorts=[{"name": "http", "port": 80}])
+    path = f"zones/{ZONE}/instanceGroups/{name}"
+    shown = instant.get(path)
+    assert shown["network"].endswith("/projects/demo/global/networks/default")
+    ports = [{"name": "http", "port": 8080}]
+    body = {"namedPorts": ports, "fingerprint": shown["fingerprint"]}
+    instant.do("POST", f"{path}/setNamedPorts", body)
+    instant.fails(412, "conditionNotMet", "POST", f"{path}/setNamedPorts", body)
+    assert instant.get(path)["namedPorts"] == ports
+    assert instant.get(f"{GROUPS}/{name}")["namedPorts"] == ports
+    instant.do("DELETE", f"{GROUPS}/{name}")
+
+
 def test_deleted_members_are_created_again(instant: Gce, name: str) -> None:
     group(instant, name, 2)
     one, two = members(instant, name)
@@ -245,6 +281,8 @@ def test_members_are_removed_and_created_by_name(instant: Gce, name: str) -> Non
     instant.do("POST", f"{path}/createInstances", {"instances": [{"name": f"{name}-own"}]})
     assert stable(instant, name)["targetSize"] == 1
     assert [m["name"] for m in members(instant, name)] == [f"{name}-own"]
+    (config,) = instant.start("POST", f"{path}/listPerInstanceConfigs")["items"]
+    assert (config["name"], config["preservedState"]) == (f"{name}-own", {})
     instant.fails(404, "notFound", "GET", f"{VMS}/{two['name']}")
     instant.do("DELETE", path)
     assert instant.instance(one["name"])["status"] == "RUNNING"

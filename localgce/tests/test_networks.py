@@ -96,12 +96,27 @@ def test_the_routing_mode_can_be_changed_and_the_mode_once(instant: Gce, name: s
     routing = {"routingMode": "GLOBAL"}
     operation = instant.do("PATCH", f"{NETWORKS}/{name}", {"routingConfig": routing})
     assert operation["operationType"] == "compute.networks.patch"
-    assert instant.get(f"{NETWORKS}/{name}")["routingConfig"] == routing
+    changed = {**routing, "bgpBestPathSelectionMode": "LEGACY"}
+    assert instant.get(f"{NETWORKS}/{name}")["routingConfig"] == changed
     instant.do("POST", f"{NETWORKS}/{name}/switchToCustomMode")
     assert instant.get(f"{NETWORKS}/{name}")["autoCreateSubnetworks"] is False
     for region in REGIONS:
         instant.do("DELETE", f"regions/{region}/subnetworks/{name}")
     instant.do("DELETE", f"{NETWORKS}/{name}")
+
+
+def test_a_change_of_routing_leaves_what_it_does_not_name(instant: Gce, name: str) -> None:
+    """`deleteBgpAlwaysCompareMed` is an order that Terraform's provider sends each time."""
+    given = {"bgpBestPathSelectionMode": "STANDARD", "bgpAlwaysCompareMed": True}
+    sent = {**given, "deleteBgpAlwaysCompareMed": False}
+    instant.do("POST", NETWORKS, {"name": name, "routingConfig": sent})
+    path, shown = f"{NETWORKS}/{name}", {"routingMode": "REGIONAL", **given}
+    assert instant.get(path)["routingConfig"] == shown
+    change = {"routingMode": "GLOBAL", "deleteBgpAlwaysCompareMed": True}
+    instant.do("PATCH", path, {"routingConfig": change})
+    kept = {"routingMode": "GLOBAL", "bgpBestPathSelectionMode": "STANDARD"}
+    assert instant.get(path)["routingConfig"] == kept
+    instant.do("DELETE", path)
 
 
 def test_real_machines_of_different_networks_have_different_lans(tmp_path: Path) -> None:

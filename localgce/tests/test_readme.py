@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .packer import packer
+from .terraform import Terraform, command
 from .test_gcloud import GCLOUD
 
 if TYPE_CHECKING:
@@ -128,9 +129,30 @@ def test_the_quick_start_for_packer_bakes_and_destroys(instant: Gce, tmp_path: P
     instant.do("DELETE", "global/images/web-2")
 
 
-def test_the_quick_start_for_opentofu_is_one_of_the_provider() -> None:
-    found = bare(parsed(block("### OpenTofu and Terraform", "hcl")))
-    (provider,) = found["provider"]
-    assert provider["google"]["compute_custom_endpoint"] == "http://127.0.0.1:8790/compute/v1/"
-    (resource,) = found["resource"]
-    assert resource["google_compute_instance"]["web"]["machine_type"] == "e2-small"
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["tofu", "terraform"])
+def test_the_quick_start_for_opentofu_bakes_boots_and_destroys(
+    instant: Gce, tmp_path: Path, name: str
+) -> None:
+    """Without its `init`, which would ask the registry for the provider that is here."""
+    configuration = block("### OpenTofu and Terraform", "hcl")
+    address = "http://127.0.0.1:8790"
+    assert address in configuration
+    (tmp_path / "main.tf").write_text(configuration.replace(address, instant.base))
+    terraform = Terraform(tmp_path, command(name), "http://127.0.0.1:1")  # the file says where
+    steps = block("### OpenTofu and Terraform", "sh").splitlines()
+    assert steps == [
+        "localgce up --machines instant",
+        *("tofu init", "tofu apply -auto-approve", "tofu destroy -auto-approve"),
+    ]
+    assert terraform.apply() == ""
+    assert instant.instance("web")["status"] == "RUNNING"
+    assert instant.instance("builder")["status"] == "TERMINATED"
+    disk = instant.get("zones/us-central1-a/disks/web")
+    assert disk["sourceImage"].endswith("/projects/demo/global/images/web-3")
+    assert {change["actions"][0] for change in terraform.plan().values()} == {"no-op"}
+    assert terraform.destroy() == ""
+    names = {one["name"] for one in instant.items("global/images")}
+    names |= {one["name"] for one in instant.items("zones/us-central1-a/instances")}
+    assert not names & {"web", "builder", "web-3"}

@@ -79,7 +79,11 @@ def test_it_is_listed_in_its_region_and_among_all(instant: Gce, name: str) -> No
         assert [g["name"] for g in scopes[f"regions/{REGION}"][kind]] == [name]
     own = instant.get(f"regions/{REGION}/instanceGroups/{name}")
     assert (own["size"], own["region"].endswith(REGION), "zone" in own) == (3, True, False)
-    path = f"regions/{REGION}/instanceGroups/{name}/listInstances"
+    ports = [{"name": "http", "port": 8080}]
+    own_path = f"regions/{REGION}/instanceGroups/{name}"
+    instant.do("POST", f"{own_path}/setNamedPorts", {"namedPorts": ports})
+    assert instant.get(own_path)["namedPorts"] == ports
+    path = f"{own_path}/listInstances"
     inside = instant.start("POST", path)["items"]
     assert sorted(zone_of(item) for item in inside) == ZONES
     instant.do("DELETE", f"{GROUPS}/{name}")

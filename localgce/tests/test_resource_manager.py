@@ -79,8 +79,11 @@ def test_a_router_keeps_its_nat(instant: Gce) -> None:
         "natIpAllocateOption": "AUTO_ONLY",
         "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES",
     }
-    instant.do("PATCH", f"{path}/nat", {"nats": [nat]})
+    # Terraform's provider sends this one too, which the API does not have
+    instant.do("PATCH", f"{path}/nat", {"nats": [{**nat, "initialNatIps": []}]})
     assert instant.get(f"{path}/nat")["nats"] == [nat]
+    full = {**nat, "initialNatIps": ["regions/us-central1/addresses/one"]}
+    instant.fails(400, "invalid", "PATCH", f"{path}/nat", {"nats": [full]})
     everywhere = instant.get("aggregated/routers")["items"]["regions/us-central1"]
     assert [router["name"] for router in everywhere["routers"]] == ["nat"]
     instant.fails(400, "required", "POST", path, {"name": "lost"})

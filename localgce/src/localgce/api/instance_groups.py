@@ -8,6 +8,7 @@ from localgce.api.method import Call, method
 from localgce.core import catalog, errors, links
 from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
+from localgce.groups import templates as group_templates
 from localgce.groups import unmanaged
 from localgce.groups.commands import KIND as MANAGERS
 from localgce.http.listing import list_of, zonal_and_regional
@@ -87,10 +88,11 @@ def remove_instances(call: Call) -> Json:
     return unmanaged.remove(call.context, call.record(), given).body
 
 
-@method("compute.instanceGroups.setNamedPorts")
+@method("compute.instanceGroups.setNamedPorts", "compute.regionInstanceGroups.setNamedPorts")
 def set_named_ports(call: Call) -> Json:
-    """Replace the named ports of an unmanaged group."""
-    return unmanaged.set_named_ports(call.context, call.record(), call.body).body
+    """Replace the named ports of a group, which for a managed one are those of its manager."""
+    group = _unmanaged(call) or _manager(call)
+    return unmanaged.set_named_ports(call.context, group, call.body).body
 
 
 def _unmanaged(call: Call) -> Record | None:
@@ -124,7 +126,6 @@ def _manager(call: Call) -> Record:
 
 
 def _shown(core: Core, group: Record) -> Json:
-    path = f"projects/{group.project}/global/networks/default"
     members = group_members.all_of(core, group)
     size = sum(group_members.instance_of(core, m) is not None for m in members)
     manager = f"projects/{group.project}/{group.scope}/{MANAGERS}/{group.name}"
@@ -136,8 +137,21 @@ def _shown(core: Core, group: Record) -> Json:
         "description": f"This instance group is controlled by Instance Group Manager '{manager}'.",
         "fingerprint": fingerprint(group.body.get("namedPorts", [])),
         "namedPorts": group.body.get("namedPorts", []),
-        "network": links.url(path),
+        **_network(core, group),
         "selfLink": group.body["instanceGroup"],
         "size": size,
         **{key: group.body[key] for key in ("zone", "region") if key in group.body},
     }
+
+
+def _network(core: Core, group: Record) -> Json:
+    """`network` and `subnetwork` of a managed group: those of its template's first interface."""
+    template = group.body["versions"][-1]["instanceTemplate"]
+    properties = group_templates.properties(core.store, group.project, template)
+    nic = properties["networkInterfaces"][0]
+    shown: Json = {key: nic[key] for key in ("network", "subnetwork") if key in nic}
+    if "network" not in shown and "subnetwork" in shown:
+        link = links.parse(shown["subnetwork"], project=group.project, field="subnetwork")
+        subnetwork = core.store.at(link)
+        shown.update({"network": subnetwork.body["network"]} if subnetwork else {})
+    return shown

@@ -150,8 +150,18 @@ def _route(call: Call, body: Json) -> Json:
     return {**body, "network": network.link}
 
 
+def _nat(nat: Json, index: int) -> Json:
+    """A NAT, without the `initialNatIps` that only Terraform's provider has, and sends empty."""
+    if nat.get("initialNatIps"):
+        field = f"resource.nats[{index}].initialNatIps"
+        raise errors.invalid(field, nat["initialNatIps"], "Its addresses are in natIps.")
+    return {key: value for key, value in nat.items() if key != "initialNatIps"}
+
+
 def _router(call: Call, body: Json) -> Json:
     """A router is of a network that exists."""
+    if "nats" in body:
+        body = {**body, "nats": [_nat(nat, index) for index, nat in enumerate(body["nats"])]}
     if "network" not in body:
         if call.method.verb == "insert":
             raise errors.required("resource.network")

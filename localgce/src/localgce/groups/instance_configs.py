@@ -1,7 +1,8 @@
 """Per-instance configs: the state that a group preserves of one instance alone.
 
-A config is kept in its member's `private["config"]`, a PreservedState. It counts from the next
-time that the group makes the instance; its disks are kept from the moment it is set.
+A config is kept in its member's `private["config"]`, a PreservedState, which may be empty; a member
+without a config has None there. It counts from the next time that the group makes the instance; its
+disks are kept from the moment it is set.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def update(context: Context, group: Record, given: Json) -> Record:
         member = _member(
             context, group, config.get("name"), f"resource.perInstanceConfigs[{index}]"
         )
-        context.store.put(member.kept(config=_checked(context, config.get("preservedState", {}))))
+        where = f"resource.perInstanceConfigs[{index}].preservedState"
+        state = checked_state(context, config.get("preservedState", {}), where)
+        context.store.put(member.kept(config=state))
     return context.begin(group, "instanceGroupManagers.kick")
 
 
@@ -47,7 +50,7 @@ def listed(context: Context, group: Record) -> list[Json]:
     found = []
     for member in group_members.all_of(context.core, group):
         config = member.private.get("config")
-        if config:
+        if config is not None:
             shown: Json = {"name": member.name, "preservedState": config, "status": "EFFECTIVE"}
             found.append({**shown, "fingerprint": fingerprint(config)})
     return sorted(found, key=lambda config: str(config["name"]))
@@ -62,13 +65,14 @@ def _member(context: Context, group: Record, name: object, where: str) -> Record
     return found
 
 
-def _checked(context: Context, state: Json) -> Json:
+def checked_state(context: Context, state: Json, where: str) -> Json:
+    """The state of a config, `where` in the request; raises 400 and 404 for its disks."""
     disks: Json = {}
     for device, disk in state.get("disks", {}).items():
-        where = f"resource.perInstanceConfigs.preservedState.disks.{device}.source"
+        source = f"{where}.disks.{device}.source"
         if not disk.get("source"):
-            raise errors.required(where)
-        record = context.at(context.link(disk["source"], where))
+            raise errors.required(source)
+        record = context.at(context.link(disk["source"], source))
         rule = {"autoDelete": "NEVER", "mode": "READ_WRITE", **disk}
         disks[device] = {**rule, "source": record.link}
     found: Json = {"disks": disks} if disks else {}

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from localgce.core import errors
+from localgce.groups import instance_configs, validation
 from localgce.groups import members as group_members
 from localgce.groups import plan as group_plan
-from localgce.groups import validation
 from localgce.groups.plan import Action
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def abandon(context: Context, group: Record, given: Json) -> Record:
 
 
 def create(context: Context, group: Record, given: Json) -> Record:
-    """Create instances of these names, and grow the group by them."""
+    """Create instances of these names with a config each, and grow the group by them."""
+    configs: dict[str, Json] = {}
     names = [str(raw.get("name", "")) for raw in given.get("instances", [])]
     if not names:
         raise errors.required("resource.instances")
@@ -63,12 +64,16 @@ def create(context: Context, group: Record, given: Json) -> Record:
             raise errors.invalid(where, name, "Given twice.")
         for zone in validation.zones_of(group.body):
             context.within(f"zones/{zone}").refuse_existing("instances", name)
+        state = given["instances"][index].get("preservedState", {})
+        where = f"resource.instances[{index}].preservedState"
+        configs[name] = instance_configs.checked_state(context, state, where)
     size = validation.check_size(group.body["targetSize"] + len(names))
     changed = context.store.put(group.changed(targetSize=size))
     for name in names:  # in this transaction, so that the group does not create others instead
         facts = group_members.facts(context.core, changed)
         version = facts.most_lacking()
-        context.store.put(group_members.new(context.core, changed, version, name))
+        member = group_members.new(context.core, changed, version, name)
+        context.store.put(member.kept(config=configs[name]))
     return context.begin(changed, "managedInstances.create", names=names)
 
 

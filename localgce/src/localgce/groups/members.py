@@ -40,7 +40,7 @@ def all_of(core: Core, group: Record) -> list[Record]:
 
 
 def has_configs(core: Core, group: Record) -> bool:
-    """Whether an instance of the group has a per-instance config."""
+    """Whether a per-instance config of the group preserves something."""
     return any(member.private.get("config") for member in all_of(core, group))
 
 

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
     from localgce.http.fields import Mask
 
-# Fields that only the beta document has, but that clients of v1 send.
-_FROM_BETA: dict[str, Json] = {
-    "InstanceGroupManagerUpdatePolicy": {"minReadySec": {"type": "integer", "format": "int32"}}
+# Fields that the document does not have, but that clients of v1 send: one of the beta document,
+# and what Terraform's provider sends with each network and NAT.
+_NOT_IN_DOCUMENT: dict[str, Json] = {
+    "InstanceGroupManagerUpdatePolicy": {"minReadySec": {"type": "integer", "format": "int32"}},
+    "NetworkRoutingConfig": {"deleteBgpAlwaysCompareMed": {"type": "boolean"}},
+    "RouterNat": {"initialNatIps": {"type": "array", "items": {"type": "string"}}},
 }
 DOCUMENT = Path(googleapiclient.__file__).parent / "discovery_cache/documents/compute.v1.json"
 
@@ -183,7 +186,7 @@ class Discovery:
     def load(cls) -> Discovery:
         """The document of the installed google-api-python-client."""
         document = json.loads(DOCUMENT.read_bytes())
-        for schema, fields in _FROM_BETA.items():
+        for schema, fields in _NOT_IN_DOCUMENT.items():
             document["schemas"][schema]["properties"].update(fields)
         return cls(document)
 

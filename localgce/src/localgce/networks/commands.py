@@ -31,7 +31,7 @@ def insert(context: Context, body: Json) -> Record:
         text = "Legacy networks are not there any more: set autoCreateSubnetworks."
         raise errors.invalid("resource.IPv4Range", body["IPv4Range"], text)
     auto = bool(body.get("autoCreateSubnetworks", True))
-    routing = body.get("routingConfig") or {"routingMode": "REGIONAL"}
+    routing = _routing(body.get("routingConfig", {}), {})
     more: Json = {"autoCreateSubnetworks": auto, "routingConfig": routing}
     order = body.get("networkFirewallPolicyEnforcementOrder", "AFTER_CLASSIC_FIREWALL")
     more["networkFirewallPolicyEnforcementOrder"] = order
@@ -57,7 +57,19 @@ def patch(context: Context, network: Record, body: Json) -> Record:
         if field not in _NETWORK_CHANGED and network.body.get(field, value) != value:
             raise errors.invalid(f"resource.{field}", value, "It cannot be changed.")
     changes = {key: body[key] for key in _NETWORK_CHANGED if key in body}
+    if "routingConfig" in changes:
+        now = network.body["routingConfig"]
+        changes["routingConfig"] = _routing(changes["routingConfig"], now)
     return crud.begin_patch(context, network, changes)
+
+
+def _routing(given: Json, now: Json) -> Json:
+    """The routing of a network; what a client does not give stays as it is."""
+    defaults: Json = {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
+    routing = {**defaults, **now, **given}
+    if routing.pop("deleteBgpAlwaysCompareMed", False):
+        routing.pop("bgpAlwaysCompareMed", None)
+    return routing
 
 
 def switch_to_custom_mode(context: Context, network: Record) -> Record:
