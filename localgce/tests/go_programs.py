@@ -8,6 +8,7 @@ module, it says why and ends with the status 3.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -58,6 +59,15 @@ def program(module: Module) -> Path:
     """The program, built where it is not kept yet. Raises CannotBeHad."""
     if module.kept.exists():
         return module.kept
+    module.kept.parent.mkdir(parents=True, exist_ok=True)
+    with (module.kept.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests in other processes want the same one
+        if not module.kept.exists():
+            _make(module)
+    return module.kept
+
+
+def _make(module: Module) -> None:
     with TemporaryDirectory(prefix="go-") as name:
         place = Path(name)
         told = _downloaded(place, "-json", f"{module.path}@{module.version}")
@@ -65,7 +75,6 @@ def program(module: Module) -> Path:
         download(source)
         build(source, module.package, place / module.name)
         keep(place / module.name, module.kept)
-    return module.kept
 
 
 def build(source: Path, package: str, target: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from localgce.core.permissions import needed
 
-from .gce import ZONE, instance
+from .gce import DEBIAN, ZONE, instance
 
 if TYPE_CHECKING:
     from .gce import Gce
@@ -86,6 +86,30 @@ def test_an_autoscaler_is_of_a_group_that_exists(instant: Gce, name: str) -> Non
     body = {"name": name, "target": f"zones/{ZONE}/instanceGroupManagers/none"}
     instant.fails(404, "notFound", "POST", path, body)
     instant.fails(400, "required", "POST", path, {"name": name})
+
+
+def test_an_autoscaler_of_a_region_is_kept_and_listed_among_all(instant: Gce, name: str) -> None:
+    disk = {"boot": True, "initializeParams": {"sourceImage": DEBIAN}}
+    properties = {"machineType": "e2-small", "disks": [disk]}
+    properties["networkInterfaces"] = [{"network": "global/networks/default"}]
+    templates, groups = "global/instanceTemplates", f"{REGION}/instanceGroupManagers"
+    instant.do("POST", templates, {"name": name, "properties": properties})
+    group = {"name": name, "targetSize": 0, "instanceTemplate": f"{templates}/{name}"}
+    instant.do("POST", groups, group)
+    path = f"{REGION}/autoscalers"
+    policy = {"minNumReplicas": 1, "maxNumReplicas": 4}
+    target = f"{groups}/{name}"
+    instant.do("POST", path, {"name": name, "target": target, "autoscalingPolicy": policy})
+    change = {"name": name, "autoscalingPolicy": {"maxNumReplicas": 5}}
+    instant.do("PATCH", path, change, autoscaler=name)
+    shown = instant.get(f"{path}/{name}")
+    assert shown["autoscalingPolicy"] == {**policy, "maxNumReplicas": 5}
+    assert (shown["region"].endswith("us-central1"), "zone" in shown) == (True, False)
+    scopes = instant.get("aggregated/autoscalers")["items"]
+    assert [one["name"] for one in scopes[REGION]["autoscalers"]] == [name]
+    instant.do("DELETE", f"{path}/{name}")
+    instant.do("DELETE", target)
+    instant.do("DELETE", f"{templates}/{name}")
 
 
 def test_a_reservation_is_resized(instant: Gce, name: str) -> None:

@@ -62,3 +62,17 @@ resource "google_compute_disk" "second" {
   name = "second"
   size = 10
 }
+
+resource "google_compute_region_disk" "two_zones" {
+  name          = "two-zones"
+  type          = "pd-balanced"
+  size          = var.changed ? 12 : 10
+  replica_zones = ["us-central1-a", "us-central1-b"]
+  labels        = var.changed ? { of = "after" } : { of = "before" }
+}
+
+resource "google_compute_region_disk" "clone" {
+  name          = "clone"
+  source_disk   = google_compute_disk.of_image.id
+  replica_zones = ["us-central1-a", "us-central1-b"]
+}

@@ -1,18 +1,3 @@
-resource "google_compute_autoscaler" "web" {
-  name   = "web"
-  target = google_compute_instance_group_manager.scaled.id
-
-  autoscaling_policy {
-    max_replicas    = var.changed ? 6 : 5
-    min_replicas    = 1
-    cooldown_period = 60
-
-    cpu_utilization {
-      target = var.changed ? 0.7 : 0.5
-    }
-  }
-}
-
 resource "google_compute_health_check" "tcp" {
   name               = "tcp"
   description        = var.changed ? "after" : "before"
@@ -53,13 +38,4 @@ resource "google_compute_region_health_check" "https" {
 resource "google_compute_project_metadata_item" "one" {
   key   = "who"
   value = var.changed ? "eve" : "ann"
-}
-
-resource "google_compute_instance_group_manager" "scaled" {
-  name               = "scaled"
-  base_instance_name = "scaled"
-
-  version {
-    instance_template = google_compute_instance_template.web.id
-  }
 }

@@ -1,93 +1,45 @@
 """Terraform and a rollout look after the same instances, by the file that the guide shows.
 
-It needs terraform and the binary of its provider for Google Cloud: with `terraform-provider-google`
-on PATH nothing is downloaded.
+The provider for Google Cloud is built from Go's module proxy once, or found on PATH.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.flow.fleet import HERE
 from tests.support.deadlines import SOON
 from tests.support.paths import PROJECT
+from tests.support.terraform import CHANGES, NO_CHANGE, Terraform
 
 from devstack.gce_api import ComputeError
-from devstack.serving import GCE_PROJECT
 from devstack.waiting import wait_until
 
 from .test_walk import rollout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from devstack.gce_api import Compute
 
     from .conftest import Images
 
-TERRAFORM = shutil.which("terraform") or shutil.which("tofu")
-PROVIDER = shutil.which("terraform-provider-google")
 FLEET = """\
 recipe: web
 members: {instances: [web-1, web-2], zones: [us-central1-a]}
 stages: [1, 100%]
 """
-NO_CHANGE, CHANGES = 0, 2  # of `terraform plan -detailed-exitcode`
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(TERRAFORM is None, reason="neither terraform nor tofu is installed"),
-    pytest.mark.skipif(PROVIDER is None, reason="terraform-provider-google is not on PATH"),
-]
-
-
-class Terraform:
-    """A working folder with the guide's file, against a localgce."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        shutil.copy(PROJECT / "docs/examples/terraform/main.tf", folder)
-        settings = folder / "terraform.rc"
-        of_provider = json.dumps(str(Path(PROVIDER or "").parent))
-        settings.write_text(
-            "provider_installation {\n"
-            f'  dev_overrides {{ "hashicorp/google" = {of_provider} }}\n  direct {{}}\n}}\n'
-        )
-        self.environment = {
-            **os.environ,
-            "TF_CLI_CONFIG_FILE": str(settings),
-            "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",
-            "GOOGLE_PROJECT": GCE_PROJECT,
-            "GOOGLE_ZONE": "us-central1-a",
-            "GOOGLE_OAUTH_ACCESS_TOKEN": "any",
-            "GOOGLE_COMPUTE_CUSTOM_ENDPOINT": f"{url}/compute/v1/",
-        }
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = (str(TERRAFORM), *words, "-no-color", "-input=false")
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-
-    def plan(self) -> tuple[int, str]:
-        done = self.run("plan", "-detailed-exitcode")
-        return done.returncode, done.stdout + done.stderr
+# the first build of the provider takes most of an hour
+pytestmark = [pytest.mark.long, pytest.mark.timeout(4500)]
 
 
 @pytest.fixture
 def terraform(tmp_path: Path, compute: Compute) -> Terraform:
+    shutil.copy(PROJECT / "docs/examples/terraform/main.tf", tmp_path)
     return Terraform(tmp_path, compute.url)
 
 
@@ -107,8 +59,7 @@ def runs(compute: Compute, image: str) -> bool:
 def test_a_rollout_and_a_roll_back_are_no_change_of_terraforms_plan(
     compute: Compute, images: Images, terraform: Terraform
 ) -> None:
-    made = terraform.run("apply", "-auto-approve")
-    assert made.returncode == 0, made.stdout + made.stderr
+    terraform.apply()
     wait_until(lambda: runs(compute, images.new), SOON, "the members to boot", every=0.1)
     assert terraform.plan()[0] == NO_CHANGE
 
@@ -135,8 +86,7 @@ def test_without_ignore_changes_a_rollout_is_a_replacement_of_the_instances(
     file = terraform.folder / "main.tf"
     text = file.read_text().replace("      boot_disk,", "      description,")
     file.write_text(text)
-    made = terraform.run("apply", "-auto-approve")
-    assert made.returncode == 0, made.stdout + made.stderr
+    terraform.apply()
     wait_until(lambda: runs(compute, images.new), SOON, "the members to boot", every=0.1)
     run = rollout(images.old, FLEET)
     assert run.through() == "success", run.errors

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from localgce.api.method import Call, method
 from localgce.core import crud, errors
 from localgce.disks import snapshot_schedules
-from localgce.http.listing import aggregated, list_of, regional, zonal
+from localgce.http.listing import aggregated, list_of, regional, zonal, zonal_and_regional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,9 @@ class Recorded:
     def aggregated_list(self, call: Call) -> Json:
         """The records of all scopes."""
         bodies = [record.body for record in _records(call, everywhere=True)]
-        if self.resource in {"autoscalers", "reservations"}:
+        if self.resource == "autoscalers":
+            return zonal_and_regional(call, self.kind, bodies)
+        if self.resource == "reservations":
             return zonal(call, self.kind, bodies)
         if self.resource in {"resourcePolicies", "routers"}:
             return regional(call, self.kind, bodies)
@@ -187,6 +189,9 @@ RECORDED = (
         ("aggregatedList", "patch", "update"),
         {"status": "ACTIVE"},
         _autoscaler,
+    ),
+    Recorded(
+        "regionAutoscalers", "autoscaler", ("patch", "update"), {"status": "ACTIVE"}, _autoscaler
     ),
     _health_checks("healthChecks", "aggregatedList"),
     _health_checks("regionHealthChecks"),

@@ -33,6 +33,7 @@ _KINDS = {
     "regionInstanceGroupManagers": "instanceGroupManagers",
     "regionInstanceGroups": "instanceGroups",
     "regionDisks": "disks",
+    "regionAutoscalers": "autoscalers",
 }
 _OF_GROUPS = {"insert", "delete", "get", "list", "aggregatedList", "testIamPermissions"}
 # what is made of the template when a group is created or changed
