@@ -161,7 +161,13 @@ def test_many_instances_are_made_with_one_request(instant: Gce, name: str) -> No
     properties = {k: v for k, v in instance("x").items() if k != "name"}
     properties["machineType"] = "e2-small"
     body = {"count": "3", "namePattern": f"{name}-##", "instanceProperties": properties}
-    instant.do("POST", f"{VMS}/bulkInsert", body)
+    done = instant.do("POST", f"{VMS}/bulkInsert", body)
+    of = f"operationGroupId={done['operationGroupId']}"
+    found = instant.items(f"zones/{ZONE}/operations", filter=of)
+    assert sorted(one["operationType"] for one in found) == [
+        "bulkInsert",
+        *["insert"] * int(body["count"]),
+    ]
     names = [f"{name}-0{number}" for number in (1, 2, 3)]
     assert [instant.instance(each)["status"] for each in names] == ["RUNNING"] * 3
     instant.do("POST", f"{VMS}/bulkInsert", {**body, "count": "1"})

@@ -21,7 +21,7 @@ _WITH_POLICY = (
 )
 _TESTED_ONLY = (
     *("addresses", "autoscalers", "firewalls", "globalAddresses", "healthChecks"),
-    *("instanceGroups", "regionHealthChecks", "routes"),
+    *("instanceGroups", "regionAutoscalers", "regionHealthChecks", "routes"),
 )
 
 

@@ -67,7 +67,8 @@ class Recorded:
 
     def list(self, call: Call) -> Json:
         """The records of the scope."""
-        return list_of(call, self.kind, [record.body for record in _records(call)])
+        kind = "regionAutoscaler" if self.resource == "regionAutoscalers" else self.kind
+        return list_of(call, kind, [record.body for record in _records(call)])
 
     def delete(self, call: Call) -> Json:
         """Delete the record."""
@@ -182,17 +183,14 @@ def _health_checks(resource: str, *verbs: str) -> Recorded:
     return Recorded(resource, "healthCheck", (*verbs, "patch", "update"), defaults, _health_check)
 
 
+def _autoscalers(resource: str, *verbs: str) -> Recorded:
+    defaults: dict[str, object] = {"status": "ACTIVE"}
+    return Recorded(resource, "autoscaler", (*verbs, "patch", "update"), defaults, _autoscaler)
+
+
 RECORDED = (
-    Recorded(
-        "autoscalers",
-        "autoscaler",
-        ("aggregatedList", "patch", "update"),
-        {"status": "ACTIVE"},
-        _autoscaler,
-    ),
-    Recorded(
-        "regionAutoscalers", "autoscaler", ("patch", "update"), {"status": "ACTIVE"}, _autoscaler
-    ),
+    _autoscalers("autoscalers", "aggregatedList"),
+    _autoscalers("regionAutoscalers"),
     _health_checks("healthChecks", "aggregatedList"),
     _health_checks("regionHealthChecks"),
     Recorded("reservations", "reservation", ("aggregatedList", "update"), {"status": "READY"}),

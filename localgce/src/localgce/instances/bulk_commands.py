@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localgce.core import errors
@@ -32,10 +34,15 @@ def insert(context: Context, addresses: Allocator, body: Json, properties: Json)
         if field in body:
             text = "localgce creates machines of one zone and one type."
             raise errors.invalid(f"resource.{field}", "", text)
+    group = {"operationGroupId": str(uuid.uuid4())}  # by which clients find the operations
+    origin = replace(context.origin, method="compute.instances.insert", request_key=None)
+    each_insert = replace(context, origin=origin)
     for name in names:
-        commands.insert(context, addresses, {**properties, "name": name})
+        one = commands.insert(each_insert, addresses, {**properties, "name": name})
+        context.store.put(one.changed(**group))
     last = context.find("instances", names[-1])
-    return context.begin(last, "instances.bulkInsert", names=names)
+    done = context.begin(last, "instances.bulkInsert", names=names)
+    return context.store.put(done.changed(**group))
 
 
 def _names(context: Context, body: Json) -> list[str]:
