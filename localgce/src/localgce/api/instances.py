@@ -114,8 +114,8 @@ def get_guest_attributes(call: Call) -> Json:
         if namespace in {"", name} and key in {"", k}
     ]
     if not found:
-        path = f"{instance.path}/guestAttributes/{wanted}"
-        text = f"The resource '{path}' of type 'Guest Attribute' was not found."
+        # by these words `gcloud compute ssh` knows that the guest has published no host keys
+        text = f"The resource '{wanted}' of type 'Guest Attribute' was not found."
         raise ApiError(404, "notFound", text)
     body: Json = {
         "kind": "compute#guestAttributes",
