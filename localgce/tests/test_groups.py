@@ -245,6 +245,39 @@ def test_an_instance_that_is_created_by_name_has_the_state_that_it_is_given(
     instant.do("DELETE", f"zones/{ZONE}/disks/{disk}")
 
 
+def test_versions_are_shown_in_the_order_that_they_were_given_in(instant: Gce, name: str) -> None:
+    old, new = template(instant, f"{name}-old"), template(instant, f"{name}-new")
+    canary = {"instanceTemplate": new, "name": "canary", "targetSize": {"fixed": 1}}
+    versions = [{"instanceTemplate": old}, canary]
+    group(instant, name, 3, instanceTemplate=None, versions=versions)
+    shown = instant.get(f"{GROUPS}/{name}")
+    assert [version.get("name") for version in shown["versions"]] == [None, "canary"]
+    assert shown["instanceTemplate"].endswith(f"/{name}-old")
+    names = [member["version"].get("name") for member in members(instant, name)]
+    assert sorted(names, key=str) == [None, None, "canary"]
+    instant.do("DELETE", f"{GROUPS}/{name}")
+
+
+def test_a_patch_of_a_stateful_policy_leaves_what_it_does_not_name(instant: Gce, name: str) -> None:
+    never, permanent = {"autoDelete": "NEVER"}, {"autoDelete": "ON_PERMANENT_INSTANCE_DELETION"}
+    before = {"internalIPs": {"nic0": never}, "externalIPs": {"nic0": never}}
+    policy = proactive(replacementMethod="RECREATE", maxSurge={"fixed": 0})
+    group(instant, name, 0, statefulPolicy={"preservedState": before}, updatePolicy=policy)
+    path = f"{GROUPS}/{name}"
+
+    def patched(state: dict[str, Any] | None) -> Any:
+        instant.do("PATCH", path, {"statefulPolicy": {"preservedState": state}})
+        return instant.get(path).get("statefulPolicy")
+
+    after = {**before, "internalIPs": {"nic0": permanent}}
+    assert patched({"internalIPs": {"nic0": permanent}}) == {"preservedState": after}
+    left = {"internalIPs": {"nic0": permanent}}
+    assert patched({"externalIPs": {"nic0": None}}) == {"preservedState": left}
+    assert patched({}) == {"preservedState": left}
+    assert patched(None) is None
+    instant.do("DELETE", path)
+
+
 def test_named_ports_are_set_at_the_group_too(instant: Gce, name: str) -> None:
     group(instant, name, 0, namedPorts=[{"name": "http", "port": 80}])
     path = f"zones/{ZONE}/instanceGroups/{name}"

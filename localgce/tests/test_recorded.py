@@ -55,6 +55,49 @@ def test_what_is_written_is_read_again(
     instant.fails(404, "notFound", "GET", own)
 
 
+def test_a_patch_clears_what_it_sets_to_null(instant: Gce, name: str) -> None:
+    path = "global/healthChecks"
+    check = {"port": 80, "request": "hi", "response": "there"}
+    instant.do("POST", path, {"name": name, "type": "TCP", "tcpHealthCheck": check})
+    own = f"{path}/{name}"
+    instant.do("PATCH", own, {"tcpHealthCheck": {"request": None, "port": 81}})
+    assert instant.get(own)["tcpHealthCheck"] == {"port": 81, "response": "there"}
+    instant.do("PATCH", own, {"tcpHealthCheck": None})
+    assert "tcpHealthCheck" not in instant.get(own)
+    instant.do("DELETE", own)
+
+
+def test_keys_are_kept_a_raw_one_by_its_hash_only(instant: Gce, name: str) -> None:
+    managed = {"kmsKeyName": "projects/demo/locations/us/keyRings/r/cryptoKeys/k"}
+    body = instance(name)
+    body["disks"][0]["diskEncryptionKey"] = managed
+    instant.do("POST", VMS, body)
+    assert instant.instance(name)["disks"][0]["diskEncryptionKey"] == managed
+    assert instant.get(f"zones/{ZONE}/disks/{name}")["diskEncryptionKey"] == managed
+    raw = {"rawKey": "SGVsbG8gZnJvbSBHb29nbGUgQ2xvdWQgUGxhdGZvcm0="}  # of Google's documentation
+    instant.do("POST", f"zones/{ZONE}/disks", {"name": f"{name}-d", "diskEncryptionKey": raw})
+    shown = instant.get(f"zones/{ZONE}/disks/{name}-d")["diskEncryptionKey"]
+    assert shown == {"sha256": "esTuF7d4eatX4cnc4JsiEiaI+Rff78JgPhA/v1zxX9E="}
+    for wrong in ("short", "é", "SGVsbG8="):
+        body = {"name": f"{name}-e", "diskEncryptionKey": {"rawKey": wrong}}
+        told = instant.fails(400, "invalid", "POST", f"zones/{ZONE}/disks", body)
+        assert "diskEncryptionKey.rawKey" in told
+    instant.do("DELETE", f"{VMS}/{name}")
+    instant.do("DELETE", f"zones/{ZONE}/disks/{name}-d")
+
+
+def test_a_snapshot_keeps_its_chain_and_drops_nothing_in_silence(instant: Gce, name: str) -> None:
+    disk = f"zones/{ZONE}/disks/{name}"
+    instant.do("POST", f"zones/{ZONE}/disks", {"name": name, "sizeGb": "1"})
+    instant.do("POST", "global/snapshots", {"name": name, "sourceDisk": disk, "chainName": "c"})
+    assert instant.get(f"global/snapshots/{name}")["chainName"] == "c"
+    of_instant = {"name": f"{name}-2", "sourceDisk": disk, "sourceInstantSnapshot": "x"}
+    told = instant.fails(400, "invalid", "POST", "global/snapshots", of_instant)
+    assert "resource.sourceInstantSnapshot" in told
+    instant.do("DELETE", f"global/snapshots/{name}")
+    instant.do("DELETE", disk)
+
+
 def test_an_update_gives_back_the_defaults_of_what_it_does_not_name(
     instant: Gce, name: str
 ) -> None:

@@ -64,7 +64,7 @@ def delete(call: Call) -> Json:
 )
 def patch(call: Call) -> Json:
     """Change versions, sizes and policies."""
-    return commands.patch(call.context, call.record(), call.body).body
+    return commands.patch(call.context, call.record(), call.body, call.cleared).body
 
 
 @method(

@@ -146,7 +146,7 @@ def _shown(core: Core, group: Record) -> Json:
 
 def _network(core: Core, group: Record) -> Json:
     """`network` and `subnetwork` of a managed group: those of its template's first interface."""
-    template = group.body["versions"][-1]["instanceTemplate"]
+    template = group.body["instanceTemplate"]
     properties = group_templates.properties(core.store, group.project, template)
     nic = properties["networkInterfaces"][0]
     shown: Json = {key: nic[key] for key in ("network", "subnetwork") if key in nic}

@@ -88,9 +88,14 @@ class Recorded:
     def patch(self, call: Call) -> Json:
         """Replace the given fields, one level deep, and clear those that are null."""
         record, given = _record(call), _changeable(self.check(call, call.body))
-        merged = {key: _merged(record.body.get(key), value) for key, value in given.items()}
-        cleared = dict.fromkeys(call.cleared - _FIXED)
-        return crud.begin_patch(call.context, record, {**merged, **cleared}).body
+        merged: Json = {key: _merged(record.body.get(key), value) for key, value in given.items()}
+        for path in call.cleared - _FIXED:
+            outer, _, inner = path.partition(".")
+            if not inner:
+                merged[outer] = None
+            elif isinstance(merged.get(outer), dict):
+                merged[outer] = {k: v for k, v in merged[outer].items() if k != inner}
+        return crud.begin_patch(call.context, record, merged).body
 
     def update(self, call: Call) -> Json:
         """Replace everything that can change."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ _KMS_KEY = re.compile(
     r"^projects/[^/]+/locations/[^/]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}"
     r"(/cryptoKeyVersions/\d+)?\Z"
 )
+_URL_SAFE = str.maketrans("-_", "+/")
 _VALUE_BYTES = 256 * 1024
 _TOTAL_BYTES = 512 * 1024
 
@@ -49,11 +52,37 @@ def check_description(text: str, field: str = "resource.description") -> None:
         raise invalid(field, f"({len(text)} characters)", f"Must be at most {_DESCRIPTION} long.")
 
 
-def check_kms_key(key: Json | None, field: str) -> None:
-    """A key of Cloud KMS is named by its path; raises 400."""
+def check_encryption_key(key: Json | None, field: str) -> None:
+    """A key of Cloud KMS is named by its path, a raw one has 256 bits; raises 400."""
     name = (key or {}).get("kmsKeyName")
     if name is not None and not _KMS_KEY.match(name):
         raise invalid(f"{field}.kmsKeyName", name, "Must be the path of a Cloud KMS key.")
+    raw = (key or {}).get("rawKey")
+    if raw is not None and len(_decoded(raw)) != 32:
+        raise invalid(f"{field}.rawKey", "", "Must be a key of 256 bits in base64.")
+
+
+def shown_keys(body: Json, *names: str) -> Json:
+    """The customer's keys of a body as Compute Engine answers them: a raw one by its hash only."""
+    found: Json = {}
+    for name in names:
+        key = body.get(name)
+        if not key:
+            continue
+        shown = {k: v for k, v in key.items() if k not in {"rawKey", "rsaEncryptedKey"}}
+        if "rawKey" in key:
+            digest = hashlib.sha256(_decoded(key["rawKey"])).digest()
+            shown["sha256"] = base64.b64encode(digest).decode()
+        found[name] = shown
+    return found
+
+
+def _decoded(text: str) -> bytes:
+    """Base64 of either alphabet; empty when it is none."""
+    try:
+        return base64.b64decode(text.translate(_URL_SAFE), validate=True)
+    except ValueError:
+        return b""
 
 
 def check_tags(items: list[str], field: str) -> None:

@@ -24,12 +24,13 @@ _KEPT = (
     *("description", "guestOsFeatures", "licenses", "architecture", "accessMode"),
     *("provisionedIops", "provisionedThroughput", "locationHint", "options"),
 )
+_KEYS = ("diskEncryptionKey", "sourceImageEncryptionKey", "sourceSnapshotEncryptionKey")
 _KNOWN = {
     *_KEPT,
-    *("kind", "name", "zone", "sizeGb", "type", "labels", "labelFingerprint", "diskEncryptionKey"),
+    *_KEYS,
+    *("kind", "name", "zone", "sizeGb", "type", "labels", "labelFingerprint", "resourcePolicies"),
     *("sourceImage", "sourceSnapshot", "sourceDisk", "physicalBlockSizeBytes", "params", *SAVED),
-    *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey", "resourcePolicies", "status"),
-    *("licenseCodes", "region", "replicaZones"),
+    *("status", "licenseCodes", "region", "replicaZones"),
 }
 
 
@@ -40,7 +41,8 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     limits.refuse_others(body, _KNOWN, where)
     limits.check_labels(body.get("labels", {}), f"{where}.labels")
     limits.check_description(body.get("description", ""), f"{where}.description")
-    limits.check_kms_key(body.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
+    for key in _KEYS:
+        limits.check_encryption_key(body.get(key), f"{where}.{key}")
     path = f"{context.base}/disks/{name}"
     source_fields, source = _source(context, body, where)
     kind = _type(context, body, where)
@@ -59,6 +61,7 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
         **limits.label_fields(body.get("labels")),
         **source_fields,
         **{key: body[key] for key in _KEPT if key in body},
+        **limits.shown_keys(body, *_KEYS),
     }
     if body.get("resourcePolicies"):
         field, given = f"{where}.resourcePolicies", body["resourcePolicies"]

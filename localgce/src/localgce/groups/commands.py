@@ -46,13 +46,18 @@ def delete(context: Context, group: Record) -> Record:
     return context.begin(group, "instanceGroupManagers.delete")
 
 
-def patch(context: Context, group: Record, given: Json) -> Record:
-    """Change versions, sizes and policies; a PROACTIVE group begins a rollout."""
+def patch(context: Context, group: Record, given: Json, cleared: frozenset[str]) -> Record:
+    """Change versions, sizes and policies; a PROACTIVE group begins a rollout.
+
+    `cleared` are the dotted paths of what the request sets to null.
+    """
     given_fingerprint = given.get("fingerprint")
     if given_fingerprint and given_fingerprint != fingerprint(group.body):
         text = "Supplied fingerprint does not match current fingerprint."
         raise errors.condition_not_met(text)
     has_configs = group_members.has_configs(context.core, group)
+    policy = validation.merged_stateful_policy(group.body, given, cleared)
+    given = {**given, "statefulPolicy": policy}
     changes = validation.checked(context, given, group.body, has_configs=has_configs)
     return _change(context, group, changes)
 

@@ -38,7 +38,7 @@ def checked(context: Context, given: Json, now: Json, *, has_configs: bool = Fal
         raise errors.required("resource.targetSize")
     result["targetSize"] = check_size(size)
     result["versions"] = _versions(context, given, now)
-    result["instanceTemplate"] = result["versions"][-1]["instanceTemplate"]
+    result["instanceTemplate"] = main_version(result["versions"])["instanceTemplate"]
     result["statefulPolicy"] = _stateful(given.get("statefulPolicy", now.get("statefulPolicy")))
     stateful = bool(result["statefulPolicy"]) or has_configs
     zones = 0
@@ -96,7 +96,6 @@ def _versions(context: Context, given: Json, now: Json) -> list[Json]:
     if not versions:
         raise errors.required("resource.instanceTemplate")
     shown = [_version(context, v, f"resource.versions[{i}]") for i, v in enumerate(versions)]
-    shown.sort(key=lambda v: "targetSize" not in v)  # the version without a target size is the last
     if len([v for v in shown if "targetSize" not in v]) != 1:
         text = "Exactly one version must have no target size."
         raise errors.invalid("resource.versions", len(shown), text)
@@ -105,6 +104,11 @@ def _versions(context: Context, given: Json, now: Json) -> list[Json]:
     if len({(v.get("name", ""), v["instanceTemplate"]) for v in shown}) < len(shown):
         raise errors.invalid("resource.versions", len(shown), "Two versions are the same.")
     return shown
+
+
+def main_version(versions: list[Json]) -> Json:
+    """The one without a target size, which has all instances that the others leave."""
+    return next(version for version in versions if "targetSize" not in version)
 
 
 def _version(context: Context, version: Json, where: str) -> Json:
@@ -204,6 +208,21 @@ def _check_policy(policy: Json, stateful: bool, where: str) -> None:
         raise errors.invalid(f"{where}.replacementMethod", policy["replacementMethod"], text)
 
 
+def merged_stateful_policy(now: Json, given: Json, cleared: frozenset[str]) -> Json:
+    """The stateful policy after a patch: what it does not name stays, what it sets to null goes."""
+    field = "statefulPolicy"
+    before = (now.get(field) or {}).get("preservedState", {})
+    if {field, f"{field}.preservedState"} & cleared:
+        before = {}
+    asked = (given.get(field) or {}).get("preservedState", {})
+    state: Json = {}
+    for kind in {*before, *asked}:
+        path = f"{field}.preservedState.{kind}"
+        rules = {**({} if path in cleared else before.get(kind, {})), **asked.get(kind, {})}
+        state[kind] = {k: rule for k, rule in rules.items() if f"{path}.{k}" not in cleared}
+    return {"preservedState": state}
+
+
 def _stateful(given: Json | None) -> Json | None:
     """A stateful policy with its defaults; None when it preserves nothing."""
     kinds = ("disks", "internalIPs", "externalIPs")
@@ -225,7 +244,7 @@ def targets(body: Json) -> list[tuple[Version, int]]:
     """The versions with their target sizes; the last one has the remaining instances."""
     size = left = int(body["targetSize"])
     found = []
-    for raw in body["versions"]:
+    for raw in sorted(body["versions"], key=lambda version: "targetSize" not in version):
         version = Version(raw.get("name", ""), raw["instanceTemplate"])
         wanted = group_plan.absolute(raw["targetSize"], size) if "targetSize" in raw else left
         number = min(wanted, left)

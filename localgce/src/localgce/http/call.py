@@ -26,7 +26,7 @@ class Call(Generic[Services]):
     path: dict[str, str]
     query: dict[str, Any]
     body: Json
-    cleared: frozenset[str] = frozenset()  # the fields that the body sets to null
+    cleared: frozenset[str] = frozenset()  # what the body sets to null, as `a.b`
 
     def record(self) -> Record:
         """The resource that the path names; raises 404."""

@@ -23,7 +23,7 @@ from localgce.http.call import Call, Services, request_key, scope_of, subject_of
 from localgce.http.schema import drop_nulls
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from localgce.core.context import Core
     from localgce.http.call import Handler
@@ -240,9 +240,17 @@ def _named(method: Method, path: dict[str, str], needed: frozenset[str], body: J
 
 
 def _cleared(raw: bytes, method: Method) -> frozenset[str]:
-    """The fields that the body sets to null: clients clear values so."""
+    """The fields that the body sets to null, by dotted path: clients clear values so."""
     body = _json(raw) if method.request and raw.strip() else {}
-    return frozenset(key for key, value in body.items() if value is None)
+    return frozenset(_nulls(body))
+
+
+def _nulls(body: Json, path: str = "") -> Iterator[str]:
+    for key, value in body.items():
+        if value is None:
+            yield f"{path}{key}"
+        elif isinstance(value, dict):
+            yield from _nulls(value, f"{path}{key}.")
 
 
 def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from localgce.core.context import Context
     from localgce.core.errors import Json
 
+_KEPT = ("chainName", "description", "locationHint", "snapshotType")
+_KEYS = ("snapshotEncryptionKey", "sourceDiskEncryptionKey")
+_KNOWN = {
+    *(*_KEPT, *_KEYS),
+    *("kind", "name", "labels", "labelFingerprint", "sourceDisk", "storageLocations"),
+}
+
 
 def insert(context: Context, disk: Record, body: Json, *, policy: Record | None = None) -> Record:
     """Create a snapshot of a disk; of a running instance's, it is crash-consistent.
@@ -25,6 +32,9 @@ def insert(context: Context, disk: Record, body: Json, *, policy: Record | None 
     if disk.body["status"] != "READY":
         raise errors.not_ready(disk.path)
     limits.check_labels(body.get("labels", {}))
+    limits.refuse_others(body, _KNOWN, "resource")
+    for key in _KEYS:
+        limits.check_encryption_key(body.get(key), f"resource.{key}")
     snapshot = _record(context, disk, body)
     if policy is not None:
         snapshot = snapshot.changed(
@@ -64,7 +74,8 @@ def _record(context: Context, disk: Record, given: Json) -> Record:
         "autoCreated": False,
         **limits.label_fields(given.get("labels")),
         **{k: disk.body[k] for k in INHERITED if k in disk.body},
-        **{k: given[k] for k in ("description", "snapshotType") if k in given},
+        **{k: given[k] for k in _KEPT if k in given},
+        **limits.shown_keys(given, *_KEYS),
     }
     private = {
         "layer": body["id"],

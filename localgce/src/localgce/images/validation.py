@@ -28,7 +28,6 @@ _COPIED = (
     "guestOsFeatures",
     "licenses",
     "architecture",
-    "imageEncryptionKey",
     "shieldedInstanceInitialState",
 )
 _TIMES = ("deprecated", "obsolete", "deleted")
@@ -63,7 +62,7 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
     """
     limits.check_labels(body.get("labels", {}))
     limits.check_description(body.get("description", ""))
-    limits.check_kms_key(body.get("imageEncryptionKey"), "resource.imageEncryptionKey")
+    limits.check_encryption_key(body.get("imageEncryptionKey"), "resource.imageEncryptionKey")
     check_family(body)
     _check_locations(body.get("storageLocations", []))
     given = [name for name in _SOURCES if name in body]
@@ -88,6 +87,7 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
         **{key: body[key] for key in _COPIED if key in body},
+        **limits.shown_keys(body, "imageEncryptionKey"),
     }
     private = {"layer": shown["id"], "at": now, **origin.private}
     return Record("images", context.project, "global", body["name"], shown, private)

@@ -57,12 +57,15 @@ _DISK_KNOWN = {
     *("index", "initializeParams", "diskSizeGb", "diskEncryptionKey", "guestOsFeatures"),
     *("licenses", "architecture", "shieldedInstanceInitialState"),
 }
-_PARAMS_KEPT = ("provisionedIops", "provisionedThroughput", "resourcePolicies", "licenses")
+_PARAMS_KEPT = (
+    *("provisionedIops", "provisionedThroughput", "resourcePolicies", "licenses"),
+    *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey"),
+)
 _PARAMS_KNOWN = {
     *_PARAMS_KEPT,
     *("diskName", "diskSizeGb", "diskType", "labels", "description", "sourceImage"),
     *("sourceSnapshot", "architecture", *disk_validation.SAVED),
-    *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey", "onUpdateAction"),
+    "onUpdateAction",
 }
 
 
@@ -261,7 +264,7 @@ def _attached_disk(context: Context, found: Plan, given: Json, index: int, where
 
 
 def _new_disk(context: Context, instance: Record, given: Json, index: int, where: str) -> Record:
-    limits.check_kms_key(given.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
+    limits.check_encryption_key(given.get("diskEncryptionKey"), f"{where}.diskEncryptionKey")
     params = given.get("initializeParams", {})
     limits.refuse_others(params, _PARAMS_KNOWN, f"{where}.initializeParams")
     own = instance.name
@@ -277,6 +280,7 @@ def _new_disk(context: Context, instance: Record, given: Json, index: int, where
         "sourceImage": params.get("sourceImage"),
         "sourceSnapshot": params.get("sourceSnapshot"),
         **{key: params.get(key) for key in (*disk_validation.SAVED, *_PARAMS_KEPT)},
+        "diskEncryptionKey": given.get("diskEncryptionKey"),
     }
     body = {key: value for key, value in body.items() if value is not None}
     if given.get("boot") and not {"sourceImage", "sourceSnapshot", *disk_validation.SAVED} & set(

@@ -151,6 +151,7 @@ def shown_disk(disk: Record, given: Json, index: int) -> Json:
         "architecture": disk.body.get("architecture"),
         "licenses": disk.body.get("licenses"),
         "guestOsFeatures": disk.body.get("guestOsFeatures"),
+        "diskEncryptionKey": disk.body.get("diskEncryptionKey"),
     }
     return {key: value for key, value in shown.items() if value is not None}
 
