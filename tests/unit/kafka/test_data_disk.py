@@ -16,6 +16,7 @@ from tests.support.kafka_recipe import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 setup = program("kafka_setup")
 
@@ -199,3 +200,31 @@ def test_no_second_cluster_whatever_is_said_and_answered(
         assert others.cluster in {"", CLUSTER}
     elif not others.answered:
         assert allowed
+
+
+@pytest.mark.parametrize(
+    ("servers", "others"),
+    [
+        ("localhost:9092", []),
+        ("127.0.0.1:9092, [::1]:9092", []),
+        ("", []),
+        ("localhost:9092,kafka-2.internal:9092", ["kafka-2.internal:9092"]),
+        ("10.0.0.2:9092,10.0.0.3:9092", ["10.0.0.2:9092", "10.0.0.3:9092"]),
+        ("localhost.example.com:9092", ["localhost.example.com:9092"]),
+    ],
+)
+def test_other_brokers_are_never_on_the_loopback(servers: str, others: list[str]) -> None:
+    text = f"bootstrap.servers={servers}\nbroker.log=/var/log/kafka/server.log\n"
+    assert setup.others_of(text) == others
+
+
+def test_a_cluster_of_one_asks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(setup, "AGENT", tmp_path / "agent.properties")
+    monkeypatch.setattr(setup.subprocess, "run", lambda *words, **_: asked.append(words))
+    setup.AGENT.write_text("bootstrap.servers=localhost:9092\n")
+    assert setup.ask_others() == setup.Others()
+    assert asked == []
+    assert "there is no other broker to ask" in capsys.readouterr().out

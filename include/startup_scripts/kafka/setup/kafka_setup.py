@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 METADATA = Path("/etc/kafka/metadata.json")
 PROPERTIES = Path("/etc/kafka/server.properties")
+AGENT = Path("/etc/kafka-agent/agent.properties")
 CONTROLLERS = Path("/etc/kafka/controllers")  # kafka-initial-controllers with whole names of hosts
 KNOWN = Path("/opt/kafka/config-names.json")
 DATA = Path("/var/lib/kafka")
@@ -355,6 +356,13 @@ def permission(keys: Mapping[str, str], *, new_fleet: bool, today: date) -> str:
     return ""
 
 
+def others_of(agent: str) -> list[str]:
+    """The addresses that other brokers may have, of the agent's config: none is on the loopback."""
+    servers = dict(parse_properties(agent)).get("bootstrap.servers", "").split(",")
+    found = [server.strip() for server in servers if server.strip()]
+    return [server for server in found if server.rpartition(":")[0] not in LOOPBACK]
+
+
 def _own_controller(keys: Mapping[str, str]) -> Controller | None:
     """The initial controller that this broker is."""
     found = controllers(keys.get("initial-controllers", ""))
@@ -473,6 +481,9 @@ def content_of(data: Path) -> list[str]:
 
 def ask_others() -> Others:
     """Ask the brokers that the agent knows, by its client and its configuration."""
+    if not others_of(AGENT.read_text("utf-8")):
+        print("kafka-setup: there is no other broker to ask")  # 15 s without an answer are saved
+        return Others()
     command = ["/opt/kafka-agent/venv/bin/python", str(Path(__file__).with_name("ask_others.py"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stderr.strip() or "kafka-setup: nobody was asked", file=sys.stderr)
