@@ -71,10 +71,11 @@ def test_invalid_options_are_rejected(tmp_path: Path, options: list[str]) -> Non
     assert not (tmp_path / "state").exists()
 
 
-def test_only_the_existing_public_image_can_be_built() -> None:
+def test_an_image_that_is_not_built_here_has_to_be_imported() -> None:
     done = run("image", "windows-95")
     assert done.returncode == 1
-    assert done.stderr == "localgce: there is only debian-12, not windows-95\n"
+    assert done.stderr.startswith("localgce: windows-95 is none of debian-12; ")
+    assert "localgce image import FILE" in done.stderr
 
 
 def test_the_version_is_that_of_the_package() -> None:

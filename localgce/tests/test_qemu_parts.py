@@ -26,7 +26,7 @@ from localgce.core.subprocesses import run
 from localgce.guest import bootable
 from localgce.machines.contract import Attachment, MachineSpec, Nic
 from localgce.machines.qemu import command as qemu_command
-from localgce.machines.qemu import kvm, public_image
+from localgce.machines.qemu import debian, kvm, public_image
 from localgce.machines.qemu import names as qemu_names
 from localgce.machines.qemu import process as qemu_process
 from localgce.machines.qemu import serial as qemu_serial
@@ -289,11 +289,12 @@ def test_what_is_missing_is_reported_with_its_package() -> None:
     assert "--machines qemu" in doctor.report([there, note])
 
 
+@pytest.mark.parametrize("release", debian.RELEASES, ids=lambda release: release.family)
 def test_the_public_image_has_its_sources_as_those_of_compute_engine_have_them(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, release: debian.Release
 ) -> None:
     """As mirror lists; and a cache with the image of another form builds it again."""
-    with tarfile.open(fileobj=io.BytesIO(public_image._overlay(b""))) as overlay:
+    with tarfile.open(fileobj=io.BytesIO(debian.overlay(release, b""))) as overlay:
         contents = {member.name: overlay.extractfile(member) for member in overlay}
         files = {path: file.read().decode() for path, file in contents.items() if file}
     sources = files["etc/apt/sources.list.d/debian.sources"]
@@ -303,10 +304,21 @@ def test_the_public_image_has_its_sources_as_those_of_compute_engine_have_them(
         "https://deb.debian.org/debian-security\n",
     ]
     assert re.findall(r"^Suites: (.*)$", sources, re.MULTILINE) == [
-        "bookworm bookworm-updates",
-        "bookworm-security",
+        f"{release.suite} {release.suite}-updates",
+        f"{release.suite}-security",
     ]
-    before = public_image.ingredients()
-    changed = public_image._overlay(b"") + b"other sources"
-    monkeypatch.setattr(public_image, "_overlay", lambda _: changed)
-    assert public_image.ingredients() != before
+    before = debian.ingredients(release)
+    changed = debian.overlay(release, b"") + b"other sources"
+    monkeypatch.setattr(debian, "overlay", lambda *_: changed)
+    assert debian.ingredients(release) != before
+
+
+def test_each_release_has_an_image_of_its_own_in_the_cache(tmp_path: Path) -> None:
+    found = [public_image.identity(tmp_path, release) for release in debian.RELEASES]
+    assert [image.family for image in found] == [each.family for each in debian.RELEASES]
+    assert len({image.layer_path.parent for image in found}) == len(found)
+    assert public_image.identity(tmp_path) == found[0]
+    assert public_image.any_kernel(tmp_path) is None
+    kernel, _ = public_image.kernel(found[-1])
+    kernel.touch()
+    assert public_image.any_kernel(tmp_path) == kernel

@@ -230,11 +230,15 @@ def image(
         with _one_line():
             typer.echo(import_image(_background(state), file, family, project))
         return
-    from localgce.machines.qemu import public_image
+    from localgce.machines.qemu import debian, public_image
 
-    if name != public_image.FAMILY or file or family or project:
-        raise _fail(f"there is only {public_image.FAMILY}, not {name}")
-    _run(public_image.ensure(cache or default_cache(), typer.echo))
+    releases = {release.family: release for release in debian.RELEASES}
+    if name not in releases or file or family or project:
+        raise _fail(
+            f"{name} is none of {', '.join(releases)}; other images come from a file: "
+            "localgce image import FILE --family F [--project P]"
+        )
+    _run(public_image.ensure(cache or default_cache(), typer.echo, releases[name]))
 
 
 def _background(state: Path | None) -> Path:

@@ -98,7 +98,9 @@ class Service:
         routes += console.routes(self.core, self.lifecycle)
         routes += imports.routes(self.core)
         routes += resource_manager.routes(self.core)
-        return App(self.dispatcher(check_responses=check_responses), routes)
+        app = App(self.dispatcher(check_responses=check_responses), routes)
+        self.metadata_server.api = app
+        return app
 
     async def open(self) -> None:
         """Prepare, adopt the machines of an earlier server, resume its operations."""

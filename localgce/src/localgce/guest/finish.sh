@@ -14,7 +14,10 @@ systemctl mask --quiet getty@tty1.service systemd-tmpfiles-clean.timer systemd-p
     dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
     sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@drm.service \
     modprobe@efi_pstore.service modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service
-systemctl enable --quiet localgce-network.service localgce-disk-expand.service
+systemctl enable --quiet localgce-network.service localgce-disk-expand.service localgce-names.socket
+# sshd starts when somebody connects: no boot waits for it
+systemctl disable --quiet ssh.service
+systemctl enable --quiet ssh.socket
 
 # --- certificates this host trusts beyond Debian's own ------------------------------------------
 python3 /tmp/localgce/extra_certificates.py /tmp/localgce/host-certificates.crt \
@@ -33,7 +36,7 @@ done
 
 # --- identity ----------------------------------------------------------------------------------
 : > /etc/machine-id
-rm -f /etc/hostname /var/lib/dbus/machine-id
+rm -f /etc/hostname /var/lib/dbus/machine-id /etc/ssh/ssh_host_*
 echo "UUID=$uuid / ext4 rw,discard,errors=remount-ro 0 0" > /etc/fstab
 
 # --- boot loader ---------------------------------------------------------------------------------

@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 class PublicImages:
-    """Stores the record of the public image, and builds the image when it is first used."""
+    """Stores the records of the public images, and builds each when it is first used."""
 
     def __init__(self, store: Store, changes: Changes, host: Host) -> None:
         """Build with `host`; wait for other images on the topic `image/<id>`."""
         self._store = store
         self._changes = changes
         self._host = host
-        self._build: asyncio.Task[None] | None = None
+        self._builds: dict[str, asyncio.Task[None]] = {}  # by family
 
     async def open(self) -> None:
-        """Store the image: READY when it is in the cache, PENDING otherwise."""
-        image = await self._host.public_image()
+        """Store the images: READY when they are in the cache, PENDING otherwise."""
         for other in self._store.all("images", DEBIAN_PROJECT):
             if other.body["status"] != "READY":  # of an earlier definition, and never built
                 self._store.delete(other)
-        self._store.put(_record(image))
-        if image.ready:
-            await self._host.import_public_image(image)
+        for image in await self._host.public_images():
+            self._store.put(_record(image))
+            if image.ready:
+                await self._host.import_public_image(image)
 
     async def close(self) -> None:
-        """Cancel a build."""
-        if self._build is not None:
-            self._build.cancel()
-            await asyncio.gather(self._build, return_exceptions=True)
+        """Cancel all builds."""
+        for build in self._builds.values():
+            build.cancel()
+        await asyncio.gather(*self._builds.values(), return_exceptions=True)
 
     async def ready(self, image: Record) -> None:
         """Wait until the image can be used; raises OperationError when it never can."""
@@ -58,35 +58,38 @@ class PublicImages:
             if current.body["status"] == "FAILED":
                 raise OperationError("RESOURCE_NOT_READY", f"{image.path} has failed")
             if image.project == DEBIAN_PROJECT and image.kind == "images":
-                await self._built()
+                await self._built(current.body["family"])
             else:
                 await self._changes.wait(f"image/{image.id}")
 
-    async def _built(self) -> None:
-        if self._build is None or self._build.done():
-            self._build = asyncio.create_task(self._do_build())
+    async def _built(self, family: str) -> None:
+        build = self._builds.get(family)
+        if build is None or build.done():
+            build = self._builds[family] = asyncio.create_task(self._do_build(family))
         try:
-            await asyncio.shield(self._build)
+            await asyncio.shield(build)
         except MachineError as error:
             text = f"{DEBIAN_PROJECT}: {error}"
             raise OperationError("INTERNAL_ERROR", text, 500) from error
 
-    async def _do_build(self) -> None:
-        image = await self._host.build_public_image()
+    async def _do_build(self, family: str) -> None:
+        image = await self._host.build_public_image(family)
         await self._host.import_public_image(image)
         self._store.put(_record(image))
 
 
 def _record(image: PublicImage) -> Record:
     path = f"projects/{DEBIAN_PROJECT}/global/images/{image.name}"
-    licence = links.url(f"projects/{DEBIAN_PROJECT}/global/licenses/debian-12-bookworm")
+    release = image.name.rpartition("-v")[0]  # debian-12-bookworm
+    licence = links.url(f"projects/{DEBIAN_PROJECT}/global/licenses/{release}")
+    _, number, suite = release.split("-")
     at = datetime.fromisoformat(image.created).timestamp()
     body: Json = {
         "kind": "compute#image",
         "id": image.id,
         "name": image.name,
         "family": image.family,
-        "description": "Debian GNU/Linux 12 (bookworm), built by localgce",
+        "description": f"Debian GNU/Linux {number} ({suite}), built by localgce",
         "creationTimestamp": timestamp(at),
         "selfLink": links.url(path),
         "sourceType": "RAW",

@@ -192,11 +192,11 @@ class Host(Protocol):
         calls `start()` to adopt it.
         """
 
-    async def public_image(self) -> PublicImage:
-        """The public image of this kind of machines, which may not be built yet."""
+    async def public_images(self) -> list[PublicImage]:
+        """The public images of this kind of machines, which may not be built yet."""
 
-    async def build_public_image(self) -> PublicImage:
-        """Build the public image unless it is built; raises MachineError when that fails."""
+    async def build_public_image(self, family: str) -> PublicImage:
+        """Build that of a family unless it is built; raises MachineError when that fails."""
 
     async def import_public_image(self, image: PublicImage) -> None:
         """Make the built image the layer `image.id`."""
@@ -204,7 +204,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class PublicImage:
-    """The public image `debian-cloud/debian-12`; `ready` once it is built.
+    """An image of `debian-cloud`, such as `debian-12`; `ready` once it is built.
 
     `qemu/public_image.py` has `identity`, which generates name and id on first use and stores them
     in the cache, so that they are the same before and after the build, and `ensure`, which builds

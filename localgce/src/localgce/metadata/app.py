@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from localgce.metadata import paths
+from localgce.metadata import guest_api, paths
 from localgce.metadata.guest_attributes import NAME, VALUE_BYTES, GuestAttributes
 from localgce.metadata.service_accounts import identity, token
 from localgce.metadata.tree import boot_image, instance_tree, project_tree
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from localgce.core.context import Core
     from localgce.core.store import Record
@@ -39,15 +41,27 @@ class Reply:
 class MetadataApp:
     """An ASGI application for one machine, which the socket identifies."""
 
-    def __init__(self, core: Core, guest_attributes: GuestAttributes, machine_id: str) -> None:
-        """Serve one machine."""
+    def __init__(
+        self,
+        core: Core,
+        guest_attributes: GuestAttributes,
+        machine_id: str,
+        api: Callable[[], ASGIApp | None] = lambda: None,
+    ) -> None:
+        """Serve one machine; `api` is what answers calls of Compute Engine, once there is one."""
         self._core = core
         self._guest_attributes_store = guest_attributes
         self._machine_id = machine_id
+        self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
+            return
+        if guest_api.is_call(scope):
+            instance = self._core.store.by_id("instances", self._machine_id)
+            now = self._core.clock.now()
+            await guest_api.answer(instance, now, self._api(), scope, receive, send)
             return
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")

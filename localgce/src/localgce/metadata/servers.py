@@ -16,6 +16,8 @@ from localgce.metadata.app import MetadataApp
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.types import ASGIApp
+
     from localgce.core.context import Core
     from localgce.metadata.guest_attributes import GuestAttributes
 
@@ -32,6 +34,7 @@ class MetadataServer:
         self._core = core
         self._guest_attributes = guest_attributes
         self._servers: dict[str, asyncio.Server] = {}
+        self.api: ASGIApp | None = None  # set once there is one; guests call it with their tokens
 
     async def open(self, machine_id: str) -> None:
         """Serve the machine's socket; does nothing when it is served already."""
@@ -41,7 +44,7 @@ class MetadataServer:
         folder.mkdir(parents=True, exist_ok=True)
         listener = _listen(folder / "metadata.sock")
         config = uvicorn.Config(
-            MetadataApp(self._core, self._guest_attributes, machine_id),
+            MetadataApp(self._core, self._guest_attributes, machine_id, lambda: self.api),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -104,22 +104,24 @@ class InstantHost:
         self._machines[spec.machine_id] = machine
         return machine
 
-    async def public_image(self) -> PublicImage:
-        """An empty image that is the same on every server."""
-        name = "debian-12-bookworm-v20261110"
-        return PublicImage(
-            name=name,
-            id=fixed_id(f"{DEBIAN_PROJECT}/{name}") + "000000000",
-            family="debian-12",
-            created="2026-11-10T12:00:00.000-08:00",
-            layer_path=Path("/nonexistent"),
-            size_gb=10,
-            ready=True,
-        )
+    async def public_images(self) -> list[PublicImage]:
+        """Empty images that are the same on every server."""
+        return [
+            PublicImage(
+                name=name,
+                id=fixed_id(f"{DEBIAN_PROJECT}/{name}") + "000000000",
+                family=name[: len("debian-12")],
+                created="2026-11-10T12:00:00.000-08:00",
+                layer_path=Path("/nonexistent"),
+                size_gb=10,
+                ready=True,
+            )
+            for name in ("debian-12-bookworm-v20261110",)
+        ]
 
-    async def build_public_image(self) -> PublicImage:
+    async def build_public_image(self, family: str) -> PublicImage:
         """The same image: there is nothing to build."""
-        return await self.public_image()
+        return next(each for each in await self.public_images() if each.family == family)
 
     async def import_public_image(self, image: PublicImage) -> None:
         """Create the empty layer."""

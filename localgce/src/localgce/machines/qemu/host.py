@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
 from localgce.machines.contract import Attachment, MachineSpec, PublicImage, StopReason
-from localgce.machines.qemu import builds, console, kvm, public_image
+from localgce.machines.qemu import builds, console, debian, kvm, public_image
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import network as qemu_network
 from localgce.machines.qemu import process as qemu_process
@@ -82,14 +82,15 @@ class QemuHost:
         self.names.add(spec)
         return QemuMachine(self, spec, MachineFiles(self._folder / spec.machine_id), stopped)
 
-    async def public_image(self) -> PublicImage:
-        """The public image of the cache, after removal of what killed builders have left."""
+    async def public_images(self) -> list[PublicImage]:
+        """The public images of the cache, after removal of what killed builders have left."""
         await public_image.sweep(self._cache)
-        return public_image.identity(self._cache)
+        return [public_image.identity(self._cache, release) for release in debian.RELEASES]
 
-    async def build_public_image(self) -> PublicImage:
-        """Build the public image into the cache, unless it is there."""
-        return await public_image.ensure(self._cache, log.info)
+    async def build_public_image(self, family: str) -> PublicImage:
+        """Build the public image of a family into the cache, unless it is there."""
+        release = next(each for each in debian.RELEASES if each.family == family)
+        return await public_image.ensure(self._cache, log.info, release)
 
     async def import_public_image(self, image: PublicImage) -> None:
         """Use the file of the cache as a layer, and record that this state folder uses it."""

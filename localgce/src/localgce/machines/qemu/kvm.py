@@ -39,8 +39,8 @@ async def choose_accelerator(cache: Path) -> Accelerator:
     unusable = _why_unusable()
     if unusable:
         return Accelerator("tcg", unusable)
-    kernel, _ = public_image.kernel(public_image.identity(cache))
-    if not kernel.exists():
+    kernel = public_image.any_kernel(cache)
+    if kernel is None:
         return Accelerator("tcg", "KVM is probed when the public image is there")
     return await _remembered(cache / "kvm.json", kernel)
 

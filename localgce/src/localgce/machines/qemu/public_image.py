@@ -1,6 +1,6 @@
-"""Builds `debian-cloud/debian-12` on this host, once, with mmdebstrap.
+"""Builds the images of `debian-cloud` on this host, each once, with mmdebstrap.
 
-The cache has `public/debian-12/identity.json` and `public/debian-12/<name>-<id>.qcow2`. The disk is
+The cache has `public/FAMILY/identity.json` and `public/FAMILY/<name>-<id>.qcow2`. The disk is
 renamed to that name once it is complete, so that a killed build leaves no image behind.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hashlib
-import io
 import json
 import os
 import secrets
@@ -21,63 +19,52 @@ import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
 from localgce.guest import bootable
 from localgce.machines.contract import PublicImage
 from localgce.machines.qemu import builds
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
-FAMILY = "debian-12"
-SIZE_GB = 10  # as Google's image; the root file system grows at boot where the disk is larger
-PACKAGES = (
-    *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "grub-pc-bin", "grub2-common"),
-    *("systemd-sysv", "udev", "dbus", "kmod", "fdisk", "e2fsprogs", "iproute2", "netbase"),
-    # what Google's image also has, and startup scripts use
-    *("google-guest-agent", "python3", "curl", "wget", "ca-certificates", "gpg"),
-    *("adduser", "procps", "sudo", "less"),
+from localgce.machines.qemu.debian import (
+    DEBIAN_12,
+    GUEST,
+    PACKAGES,
+    RELEASES,
+    SIZE_GB,
+    Release,
+    ingredients,
+    overlay,
 )
-SOURCES = (
-    "deb http://deb.debian.org/debian bookworm main",
-    "deb http://deb.debian.org/debian bookworm-updates main",
-    "deb http://deb.debian.org/debian-security bookworm-security main",
-)
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 HOST_CERTIFICATES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
     Path("/etc/pki/tls/certs/ca-bundle.crt"),
 )
 
-_GUEST = resources.files("localgce") / "guest"
-
 Progress = Callable[[str], None]
 
 
-def identity(cache: Path) -> PublicImage:
-    """The public image's name and ids, generated on first use and stored in the cache.
+def identity(cache: Path, release: Release = DEBIAN_12) -> PublicImage:
+    """A public image's name and ids, generated on first use and stored in the cache.
 
     They are generated again when the definition of the image has changed with localgce itself; the
     earlier disk stays for the state folders that use it.
     """
-    folder = cache / "public" / FAMILY
+    folder = cache / "public" / release.family
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "identity.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = _read(folder / "identity.json")
-        if kept.get("ingredients") != ingredients():
-            kept = _new_identity()
+        if kept.get("ingredients") != ingredients(release):
+            kept = _new_identity(release)
             _write(folder / "identity.json", kept)
     layer = folder / f"{kept['name']}-{kept['id']}.qcow2"
     return PublicImage(
         name=kept["name"],
         id=kept["id"],
-        family=FAMILY,
+        family=release.family,
         created=kept["created"],
         layer_path=layer,
         size_gb=SIZE_GB,
@@ -85,36 +72,36 @@ def identity(cache: Path) -> PublicImage:
     )
 
 
-async def ensure(cache: Path, progress: Progress) -> PublicImage:
+async def ensure(cache: Path, progress: Progress, release: Release = DEBIAN_12) -> PublicImage:
     """Build the image unless the cache has it; `progress` gets a line for each step.
 
     Raises MachineError, in one line, when it cannot be built here.
     """
-    image = identity(cache)
+    image = identity(cache, release)
     if image.ready:
         return image
     async with _only_builder(image.layer_path.parent, progress):
-        image = identity(cache)
+        image = identity(cache, release)
         if not image.ready:
-            await _build(image, progress)
-    return identity(cache)
+            await _build(image, release, progress)
+    return identity(cache, release)
 
 
 async def sweep(cache: Path) -> None:
     """Delete what killed builders have left, unless a builder is running."""
-    await builds.sweep(cache / "public" / FAMILY)
+    for release in _cached(cache):
+        await builds.sweep(cache / "public" / release.family)
 
 
 def prune(cache: Path) -> None:
     """Delete earlier builds that no state folder uses."""
-    builds.prune(identity(cache).layer_path)
+    for release in _cached(cache):
+        builds.prune(identity(cache, release).layer_path)
 
 
-def ingredients() -> str:
-    """A hash over all that defines the image's contents, except Debian's archive."""
-    digest = hashlib.sha256(repr((SIZE_GB, PACKAGES, SOURCES)).encode())
-    digest.update(_overlay(b"") + (_GUEST / "file_system.sh").read_bytes())
-    return digest.hexdigest()
+def _cached(cache: Path) -> list[Release]:
+    """The releases that somebody has asked this cache for."""
+    return [each for each in RELEASES if (cache / "public" / each.family).exists()]
 
 
 def kernel(image: PublicImage) -> tuple[Path, Path]:
@@ -122,13 +109,19 @@ def kernel(image: PublicImage) -> tuple[Path, Path]:
     return image.layer_path.with_suffix(".vmlinuz"), image.layer_path.with_suffix(".initrd")
 
 
-def _new_identity() -> dict[str, str]:
+def any_kernel(cache: Path) -> Path | None:
+    """The kernel of a public image that is built; None without one."""
+    kernels = (kernel(identity(cache, release))[0] for release in _cached(cache))
+    return next((path for path in kernels if path.exists()), None)
+
+
+def _new_identity(release: Release) -> dict[str, str]:
     now = datetime.now(UTC)
     return {
-        "name": f"debian-12-bookworm-v{now:%Y%m%d}",
+        "name": f"{release.family}-{release.suite}-v{now:%Y%m%d}",
         "id": str(secrets.randbits(62) | 1 << 62),
         "created": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "ingredients": ingredients(),
+        "ingredients": ingredients(release),
     }
 
 
@@ -167,7 +160,7 @@ def _locked(stack: contextlib.ExitStack, folder: Path) -> bool:
     return True
 
 
-async def _build(image: PublicImage, progress: Progress) -> None:
+async def _build(image: PublicImage, release: Release, progress: Progress) -> None:
     folder = image.layer_path.parent
     await builds.sweep_locked(folder)
     with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch_name:
@@ -175,7 +168,7 @@ async def _build(image: PublicImage, progress: Progress) -> None:
         file_system = uuid.uuid4()
         progress(f"building {image.name} with mmdebstrap (a minute or two, once)")
         with builds.temporary_folder(scratch) as place:
-            await _bootstrap(scratch, file_system, place, progress)
+            await _bootstrap(release, scratch, file_system, place, progress)
         progress("making the disk")
         await _make_disk(scratch, file_system, progress)
         progress("writing the boot loader")
@@ -203,10 +196,10 @@ def _publish(disk: Path, place: Path) -> None:
 
 
 async def _bootstrap(
-    scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
+    release: Release, scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
 ) -> None:
     """Create `root.tar`, the root file system."""
-    (scratch / "overlay.tar").write_bytes(_overlay(_host_certificates()))
+    (scratch / "overlay.tar").write_bytes(overlay(release, _host_certificates()))
     await run(
         "mmdebstrap",
         "--mode=auto",
@@ -219,9 +212,9 @@ async def _bootstrap(
         "--skip=cleanup/apt/lists",
         f"--customize-hook=tar-in {shlex.quote(str(scratch / 'overlay.tar'))} /",
         f'--customize-hook=chroot "$1" sh /tmp/localgce/finish.sh {file_system}',
-        "bookworm",
+        release.suite,
         scratch / "root.tar",
-        *SOURCES,
+        *release.sources,
         line=lambda text: progress(text.removeprefix("I: ")) if text.startswith("I: ") else None,
         hint=_why_not_here(),
         environment={"TMPDIR": str(place)},
@@ -262,7 +255,7 @@ async def _make_disk(scratch: Path, file_system: uuid.UUID, progress: Progress) 
                 *inside,
                 "sh",
                 "-c",
-                (_GUEST / "file_system.sh").read_text(),
+                (GUEST / "file_system.sh").read_text(),
                 "make-file-system",
                 str(file_system),
                 str(bootable.ROOT_START * bootable.SECTOR),
@@ -295,32 +288,3 @@ def _boot_parts(root: Path) -> dict[str, bytes]:
     if missing:
         raise MachineError(f"the new root file system lacks {', '.join(sorted(missing))}")
     return parts
-
-
-def _overlay(host_certificates: bytes) -> bytes:
-    """A reproducible tar of localgce's files for the image."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in sorted(_files(_GUEST / "root", "")):
-            executable = content.startswith(b"#!")
-            _add(tar, name, content, 0o755 if executable else 0o644)
-        for script in ("finish.sh", "extra_certificates.py"):
-            _add(tar, f"tmp/localgce/{script}", (_GUEST / script).read_bytes(), 0o644)
-        _add(tar, "tmp/localgce/host-certificates.crt", host_certificates, 0o644)
-    return buffer.getvalue()
-
-
-def _files(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found = []
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found += _files(entry, f"{prefix}{entry.name}/")
-        else:
-            found.append((f"{prefix}{entry.name}", entry.read_bytes()))
-    return found
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), mode
-    tar.addfile(member, io.BytesIO(content))
