@@ -74,7 +74,7 @@ def test_invalid_options_are_rejected(tmp_path: Path, options: list[str]) -> Non
 def test_an_image_that_is_not_built_here_has_to_be_imported() -> None:
     done = run("image", "windows-95")
     assert done.returncode == 1
-    assert done.stderr.startswith("localgce: windows-95 is none of debian-12; ")
+    assert done.stderr.startswith("localgce: windows-95 is none of debian-12, debian-13; ")
     assert "localgce image import FILE" in done.stderr
 
 

@@ -50,7 +50,7 @@ _DISK_TYPES_OF = {
     "c3d": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
 }
 DEBIAN_PROJECT = "debian-cloud"
-LICENSES = ("debian-12-bookworm",)
+LICENSES = ("debian-12-bookworm", "debian-13-trixie")
 ACCELERATORS = {  # the most of them that an instance can have
     "nvidia-tesla-t4": 4,
     "nvidia-tesla-p4": 4,

@@ -116,7 +116,7 @@ class InstantHost:
                 size_gb=10,
                 ready=True,
             )
-            for name in ("debian-12-bookworm-v20261110",)
+            for name in ("debian-12-bookworm-v20261110", "debian-13-trixie-v20261110")
         ]
 
     async def build_public_image(self, family: str) -> PublicImage:

@@ -44,7 +44,8 @@ class Release:
 
 
 DEBIAN_12 = Release("debian-12", "bookworm")
-RELEASES = (DEBIAN_12,)
+DEBIAN_13 = Release("debian-13", "trixie")
+RELEASES = (DEBIAN_12, DEBIAN_13)
 
 
 def ingredients(release: Release) -> str:
