@@ -76,6 +76,7 @@ def test_a_user_of_gcloud_works_on_a_real_machine(qemu: Gce, name: str, tmp_path
     qemu.until(lambda: said(qemu, name, "booted"), SLOW)
     assert said(qemu, name, "keys") == "0"  # nobody has connected yet
 
+    ssh("true")  # which makes a key, and says so
     host, user, admin = ssh("hostname; id -un; sudo id -un").split()
     assert (host, user, admin) == (name, "tester", "root")
     assert ssh("ls /etc/ssh/ssh_host_*_key").split() == [
