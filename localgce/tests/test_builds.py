@@ -88,6 +88,24 @@ async def test_the_files_of_a_killed_builder_are_deleted(tmp_path: Path, tempora
         assert not scratch.exists()
 
 
+async def test_who_is_started_while_others_are_killed_is_killed_too(
+    tmp_path: Path, temporary: Path
+) -> None:
+    folder = tmp_path / "public"
+    scratch = folder / "building-x"
+    scratch.mkdir(parents=True)
+    with builds.temporary_folder(scratch) as place:
+        (place / "root").mkdir()
+        assert place.parent == temporary
+        heirs = "for _ in $(seq 300); do sleep 600 & done; wait"
+        environment = {**os.environ, "TMPDIR": str(place)}
+        orphan = await asyncio.create_subprocess_exec("sh", "-c", heirs, env=environment)
+        await builds.sweep(folder)
+        await asyncio.wait_for(orphan.wait(), 120)
+        assert builds._working_in(place) == []
+        assert not place.exists()
+
+
 async def test_a_foreign_folder_is_never_deleted(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()

@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ELSEWHERE = "elsewhere"
+KILLED_WITHIN = 10.0  # seconds, for whoever a build has started
 
 
 def note_user(layer: Path, state: Path) -> None:
@@ -114,14 +116,22 @@ def _temporary_folder_of(left: Path) -> Path | None:
 
 
 async def _clear(place: Path) -> None:
-    for pid in _working_in(place):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    await _kill_all(place)
     # a normal user's build has files of users that only its user namespace knows
     inside = [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
     with contextlib.suppress(MachineError):
         await run(*inside, "sh", "-c", 'rm -rf --one-file-system "$1"/*', "clear", place)
     shutil.rmtree(place, ignore_errors=True)
+
+
+async def _kill_all(place: Path) -> None:
+    """Kill who works in the folder; the next look sees whom they have started meanwhile."""
+    until = time.monotonic() + KILLED_WITHIN
+    while (found := _working_in(place)) and time.monotonic() < until:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.05)
 
 
 def _working_in(place: Path) -> list[int]:
