@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.rollout import health as health_of
 from bakehouse.rollout import members, target_images
 from bakehouse.rollout.gates import Gate, down_of, others_are_up, reports_to_read
@@ -60,6 +59,8 @@ async def still_its_turn(
     reads more. Nobody is down meanwhile who could be up, so all is read at the same time, each in
     a thread. Raises what a hook raises, and PermanentError for an image that may not be used.
     """
+    from bakehouse.cloud.compute_hook import hook_of  # too heavy for the parse of a DAG file
+
     there, _ = await asyncio.gather(
         asyncio.to_thread(lambda: members.statuses(hook_of(conn_id), place.others)),
         asyncio.to_thread(lambda: _check_image(hook_of(conn_id), swap)),
@@ -94,6 +95,8 @@ def _runs(report: Reported, there: Mapping[str, Resource]) -> bool:
 
 
 def _why_ill(conn_id: str, report: Reported) -> str:
+    from bakehouse.cloud.compute_hook import hook_of
+
     return _ill_by(hook_of(conn_id), report)
 
 

@@ -183,7 +183,7 @@ async def test_the_reports_of_the_others_are_read_at_the_same_time(
     def statuses(_hook: Any, zones: dict[str, str]) -> dict[str, Any]:
         return {name: {"status": "RUNNING"} for name in zones}
 
-    monkeypatch.setattr(standing, "hook_of", lambda _: None)
+    monkeypatch.setattr("bakehouse.cloud.compute_hook.hook_of", lambda _: None)
     monkeypatch.setattr(target_images, "check", lambda *_: None)
     monkeypatch.setattr(members, "health", report)
     monkeypatch.setattr(members, "statuses", statuses)
