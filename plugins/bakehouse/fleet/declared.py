@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from bakehouse.images.links import project_of, region_of, resource_name
 from bakehouse.recipe.known_names import unknown_machine_type
-from bakehouse.recipe.limits import Loc, Problem, disk_types_of
-from bakehouse.recipe.secret_references import (
-    CLOUD_PLATFORM,
-    in_the_open,
-    malformed,
-    referring,
+from bakehouse.recipe.limits import (
+    Loc,
+    Problem,
+    disk_types_of,
+    needless_not_secret,
+    open_secrets,
 )
+from bakehouse.recipe.secret_references import CLOUD_PLATFORM, malformed, referring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,13 +39,12 @@ def problems_of(fleet: Fleet) -> list[Problem]:
 
 def secrets_in_the_open(fleet: Fleet) -> list[Problem]:
     """List metadata that are named as secrets are, and that everybody can read."""
-    problem = "is in the open: who may read the file or the instance can read it"
-    remedy = "Put it into Secret Manager and write secret://NAME; if it is no secret, say "
+    readers = "the file or the instance"
+    remedy = "Put it into Secret Manager and write secret://NAME"
     return [
-        Problem((*place, key), problem, f"{remedy}`not_secret: [{key}]`")
+        problem
         for place, metadata in _all_metadata(fleet)
-        for key in in_the_open(metadata)
-        if key not in fleet.not_secret
+        for problem in open_secrets(place, metadata, fleet.not_secret, readers, remedy)
     ]
 
 
@@ -57,10 +57,8 @@ def _all_metadata(fleet: Fleet) -> Iterator[tuple[Loc, Mapping[str, str]]]:
 
 def _not_secret(fleet: Fleet) -> Iterator[Problem]:
     known = {key for _, metadata in _all_metadata(fleet) for key in metadata}
-    for index, key in enumerate(fleet.not_secret):
-        if key not in known:
-            problem = "is metadata of neither the template nor a member"
-            yield Problem(("not_secret", index), problem, "Correct the name, or remove it")
+    problem = "is metadata of neither the template nor a member"
+    yield from needless_not_secret(fleet.not_secret, known, problem)
 
 
 def _references(fleet: Fleet) -> Iterator[Problem]:

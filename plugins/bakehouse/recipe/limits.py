@@ -24,7 +24,7 @@ from bakehouse.recipe.secret_references import CLOUD_PLATFORM, in_the_open, malf
 from bakehouse.schedule.cron import shortest_period
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from bakehouse.recipe.model import Builder, Recipe
 
@@ -70,7 +70,7 @@ def problems_of(recipe: Recipe) -> list[Problem]:
         *_regions(builder),
         *_key(recipe),
         *_scopes(builder),
-        *_not_secret(recipe),
+        *needless_not_secret(recipe.not_secret, recipe.vars, "is no var"),
         *(
             Problem(("smoke", "metadata", key), wrong, "Correct it")
             for key, wrong in malformed(recipe.smoke.metadata)
@@ -83,19 +83,29 @@ def secrets_in_the_open(recipe: Recipe) -> list[Problem]:
 
     `smoke.metadata` are not among them: the smoke test needs no real secret.
     """
-    problem = "is in the open: who may read the file, the builder or the history can read it"
-    remedy = "Fetch it when an instance boots, by metadata secret://NAME; if it is no secret, say "
-    return [
-        Problem(("vars", name), problem, f"{remedy}`not_secret: [{name}]`")
-        for name in in_the_open(recipe.vars)
-        if name not in recipe.not_secret
-    ]
+    readers = "the file, the builder or the history"
+    remedy = "Fetch it when an instance boots, by metadata secret://NAME"
+    return list(open_secrets(("vars",), recipe.vars, recipe.not_secret, readers, remedy))
 
 
-def _not_secret(recipe: Recipe) -> Iterator[Problem]:
-    for index, name in enumerate(recipe.not_secret):
-        if name not in recipe.vars:
-            yield Problem(("not_secret", index), "is no var", "Correct the name, or remove it")
+def open_secrets(
+    place: Loc, values: Mapping[str, object], not_secret: Collection[str], readers: str, remedy: str
+) -> Iterator[Problem]:
+    """Find values at `place` that are named as secrets are and that `readers` can read."""
+    problem = f"is in the open: who may read {readers} can read it"
+    for name in in_the_open(values):
+        if name not in not_secret:
+            told = f"{remedy}; if it is no secret, say `not_secret: [{name}]`"
+            yield Problem((*place, name), problem, told)
+
+
+def needless_not_secret(
+    not_secret: Iterable[str], known: Collection[str], problem: str
+) -> Iterator[Problem]:
+    """Find names that are said to be no secret, and that nothing has."""
+    for index, name in enumerate(not_secret):
+        if name not in known:
+            yield Problem(("not_secret", index), problem, "Correct the name, or remove it")
 
 
 def series_of(machine_type: str) -> str:
