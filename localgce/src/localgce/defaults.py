@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localgce.core import catalog, links
 from localgce.core.clock import timestamp
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 _ANYWHERE = "0.0.0.0/0"
-_RULES: tuple[Any, ...] = (
-    ("default-allow-icmp", _ANYWHERE, "Allow ICMP from anywhere", ("icmp",)),
+_INTERNAL = "10.128.0.0/9"
+# name, source, description, and the allowed ports of each protocol
+_RULES: tuple[tuple[str, str, str, dict[str, list[str]]], ...] = (
+    ("default-allow-icmp", _ANYWHERE, "Allow ICMP from anywhere", {"icmp": []}),
     (
-        *(
-            "default-allow-internal",
-            "10.128.0.0/9",
-            "Allow internal traffic on the default network",
-        ),
-        *(("tcp", "0-65535"), ("udp", "0-65535"), ("icmp",)),
+        "default-allow-internal",
+        _INTERNAL,
+        "Allow internal traffic on the default network",
+        {"tcp": ["0-65535"], "udp": ["0-65535"], "icmp": []},
     ),
-    ("default-allow-rdp", _ANYWHERE, "Allow RDP from anywhere", ("tcp", "3389")),
-    ("default-allow-ssh", _ANYWHERE, "Allow SSH from anywhere", ("tcp", "22")),
+    ("default-allow-rdp", _ANYWHERE, "Allow RDP from anywhere", {"tcp": ["3389"]}),
+    ("default-allow-ssh", _ANYWHERE, "Allow SSH from anywhere", {"tcp": ["22"]}),
 )
 
 
@@ -39,7 +39,7 @@ def create_defaults(core: Core) -> None:
         core.store.put(_network(project, now))
         for region, cidr in catalog.SUBNETS.items():
             core.store.put(_subnetwork(project, region, cidr, now))
-        for name, source, text, *allowed in _RULES:
+        for name, source, text, allowed in _RULES:
             core.store.put(_rule(project, name, source, text, allowed, now))
 
 
@@ -102,7 +102,7 @@ def _subnetwork(project: str, region: str, cidr: str, now: str) -> Record:
 
 
 def _rule(
-    project: str, name: str, source: str, text: str, allowed: list[tuple[str, ...]], now: str
+    project: str, name: str, source: str, text: str, allowed: dict[str, list[str]], now: str
 ) -> Record:
     path = f"projects/{project}/global/firewalls/{name}"
     body: Json = {
@@ -119,7 +119,7 @@ def _rule(
         "sourceRanges": [source],
         "allowed": [
             {"IPProtocol": protocol, **({"ports": ports} if ports else {})}
-            for protocol, *ports in allowed
+            for protocol, ports in allowed.items()
         ],
         "logConfig": {"enable": False},
     }

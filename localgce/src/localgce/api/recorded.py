@@ -40,6 +40,7 @@ class Recorded:
     verbs: tuple[str, ...]  # besides insert, get, list and delete
     defaults: dict[str, object] = field(default_factory=dict)
     check: Callable[[Call, Json], Json] = _unchecked
+    listed_as: str = ""  # the kind of its list, where that is not of `kind`
 
     def register(self) -> None:
         """Register the handlers of the resource's methods."""
@@ -67,8 +68,9 @@ class Recorded:
 
     def list(self, call: Call) -> Json:
         """The records of the scope."""
-        kind = "regionAutoscaler" if self.resource == "regionAutoscalers" else self.kind
-        return list_of(call, kind, [record.body for record in _records(call)])
+        return list_of(
+            call, self.listed_as or self.kind, [record.body for record in _records(call)]
+        )
 
     def delete(self, call: Call) -> Json:
         """Delete the record."""
@@ -188,14 +190,15 @@ def _health_checks(resource: str, *verbs: str) -> Recorded:
     return Recorded(resource, "healthCheck", (*verbs, "patch", "update"), defaults, _health_check)
 
 
-def _autoscalers(resource: str, *verbs: str) -> Recorded:
+def _autoscalers(resource: str, *verbs: str, listed_as: str = "") -> Recorded:
     defaults: dict[str, object] = {"status": "ACTIVE"}
-    return Recorded(resource, "autoscaler", (*verbs, "patch", "update"), defaults, _autoscaler)
+    changes = (*verbs, "patch", "update")
+    return Recorded(resource, "autoscaler", changes, defaults, _autoscaler, listed_as)
 
 
 RECORDED = (
     _autoscalers("autoscalers", "aggregatedList"),
-    _autoscalers("regionAutoscalers"),
+    _autoscalers("regionAutoscalers", listed_as="regionAutoscaler"),
     _health_checks("healthChecks", "aggregatedList"),
     _health_checks("regionHealthChecks"),
     Recorded("reservations", "reservation", ("aggregatedList", "update"), {"status": "READY"}),
