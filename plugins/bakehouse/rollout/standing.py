@@ -61,12 +61,15 @@ async def still_its_turn(
     """
     from bakehouse.cloud.compute_hook import hook_of  # too heavy for the parse of a DAG file
 
+    def why_ill(report: Reported) -> str:
+        return _ill_by(hook_of(conn_id), report)
+
     there, _ = await asyncio.gather(
         asyncio.to_thread(lambda: members.statuses(hook_of(conn_id), place.others)),
-        asyncio.to_thread(lambda: _check_image(hook_of(conn_id), swap)),
+        asyncio.to_thread(lambda: check_image(hook_of(conn_id), swap)),
     )
     asked = [one for one in place.reports if _runs(one, there)]
-    found = await asyncio.gather(*(asyncio.to_thread(_why_ill, conn_id, one) for one in asked))
+    found = await asyncio.gather(*(asyncio.to_thread(why_ill, one) for one in asked))
     ill = {one.name: why for one, why in zip(asked, found, strict=True) if why}
     down = down_of(place.others, there)
     fallen = sorted(ill.keys() - ill_before(place.reports))
@@ -77,7 +80,8 @@ async def still_its_turn(
     return Standing(gate, down)
 
 
-def _check_image(hook: ComputeHook, swap: Swap) -> None:
+def check_image(hook: ComputeHook, swap: Swap) -> None:
+    """Raise PermanentError for an image that may not be used; other metadata need none."""
     if swap.metadata is None:
         target_images.check(hook, swap.image)
 
@@ -92,12 +96,6 @@ def _ill_now(
 
 def _runs(report: Reported, there: Mapping[str, Resource]) -> bool:
     return bool(there.get(report.name, {}).get("status") == "RUNNING")
-
-
-def _why_ill(conn_id: str, report: Reported) -> str:
-    from bakehouse.cloud.compute_hook import hook_of
-
-    return _ill_by(hook_of(conn_id), report)
 
 
 def _ill_by(hook: ComputeHook, report: Reported) -> str:

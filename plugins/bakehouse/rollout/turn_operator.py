@@ -13,14 +13,13 @@ from bakehouse.core.errors import TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.model import TASKS_FOR_ONE
 from bakehouse.operators.reconcile import WaitFor
-from bakehouse.rollout import target_images
 from bakehouse.rollout.fleet_operator import PROGRESS, now, states_of
 from bakehouse.rollout.forecast import seconds_of_a_turn
 from bakehouse.rollout.gate_wait_operator import GateWaitOperator
 from bakehouse.rollout.gates import its_turn, nobody_failed, reports_to_read
 from bakehouse.rollout.place import Place, left
 from bakehouse.rollout.plan import ill_before
-from bakehouse.rollout.standing import others_now, zones_of
+from bakehouse.rollout.standing import check_image, others_now, zones_of
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import Swap, is_under_way
 
@@ -76,8 +75,7 @@ class TurnOperator(GateWaitOperator):
         place = self._until_its_turn(swap, made, states, ahead, at_most)
         if place is not None:
             return place if isinstance(place, WaitFor) else Admitted(place)
-        if swap.metadata is None:
-            target_images.check(self.compute, swap.image)
+        check_image(self.compute, swap)
         if swap.strategy is Strategy.CREATE:
             return Admitted()  # it takes nobody away
         gate, down = others_now(self.compute, swap.member, made, at_most, ahead)
