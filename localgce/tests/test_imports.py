@@ -113,6 +113,14 @@ def test_a_family_that_is_not_built_says_how_to_import_it(instant: Gce, name: st
     assert message.startswith(f"The resource '{family}' was not found")
     command = "localgce image import FILE --family ubuntu-2204-lts --project ubuntu-os-cloud"
     assert f"`{command}`" in message
+    for path in (family, f"projects/ubuntu-os-cloud/zones/{ZONE}/imageFamilyViews/ubuntu-2204-lts"):
+        answer = instant.http.get(f"/compute/v1/{path}").json()["error"]
+        assert (answer["code"], f"`{command}`" in answer["message"]) == (404, True)
+    named = "projects/ubuntu-os-cloud/global/images/ubuntu-2204-jammy-v20261101"
+    made["disks"][0]["initializeParams"]["sourceImage"] = named
+    message = instant.fails(404, "notFound", "POST", f"zones/{ZONE}/instances", made)
+    assert "localgce image import FILE --family FAMILY --project ubuntu-os-cloud" in message
+    assert instant.http.get(f"/compute/v1/{named}").json()["error"]["message"] == message
     own = instant.fails(404, "notFound", "GET", f"{IMAGES}/family/none-of-that")
     assert "import" not in own
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .gce import ZONE, instance
+from .gce import REGION, ZONE, instance
 
 if TYPE_CHECKING:
     from .gce import Gce
@@ -46,8 +46,44 @@ def test_an_interface_keeps_its_alias_ranges_and_its_place(instant: Gce, name: s
     instant.do("PATCH", path, body, **query)
     assert instant.instance(name)["networkInterfaces"][0]["aliasIpRanges"] == []
     instant.fails(412, "conditionNotMet", "PATCH", path, body, **query)
-    instant.fails(400, "invalid", "PATCH", path, {"networkIP": "10.128.0.99"}, **query)
+    moved = {"networkIP": "10.128.0.99"}
+    instant.fails(400, "invalidResourceUsage", "PATCH", path, moved, **query)
+    instant.fails(400, "invalid", "PATCH", path, {"stackType": "IPV4_IPV6"}, **query)
     instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_an_interface_of_a_stopped_instance_moves_to_another_network(
+    instant: Gce, name: str
+) -> None:
+    instant.do("POST", "global/networks", {"name": name, "autoCreateSubnetworks": False})
+    network = f"global/networks/{name}"
+    subnetwork = {"name": name, "network": network, "ipCidrRange": "10.9.0.0/24"}
+    instant.do("POST", f"regions/{REGION}/subnetworks", subnetwork)
+    instant.create(name, networkInterfaces=[{"accessConfigs": [{"natIP": ""}]}])
+    instant.do("POST", f"{VMS}/{name}/stop")
+    (before,) = instant.instance(name)["networkInterfaces"]
+    path, query = f"{VMS}/{name}/updateNetworkInterface", {"networkInterface": "nic0"}
+    outside = {"network": network, "networkIP": "10.8.0.9"}
+    instant.fails(400, "invalid", "PATCH", path, outside, **query)
+    of_another = {"network": network, "subnetwork": before["subnetwork"]}
+    instant.fails(400, "invalid", "PATCH", path, of_another, **query)
+    instant.do("PATCH", path, {"network": network, "fingerprint": before["fingerprint"]}, **query)
+    (moved,) = instant.instance(name)["networkInterfaces"]
+    assert moved["network"].endswith(network)
+    assert moved["subnetwork"].endswith(f"regions/{REGION}/subnetworks/{name}")
+    assert moved["networkIP"] == "10.9.0.2"
+    assert moved["accessConfigs"] == before["accessConfigs"]
+    instant.do("PATCH", path, {"networkIP": "10.9.0.77"}, **query)
+    (moved,) = instant.instance(name)["networkInterfaces"]
+    assert (moved["networkIP"], moved["subnetwork"].endswith(name)) == ("10.9.0.77", True)
+    instant.do("POST", f"{VMS}/{name}/start")
+    # what it had before is free for others
+    other = instant.create(f"{name}-2", networkInterfaces=[{"networkIP": before["networkIP"]}])
+    assert other["networkInterfaces"][0]["networkIP"] == before["networkIP"]
+    for each in (name, f"{name}-2"):
+        instant.do("DELETE", f"{VMS}/{each}")
+    instant.do("DELETE", f"regions/{REGION}/subnetworks/{name}")
+    instant.do("DELETE", network)
 
 
 def test_settings_without_effect_are_kept(instant: Gce, name: str) -> None:

@@ -205,5 +205,6 @@ async def test_a_resumed_guest_is_told_that_its_clock_is_behind(bench: Bench) ->
         await bench.do("POST", f"{VMS}/vm/{verb}")
         found, project = bench.instance("vm"), bench.service.core.project_record("demo")
         assert found is not None
-        tokens.append(instance_tree(found, project, "")["virtualClock"]["driftToken"])
+        tree = instance_tree(bench.service.store, found, project)
+        tokens.append(tree["virtualClock"]["driftToken"])
     assert tokens == ["0", "1", "1", "2"]

@@ -101,6 +101,8 @@ async def test_the_flavor_header_is_required_and_returned(guest: httpx.AsyncClie
         (f"{V1}/instance/maintenance-event", "NONE"),
         (f"{V1}/instance/network-interfaces/", "0/\n"),
         (f"{V1}/instance/network-interfaces/0/mac", "42:01:0a:80:00:02"),
+        (f"{V1}/instance/network-interfaces/0/gateway", "10.128.0.1"),
+        (f"{V1}/instance/network-interfaces/0/subnetmask", "255.255.240.0"),
         (f"{V1}/instance/service-accounts/default/scopes", "https://scope/one\n"),
         (f"{V1}/instance/service-accounts/default/", "aliases\nemail\nidentity\nscopes\ntoken\n"),
         (f"{V1}//instance//name", "vm"),
@@ -123,6 +125,26 @@ async def test_recursive_forms(guest: httpx.AsyncClient) -> None:
     moved = await guest.get(f"{V1}/instance?recursive=true")
     assert moved.headers["location"] == f"{V1}/instance/?recursive=true"
     assert (await guest.get(f"{V1}/instance/nothing")).status_code == 404
+
+
+async def test_the_drift_token_has_both_names_that_agents_read(
+    service: Service, guest: httpx.AsyncClient
+) -> None:
+    """Debian's decodes an integer `drift-token`, Google's later ones a string `driftToken`."""
+    clock = f"{V1}/instance/virtual-clock"
+    assert (await guest.get(f"{clock}/")).text == "drift-token\n"
+    path = f"{V1}//?recursive=true&alt=json&wait_for_change=true&timeout_sec=60&last_etag="
+    first = await guest.get(f"{path}NONE")
+    assert first.json()["instance"]["virtualClock"] == {"drift-token": 0, "driftToken": "0"}
+    waiting = asyncio.create_task(guest.get(path + first.headers["etag"], timeout=120))
+    for verb in ("suspend", "resume"):
+        begun = await call(service, "POST", f"zones/{ZONE}/instances/vm/{verb}", {})
+        operation = service.store.by_id("zoneOperations", str(begun["id"]))
+        assert operation is not None
+        await service.operations.wait(operation, 120)
+    changed = (await waiting).json()["instance"]["virtualClock"]
+    assert changed == {"drift-token": 1, "driftToken": "1"}
+    assert (await guest.get(f"{clock}/drift-token")).text == "1"
 
 
 async def test_credentials_are_well_formed(guest: httpx.AsyncClient) -> None:

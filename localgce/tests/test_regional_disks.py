@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .gce import REGION, ZONE, Gce, instance
+from .gce import DEBIAN, REGION, ZONE, Gce, instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,54 @@ def test_a_regional_disk_is_written_in_one_zone_and_read_in_the_other(
     for zone, number in ((ZONE, 1), (OTHER, 2)):
         instant.do("DELETE", f"zones/{zone}/instances/{name}-{number}")
     instant.do("DELETE", f"{DISKS}/{name}")
+
+
+def test_a_regional_disk_is_attached_by_force_where_another_instance_has_it(
+    gce: Gce, disk: dict[str, Any]
+) -> None:
+    """As for the failover of a zone: the other instance has it no more."""
+    name = disk["name"]
+    data = {"source": f"{DISKS}/{name}", "deviceName": "data"}
+    boot = instance(name)["disks"][0]
+    here, there = f"zones/{ZONE}/instances", f"zones/{OTHER}/instances"
+    machine_type = f"zones/{OTHER}/machineTypes/e2-small"
+    gce.do("POST", here, instance(f"{name}-1", disks=[boot, data]))
+    gce.do("POST", there, instance(f"{name}-2", disks=[boot], machineType=machine_type))
+    attach = f"{there}/{name}-2/attachDisk"
+    gce.fails(400, "resourceInUseByAnotherResource", "POST", attach, data)
+    gce.do("POST", attach, data, forceAttach=True)
+    first, second = gce.get(f"{here}/{name}-1"), gce.get(f"{there}/{name}-2")
+    assert [entry["boot"] for entry in first["disks"]] == [True]
+    assert [entry["source"] for entry in second["disks"][1:]] == [disk["selfLink"]]
+    assert gce.get(f"{DISKS}/{name}")["users"] == [second["selfLink"]]
+    by_force = instance(f"{name}-3", disks=[boot, {**data, "forceAttach": True}])
+    gce.do("POST", here, by_force)
+    third = gce.get(f"{here}/{name}-3")
+    assert gce.get(f"{DISKS}/{name}")["users"] == [third["selfLink"]]
+    assert len(gce.get(f"{there}/{name}-2")["disks"]) == 1
+    zonal = {"source": third["disks"][0]["source"]}
+    text = gce.fails(400, "invalid", "POST", f"{here}/{name}-1/attachDisk", zonal, forceAttach=True)
+    assert "Only a regional disk" in text
+    for path in (f"{here}/{name}-1", f"{there}/{name}-2", f"{here}/{name}-3"):
+        gce.do("DELETE", path)
+
+
+def test_a_machine_that_runs_from_a_regional_disk_taken_by_force_is_off(
+    instant: Gce, name: str
+) -> None:
+    made = {"name": name, "sizeGb": "10", "replicaZones": ZONES, "sourceImage": DEBIAN}
+    instant.do("POST", DISKS, made)
+    boot = {"source": f"{DISKS}/{name}", "boot": True, "autoDelete": False}
+    here, there = f"zones/{ZONE}/instances", f"zones/{OTHER}/instances"
+    instant.do("POST", here, instance(f"{name}-1", disks=[boot]))
+    machine_type = f"zones/{OTHER}/machineTypes/e2-small"
+    taking = instance(f"{name}-2", disks=[{**boot, "forceAttach": True}], machineType=machine_type)
+    instant.do("POST", there, taking)
+    instant.until(lambda: instant.get(f"{here}/{name}-1")["status"] == "TERMINATED")
+    assert instant.get(f"{here}/{name}-1").get("disks", []) == []
+    assert instant.get(f"{there}/{name}-2")["status"] == "RUNNING"
+    for path in (f"{here}/{name}-1", f"{there}/{name}-2", f"{DISKS}/{name}"):
+        instant.do("DELETE", path)
 
 
 def test_a_snapshot_and_clones_of_a_regional_disk(gce: Gce, disk: dict[str, Any]) -> None:

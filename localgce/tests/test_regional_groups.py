@@ -81,7 +81,8 @@ def test_it_is_listed_in_its_region_and_among_all(instant: Gce, name: str) -> No
     assert (own["size"], own["region"].endswith(REGION), "zone" in own) == (3, True, False)
     ports = [{"name": "http", "port": 8080}]
     own_path = f"regions/{REGION}/instanceGroups/{name}"
-    instant.do("POST", f"{own_path}/setNamedPorts", {"namedPorts": ports})
+    done = instant.do("POST", f"{own_path}/setNamedPorts", {"namedPorts": ports})
+    assert (done["targetLink"], done["targetId"]) == (own["selfLink"], own["id"])
     assert instant.get(own_path)["namedPorts"] == ports
     path = f"{own_path}/listInstances"
     inside = instant.start("POST", path)["items"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.api.method import Call, method
 from localgce.http.listing import list_of
 from localgce.images import commands
-from localgce.images.lookup import newest
+from localgce.images.lookup import named, newest
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
@@ -23,7 +23,7 @@ def insert(call: Call) -> Json:
 @method("compute.images.get")
 def get(call: Call) -> Json:
     """One image."""
-    return call.record().body
+    return named(call.context, call.context.project, call.path["image"]).body
 
 
 @method("compute.images.getFromFamily")

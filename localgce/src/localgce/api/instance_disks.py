@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 @method("compute.instances.attachDisk")
 def attach_disk(call: Call) -> Json:
-    """Attach an existing disk."""
-    return disk_commands.attach(call.context, call.record(), call.body).body
+    """Attach an existing disk; a regional one by force although another instance has it."""
+    force = bool(call.query.get("forceAttach"))
+    return disk_commands.attach(call.context, call.record(), call.body, force=force).body
 
 
 @method("compute.instances.detachDisk")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
-from localgce.core import catalog, errors, links
+from localgce.core import errors, links
 from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
 from localgce.groups import templates as group_templates
@@ -131,7 +131,7 @@ def _shown(core: Core, group: Record) -> Json:
     manager = f"projects/{group.project}/{group.scope}/{MANAGERS}/{group.name}"
     return {
         "kind": "compute#instanceGroup",
-        "id": catalog.fixed_id(f"{manager}/{group.id}"),
+        "id": unmanaged.managed_group_id(group),
         "creationTimestamp": group.body["creationTimestamp"],
         "name": group.name,
         "description": f"This instance group is controlled by Instance Group Manager '{manager}'.",

@@ -44,9 +44,10 @@ def update_access_config(call: Call) -> Json:
 
 @method("compute.instances.updateNetworkInterface")
 def update_network_interface(call: Call) -> Json:
-    """Change the alias ranges of an interface."""
-    nic = call.query["networkInterface"]
-    return access_commands.update_interface(call.context, call.record(), nic, call.body).body
+    """Change the alias ranges of an interface, or move it while the instance is stopped."""
+    nic, addresses = call.query["networkInterface"], call.services.addresses
+    instance = call.record()
+    return access_commands.update_interface(call.context, addresses, instance, nic, call.body).body
 
 
 @method("compute.instances.update")

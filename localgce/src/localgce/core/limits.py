@@ -46,6 +46,15 @@ def refuse_others(given: Json, known: Collection[str], field: str) -> None:
             raise invalid(f"{field}.{name}", value if isinstance(value, str) else "", problem)
 
 
+def refuse_changes(now: Json, given: Json, changeable: Collection[str]) -> None:
+    """Raise 400 for a field that would change and cannot: `now` is the resource as it is shown."""
+    for name, value in given.items():
+        same = now.get(name) == value or (name not in now and value in (None, "", [], {}, False))
+        if name not in changeable and not same:
+            shown = value if isinstance(value, str) else ""
+            raise invalid(f"resource.{name}", shown, "This field cannot be changed.")
+
+
 def check_description(text: str, field: str = "resource.description") -> None:
     """At most 2048 characters."""
     if len(text) > _DESCRIPTION:

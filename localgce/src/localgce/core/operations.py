@@ -166,6 +166,11 @@ class Operations:
         asyncio.get_running_loop().call_soon(self._launch, record)
         return record
 
+    def show_target(self, operation: Record, link: str, target_id: str) -> Record:
+        """Show another target than the record that the operation works on."""
+        kept = operation.kept(target_id=operation.body["targetId"])
+        return self._store.put(kept.changed(targetLink=link, targetId=target_id))
+
     def repeated(self, request_key: tuple[str, ...] | None) -> Record | None:
         """The operation that an earlier request with the same requestId began."""
         earlier = self._requests.get(request_key) if request_key else None
@@ -365,7 +370,8 @@ class Operations:
     def _target(self, record: Record) -> Record | None:
         kind, project, scope, name = record.private["target"]
         found = self._store.get(kind, project, scope, name)
-        return found if found and found.id == record.body["targetId"] else None
+        known = record.private.get("target_id", record.body["targetId"])
+        return found if found and found.id == known else None
 
     async def _apply(self, rules: list[Rule], when: str) -> None:
         for rule in rules:

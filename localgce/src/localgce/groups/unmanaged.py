@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import crud, errors
+from localgce.core import catalog, crud, errors
 from localgce.core.ids import fingerprint
 
 if TYPE_CHECKING:
@@ -64,7 +64,16 @@ def set_named_ports(context: Context, group: Record, body: Json) -> Record:
         raise errors.condition_not_met("Supplied fingerprint does not match current fingerprint.")
     ports = body.get("namedPorts", [])
     changes: Json = {"namedPorts": ports, **({"fingerprint": fingerprint(ports)} if own else {})}
-    return crud.begin_patch(context, group, changes)
+    operation = crud.begin_patch(context, group, changes)
+    if own:
+        return operation
+    link, number = group.body["instanceGroup"], managed_group_id(group)
+    return context.core.operations.show_target(operation, link, number)
+
+
+def managed_group_id(manager: Record) -> str:
+    """The id of the instance group that a manager owns."""
+    return catalog.fixed_id(f"{manager.path}/{manager.id}")
 
 
 def instances_of(store: Store, group: Record) -> list[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from localgce.core import catalog, errors, links
+from localgce.core import catalog, errors, limits, links
 from localgce.groups import plan as group_plan
 from localgce.groups.plan import Policy, Version
 from localgce.instances import templates
@@ -29,9 +29,18 @@ COPIED = (
     "targetSizePolicy",
 )
 
+_KNOWN = {
+    *COPIED,
+    *("name", "zone", "region", "baseInstanceName", "instanceTemplate", "versions", "targetSize"),
+    *("statefulPolicy", "distributionPolicy", "updatePolicy", "fingerprint"),
+    # of a body that was read before
+    *("kind", "id", "creationTimestamp", "selfLink", "instanceGroup", "status", "currentActions"),
+}
+
 
 def checked(context: Context, given: Json, now: Json, *, has_configs: bool = False) -> Json:
     """The fields that insert or patch sets; raises Compute Engine's 400s and 404s."""
+    limits.refuse_others(given, _KNOWN, "resource")
     result: Json = {key: given[key] for key in COPIED if key in given}
     size = given.get("targetSize", now.get("targetSize"))
     if size is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import errors
+from localgce.core import errors, limits
 from localgce.images import validation
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def insert(context: Context, body: Json, *, force: bool) -> Record:
 
 
 def patch(context: Context, image: Record, body: Json) -> Record:
-    """Change family, description and deprecation; nothing else of an image can change."""
+    """Change family, description and deprecation; raises 400 for another field that changes."""
+    limits.refuse_changes(image.body, body, validation.PATCHED)
     validation.check_family(body)
     changes: Json = {k: body[k] for k in ("family", "description") if k in body}
     if "deprecated" in body:

@@ -29,11 +29,19 @@ def image_at(context: Context, value: str, where: str) -> Record:
         raise errors.invalid(where, value, "The URL is malformed.")
     if link.name.startswith("family/"):
         return newest(context, link.project, link.name.removeprefix("family/"))
-    found = context.at(link)
+    found = named(context, link.project, link.name)
     state = deprecation_state(found)
     if state in _REJECTED:
         text = f"The image '{found.path}' is {state.lower()} and cannot be used."
         raise ApiError(400, "resourceNotReady", text)
+    return found
+
+
+def named(context: Context, project: str, name: str) -> Record:
+    """The image of that name; raises 404."""
+    found = context.store.get("images", project, "global", name)
+    if found is None:
+        raise _missing(project, name, "FAMILY")
     return found
 
 
@@ -47,10 +55,15 @@ def newest(context: Context, project: str, family: str) -> Record:
         and image.body["status"] not in {"FAILED", "DELETING"}
     ]
     if not images:
-        missing = errors.not_found(f"projects/{project}/global/images/family/{family}")
-        if project in PUBLIC_PROJECTS:
-            command = f"`localgce image import FILE --family {family} --project {project}`"
-            hint = f"localgce has not built it: {command} takes a qcow2 or raw disk."
-            missing = ApiError(404, "notFound", f"{missing.message}. {hint}")
-        raise missing
+        raise _missing(project, f"family/{family}", family)
     return max(images, key=lambda image: (image.private.get("at", 0), image.id))
+
+
+def _missing(project: str, name: str, family: str) -> ApiError:
+    """The 404 of an image, which for one of a public project tells how to import one."""
+    missing = errors.not_found(f"projects/{project}/global/images/{name}")
+    if project not in PUBLIC_PROJECTS:
+        return missing
+    command = f"`localgce image import FILE --family {family} --project {project}`"
+    hint = f"localgce has not built it: {command} takes a qcow2 or raw disk."
+    return ApiError(404, "notFound", f"{missing.message}. {hint}")

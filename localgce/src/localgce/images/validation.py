@@ -28,8 +28,19 @@ _COPIED = (
     "guestOsFeatures",
     "licenses",
     "architecture",
+    "licenseCodes",
     "shieldedInstanceInitialState",
 )
+_KEYS = (
+    *("imageEncryptionKey", "sourceDiskEncryptionKey", "sourceImageEncryptionKey"),
+    "sourceSnapshotEncryptionKey",
+)
+_KNOWN = {
+    *(*_SOURCES, *_COPIED, *_KEYS),
+    *("kind", "name", "labels", "labelFingerprint", "storageLocations", "diskSizeGb"),
+    *("sourceType", "params", "archiveSizeBytes"),
+}
+PATCHED = ("family", "description", "deprecated")
 _TIMES = ("deprecated", "obsolete", "deleted")
 _NAME = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
 _LOCATION = re.compile(r"^(us|eu|asia|[a-z]+-[a-z]+[0-9]+)\Z")
@@ -62,7 +73,9 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
     """
     limits.check_labels(body.get("labels", {}))
     limits.check_description(body.get("description", ""))
-    limits.check_encryption_key(body.get("imageEncryptionKey"), "resource.imageEncryptionKey")
+    limits.refuse_others(body, _KNOWN, "resource")
+    for key in _KEYS:
+        limits.check_encryption_key(body.get(key), f"resource.{key}")
     check_family(body)
     _check_locations(body.get("storageLocations", []))
     given = [name for name in _SOURCES if name in body]
@@ -87,7 +100,7 @@ def plan(context: Context, body: Json, *, force: bool) -> Record:
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
         **{key: body[key] for key in _COPIED if key in body},
-        **limits.shown_keys(body, "imageEncryptionKey"),
+        **limits.shown_keys(body, *_KEYS),
     }
     private = {"layer": shown["id"], "at": now, **origin.private}
     return Record("images", context.project, "global", body["name"], shown, private)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import errors
+from localgce.core import errors, limits
 from localgce.core.errors import ApiError, condition_not_met
 from localgce.core.ids import fingerprint
+from localgce.instances import insert_plan
+from localgce.instances.creator import creator_of
+from localgce.instances.setting_commands import check_stopped
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
     from localgce.instances.addresses import Allocator
 
-_CHANGEABLE = {"aliasIpRanges"}
+_PLACE = ("network", "subnetwork", "networkIP")
+_CONFIG_KNOWN = {
+    *("kind", "type", "name", "natIP", "networkTier", "setPublicPtr", "publicPtrDomainName"),
+}
 
 
 def access_config(given: Json, address: str | None) -> Json:
@@ -35,6 +41,7 @@ def add(context: Context, addresses: Allocator, instance: Record, nic: str, give
     A running real machine is reachable there from its next start on.
     """
     interface = _interface(instance, nic)
+    limits.refuse_others(given, _CONFIG_KNOWN, "resource")
     if interface.get("accessConfigs"):
         text = "At most one access config currently supported."
         raise errors.invalid("resource.networkInterfaces[0].accessConfigs", 1, text)
@@ -55,6 +62,7 @@ def delete(context: Context, addresses: Allocator, instance: Record, nic: str, n
 def update(context: Context, instance: Record, nic: str, given: Json) -> Record:
     """Change name, tier and PTR record; raises 400 for another address."""
     interface = _interface(instance, nic)
+    limits.refuse_others(given, _CONFIG_KNOWN, "resource")
     config = _config(instance, interface, given.get("name", "External NAT"))
     now = config.get("natIP")
     if given.get("natIP", now) != now:
@@ -63,17 +71,43 @@ def update(context: Context, instance: Record, nic: str, given: Json) -> Record:
     return _replace(context, instance, interface, [access_config({**config, **given}, now)])
 
 
-def update_interface(context: Context, instance: Record, nic: str, given: Json) -> Record:
-    """Change alias ranges; raises 412 for an old fingerprint, 400 for what cannot change."""
+def update_interface(
+    context: Context, addresses: Allocator, instance: Record, nic: str, given: Json
+) -> Record:
+    """Change alias ranges, or move a stopped instance to another network or address.
+
+    Raises 412 for an old fingerprint, 400 for what cannot change.
+    """
     interface = _interface(instance, nic)
     if given.get("fingerprint", interface["fingerprint"]) != interface["fingerprint"]:
         raise condition_not_met("Supplied fingerprint does not match current fingerprint.")
-    for field, value in given.items():
-        if field not in {*_CHANGEABLE, "fingerprint"} and interface.get(field) != value:
-            text = "localgce does not move an interface: create the instance anew."
-            raise errors.invalid(f"resource.{field}", value, text)
-    changed = {**interface, **{k: given[k] for k in _CHANGEABLE if k in given}}
+    limits.refuse_changes(interface, given, ("aliasIpRanges", "fingerprint", *_PLACE))
+    changed = {**interface, **{k: given[k] for k in ("aliasIpRanges",) if k in given}}
+    if any(given.get(field) not in {None, interface[field]} for field in _PLACE):
+        changed.update(_moved(context, addresses, instance, interface, given))
     return _begin(context, instance, changed)
+
+
+def _moved(
+    context: Context, addresses: Allocator, instance: Record, interface: Json, given: Json
+) -> Json:
+    """Network, subnetwork and a newly allocated address; the external one stays."""
+    check_stopped(instance, "updateNetworkInterface")
+    if creator_of(instance) is not None:
+        text = "An instance of a managed instance group stays in its template's network."
+        raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")
+    named = {field: given[field] for field in ("network", "subnetwork") if given.get(field)}
+    subnetwork = insert_plan.subnetwork_of(context, named or interface, "resource")
+    here = subnetwork.link == interface["subnetwork"]
+    address = given.get("networkIP") or (interface["networkIP"] if here else None)
+    if address != interface["networkIP"]:
+        address = addresses.allocate_internal(subnetwork, address)
+        addresses.release({interface["networkIP"]})
+    return {
+        "network": subnetwork.body["network"],
+        "subnetwork": subnetwork.link,
+        "networkIP": address,
+    }
 
 
 def _interface(instance: Record, name: str) -> Json:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localgce.core import errors
+from localgce.core import errors, limits
 from localgce.instances import commands
 
 if TYPE_CHECKING:
@@ -17,12 +17,23 @@ if TYPE_CHECKING:
     from localgce.instances.addresses import Allocator
 
 _MAX = 1000
+_KNOWN = {
+    *("count", "minCount", "namePattern", "perInstanceProperties", "instanceProperties"),
+    # refused by name
+    *("locationPolicy", "instanceFlexibilityPolicy"),
+}
 _HASHES = re.compile(r"#+")
 
 
 def insert(context: Context, addresses: Allocator, body: Json, properties: Json) -> Record:
     """Create all instances or none; the operation of the last one, which waits for the others."""
+    limits.refuse_others(body, _KNOWN, "resource")
     own: dict[str, Json] = body.get("perInstanceProperties", {})
+    hostnames = {
+        str(each.get("name") or name): each["hostname"]
+        for name, each in own.items()
+        if each.get("hostname")
+    }
     names = [str(each.get("name") or name) for name, each in own.items()] or _names(context, body)
     count = int(body.get("count", len(names)))
     if not 1 <= count <= _MAX or (own and count != len(own)):
@@ -38,7 +49,8 @@ def insert(context: Context, addresses: Allocator, body: Json, properties: Json)
     origin = replace(context.origin, method="compute.instances.insert", request_key=None)
     each_insert = replace(context, origin=origin)
     for name in names:
-        one = commands.insert(each_insert, addresses, {**properties, "name": name})
+        hostname = {"hostname": hostnames[name]} if name in hostnames else {}
+        one = commands.insert(each_insert, addresses, {**properties, **hostname, "name": name})
         context.store.put(one.changed(**group))
     last = context.find("instances", names[-1])
     done = context.begin(last, "instances.bulkInsert", names=names)

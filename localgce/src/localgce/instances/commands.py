@@ -26,7 +26,8 @@ def insert(context: Context, addresses: Allocator, body: Json) -> Record:
         add_user(context.store, context.now(), context.store.put(disk), plan.instance)
     context.store.put(plan.instance)
     new = [disk.name for disk in plan.new_disks]
-    return context.begin(plan.instance, "instances.insert", new_disks=new)
+    forced = plan.forced
+    return context.begin(plan.instance, "instances.insert", new_disks=new, forced=forced)
 
 
 def delete(context: Context, instance: Record) -> Record:

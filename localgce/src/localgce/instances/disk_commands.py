@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import errors
+from localgce.core import errors, limits
 from localgce.core.errors import ApiError, Json
 from localgce.disks.attachments import add_user
 from localgce.instances import validation
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 _AT_REST = {"RUNNING", "TERMINATED", "SUSPENDED", "STOPPED"}
 
 
-def attach(context: Context, instance: Record, given: Json) -> Record:
-    """Attach an existing disk; with `boot: true` as the boot disk of a stopped instance."""
+def attach(context: Context, instance: Record, given: Json, *, force: bool = False) -> Record:
+    """Attach an existing disk; with `boot: true` as the boot disk of a stopped instance.
+
+    `force` takes a regional disk away from the instance that has it.
+    """
     _check_at_rest(instance)
+    limits.refuse_others(given, validation.ATTACHED, "resource")
+    given = {**given, "forceAttach": force or given.get("forceAttach", False)}
     disks = instance.body["disks"]
     if not given.get("source"):
         raise errors.required("resource.source")
@@ -35,7 +40,8 @@ def attach(context: Context, instance: Record, given: Json) -> Record:
         text = "Device name is already in use on the instance."
         raise errors.invalid("resource.deviceName", entry["deviceName"], text)
     add_user(context.store, context.now(), disk, instance)
-    return context.begin(instance, "instances.attachDisk", entry=entry)
+    forced = given["forceAttach"]
+    return context.begin(instance, "instances.attachDisk", entry=entry, forced=forced)
 
 
 def detach(context: Context, instance: Record, device_name: str) -> Record:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce.core.errors import OperationError
 from localgce.disks.attachments import disk_of, remove_user
+from localgce.instances import disk_release
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -40,6 +41,9 @@ class InstanceDiskHandlers:
         machine = self._lifecycle.find(task.target)
         if entry["boot"] and any(disk["boot"] for disk in others):
             raise OperationError("INVALID_USAGE", "The instance already has a boot disk.")
+        disk = disk_of(self._core.store, entry)
+        if task.args.get("forced") and disk is not None:
+            await disk_release.take_from_others(self._core, self._lifecycle, disk, task.target)
         if machine is not None and machine.running:
             await machine.attach(self._lifecycle.attachment(entry))
         current = self._core.store.again(task.target) or task.target
@@ -49,7 +53,7 @@ class InstanceDiskHandlers:
 
     async def detach(self, task: Task) -> None:
         """Detach the disk from a running machine, then release it."""
-        store, device = self._core.store, task.args["device"]
+        device = task.args["device"]
         found = [d for d in task.target.body["disks"] if d["deviceName"] == device]
         if not found:
             return
@@ -59,14 +63,7 @@ class InstanceDiskHandlers:
                 text = "To detach the boot disk, the instance must be in TERMINATED state."
                 raise OperationError("INVALID_USAGE", text)
             await machine.detach(device)
-        current = store.again(task.target) or task.target
-        disks = [d for d in current.body["disks"] if d["deviceName"] != device]
-        with store.transaction():
-            store.put(current.changed(disks=disks))
-            disk = disk_of(store, found[0])
-            if disk is not None:
-                remove_user(store, self._core.clock.now(), disk, task.target)
-        self._core.changes.notify(f"instance/{current.id}")
+        disk_release.forget(self._core, task.target, found[0])
 
     def set_auto_delete(self, task: Task) -> None:
         """Set `autoDelete` of a disk."""

@@ -52,11 +52,7 @@ _NIC_KNOWN = {
     "fingerprint",
 }
 _CONFIG_KNOWN = {"kind", "name", "type", "natIP", "networkTier"}
-_DISK_KNOWN = {
-    *("kind", "type", "mode", "source", "deviceName", "boot", "autoDelete", "interface"),
-    *("index", "initializeParams", "diskSizeGb", "diskEncryptionKey", "guestOsFeatures"),
-    *("licenses", "architecture", "shieldedInstanceInitialState"),
-}
+_DISK_KNOWN = {*validation.ATTACHED, "initializeParams"}
 _PARAMS_KEPT = (
     *("provisionedIops", "provisionedThroughput", "resourcePolicies", "licenses"),
     *("sourceImageEncryptionKey", "sourceSnapshotEncryptionKey"),
@@ -76,6 +72,7 @@ class Plan:
     instance: Record
     new_disks: list[Record] = field(default_factory=list)
     attached: list[Record] = field(default_factory=list)
+    forced: list[str] = field(default_factory=list)  # device names of those attached by force
 
 
 def plan(context: Context, addresses: Allocator, body: Json) -> Plan:
@@ -155,7 +152,7 @@ def _interface(context: Context, addresses: Allocator, given: Json) -> Json:
     if given.get("stackType", "IPV4_ONLY") != "IPV4_ONLY":
         text = "localgce has IPv4 only."
         raise errors.invalid("resource.networkInterfaces[0].stackType", given["stackType"], text)
-    subnetwork = _subnetwork(context, given, catalog.region_of(context.zone))
+    subnetwork = subnetwork_of(context, given, "resource.networkInterfaces[0]")
     internal = addresses.allocate_internal(subnetwork, given.get("networkIP"))
     shown: Json = {
         "kind": "compute#networkInterface",
@@ -193,9 +190,12 @@ def _access_config(context: Context, addresses: Allocator, given: Json) -> Json:
     }
 
 
-def _subnetwork(context: Context, given: Json, region: str) -> Record:
-    where = "resource.networkInterfaces[0]"
-    store = context.store
+def subnetwork_of(context: Context, given: Json, where: str) -> Record:
+    """The subnetwork of an interface in the request's zone; raises 400 and 404.
+
+    Without one, it is that of the network in the region; `where` is the interface in the request.
+    """
+    store, region = context.store, catalog.region_of(context.zone)
     if "subnetwork" in given:
         link = context.link(given["subnetwork"], f"{where}.subnetwork")
         found = store.get("subnetworks", link.project, link.scope, link.name)
@@ -253,6 +253,8 @@ def _attached_disk(context: Context, found: Plan, given: Json, index: int, where
         if any(other.link == disk.link for other in found.attached):
             raise errors.in_use(disk.path, found.instance.path)
         found.attached.append(disk)
+        if given.get("forceAttach"):
+            found.forced.append(validation.shown_disk(disk, given, index)["deviceName"])
     elif "initializeParams" in given or not given.get("boot"):
         disk = _new_disk(context, found.instance, given, index, where)
         validation.check_disk_type(found.instance.body["machineType"], disk)

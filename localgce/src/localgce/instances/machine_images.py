@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 
+_KEPT = ("description", "guestFlush", "params")
+_KNOWN = {
+    *_KEPT,
+    *("kind", "name", "labels", "labelFingerprint", "sourceInstance", "storageLocations"),
+    "machineImageEncryptionKey",
+}
+
+
 def insert(context: Context, source_instance: str | None, body: Json) -> Record:
     """Create a machine image of an instance, running or stopped."""
     context.refuse_existing("machineImages", body["name"])
+    limits.refuse_others(body, _KNOWN, "resource")
+    key = "machineImageEncryptionKey"
+    limits.check_encryption_key(body.get(key), f"resource.{key}")
     where = "resource.sourceInstance"
     if not source_instance:
         raise errors.required(where)
@@ -62,7 +73,8 @@ def _record(context: Context, instance: Record, given: Json) -> Record:
         "storageLocations": given.get("storageLocations") or ["us"],
         "totalStorageBytes": "0",
         **limits.label_fields(given.get("labels")),
-        **{key: given[key] for key in ("description",) if key in given},
+        **{key: given[key] for key in _KEPT if key in given},
+        **limits.shown_keys(given, "machineImageEncryptionKey"),
     }
     layers = {d["deviceName"]: f"{number}-{i}" for i, d in enumerate(instance.body["disks"])}
     private = {"layers": layers, "instance": instance.id}

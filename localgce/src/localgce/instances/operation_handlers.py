@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.core.errors import OperationError
 from localgce.disks.attachments import disk_of
 from localgce.disks.operation_handlers import warn_of_deprecated_image
+from localgce.instances import disk_release
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -56,6 +57,9 @@ class InstanceHandlers:
             if disk is not None:
                 warn_of_deprecated_image(self._core.store, task, disk)
                 await self._disks.create(disk)
+                if attached["deviceName"] in task.args.get("forced", ()):
+                    target = task.target
+                    await disk_release.take_from_others(self._core, self._lifecycle, disk, target)
         task.progress(50)
         await self._lifecycle.start(task.target)
 

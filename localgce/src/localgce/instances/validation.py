@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
 
 MAX_DISKS = 128
+ATTACHED = frozenset(
+    (
+        *("kind", "type", "mode", "source", "deviceName", "boot", "autoDelete", "interface"),
+        *("index", "diskSizeGb", "diskEncryptionKey", "guestOsFeatures", "forceAttach"),
+        *("licenses", "architecture", "shieldedInstanceInitialState"),
+    )
+)
+"""The fields of an AttachedDisk that names an existing disk."""
 
 
 def check_machine_type(context: Context, given: str | None) -> str:
@@ -163,8 +171,16 @@ def attachable_disk(context: Context, given: Json, instance: Record, where: str)
     if disk.kind != "disks" or context.scope not in zones_of(disk):
         text = "The disk is not in the instance's zone."
         raise errors.invalid(f"{where}.source", given["source"], text)
+    forced = given.get("forceAttach", False)
+    if forced and not disk.scope.startswith("regions/"):
+        text = "Only a regional disk can be attached by force."
+        raise errors.invalid(f"{where}.forceAttach", "true", text)
     users = [user for user in disk.body.get("users", []) if user != instance.body["selfLink"]]
-    if users and (given.get("mode") != "READ_ONLY" or _written(context, disk, users)):
+    if (
+        users
+        and not forced
+        and (given.get("mode") != "READ_ONLY" or _written(context, disk, users))
+    ):
         raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
     if disk.body["status"] == "DELETING":
         raise errors.not_ready(disk.path)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from localgce.metadata import guest_api, paths
 from localgce.metadata.guest_attributes import NAME, VALUE_BYTES, GuestAttributes
 from localgce.metadata.service_accounts import identity, token
-from localgce.metadata.tree import boot_image, instance_tree, project_tree
+from localgce.metadata.tree import instance_tree, project_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ class MetadataApp:
         if instance is None:
             return {}
         project = self._core.project_record(instance.project)
-        tree = instance_tree(instance, project, boot_image(self._core.store, instance))
+        tree = instance_tree(self._core.store, instance, project)
         tree[
             "guestAttributes"
         ] = {}  # listed as a folder; its contents are read by their own path only

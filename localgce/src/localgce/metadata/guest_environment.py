@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localgce.metadata.tree import attributes, boot_image, instance_tree
+from localgce.metadata.tree import attributes, instance_tree
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -24,7 +24,7 @@ class ServerGuestEnvironment:
         """The `instance/` tree."""
         instance = self._instance(machine_id)
         project = self._core.project_record(instance.project)
-        return instance_tree(instance, project, boot_image(self._core.store, instance))
+        return instance_tree(self._core.store, instance, project)
 
     def project_attributes(self, machine_id: str) -> dict[str, str]:
         """The project's metadata."""

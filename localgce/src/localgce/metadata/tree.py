@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from localgce.core import links
@@ -38,7 +39,7 @@ def boot_image(store: Store, instance: Record) -> str:
     return source.removeprefix(links.BASE)
 
 
-def instance_tree(instance: Record, project: Record, image: str) -> Tree:
+def instance_tree(store: Store, instance: Record, project: Record) -> Tree:
     """`/computeMetadata/v1/instance/`, without guest attributes."""
     body = instance.body
     zone = links.last(instance.scope)
@@ -51,12 +52,14 @@ def instance_tree(instance: Record, project: Record, image: str) -> Tree:
         "disks": [_disk(index, disk) for index, disk in enumerate(body.get("disks", []))],
         "hostname": body.get("hostname") or f"{instance.name}.{zone}.c.{instance.project}.internal",
         "id": int(instance.id),
-        "image": image,
+        "image": boot_image(store, instance),
         "licenses": [],
         "machineType": f"projects/{number}/machineTypes/{links.last(body['machineType'])}",
         "maintenanceEvent": instance.private.get("maintenance", "NONE"),
         "name": instance.name,
-        "networkInterfaces": [_interface(nic, number) for nic in body["networkInterfaces"]],
+        "networkInterfaces": [
+            _interface(nic, number, _range_of(store, nic)) for nic in body["networkInterfaces"]
+        ],
         "preempted": "TRUE" if instance.private.get("preempted") else "FALSE",
         "remainingCpuTime": -1,
         "scheduling": {
@@ -66,7 +69,7 @@ def instance_tree(instance: Record, project: Record, image: str) -> Tree:
         },
         "serviceAccounts": _service_accounts(instance),
         "tags": body.get("tags", {}).get("items", []),
-        "virtualClock": {"driftToken": str(instance.private.get("drift", 0))},
+        "virtualClock": _virtual_clock(int(instance.private.get("drift", 0))),
         "zone": f"projects/{number}/zones/{zone}",
     }
 
@@ -81,7 +84,13 @@ def _disk(index: int, disk: dict[str, Any]) -> Tree:
     }
 
 
-def _interface(nic: dict[str, Any], number: str) -> Tree:
+def _range_of(store: Store, nic: dict[str, Any]) -> ipaddress.IPv4Network:
+    """The addresses of the interface's subnetwork."""
+    subnetwork = store.at(links.parse(nic["subnetwork"], project="", field="subnetwork"))
+    return ipaddress.IPv4Network(subnetwork.body["ipCidrRange"] if subnetwork else nic["networkIP"])
+
+
+def _interface(nic: dict[str, Any], number: str, addresses: ipaddress.IPv4Network) -> Tree:
     configs = nic.get("accessConfigs", [])
     address = nic["networkIP"]
     return {
@@ -90,13 +99,13 @@ def _interface(nic: dict[str, Any], number: str) -> Tree:
         ],
         "dnsServers": ["169.254.169.254"],
         "forwardedIps": [],
-        "gateway": address.rsplit(".", 1)[0] + ".1",
+        "gateway": str(addresses[min(1, addresses.num_addresses - 1)]),
         "ip": address,
         "ipAliases": [],
         "mac": mac(address),
         "mtu": 1460,
         "network": f"projects/{number}/networks/{links.last(nic['network'])}",
-        "subnetmask": "255.255.240.0",
+        "subnetmask": str(addresses.netmask),
         "targetInstanceIps": [],
     }
 
@@ -118,6 +127,15 @@ def _service_accounts(instance: Record) -> Tree:
         accounts["default"] = entry
         accounts[email] = entry
     return accounts
+
+
+def _virtual_clock(drift: int) -> Tree:
+    """The token by the name of Compute Engine, and by that which Debian's agent looks for.
+
+    The agent of Debian 12 and 13 (`DriftToken int json:"drift-token"`) never sees the other one.
+    As a path both are `virtual-clock/drift-token`, whose text is the same.
+    """
+    return {"drift-token": drift, "driftToken": str(drift)}
 
 
 def _boolean(value: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from localgce.core import catalog, crud, errors, links
+from localgce.core import catalog, crud, errors, limits, links
 from localgce.core.errors import ApiError
 from localgce.core.ids import fingerprint
 
@@ -53,9 +53,7 @@ def shown(context: Context, network: Record) -> Json:
 
 def patch(context: Context, network: Record, body: Json) -> Record:
     """Change the routing mode; raises 400 for a field that a network keeps."""
-    for field, value in body.items():
-        if field not in _NETWORK_CHANGED and network.body.get(field, value) != value:
-            raise errors.invalid(f"resource.{field}", value, "It cannot be changed.")
+    limits.refuse_changes(shown(context, network), body, _NETWORK_CHANGED)
     changes = {key: body[key] for key in _NETWORK_CHANGED if key in body}
     if "routingConfig" in changes:
         now = network.body["routingConfig"]

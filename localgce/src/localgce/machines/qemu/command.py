@@ -121,6 +121,8 @@ def _board(spec: MachineSpec, accelerator: str) -> list[str]:
         *("-machine", "q35,vmport=off,sata=off,usb=off,smbus=off,hpet=off,i8042=off"),
         *("-accel", accel, "-cpu", cpu),
         *("-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
+        # the hardware clock goes on while the machine is paused; the guest's own does not
+        *("-rtc", "base=utc,clock=host"),
         *("-smbios", "type=0,vendor=Google,version=Google"),
         *("-smbios", "type=1,manufacturer=Google,product=Google Compute Engine"),
     ]
