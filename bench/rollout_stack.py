@@ -40,7 +40,6 @@ FLEET, RECIPE = "wide", "web"
 DAG, GROUP = f"roll_out__{FLEET}", "replace_instances"
 MEMBER_SECONDS_AT_MOST = 180.0  # for one member, with all that comes between
 ONE_BAKE = 600.0
-REQUESTS_KEPT = 20_000  # by localgce, the last ones
 READS = ("get", "list", "aggregatedList", "getGuestAttributes", "getSerialPortOutput")
 FLEET_FILE = """recipe: {recipe}
 members: {{labels: {{fleet: {fleet}}}, zones: [{zone}]}}
@@ -86,7 +85,6 @@ class Rolled:
     ideal: float  # seconds of the critical path: rounds of members in each stage
     reads_per_minute: float  # of Compute Engine, while members were replaced
     calls: Counter[str]  # by method
-    all_calls: bool  # localgce has kept all of them
     triggerer_mb: float  # resident memory of the triggerer, at most
     processor: dict[str, float]  # seconds of each program, while members were replaced
 
@@ -247,8 +245,7 @@ class _Bench:
             if task.start and task.end:
                 at = [round(moment.timestamp() - began, 1) for moment in (task.start, task.end)]
                 print(task.task_id, task.map_index, *at)
-        told = self.compute.requests()["requests"]
-        calls = Counter(str(r["method"]) for r in told)
+        calls = Counter(self.compute.requests()["counts"])
         reads = sum(n for method, n in calls.items() if method.rpartition(".")[2] in READS)
         found = Rolled(
             members=self.members,
@@ -257,7 +254,6 @@ class _Bench:
             ideal=turns * by_hand,
             reads_per_minute=reads / (wall / 60),
             calls=calls,
-            all_calls=len(told) < REQUESTS_KEPT,
             triggerer_mb=self.triggerer_mb,
             processor={name: round(seconds, 1) for name, seconds in self.processor.items()},
         )

@@ -177,7 +177,12 @@ def test_requests_are_logged(gce: Gce, name: str) -> None:
     gce.do("POST", DISKS, {"name": name, "sizeGb": "1"})
     gce.get(DISKS, filter=f"name={name}")
     gce.call("GET", f"{DISKS}/nothing")
-    calls = gce.admin("GET", "requests")["requests"]
+    told = gce.admin("GET", "requests")
+    calls = told["requests"]
+    assert sum(told["counts"].values()) == len(calls)
+    assert told["counts"]["compute.disks.get"] == sum(
+        c["method"] == "compute.disks.get" for c in calls
+    )
     seen = [(c["method"], c["resource"], c["status"]) for c in calls]
     assert ("compute.disks.insert", name, 200) in seen
     assert ("compute.disks.list", None, 200) in seen

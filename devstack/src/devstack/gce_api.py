@@ -114,7 +114,7 @@ class Compute:
         self._send("DELETE", "/_localgce/faults")
 
     def requests(self) -> Any:
-        """The requests since the last `forget`."""
+        """The last `requests` since `forget`, and the `counts` of all by method."""
         return self._send("GET", "/_localgce/requests")
 
     def forget(self) -> None:

@@ -58,13 +58,17 @@ class _Pages:
             return JSONResponse(error.as_json(), error.status)
 
     async def requests(self, request: Request) -> Response:
-        """GET the requests, oldest first, `?method=` those of one method; DELETE clears the log."""
+        """GET the last requests, oldest first, and how many of each method there were.
+
+        `?method=` selects the requests of one method; DELETE clears both.
+        """
+        log = self._core.faults.requests
         if request.method == "DELETE":
-            self._core.faults.requests.clear()
+            log.clear()
             return JSONResponse({})
         wanted = request.query_params.get("method")
-        found = [r for r in self._core.faults.requests if wanted in {None, r["method"]}]
-        return JSONResponse({"requests": found})
+        found = [r for r in log if wanted in {None, r["method"]}]
+        return JSONResponse({"requests": found, "counts": log.counts()})
 
     async def quotas(self, request: Request) -> Response:
         """POST `{"region": R, "metric": "CPUS", "limit": 8}`."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from math import inf
 from typing import Any
 
 from localgce.core.errors import ApiError, Json, OperationError
+from localgce.core.request_log import RequestLog
 
 CALL_KINDS = {"http", "reset", "silence"}
 OPERATION_KINDS = {"operation", "slow", "stuck"}
@@ -122,7 +122,7 @@ class Faults:
     """The current rules, and the log of requests."""
 
     rules: list[Rule] = field(default_factory=list)
-    requests: deque[Json] = field(default_factory=lambda: deque(maxlen=20_000))
+    requests: RequestLog = field(default_factory=RequestLog)
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
