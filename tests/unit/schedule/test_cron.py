@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 
 from bakehouse.schedule.cron import BadCron, CronTimes, parse_cron
 
+SECOND = timedelta(seconds=1)
 QUARTER = timedelta(minutes=15)
 DAY = timedelta(days=1)
 ZONES = sorted(available_timezones())
 # the first time of a day, the skipped and repeated ones of most zones, and the last
 CLOCKS = ((0, 0), (0, 30), (1, 30), (2, 0), (2, 15), (2, 30), (3, 0), (23, 45))
+
+
+def clock_of(zone: ZoneInfo, moment: datetime) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def offset(zone: ZoneInfo, moment: datetime) -> timedelta:
@@ -45,11 +50,13 @@ def first_moment(zone: ZoneInfo, wall: datetime) -> datetime | None:
     """The first moment at which a zone's clock shows a time or a later one: by looking at each."""
     midnight = datetime(wall.year, wall.month, wall.day)
     start = wall.replace(tzinfo=UTC) - timedelta(hours=40)
-    walls = [start + step * QUARTER for step in range(80 * 4)]
-    shown = [(moment, moment.astimezone(zone).replace(tzinfo=None, fold=0)) for moment in walls]
-    if not any(midnight <= clock < midnight + DAY for _, clock in shown):
+    quarters = [start + step * QUARTER for step in range(80 * 4)]
+    if not any(midnight <= clock_of(zone, moment) < midnight + DAY for moment in quarters):
         return None  # the zone has no such day
-    return next(moment for moment, clock in shown if clock >= wall)
+    found = next(moment for moment in quarters if clock_of(zone, moment) >= wall)
+    # the clock may have jumped within the quarter before: Newfoundland's did so at 0:01
+    seconds = (found - QUARTER + number * SECOND for number in range(1, 901))
+    return next(moment for moment in seconds if clock_of(zone, moment) >= wall)
 
 
 def nights(zone: str, first: date, days: int, clock: tuple[int, int]) -> list[datetime]:
@@ -109,6 +116,9 @@ def test_every_night_around_every_change_of_this_year_comes_once(clock: tuple[in
 @example(zone="Pacific/Kwajalein", year=1993, clock=(3, 0))
 @example(zone="Europe/Moscow", year=2014, clock=(1, 30))
 @example(zone="Asia/Pyongyang", year=2018, clock=(23, 45))
+@example(zone="America/St_Johns", year=1987, clock=(0, 15))  # at 0:01
+@example(zone="America/St_Johns", year=1988, clock=(0, 30))  # at 0:01, by two hours
+@example(zone="America/Goose_Bay", year=2010, clock=(0, 0))
 @example(zone="Africa/Monrovia", year=1972, clock=(0, 30))  # by 44 minutes and 30 seconds
 def test_every_night_of_a_year_of_a_zone_comes_once(
     zone: str, year: int, clock: tuple[int, int]
