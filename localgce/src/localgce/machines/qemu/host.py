@@ -21,6 +21,7 @@ from localgce.machines.qemu import network as qemu_network
 from localgce.machines.qemu import process as qemu_process
 from localgce.machines.qemu import serial as qemu_serial
 from localgce.machines.qemu.files import MachineFiles, socket_path, sweep_links
+from localgce.machines.qemu.hung_boots import HungBoots, watch
 from localgce.machines.qemu.layers import Layers
 from localgce.machines.qemu.names import Names, NameServer
 from localgce.machines.qemu.session import Session
@@ -49,7 +50,7 @@ class QemuHost:
         self._folder = state / "machines"
         self._cache = cache
         self._machines: dict[str, QemuMachine] = {}
-        self._trimming: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
         self.names = Names()
         self.name_socket = socket_path(state / "names.sock")
         self._name_server = NameServer(self.names)
@@ -64,12 +65,14 @@ class QemuHost:
         sweep_links()
         await self.disks.open()
         await self._name_server.open(self.name_socket)
-        self._trimming = asyncio.create_task(self._trim())
+        self._loops.append(asyncio.create_task(self._trim()))
+        self._loops.append(asyncio.create_task(watch(HungBoots(), self._running)))
 
     async def close(self) -> None:
         """Kill every machine of the state folder, also those without a `Machine` object."""
-        if self._trimming:
-            self._trimming.cancel()
+        for loop in self._loops:
+            loop.cancel()
+        if self._loops:
             await self._name_server.close()
         await asyncio.gather(*(machine.kill() for machine in self._machines.values()))
         for pidfile in self._folder.glob("*/qemu.pid"):
@@ -123,6 +126,9 @@ class QemuHost:
             if await machine.resize(disk_id, size):
                 return True
         return False
+
+    def _running(self) -> dict[str, QemuMachine]:
+        return {f"{one.spec.name} (id {key})": one for key, one in self._machines.items()}
 
     async def _trim(self) -> None:
         while True:
@@ -210,6 +216,10 @@ class QemuMachine:
     async def resume(self) -> None:
         """Continue the CPUs."""
         await self._on().execute("cont")
+
+    async def runs(self) -> bool:
+        """Whether its CPUs run: it is neither suspended nor stopped."""
+        return bool((await self._on().execute("query-status"))["status"] == "running")
 
     async def reset(self) -> None:
         """Press the reset button."""
