@@ -213,6 +213,15 @@ def test_a_per_instance_config_outlives_a_replacement(instant: Gce, name: str) -
     assert {"key": "rack", "value": "a"} in items
     shown = next(m for m in members(instant, name) if m["name"] == one)
     assert shown["preservedStateFromConfig"]["metadata"] == {"rack": "a"}
+    # a patch leaves what it does not name, and removes what is null
+    patch = f"{GROUPS}/{name}/patchPerInstanceConfigs"
+    more: dict[str, Any] = {"metadata": {"row": "7", "rack": None}}
+    instant.do("POST", patch, {"perInstanceConfigs": [{"name": one, "preservedState": more}]})
+    (config,) = instant.start("POST", f"{GROUPS}/{name}/listPerInstanceConfigs")["items"]
+    assert config["preservedState"]["metadata"] == {"row": "7"}
+    assert list(config["preservedState"]["disks"]) == ["own"]
+    old = {"name": one, "preservedState": more, "fingerprint": "AAAAAAAAAAA="}
+    instant.fails(412, "conditionNotMet", "POST", patch, {"perInstanceConfigs": [old]})
     surge = {"updatePolicy": {"replacementMethod": "SUBSTITUTE"}}
     instant.fails(400, "invalid", "PATCH", f"{GROUPS}/{name}", surge)
     unknown = {"perInstanceConfigs": [{"name": "nobody", "preservedState": {}}]}
@@ -221,6 +230,35 @@ def test_a_per_instance_config_outlives_a_replacement(instant: Gce, name: str) -
     assert not stable(instant, name)["status"]["stateful"]["hasStatefulConfig"]
     instant.do("DELETE", f"{GROUPS}/{name}")
     assert instant.get(source)["sizeGb"] == "1"
+
+
+def test_the_config_of_an_instance_keeps_a_reserved_address(instant: Gce, name: str) -> None:
+    """And deletes it with the instance, where its rule says so."""
+    policy = proactive(replacementMethod="RECREATE", maxSurge={"fixed": 0})
+    group(instant, name, 1, updatePolicy=policy)
+    ((one,),) = ([m["name"] for m in members(instant, name)],)
+    region = ZONE.rpartition("-")[0]
+    reserved = f"regions/{region}/addresses/{name}"
+    made = {"name": name, "addressType": "INTERNAL"}
+    instant.do("POST", f"regions/{region}/addresses", made)
+    path = f"{GROUPS}/{name}/patchPerInstanceConfigs"
+
+    def config(**address: str) -> dict[str, Any]:
+        rule = {"autoDelete": "ON_PERMANENT_INSTANCE_DELETION", "ipAddress": address}
+        return {
+            "perInstanceConfigs": [{"name": one, "preservedState": {"internalIPs": {"nic0": rule}}}]
+        }
+
+    text = instant.fails(400, "invalid", "POST", path, config(literal="10.128.9.9"))
+    assert "reserve it first" in text
+    instant.do("POST", path, config(address=reserved))
+    instances = [f"zones/{ZONE}/instances/{one}"]
+    instant.do("POST", f"{GROUPS}/{name}/recreateInstances", {"instances": instances})
+    stable(instant, name)
+    (nic,) = instant.instance(one)["networkInterfaces"]
+    assert nic["networkIP"] == instant.get(reserved)["address"]
+    instant.do("DELETE", f"{GROUPS}/{name}")
+    instant.fails(404, "notFound", "GET", reserved)
 
 
 def test_an_instance_that_is_created_by_name_has_the_state_that_it_is_given(

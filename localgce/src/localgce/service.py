@@ -12,8 +12,10 @@ from localgce.core.context import Core
 from localgce.core.crud import CrudHandlers
 from localgce.core.projects import ProjectHandlers
 from localgce.defaults import create_defaults
+from localgce.disks.bulk_commands import DiskBulkHandlers
 from localgce.disks.contents import DiskContents
 from localgce.disks.operation_handlers import DiskHandlers
+from localgce.disks.replication import ReplicationHandlers
 from localgce.disks.snapshot_schedules import SnapshotSchedules
 from localgce.groups.manager import Groups
 from localgce.groups.member_actions import MemberActions
@@ -72,6 +74,8 @@ class Service:
             CrudHandlers(store),
             ProjectHandlers(store, core.changes),
             DiskHandlers(store, disks),
+            DiskBulkHandlers(store),
+            ReplicationHandlers(store, disks),
             ImageHandlers(store, core.changes, layers),
             InstanceHandlers(core, self.lifecycle, disks, removal, self.interruptions),
             InstanceDiskHandlers(core, self.lifecycle),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
 from localgce.core import errors
-from localgce.disks import commands
+from localgce.disks import bulk_commands, commands, replication
 from localgce.http.listing import list_of, zonal_and_regional
 from localgce.images import snapshots
 
@@ -21,6 +21,12 @@ def insert(call: Call) -> Json:
     if "sourceImage" in call.query:
         body["sourceImage"] = call.query["sourceImage"]
     return commands.insert(call.context, body).body
+
+
+@method("compute.disks.bulkInsert", "compute.regionDisks.bulkInsert")
+def bulk_insert(call: Call) -> Json:
+    """Clone the disks of a consistency group."""
+    return bulk_commands.insert(call.context, call.body).body
 
 
 @method("compute.disks.get", "compute.regionDisks.get")
@@ -74,3 +80,21 @@ def resize(call: Call) -> Json:
     if "sizeGb" not in call.body:
         raise errors.required("sizeGb")
     return commands.resize(call.context, disk, int(call.body["sizeGb"])).body
+
+
+@method("compute.disks.startAsyncReplication", "compute.regionDisks.startAsyncReplication")
+def start_async_replication(call: Call) -> Json:
+    """Replicate a disk to one of another region."""
+    return replication.start(call.context, call.record(), call.body).body
+
+
+@method("compute.disks.stopAsyncReplication", "compute.regionDisks.stopAsyncReplication")
+def stop_async_replication(call: Call) -> Json:
+    """End the replication of a disk, or to it."""
+    return replication.stop(call.context, call.record()).body
+
+
+@method("compute.disks.stopGroupAsyncReplication", "compute.regionDisks.stopGroupAsyncReplication")
+def stop_group_async_replication(call: Call) -> Json:
+    """End the replication of a consistency group's disks."""
+    return replication.stop_group(call.context, call.body).body

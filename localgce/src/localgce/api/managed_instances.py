@@ -91,6 +91,15 @@ def update_per_instance_configs(call: Call) -> Json:
 
 
 @method(
+    "compute.instanceGroupManagers.patchPerInstanceConfigs",
+    "compute.regionInstanceGroupManagers.patchPerInstanceConfigs",
+)
+def patch_per_instance_configs(call: Call) -> Json:
+    """Change what is preserved of single instances."""
+    return instance_configs.patch(call.context, call.record(), call.body, call.cleared).body
+
+
+@method(
     "compute.instanceGroupManagers.deletePerInstanceConfigs",
     "compute.regionInstanceGroupManagers.deletePerInstanceConfigs",
 )

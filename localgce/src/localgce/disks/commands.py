@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.core import errors, limits, links
-from localgce.disks import validation
+from localgce.disks import replication, validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -29,6 +29,7 @@ def delete(context: Context, disk: Record) -> Record:
         raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
     if disk.body["status"] == "CREATING":
         raise errors.not_ready(disk.path)
+    replication.refuse_replicated(disk)
     return context.begin(disk, "disks.delete")
 
 
@@ -67,6 +68,7 @@ def resize(context: Context, disk: Record, size: int) -> Record:
         raise errors.invalid("sizeGb", size, text)
     if size > _MAX_GB:
         raise errors.invalid("sizeGb", size, f"Disk size must be at most {_MAX_GB} GB.")
+    replication.refuse_replicated(disk)
     more = {"DISKS_TOTAL_GB": float(size - now)}
     context.core.quotas.check(context.project, context.region, more)
     return context.begin(disk, "disks.resize", size_gb=size)

@@ -8,6 +8,7 @@ from localgce.core import catalog, errors, limits, links
 from localgce.core.clock import timestamp
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
+from localgce.disks import replication
 from localgce.images.lookup import image_at
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _KNOWN = {
     *_KEYS,
     *("kind", "name", "zone", "sizeGb", "type", "labels", "labelFingerprint", "resourcePolicies"),
     *("sourceImage", "sourceSnapshot", "sourceDisk", "physicalBlockSizeBytes", "params", *SAVED),
-    *("status", "licenseCodes", "region", "replicaZones"),
+    *("status", "licenseCodes", "region", "replicaZones", "asyncPrimaryDisk"),
 }
 
 
@@ -46,6 +47,8 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     path = f"{context.base}/disks/{name}"
     source_fields, source = _source(context, body, where)
     kind = _type(context, body, where)
+    replicated = replication.secondary_fields(context, body, where)
+    body = {**body, **{key: replicated[key] for key in ("sizeGb",) if key in replicated}}
     shown: Json = {
         "kind": "compute#disk",
         "id": numeric_id(),
@@ -60,6 +63,7 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
         "enableConfidentialCompute": False,
         **limits.label_fields(body.get("labels")),
         **source_fields,
+        **replicated,
         **{key: body[key] for key in _KEPT if key in body},
         **limits.shown_keys(body, *_KEYS),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import errors
+from localgce.core import errors, limits, links
 from localgce.core.ids import fingerprint
 from localgce.groups import members as group_members
 
@@ -19,19 +19,61 @@ if TYPE_CHECKING:
     from localgce.core.store import Record
 
 
+_KINDS = ("disks", "metadata", "internalIPs", "externalIPs")
+
+
 def update(context: Context, group: Record, given: Json) -> Record:
     """Set the configs of instances; each replaces the one that the instance has."""
-    configs = given.get("perInstanceConfigs", [])
-    if not configs:
-        raise errors.required("resource.perInstanceConfigs")
-    for index, config in enumerate(configs):
-        member = _member(
-            context, group, config.get("name"), f"resource.perInstanceConfigs[{index}]"
+    for index, config in enumerate(_configs(given)):
+        where = f"resource.perInstanceConfigs[{index}]"
+        member = _unchanged(context, group, config, where)
+        state = checked_state(
+            context, group, config.get("preservedState", {}), f"{where}.preservedState"
         )
-        where = f"resource.perInstanceConfigs[{index}].preservedState"
-        state = checked_state(context, config.get("preservedState", {}), where)
         context.store.put(member.kept(config=state))
     return context.begin(group, "instanceGroupManagers.kick")
+
+
+def patch(context: Context, group: Record, given: Json, cleared: frozenset[str]) -> Record:
+    """Change the configs of instances: what a request does not name stays, what is null goes.
+
+    `cleared` are the dotted paths of what the request sets to null.
+    """
+    for index, config in enumerate(_configs(given)):
+        where = f"resource.perInstanceConfigs[{index}]"
+        member = _unchanged(context, group, config, where)
+        state = f"{where}.preservedState"
+        changes = checked_state(context, group, config.get("preservedState", {}), state)
+        path = f"perInstanceConfigs.{index}.preservedState"
+        before = {} if path in cleared else member.private.get("config") or {}
+        merged = {kind: _merged(before, changes, kind, path, cleared) for kind in _KINDS}
+        kept = {kind: values for kind, values in merged.items() if values}
+        context.store.put(member.kept(config=kept))
+    return context.begin(group, "instanceGroupManagers.kick")
+
+
+def _merged(before: Json, changes: Json, kind: str, path: str, cleared: frozenset[str]) -> Json:
+    here = f"{path}.{kind}"
+    old = {} if here in cleared else before.get(kind, {})
+    values = {**old, **changes.get(kind, {})}
+    return {key: value for key, value in values.items() if f"{here}.{key}" not in cleared}
+
+
+def _configs(given: Json) -> list[Json]:
+    configs: list[Json] = given.get("perInstanceConfigs", [])
+    if not configs:
+        raise errors.required("resource.perInstanceConfigs")
+    return configs
+
+
+def _unchanged(context: Context, group: Record, config: Json, where: str) -> Record:
+    """The member that a config is for; raises 412 when its config is not the one that was read."""
+    member = _member(context, group, config.get("name"), where)
+    current = member.private.get("config")
+    read = config.get("fingerprint")
+    if read and read != fingerprint(current or {}):
+        raise errors.condition_not_met("Supplied fingerprint does not match current fingerprint.")
+    return member
 
 
 def delete(context: Context, group: Record, given: Json) -> Record:
@@ -65,8 +107,9 @@ def _member(context: Context, group: Record, name: object, where: str) -> Record
     return found
 
 
-def checked_state(context: Context, state: Json, where: str) -> Json:
-    """The state of a config, `where` in the request; raises 400 and 404 for its disks."""
+def checked_state(context: Context, group: Record, state: Json, where: str) -> Json:
+    """The state of a config, `where` in the request; raises 400 and 404 for what it names."""
+    limits.refuse_others(state, _KINDS, where)
     disks: Json = {}
     for device, disk in state.get("disks", {}).items():
         source = f"{where}.disks.{device}.source"
@@ -78,4 +121,30 @@ def checked_state(context: Context, state: Json, where: str) -> Json:
     found: Json = {"disks": disks} if disks else {}
     if state.get("metadata"):
         found["metadata"] = dict(state["metadata"])
+    for kind in ("internalIPs", "externalIPs"):
+        if state.get(kind):
+            found[kind] = _addresses(context, group, state[kind], f"{where}.{kind}")
+    return found
+
+
+def _addresses(context: Context, group: Record, given: Json, where: str) -> Json:
+    """The reserved addresses of a config, by interface; each by its link or its value."""
+    region = context.region or links.last(group.scope)
+    own = context.store.all("addresses", group.project, f"regions/{region}")
+    found: Json = {}
+    for nic, rule in given.items():
+        field = f"{where}.{nic}.ipAddress"
+        if nic != "nic0":
+            raise errors.invalid(where, nic, "Instances have one interface, nic0.")
+        asked = rule.get("ipAddress", {})
+        link, literal = asked.get("address"), asked.get("literal")
+        if link:
+            own = [context.at(context.link(link, f"{field}.address"))]
+        values = (one for one in own if literal in {None, one.body["address"]})
+        record = next(values, None) if link or literal else None
+        if record is None:
+            text = f"No reserved address of {region} has that value: reserve it first."
+            raise errors.invalid(f"{field}.literal", literal or "", text)
+        shown = {"address": record.link, "literal": record.body["address"]}
+        found[nic] = {"autoDelete": rule.get("autoDelete", "NEVER"), "ipAddress": shown}
     return found

@@ -100,7 +100,9 @@ class MemberActions:
         if instance is not None:
             await self._run("delete", instance)
         current = self._core.store.again(member) or member
-        await self._stateful.release(group.project, current.private["preserved"])
+        preserved, config = current.private["preserved"], current.private.get("config") or {}
+        kept = group_templates.merged(preserved, config)
+        await self._stateful.release(group.project, kept)
         self._core.store.delete(member)
 
     def preserve_state(self, group: Record, member: Record) -> None:

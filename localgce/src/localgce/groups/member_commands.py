@@ -66,7 +66,7 @@ def create(context: Context, group: Record, given: Json) -> Record:
             context.within(f"zones/{zone}").refuse_existing("instances", name)
         state = given["instances"][index].get("preservedState", {})
         where = f"resource.instances[{index}].preservedState"
-        configs[name] = instance_configs.checked_state(context, state, where)
+        configs[name] = instance_configs.checked_state(context, group, state, where)
     size = validation.check_size(group.body["targetSize"] + len(names))
     changed = context.store.put(group.changed(targetSize=size))
     for name in names:  # in this transaction, so that the group does not create others instead

@@ -69,6 +69,9 @@ def merged(policy: Json, config: Json) -> Json:
     """What is preserved of a member: by the policy, and by its config, which comes before it."""
     disks = {**policy.get("disks", {}), **config.get("disks", {})}
     kept = {key: value for key, value in policy.items() if key != "disks"}
+    for kind in ("internalIPs", "externalIPs"):
+        if config.get(kind):
+            kept[kind] = {**policy.get(kind, {}), **config[kind]}
     if config.get("metadata"):
         kept["metadata"] = config["metadata"]
     return {**kept, "disks": disks} if disks else kept

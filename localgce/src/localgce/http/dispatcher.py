@@ -240,7 +240,7 @@ def _named(method: Method, path: dict[str, str], needed: frozenset[str], body: J
 
 
 def _cleared(raw: bytes, method: Method) -> frozenset[str]:
-    """The fields that the body sets to null, by dotted path: clients clear values so."""
+    """The fields that the body sets to null, by dotted path (`a.0.b`): clients clear values so."""
     body = _json(raw) if method.request and raw.strip() else {}
     return frozenset(_nulls(body))
 
@@ -251,6 +251,10 @@ def _nulls(body: Json, path: str = "") -> Iterator[str]:
             yield f"{path}{key}"
         elif isinstance(value, dict):
             yield from _nulls(value, f"{path}{key}.")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, dict):
+                    yield from _nulls(item, f"{path}{key}.{index}.")
 
 
 def _add(found: dict[str, Any], parameter: Parameter, text: str) -> None:

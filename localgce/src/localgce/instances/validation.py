@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localgce.core import catalog, errors, limits, links
 from localgce.core.errors import ApiError
 from localgce.core.ids import fingerprint
+from localgce.disks import replication
 from localgce.disks.validation import zones_of
 from localgce.metadata.service_accounts import service_account
 
@@ -182,6 +183,8 @@ def attachable_disk(context: Context, given: Json, instance: Record, where: str)
         and (given.get("mode") != "READ_ONLY" or _written(context, disk, users))
     ):
         raise errors.in_use(disk.path, users[0].removeprefix(links.BASE))
+    if replication.is_secondary(disk):
+        replication.refuse_replicated(disk)
     if disk.body["status"] == "DELETING":
         raise errors.not_ready(disk.path)
     if machine_type := instance.body.get("machineType"):
