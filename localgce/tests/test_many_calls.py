@@ -10,6 +10,7 @@ import google.auth.credentials
 import pytest
 from google.cloud import compute_v1
 
+from localgce.core import links
 from localgce.http.discovery import Discovery
 
 from .gce import ZONE, instance
@@ -74,7 +75,8 @@ class Cloud:
     def _finished(self, operation: Any) -> Any:
         scope = "zone" if operation.zone else "region" if operation.region else "global"
         while operation.status != compute_v1.Operation.Status.DONE:
-            operation = self(f"{scope}Operations.wait", operation=operation.name)
+            place = {scope: links.last(getattr(operation, scope))} if scope != "global" else {}
+            operation = self(f"{scope}Operations.wait", operation=operation.name, **place)
         assert not operation.error.errors, operation.error
         return operation
 
@@ -90,6 +92,7 @@ def test_google_cloud_compute_calls_more_than_120_methods(cloud: Cloud) -> None:
     disks_and_images(cloud)
     networks(cloud)
     instances(cloud)
+    disk_groups(cloud)
     groups(cloud)
     records(cloud)
     operations(cloud)
@@ -298,6 +301,77 @@ def instances(cloud: Cloud) -> None:
     assert cloud("instances.list") == []
 
 
+def disk_groups(cloud: Cloud) -> None:
+    """Consistency groups, replication, force, and local SSDs."""
+    group = {"name": "cg", "diskConsistencyGroupPolicy": {}}
+    cloud("resourcePolicies.insert", group)
+    policy = f"regions/{REGION}/resourcePolicies/cg"
+    own, far = {"disk": "one"}, {"disk": "far", "zone": "europe-west1-b"}
+    cloud("disks.insert", {"name": "one", "sizeGb": "1", "resourcePolicies": [policy]})
+    cloud("disks.bulkInsert", {"sourceConsistencyGroupPolicy": policy})
+    (clone,) = [disk for disk in cloud("disks.list") if disk.source_consistency_group_policy]
+    assert clone.name.startswith("one-")
+    primary = {"disk": f"zones/{ZONE}/disks/one"}
+    cloud("disks.insert", {"name": "far", "asyncPrimaryDisk": primary}, zone="europe-west1-b")
+    begin = {"asyncSecondaryDisk": "zones/europe-west1-b/disks/far"}
+    cloud("disks.startAsyncReplication", begin, **own)
+    assert cloud("disks.get", **far).resource_status.async_primary_disk.state == "ACTIVE"
+    cloud("disks.stopAsyncReplication", **own)
+    cloud("disks.startAsyncReplication", begin, **own)
+    cloud("disks.stopGroupAsyncReplication", {"resourcePolicy": policy})
+    assert cloud("disks.get", **far).resource_status.async_primary_disk.state == "STOPPED"
+    zones = [f"zones/{REGION}-{each}" for each in "ab"]
+    cloud("regionDisks.insert", {"name": "two", "sizeGb": "10", "replicaZones": zones})
+    cloud("regionDisks.addResourcePolicies", {"resourcePolicies": [policy]}, disk="two")
+    cloud("regionDisks.bulkInsert", {"sourceConsistencyGroupPolicy": policy})
+    for disk in cloud("regionDisks.list"):
+        if disk.name != "two":
+            cloud("regionDisks.delete", disk=disk.name)
+    ssd = {"initializeParams": {"diskType": f"zones/{ZONE}/diskTypes/local-ssd"}}
+    body = instance("ssd", machineType=f"zones/{ZONE}/machineTypes/n1-standard-1")
+    body["disks"].append({"type": "SCRATCH", "interface": "NVME", **ssd})
+    body["disks"].append({"source": f"regions/{REGION}/disks/two"})
+    cloud("instances.insert", body)
+    assert [disk.type_ for disk in cloud("instances.get", instance="ssd").disks][1] == "SCRATCH"
+    cloud("instances.insert", instance("taker"))
+    taken = {"source": f"regions/{REGION}/disks/two"}
+    cloud("instances.attachDisk", taken, instance="taker", force_attach=True)
+    assert len(cloud("instances.get", instance="ssd").disks) == 2
+    cloud("instances.stop", instance="ssd", discard_local_ssd=True)
+    for name in ("ssd", "taker"):
+        cloud("instances.delete", instance=name)
+    cloud("regionDisks.delete", disk="two")
+    for gone in (own, far, {"disk": clone.name}):
+        cloud("disks.delete", **gone)
+    cloud("resourcePolicies.delete", resource_policy="cg")
+
+
+def configs(cloud: Cloud, resource: str, zones: Mapping[str, Any]) -> None:
+    """Per-instance configs of a zonal or a regional group."""
+    made = {"name": "c", "targetSize": 0, "instanceTemplate": "global/instanceTemplates/t"}
+    steady = {"type": "PROACTIVE", "replacementMethod": "RECREATE", "maxSurge": {"fixed": 0}}
+    redistribution = {"instanceRedistributionType": "NONE"} if zones else {}
+    cloud(f"{resource}.insert", {**made, **zones, "updatePolicy": {**steady, **redistribution}})
+    own = {"instance_group_manager": "c"}
+    state = {"metadata": {"rack": "a"}}
+    given = {"instances": [{"name": "c-one", "preservedState": state}]}
+    cloud(f"{resource}.createInstances", given, **own)
+    one = {"name": "c-one", "preservedState": {"metadata": {"row": "7"}}}
+    cloud(f"{resource}.patchPerInstanceConfigs", {"perInstanceConfigs": [one]}, **own)
+    (shown,) = cloud(f"{resource}.listPerInstanceConfigs", **own)
+    assert dict(shown.preserved_state.metadata) == {"rack": "a", "row": "7"}
+    cloud(f"{resource}.updatePerInstanceConfigs", {"perInstanceConfigs": [one]}, **own)
+    (shown,) = cloud(f"{resource}.listPerInstanceConfigs", **own)
+    assert dict(shown.preserved_state.metadata) == {"row": "7"}
+    cloud(f"{resource}.deletePerInstanceConfigs", {"names": ["c-one"]}, **own)
+    assert list(cloud(f"{resource}.listPerInstanceConfigs", **own)) == []
+    (member,) = cloud(f"{resource}.listManagedInstances", **own)
+    assert member.name == "c-one"
+    cloud(f"{resource}.recreateInstances", {"instances": [member.instance]}, **own)
+    cloud(f"{resource}.deleteInstances", {"instances": [member.instance]}, **own)
+    cloud(f"{resource}.delete", **own)
+
+
 def template(name: str) -> dict[str, Any]:
     properties = {key: value for key, value in instance(name).items() if key != "name"}
     return {"name": name, "properties": {**properties, "machineType": "e2-small"}}
@@ -312,6 +386,9 @@ def groups(cloud: Cloud) -> None:
     assert cloud("regionInstanceTemplates.list")
     assert cloud("instanceTemplates.aggregatedList")
     policies(cloud, "instanceTemplates", "t")
+    configs(cloud, "instanceGroupManagers", {})
+    zone = {"distributionPolicy": {"zones": [{"zone": f"zones/{ZONE}"}]}}
+    configs(cloud, "regionInstanceGroupManagers", zone)
     body = {"name": "g", "targetSize": 1, "instanceTemplate": "global/instanceTemplates/t"}
     cloud("instanceGroupManagers.insert", body)
     own = {"instance_group_manager": "g"}

@@ -57,7 +57,8 @@ def start(call: Call) -> Json:
 @method("compute.instances.stop")
 def stop(call: Call) -> Json:
     """Stop."""
-    return commands.stop(call.context, call.record()).body
+    discard = call.query.get("discardLocalSsd")
+    return commands.stop(call.context, call.record(), discard=discard).body
 
 
 @method("compute.instances.reset")
@@ -69,7 +70,8 @@ def reset(call: Call) -> Json:
 @method("compute.instances.suspend")
 def suspend(call: Call) -> Json:
     """Stop the CPU and keep the memory."""
-    return commands.suspend(call.context, call.record()).body
+    discard = call.query.get("discardLocalSsd")
+    return commands.suspend(call.context, call.record(), discard=discard).body
 
 
 @method("compute.instances.resume")

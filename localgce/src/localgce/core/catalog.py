@@ -40,6 +40,12 @@ _DISK_TYPES = {
     "pd-ssd": ("10GB-65536GB", "100"),
     "pd-extreme": ("500GB-65536GB", "1000"),
     "hyperdisk-balanced": ("4GB-65536GB", "100"),
+    "local-ssd": ("375GB-375GB", "375"),
+}
+LOCAL_SSD = "local-ssd"
+# the series whose machine types can have local SSDs; a custom type without a series is of N1
+_WITH_LOCAL_SSDS = {
+    *("n1", "custom", "n2", "n2d", "c2", "c2d", "a2", "g2", "m1", "m3"),
 }
 _PERSISTENT_DISKS = ("pd-standard", "pd-balanced", "pd-ssd", "pd-extreme")
 # the disk types of a series, its default first; of any other one, Persistent Disk
@@ -135,6 +141,12 @@ def machine_types() -> list[str]:
 def disk_types_of(machine_type: str) -> tuple[str, ...]:
     """The disk types that a machine type can have, the default first."""
     return _DISK_TYPES_OF.get(machine_type.partition("-")[0], _PERSISTENT_DISKS)
+
+
+def has_local_ssds(machine_type: str) -> bool:
+    """Whether a machine type can have local SSDs; those of shared cores cannot."""
+    series = machine_type.partition("-")[0]
+    return series in _WITH_LOCAL_SSDS and machine_type not in _SHARED_CORE
 
 
 def least_disk_gb(disk_type: str) -> int:

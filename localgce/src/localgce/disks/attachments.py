@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def disk_of(store: Store, attached: dict[str, str]) -> Record | None:
-    """The disk of an entry of an instance's `disks`."""
+    """The disk of an entry of an instance's `disks`; None for a local SSD."""
+    if "source" not in attached:
+        return None
     return store.at(links.parse(attached["source"], project="", field="source"))
 
 

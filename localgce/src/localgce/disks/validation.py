@@ -177,6 +177,9 @@ def _type(context: Context, body: Json, where: str) -> str:
     default = f"{context.scope}/diskTypes/pd-standard"
     link = context.link(body.get("type", default), field)
     known = link.collection == "diskTypes" and link.name in catalog.disk_types(context.scope)
+    if link.name == catalog.LOCAL_SSD:
+        text = "A local SSD is made with its instance, as a disk of the type SCRATCH."
+        raise errors.invalid(field, body.get("type"), text)
     if not known or link.scope != context.scope:
         text = "The referenced diskType resource cannot be found."
         raise errors.invalid(field, body.get("type"), text)

@@ -72,7 +72,7 @@ class StatefulPolicy:
                         store.delete(record)
 
     def _preserve_disks(self, instance: Record, rules: Json) -> Json:
-        kept = [disk for disk in instance.body["disks"] if disk["deviceName"] in rules]
+        kept = [d for d in instance.body["disks"] if d["deviceName"] in rules and "source" in d]
         if any(disk["autoDelete"] for disk in kept):
             disks = [
                 {**disk, "autoDelete": disk["autoDelete"] and disk["deviceName"] not in rules}

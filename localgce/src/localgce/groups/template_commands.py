@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localgce.core import crud, errors, limits, links
+from localgce.core import catalog, crud, errors, limits, links
 from localgce.disks.attachments import disk_of
-from localgce.instances import templates, validation
+from localgce.instances import local_ssds, templates, validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -74,6 +74,9 @@ def _canonical(properties: Json) -> Json:
 
 
 def _shown_disk(disk: Json, index: int) -> Json:
+    if local_ssds.is_local(disk):  # each instance names its own
+        shared: Json = {"kind": "compute#attachedDisk", "mode": "READ_WRITE", "boot": False}
+        return {**shared, "autoDelete": True, "interface": "SCSI", **disk, "index": index}
     return {
         "kind": "compute#attachedDisk",
         "type": "PERSISTENT",
@@ -117,6 +120,8 @@ def _of_instance(context: Context, body: Json) -> Json:
 
 def _disk(store: Store, entry: Json) -> Json:
     params = {"diskSizeGb": entry["diskSizeGb"]}
+    if local_ssds.is_local(entry):
+        params["diskType"] = catalog.LOCAL_SSD
     disk = disk_of(store, entry)
     if disk is not None:
         params["diskType"] = links.last(disk.body["type"])

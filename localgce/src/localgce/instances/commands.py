@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.core import catalog, errors, quotas
 from localgce.core.errors import ApiError
 from localgce.disks.attachments import add_user
-from localgce.instances import insert_plan
+from localgce.instances import insert_plan, local_ssds
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -48,10 +48,14 @@ def start(context: Context, instance: Record) -> Record:
     return context.begin(instance, "instances.start")
 
 
-def stop(context: Context, instance: Record) -> Record:
-    """Stop; does nothing to a stopped instance."""
+def stop(context: Context, instance: Record, *, discard: bool | None = None) -> Record:
+    """Stop; does nothing to a stopped instance.
+
+    `discard` says whether the contents of local SSDs end, which a client must say.
+    """
     _check_status(instance, "stop", {"RUNNING", "TERMINATED", "SUSPENDED"})
-    return context.begin(instance, "instances.stop")
+    local_ssds.check_discard(instance, discard)
+    return context.begin(instance, "instances.stop", keep_local_ssds=discard is False)
 
 
 def reset(context: Context, instance: Record) -> Record:
@@ -60,9 +64,10 @@ def reset(context: Context, instance: Record) -> Record:
     return context.begin(instance, "instances.reset")
 
 
-def suspend(context: Context, instance: Record) -> Record:
-    """Stop the CPU and keep the memory."""
+def suspend(context: Context, instance: Record, *, discard: bool | None = None) -> Record:
+    """Stop the CPU and keep the memory, and local SSDs whatever `discard` says."""
     _check_status(instance, "suspend", {"RUNNING"})
+    local_ssds.check_discard(instance, discard)
     return context.begin(instance, "instances.suspend")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.core import errors, limits
 from localgce.core.errors import ApiError, Json
 from localgce.disks.attachments import add_user
-from localgce.instances import validation
+from localgce.instances import local_ssds, validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -25,6 +25,9 @@ def attach(context: Context, instance: Record, given: Json, *, force: bool = Fal
     limits.refuse_others(given, validation.ATTACHED, "resource")
     given = {**given, "forceAttach": force or given.get("forceAttach", False)}
     disks = instance.body["disks"]
+    if local_ssds.is_local(given):
+        text = "A local SSD is made with its instance."
+        raise errors.invalid("resource.type", "SCRATCH", text)
     if not given.get("source"):
         raise errors.required("resource.source")
     disk = validation.attachable_disk(context, given, instance, "resource")
@@ -48,6 +51,9 @@ def detach(context: Context, instance: Record, device_name: str) -> Record:
     """Detach a disk; the boot disk only from a stopped instance."""
     _check_at_rest(instance)
     entry = _entry(instance, device_name)
+    if local_ssds.is_local(entry):
+        text = "A local SSD stays with its instance."
+        raise errors.invalid("deviceName", device_name, text)
     if entry["boot"] and instance.body["status"] != "TERMINATED":
         text = "To detach the boot disk, the instance must be in TERMINATED state."
         raise ApiError(400, "invalidResourceUsage", f"Invalid resource usage: '{text}'.")

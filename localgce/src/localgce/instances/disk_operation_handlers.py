@@ -45,7 +45,7 @@ class InstanceDiskHandlers:
         if task.args.get("forced") and disk is not None:
             await disk_release.take_from_others(self._core, self._lifecycle, disk, task.target)
         if machine is not None and machine.running:
-            await machine.attach(self._lifecycle.attachment(entry))
+            await machine.attach(self._lifecycle.attachment(task.target, entry))
         current = self._core.store.again(task.target) or task.target
         disks = [entry, *others] if entry["boot"] else [*others, entry]
         self._core.store.put(current.changed(disks=disks))

@@ -11,7 +11,7 @@ from localgce.core.errors import ApiError, Json
 from localgce.core.ids import fingerprint, numeric_id
 from localgce.core.store import Record
 from localgce.disks import validation as disk_validation
-from localgce.instances import validation
+from localgce.instances import local_ssds, validation
 from localgce.instances.validation import MAX_DISKS
 
 if TYPE_CHECKING:
@@ -235,7 +235,12 @@ def _disks(context: Context, found: Plan, body: Json) -> list[Json]:
     shown: list[Json] = []
     for index, disk in enumerate(given):
         where = f"resource.disks[{index}]"
-        entry = _attached_disk(context, found, disk, index, where)
+        if local_ssds.is_local(disk):
+            number = sum(map(local_ssds.is_local, shown))
+            kind = found.instance.body["machineType"]
+            entry = local_ssds.shown(context, kind, disk, index, number)
+        else:
+            entry = _attached_disk(context, found, disk, index, where)
         if entry["deviceName"] in {other["deviceName"] for other in shown}:
             text = "Each disk of an instance must have a device name of its own."
             raise errors.invalid(f"{where}.deviceName", entry["deviceName"], text)
@@ -246,8 +251,6 @@ def _disks(context: Context, found: Plan, body: Json) -> list[Json]:
 def _attached_disk(context: Context, found: Plan, given: Json, index: int, where: str) -> Json:
     """One entry of `disks`: an existing disk, or one to create."""
     limits.refuse_others(given, _DISK_KNOWN, where)
-    if given.get("type") == "SCRATCH":
-        raise errors.invalid(f"{where}.type", "SCRATCH", "localgce has no local SSDs.")
     if "source" in given:
         disk = validation.attachable_disk(context, given, found.instance, where)
         if any(other.link == disk.link for other in found.attached):

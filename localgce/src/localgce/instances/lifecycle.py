@@ -14,7 +14,7 @@ from localgce.core import catalog, links
 from localgce.core.clock import timestamp
 from localgce.core.errors import Json, MachineError, OperationError
 from localgce.disks.attachments import disk_of
-from localgce.instances import deadlines
+from localgce.instances import deadlines, local_ssds
 from localgce.instances.creator import creator_of
 from localgce.machines.contract import Attachment, Machine, MachineSpec, Nic, StopReason
 from localgce.networks import firewall_ports
@@ -105,6 +105,7 @@ class Lifecycle:
         self._set(instance, "STAGING")
         try:
             instance = self._with_addresses(instance)
+            await local_ssds.prepare(self._host.disks, instance)
             await self._switch_on(instance)
         except Exception:
             self._off(instance, "TERMINATED")
@@ -112,7 +113,7 @@ class Lifecycle:
         current = self._core.store.again(instance)
         if current is None or instance.id not in self._live:
             return  # it has stopped again at once, and `_stopped` has recorded that
-        self._core.store.put(current.kept(preempted=False))
+        self._core.store.put(current.kept(preempted=False, keep_local_ssds=False))
         end = deadlines.end_of(current.body.get("scheduling", {}), self._core.clock.now())
         now = timestamp(self._core.clock.now())
         more = {"lastStartTimestamp": now, "resourceStatus": deadlines.shown(end)}
@@ -168,9 +169,14 @@ class Lifecycle:
         await self.delete_machine(instance)
         self._metadata_server.close(instance.id)
 
+    async def discard_local_ssds(self, instance: Record) -> None:
+        """Delete the contents of the local SSDs of an instance that is off."""
+        await local_ssds.discard(self._host.disks, instance)
+
     async def delete_machine(self, instance: Record) -> None:
         """Kill the machine of an instance, and delete what is kept of it."""
         await self._off_machine(instance).delete()
+        await local_ssds.discard(self._host.disks, instance)
 
     async def kill(self, instance: Record) -> None:
         """Kill the machine, which stays off."""
@@ -342,7 +348,7 @@ class Lifecycle:
             zone=links.last(instance.scope),
             cpus=kind.cpus,
             memory_mb=kind.memory_mb,
-            attachments=tuple(self.attachment(disk) for disk in instance.body["disks"]),
+            attachments=tuple(self.attachment(instance, disk) for disk in instance.body["disks"]),
             nic=Nic(nic["networkIP"], configs[0].get("natIP") if configs else None),
             network=links.last(nic["network"]),
             ports=self._ports(instance),
@@ -353,8 +359,11 @@ class Lifecycle:
         rules = [r.body for r in self._core.store.all("firewalls", instance.project)]
         return tuple(dict.fromkeys((*PORTS, *firewall_ports.opened(rules, instance.body))))
 
-    def attachment(self, disk: Json) -> Attachment:
+    def attachment(self, instance: Record, disk: Json) -> Attachment:
         """The attachment of an entry of an instance's `disks`."""
+        if local_ssds.is_local(disk):
+            number = local_ssds.content_id(instance, disk)
+            return Attachment(number, disk["deviceName"], False, local_ssd=disk["interface"])
         record = disk_of(self._core.store, disk)
         return Attachment(
             disk_id=record.id if record else "0",

@@ -8,7 +8,7 @@ from localgce.core import errors, limits, links
 from localgce.core.clock import timestamp
 from localgce.core.ids import numeric_id
 from localgce.core.store import Record
-from localgce.instances import templates
+from localgce.instances import local_ssds, templates
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -54,7 +54,8 @@ def _record(context: Context, instance: Record, given: Json) -> Record:
     number = numeric_id()
     path = f"projects/{context.project}/global/machineImages/{name}"
     properties = templates.properties_of(instance)
-    properties["disks"] = [_disk(disk) for disk in instance.body["disks"]]
+    disks = [disk for disk in instance.body["disks"] if not local_ssds.is_local(disk)]
+    properties["disks"] = [_disk(disk) for disk in disks]
     limits.check_labels(given.get("labels", {}))
     body: Json = {
         "kind": "compute#machineImage",
@@ -68,7 +69,7 @@ def _record(context: Context, instance: Record, given: Json) -> Record:
         "sourceInstanceProperties": {},
         "savedDisks": [
             {"kind": "compute#savedDisk", "sourceDisk": disk["source"], "storageBytes": "0"}
-            for disk in instance.body["disks"]
+            for disk in disks
         ],
         "storageLocations": given.get("storageLocations") or ["us"],
         "totalStorageBytes": "0",
@@ -76,7 +77,7 @@ def _record(context: Context, instance: Record, given: Json) -> Record:
         **{key: given[key] for key in _KEPT if key in given},
         **limits.shown_keys(given, "machineImageEncryptionKey"),
     }
-    layers = {d["deviceName"]: f"{number}-{i}" for i, d in enumerate(instance.body["disks"])}
+    layers = {d["deviceName"]: f"{number}-{i}" for i, d in enumerate(disks)}
     private = {"layers": layers, "instance": instance.id}
     return Record("machineImages", context.project, "global", name, body, private)
 

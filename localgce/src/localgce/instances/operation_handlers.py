@@ -92,7 +92,13 @@ class InstanceHandlers:
 
     async def stop(self, task: Task) -> None:
         """RUNNING to TERMINATED."""
-        await self._lifecycle.stop(task.target, self._core.settings.shutdown_grace)
+        instance = task.target
+        if instance.body["status"] != "TERMINATED":
+            keep = bool(task.args.get("keep_local_ssds"))
+            instance = self._core.store.put(instance.kept(keep_local_ssds=keep))
+        await self._lifecycle.stop(instance, self._core.settings.shutdown_grace)
+        if not instance.private.get("keep_local_ssds"):
+            await self._lifecycle.discard_local_ssds(instance)
 
     async def reset(self, task: Task) -> None:
         """Press the reset button."""

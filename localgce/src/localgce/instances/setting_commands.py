@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from localgce.core import limits, links
 from localgce.core.errors import ApiError, condition_not_met, invalid
-from localgce.instances import validation
+from localgce.instances import local_ssds, validation
 
 if TYPE_CHECKING:
     from localgce.core.context import Context
@@ -63,7 +63,10 @@ def set_machine_type(context: Context, instance: Record, machine_type: str | Non
     """Change the machine type of a stopped instance."""
     check_stopped(instance, "setMachineType")
     found = validation.check_machine_type(context, machine_type)
+    local_ssds.check_machine_type(found, len(local_ssds.local_ssds(instance)))
     for attached in instance.body["disks"]:
+        if local_ssds.is_local(attached):
+            continue
         validation.check_disk_type(found, context.at(context.link(attached["source"], "source")))
     return _change(context, instance, machineType=found)
 

@@ -196,4 +196,4 @@ def _written(context: Context, disk: Record, users: list[str]) -> bool:
     """Whether one of the users has attached the disk READ_WRITE."""
     instances = [context.at(context.link(user, "users")) for user in users]
     attached = [entry for user in instances for entry in user.body["disks"]]
-    return any(e["source"] == disk.link and e["mode"] == "READ_WRITE" for e in attached)
+    return any(e.get("source") == disk.link and e["mode"] == "READ_WRITE" for e in attached)

@@ -23,6 +23,7 @@ class Attachment:
     device_name: str  # the guest finds it as /dev/disk/by-id/google-<device_name>
     boot: bool
     read_only: bool = False
+    local_ssd: str = ""  # SCSI or NVME: the interface of a local SSD; empty for others
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _service_accounts(instance: Record) -> Tree:
 def _virtual_clock(drift: int) -> Tree:
     """The token by the name of Compute Engine, and by that which Debian's agent looks for.
 
-    The agent of Debian 12 and 13 (`DriftToken int json:"drift-token"`) never sees the other one.
+    The agent of Debian 12 (`DriftToken int json:"drift-token"`) never sees the other one.
     As a path both are `virtual-clock/drift-token`, whose text is the same.
     """
     return {"drift-token": drift, "driftToken": str(drift)}

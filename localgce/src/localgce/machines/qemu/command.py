@@ -59,9 +59,11 @@ def command(
     if spec.display:
         words += ["-device", f"VGA,id={DISPLAY}"]
     words += ["-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-rng-pci"]
+    nvme = 0
     for attachment in spec.attachments:
         words += ["-blockdev", _json(blockdev(attachment, disk(attachment.disk_id)))]
-        words += ["-device", _json(device(attachment))]
+        words += ["-device", _json(device(attachment, nvme))]
+        nvme += attachment.local_ssd == "NVME"
     words += _outside(spec, {80: files.metadata, 53: name_socket}, ports)
     return words + _inside(spec, lan)
 
@@ -87,19 +89,23 @@ def blockdev(attachment: Attachment, path: Path) -> dict[str, Any]:
     }
 
 
-def device(attachment: Attachment) -> dict[str, Any]:
+def device(attachment: Attachment, nvme: int = 0) -> dict[str, Any]:
     """Arguments of `-device` and `device_add`: a disk as Compute Engine's looks to the guest.
 
-    Vendor, product and designator are what /dev/disk/by-id/google-* is made from.
+    Vendor, product and designator are what /dev/disk/by-id/google-* is made from; of a local SSD
+    with NVMe it is the serial number, in which `nvme` counts them.
     """
     name = node(attachment.device_name)
+    if attachment.local_ssd == "NVME":
+        serial = f"local-nvme-ssd-{nvme}"
+        return {"driver": "nvme", "id": f"{name}-device", "drive": name, "serial": serial}
     arguments: dict[str, Any] = {
         "driver": "scsi-hd",
         "id": f"{name}-device",
         "bus": "scsi.0",
         "drive": name,
         "vendor": "Google",
-        "product": "PersistentDisk",
+        "product": "EphemeralDisk" if attachment.local_ssd else "PersistentDisk",
         "device_id": attachment.device_name,
     }
     return arguments | ({"bootindex": 0} if attachment.boot else {})
