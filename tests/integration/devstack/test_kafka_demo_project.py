@@ -11,7 +11,7 @@ from tests.support.paths import PROJECT
 
 from bakehouse.config.project import all_mistakes
 from bakehouse.fleet.load import load_fleet
-from devstack.kafka.demo_project import BAD, FLEET, NEXT, copy_project, write_fleet
+from devstack.kafka.demo_project import BAD, FLEET, LARGER_MACHINE, NEXT, copy_project, write_fleet
 from devstack.testbed import git
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def test_a_fleet_that_is_written_again_differs_in_nothing_else(
     project: tuple[Path, dict[str, str]],
 ) -> None:
     first = fleet(project[0])
-    other = fleet(project[0], strategy="recreate", template={"machine_type": "e2-medium"})
+    other = fleet(project[0], strategy="recreate", template={"machine_type": LARGER_MACHINE})
     assert (first.template, other.template) != (None, None)
     assert other.strategy == "recreate"
-    changed = first.template.model_dump() | {"machine_type": "e2-medium"}  # type: ignore[union-attr]
+    changed = first.template.model_dump() | {"machine_type": LARGER_MACHINE}  # type: ignore[union-attr]
     assert other.template.model_dump() == changed  # type: ignore[union-attr]
     assert other.members == first.members
 

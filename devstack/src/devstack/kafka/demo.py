@@ -13,7 +13,7 @@ from devstack.demo_model import Demo, DemoFailed, claim
 from devstack.kafka.artefacts import jars, java
 from devstack.kafka.brokers import Image, cluster, size, written
 from devstack.kafka.demo_cluster import BALLAST, DemoCluster
-from devstack.kafka.demo_project import BAD, NEXT, commit, members, write_fleet
+from devstack.kafka.demo_project import BAD, LARGER_MACHINE, NEXT, commit, members, write_fleet
 from devstack.kafka.killed import KilledBroker
 from devstack.kafka.roll import roll
 from devstack.kafka.traffic import Proof, Traffic
@@ -150,7 +150,7 @@ def recreate_and_kill(demo: KafkaDemo) -> None:
         demo.compute.project,
         demo.cluster.addresses,
         strategy="recreate",
-        template={"machine_type": "e2-medium"},
+        template={"machine_type": LARGER_MACHINE},
     )
     commit(demo.project, "Larger machines")
     leader = demo.cluster.active_controller()
@@ -178,7 +178,7 @@ def recreate_and_kill(demo: KafkaDemo) -> None:
     claim(proof.acknowledged > 0 and not any(wrong), f"records were lost: {proof.summary()}")
     for member in moved:
         claim(
-            demo.cluster.instance(member)["machineType"].endswith("e2-medium"),
+            demo.cluster.instance(member)["machineType"].endswith(LARGER_MACHINE),
             f"{member} was not recreated",
         )
         copied = written(before[member], demo.cluster.segments(member)) / size(before[member])

@@ -33,6 +33,8 @@ EMULATED = {
     "kafka-offsets-topic-num-partitions": "3",
     "kafka-group-initial-rebalance-delay-ms": "0",
 }
+# One processor each: two cores emulate three machines; more processors only wait.
+MACHINE, LARGER_MACHINE = "g1-small", "n1-standard-1"
 # Clients of this computer reach a broker at its external address, as docs/kafka.md has it.
 OUTSIDE = 9094
 LISTENERS = {
@@ -89,7 +91,7 @@ def write_fleet(project: Path, gce_project: str, addresses: Mapping[str, str], *
     git(project, "checkout", "--quiet", "HEAD", "--", FLEET)
     fleet = yaml.safe_load(file.read_text("utf-8"))
     metadata = {**fleet["template"]["metadata"], **EMULATED, **LISTENERS}
-    fleet["template"] |= {"metadata": metadata, "external_ip": True}
+    fleet["template"] |= {"machine_type": MACHINE, "metadata": metadata, "external_ip": True}
     fleet["template"] |= more.pop("template", {})
     for one in fleet["members"]["instances"]:
         name = one["name"]
