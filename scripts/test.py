@@ -32,7 +32,7 @@ PART_STOP = 90 * 60.0  # of one part; it takes at most 30 minutes on two idle co
 LAST_WORDS = 180.0  # seconds for a stage that is interrupted to stop what it has started
 CLOSING = re.compile(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)\s*=*$", re.MULTILINE)
 
-PYTEST = (sys.executable, "-m", "pytest")
+PYTEST = (sys.executable, "-m", "pytest", "--durations=20", "--durations-min=5")
 QUIET = (*PYTEST, "-q")  # a dot for each test; -v tells the name of each, which may take minutes
 ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
 TWO_STACKS = ("-n", "2", "--dist", "loadfile")  # each worker has an Airflow of its own
