@@ -20,7 +20,7 @@ _SCHEDULES = {
 _VERBS = {
     *("getIamPolicy", "setIamPolicy", "addResourcePolicies", "removeResourcePolicies"),
     *("setNamedPorts", "updateShieldedInstanceConfig", "setShieldedInstanceIntegrityPolicy"),
-    "setMinCpuPlatform",
+    *("setMinCpuPlatform", "updateKmsKey", "setDefaultNetworkTier"),
 }
 
 

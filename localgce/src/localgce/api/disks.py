@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
-from localgce.core import errors
+from localgce.core import crud, errors, limits
+from localgce.core.errors import ApiError
 from localgce.disks import bulk_commands, commands, replication
 from localgce.http.listing import list_of, zonal_and_regional
 from localgce.images import snapshots
@@ -80,6 +81,23 @@ def resize(call: Call) -> Json:
     if "sizeGb" not in call.body:
         raise errors.required("sizeGb")
     return commands.resize(call.context, disk, int(call.body["sizeGb"])).body
+
+
+@method("compute.disks.updateKmsKey", "compute.regionDisks.updateKmsKey")
+def update_kms_key(call: Call) -> Json:
+    """Record another version of the key."""
+    return set_kms_key(call, "diskEncryptionKey")
+
+
+def set_kms_key(call: Call, field: str) -> Json:
+    """Replace the key of Cloud KMS in a field, which the resource must have."""
+    record = call.record()
+    if "kmsKeyName" not in record.body.get(field, {}):
+        text = f"The resource '{record.path}' has no key of Cloud KMS."
+        raise ApiError(400, "invalidUsage", text)
+    key = {"kmsKeyName": call.body.get("kmsKeyName") or record.body[field]["kmsKeyName"]}
+    limits.check_encryption_key(key, "resource")
+    return crud.begin_patch(call.context, record, {field: key}).body
 
 
 @method("compute.disks.startAsyncReplication", "compute.regionDisks.startAsyncReplication")

@@ -1,4 +1,4 @@
-"""Firewalls: stored and shown, not enforced."""
+"""Firewalls: stored and shown; they open ports, and close none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.api.method import Call, method
 from localgce.core import crud, errors, links
 from localgce.http.listing import list_of
+from localgce.networks import firewall_ports
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
@@ -63,6 +64,30 @@ def update(call: Call) -> Json:
 def delete(call: Call) -> Json:
     """Delete a rule."""
     return crud.begin_delete(call.context, call.record()).body
+
+
+@method("compute.instances.getEffectiveFirewalls")
+def of_instance(call: Call) -> Json:
+    """The rules that are for an instance; there are no firewall policies."""
+    instance = call.record()
+    nics = [nic["name"] for nic in instance.body["networkInterfaces"]]
+    asked = call.query["networkInterface"]
+    if asked not in nics:
+        text = f"No such network interface: '{asked}'."
+        raise errors.invalid("networkInterface", asked, text)
+    return {"firewalls": firewall_ports.effective(_rules(call), instance.body)}
+
+
+@method("compute.networks.getEffectiveFirewalls")
+def of_network(call: Call) -> Json:
+    """The rules of a network; there are no firewall policies."""
+    network = call.record()
+    return {"firewalls": [rule for rule in _rules(call) if rule["network"] == network.link]}
+
+
+def _rules(call: Call) -> list[Json]:
+    context = call.context
+    return [record.body for record in context.store.all("firewalls", context.project)]
 
 
 def _check_rule(body: Json) -> None:

@@ -21,7 +21,8 @@ _WITH_POLICY = (
 )
 _TESTED_ONLY = (
     *("addresses", "autoscalers", "firewalls", "globalAddresses", "healthChecks"),
-    *("instanceGroups", "regionAutoscalers", "regionHealthChecks", "routes"),
+    *("instanceGroups", "regionAutoscalers", "regionHealthChecks", "regionInstanceGroups"),
+    "routes",
 )
 
 

@@ -48,9 +48,9 @@ def delete(call: Call) -> Json:
     return commands.delete(call.context, call.record()).body
 
 
-@method("compute.instances.start")
+@method("compute.instances.start", "compute.instances.startWithEncryptionKey")
 def start(call: Call) -> Json:
-    """Start."""
+    """Start; the keys of disks have no effect."""
     return commands.start(call.context, call.record()).body
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localgce.api.disks import set_kms_key
 from localgce.api.method import Call, method
 from localgce.core import errors
 from localgce.http.listing import list_of
@@ -40,3 +41,9 @@ def list_(call: Call) -> Json:
 def delete(call: Call) -> Json:
     """Delete a snapshot."""
     return snapshots.delete(call.context, call.record()).body
+
+
+@method("compute.snapshots.updateKmsKey")
+def update_kms_key(call: Call) -> Json:
+    """Record another version of the key."""
+    return set_kms_key(call, "snapshotEncryptionKey")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
-from localgce.core import errors
-from localgce.http.listing import list_of, regional
+from localgce.core import errors, links
+from localgce.http.listing import list_of, page_of, regional
 from localgce.networks import commands
 
 if TYPE_CHECKING:
     from localgce.core.errors import Json
+
+_USABLE = ("network", "ipCidrRange", "purpose", "stackType", "secondaryIpRanges")
 
 
 @method("compute.subnetworks.insert")
@@ -36,6 +38,23 @@ def aggregated_list(call: Call) -> Json:
     """The subnetworks of all regions."""
     bodies = [record.body for record in call.records(everywhere=True)]
     return regional(call, "subnetwork", bodies)
+
+
+@method("compute.subnetworks.listUsable")
+def list_usable(call: Call) -> Json:
+    """The subnetworks of all regions, by what an instance needs to know of them."""
+    page, token = page_of(call, [record.body for record in call.records(everywhere=True)])
+    path = f"projects/{call.context.project}/aggregated/subnetworks/listUsable"
+    shown: Json = {
+        "kind": "compute#usableSubnetworksAggregatedList",
+        "id": path,
+        "selfLink": links.url(path),
+        "items": [
+            {"subnetwork": body["selfLink"], **{key: body[key] for key in _USABLE if key in body}}
+            for body in page
+        ],
+    }
+    return {**shown, "nextPageToken": token} if token else shown
 
 
 @method("compute.subnetworks.patch")

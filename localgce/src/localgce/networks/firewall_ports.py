@@ -42,6 +42,14 @@ def opened(rules: Iterable[Json], instance: Json) -> tuple[int, ...]:
     return tuple(found)
 
 
+def effective(rules: Iterable[Json], instance: Json) -> list[Json]:
+    """The enabled rules of the instance's network that are for it, the first ones by priority."""
+    network = instance["networkInterfaces"][0]["network"]
+    found = [r for r in rules if r["network"] == network and not r.get("disabled")]
+    own = [rule for rule in found if _is_target(rule, instance)]
+    return sorted(own, key=lambda r: (r.get("priority", 1000), "denied" not in r, r["name"]))
+
+
 def _applies(rule: Json, instance: Json) -> bool:
     if rule.get("direction") == "EGRESS" or rule.get("disabled"):
         return False
@@ -49,6 +57,10 @@ def _applies(rule: Json, instance: Json) -> bool:
     only_guests = bool(rule.get("sourceTags") or rule.get("sourceServiceAccounts"))
     if (sources and not sources & _EVERYBODY) or (not sources and only_guests):
         return False
+    return _is_target(rule, instance)
+
+
+def _is_target(rule: Json, instance: Json) -> bool:
     tags, accounts = rule.get("targetTags", []), rule.get("targetServiceAccounts", [])
     if not tags and not accounts:
         return True
