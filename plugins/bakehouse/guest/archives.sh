@@ -5,7 +5,7 @@ logged() {
   : >"$log"
   "$@" </dev/null >"$log" 2>&1 &
   process=$!
-  tail -n +1 -s 0.2 -f --pid="$process" "$log" &
+  tail -n +1 -s 0.05 -f --pid="$process" "$log" &
   shown=$!
   wait "$process" || code=$?
   wait "$shown"

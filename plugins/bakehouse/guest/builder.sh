@@ -1,8 +1,7 @@
 # What makes a machine a builder: nothing asks, nothing starts, names resolve to the end. None of it
 # stays in the image, see leave_builder.
+package_settings=("$apt_settings" "$dpkg_settings") # apt and dpkg read them at each start
 builder_settings=(
-  "$apt_settings"
-  "$dpkg_settings"
   "$no_starts"
   "$root/etc/sudoers.d/bakehouse"
   "$apt_auth_file"
@@ -62,7 +61,7 @@ set_the_rest() {
   printf '#!/bin/sh\nexit 101\n' >"$no_starts"
   chmod 755 "$no_starts"
   printf '%s\n' force-unsafe-io force-confdef force-confold \
-    "post-invoke=cmp -s $resolv $work/resolv.conf || bash $work/keep_names.sh" \
+    "post-invoke=. $work/names_work.sh || bash $work/keep_names.sh" \
     >"$dpkg_settings" # a half-written disk is never used
   if [[ -d $root/etc/sudoers.d ]]; then
     printf 'Defaults env_keep += "%s"\n' "${never_ask[*]%%=*} TMPDIR" >"$root/etc/sudoers.d/bakehouse"
@@ -94,6 +93,17 @@ note_names() {
     mkdir -p "${file%/*}"
     cp "$work/resolv.conf" "$file"
   done
+  # read by dpkg's sh; no process of its own, since dpkg runs a dozen times
+  cat >"$work/names_work.sh" <<WORK
+text() {
+  text=
+  while IFS= read -r line; do text="\$text\$line
+"; done
+}
+text <'$work/resolv.conf'
+wanted=\$text
+{ text <'$resolv'; } 2>/dev/null && [ "\$text" = "\$wanted" ]
+WORK
   {
     printf 'root=%q work=%q resolv=%q\n' "$root" "$work" "$resolv"
     cat <<'NAMES'
@@ -131,9 +141,10 @@ leave_names() {
   fi
 }
 
+# Without what is about packages, which may still be listed.
 leave_builder() {
   leave_settings
-  rm -rf "$payload" "$kept"/{tmp,packages,passed_over,sources-of-image,starts}
+  rm -rf "$payload" "$kept"/{tmp,starts}
 }
 
 leave_settings() {

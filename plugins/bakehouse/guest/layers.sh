@@ -66,6 +66,7 @@ keep_layer() {
     cp "$work"/{packages,passed_over,sources-of-image} "$kept/"
   fi
   leave_settings
+  rm -f "${package_settings[@]}"
   take_starts
   sync
   put layer "$(printf '%s\n%s\n' "$1" "$found")" || :

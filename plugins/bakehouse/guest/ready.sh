@@ -4,9 +4,9 @@
 #
 #   ready              one try: each unit of `services`, each check of `ready.conf`, then `health`
 #   ready --watch      the units once more, for the seconds of min_ready or, where the recipe declares none,
-#                      until they have run for 3 seconds: each must stay as it is
-#   ready --restarts   no try: how often systemd has started the units again since this boot
+#                      as long as their kind asks for: each must stay as it is
 #
+# How often systemd has started the units again since this boot is left in /run/bakehouse/restarts.
 # Boot asks until it is ready, the smoke test asks again at its end, and each health report asks.
 set -Eeuo pipefail
 
@@ -148,15 +148,29 @@ uptime_seconds() {
   printf %s "${up%.*}"
 }
 
+# says_it_is_up PLACE: whether systemd calls the unit active when its program has said so, or has done
+# all. A simple one is active before the first instruction of its program. A forking one has opened its
+# ports by then if it is a good daemon, so it is believed where a check has found it to answer.
+says_it_is_up() {
+  case ${now[$1.Type]-} in
+    notify | notify-reload | dbus | oneshot) return 0 ;;
+    forking) has_checks ;;
+    *) return 1 ;;
+  esac
+}
+
 # What dies of a wrong config or a taken port dies within 3 s of its start. The checks have taken a part
 # of these; one second at least is watched after them, since they are a unit's first requests.
 seconds_to_watch() {
-  local place start youngest=0 left
+  local place start youngest=0 left=3
   for place in "${!units[@]}"; do
+    if says_it_is_up "$place"; then
+      ((youngest)) || left=1
+      continue
+    fi
     start=${now[$place.ExecMainStartTimestampMonotonic]-0} # microseconds since the kernel started
     ((${start:-0} <= youngest)) || youngest=$start
   done
-  left=3
   ((youngest == 0)) || left=$((youngest / 1000000 + 4 - $(uptime_seconds)))
   printf %s "$((left < 1 ? 1 : left > 3 ? 3 : left))"
 }
@@ -279,21 +293,20 @@ one_try() {
   [[ ! -e $library/health ]] || run "$library/health" health || return
 }
 
-count_restarts() {
+# The health report says it; a process of its own for that would cost as much as the look.
+note_restarts() {
   local place sum=0
-  ((${#units[@]} == 0)) || look
   for place in "${!units[@]}"; do
     sum=$((sum + ${now[$place.NRestarts]-0}))
   done
-  printf '%s' "$sum"
+  { printf '%s' "$sum" >"$root/run/bakehouse/restarts"; } 2>/dev/null || : # of another user
 }
 
 main() {
   read_units
+  trap note_restarts EXIT
   if [[ ${1-} == --watch ]]; then
     watch_units
-  elif [[ ${1-} == --restarts ]]; then
-    count_restarts
   else
     one_try
   fi

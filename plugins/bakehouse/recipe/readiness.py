@@ -103,7 +103,8 @@ class Ready(Frozen):
     min_ready: Annotated[Duration, AfterValidator(_at_most_a_minute)] | None = Field(
         default=None,
         description="how long the units must stay without restart once all is ready, at most 1m;"
-        " by default until 3 seconds after their start",
+        " by default until 3 seconds after their start, and 1 second if they say themselves that"
+        " they are up",
     )
     period: Duration = Field(
         default=PERIOD,

@@ -92,6 +92,18 @@ def test_a_builder_leaves_no_renderer_behind(image: Machine) -> None:
     assert image.changes == []
 
 
+def test_without_a_route_the_metadata_server_is_asked_after_a_while_all_the_same(
+    image: Machine,
+) -> None:
+    """A way by IPv6 is not in that table."""
+    routes = image.root / "proc/net/route"
+    routes.parent.mkdir()
+    routes.write_text("Iface\tDestination\tGateway\n")
+    image.become("member", greeting="hello")
+    assert image.boot().returncode == 0
+    assert image.health["state"] == "healthy"
+
+
 def test_a_network_that_is_not_online_keeps_no_service_from_starting(image: Machine) -> None:
     stub = image.stubs / "systemctl"
     refuses = '[[ $* != *network-online* ]] || { echo "$0 $*" >>"${0%/*}/calls"; exit 1; }'
@@ -107,7 +119,6 @@ def _running(words: str) -> bool:
 
 def test_instance_attributes_win_over_the_projects(image: Machine) -> None:
     image.become("member", greeting="mine")
-    image.project = {"greeting": "everybody's"}
     image.boot()
     assert "greeting=mine" in (image.root / "etc/app.conf").read_text()
 
@@ -119,7 +130,8 @@ def test_an_undefined_name_is_told_with_file_and_line(image: Machine) -> None:
     assert told["state"] == "unhealthy"
     assert told["detail"] == "etc/app.conf.j2:1: 'greeting' is undefined"
     assert not (image.root / "etc/app.conf").exists()
-    assert image.changes == [START_TIMER]
+    assert START_TIMER in image.changes
+    assert "systemctl start app" not in image.changes
 
 
 def test_a_builder_is_left_alone(image: Machine) -> None:
@@ -162,8 +174,8 @@ def test_units_rendered_from_templates_are_loaded(image: Machine) -> None:
     image.become("member", greeting="hello")
     image.boot()
     assert image.changes == [
-        "systemctl daemon-reload",
         NETWORK,
+        "systemctl daemon-reload",
         "systemctl start app",
         START_TIMER,
     ]

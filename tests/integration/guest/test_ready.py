@@ -218,6 +218,43 @@ def test_without_min_ready_units_are_watched_until_three_seconds_after_the_last_
     assert image.calls.count("sleep 0.5") == looks
 
 
+@pytest.mark.parametrize(
+    ("kinds", "checks", "looks"),
+    [
+        (("notify", "notify"), {}, 2),
+        (("dbus", "oneshot"), {}, 2),
+        (("forking", "notify"), {}, 6),
+        (("forking", "notify"), {"tcp": 1}, 2),
+        (("notify", "simple"), {"tcp": 1}, 6),
+        (("simple", "notify"), {"tcp": 1}, 6),
+    ],
+)
+def test_units_that_say_that_they_are_up_are_watched_for_a_second(
+    image: Machine, kinds: tuple[str, str], checks: dict[str, int], looks: int
+) -> None:
+    """A forking one says so where something else has found it to answer."""
+    names = ("one", "other")
+    declare(image, *names, **checks)
+    (image.root / "proc").mkdir(exist_ok=True)
+    (image.root / "proc/uptime").write_text("100.00 1.00\n")
+    for name, kind in zip(names, kinds, strict=True):
+        image.unit(name, Type=kind, ExecMainStartTimestampMonotonic="99999999")
+    asked(image, "--watch")
+    assert image.calls.count("sleep 0.5") == looks
+
+
+@pytest.mark.parametrize("arguments", [(), ("--watch",)])
+def test_how_often_units_were_started_again_is_left_for_the_report(
+    image: Machine, arguments: tuple[str, ...]
+) -> None:
+    declare(image, "one", "other", tcp=1)
+    image.unit("one", NRestarts="2")
+    image.unit("other", NRestarts="3")
+    (image.root / "run/bakehouse").mkdir(parents=True, exist_ok=True)
+    asked(image, *arguments)
+    assert (image.root / "run/bakehouse/restarts").read_text() == "5"
+
+
 def test_a_restart_before_the_first_look_counts_unless_readiness_is_checked(
     image: Machine,
 ) -> None:
