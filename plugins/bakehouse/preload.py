@@ -47,6 +47,9 @@ def on_starting(component: Any) -> None:  # ruff: ignore[unused-function-argumen
     if is_scheduler(sys.argv):
         for name in (*LIBRARIES, *modules()):
             import_module(name)
+        from bakehouse.cloud.discovery_client import prepare
+
+        prepare()
 
 
 def modules() -> Iterator[str]:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 DOCUMENTS = Path(googleapiclient.__path__[0]) / "discovery_cache" / "documents"
 COMPUTE = "compute.v1"
+BUILDERS = ("build", "get_static_doc")
 PACKAGE = PROJECT / "plugins" / "bakehouse"
 
 
 def built_apis() -> set[str]:
     """The APIs for which a discovery client is built, such as `compute.v1`.
 
-    By `build("compute", "v1")`, or by `_client_of("compute", …)`, which builds that of v1.
+    By `build("compute", "v1")`, or by `_client_of("iam", …)`, which builds that of v1, or of a
+    document: `get_static_doc("compute", "v1")`.
     """
     found = set()
     for call in (node for source in _sources() for node in ast.walk(ast.parse(source))):
@@ -32,7 +34,7 @@ def built_apis() -> set[str]:
         if _called(call) == "_client_of" and isinstance(call.args[0], ast.Constant):
             found.add(f"{call.args[0].value!s}.v1")
         named = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
-        if isinstance(call.func, ast.Name) and call.func.id == "build" and len(named) == 2:
+        if isinstance(call.func, ast.Name) and call.func.id in BUILDERS and len(named) == 2:
             found.add(".".join(map(str, named)))
     return found
 

@@ -186,7 +186,7 @@ class Airflow:
         dag_id: str,
         run_id: str,
         deadline: float,
-        watch: Callable[[list[Task]], None] = lambda _: None,
+        watch: Callable[[list[Task]], None] | None = None,
     ) -> Run:
         """Until the run has ended, well or not; `watch` gets its tasks about once a second."""
         ended: list[Run] = []
@@ -194,7 +194,8 @@ class Airflow:
         def over() -> bool:
             # the run first: what `watch` sees at last is then the state at the end
             run = self.run(dag_id, run_id)
-            watch(self.tasks(dag_id, run_id))
+            if watch is not None:
+                watch(self.tasks(dag_id, run_id))
             if run.state in TERMINAL_RUN:
                 ended.append(run)
             return bool(ended)

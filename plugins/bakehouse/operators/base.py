@@ -251,6 +251,7 @@ class BakehouseOperator(BaseOperator):
             memory = told["memory"] or memory
             kwargs["event"] = model.model_validate(told["event"]) if model else told["event"]
         self.memory = self.Memory.model_validate(memory)
+        told_before = self.memory.pages
         resume: Callable[..., Any] = super().resume_execution
         if next_method == TRIGGER_FAIL_REPR:
             resume = self._after_failed_trigger
@@ -259,6 +260,11 @@ class BakehouseOperator(BaseOperator):
                 return self._run(context, lambda: resume(next_method, kwargs, context))
             except (TaskDeferralTimeout, AirflowSensorTimeout) as late:
                 raise TransientError(f"the deferral timed out: {late}") from late
+            finally:
+                if self.memory.pages == told_before:
+                    # Airflow stores each link at the end of every process of a try, and keeps what
+                    # the one before has stored: two requests less of each task
+                    self.operator_extra_links = ()
 
     def trigger_failed(self, context: Context, error: Exception) -> Next:  # ruff: ignore[unused-method-argument]  subclasses read it
         """Return what comes next after a wait that has failed: by default, its error."""

@@ -16,7 +16,7 @@ from bakehouse.operators.reconcile import Again
 from bakehouse.operators.waits import begin_wait, end_wait
 from bakehouse.rollout.fleet_operator import FleetOperator
 from bakehouse.rollout.outcome import in_words
-from bakehouse.rollout.states import State
+from bakehouse.rollout.states import REACHED, State
 from bakehouse.rollout.strategies.swap import Swap, outcome_of
 
 if TYPE_CHECKING:
@@ -53,9 +53,13 @@ class GateWaitOperator(FleetOperator):
     def push_outcome(
         self, context: Context, swap: Swap, state: str, why: str, cause: Cause | None = None
     ) -> MemberOutcome:
-        """Hand the outcome on to the verdict; a later try replaces it."""
+        """Hand the outcome on to the verdict; a later try replaces it.
+
+        That of a success is the value of the task.
+        """
         outcome = outcome_of(swap, state, why, cause)
-        context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
+        if state not in REACHED:
+            context["ti"].xcom_push("outcome", outcome.model_dump(mode="json"))
         return outcome
 
     def wait_for_gate(self, context: Context, swap: Swap, why: str) -> Again:

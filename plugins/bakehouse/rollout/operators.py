@@ -22,6 +22,7 @@ from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.base import is_backfill, rolls_out
 from bakehouse.operators.reconcile import Done, Next, WaitFor, resumed_by
 from bakehouse.rollout import members, target_images
+from bakehouse.rollout.beside import BESIDE, Beside
 from bakehouse.rollout.cost import cost_lines
 from bakehouse.rollout.events import GatesAnswered
 from bakehouse.rollout.fleet_operator import (
@@ -288,6 +289,8 @@ class Plan(PlanningOperator):
 class SelectMembers(FleetOperator):
     """Lists the members of one stage with their last reports -> [Swap]. Renews the lease.
 
+    The XCom `beside` has what each member's task needs of the plan.
+
     Args:
         stage: Counted from 1.
         **kwargs: Of `FleetOperator`.
@@ -317,6 +320,9 @@ class SelectMembers(FleetOperator):
         ]
         self.log.info("stage %d: %s", self.stage, ", ".join(s.member for s in swaps) or "nobody")
         context["ti"].xcom_push(PROGRESS, now().isoformat())
+        if swaps:
+            beside = Beside.of(made, self.rules_of(made).max_unavailable, swaps)
+            context["ti"].xcom_push(BESIDE, beside.model_dump(mode="json"))
         return Done([swap.model_dump(mode="json") for swap in swaps])
 
     def _has_moved(self, made: RolloutPlan, change: Change) -> bool | None:

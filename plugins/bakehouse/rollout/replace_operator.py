@@ -25,7 +25,6 @@ from bakehouse.rollout.handover import HandoverFields
 from bakehouse.rollout.orders import Order
 from bakehouse.rollout.outcome import in_words
 from bakehouse.rollout.progress import WALK_AT_MOST, no_progress, progress_within
-from bakehouse.rollout.standing import zones_of
 from bakehouse.rollout.states import REACHED, STUCK
 from bakehouse.rollout.strategies.swap import Swap, moving
 from bakehouse.rollout.turn_operator import BACKSTOP, READY_AT_MOST, TurnOperator
@@ -33,7 +32,7 @@ from bakehouse.rollout.turn_operator import BACKSTOP, READY_AT_MOST, TurnOperato
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from bakehouse.rollout.plan import RolloutPlan
+    from bakehouse.rollout.beside import Beside
 
 TAIL_BYTES, TAIL_LINES, MOST_LINES = 16_384, 40, 10_000
 
@@ -66,8 +65,8 @@ class ReplaceMember(TurnOperator):
         self.link_machine(swap.zone, swap.member)
         self.check_lease(context)
         self._check_progress(context, swap)
-        made = self.plan_of(context)
-        held = self.admitted(context, swap, made)
+        beside = self.beside(context) if swap.way == "forward" else None
+        held = self.admitted(context, swap, beside)
         if isinstance(held, WaitFor):
             return held
         place = held.place
@@ -81,7 +80,7 @@ class ReplaceMember(TurnOperator):
         fields = HandoverFields(
             gate=fleet.gate, drain=fleet.drain, resume=fleet.resume, busy_limit=fleet.busy_limit
         )
-        others, ahead = self._beside(context, swap, made)
+        others, ahead = self._others(context, swap, beside)
         self.log.info("%s", moving(swap))
         trigger = SwapTrigger(
             swap=self.swap,
@@ -157,17 +156,17 @@ class ReplaceMember(TurnOperator):
             record_member(context, swap, STUCK, why, None)
             raise PermanentError(f"{swap.member}: {why}")
 
-    def _beside(
-        self, context: Context, swap: Swap, made: RolloutPlan
+    def _others(
+        self, context: Context, swap: Swap, beside: Beside | None
     ) -> tuple[dict[str, str], list[str]]:
         """Return the fleet's members and their zones, and those whose turn is before this one's.
 
         Both are empty unless several may be down at a time and the member has a gate to ask.
         """
-        is_asked = swap.way == "forward" and Order.GATE in swap.orders
-        if not is_asked or self.rules_of(made).max_unavailable == 1:
+        if beside is None or Order.GATE not in swap.orders or beside.at_most == 1:
             return {}, []
-        return zones_of(made), [*self.members_ahead(context, self.states(context, own=True))]
+        states = self.states(context, own=True)
+        return beside.zones, [*self.members_ahead(context, beside, states)]
 
     def _show_serial(self, swap: Swap) -> None:
         try:

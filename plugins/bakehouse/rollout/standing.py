@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from bakehouse.cloud.compute_hook import ComputeHook
     from bakehouse.images.links import Resource
+    from bakehouse.rollout.beside import Beside
     from bakehouse.rollout.place import Place
-    from bakehouse.rollout.plan import Reported, RolloutPlan
+    from bakehouse.rollout.plan import Reported
     from bakehouse.rollout.strategies.swap import Swap
 
 
@@ -28,26 +29,17 @@ class Standing(NamedTuple):
     down: frozenset[str]  # who of the fleet does not run
 
 
-def zones_of(made: RolloutPlan) -> dict[str, str]:
-    """Return the members of a plan that count for `max_unavailable`, and their zones."""
-    others = {change.name: change.zone for change in made.changes}
-    return others | {report.name: report.zone for report in made.reported}
-
-
-def others_now(
-    hook: ComputeHook, member: str, made: RolloutPlan, at_most: int, ahead: Collection[str]
-) -> Standing:
+def others_now(hook: ComputeHook, member: str, beside: Beside, ahead: Collection[str]) -> Standing:
     """Require that few other members are down or ill, or may be stopped at any moment (`ahead`)."""
-    zones = zones_of(made)
-    there = members.statuses(hook, zones)
-    first, rest = reports_to_read(member, made.reported)
+    there = members.statuses(hook, beside.zones)
+    first, rest = reports_to_read(member, beside.reported)
     ill = _ill_now(hook, first, there)
-    if member not in ill and ill.keys() - ill_before(made.reported):
+    if member not in ill and ill.keys() - ill_before(beside.reported):
         ill |= _ill_now(hook, rest, there)
     # one that does not exist is down: it is yet to be created, or is being recreated
-    counts = {*there, *(change.name for change in made.changes if change.strategy.inserts)}
-    gate = others_are_up(member, counts, there, at_most, ill, ahead)
-    return Standing(gate, down_of(zones, there))
+    counts = {*there, *beside.inserted}
+    gate = others_are_up(member, counts, there, beside.at_most, ill, ahead)
+    return Standing(gate, down_of(beside.zones, there))
 
 
 async def still_its_turn(

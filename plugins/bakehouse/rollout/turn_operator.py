@@ -13,13 +13,13 @@ from bakehouse.core.errors import TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.model import TASKS_FOR_ONE
 from bakehouse.operators.reconcile import WaitFor
-from bakehouse.rollout.fleet_operator import PROGRESS, now, states_of
-from bakehouse.rollout.forecast import seconds_of_a_turn
+from bakehouse.rollout.beside import BESIDE, Beside
+from bakehouse.rollout.fleet_operator import PROGRESS, SELECT_MEMBERS, now, states_of
 from bakehouse.rollout.gate_wait_operator import GateWaitOperator
 from bakehouse.rollout.gates import its_turn, nobody_failed, reports_to_read
 from bakehouse.rollout.place import Place, left
 from bakehouse.rollout.plan import ill_before
-from bakehouse.rollout.standing import check_image, others_now, zones_of
+from bakehouse.rollout.standing import check_image, others_now
 from bakehouse.rollout.states import Strategy
 from bakehouse.rollout.strategies.swap import Swap, is_under_way
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
-
-    from bakehouse.rollout.plan import RolloutPlan
 
 BACKSTOP = timedelta(minutes=5)
 TURN = timedelta(seconds=15)
@@ -47,15 +45,30 @@ class Admitted:
 class TurnOperator(GateWaitOperator):
     """Looks at the run, the freeze, the windows and the other members before a member is begun."""
 
-    def admitted(self, context: Context, swap: Swap, made: RolloutPlan) -> WaitFor | Admitted:
+    def beside(self, context: Context) -> Beside:
+        """Return who counts beside the members of this stage, as `select_members` hands it on."""
+        _, _, stage = str(self.task_id).rpartition("_")
+        told = context["ti"].xcom_pull(task_ids=self.near(SELECT_MEMBERS.format(stage)), key=BESIDE)
+        if told is not None:
+            return Beside.model_validate(told)
+        made = self.plan_of(context)  # an older version has selected them
+        at_most = self.rules_of(made).max_unavailable
+        return Beside.of(made, at_most, self.picked(context, int(stage)))
+
+    def admitted(self, context: Context, swap: Swap, beside: Beside | None) -> WaitFor | Admitted:
         """Return the wait for what holds the member, or that it may be begun.
+
+        Args:
+            context: of the task.
+            swap: of the member.
+            beside: who counts beside it; None on the way back.
 
         Raises:
             AirflowSkipException: Another member has failed.
             TransientError: Others are down that a wait would not bring back.
         """
         instance = self.compute.instance(swap.zone, swap.member)
-        if swap.way == "back" or is_under_way(swap, instance):
+        if beside is None or is_under_way(swap, instance):
             return Admitted()  # on its way already: the only right thing is to go on
         states = self.states(context, own=True)
         gate = nobody_failed(states_of(states, str(self.task_id)))
@@ -70,21 +83,21 @@ class TurnOperator(GateWaitOperator):
             return wait
         if was_held:
             context["ti"].xcom_push(PROGRESS, now().isoformat())
-        ahead = self.members_ahead(context, states) if swap.strategy is not Strategy.CREATE else {}
-        at_most = self.rules_of(made).max_unavailable
-        place = self._until_its_turn(swap, made, states, ahead, at_most)
+        takes_away = swap.strategy is not Strategy.CREATE
+        ahead = self.members_ahead(context, beside, states) if takes_away else {}
+        place = self._until_its_turn(swap, beside, states, ahead)
         if place is not None:
             return place if isinstance(place, WaitFor) else Admitted(place)
         check_image(self.compute, swap)
         if swap.strategy is Strategy.CREATE:
             return Admitted()  # it takes nobody away
-        gate, down = others_now(self.compute, swap.member, made, at_most, ahead)
+        gate, down = others_now(self.compute, swap.member, beside, ahead)
         if gate.open:
             if self.memory.by_members:
                 self.end_gate_wait(context, swap, "the others are up again")
             return Admitted(down=down, down_at=time.time())
-        known = ill_before(made.reported)
-        if not known.union(self._unended(context, states)).isdisjoint(gate.by):
+        known = ill_before(beside.reported)
+        if not known.union(self._unended(beside, states)).isdisjoint(gate.by):
             # a wait would keep the slot that the other's next try needs; and who was down when the
             # rollout began, the plan has told
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
@@ -92,32 +105,28 @@ class TurnOperator(GateWaitOperator):
         self.remember(by_members=True)
         return self._look_again(TURN)
 
-    def members_ahead(self, context: Context, states: Mapping[str, str | None]) -> dict[str, int]:
+    def members_ahead(
+        self, context: Context, beside: Beside, states: Mapping[str, str | None]
+    ) -> dict[str, int]:
         """Return the members of this stage whose tasks are before this one and have not ended."""
-        return self._unended(context, states, max(0, context["ti"].map_index or 0))
+        return self._unended(beside, states, max(0, context["ti"].map_index or 0))
 
     def _unended(
-        self, context: Context, states: Mapping[str, str | None], first: int | None = None
+        self, beside: Beside, states: Mapping[str, str | None], first: int | None = None
     ) -> dict[str, int]:
         """Return the members of this stage, or its first ones, whose tasks have not ended.
 
         With the map index of each.
         """
-        _, _, stage = str(self.task_id).rpartition("_")
-        indexes = {
-            swap.member: index
-            for index, swap in enumerate(self.picked(context, int(stage))[:first])
-            if swap.strategy is not Strategy.CREATE
-        }
+        indexes = beside.ahead_of(first)
         return {name: indexes[name] for name in left(str(self.task_id), indexes, states)}
 
     def _until_its_turn(
         self,
         swap: Swap,
-        made: RolloutPlan,
+        beside: Beside,
         states: Mapping[str, str | None],
         ahead: dict[str, int],
-        at_most: int,
     ) -> WaitFor | Place | None:
         """Return the place of one of the next members, or a wait; None if its turn has come.
 
@@ -127,19 +136,20 @@ class TurnOperator(GateWaitOperator):
         predicts that they take, the longer is the wait, so that a large fleet does not ask all the
         time. It is half of that, as they may be quicker.
         """
+        at_most = beside.at_most
         if its_turn(ahead, at_most).open:
             return None
         if self.fleet.most_at_once() is None and len(ahead) >= TASKS_FOR_ONE * at_most:
-            half = timedelta(seconds=seconds_of_a_turn(made) / 2)
+            half = timedelta(seconds=beside.turn_seconds / 2)
             wait = max(TURN, half) * (len(ahead) // at_most - 1)
             self.log.info("%d members come first; looking again in %s", len(ahead), wait)
             return self._look_again(wait)
-        first, _ = reports_to_read(swap.member, made.reported)
+        first, _ = reports_to_read(swap.member, beside.reported)
         place = Place(
             task=str(self.task_id),
             ahead=ahead,
             at_most=at_most,
-            others=zones_of(made),
+            others=beside.zones,
             reports=tuple(first),
             until=time.time() + READY_AT_MOST.total_seconds(),
         )

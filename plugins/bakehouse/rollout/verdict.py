@@ -263,10 +263,7 @@ class Verdict(FleetOperator):
         steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
         found: list[MemberOutcome] = self._failed_in_soak(context, made)
         for task, way, names in steps:
-            told = context["ti"].xcom_pull(
-                task_ids=self.near(task), key="outcome", map_indexes=list(range(len(names)))
-            )
-            known = [MemberOutcome.model_validate(outcome) for outcome in told or [] if outcome]
+            known = self._told(context, task, names)
             silent = {names[i] for i in failed_members(states, task) if i < len(names)}
             silent -= {outcome.member for outcome in known}
             found += known
@@ -283,6 +280,22 @@ class Verdict(FleetOperator):
                 if name in silent
             ]
         return found
+
+    def _told(self, context: Context, task: str, names: list[str]) -> list[MemberOutcome]:
+        """Return what the members of a mapped task have told, in their order.
+
+        All of them with two requests; one that has succeeded has told it as its value.
+        """
+        found: dict[str, MemberOutcome] = {}
+        for key in ("outcome", "return_value") if names else ():
+            told = context["ti"].xcom_pull(task_ids=self.near(task), key=key) or []
+            # one alone is in no list
+            for outcome in told if isinstance(told, list) else [told]:
+                if outcome:
+                    one = MemberOutcome.model_validate(outcome)
+                    found[one.member] = one
+        place = {name: number for number, name in enumerate(names)}
+        return sorted(found.values(), key=lambda outcome: place.get(outcome.member, len(names)))
 
     def _failed_in_soak(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
         """Return the members that got healthy and did not stay so."""

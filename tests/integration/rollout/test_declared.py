@@ -172,7 +172,7 @@ def test_what_was_created_is_deleted_again_if_a_member_fails_and_older_data_stay
     assert compute.instances() == []
     assert {name: disk["id"] for name, disk in disks(compute).items()} == {"web-1-data": old}
     assert addresses(compute) == {}
-    assert [run.xcom("roll_back", "outcome", n)["state"] for n in (0, 1)] == ["removed"] * 2
+    assert [run.xcom("roll_back", "return_value", n)["state"] for n in (0, 1)] == ["removed"] * 2
     written = read_ledger(ledger_url(), run.run_id)
     (row,) = rollouts(sorted(written, key=lambda event: event.happened))
     assert row.state == ROLLED_BACK

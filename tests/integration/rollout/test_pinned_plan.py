@@ -13,6 +13,7 @@ from bakehouse.fleet.load import load_fleet
 from bakehouse.history.rollout_events import RolloutEndedEvent
 
 from .test_walk import FLEET, NAMES, events, rollout
+from .walk import GROUP
 
 if TYPE_CHECKING:
     from tests.flow.fleet import Members
@@ -129,15 +130,29 @@ def test_where_airflow_knows_no_limit_a_member_further_behind_looks_again_later(
     run = rollout(images.new, text + "max_unavailable: 25%\n")
     run.begin()
     run.stage(1)
+    monkeypatch.setattr("bakehouse.rollout.beside.seconds_of_a_turn", lambda _: 0.0)
     run.select(2)
     first = ["replace_2_0", "replace_2_1"]
     run.states |= dict.fromkeys(first, "deferred")
     monkeypatch.setattr("bakehouse.rollout.turn_operator.TURN", timedelta(seconds=0.2))
-    monkeypatch.setattr("bakehouse.rollout.turn_operator.seconds_of_a_turn", lambda _: 0.0)
     run.deferred = waits = Waits(run, first)
     run.replace_one(2, 2)
     assert run.states["replace_2_2"] == "success", run.errors
     assert waits.kinds[:2] == ["DateTimeTrigger", "SwapTrigger"]
+
+
+def test_a_stage_whose_members_an_older_version_has_selected_goes_on(
+    fleet_of: Members, images: Images
+) -> None:
+    """It has handed on no `beside`: the plan and the swaps of the stage say the same."""
+    fleet_of.create(images.old, NAMES)
+    run = rollout(images.new, FLEET)
+    run.begin()
+    run.stage(1)
+    run.select(2)
+    del run.xcoms[f"{GROUP}.select_members_2", -1, "beside"]
+    run.replace_one(2, 0)
+    assert run.states["replace_2_0"] == "success", run.errors
 
 
 @pytest.mark.long

@@ -196,10 +196,11 @@ class DagRun:
         }
 
     def _pull(
-        self, task_ids: str, key: str = "return_value", map_indexes: list[int] | int = -1
+        self, task_ids: str, key: str = "return_value", map_indexes: list[int] | None = None
     ) -> Any:
-        if isinstance(map_indexes, int):
-            return self.xcoms.get((task_ids, map_indexes, key))
+        if map_indexes is None:  # of a mapped task all
+            of_task = {i: v for (t, i, k), v in self.xcoms.items() if (t, k) == (task_ids, key)}
+            return of_task[-1] if -1 in of_task else list(of_task.values()) or None
         found = (self.xcoms.get((task_ids, index, key)) for index in map_indexes)
         return [value for value in found if value is not None]
 
