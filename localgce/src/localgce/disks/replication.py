@@ -111,9 +111,9 @@ def group_disks(context: Context, policy: Record) -> list[Record]:
 
 
 def _active(primary: Record) -> list[str]:
-    """The links of the secondary disks that a disk is replicated to."""
+    """The paths of the secondary disks that a disk is replicated to."""
     found = primary.body.get("resourceStatus", {}).get("asyncSecondaryDisks", {})
-    return [link for link, status in found.items() if status["state"] == "ACTIVE"]
+    return [path for path, status in found.items() if status["state"] == "ACTIVE"]
 
 
 class ReplicationHandlers:
@@ -150,7 +150,7 @@ class ReplicationHandlers:
         if is_secondary(disk):
             primary = self._at(disk.body["asyncPrimaryDisk"]["disk"])
             return [(primary, disk)] if primary else []
-        found = [self._at(link) for link in _active(disk)]
+        found = [self._at(path) for path in _active(disk)]
         return [(disk, secondary) for secondary in found if secondary is not None]
 
     def _at(self, link: str) -> Record | None:
@@ -160,9 +160,9 @@ class ReplicationHandlers:
         """Set the state of one replication, as both of its disks show it."""
         primary, secondary = (self._store.again(one) or one for one in (primary, secondary))
         status = primary.body.get("resourceStatus", {})
-        states = {**status.get("asyncSecondaryDisks", {}), secondary.link: {"state": state}}
+        states = {**status.get("asyncSecondaryDisks", {}), secondary.path: {"state": state}}
         shown = {"asyncReplicationDisk": {"disk": secondary.link, "diskId": secondary.id}}
-        others = {**primary.body.get("asyncSecondaryDisks", {}), secondary.link: shown}
+        others = {**primary.body.get("asyncSecondaryDisks", {}), secondary.path: shown}
         with self._store.transaction():
             self._store.put(
                 primary.changed(
