@@ -277,7 +277,7 @@ _ROLLOUT = (
         operator="bakehouse.rollout.rollback_operator:PlanRollback",
         docs="Waits until no member is being replaced, then lists the members to roll back.",
         of_group=Variant(
-            operator="bakehouse.rollout.mig_operators:PlanGroupRollback",
+            operator="bakehouse.rollout.mig_end_operators:PlanGroupRollback",
             docs="Waits until the stages have ended, then returns the versions to go back to.",
         ),
     ),
@@ -303,7 +303,7 @@ _ROLLOUT = (
         operator="bakehouse.rollout.verdict:Verdict",
         docs="Reports each member's outcome, deletes unused disks; fails unless all is well.",
         of_group=Variant(
-            operator="bakehouse.rollout.mig_operators:GroupVerdict",
+            operator="bakehouse.rollout.mig_end_operators:GroupVerdict",
             docs="Reports the group's outcome, gives it its own update policy again; fails unless"
             " all is well.",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -11,7 +11,6 @@ from bakehouse.cloud.events import OperationEnded
 from bakehouse.core.errors import FAILURES, Blocked, PermanentError, TransientError
 from bakehouse.core.reasons import Reason
 from bakehouse.core.tasks import NOTE
-from bakehouse.history.rollout_events import MemberOutcome
 from bakehouse.images.labels import ROLLED_BACK, failed_in, label_value
 from bakehouse.notify.models import NotificationEvent
 from bakehouse.operators.held_operator import HoldMemory
@@ -19,24 +18,20 @@ from bakehouse.operators.reconcile import Again, Done, Next, WaitForOperation, r
 from bakehouse.rollout import leftovers, target_images
 from bakehouse.rollout.approval import reason_of
 from bakehouse.rollout.blame import Blame, blame, is_images
-from bakehouse.rollout.fleet_operator import (
-    FAILED_IN_SOAK,
-    REPLACE,
-    STAYS,
-    STRANDED,
-    FleetOperator,
-)
-from bakehouse.rollout.outcome import failed_members, in_words
+from bakehouse.rollout.fleet_operator import STAYS
+from bakehouse.rollout.outcome import in_words
+from bakehouse.rollout.outcomes_operator import OutcomesOperator
 from bakehouse.rollout.plan import RolloutPlan
 from bakehouse.rollout.plan_text import in_one_line
 from bakehouse.rollout.rollout_states import RolloutState, rollout_state
-from bakehouse.rollout.states import REACHED, STUCK
+from bakehouse.rollout.states import REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.sdk import Context
 
+    from bakehouse.history.rollout_events import MemberOutcome
     from bakehouse.operators.reconcile import Ask
 
 DELETIONS = 3  # how often a deletion that is refused or fails is asked for
@@ -52,7 +47,7 @@ class VerdictMemory(HoldMemory):
     failed: int = 0  # how often deletions were refused or have failed
 
 
-class Verdict(FleetOperator):
+class Verdict(OutcomesOperator):
     """Reports the outcome of each member, and fails the run with the reason.
 
     A rollout that was rolled back fails too. Then it deletes the disks that nobody needs any more:
@@ -67,7 +62,7 @@ class Verdict(FleetOperator):
         """Record the outcome, then delete unused disks."""
         states = {self._short(task): state for task, state in self.states(context).items()}
         value = context["ti"].xcom_pull(task_ids=self.near("plan"))
-        stranded = self._stranded(context)
+        stranded = self.stranded(context)
         ending = rollout_state(states, stranded=bool(stranded))
         if ending is RolloutState.NOT_REQUESTED:
             raise AirflowSkipException("no rollout was requested")
@@ -80,9 +75,9 @@ class Verdict(FleetOperator):
         if made.plan_only:
             return self._planned(context, made)
         succeeded = ending is RolloutState.SUCCEEDED
-        left = self._not_reached(context, made) if succeeded else []
+        left = self.not_reached(context, made) if succeeded else []
         ending = RolloutState.HALTED if left else ending
-        outcomes = [*self._outcomes(context, made, states), *stranded]
+        outcomes = [*self.outcomes(context, made, states), *stranded]
         reason = (
             _REASONS.get(ending, Reason.NOT_HEALTHY)
             if any(made.names_of_stages)
@@ -129,20 +124,6 @@ class Verdict(FleetOperator):
         self.log.info("nothing was changed, since this run only plans: %s", said)
         context["ti"].xcom_push(NOTE, f"plan only, nothing was changed: {said}")
         return Done({"image": made.image.name, "outcomes": []})
-
-    def _moved(self, context: Context, made: RolloutPlan, stage: int) -> list[str]:
-        """Return the members of a stage, in the order of its mapped tasks."""
-        if made.group is not None:
-            return [name for names in made.names_of_stages[stage - 1 : stage] for name in names]
-        return [swap.member for swap in self.picked(context, stage)]
-
-    def _not_reached(self, context: Context, made: RolloutPlan) -> list[str]:
-        """Return the members whose stage has gone from the fleet's file since the plan."""
-        if not made.changes:
-            return []
-        stages = range(1, self.last_stage(made) + 1)
-        reached = {swap.member for stage in stages for swap in self.picked(context, stage)}
-        return [change.name for change in made.changes if change.name not in reached]
 
     def _short(self, task_id: str) -> str:
         return task_id.removeprefix(self.near(""))
@@ -246,64 +227,6 @@ class Verdict(FleetOperator):
                 f" roll_out__{fleet}, or tick force there, to try it again"
             )
         return told
-
-    def _stranded(self, context: Context) -> list[MemberOutcome]:
-        told = context["ti"].xcom_pull(task_ids=self.near("plan_rollback"), key=STRANDED)
-        return [MemberOutcome.model_validate(outcome) for outcome in told or []]
-
-    def _outcomes(
-        self, context: Context, made: RolloutPlan, states: dict[str, str | None]
-    ) -> list[MemberOutcome]:
-        """Return the outcome of each member's tasks, replacements first."""
-        going_back = context["ti"].xcom_pull(task_ids=self.near("plan_rollback")) or []
-        steps: list[tuple[str, Literal["forward", "back"], list[str]]] = [
-            (REPLACE.format(number), "forward", self._moved(context, made, number))
-            for number in range(1, self.last_stage(made) + 1)
-        ]
-        steps.append(("roll_back", "back", [str(swap["member"]) for swap in going_back]))
-        found: list[MemberOutcome] = self._failed_in_soak(context, made)
-        for task, way, names in steps:
-            known = self._told(context, task, names)
-            silent = {names[i] for i in failed_members(states, task) if i < len(names)}
-            silent -= {outcome.member for outcome in known}
-            found += known
-            found += [
-                MemberOutcome(
-                    member=name,
-                    way=way,
-                    state=STUCK,
-                    why=f"{task} failed without an outcome, see its log",
-                    image="",
-                    disk="",
-                )
-                for name in names
-                if name in silent
-            ]
-        return found
-
-    def _told(self, context: Context, task: str, names: list[str]) -> list[MemberOutcome]:
-        """Return what the members of a mapped task have told, in their order.
-
-        All of them with two requests; one that has succeeded has told it as its value.
-        """
-        found: dict[str, MemberOutcome] = {}
-        for key in ("outcome", "return_value") if names else ():
-            told = context["ti"].xcom_pull(task_ids=self.near(task), key=key) or []
-            # one alone is in no list
-            for outcome in told if isinstance(told, list) else [told]:
-                if outcome:
-                    one = MemberOutcome.model_validate(outcome)
-                    found[one.member] = one
-        place = {name: number for number, name in enumerate(names)}
-        return sorted(found.values(), key=lambda outcome: place.get(outcome.member, len(names)))
-
-    def _failed_in_soak(self, context: Context, made: RolloutPlan) -> list[MemberOutcome]:
-        """Return the members that got healthy and did not stay so."""
-        tasks = [f"verify_stage_{number}" for number in range(1, self.last_stage(made) + 1)]
-        told = (
-            context["ti"].xcom_pull(task_ids=self.near(task), key=FAILED_IN_SOAK) for task in tasks
-        )
-        return [MemberOutcome.model_validate(each) for failed in told for each in failed or []]
 
     def _clean_up(
         self, context: Context, made: RolloutPlan, ending: RolloutState
