@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import AsyncMock
 
@@ -45,9 +46,9 @@ SPEC = MachineSpec(
 )
 
 
-def words(folder: Path, *, kvm_here: bool = False) -> list[str]:
+def words(folder: Path, *, kvm_here: bool = False, spec: MachineSpec = SPEC) -> list[str]:
     return qemu_command.command(
-        SPEC,
+        spec,
         MachineFiles(folder),
         lambda disk: Path(f"/disks/{disk}.qcow2"),
         name_socket=Path("/s/names.sock"),
@@ -66,6 +67,18 @@ def test_the_command_line_has_disks_ports_and_addresses(tmp_path: Path) -> None:
     assert f"guestfwd=tcp:169.254.169.254:80-cmd:socat - UNIX-CONNECT:{tmp_path}" in line
     assert "-accel tcg,thread=multi -cpu qemu64" in line
     assert "-accel kvm -cpu host" in " ".join(words(tmp_path, kvm_here=True))
+
+
+def test_a_local_ssd_looks_to_the_guest_as_compute_engine_s(tmp_path: Path) -> None:
+    """Its name in /dev/disk/by-id is made of these; with NVMe they are counted."""
+    ssds = [Attachment(f"s{n}", f"ssd-{n}", False, local_ssd="NVME") for n in range(2)]
+    scsi = Attachment("s3", "fast", False, local_ssd="SCSI")
+    spec = replace(SPEC, attachments=(*SPEC.attachments, *ssds, scsi))
+    line = " ".join(words(tmp_path, spec=spec))
+    for number in range(2):
+        assert f'"serial": "local-nvme-ssd-{number}"' in line
+    assert '"product": "EphemeralDisk", "device_id": "fast"' in line
+    assert line.count("PersistentDisk") == len(SPEC.attachments)
 
 
 @given(st.text(min_size=1, max_size=63))

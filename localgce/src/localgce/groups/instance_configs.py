@@ -140,9 +140,9 @@ def _addresses(context: Context, group: Record, given: Json, where: str) -> Json
         link, literal = asked.get("address"), asked.get("literal")
         if link:
             own = [context.at(context.link(link, f"{field}.address"))]
-        values = (one for one in own if literal in {None, one.body["address"]})
+        values = (one for one in own if literal in {None, one.body.get("address")})
         record = next(values, None) if link or literal else None
-        if record is None:
+        if record is None or record.kind != "addresses":
             text = f"No reserved address of {region} has that value: reserve it first."
             raise errors.invalid(f"{field}.literal", literal or "", text)
         shown = {"address": record.link, "literal": record.body["address"]}
