@@ -44,6 +44,8 @@ def test_local_ssds_are_shown_as_compute_engine_shows_them(instant: Gce, name: s
     assert (second["deviceName"], second["interface"]) == ("local-ssd-1", "SCSI")
     assert f"{name}-1" not in {disk["name"] for disk in instant.items(f"zones/{ZONE}/disks")}
     assert instant.get(KIND)["validDiskSize"] == "375GB-375GB"
+    page = instant.http.get(f"/_localgce/console/projects/demo/{VMS}/{name}").text
+    assert "local-ssd-1, 375 GB, SCSI" in page
     detach = f"{VMS}/{name}/detachDisk"
     instant.fails(400, "invalid", "POST", detach, deviceName="local-ssd-0")
     instant.fails(400, "invalid", "POST", f"{VMS}/{name}/attachDisk", scratch())

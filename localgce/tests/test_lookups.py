@@ -62,3 +62,19 @@ def test_the_key_of_a_disk_and_the_project_s_tier_are_recorded(instant: Gce, nam
     instant.do("POST", f"{VMS}/{name}/startWithEncryptionKey", {"disks": []})
     assert instant.instance(name)["status"] == "RUNNING"
     instant.do("DELETE", f"{VMS}/{name}")
+
+
+def test_a_router_has_a_status_that_says_it_does_nothing(instant: Gce, name: str) -> None:
+    path = f"regions/{REGION}/routers/{name}"
+    nat = {
+        "name": "nat",
+        "natIpAllocateOption": "AUTO_ONLY",
+        "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES",
+    }
+    made = {"name": name, "network": "global/networks/default", "nats": [nat]}
+    instant.do("POST", f"regions/{REGION}/routers", made)
+    status = instant.get(f"{path}/getRouterStatus")["result"]
+    assert status["network"].endswith("/global/networks/default")
+    assert [one["numVmEndpointsWithNatMappings"] for one in status["natStatus"]] == [0]
+    assert instant.get(f"{path}/getNatMappingInfo").get("result", []) == []
+    instant.do("DELETE", path)

@@ -225,6 +225,8 @@ def _instance(body: Json) -> Iterator[tuple[str, object]]:
             yield "External address", access.get("natIP")
     for disk in body.get("disks", []):
         yield "Boot disk" if disk.get("boot") else "Disk", disk.get("source")
+        if disk.get("type") == "SCRATCH":
+            yield "Local SSD", f"{disk['deviceName']}, {disk['diskSizeGb']} GB, {disk['interface']}"
 
 
 def _disk(body: Json) -> Iterator[tuple[str, object]]:

@@ -225,3 +225,26 @@ def resize(call: Call) -> Json:
     count = call.body.get("specificSkuCount", own.get("count", "0"))
     changes = {"specificReservation": {**own, "count": count}}
     return crud.begin_patch(call.context, record, changes).body
+
+
+@method("compute.routers.getRouterStatus")
+def router_status(call: Call) -> Json:
+    """What a router does: nothing; guests reach the outside without its NAT."""
+    router = _record(call)
+    nats = [
+        {"name": nat.get("name", ""), "numVmEndpointsWithNatMappings": 0, "minExtraNatIpsNeeded": 0}
+        for nat in router.body.get("nats", [])
+    ]
+    status: Json = {"network": router.body["network"], **({"natStatus": nats} if nats else {})}
+    return {"kind": "compute#routerStatusResponse", "result": status}
+
+
+@method("compute.routers.getNatMappingInfo")
+def nat_mappings(call: Call) -> Json:
+    """The machines that a NAT maps: none."""
+    router = _record(call)
+    return {
+        "kind": "compute#vmEndpointNatMappingsList",
+        "id": f"{router.path}/getNatMappingInfo",
+        "result": [],
+    }
