@@ -235,7 +235,7 @@ class FinaliseData(FinalisingOperator):
         )
 
     def _record(self, context: Context, found: Finalisation, answer: Answer, member: str) -> Done:
-        from bakehouse.rollout.record import record_finalised
+        from bakehouse.rollout.record_decisions import record_finalised
 
         told = context["ti"].xcom_pull(task_ids="approve_finalise", key=DECISION) or {}
         form = self.params_of(context, FinaliseParams)

@@ -111,7 +111,7 @@ class ChooseImage(FleetOperator):
         """Release the hold of the fleet, and skip the rollout."""
         from bakehouse.history.hold_store import read_hold
         from bakehouse.history.location import ledger_url
-        from bakehouse.rollout.record import record_release
+        from bakehouse.rollout.record_decisions import record_release
 
         if form.image or form.members or form.metadata or form.reconcile:
             raise PermanentError(
@@ -231,7 +231,7 @@ class PlanningOperator(FleetOperator, SkipMixin):
     def _hold(self, context: Context, made: RolloutPlan) -> None:
         """Hold the image that a person rolls the whole fleet back from, before the first stop."""
         from bakehouse.rollout.holding import image_left
-        from bakehouse.rollout.record import record_hold
+        from bakehouse.rollout.record_decisions import record_hold
 
         form = self.form(context)
         if made.plan_only or made.is_config or not form.image or form.members:
