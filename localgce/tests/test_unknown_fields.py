@@ -46,10 +46,10 @@ def test_the_keys_and_licence_codes_of_an_image_are_kept(instant: Gce, name: str
     shown = instant.get(path)
     assert {field: shown[field] for field in more} == more
     # a client may send back what it has read, and change three fields
-    instant.do("PATCH", path, {**shown, "description": "new"})
-    assert instant.get(path)["description"] == "new"
-    message = instant.fails(400, "invalid", "PATCH", path, {"architecture": "ARM64"})
-    assert "'resource.architecture'" in message
+    instant.do("PATCH", path, {**shown, "description": "new", "architecture": "ARM64"})
+    assert [instant.get(path)[key] for key in ("description", "architecture")] == ["new", "ARM64"]
+    message = instant.fails(400, "invalid", "PATCH", path, {"licenseCodes": ["7"]})
+    assert "'resource.licenseCodes'" in message
     instant.do("DELETE", path)
 
 

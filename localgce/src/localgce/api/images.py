@@ -40,7 +40,7 @@ def list_(call: Call) -> Json:
 
 @method("compute.images.patch")
 def patch(call: Call) -> Json:
-    """Change family, description or deprecation."""
+    """Change family, description, architecture or deprecation."""
     return commands.patch(call.context, call.record(), call.body).body
 
 

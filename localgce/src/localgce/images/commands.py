@@ -22,10 +22,10 @@ def insert(context: Context, body: Json, *, force: bool) -> Record:
 
 
 def patch(context: Context, image: Record, body: Json) -> Record:
-    """Change family, description and deprecation; raises 400 for another field that changes."""
+    """Change what `PATCHED` names; raises 400 for another field that would change."""
     limits.refuse_changes(image.body, body, validation.PATCHED)
     validation.check_family(body)
-    changes: Json = {k: body[k] for k in ("family", "description") if k in body}
+    changes: Json = {key: body[key] for key in validation.PATCHED if key in body}
     if "deprecated" in body:
         changes["deprecated"] = validation.deprecation(body["deprecated"])
     return context.begin(image, "images.patch", changes=changes)

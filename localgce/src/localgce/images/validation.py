@@ -40,7 +40,7 @@ _KNOWN = {
     *("kind", "name", "labels", "labelFingerprint", "storageLocations", "diskSizeGb"),
     *("sourceType", "params", "archiveSizeBytes"),
 }
-PATCHED = ("family", "description", "deprecated")
+PATCHED = ("family", "description", "architecture", "deprecated")
 _TIMES = ("deprecated", "obsolete", "deleted")
 _NAME = re.compile(r"^(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\Z")
 _LOCATION = re.compile(r"^(us|eu|asia|[a-z]+-[a-z]+[0-9]+)\Z")
