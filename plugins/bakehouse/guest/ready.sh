@@ -5,6 +5,8 @@
 #   ready              one try: each unit of `services`, each check of `ready.conf`, then `health`
 #   ready --watch      the units once more, for the seconds of min_ready or, where the recipe declares none,
 #                      as long as their kind asks for: each must stay as it is
+#   ready --then-watch both in one process, for a boot: 3 is the exit code of units that do not stay,
+#                      and /run/bakehouse/watched says why; ready_at has the uptime of the try
 #
 # How often systemd has started the units again since this boot is left in /run/bakehouse/restarts.
 # Boot asks until it is ready, the smoke test asks again at its end, and each health report asks.
@@ -148,6 +150,12 @@ uptime_seconds() {
   printf %s "${up%.*}"
 }
 
+note_moment() {
+  local up
+  read -r up _ <"$root/proc/uptime"
+  printf %s "$up" >"$root/run/bakehouse/ready_at"
+}
+
 # says_it_is_up PLACE: whether systemd calls the unit active when its program has said so, or has done
 # all. A simple one is active before the first instruction of its program. A forking one has opened its
 # ports by then if it is a good daemon, so it is believed where a check has found it to answer.
@@ -245,12 +253,13 @@ found_by_env() {
 
 # run FILE NAME: to a file and not to a pipe, which a process left behind would hold open
 run() {
-  local code=0 said why
+  local code=0 said text why
   if why=$(cannot_run "$1"); then
     echo "$2 $why"
     return 1
   fi
-  said=$(mktemp)
+  said=$root/run/bakehouse/said.$BASHPID
+  { : >"$said"; } 2>/dev/null || said=$(mktemp) # of another user
   # shellcheck disable=SC2016 # $0 is the file, for the inner bash
   timeout --kill-after=2 "$timeout" bash -c 'exec "$0"' "$1" </dev/null >"$said" 2>&1 || code=$?
   case $code in
@@ -259,7 +268,8 @@ run() {
     126 | 127) echo "$2 could not be executed, or a command of it: exit code $code" ;;
     *) echo "$2 exited with $code" ;;
   esac
-  cat "$said"
+  IFS= read -rd '' text <"$said" || :
+  printf %s "$text"
   rm -f "$said"
   ((code == 0))
 }
@@ -307,6 +317,10 @@ main() {
   trap note_restarts EXIT
   if [[ ${1-} == --watch ]]; then
     watch_units
+  elif [[ ${1-} == --then-watch ]]; then
+    one_try
+    note_moment
+    watch_units >"$root/run/bakehouse/watched" || exit 3
   else
     one_try
   fi

@@ -17,6 +17,7 @@ import argparse
 import faulthandler
 import importlib.util
 import json
+import marshal
 import os
 import re
 import resource
@@ -28,8 +29,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-if __name__ == "__main__":
-    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # OpenSSL: slow to load, no use here
+if __name__ == "__main__":  # both are slow to load, and of no use here
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # OpenSSL
+    sys.modules["pickle"] = marshal  # Jinja2 calls its dumps() at import, for a cache
 
 from jinja2 import (
     ChainableUndefined,

@@ -243,7 +243,32 @@ def test_units_that_say_that_they_are_up_are_watched_for_a_second(
     assert image.calls.count("sleep 0.5") == looks
 
 
-@pytest.mark.parametrize("arguments", [(), ("--watch",)])
+def test_a_boot_tries_and_watches_in_one_process(image: Machine) -> None:
+    run = image.root / "run/bakehouse"
+    run.mkdir(parents=True, exist_ok=True)
+    declare(image, "app", min_ready=1)
+    image.unit("app", MainPID="7")
+    (image.root / "proc/uptime").write_text("45.67 1.00\n")
+    assert asked(image, "--then-watch").returncode == 0
+    assert (run / "ready_at").read_text() == "45.67"
+    image.meanwhile(f"sed -i s/^MainPID=.*/MainPID=8/ {image.root}/units/app")
+    (image.root / "usr/lib/bakehouse/health").write_text("#!/bin/bash\necho serving\n")
+    (image.root / "usr/lib/bakehouse/health").chmod(0o755)
+    done = asked(image, "--then-watch")
+    assert (done.returncode, done.stdout) == (3, "serving\n")
+    assert "was started again" in (run / "watched").read_text()
+
+
+def test_a_boot_that_is_not_ready_watches_nothing(image: Machine) -> None:
+    declare(image, "app")
+    image.unit("app", ActiveState="activating", SubState="start")
+    (image.root / "run/bakehouse/ready_at").unlink(missing_ok=True)
+    assert asked(image, "--then-watch").returncode == 1
+    assert not (image.root / "run/bakehouse/ready_at").exists()
+    assert image.calls.count("sleep 0.5") == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("--watch",), ("--then-watch",)])
 def test_how_often_units_were_started_again_is_left_for_the_report(
     image: Machine, arguments: tuple[str, ...]
 ) -> None:
