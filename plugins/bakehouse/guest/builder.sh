@@ -93,7 +93,7 @@ note_names() {
     mkdir -p "${file%/*}"
     cp "$work/resolv.conf" "$file"
   done
-  # read by dpkg's sh; no process of its own, since dpkg runs a dozen times
+  # read by dpkg's sh; no process of its own, since dpkg runs again and again
   cat >"$work/names_work.sh" <<WORK
 text() {
   text=
