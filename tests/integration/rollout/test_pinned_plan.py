@@ -144,7 +144,7 @@ def test_where_airflow_knows_no_limit_a_member_further_behind_looks_again_later(
 def test_a_stage_whose_members_an_older_version_has_selected_goes_on(
     fleet_of: Members, images: Images
 ) -> None:
-    """It has handed on no `beside`: the plan and the swaps of the stage say the same."""
+    """It has returned no `beside`: the plan and the swaps of the stage say the same."""
     fleet_of.create(images.old, NAMES)
     run = rollout(images.new, FLEET)
     run.begin()
