@@ -37,7 +37,6 @@ def rolled(members: int, _pace: Any, **more: Any) -> Any:
         "ideal": 10.0 * members,
         "reads_per_minute": 100.0,
         "calls": Counter({"compute.instances.get": members}),
-        "all_calls": True,
         "triggerer_mb": 300.0,
         "processor": {"triggerer": 1.0},
     }
@@ -59,19 +58,6 @@ def test_all_figures_are_printed_and_met(bench: Any, capsys: pytest.CaptureFixtu
         ("rollout_triggerer_mb_growth", 1.0),
         ("swap_downtime_ratio", 1.049),
     ]
-
-
-def test_reads_are_not_told_where_localgce_has_forgotten_calls(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        bench, "rolled", lambda members, pace: rolled(members, pace, all_calls=False)
-    )
-    assert bench.main(["rollout_reads_growth", "rollout_triggerer_mb_growth"]) != 0
-    told = capsys.readouterr()
-    assert "rollout_triggerer_mb_growth" in told.out
-    assert "reads_per_minute" not in told.out
-    assert "has kept the last calls only" in told.out + told.err
 
 
 def test_a_goal_that_is_missed_ends_with_1_and_the_others_follow(
