@@ -192,7 +192,8 @@ def test_no_request_causes_a_500(runner: Runner, method: Method, size: settings)
 
 @pytest.mark.parametrize(
     "method",
-    [m for m in METHODS if "orderBy" in m.query_parameters],
+    # routers.getNatMappingInfo takes the parameters too, and tells of one router
+    [m for m in METHODS if "orderBy" in m.query_parameters and "list" in m.id.lower()],
     ids=lambda m: m.id.removeprefix("compute."),
 )
 @pytest.mark.parametrize(
