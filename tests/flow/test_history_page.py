@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import yaml
 from tests.flow.reverse_proxy import NGINX, answers, nginx
 from tests.support.deadlines import RUN, SOON
 from tests.support.paths import PROJECT
@@ -41,10 +42,7 @@ PICTURES = PROJECT / "docs" / "images"
 
 
 RECIPE, INSTALL = "include/recipes/web.yaml", "include/startup_scripts/web/install.sh.j2"
-KNOBS = """vars:
-  instant_packages: ''
-  instant_fail_check: ''
-"""
+KNOBS = {"instant_packages": "", "instant_fail_check": ""}
 BEFORE = (
     "libc6=2.36-9+deb12u9 libssl3=3.0.15-1~deb12u1 nginx-light=1.22.1-9+deb12u2 vim-tiny=9.0.1378-2"
 )
@@ -69,7 +67,8 @@ def shown(stack_of_session: Testbed) -> Iterator[Shown]:
     recipe, install = (
         (bed.project / path).read_text(encoding="utf-8") for path in (RECIPE, INSTALL)
     )
-    bed.write(RECIPE, recipe.replace("vars:\n", KNOBS))
+    loaded = yaml.safe_load(recipe)  # another test of this stack may have written it
+    bed.write(RECIPE, yaml.safe_dump({**loaded, "vars": {**loaded["vars"], **KNOBS}}))
     bed.commit(MARKUP)
     bed.parse_until("bake__web", lambda: "instant_packages" in form(bed), "the form to have it")
     older = bake(bed, page="An older page", instant_packages=BEFORE, roll_out=False)
