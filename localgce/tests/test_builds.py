@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from localgce.machines.qemu import builds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -68,14 +70,20 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-async def test_the_files_of_a_killed_builder_are_deleted(tmp_path: Path, temporary: Path) -> None:
-    folder = tmp_path / "public"
+@contextmanager
+def begun_build(folder: Path, temporary: Path) -> Iterator[tuple[Path, Path, dict[str, str]]]:
+    """A build's scratch folder, its temporary one, and the environment of its processes."""
     scratch = folder / "building-x"
     scratch.mkdir(parents=True)
     with builds.temporary_folder(scratch) as place:
         (place / "root").mkdir()
         assert place.parent == temporary
-        environment = {**os.environ, "TMPDIR": str(place)}
+        yield scratch, place, {**os.environ, "TMPDIR": str(place)}
+
+
+async def test_the_files_of_a_killed_builder_are_deleted(tmp_path: Path, temporary: Path) -> None:
+    folder = tmp_path / "public"
+    with begun_build(folder, temporary) as (scratch, place, environment):
         orphan = await asyncio.create_subprocess_exec("sleep", "600", env=environment)
         with (folder / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,13 +100,8 @@ async def test_who_is_started_while_others_are_killed_is_killed_too(
     tmp_path: Path, temporary: Path
 ) -> None:
     folder = tmp_path / "public"
-    scratch = folder / "building-x"
-    scratch.mkdir(parents=True)
-    with builds.temporary_folder(scratch) as place:
-        (place / "root").mkdir()
-        assert place.parent == temporary
+    with begun_build(folder, temporary) as (_, place, environment):
         heirs = "for _ in $(seq 300); do sleep 600 & done; wait"
-        environment = {**os.environ, "TMPDIR": str(place)}
         orphan = await asyncio.create_subprocess_exec("sh", "-c", heirs, env=environment)
         await builds.sweep(folder)
         await asyncio.wait_for(orphan.wait(), 120)

@@ -46,17 +46,16 @@ def insert(context: Context, body: Json) -> Record:
         "sourceConsistencyGroupPolicy": policy.link,
         "sourceConsistencyGroupPolicyId": policy.id,
     }
-    begun = []
+    begun, clones = [], []
     for source in sources:
         clone = {key: source.body[key] for key in _COPIED if key in source.body}
-        clone |= {"name": f"{source.name[:54].rstrip('-')}-{suffix}", "sourceDisk": source.link}
+        name = f"{source.name[:54].rstrip('-')}-{suffix}"
+        clone |= {"name": name, "sourceDisk": source.link}
         operation = commands.insert(replace(context, origin=origin), clone)
         begun.append(context.store.put(operation.changed(**group)))
-        disk = context.find("disks", str(clone["name"]))
-        context.store.put(disk.changed(**own))
-    last = context.find("disks", f"{sources[-1].name[:54].rstrip('-')}-{suffix}")
+        clones.append(context.store.put(context.find("disks", name).changed(**own)))
     names = [[operation.kind, operation.name] for operation in begun]
-    done = context.begin(last, _NAME, operations=names)
+    done = context.begin(clones[-1], _NAME, operations=names)
     return context.store.put(done.changed(**group))
 
 

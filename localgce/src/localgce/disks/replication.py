@@ -52,7 +52,7 @@ def is_secondary(disk: Record) -> bool:
 
 def refuse_replicated(disk: Record) -> None:
     """Raise 400 for a disk whose replication runs, in either direction."""
-    if is_secondary(disk) or _active(disk):
+    if _is_replicated(disk):
         text = f"The replication of '{disk.path}' must be stopped first."
         raise ApiError(400, "invalidUsage", text)
 
@@ -74,7 +74,7 @@ def start(context: Context, primary: Record, given: Json) -> Record:
 
 def stop(context: Context, disk: Record) -> Record:
     """End the replication of a primary disk, or to a secondary one."""
-    if not is_secondary(disk) and not _active(disk):
+    if not _is_replicated(disk):
         text = f"The disk '{disk.path}' is not replicated."
         raise ApiError(400, "invalidUsage", text)
     return context.begin(disk, _STOP, disks=[disk.link])
@@ -86,7 +86,7 @@ def stop_group(context: Context, given: Json) -> Record:
     if not given.get("resourcePolicy"):
         raise errors.required(field)
     policy = consistency_group(context, given["resourcePolicy"], field)
-    found = [disk for disk in group_disks(context, policy) if is_secondary(disk) or _active(disk)]
+    found = [disk for disk in group_disks(context, policy) if _is_replicated(disk)]
     if not found:
         text = "No disk of the consistency group is replicated here."
         raise errors.invalid(field, given["resourcePolicy"], text)
@@ -108,6 +108,11 @@ def group_disks(context: Context, policy: Record) -> list[Record]:
     """The disks of the request's scope that have the policy."""
     disks = context.store.all("disks", context.project, context.scope)
     return [disk for disk in disks if policy.link in disk.body.get("resourcePolicies", [])]
+
+
+def _is_replicated(disk: Record) -> bool:
+    """Whether a replication runs, from the disk or to it."""
+    return is_secondary(disk) or bool(_active(disk))
 
 
 def _active(primary: Record) -> list[str]:

@@ -48,7 +48,8 @@ def plan(context: Context, body: Json, *, where: str = "resource") -> Record:
     source_fields, source = _source(context, body, where)
     kind = _type(context, body, where)
     replicated = replication.secondary_fields(context, body, where)
-    body = {**body, **{key: replicated[key] for key in ("sizeGb",) if key in replicated}}
+    if replicated:
+        body = {**body, "sizeGb": replicated["sizeGb"]}
     shown: Json = {
         "kind": "compute#disk",
         "id": numeric_id(),

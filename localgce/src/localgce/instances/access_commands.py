@@ -82,7 +82,9 @@ def update_interface(
     if given.get("fingerprint", interface["fingerprint"]) != interface["fingerprint"]:
         raise condition_not_met("Supplied fingerprint does not match current fingerprint.")
     limits.refuse_changes(interface, given, ("aliasIpRanges", "fingerprint", *_PLACE))
-    changed = {**interface, **{k: given[k] for k in ("aliasIpRanges",) if k in given}}
+    changed = dict(interface)
+    if "aliasIpRanges" in given:
+        changed["aliasIpRanges"] = given["aliasIpRanges"]
     if any(given.get(field) not in {None, interface[field]} for field in _PLACE):
         changed.update(_moved(context, addresses, instance, interface, given))
     return _begin(context, instance, changed)
