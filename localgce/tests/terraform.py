@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from . import go_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RUN_SECONDS = 900
 ADDRESSES = ("hashicorp/google", "registry.terraform.io/hashicorp/google")
@@ -49,9 +52,14 @@ def _built(module: go_programs.Module) -> Path:
 
 
 class Terraform:
-    """A working folder, a program, and a server that stands for Google."""
+    """A working folder, a program, and a server that stands for Google.
 
-    def __init__(self, folder: Path, program: Path, url: str) -> None:
+    `more` are further variables of its environment.
+    """
+
+    def __init__(
+        self, folder: Path, program: Path, url: str, more: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.program = program
         settings = folder / "terraform.rc"
@@ -67,6 +75,7 @@ class Terraform:
             "CHECKPOINT_DISABLE": "1",
             "GOOGLE_OAUTH_ACCESS_TOKEN": "any",
             "GOOGLE_COMPUTE_CUSTOM_ENDPOINT": f"{url}/compute/v1/",
+            **(more or {}),
         }
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

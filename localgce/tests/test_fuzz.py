@@ -108,6 +108,10 @@ LIKELY: dict[str, Any] = {
     "compute.instanceGroupManagers.insert": GROUP,
     "compute.instanceGroupManagers.recreateInstances": ALL,
     "compute.instanceGroupManagers.deleteInstances": ALL,
+    **{
+        f"compute.instanceGroupManagers.{verb}Instances": ALL
+        for verb in ("stop", "start", "suspend", "resume")
+    },
     "compute.instances.attachDisk": {"source": f"zones/{ZONE}/disks/vm-2"},
     "compute.machineImages.insert": {"sourceInstance": f"zones/{ZONE}/instances/vm"},
     "compute.images.insert": {"sourceImage": DEBIAN},
@@ -135,6 +139,9 @@ class Runner:
         template = {"name": "vm", "properties": {**properties, "machineType": "e2-small"}}
         templates = "projects/demo/global/instanceTemplates"
         self.call("POST", templates, "", json.dumps(template).encode())
+        reservation = {"name": "vm", "specificReservation": {"count": "1"}}
+        reservations = f"projects/demo/zones/{ZONE}/reservations"
+        self.call("POST", reservations, "", json.dumps(reservation).encode())
         for scope in (f"zones/{ZONE}", "regions/us-central1"):
             groups = f"projects/demo/{scope}/instanceGroupManagers"
             self.call("POST", groups, "", json.dumps({"name": "vm", **GROUP}).encode())

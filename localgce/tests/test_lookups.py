@@ -78,3 +78,12 @@ def test_a_router_has_a_status_that_says_it_does_nothing(instant: Gce, name: str
     assert [one["numVmEndpointsWithNatMappings"] for one in status["natStatus"]] == [0]
     assert instant.get(f"{path}/getNatMappingInfo").get("result", []) == []
     instant.do("DELETE", path)
+
+
+def test_a_reservation_has_no_blocks(instant: Gce, name: str) -> None:
+    path = f"zones/{ZONE}/reservations"
+    own = {"count": "1", "instanceProperties": {"machineType": "n1-standard-1"}}
+    instant.do("POST", path, {"name": name, "specificReservation": own})
+    assert instant.items(f"{path}/{name}/reservationBlocks") == []
+    instant.do("DELETE", f"{path}/{name}")
+    instant.fails(404, "notFound", "GET", f"{path}/{name}/reservationBlocks")

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .google_by_name import google_by_name
 from .terraform import Terraform, either
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .gce import Gce
 
 SOURCE = Path(__file__).parent / "terraform_resources"
@@ -33,7 +36,7 @@ LISTS = (
     *("aggregated/instanceGroupManagers", "aggregated/instanceGroups", "aggregated/autoscalers"),
     *("aggregated/instanceTemplates", "aggregated/resourcePolicies", "aggregated/healthChecks"),
     *("global/images", "global/snapshots", "global/routes", "global/firewalls", "global/networks"),
-    "aggregated/subnetworks",
+    *("aggregated/subnetworks", "aggregated/reservations"),
 )
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
@@ -63,11 +66,17 @@ def names(gce: Gce) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def run(instant: Gce, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(instant: Gce, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("terraform")
-    terraform = Terraform(folder, either(), instant.base)
-    for path in SOURCE.glob("*.tf"):
-        shutil.copy(path, folder)
+    # the provider asks Google itself for the blocks of a reservation
+    with google_by_name(instant.base, tmp_path_factory.mktemp("proxy")) as environment:
+        terraform = Terraform(folder, either(), instant.base, environment)
+        for path in SOURCE.glob("*.tf"):
+            shutil.copy(path, folder)
+        yield _run(terraform, instant)
+
+
+def _run(terraform: Terraform, instant: Gce) -> Run:
     before = names(instant)
     errors = {"create": terraform.apply()}
     created = terraform.plan()

@@ -9,9 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localgce.api.method import Call, method
-from localgce.core import crud, errors
+from localgce.core import crud, errors, links
 from localgce.disks import snapshot_schedules
-from localgce.http.listing import aggregated, list_of, regional, zonal, zonal_and_regional
+from localgce.http.listing import (
+    aggregated,
+    list_of,
+    page_of,
+    regional,
+    zonal,
+    zonal_and_regional,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,6 +232,15 @@ def resize(call: Call) -> Json:
     count = call.body.get("specificSkuCount", own.get("count", "0"))
     changes = {"specificReservation": {**own, "count": count}}
     return crud.begin_patch(call.context, record, changes).body
+
+
+@method("compute.reservationBlocks.list")
+def list_reservation_blocks(call: Call) -> Json:
+    """The blocks of a reservation: none, since no machine here is reserved."""
+    reservation = call.context.find("reservations", call.path["reservation"])
+    page_of(call, [])  # a wrong filter or page token is refused all the same
+    path = f"{reservation.path}/reservationBlocks"
+    return {"kind": "compute#reservationBlock", "id": path, "selfLink": links.url(path)}
 
 
 @method("compute.routers.getRouterStatus")
