@@ -94,6 +94,19 @@ def test_a_failed_instance_is_recreated_unless_repair_is_disabled() -> None:
     assert is_stable(quiet)
 
 
+def test_who_is_on_standby_is_left_alone_and_not_counted() -> None:
+    asleep = Member("asleep", OLD, Action.NONE, standby=True)
+    policy = Policy(proactive=True, surge=1, unavailable=0)
+    group = Group(2, [(OLD, 2)], [*running(2), asleep], policy)
+    assert next_steps(group) == []
+    assert is_stable(group)
+    rolling = replace(group, targets=[(NEW, 2)])
+    assert next_steps(rolling) == [Step(Action.CREATING, None, NEW)]
+    assert not is_stable(
+        replace(group, members=[*running(2), replace(asleep, action=Action.STOPPING)])
+    )
+
+
 def test_percentages_are_rounded() -> None:
     assert absolute({"percent": 80}, 150) == 120
     assert absolute({"percent": 50}, 3) == 2

@@ -8,6 +8,7 @@ from localgce.api.method import Call, method
 from localgce.groups import instance_configs
 from localgce.groups import member_commands as commands
 from localgce.groups import members as group_members
+from localgce.groups.standby import STOPPED, SUSPENDED
 from localgce.http.listing import page_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,42 @@ def abandon_instances(call: Call) -> Json:
 def create_instances(call: Call) -> Json:
     """Create instances of given names, and grow the group by them."""
     return commands.create(call.context, call.record(), call.body).body
+
+
+@method(
+    "compute.instanceGroupManagers.stopInstances",
+    "compute.regionInstanceGroupManagers.stopInstances",
+)
+def stop_instances(call: Call) -> Json:
+    """Stop instances, which the group keeps beside its size."""
+    return commands.enter_standby(call.context, call.record(), call.body, STOPPED).body
+
+
+@method(
+    "compute.instanceGroupManagers.suspendInstances",
+    "compute.regionInstanceGroupManagers.suspendInstances",
+)
+def suspend_instances(call: Call) -> Json:
+    """Suspend instances, which the group keeps beside its size."""
+    return commands.enter_standby(call.context, call.record(), call.body, SUSPENDED).body
+
+
+@method(
+    "compute.instanceGroupManagers.startInstances",
+    "compute.regionInstanceGroupManagers.startInstances",
+)
+def start_instances(call: Call) -> Json:
+    """Start instances that were stopped so."""
+    return commands.leave_standby(call.context, call.record(), call.body, STOPPED).body
+
+
+@method(
+    "compute.instanceGroupManagers.resumeInstances",
+    "compute.regionInstanceGroupManagers.resumeInstances",
+)
+def resume_instances(call: Call) -> Json:
+    """Resume instances that were suspended so."""
+    return commands.leave_standby(call.context, call.record(), call.body, SUSPENDED).body
 
 
 @method(

@@ -38,6 +38,10 @@ class Groups:
             Action.RESTARTING: actions.restart,
             Action.REFRESHING: actions.refresh,
             Action.DELETING: actions.delete,
+            Action.STOPPING: actions.stop,
+            Action.SUSPENDING: actions.suspend,
+            Action.STARTING: actions.start,
+            Action.RESUMING: actions.resume,
         }
         self._events: dict[str, asyncio.Event] = {}
         self._drivers: dict[str, asyncio.Task[None]] = {}

@@ -105,6 +105,39 @@ class MemberActions:
         await self._stateful.release(group.project, kept)
         self._core.store.delete(member)
 
+    async def stop(self, group: Record, member: Record) -> None:
+        """Stop the instance, once its initial delay is over."""
+        del group
+        await self._change_power("stop", {"RUNNING"}, member)
+
+    async def suspend(self, group: Record, member: Record) -> None:
+        """Suspend the instance, once its initial delay is over."""
+        del group
+        await self._change_power("suspend", {"RUNNING"}, member)
+
+    async def start(self, group: Record, member: Record) -> None:
+        """Start the instance; create it where it is gone."""
+        if not await self._change_power("start", {"TERMINATED", "STOPPED"}, member):
+            await self.create(group, member)
+
+    async def resume(self, group: Record, member: Record) -> None:
+        """Resume the instance; create it where it is gone."""
+        if not await self._change_power("resume", {"SUSPENDED"}, member):
+            await self.create(group, member)
+
+    async def _change_power(self, verb: str, statuses: set[str], member: Record) -> bool:
+        """Do it to an instance of one of these statuses; return whether there is an instance."""
+        if verb in {"stop", "suspend"}:
+            clock = self._core.clock
+            await clock.sleep(max(0.0, member.private.get("not_before", 0.0) - clock.now()))
+        instance = group_members.instance_of(self._core, member)
+        if instance is None:
+            return False
+        await self._wait_for_operations(instance)
+        if (self._core.store.again(instance) or instance).body["status"] in statuses:
+            await self._run(verb, instance)
+        return True
+
     def preserve_state(self, group: Record, member: Record) -> None:
         """Record what the stateful policy preserves of the current instance."""
         store = self._core.store

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from localgce.core import errors
-from localgce.groups import instance_configs, validation
+from localgce.groups import instance_configs, standby, validation
 from localgce.groups import members as group_members
 from localgce.groups import plan as group_plan
 from localgce.groups.plan import Action
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from localgce.core.context import Context
     from localgce.core.errors import Json
     from localgce.core.store import Record
+    from localgce.groups.standby import Pool
 
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def recreate(context: Context, group: Record, given: Json) -> Record:
     """Replace instances at once."""
-    names = _names(context, group, given)
+    names = _names(context, group, given, on_standby=False)
     return context.begin(group, "managedInstances.recreate", names=names)
 
 
@@ -32,7 +33,8 @@ def apply_updates(context: Context, group: Record, given: Json) -> Record:
         text = "Only one of allInstances and instances can be given."
         raise errors.invalid("resource.allInstances", True, text)
     members = group_members.all_of(context.core, group)
-    names = [m.name for m in members] if everyone else _names(context, group, given)
+    running = [m.name for m in members if not m.private.get("standby")]
+    names = running if everyone else _names(context, group, given, on_standby=False)
     minimal = given.get("minimalAction", "NONE")
     allowed = given.get("mostDisruptiveAllowedAction", "REPLACE")
     return context.begin(
@@ -48,6 +50,16 @@ def delete(context: Context, group: Record, given: Json) -> Record:
 def abandon(context: Context, group: Record, given: Json) -> Record:
     """Remove instances from the group without deleting them, and shrink the group by them."""
     return _shrink(context, group, given, Action.ABANDONING, "managedInstances.abandon")
+
+
+def enter_standby(context: Context, group: Record, given: Json, pool: Pool) -> Record:
+    """Stop or suspend instances, and shrink the group by them."""
+    return standby.enter(context, group, _members(context, group, given), given, pool)
+
+
+def leave_standby(context: Context, group: Record, given: Json, pool: Pool) -> Record:
+    """Start or resume instances, and grow the group by them."""
+    return standby.leave(context, group, _members(context, group, given), pool)
 
 
 def create(context: Context, group: Record, given: Json) -> Record:
@@ -77,24 +89,32 @@ def create(context: Context, group: Record, given: Json) -> Record:
     return context.begin(changed, "managedInstances.create", names=names)
 
 
-def _names(context: Context, group: Record, given: Json) -> list[str]:
+def _members(context: Context, group: Record, given: Json) -> list[Record]:
     """The members that the body's links name; raises 400 for an instance of another group."""
     values = given.get("instances", [])
     if not values:
         raise errors.required("resource.instances")
-    there = {
-        member.name: group_members.instance_scope(member)
-        for member in group_members.all_of(context.core, group)
-    }
-    names = []
+    there = {member.name: member for member in group_members.all_of(context.core, group)}
+    found = {}
     for index, value in enumerate(values):
         where = f"resource.instances[{index}]"
         link = context.link(value, where)
-        if there.get(link.name) != link.scope:
+        member = there.get(link.name)
+        if member is None or group_members.instance_scope(member) != link.scope:
             text = f"The instance is not a member of '{group.path}'."
             raise errors.invalid(where, value, text)
-        names.append(link.name)
-    return list(dict.fromkeys(names))
+        found[member.name] = member
+    return list(found.values())
+
+
+def _names(context: Context, group: Record, given: Json, *, on_standby: bool = True) -> list[str]:
+    """Their names; raises 400 for one on standby where that is not allowed."""
+    members = _members(context, group, given)
+    for index, member in enumerate(members):
+        if member.private.get("standby") and not on_standby:
+            where = f"resource.instances[{index}]"
+            raise errors.invalid(where, member.name, "The instance is on standby: start it first.")
+    return [member.name for member in members]
 
 
 def _shrink(context: Context, group: Record, given: Json, action: Action, handler: str) -> Record:
@@ -107,6 +127,5 @@ def _shrink(context: Context, group: Record, given: Json, action: Action, handle
     ]
     for member in leaving:
         context.store.put(member.kept(action=action.value))
-    size = max(0, int(group.body["targetSize"]) - len(leaving))
-    changed = context.store.put(group.changed(targetSize=size))
+    changed = standby.removed(context, group, leaving)
     return context.begin(changed, handler, names=names)

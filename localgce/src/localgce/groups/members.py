@@ -4,7 +4,7 @@ A record's `private`: `version` {name, instanceTemplate}, `action`, `since` (whe
 `zone` (of a member of a regional group), `born`, `old` (the id of the instance that is being
 replaced), `preserved` (what the stateful policy preserves: `disks` by device name, `internalIPs`
 and `externalIPs` by interface), `errors` of the last attempt, `config` (what a per-instance config
-preserves; see `instance_configs`).
+preserves; see `instance_configs`), `standby` and `not_before` (see `standby`).
 """
 
 from __future__ import annotations
@@ -139,10 +139,11 @@ def fact(core: Core, group: Record, member: Record) -> Member:
         version=version_of(member),
         action=action,
         ready=running and action is Action.NONE,
-        failed=off and action is Action.NONE,
+        failed=off and action is Action.NONE and not member.private.get("standby"),
         missing=instance is None,
         born=member.private["born"],
         zone=instance_scope(member),
+        standby=bool(member.private.get("standby")),
     )
 
 

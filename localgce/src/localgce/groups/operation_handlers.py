@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localgce.groups import members as group_members
 from localgce.groups import plan as group_plan
 from localgce.groups import templates as group_templates
-from localgce.groups.plan import Action, Member, Step, Version
+from localgce.groups.plan import STANDBY, Action, Member, Step, Version
 
 if TYPE_CHECKING:
     from localgce.core.context import Core
@@ -37,6 +37,7 @@ class GroupHandlers:
         operations.register("managedInstances.delete", self.delete)
         operations.register("managedInstances.abandon", self.abandon)
         operations.register("managedInstances.create", self.create)
+        operations.register("managedInstances.standby", self.change_standby)
 
     def change(self, task: Task) -> None:
         """Preserve what a new policy says, and let the group look at its change."""
@@ -85,6 +86,13 @@ class GroupHandlers:
         members = self._members(task)
         new = [member for member in members if member.private["action"] == Action.CREATING]
         self._begin(task, new, Action.CREATING)
+
+    def change_standby(self, task: Task) -> None:
+        """Begin what the request has said of each member."""
+        for member in self._members(task):
+            action = Action(member.private["action"])
+            if action in STANDBY:
+                self._begin(task, [member], action)
 
     def _begin(self, task: Task, members: list[Record], action: Action) -> None:
         for member in members:

@@ -20,9 +20,14 @@ class Action(StrEnum):
     VERIFYING = "VERIFYING"  # it runs, and `minReadySec` has not passed
     DELETING = "DELETING"
     ABANDONING = "ABANDONING"
+    SUSPENDING = "SUSPENDING"
+    RESUMING = "RESUMING"
+    STOPPING = "STOPPING"
+    STARTING = "STARTING"
 
 
 LEAVING = {Action.DELETING, Action.ABANDONING}
+STANDBY = {Action.STOPPING, Action.SUSPENDING, Action.STARTING, Action.RESUMING}
 _RANKS = ("NONE", "REFRESH", "RESTART", "REPLACE")
 _IN_PLACE = {
     "NONE": Action.REFRESHING,
@@ -50,6 +55,7 @@ class Member:
     ready: bool = False  # it runs, and `minReadySec` has passed
     failed: bool = False  # it does not run, and no action is in progress
     missing: bool = False  # its instance does not exist yet
+    standby: bool = False  # the group has stopped or suspended it; its size does not count it
     born: float = 0.0
     zone: str = ""
 
@@ -90,9 +96,14 @@ class Group:
     needs: Needs = lambda _, __: "REPLACE"
 
     @property
+    def counted(self) -> list[Member]:
+        """The members that the size counts, and those that are being removed."""
+        return [m for m in self.members if not m.standby]
+
+    @property
     def alive(self) -> list[Member]:
-        """The members that are not being removed."""
-        return [m for m in self.members if m.action not in LEAVING]
+        """The members that the size counts."""
+        return [m for m in self.counted if m.action not in LEAVING]
 
     def outdated(self) -> list[Member]:
         """Members of no current version, or beyond its target size; the newest first."""
@@ -169,7 +180,7 @@ def _resize(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Ste
     more = group.size - len(alive)
     if more >= 0:
         if group.policy.proactive:  # members that an update is deleting count for its surge
-            more = min(more, group.size + group.policy.surge - len(group.members))
+            more = min(more, group.size + group.policy.surge - len(group.counted))
         return [Step(Action.CREATING, None, lacking.take()) for _ in range(more)]
     old = {m.name for m in outdated}
     left, gone = Counter(m.zone for m in alive), []
@@ -203,7 +214,7 @@ def _update(group: Group, outdated: list[Member], lacking: _Lacking) -> list[Ste
         else:
             steps.append(Step(action, member.name, lacking.take()))
     if not policy.recreate:
-        room = group.size + policy.surge - len(group.members)
+        room = group.size + policy.surge - len(group.counted)
         more = min(group.size - len(alive) + replaced, room)
         steps += [Step(Action.CREATING, None, lacking.take()) for _ in range(more)]
     return steps
@@ -219,4 +230,4 @@ def is_stable(group: Group) -> bool:
     """Whether no action is in progress or due."""
     repaired = group.policy.repair
     quiet = all(m.action is Action.NONE and not (m.failed and repaired) for m in group.members)
-    return quiet and len(group.members) == group.size and not next_steps(group)
+    return quiet and len(group.counted) == group.size and not next_steps(group)

@@ -35,6 +35,7 @@ _KNOWN = {
     *("statefulPolicy", "distributionPolicy", "updatePolicy", "fingerprint"),
     # of a body that was read before
     *("kind", "id", "creationTimestamp", "selfLink", "instanceGroup", "status", "currentActions"),
+    *("targetStoppedSize", "targetSuspendedSize"),
 }
 
 
@@ -42,6 +43,7 @@ def checked(context: Context, given: Json, now: Json, *, has_configs: bool = Fal
     """The fields that insert or patch sets; raises Compute Engine's 400s and 404s."""
     limits.refuse_others(given, _KNOWN, "resource")
     result: Json = {key: given[key] for key in COPIED if key in given}
+    _check_pools(given, now)
     size = given.get("targetSize", now.get("targetSize"))
     if size is None:
         raise errors.required("resource.targetSize")
@@ -59,6 +61,14 @@ def checked(context: Context, given: Json, now: Json, *, has_configs: bool = Fal
         raise errors.invalid("resource.distributionPolicy", given["distributionPolicy"], text)
     result["updatePolicy"] = _policy(given, now, stateful, zones)
     return result
+
+
+def _check_pools(given: Json, now: Json) -> None:
+    """The sizes of the standby pools are counted here: a client may only send them back."""
+    for field in ("targetStoppedSize", "targetSuspendedSize"):
+        if given.get(field, now.get(field, 0)) != now.get(field, 0):
+            text = "It is changed by stopping, suspending, starting and resuming instances only."
+            raise errors.invalid(f"resource.{field}", given[field], text)
 
 
 def zones_of(body: Json) -> list[str]:

@@ -14,14 +14,7 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
     from localgce.core.store import Record
 
-_COUNTED = (
-    *Action,
-    "CREATING_WITHOUT_RETRIES",
-    "RESUMING",
-    "STARTING",
-    "STOPPING",
-    "SUSPENDING",
-)
+_COUNTED = (*Action, "CREATING_WITHOUT_RETRIES")
 
 
 def group_body(core: Core, group: Record) -> Json:
