@@ -18,19 +18,14 @@ from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import RequestIds, request_id
 from bakehouse.cloud.triggers import KILLED
-from bakehouse.core.errors import (
-    FAILURES,
-    FINAL,
-    RETRYABLE,
-    BakehouseError,
-    Blocked,
-)
+from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
 from bakehouse.fleet.gate import Gate
 from bakehouse.images.links import resource_name, zone_of
 from bakehouse.operators.freeze import freeze_of_late
 from bakehouse.operators.hold import hold
-from bakehouse.rollout import gate_checks, mig_calls
+from bakehouse.rollout import mig_calls
 from bakehouse.rollout.events import GroupMoved, MovedInstance
+from bakehouse.rollout.mig_gate import GateClosed, wait_until_open
 from bakehouse.rollout.mig_progress import Progress, is_rolling, progress
 from bakehouse.rollout.moves import IllegalMove, move
 from bakehouse.rollout.second_try import Cause
@@ -48,7 +43,6 @@ if TYPE_CHECKING:
     from bakehouse.rollout.health import Health
     from bakehouse.rollout.mig_progress import GroupObservation, Managed
 
-ASK_AGAIN = 5.0  # seconds between two questions to a closed gate
 ERRORS_IN_A_ROW = 10
 LONGEST_PAUSE = 60.0
 CREATED_WITHIN = 600.0  # seconds until an instance runs, besides the time to get healthy
@@ -58,10 +52,6 @@ ENDED_WITHIN = 120.0  # seconds of one operation; the instances are not part of 
 
 class _Held(Exception):
     """No further instance may be replaced now, and why."""
-
-
-class _GateClosed(Exception):
-    """The checks of the gate did not agree in time, and why."""
 
 
 class GroupTrigger(BakehouseTrigger):
@@ -121,7 +111,7 @@ class GroupTrigger(BakehouseTrigger):
         except _Held as held:
             await self._info("%s gets no further instances: %s", self.move.member, held)
             yield self.fire(GroupMoved(why=str(held), held=True))
-        except _GateClosed as closed:
+        except GateClosed as closed:
             yield self.fire(GroupMoved(why=str(closed)))
         except (IllegalMove, *FINAL) as error:
             yield self.fire(GroupMoved(why=str(error), instances=self._instances()))
@@ -295,41 +285,19 @@ class GroupTrigger(BakehouseTrigger):
                 pass  # until it says that there is nothing to stop: a request may be an old one
             raise
 
-    async def _ask_outside(self) -> None:
-        """Wait until the checks of the fleet's gate agree: they are asked before each step.
-
-        Raises:
-            _GateClosed: They did not within the gate's deadline.
-        """
-        move, until = self.move, monotonic() + self.gate.deadline.total_seconds()
+    async def _wait_for_gate(self) -> None:
+        """Wait until the checks of the fleet's gate agree: they are asked before each step."""
+        move = self.move
         names = {"fleet": move.fleet, "member": move.member, "zone": move.zone}
-        said = ""
-        while True:
-            closed = await asyncio.to_thread(self._closed, names)
-            if not closed:
-                return
-            if closed != said:
-                await self._info("%s waits: the gate is closed: %s", move.member, closed)
-                said = closed
-            if monotonic() >= until:
-                within = f"{self.gate.deadline.total_seconds():.0f} s"
-                raise _GateClosed(
-                    f"the gate did not open within {within}: {closed}. Hint: {self.gate.hint}"
-                )
-            await asyncio.sleep(ASK_AGAIN)
 
-    def _closed(self, names: dict[str, str]) -> str:
-        """Return what the checks object to; empty if nothing."""
-        answers = []
-        if self.gate.http is not None:
-            answers.append(gate_checks.ask_http(self.gate.http, names))
-        if self.gate.prometheus is not None:
-            answers.append(gate_checks.ask_prometheus(self.gate.prometheus, names))
-        return "; ".join(answer.why for answer in answers if not answer.open)
+        async def tell(closed: str) -> None:
+            await self._info("%s waits: the gate is closed: %s", move.member, closed)
+
+        await wait_until_open(self.gate, names, tell)
 
     async def _set_versions(self) -> None:
         await self._refuse_if_held()
-        await self._ask_outside()
+        await self._wait_for_gate()
         await self._refuse_if_held()
         due = self._progress.due
         await self._info("%s gets %s", self.move.member, told(due))

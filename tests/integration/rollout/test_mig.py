@@ -97,7 +97,8 @@ class Clock:
 
 def passing(monkeypatch: pytest.MonkeyPatch, by: float = 9.0) -> Clock:
     clock = Clock(by)
-    monkeypatch.setattr("bakehouse.rollout.mig_trigger.monotonic", clock)
+    for module in ("mig_trigger", "mig_gate"):
+        monkeypatch.setattr(f"bakehouse.rollout.{module}.monotonic", clock)
     return clock
 
 
@@ -539,7 +540,7 @@ def test_a_closed_gate_outside_holds_each_step_of_a_group_and_has_a_deadline(
         return answers.pop(0) if answers else Gate(open=False, why="status 503")
 
     monkeypatch.setattr("bakehouse.rollout.gate_checks.ask_http", ask)
-    monkeypatch.setattr("bakehouse.rollout.mig_trigger.ASK_AGAIN", 0.0)
+    monkeypatch.setattr("bakehouse.rollout.mig_gate.ASK_AGAIN", 0.0)
     run = rollout(images.new, FLEET + "gate: {http: {url: http://lb/$member}, deadline: 1m}\n")
     run.begin()
     run.stage(1)
