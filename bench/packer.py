@@ -13,8 +13,8 @@ The seconds of each part stand beside them: until the machine is asked for (`bef
 Packer is built from the Go module proxy (packer_programs.py). Where Go is missing, that is said,
 and nothing is measured. Packer runs the commands that somebody installs with by hand
 (install_by_hand.sh): same base, same upgrade, same packages, same machine type. This is kinder to
-Packer than its usual way: the base has no sshd, so that a startup script installs and nothing waits
-for a login; the end is looked for four times a second; nothing is generalised or checked.
+Packer than its usual way: a startup script installs, so that nothing waits for a login; its end is
+looked for four times a second; nothing is generalised or checked.
 
 Ends with 1 when a figure misses its goal, with 2 when it could not be measured, which is said on
 standard error. Whatever happens, its machines and processes are gone at the end.
