@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from .gce import DEBIAN, REGION, ZONE, instance
-from .guests import SLOW
+from .guests import SLOW, script
 
 if TYPE_CHECKING:
     from .gce import Gce
@@ -24,10 +26,9 @@ def consistency_group(gce: Gce, name: str, region: str = REGION) -> str:
     return f"regions/{region}/resourcePolicies/{name}"
 
 
-def said_by(gce: Gce, output: str) -> bool:
-    """Whether the guest has booted from the copy; an instant one shows what is in it."""
-    contents = gce.get(output)["contents"]
-    return "mark: hello" in contents or "Finished running startup scripts" in contents
+def says(gce: Gce, path: str, text: str) -> bool:
+    """Whether the guest's first serial port shows it."""
+    return text in str(gce.get(f"{path}/serialPort")["contents"])
 
 
 def states(disk: dict[str, Any]) -> list[str]:
@@ -69,11 +70,15 @@ def test_the_disks_of_a_consistency_group_are_cloned(instant: Gce, name: str) ->
             instant.do("DELETE", f"{DISKS}/{each['name']}")
 
 
+@pytest.mark.timeout(1500)
 def test_the_secondary_disk_has_the_primary_s_content_once_replication_is_stopped(
     gce: Gce, name: str
 ) -> None:
     """Until then nobody can use it; a machine may write to the primary disk meanwhile."""
-    gce.create(name, metadata={"instant-script": "write boot mark hello"})
+    write = "echo hello >/mark && sync && echo written >/dev/ttyS0"
+    told = "write boot /mark hello\nserial written"
+    gce.create(name, metadata={"instant-script": told, **script(write)})
+    gce.until(lambda: says(gce, f"{VMS}/{name}", "written"), SLOW)
     primary, secondary = f"{DISKS}/{name}", f"{FAR_DISKS}/{name}-2"
     body = {"name": f"{name}-2", "asyncPrimaryDisk": {"disk": primary}}
     gce.fails(400, "invalid", "POST", DISKS, body)  # of the same region
@@ -92,7 +97,7 @@ def test_the_secondary_disk_has_the_primary_s_content_once_replication_is_stoppe
     assert list(shown) == [f"projects/demo/{secondary}"]  # as Terraform's provider looks for it
     far = {"machineType": f"zones/{FAR}-b/machineTypes/e2-small"}
     boot = {"boot": True, "source": secondary}
-    show = {"instant-script": "show boot mark"}
+    show = {"instant-script": "show boot /mark", **script('echo "/mark: $(cat /mark)" >/dev/ttyS0')}
     booted = instance(f"{name}-2", disks=[boot], metadata=show, **far)
     gce.fails(400, "invalidUsage", "POST", FAR_VMS, booted)
     gce.fails(400, "invalidUsage", "DELETE", secondary)
@@ -102,8 +107,7 @@ def test_the_secondary_disk_has_the_primary_s_content_once_replication_is_stoppe
     assert states(gce.get(primary)) == states(gce.get(secondary)) == ["STOPPED"]
     gce.do("POST", FAR_VMS, booted)
     assert gce.get(f"{FAR_VMS}/{name}-2")["status"] == "RUNNING"
-    output = f"{FAR_VMS}/{name}-2/serialPort"
-    gce.until(lambda: said_by(gce, output), SLOW)
+    gce.until(lambda: says(gce, f"{FAR_VMS}/{name}-2", "/mark: hello"), SLOW)
     gce.do("DELETE", f"{FAR_VMS}/{name}-2")
     gce.do("DELETE", f"{VMS}/{name}")
     gce.do("DELETE", secondary)
