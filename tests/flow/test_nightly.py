@@ -22,26 +22,34 @@ if TYPE_CHECKING:
 
 DAG = "bake__past"
 DAYS = ("2026-11-12", "2026-11-13")
+# The night of a new recipe is run when it was due within the last hour. So it is at another time
+# than these tests are, and before the noon of their commits.
+HOUR = 9 if datetime.now(UTC).hour in {1, 2, 3, 4} else 3
 RECIPE = "include/recipes/past.yaml"
 TEXT = """base: debian-cloud/debian-12
 scripts: web
 vars: {{page: {page}}}
 smoke: {{metadata: {{greeting: hello}}}}
-schedule: 0 3 * * *
-jitter: 20m
+schedule: "{cron}"
+jitter: {jitter}
 snapshot: debian
 """
+
+
+def recipe_text(page: str, cron: str = f"0 {HOUR} * * *", jitter: str = "20m") -> str:
+    """A recipe with nights."""
+    return TEXT.format(page=page, cron=cron, jitter=jitter)
 
 
 @pytest.fixture(scope="module")
 def past(stack_of_session: Testbed) -> Testbed:
     """The recipe `past`, and a branch `past` with a commit of the 10th and one of the 12th."""
     bed = stack_of_session
-    bed.add_recipe("past", {RECIPE: TEXT.format(page="today")})
+    bed.add_recipe("past", {RECIPE: recipe_text("today")})
     first = commit_of(bed, "first", datetime(2026, 11, 10, 12, tzinfo=UTC))
     second = commit_of(bed, "second", datetime(2026, 11, 12, 12, tzinfo=UTC), first)
     git(bed, "branch", "past", second)
-    bed.write(RECIPE, TEXT.format(page="today"))
+    bed.write(RECIPE, recipe_text("today"))
     git(bed, "add", RECIPE)
     return bed
 
@@ -59,7 +67,7 @@ def test_a_night_is_due_later_by_the_recipes_own_offset_and_none_is_caught_up_wi
     due = datetime.fromisoformat(told["next_dagrun_run_after"])
     night = datetime.fromisoformat(told["next_dagrun_data_interval_end"])
     assert due - night == offset_of("past", timedelta(minutes=20)) > timedelta(0)
-    assert (night.hour, night.minute) == (3, 0)
+    assert (night.hour, night.minute) == (HOUR, 0)
     assert due > datetime.now(UTC) - timedelta(minutes=2)
     assert bed.airflow.runs(DAG) == []
 
@@ -67,7 +75,7 @@ def test_a_night_is_due_later_by_the_recipes_own_offset_and_none_is_caught_up_wi
 @pytest.mark.ci
 def test_a_night_that_comes_is_baked_once_by_the_commit_of_its_time(bed: Testbed) -> None:
     """Every minute is its night, so that nobody has to wait for one."""
-    text = TEXT.format(page="tonight").replace("0 3 * * *", '"* * * * *"').replace("20m", "5s")
+    text = recipe_text("tonight", "* * * * *", "5s")
     sha = bed.add_recipe("tonight", {"include/recipes/tonight.yaml": text})
     dag, found = "bake__tonight", dict[str, Any]()
 
@@ -176,7 +184,7 @@ def test_a_backfill_starts_nothing_but_its_dates(bed: Testbed, layered: bool) ->
     Backwards, the last date in the future, one again, and while the DAG is paused.
     """
     name = "upper" if layered else "lonely"
-    recipe = TEXT.format(page=name).replace(
+    recipe = recipe_text(name).replace(
         "base: debian-cloud/debian-12",
         "base: {recipe: past}" if layered else "base: debian-cloud/debian-12",
     )
@@ -222,7 +230,7 @@ def all_ended(bed: Testbed, dag: str) -> bool:
 
 
 def test_a_manual_run_before_the_first_night_starts_nothing_else(bed: Testbed) -> None:
-    bed.add_recipe("early", {"include/recipes/early.yaml": TEXT.format(page="early")})
+    bed.add_recipe("early", {"include/recipes/early.yaml": recipe_text("early")})
     run = bed.bake("bake__early")
     assert run.state == "success", bed.explain(run)
     told = bed.airflow.call("GET", "/dags/bake__early")
@@ -254,7 +262,7 @@ def history(bed: Testbed) -> list[dict[str, Any]]:
 
 def commit_of(bed: Testbed, page: str, when: datetime, parent: str = "") -> str:
     """A commit of the tree as it is, with another page, made at that time; on no branch."""
-    bed.write(RECIPE, TEXT.format(page=page))
+    bed.write(RECIPE, recipe_text(page))
     git(bed, "add", RECIPE)
     tree = git(bed, "write-tree")
     parents = ["-p", parent] if parent else []
