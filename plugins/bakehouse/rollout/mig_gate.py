@@ -9,7 +9,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bakehouse.rollout import gate_checks
+from bakehouse.rollout.member_gates import OutsideChecks, together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,24 +36,14 @@ async def wait_until_open(
     Raises:
         GateClosed: They did not agree within the gate's deadline.
     """
-    within = gate.deadline.total_seconds()
+    within, checks = gate.deadline.total_seconds(), OutsideChecks(gate)
     until, said = monotonic() + within, ""
-    while closed := await asyncio.to_thread(_objections, gate, names):
-        if closed != said:
-            await tell(closed)
-            said = closed
+    while not (found := together(await checks.ask(names))).open:
+        if found.why != said:
+            await tell(found.why)
+            said = found.why
         if monotonic() >= until:
             raise GateClosed(
-                f"the gate did not open within {within:.0f} s: {closed}. Hint: {gate.hint}"
+                f"the gate did not open within {within:.0f} s: {said}. Hint: {gate.hint}"
             )
         await asyncio.sleep(ASK_AGAIN)
-
-
-def _objections(gate: Gate, names: Mapping[str, str]) -> str:
-    """Return what the checks object to; empty if nothing."""
-    answers = []
-    if gate.http is not None:
-        answers.append(gate_checks.ask_http(gate.http, names))
-    if gate.prometheus is not None:
-        answers.append(gate_checks.ask_prometheus(gate.prometheus, names))
-    return "; ".join(answer.why for answer in answers if not answer.open)
