@@ -108,11 +108,13 @@ class MemberActions:
     async def stop(self, group: Record, member: Record) -> None:
         """Stop the instance, once its initial delay is over."""
         del group
+        await self._wait_for_initial_delay(member)
         await self._change_power("stop", {"RUNNING"}, member)
 
     async def suspend(self, group: Record, member: Record) -> None:
         """Suspend the instance, once its initial delay is over."""
         del group
+        await self._wait_for_initial_delay(member)
         await self._change_power("suspend", {"RUNNING"}, member)
 
     async def start(self, group: Record, member: Record) -> None:
@@ -125,11 +127,12 @@ class MemberActions:
         if not await self._change_power("resume", {"SUSPENDED"}, member):
             await self.create(group, member)
 
+    async def _wait_for_initial_delay(self, member: Record) -> None:
+        clock = self._core.clock
+        await clock.sleep(max(0.0, member.private.get("not_before", 0.0) - clock.now()))
+
     async def _change_power(self, verb: str, statuses: set[str], member: Record) -> bool:
         """Do it to an instance of one of these statuses; return whether there is an instance."""
-        if verb in {"stop", "suspend"}:
-            clock = self._core.clock
-            await clock.sleep(max(0.0, member.private.get("not_before", 0.0) - clock.now()))
         instance = group_members.instance_of(self._core, member)
         if instance is None:
             return False

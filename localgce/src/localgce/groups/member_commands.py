@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 def recreate(context: Context, group: Record, given: Json) -> Record:
     """Replace instances at once."""
-    names = _names(context, group, given, on_standby=False)
+    names = _names(context, group, given)
     return context.begin(group, "managedInstances.recreate", names=names)
 
 
@@ -33,8 +33,8 @@ def apply_updates(context: Context, group: Record, given: Json) -> Record:
         text = "Only one of allInstances and instances can be given."
         raise errors.invalid("resource.allInstances", True, text)
     members = group_members.all_of(context.core, group)
-    running = [m.name for m in members if not m.private.get("standby")]
-    names = running if everyone else _names(context, group, given, on_standby=False)
+    running = [m.name for m in members if not group_members.is_on_standby(m)]
+    names = running if everyone else _names(context, group, given)
     minimal = given.get("minimalAction", "NONE")
     allowed = given.get("mostDisruptiveAllowedAction", "REPLACE")
     return context.begin(
@@ -107,11 +107,11 @@ def _members(context: Context, group: Record, given: Json) -> list[Record]:
     return list(found.values())
 
 
-def _names(context: Context, group: Record, given: Json, *, on_standby: bool = True) -> list[str]:
-    """Their names; raises 400 for one on standby where that is not allowed."""
+def _names(context: Context, group: Record, given: Json) -> list[str]:
+    """Their names; raises 400 for one on standby."""
     members = _members(context, group, given)
     for index, member in enumerate(members):
-        if member.private.get("standby") and not on_standby:
+        if group_members.is_on_standby(member):
             where = f"resource.instances[{index}]"
             raise errors.invalid(where, member.name, "The instance is on standby: start it first.")
     return [member.name for member in members]
@@ -119,13 +119,9 @@ def _names(context: Context, group: Record, given: Json, *, on_standby: bool = T
 
 def _shrink(context: Context, group: Record, given: Json, action: Action, handler: str) -> Record:
     """Change size and members in one transaction, so that the group does not replace them."""
-    names = _names(context, group, given)
-    leaving = [
-        m
-        for m in group_members.all_of(context.core, group)
-        if m.name in names and Action(m.private["action"]) not in group_plan.LEAVING
-    ]
+    members = _members(context, group, given)
+    leaving = [m for m in members if Action(m.private["action"]) not in group_plan.LEAVING]
     for member in leaving:
         context.store.put(member.kept(action=action.value))
     changed = standby.removed(context, group, leaving)
-    return context.begin(changed, handler, names=names)
+    return context.begin(changed, handler, names=[member.name for member in members])

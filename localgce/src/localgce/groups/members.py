@@ -34,6 +34,11 @@ def scope_of(group: Record) -> str:
     return f"{group.scope}/instanceGroupManagers/{group.name}"
 
 
+def is_on_standby(member: Record) -> bool:
+    """Whether the group has stopped or suspended the member, or is about to."""
+    return bool(member.private.get("standby"))
+
+
 def all_of(core: Core, group: Record) -> list[Record]:
     """The members of a group."""
     return core.store.all(KIND, group.project, scope_of(group))
@@ -139,11 +144,11 @@ def fact(core: Core, group: Record, member: Record) -> Member:
         version=version_of(member),
         action=action,
         ready=running and action is Action.NONE,
-        failed=off and action is Action.NONE and not member.private.get("standby"),
+        failed=off and action is Action.NONE and not is_on_standby(member),
         missing=instance is None,
         born=member.private["born"],
         zone=instance_scope(member),
-        standby=bool(member.private.get("standby")),
+        standby=is_on_standby(member),
     )
 
 

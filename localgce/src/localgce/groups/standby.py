@@ -92,8 +92,7 @@ def _initialised(context: Context, group: Record, member: Record) -> float:
 
 def _sized(context: Context, group: Record, running: int, pools: dict[str, int]) -> Record:
     sizes = {name: max(0, int(group.body.get(name, 0)) + more) for name, more in pools.items()}
-    target = max(0, int(group.body["targetSize"]) + running)
-    size = validation.check_size(target) if running > 0 else target
+    size = validation.check_size(max(0, int(group.body["targetSize"]) + running))
     return context.store.put(group.changed(targetSize=size, **sizes))
 
 
