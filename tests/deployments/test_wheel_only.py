@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.connections import commit_all
 from tests.support.deadlines import RUN, SOON
+from tests.support.nights import NIGHTLY
 
 from bakehouse.images.labels import STATE
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from devstack.airflow_api import Airflow
 
-NIGHTS = "schedule: 0 3 * * *\njitter: 15m\n"
+NIGHTS = f"schedule: {NIGHTLY}\njitter: 15m\n"
 NAT = {
     "name": "nat",
     "network": "global/networks/default",
@@ -66,7 +67,7 @@ def test_a_project_is_checked_and_baked_where_only_dags_is_mapped(
         (image,) = up.compute.images()
         assert (image["family"], image["labels"][STATE]) == ("web", "promoted")
         (dag,) = up.airflow.call("GET", "/dags?dag_id_pattern=bake__web")["dags"]
-        assert dag["timetable_summary"] not in {"0 3 * * *", None}, "its jitter is in the minute"
+        assert dag["timetable_summary"] not in {NIGHTLY, None}, "its jitter is in the minute"
         assert not dag["timetable_summary"].endswith("s later")
 
 

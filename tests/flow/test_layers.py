@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.deadlines import RUN, SOON
+from tests.support.nights import NIGHTLY
 
 from devstack.waiting import wait_until
 
@@ -20,7 +21,7 @@ scripts: web
 vars: {{page: x}}
 smoke: {{metadata: {{greeting: hello}}}}
 """
-NIGHTLY = "schedule: 0 3 * * *\njitter: 20m\n"
+NIGHTS = f"schedule: {NIGHTLY}\njitter: 20m\n"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def layers(stack_of_session: Testbed) -> Testbed:
     """The recipe `pie` on `crust`, with nights of its own."""
     bed = stack_of_session
     bed.write("include/recipes/crust.yaml", TEXT.format(base="debian-cloud/debian-12"))
-    pie = TEXT.format(base="{recipe: crust}") + NIGHTLY
+    pie = TEXT.format(base="{recipe: crust}") + NIGHTS
     bed.add_recipe("pie", {"include/recipes/pie.yaml": pie})
     wait_until(lambda: PARENT in bed.airflow.dags(), SOON, f"{PARENT} to be parsed")
     return bed

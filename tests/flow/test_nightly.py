@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import dates_by_image, read_ledger
+from tests.support.nights import HOUR, NIGHTLY
 
 from bakehouse.schedule.jitter import offset_of
 from devstack.airflow_api import Airflow, AirflowError
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 DAG = "bake__past"
 DAYS = ("2026-11-12", "2026-11-13")
-# The night of a new recipe is run when it was due within the last hour. So it is at another time
-# than these tests are, and before the noon of their commits.
-HOUR = 9 if datetime.now(UTC).hour in {1, 2, 3, 4} else 3
 RECIPE = "include/recipes/past.yaml"
 TEXT = """base: debian-cloud/debian-12
 scripts: web
@@ -36,7 +34,7 @@ snapshot: debian
 """
 
 
-def recipe_text(page: str, cron: str = f"0 {HOUR} * * *", jitter: str = "20m") -> str:
+def recipe_text(page: str, cron: str = NIGHTLY, jitter: str = "20m") -> str:
     """A recipe with nights."""
     return TEXT.format(page=page, cron=cron, jitter=jitter)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import dates_by_image, read_ledger
+from tests.support.nights import NIGHTLY
 
 from devstack.waiting import wait_until
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 DAG = "bake__twins"
-RECIPE = """base: debian-cloud/debian-12
+RECIPE = f"""base: debian-cloud/debian-12
 scripts: web
-vars: {page: twins, instant_until: ''}
-smoke: {metadata: {greeting: hello}}
-schedule: 0 3 * * *
+vars: {{page: twins, instant_until: ''}}
+smoke: {{metadata: {{greeting: hello}}}}
+schedule: {NIGHTLY}
 jitter: null
 """
 SLOWLY = {"page": "two at a time", "instant_until": "the-first-has-failed"}
