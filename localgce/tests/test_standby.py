@@ -114,6 +114,27 @@ def test_who_is_removed_from_the_pool_shrinks_the_pool(
     instant.do("DELETE", path)
 
 
+@each_way
+def test_who_is_being_deleted_is_not_started_again(
+    make_server: Callable[..., Server], name: str, enter: str, leave: str, pool: str, status: str
+) -> None:
+    del status
+    gce = make_server().start()
+    group(gce, name, 2)
+    first, _ = members(gce, name)
+    path = f"{GROUPS}/{name}"
+    gce.do("POST", f"{path}/{enter}Instances", links([first]))
+    stable(gce, name)
+    gce.admin("POST", "faults", {"kind": "stuck", "method": "compute.instances.delete"})
+    gce.start("POST", f"{path}/deleteInstances", links([first]))
+    message = gce.fails(400, "invalid", "POST", f"{path}/{leave}Instances", links([first]))
+    assert "resource.instances[0]" in message
+    gce.admin("DELETE", "faults")
+    stable(gce, name)
+    assert sizes(gce, name, pool) == (1, 0)
+    assert len(members(gce, name)) == 1
+
+
 def test_an_instance_has_its_initial_delay_unless_it_is_forced(instant: Gce, name: str) -> None:
     group(instant, name, 2, standbyPolicy={"initialDelaySec": 3600})
     first, second = members(instant, name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from localgce.core import errors
 from localgce.groups import members as group_members
 from localgce.groups import validation
-from localgce.groups.plan import Action
+from localgce.groups.plan import LEAVING, Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +59,13 @@ def enter(
 
 
 def leave(context: Context, group: Record, members: Sequence[Record], pool: Pool) -> Record:
-    """Start or resume members of the pool, by which it shrinks and the group's size grows."""
+    """Start or resume members of the pool, by which it shrinks and the group's size grows.
+
+    One that is being deleted or abandoned is in no pool any more.
+    """
     for index, member in enumerate(members):
-        if member.private.get("standby") != pool.name:
+        leaves = Action(member.private["action"]) in LEAVING
+        if member.private.get("standby") != pool.name or leaves:
             raise _refused(index, member, pool.name)
         context.store.put(member.kept(standby="", action=pool.leave.value))
     number = len(members)
