@@ -249,7 +249,6 @@ def test_a_member_that_does_not_get_healthy_halts_the_line_and_all_go_back(
     assert "color" in bed.log(run, f"{GROUP}.verdict")
 
 
-@pytest.mark.ci
 def test_a_service_that_dies_in_the_soak_fails_its_stage_and_the_fleet_goes_back(
     bed: Testbed, members: Members, old: str, new: str
 ) -> None:

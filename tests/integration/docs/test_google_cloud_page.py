@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GCLOUD = shutil.which("gcloud")
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed"),
     pytest.mark.timeout(900),
 ]

@@ -92,6 +92,7 @@ def points(receiver: Receiver) -> dict[str, tuple[float, dict[str, str]]]:
     return found
 
 
+@pytest.mark.long
 def test_metrics_are_received_with_their_tags(receiver: Receiver, tmp_path: Path) -> None:
     settings = {
         "AIRFLOW__METRICS__OTEL_ON": "True",

@@ -94,6 +94,7 @@ def test_a_run_boots_no_smoke_test_and_the_next_build_makes_up_for_it(loop: Loop
     assert "unchanged" in loop("build", "web").stdout
 
 
+@pytest.mark.long
 def test_a_machine_without_its_runtime_config_says_why_it_is_unhealthy(loop: Loop) -> None:
     done = loop("run", "web", "-m", "instant-unhealthy=no database")
 

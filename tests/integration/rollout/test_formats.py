@@ -117,6 +117,7 @@ def test_a_member_is_not_stopped_for_an_image_that_cannot_read_its_data_any_more
     assert fleet_of.stops() == {}
 
 
+@pytest.mark.long
 def test_a_rollout_that_fails_goes_back_while_the_old_image_reads_the_data(
     fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def requests(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> Requests:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_whole_flow_asks_for_the_permissions_of_the_file(
     compute: Compute, storage: CloudStorage, requests: Requests, tmp_path: Path

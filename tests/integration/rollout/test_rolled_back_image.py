@@ -117,6 +117,7 @@ def test_an_image_that_a_person_went_back_to_is_not_marked(
     assert "marked" not in str(run.errors["verdict"])
 
 
+@pytest.mark.long
 def test_with_halt_a_person_decides(
     compute: Compute, fleet_of: Members, older: str, newer: str
 ) -> None:
@@ -126,6 +127,7 @@ def test_with_halt_a_person_decides(
     assert (newest(compute), events(run)) == ((newer, newer), [])
 
 
+@pytest.mark.long
 def test_a_mark_that_is_refused_is_part_of_the_verdict(
     compute: Compute, fleet_of: Members, older: str, newer: str
 ) -> None:

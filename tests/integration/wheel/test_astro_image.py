@@ -64,6 +64,7 @@ def test_the_image_of_this_repository_has_every_dag(
     assert found["plugin_errors"] == {}
 
 
+@pytest.mark.long
 def test_the_image_of_a_new_project_has_every_dag(
     installed: Installed, project: Path, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_with_the_setting_every_dag_is_loaded_and_due_within_a_day(
     assert all(-3600 <= after <= DAY for after in due.values())
 
 
+@pytest.mark.long
 def test_without_it_that_scheduler_loads_no_dag_with_a_schedule(
     installed: Installed, dependencies: Installed, project: Path
 ) -> None:
