@@ -78,6 +78,7 @@ def shown(stack_of_session: Testbed) -> Iterator[Shown]:
     bed.write(INSTALL, f"{install}install -d -m 0755 /srv/data\n", 0o755)
     bed.commit("A folder for data")
     yield Shown(older, bake(bed, instant_packages=AFTER), failed)
+    bed.compute.delete_machines()
     bed.write(RECIPE, recipe)
     bed.write(INSTALL, install, 0o755)
     bed.commit("The recipe as it was")
@@ -349,10 +350,10 @@ def test_an_image_is_revoked_from_the_page(bed: Testbed, browser: Browser, shown
 
     def is_revoked() -> bool:
         view(browser, "images", "&state=revoked")
-        return shown.newer in browser.page.locator(".bh").inner_text()
+        return "its page is <b>wrong</b>" in browser.page.locator(".bh").inner_text()
 
-    wait_until(is_revoked, SOON, "the image to be shown as revoked")
-    assert "its page is <b>wrong</b>" in browser.page.locator(".bh").inner_text()
+    wait_until(is_revoked, SOON, "the image to be shown as revoked, with the reason")
+    assert browser.page.get_by_role("row").filter(has_text=shown.newer).count() == 1
     assert browser.page.get_by_role("button", name=f"Roll out… {shown.newer}").count() == 0
     view(browser, "timeline")
     picture(browser, "history-timeline")

@@ -208,7 +208,7 @@ class PlanningOperator(FleetOperator, SkipMixin):
 
         ledger = ledger_url()
         made = predicted(with_data_of(planned, ledger), self.fleet, ledger)
-        for line in plan_lines(made):
+        for line in filter(None, plan_lines(made)):  # a log has no paragraphs
             self.log.info("%s", line)
         if (prices := read_prices(self.include, self.log.warning)) is not None:
             for line in cost_lines(made, self.fleet.template, prices):
