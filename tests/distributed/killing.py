@@ -1,7 +1,8 @@
-"""kill -9 the one of several programs that does what is to be interrupted."""
+"""kill -9, or freeze, the one of several programs that does what is to be interrupted."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from devstack.processes import PROGRAM, marked
 from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from devstack.testbed import Testbed
 
@@ -41,7 +42,12 @@ def kill_worker_of(bed: Testbed, dag_id: str, run_id: str, task_id: str) -> str:
 
 
 def kill_triggerer_of(bed: Testbed, dag_id: str, run_id: str, task_id: str) -> str:
-    """As soon as the task waits: its triggerer has its log open; returns the triggerer's name."""
+    """As soon as the task waits; returns the triggerer's name."""
+    return _kill(bed, triggerer_of(bed, dag_id, run_id, task_id), task_id)
+
+
+def triggerer_of(bed: Testbed, dag_id: str, run_id: str, task_id: str, other_than: str = "") -> str:
+    """Wait until a triggerer waits for the task, which has its log open; returns its name."""
     logs = bed.stack.layout.airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
     found: list[str] = []
 
@@ -49,11 +55,25 @@ def kill_triggerer_of(bed: Testbed, dag_id: str, run_id: str, task_id: str) -> s
         return ".trigger." in _open_below(process, logs / f"task_id={task_id}")
 
     def waits() -> bool:
-        found.extend(_programs(bed, waits_for_it))
+        found.extend(name for name in _programs(bed, waits_for_it) if name != other_than)
         return bool(found)
 
     wait_until(waits, DEADLINE, f"a triggerer that waits for {task_id}", every=0.2)
-    return _kill(bed, found[0], task_id)
+    return found[0]
+
+
+@contextmanager
+def frozen(bed: Testbed, program: str) -> Generator[None]:
+    """Nothing of it runs in the block, as on a host that is paused; then it goes on."""
+    processes = _processes(bed, program)
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def _programs(bed: Testbed, is_it: Callable[[psutil.Process], bool]) -> list[str]:
@@ -63,11 +83,15 @@ def _programs(bed: Testbed, is_it: Callable[[psutil.Process], bool]) -> list[str
 
 def _kill(bed: Testbed, program: str, task_id: str) -> str:
     """It and all that it has started: nobody is left to tell. supervisord starts it anew."""
-    killed = [p for p in marked(bed.stack.layout.state) if _program(p) == program]
+    killed = _processes(bed, program)
     for process in killed:
         process.kill()
     print(f"killed {program} in the middle of {task_id}: {len(killed)} processes")
     return program
+
+
+def _processes(bed: Testbed, program: str) -> list[psutil.Process]:
+    return [p for p in marked(bed.stack.layout.state) if _program(p) == program]
 
 
 def _program(process: psutil.Process) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.distributed.killing import kill_triggerer_of, kill_worker_of
+from tests.distributed.killing import frozen, kill_triggerer_of, kill_worker_of, triggerer_of
 from tests.flow.fleet import Members
 from tests.support.deadlines import RUN, SOON
 
@@ -35,6 +35,12 @@ ONE_OF_MANY = """
 base: debian-cloud/debian-12
 scripts: web
 vars: {page: one of many, instant_install_seconds: '5'}
+smoke: {metadata: {greeting: hello}}
+"""
+UNTIL_THEN = """
+base: debian-cloud/debian-12
+scripts: web
+vars: {page: frozen, instant_until: both-have-waited}
 smoke: {metadata: {greeting: hello}}
 """
 
@@ -152,6 +158,29 @@ def test_a_rollout_goes_on_behind_a_database_that_was_lost_in_the_middle_of_a_sw
     assert after.identity == before.identity
     assert members.stops() == dict.fromkeys(NAMES, 1)
     assert members.disks() == sorted([*after.boot.values(), *(f"{n}-data" for n in NAMES)])
+
+
+def test_a_triggerer_that_was_frozen_ends_no_machine_that_another_one_waits_for(
+    bed: Testbed,
+) -> None:
+    """Airflow gives its triggers to the other one, and ends its copies when it goes on."""
+    sha = bed.add_recipe("frozen", {"include/recipes/frozen.yaml": UNTIL_THEN})
+    dag_id = "bake__frozen"
+    run_id = bed.airflow.trigger(dag_id, {"git_ref": sha})
+    waiting = dag_id, run_id, "wait_for_shutdown"
+    first = triggerer_of(bed, *waiting)
+    with frozen(bed, first):
+        triggerer_of(bed, *waiting, other_than=first)
+    run = bed.airflow.run(dag_id, run_id)
+    left = "another triggerer waits for bake-frozen-"
+    wait_until(lambda: left in bed.log(run, waiting[2]), SOON, "the first one to end its copy")
+    (builder,) = (vm for vm in bed.compute.instances() if vm["name"].startswith("bake-frozen-"))
+    assert builder["status"] == "RUNNING"
+    bed.compute.set_project_attribute("both-have-waited")
+    run = bed.airflow.wait(dag_id, run_id, RUN)
+    assert run.state == "success", bed.explain(run)
+    assert bed.airflow.xcom(dag_id, run_id, waiting[2])["builder"]["name"] == builder["name"]
+    assert bed.left() == []
 
 
 def test_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:

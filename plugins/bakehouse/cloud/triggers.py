@@ -116,16 +116,24 @@ class MachineTrigger(BakehouseTrigger):
     async def on_kill(self) -> None:
         """Delete the VM: a person has marked the task, or cleared it, so nobody waits any more.
 
-        Airflow does not call it when a triggerer stops or starts again. The run's teardown deletes
-        what is left.
+        Airflow does not call it when a triggerer stops or starts again. A VM that another triggerer
+        waits for is left, and one that has settled: this triggerer's copy may be behind another's,
+        whose result the task goes on with. The run's teardown deletes what is left.
         """
         what = f"{self.name} in {self.zone}"
-        await asyncio.to_thread(self.log.warning, "a person has ended this task: deleting %s", what)
+        if await self.is_others_now():
+            await asyncio.to_thread(self.log.info, "another triggerer waits for %s now", what)
+            return
         # another one each time: a VM of this name may have been deleted and made again since
         request = request_id(self.nonce, self.name, f"killed {time.time_ns()}")
         for pause in KILLED:
             await asyncio.sleep(pause)
             try:
+                if await asyncio.to_thread(self._has_settled):
+                    await asyncio.to_thread(self.log.info, "%s has a result: it is left", what)
+                    return
+                ended = "a person has ended this task: deleting %s"
+                await asyncio.to_thread(self.log.warning, ended, what)
                 await asyncio.to_thread(
                     lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
                 )
@@ -133,6 +141,19 @@ class MachineTrigger(BakehouseTrigger):
                 await asyncio.to_thread(self.log.warning, "%s is not deleted yet: %s", what, error)
             else:
                 return
+
+    def _has_settled(self) -> bool:
+        """Whether another look at the VM finds its end; a deadline that has passed is none.
+
+        Serial output is not read again: the guest attributes have the same result.
+        """
+        hook = hook_of(self.conn_id)
+        found = hook.instance(self.zone, self.name)
+        attributes = hook.guest_attributes(self.zone, self.name) if found else {}
+        status = str(found["status"]) if found else None
+        return self.settled(
+            MachineObservation(name=self.name, status=status, attributes=attributes)
+        )
 
     async def _watch(self, cloud: Cloud, stream: SerialStream) -> MachineObservation:
         status: str | None = UNKNOWN

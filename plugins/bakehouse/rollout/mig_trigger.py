@@ -126,10 +126,14 @@ class GroupTrigger(BakehouseTrigger):
     async def on_kill(self) -> None:
         """Let the group replace no further instance: a person has marked or cleared the task.
 
-        Airflow does not call it when a triggerer stops or starts again. The versions stay, so that
-        another try of the task goes on from here.
+        Airflow does not call it when a triggerer stops or starts again; a group that another
+        triggerer waits for goes on. The versions stay, so that another try of the task goes on from
+        here.
         """
         name = self.move.member
+        if await self.is_others_now():
+            await self._info("another triggerer waits for %s now", name)
+            return
         await self._info("a person has ended this task: stopping the updates of %s", name)
         # another one each time: the answer to an old request would stop nothing
         request = request_id(self.move.run, name, f"killed {time.time_ns()}")

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 from tests.support.changes import Changes
@@ -308,6 +309,53 @@ async def test_a_killed_task_deletes_its_machine(
     assert hook.status is None
     assert {one[:2] for one in hook.deleted} == {("z", "bake-1")}
     assert len({request for _, _, request in hook.deleted}) == 1, "asked for once, as one change"
+
+
+@pytest.mark.parametrize("kind", [ShutdownTrigger, SmokeTrigger])
+@pytest.mark.parametrize(
+    ("state", "deleted"),
+    [
+        ("deferred", False),  # another triggerer has the trigger since this one was late
+        (OSError("the pipe is closed"), False),
+        ("failed", True),
+        ("success", True),
+        (None, True),  # it is cleared
+        ("queued", True),
+    ],
+)
+async def test_a_machine_that_another_triggerer_waits_for_is_left(
+    hook: Hook,
+    kind: type[Any],
+    state: str | Exception | None,
+    deleted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [{"wait": state, "another": "deferred"}]
+    states = AsyncMock(side_effect=state if isinstance(state, Exception) else known)
+    monkeypatch.setattr("bakehouse.triggers.supervisor_comms.task_states", states)
+    ti = SimpleNamespace(dag_id="bake__web", run_id="r", task_id="wait", map_index=-1)
+    monkeypatch.setattr(kind, "task_instance", ti, raising=False)
+    trigger = kind(conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600)
+    await trigger.on_kill()
+    states.assert_awaited_once_with("bake__web", "r", ["wait"])
+    assert bool(hook.deleted) is deleted
+    assert hook.calls["instance"] == int(deleted), "a machine of another is not even looked at"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "attributes"),
+    [
+        (ShutdownTrigger, "TERMINATED", {}),
+        (SmokeTrigger, "RUNNING", {"smoke": json.dumps({"result": "ok", "checks": []})}),
+    ],
+)
+async def test_a_machine_whose_end_another_triggerer_has_told_is_left_to_the_task(
+    hook: Hook, kind: type[Any], status: str, attributes: dict[str, str]
+) -> None:
+    hook.status, hook.attributes = status, attributes
+    trigger = kind(conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=0.0)
+    await trigger.on_kill()
+    assert hook.deleted == []
 
 
 async def test_a_machine_that_cannot_be_deleted_is_left_to_the_teardown(
