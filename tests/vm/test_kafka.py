@@ -30,7 +30,7 @@ METADATA = {
     "kafka-cluster-id": "ptuzof_qQAio8bLFRCflfQ",
     "kafka-initial-controllers": f"1@kafka-1.us-central1-a:9093:{DIRECTORY}",
     "kafka-heap": "96m",
-    "kafka-jvm-options": "-XX:TieredStopAtLevel=1",
+    "kafka-jvm-options": "-XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=10",
     "kafka-log-retention-hours": "24",
 }
 # Run by each boot once the broker is healthy: a record more, and what was read before it.

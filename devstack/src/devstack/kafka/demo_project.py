@@ -19,10 +19,11 @@ PATIENCE = {"boot_time_limit": "40m", "smoke": {"deadline": "60m"}}  # without K
 HEALTH_DEADLINE = "60m"
 
 # A broker that is emulated takes 20 to 30 times as long for everything, and three idle ones must
-# not fill two cores: a small heap, no second compiler, timeouts and intervals to match.
+# not fill two cores: a small heap, no second compiler and less for the first one (docs/kafka.md),
+# timeouts and intervals to match.
 EMULATED = {
     "kafka-heap": "96m",
-    "kafka-jvm-options": "-XX:TieredStopAtLevel=1",
+    "kafka-jvm-options": "-XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=10",
     "kafka-broker-session-timeout-ms": "40000",
     "kafka-broker-heartbeat-interval-ms": "6000",
     "kafka-controller-quorum-election-timeout-ms": "10000",
