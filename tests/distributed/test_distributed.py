@@ -172,7 +172,7 @@ def test_a_triggerer_that_was_frozen_ends_no_machine_that_another_one_waits_for(
     with frozen(bed, first):
         triggerer_of(bed, *waiting, other_than=first)
     run = bed.airflow.run(dag_id, run_id)
-    left = "another triggerer waits for bake-frozen-"
+    left = "another triggerer waits for this task now"
     wait_until(lambda: left in bed.log(run, waiting[2]), SOON, "the first one to end its copy")
     (builder,) = (vm for vm in bed.compute.instances() if vm["name"].startswith("bake-frozen-"))
     assert builder["status"] == "RUNNING"

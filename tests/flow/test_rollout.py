@@ -337,8 +337,10 @@ def test_a_killed_wait_ends_its_machine_and_a_triggerer_that_dies_does_not(
     bed.airflow.call("PATCH", task, json={"new_state": "failed"})
     wait_until(lambda: set(bed.left()) <= before, RUN, "its machine to be gone")
     bed.airflow.wait(BAKE, run_id, RUN)
-    assert "a person has ended this task: deleting" in bed.log(
-        bed.airflow.run(BAKE, run_id), "wait_for_shutdown"
+    wait_until(
+        lambda: "user action" in bed.log(bed.airflow.run(BAKE, run_id), "wait_for_shutdown"),
+        SOON,
+        "the triggerer to have ended the wait",
     )
 
 

@@ -17,6 +17,7 @@ from bakehouse.cloud.serial_stream import SerialStream
 from bakehouse.core.errors import FAILURES, RETRYABLE, BakehouseError, Blocked, TransientError
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
+from bakehouse.triggers.killable import KillableTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -78,7 +79,7 @@ class OperationTrigger(BakehouseTrigger):
         )
 
 
-class MachineTrigger(BakehouseTrigger):
+class MachineTrigger(KillableTrigger):
     """Waits for the end of a VM, and streams its serial output into the task log.
 
     A subclass defines the end (`settled`). Fires `MachineSettled`.
@@ -113,30 +114,25 @@ class MachineTrigger(BakehouseTrigger):
         finally:
             following.cancel()
 
-    async def on_kill(self) -> None:
+    async def end(self) -> None:
         """Delete the VM: a person has marked the task, or cleared it, so nobody waits any more.
 
-        Airflow does not call it when a triggerer stops or starts again. A VM that another triggerer
-        waits for is left, and one that has settled: this triggerer's copy may be behind another's,
-        whose result the task goes on with. The run's teardown deletes what is left.
+        Airflow does not ask for it when a triggerer stops or starts again. A VM that has settled is
+        left: this triggerer's copy may be behind another's, whose result the task goes on with. The
+        run's teardown deletes what is left.
         """
         what = f"{self.name} in {self.zone}"
-        if await self.is_others_now():
-            await asyncio.to_thread(self.log.info, "another triggerer waits for %s now", what)
-            return
+        ended = "a person has ended this task: deleting %s, unless it has a result"
+        await asyncio.to_thread(self.log.warning, ended, what)
         # another one each time: a VM of this name may have been deleted and made again since
         request = request_id(self.nonce, self.name, f"killed {time.time_ns()}")
         for pause in KILLED:
             await asyncio.sleep(pause)
             try:
-                if await asyncio.to_thread(self._has_settled):
-                    await asyncio.to_thread(self.log.info, "%s has a result: it is left", what)
-                    return
-                ended = "a person has ended this task: deleting %s"
-                await asyncio.to_thread(self.log.warning, ended, what)
-                await asyncio.to_thread(
-                    lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
-                )
+                if not await asyncio.to_thread(self._has_settled):
+                    await asyncio.to_thread(
+                        lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
+                    )
             except (Blocked, *FAILURES) as error:
                 await asyncio.to_thread(self.log.warning, "%s is not deleted yet: %s", what, error)
             else:

@@ -33,7 +33,8 @@ from bakehouse.rollout.states import FINAL as ENDS
 from bakehouse.rollout.states import State
 from bakehouse.rollout.strategies.mig import TEXTS, GroupMove, told
 from bakehouse.schedule.window import Window
-from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
+from bakehouse.triggers.base import FIRST_LOOK
+from bakehouse.triggers.killable import KillableTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +55,7 @@ class _Held(Exception):
     """No further instance may be replaced now, and why."""
 
 
-class GroupTrigger(BakehouseTrigger):
+class GroupTrigger(KillableTrigger):
     """Moves a group to the versions of a stage. Fires `GroupMoved`.
 
     It gives up when no further instance has got good for a while: so a group whose instances come
@@ -123,17 +124,13 @@ class GroupTrigger(BakehouseTrigger):
             more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
             yield self.fire(ended.model_copy(update=more))
 
-    async def on_kill(self) -> None:
+    async def end(self) -> None:
         """Let the group replace no further instance: a person has marked or cleared the task.
 
-        Airflow does not call it when a triggerer stops or starts again; a group that another
-        triggerer waits for goes on. The versions stay, so that another try of the task goes on from
-        here.
+        Airflow does not ask for it when a triggerer stops or starts again. The versions stay, so
+        that another try of the task goes on from here.
         """
         name = self.move.member
-        if await self.is_others_now():
-            await self._info("another triggerer waits for %s now", name)
-            return
         await self._info("a person has ended this task: stopping the updates of %s", name)
         # another one each time: the answer to an old request would stop nothing
         request = request_id(self.move.run, name, f"killed {time.time_ns()}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskInstanceState
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.wakeup import wake
 
 if TYPE_CHECKING:
@@ -43,22 +40,3 @@ class BakehouseTrigger(BaseTrigger):
         if self.task_instance is not None:  # it is None in dag.test()
             wake(self.task_instance.dag_id, self.task_instance.run_id)
         return TriggerEvent({"event": event.model_dump(mode="json"), "memory": self.memory})
-
-    async def is_others_now(self) -> bool:
-        """Whether another triggerer waits for the task: `on_kill` must end nothing then.
-
-        Airflow 3.3 calls `on_kill` when a person has marked or cleared the task, and also when it
-        has given the trigger to another triggerer because this one was late with its heartbeat
-        (apache/airflow#73454, docs/decisions/0148). Then the task is deferred as before. It is
-        taken for that where Airflow cannot be asked: the run's teardown deletes what is left.
-        """
-        ti = self.task_instance
-        if ti is None:
-            return False
-        key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
-        try:
-            states = await comms.task_states(ti.dag_id, ti.run_id, [ti.task_id])
-        except Exception as error:  # whatever the supervisor's pipe raises
-            await asyncio.to_thread(self.log.warning, "the task's state is unknown: %s", error)
-            return True
-        return states.get(key) == TaskInstanceState.DEFERRED

@@ -358,6 +358,32 @@ async def test_a_machine_whose_end_another_triggerer_has_told_is_left_to_the_tas
     assert hook.deleted == []
 
 
+async def test_a_machine_is_deleted_although_airflow_cancels_that_again_and_again(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It repeats its request each second until the trigger has ended."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*_: Any) -> bool:
+        asked.set()
+        await answered.wait()
+        return False
+
+    monkeypatch.setattr(ShutdownTrigger, "is_others_now", slowly)
+    trigger = ShutdownTrigger(
+        conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600
+    )
+    ending = asyncio.create_task(trigger.on_kill())
+    await asked.wait()
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert hook.deleted == []
+    answered.set()
+    await hook.changes.until(lambda: hook.calls["delete_instance"] > 0)
+    assert len(hook.deleted) == 1
+
+
 async def test_a_machine_that_cannot_be_deleted_is_left_to_the_teardown(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

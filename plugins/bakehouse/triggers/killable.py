@@ -1,0 +1,57 @@
+"""The base of triggers whose task has something under way that ends when a person ends the task."""
+
+from __future__ import annotations
+
+import asyncio
+
+from airflow.sdk import TaskInstanceState
+
+from bakehouse.triggers import supervisor_comms as comms
+from bakehouse.triggers.base import BakehouseTrigger
+
+_ENDING: set[asyncio.Task[None]] = set()
+
+
+class KillableTrigger(BakehouseTrigger):
+    """A trigger that ends what it waits for, when a person has marked or cleared its task."""
+
+    async def on_kill(self) -> None:
+        """End what the task has under way, if nobody waits for it any more.
+
+        Airflow 3.3 cancels `on_kill` after about a second, since it repeats each request to end a
+        trigger until the trigger has ended (docs/decisions/0148). The work goes on then, but its
+        lines are no longer in the task's log.
+        """
+        work = asyncio.create_task(self._end_if_ours())
+        _ENDING.add(work)  # the event loop itself keeps no task alive
+        work.add_done_callback(_ENDING.discard)
+        await asyncio.shield(work)
+
+    async def _end_if_ours(self) -> None:
+        if not await self.is_others_now():
+            await self.end()
+            return
+        await asyncio.to_thread(self.log.info, "another triggerer waits for this task now")
+
+    async def end(self) -> None:
+        """End it; a subclass says how, and bears being interrupted."""
+        raise TypeError(f"{type(self).__name__} does not say how its work ends")
+
+    async def is_others_now(self) -> bool:
+        """Whether another triggerer waits for the task: `on_kill` must end nothing then.
+
+        Airflow 3.3 calls `on_kill` when a person has marked or cleared the task, and also when it
+        has given the trigger to another triggerer because this one was late with its heartbeat
+        (apache/airflow#73454, docs/decisions/0148). Then the task is deferred as before. It is
+        taken for that where Airflow cannot be asked: the run's teardown deletes what is left.
+        """
+        ti = self.task_instance
+        if ti is None:
+            return False
+        key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        try:
+            states = await comms.task_states(ti.dag_id, ti.run_id, [ti.task_id])
+        except Exception as error:  # whatever the supervisor's pipe raises
+            await asyncio.to_thread(self.log.warning, "the task's state is unknown: %s", error)
+            return True
+        return states.get(key) == TaskInstanceState.DEFERRED
