@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paths import PROJECT
+from tests.support.snapshot import Snapshot
 
 from devstack import machines
 from devstack.testbed import Testbed, testbed
@@ -32,3 +33,11 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     machines.make_public_image(print)
     with testbed(PROJECT, tmp_path_factory.mktemp("vm"), "qemu") as bed:
         yield bed
+
+
+@pytest.fixture(scope="module")
+def as_it_was(stack_of_session: Testbed) -> Iterator[None]:
+    """Behind a module of tests, project and Compute Engine are as before it, for the next one."""
+    before = Snapshot.of(stack_of_session)
+    yield
+    before.restore(stack_of_session)

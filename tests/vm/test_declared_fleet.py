@@ -17,6 +17,8 @@ from devstack.waiting import wait_until
 if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
+pytestmark = pytest.mark.usefixtures("as_it_was")
+
 FLEET = "include/fleets/web.yaml"
 SCRIPTS = "include/startup_scripts/web"
 BAKE, ROLL_OUT = "bake__web", "roll_out__web"

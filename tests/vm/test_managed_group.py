@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from devstack.airflow_api import Run
     from devstack.testbed import Testbed
 
+pytestmark = pytest.mark.usefixtures("as_it_was")
+
 BAKE, ROLL_OUT = "bake__web", "roll_out__grouped"
 HOUR = 3600.0
 SIZE = 2

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from devstack.airflow_api import Run
     from devstack.testbed import Testbed
 
+pytestmark = pytest.mark.usefixtures("as_it_was")
+
 BAKE, ROLL_OUT = "bake__web", "roll_out__web"
 GROUP = "replace_instances"
 HOUR = 3600.0
@@ -46,7 +48,9 @@ def declare(bed: Testbed) -> None:
     text = re.sub(r"    - \{name: web-3.*\n", "", text)
     known = f"  metadata:\n    color: red\n    db_password: {FIRST}\n"
     text = text.replace("  metadata:\n", known, 1)
-    bed.write(FLEET, re.sub(r"health_deadline: .*", "health_deadline: 5m", text))
+    text = re.sub(r"health_deadline: .*", "health_deadline: 5m", text)
+    # a real one would be in Secret Manager: this one shows what the logs leave out
+    bed.write(FLEET, f"{text}not_secret: [db_password]\n")
     recipe = (bed.project / RECIPE).read_text()
     smoke = "    greeting: Hello from the smoke test\n"
     assert smoke in recipe
