@@ -125,11 +125,11 @@ def test_who_is_being_deleted_is_not_started_again(
     path = f"{GROUPS}/{name}"
     gce.do("POST", f"{path}/{enter}Instances", links([first]))
     stable(gce, name)
-    gce.admin("POST", "faults", {"kind": "stuck", "method": "compute.instances.delete"})
+    slow = {"kind": "slow", "method": "compute.instances.delete", "seconds": 3}
+    gce.admin("POST", "faults", slow)
     gce.start("POST", f"{path}/deleteInstances", links([first]))
     message = gce.fails(400, "invalid", "POST", f"{path}/{leave}Instances", links([first]))
     assert "resource.instances[0]" in message
-    gce.admin("DELETE", "faults")
     stable(gce, name)
     assert sizes(gce, name, pool) == (1, 0)
     assert len(members(gce, name)) == 1
