@@ -11,6 +11,7 @@ import pytest
 from tests.distributed.killing import frozen, kill_triggerer_of, kill_worker_of, triggerer_of
 from tests.flow.fleet import Members
 from tests.support.deadlines import RUN, SOON
+from tests.support.trigger_logs import has_said
 
 from devstack.airflow_api import TERMINAL_RUN, AirflowError, Run
 from devstack.program_logs import starts
@@ -173,13 +174,9 @@ def test_a_triggerer_that_was_frozen_ends_no_machine_that_another_one_waits_for(
     with frozen(bed, first):
         triggerer_of(bed, *waiting, other_than=first)
     run = bed.airflow.run(dag_id, run_id)
-
-    def has_ended_its_copy() -> bool:
-        """In the task's log, or where what is said later than a second afterwards goes."""
-        its_log = (bed.stack.layout.logs / f"{first}.log").read_text("utf-8", errors="replace")
-        return LEFT in bed.log(run, waiting[2]) or LEFT in its_log
-
-    wait_until(has_ended_its_copy, SOON, "the first one to end its copy")
+    wait_until(
+        lambda: has_said(bed, run, waiting[2], LEFT, first), SOON, "the first one to end its copy"
+    )
     (builder,) = (vm for vm in bed.compute.instances() if vm["name"].startswith("bake-frozen-"))
     assert builder["status"] == "RUNNING"
     bed.compute.set_project_attribute("both-have-waited")

@@ -12,6 +12,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 from tests.flow.fleet import Facts, Members
 from tests.support.deadlines import RUN, SOON
 from tests.support.ledger import of_kind, read_ledger
+from tests.support.trigger_logs import has_said
 
 from bakehouse.core.reasons import Reason
 from bakehouse.core.tasks import Flow, task_ids
@@ -321,7 +322,7 @@ def test_a_killed_wait_ends_its_machine_and_a_triggerer_that_dies_does_not(
     run_id = bed.airflow.trigger(BAKE, conf)
     bed.airflow.wait_for_task(BAKE, run_id, "wait_for_shutdown", ["deferred"], RUN)
 
-    assert [vm["name"] for vm in bed.compute.instances() if vm["name"].startswith("bake-")]
+    (builder,) = (one for one in set(bed.left()) - before if one.startswith("instance bake-"))
     since = len(members.calls("compute.instances.delete"))
     members.kill_triggerer()
     wait_until(
@@ -337,10 +338,10 @@ def test_a_killed_wait_ends_its_machine_and_a_triggerer_that_dies_does_not(
     bed.airflow.call("PATCH", task, json={"new_state": "failed"})
     wait_until(lambda: set(bed.left()) <= before, RUN, "its machine to be gone")
     bed.airflow.wait(BAKE, run_id, RUN)
+    name = builder.removeprefix("instance ")
+    run, said = bed.airflow.run(BAKE, run_id), f"a person has ended this task: deleting {name}"
     wait_until(
-        lambda: "user action" in bed.log(bed.airflow.run(BAKE, run_id), "wait_for_shutdown"),
-        SOON,
-        "the triggerer to have ended the wait",
+        lambda: has_said(bed, run, "wait_for_shutdown", said), SOON, "the trigger to have ended it"
     )
 
 

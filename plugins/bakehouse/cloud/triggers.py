@@ -14,7 +14,7 @@ from bakehouse.cloud.poller import Cloud, Tick
 from bakehouse.cloud.rate_limiter import Priority
 from bakehouse.cloud.request_id import request_id
 from bakehouse.cloud.serial_stream import SerialStream
-from bakehouse.core.errors import FAILURES, RETRYABLE, BakehouseError, Blocked, TransientError
+from bakehouse.core.errors import RETRYABLE, BakehouseError, Blocked, TransientError
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import FIRST_LOOK, BakehouseTrigger
 from bakehouse.triggers.killable import KillableTrigger
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 OF_A_TICK = 0.5  # a log is read twice as often as states, as far as the budget goes
 OFFSET = "serial_offset"  # XCom of the waiting task itself
-KILLED = (0.0, 2.0, 6.0)  # seconds before each try to end a killed task's VM; Airflow waits 30 s
 
 
 class OperationTrigger(BakehouseTrigger):
@@ -114,42 +113,34 @@ class MachineTrigger(KillableTrigger):
         finally:
             following.cancel()
 
-    async def end(self) -> None:
+    def ending(self) -> str:
+        """Return what is done when a person has ended the task."""
+        return f"deleting {self.name} in {self.zone}, unless it has a result"
+
+    async def end(self, kill: str) -> None:
         """Delete the VM: a person has marked the task, or cleared it, so nobody waits any more.
 
-        Airflow does not ask for it when a triggerer stops or starts again. A VM that has settled is
-        left: this triggerer's copy may be behind another's, whose result the task goes on with. The
-        run's teardown deletes what is left.
+        A VM that has settled is left: this triggerer's copy may be behind another's, whose result
+        the task goes on with. The run's teardown deletes what is left.
         """
-        what = f"{self.name} in {self.zone}"
-        ended = "a person has ended this task: deleting %s, unless it has a result"
-        await asyncio.to_thread(self.log.warning, ended, what)
-        # another one each time: a VM of this name may have been deleted and made again since
-        request = request_id(self.nonce, self.name, f"killed {time.time_ns()}")
-        for pause in KILLED:
-            await asyncio.sleep(pause)
-            try:
-                if not await asyncio.to_thread(self._has_settled):
-                    await asyncio.to_thread(
-                        lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
-                    )
-            except (Blocked, *FAILURES) as error:
-                await asyncio.to_thread(self.log.warning, "%s is not deleted yet: %s", what, error)
-            else:
-                return
+        if await self._has_settled():
+            return
+        request = request_id(self.nonce, self.name, kill)
+        await asyncio.to_thread(
+            lambda: hook_of(self.conn_id).delete_instance(self.zone, self.name, request)
+        )
 
-    def _has_settled(self) -> bool:
+    async def _has_settled(self) -> bool:
         """Whether another look at the VM finds its end; a deadline that has passed is none.
 
         Serial output is not read again: the guest attributes have the same result.
         """
-        hook = hook_of(self.conn_id)
-        found = hook.instance(self.zone, self.name)
-        attributes = hook.guest_attributes(self.zone, self.name) if found else {}
-        status = str(found["status"]) if found else None
-        return self.settled(
-            MachineObservation(name=self.name, status=status, attributes=attributes)
-        )
+        cloud = await Cloud.of(self.conn_id)
+        seen = MachineObservation(name=self.name, status=await self._status(cloud))
+        if seen.status:
+            found = await self._attributes(cloud, seen)
+            seen = seen.model_copy(update={"attributes": found})
+        return self.settled(seen)
 
     async def _watch(self, cloud: Cloud, stream: SerialStream) -> MachineObservation:
         status: str | None = UNKNOWN

@@ -17,7 +17,6 @@ from bakehouse.cloud import operations
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.cloud.poller import Cloud
 from bakehouse.cloud.request_id import RequestIds, request_id
-from bakehouse.cloud.triggers import KILLED
 from bakehouse.core.errors import FAILURES, FINAL, RETRYABLE, BakehouseError, Blocked
 from bakehouse.fleet.gate import Gate
 from bakehouse.images.links import resource_name, zone_of
@@ -124,26 +123,17 @@ class GroupTrigger(KillableTrigger):
             more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
             yield self.fire(ended.model_copy(update=more))
 
-    async def end(self) -> None:
+    def ending(self) -> str:
+        """Return what is done when a person has ended the task."""
+        return f"stopping the updates of {self.move.member}"
+
+    async def end(self, kill: str) -> None:
         """Let the group replace no further instance: a person has marked or cleared the task.
 
-        Airflow does not ask for it when a triggerer stops or starts again. The versions stay, so
-        that another try of the task goes on from here.
+        The versions stay, so that another try of the task goes on from here.
         """
-        name = self.move.member
-        await self._info("a person has ended this task: stopping the updates of %s", name)
-        # another one each time: the answer to an old request would stop nothing
-        request = request_id(self.move.run, name, f"killed {time.time_ns()}")
-        for pause in KILLED:
-            await asyncio.sleep(pause)
-            try:
-                await asyncio.to_thread(
-                    lambda: mig_calls.stop(hook_of(self.conn_id), self.move, request)
-                )
-            except (Blocked, *FAILURES) as error:
-                await self._info("%s is not stopped yet: %s", name, error)
-            else:
-                return
+        request = request_id(self.move.run, self.move.member, kill)
+        await asyncio.to_thread(lambda: mig_calls.stop(hook_of(self.conn_id), self.move, request))
 
     async def _walk(self) -> GroupMoved:
         cloud = await Cloud.of(self.conn_id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from airflow.sdk import TaskInstanceState
 
+from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import BakehouseTrigger
 
+KILLED = (0.0, 2.0, 6.0)  # seconds before each try to end what a killed task has under way
 _ENDING: set[asyncio.Task[None]] = set()
 
 
@@ -28,13 +31,33 @@ class KillableTrigger(BakehouseTrigger):
         await asyncio.shield(work)
 
     async def _end_if_ours(self) -> None:
-        if not await self.is_others_now():
-            await self.end()
+        if await self.is_others_now():
+            await asyncio.to_thread(self.log.info, "another triggerer waits for this task now")
             return
-        await asyncio.to_thread(self.log.info, "another triggerer waits for this task now")
+        ending, kill = self.ending(), f"killed {time.time_ns()}"
+        await asyncio.to_thread(self.log.warning, "a person has ended this task: %s", ending)
+        for pause in KILLED:
+            await asyncio.sleep(pause)
+            try:
+                await self.end(kill)
+            except (Blocked, *FAILURES) as error:
+                await asyncio.to_thread(self.log.warning, "not yet, %s: %s", ending, error)
+            else:
+                return
 
-    async def end(self) -> None:
-        """End it; a subclass says how, and bears being interrupted."""
+    def ending(self) -> str:
+        """Return what `end` does, for the log."""
+        raise TypeError(f"{type(self).__name__} does not say how its work ends")
+
+    async def end(self, kill: str) -> None:  # ruff: ignore[unused-method-argument]  subclasses read it
+        """End it; a subclass says how. Raises Blocked and FAILURES, to be asked again.
+
+        Airflow does not ask for it when a triggerer stops or starts again.
+
+        Args:
+            kill: names this kill in request ids: the same in each try, and another one next time,
+                since what is ended may have been made again.
+        """
         raise TypeError(f"{type(self).__name__} does not say how its work ends")
 
     async def is_others_now(self) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from localgce.core import errors
 from localgce.groups import instance_configs, standby, validation
 from localgce.groups import members as group_members
-from localgce.groups import plan as group_plan
 from localgce.groups.plan import Action
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def _names(context: Context, group: Record, given: Json) -> list[str]:
 def _shrink(context: Context, group: Record, given: Json, action: Action, handler: str) -> Record:
     """Change size and members in one transaction, so that the group does not replace them."""
     members = _members(context, group, given)
-    leaving = [m for m in members if Action(m.private["action"]) not in group_plan.LEAVING]
+    leaving = [m for m in members if not group_members.is_leaving(m)]
     for member in leaving:
         context.store.put(member.kept(action=action.value))
     changed = standby.removed(context, group, leaving)

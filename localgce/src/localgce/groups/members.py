@@ -39,6 +39,11 @@ def is_on_standby(member: Record) -> bool:
     return bool(member.private.get("standby"))
 
 
+def is_leaving(member: Record) -> bool:
+    """Whether the group deletes or abandons the member."""
+    return Action(member.private["action"]) in LEAVING
+
+
 def all_of(core: Core, group: Record) -> list[Record]:
     """The members of a group."""
     return core.store.all(KIND, group.project, scope_of(group))
@@ -102,11 +107,7 @@ def _placed(core: Core, group: Record) -> Json:
     """The `private` field of a new member of a regional group: its zone."""
     if "region" not in group.body:
         return {}
-    there = [
-        member.private["zone"]
-        for member in all_of(core, group)
-        if Action(member.private["action"]) not in LEAVING
-    ]
+    there = [member.private["zone"] for member in all_of(core, group) if not is_leaving(member)]
     return {"zone": min(zones_of(group.body), key=there.count)}
 
 

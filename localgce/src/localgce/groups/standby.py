@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from localgce.core import errors
 from localgce.groups import members as group_members
 from localgce.groups import validation
-from localgce.groups.plan import LEAVING, Action
+from localgce.groups.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +64,7 @@ def leave(context: Context, group: Record, members: Sequence[Record], pool: Pool
     One that is being deleted or abandoned is in no pool any more.
     """
     for index, member in enumerate(members):
-        leaves = Action(member.private["action"]) in LEAVING
-        if member.private.get("standby") != pool.name or leaves:
+        if member.private.get("standby") != pool.name or group_members.is_leaving(member):
             raise _refused(index, member, pool.name)
         context.store.put(member.kept(standby="", action=pool.leave.value))
     number = len(members)
