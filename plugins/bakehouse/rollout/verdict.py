@@ -35,15 +35,19 @@ if TYPE_CHECKING:
     from bakehouse.operators.reconcile import Ask
 
 DELETIONS = 3  # how often a deletion that is refused or fails is asked for
+MARKS = 3  # likewise, a mark of the image; the next night would take an image without its mark
+MARK_AGAIN = 10.0  # seconds
 
 
 class VerdictMemory(HoldMemory):
-    """What verdict remembers while it waits for deletions."""
+    """What verdict remembers while it waits for marks and deletions."""
 
     recorded: bool = False
     blame: Blame | None = None
     failed_here: bool = False  # the image has failed in this fleet
     not_marked: str = ""  # why the image could not be marked
+    marked: bool = False  # the image has the marks of the outcome, or they were given up
+    marks_failed: int = 0  # how often marks were refused or have failed
     failed: int = 0  # how often deletions were refused or have failed
 
 
@@ -87,7 +91,7 @@ class Verdict(OutcomesOperator):
             reason = reason_of(self.decisions(context)) or reason
         reason = Reason.STAGES_REMOVED if left else reason
         self._record(context, made, reason, outcomes, ending)
-        wait = self._mark(context, made) or self._clean_up(context, made, ending)
+        wait = self._mark(context, made, ending) or self._clean_up(context, made, ending)
         if wait is not None:
             return wait
         if left:
@@ -99,7 +103,6 @@ class Verdict(OutcomesOperator):
             said = [d.in_words() for d in self.decisions(context) if d.decision != "approved"]
             told = [*said, reason.text, _failures(outcomes), *self._what_next(context, made)]
             raise PermanentError(". ".join(part for part in told if part))
-        self._unmark(context, made)
         counts = self.counts(made)
         self.log.info("%s", counts)
         if any(made.names_of_stages):
@@ -111,11 +114,14 @@ class Verdict(OutcomesOperator):
 
     @resumed_by(OperationEnded)
     def operation_ended(self, context: Context, event: OperationEnded) -> Next:
-        """Continue after a deletion; one that has failed is asked for again."""
+        """Continue after a mark or a deletion; one that has failed is asked for again."""
         try:
             return super().operation_ended(context, event)
         except FAILURES as error:
-            self._not_deleted(error)
+            if self.memory.marked:
+                self._not_deleted(error)
+            else:
+                self._not_marked(error)
             return Again()
 
     def _planned(self, context: Context, made: RolloutPlan) -> Next:
@@ -161,40 +167,56 @@ class Verdict(OutcomesOperator):
             return None
         return blame(made, outcomes, target_images.images_of(self.compute, made.image.recipe))
 
-    def _mark(self, context: Context, made: RolloutPlan) -> WaitForOperation | None:
-        """Mark an image that has failed here, and take a blamed one out of its family.
-
-        A refusal is part of the verdict.
-        """
-        blamed = self.memory.blame
-        if self.memory.not_marked or not (blamed or self.memory.failed_here):
+    def _mark(
+        self, context: Context, made: RolloutPlan, ending: RolloutState
+    ) -> WaitForOperation | None:
+        """Give the image the marks of the outcome; what is refused to the end is part of it."""
+        if self.memory.marked:
             return None
-        name, request = made.image.name, self.request_id(context, f"deprecate {made.image.id}")
-        told = {failed_in(self.fleet.name): label_value(context["ti"].run_id)}
-        if blamed:
-            told[ROLLED_BACK] = self.fleet.name
-        label = partial(target_images.mark, self.compute, made.image, told)
-        steps: list[list[tuple[str, Ask]]] = [[(f"label image {name}", label)]]
-        if blamed:
-            link = blamed.newest_link
-            deprecate = partial(target_images.deprecate, self.compute, made.image, link, request)
-            steps.append([(f"deprecate image {name}", deprecate)])
         try:
-            return self.carry_out(*steps)
+            wait = self.carry_out(*self._marks(context, made, ending))
         except FAILURES as error:
-            self.log.warning("%s is not marked: %s", name, error)
-            self.remember(not_marked=str(error))
-        return None
+            self._not_marked(error)
+            return None
+        self.remember(marked=wait is None)
+        return wait
 
-    def _unmark(self, context: Context, made: RolloutPlan) -> None:
-        """Take the mark away from an image that has failed here before, and runs on all now."""
-        form = self.form(context)
-        if form.members or form.metadata or not any(made.names_of_stages):
-            return
-        try:
-            target_images.unmark(self.compute, made.image, failed_in(self.fleet.name))
-        except (Blocked, *FAILURES) as error:
-            self.log.warning("%s is still marked as failed here: %s", made.image.name, error)
+    def _marks(
+        self, context: Context, made: RolloutPlan, ending: RolloutState
+    ) -> Iterator[list[tuple[str, Ask]]]:
+        """Yield the labels first, then the state by which the image's family passes it over."""
+        blamed, name, compute = self.memory.blame, made.image.name, self.compute
+        here, form = failed_in(self.fleet.name), self.form(context)
+        if blamed or self.memory.failed_here:
+            told = {here: label_value(context["ti"].run_id)}
+            told |= {ROLLED_BACK: self.fleet.name} if blamed else {}
+            yield [(f"label image {name}", partial(target_images.mark, compute, made.image, told))]
+        elif (
+            ending is RolloutState.SUCCEEDED
+            and any(made.names_of_stages)
+            and not (form.members or form.metadata)
+        ):
+            # it may have failed here before, and runs on all members now
+            unmark = partial(target_images.unmark, compute, made.image, here)
+            yield [(f"take the label {here} from image {name}", unmark)]
+        if blamed:
+            request = self.request_id(context, f"deprecate {made.image.id}")
+            deprecate = partial(
+                target_images.deprecate, compute, made.image, blamed.newest_link, request
+            )
+            yield [(f"deprecate image {name}", deprecate)]
+
+    def _not_marked(self, error: Exception) -> None:
+        """Ask again in a moment, or give the marks up.
+
+        Raises:
+            Blocked: it is to be asked for again.
+        """
+        self.remember(marks_failed=self.memory.marks_failed + 1)
+        if self.memory.marks_failed < MARKS:
+            raise Blocked(str(error), MARK_AGAIN) from error
+        self.log.warning("the marks of the image are not what they should be: %s", error)
+        self.remember(marked=True, not_marked=str(error))
 
     def _what_next(self, context: Context, made: RolloutPlan) -> list[str]:
         """Say what became of the image, and what to do."""

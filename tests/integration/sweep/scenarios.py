@@ -27,7 +27,9 @@ from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.dag_factory.housekeeping import housekeeping_dag
 from bakehouse.dag_factory.rollout import roll_out_dag
 from bakehouse.images import labels
+from bakehouse.images.labels import label_value
 from bakehouse.images.names import run_label
+from bakehouse.images.selection import deprecation_state
 from devstack.gce_api import Compute, ComputeError
 from devstack.serving import GCE_PROJECT, serving
 from devstack.waiting import wait_until
@@ -454,6 +456,36 @@ class RollBack(Rollout):
     """The first member gets healthy on the new image, the second one does not: both go back."""
 
     name, dag_id, fleet = "roll_back", "roll_out__back", "back"
+
+    def prepare(self) -> dict[str, Any]:
+        """Take the mark of the run before off the image, so that every run has to set it."""
+        form = super().prepare()
+        image = self.compute.image(form["image"])
+        if marks := self._marks(image):
+            kept = {key: value for key, value in image["labels"].items() if key not in marks}
+            told = {"labels": kept, "labelFingerprint": image["labelFingerprint"]}
+            path = f"global/images/{image['name']}"
+            self.compute.call("POST", f"{path}/setLabels", json=told)
+            self.compute.call("POST", f"{path}/deprecate", json={"state": "ACTIVE"})
+            wait_until(lambda: self._is_unmarked(image["name"]), SOON, image["name"], POLL)
+        return form
+
+    def found(self, run: DagRun) -> EndState:
+        image = self.compute.image(run.params["image"])
+        marks = self._marks(image)
+        own = (self.fleet, label_value(run.run_id))
+        told = {key: value in own for key, value in marks.items()}
+        return {**super().found(run), "marks": told, "state": deprecation_state(image)}
+
+    @staticmethod
+    def _marks(image: dict[str, Any]) -> dict[str, str]:
+        """The labels by which a fleet says that it has blamed the image."""
+        own = (labels.ROLLED_BACK, labels.failed_in("back"))
+        return {key: value for key, value in image["labels"].items() if key in own}
+
+    def _is_unmarked(self, name: str) -> bool:
+        image = self.compute.image(name)
+        return not self._marks(image) and deprecation_state(image) == "ACTIVE"
 
 
 _ALL = (
