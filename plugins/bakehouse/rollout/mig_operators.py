@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bakehouse.core.errors import (
-    FAILURES,
     BakehouseError,
     Blocked,
     PermanentError,
@@ -172,21 +171,9 @@ class MoveGroup(FleetOperator):
             raise TransientError(f"the group {move.member}: {event.why}")
         self._record(context, move, state, event)
         if state != State.REPLACED:
-            if move.way == "forward":
-                self._halt(context, move)
             raise PermanentError(in_words(MemberOutcome.model_validate(outcome)))
         self.log.info("%s", in_words(MemberOutcome.model_validate(outcome)))
         return Done(outcome)
-
-    def _halt(self, context: Context, move: GroupMove) -> None:
-        """Let the group replace no further instance; one that is refused changes no outcome."""
-        request = self.request_id(context, f"stop the updates of {move.member}")
-        try:
-            mig_calls.stop(self.compute, move, request)
-        except (Blocked, *FAILURES) as error:
-            self.log.warning("the group %s may go on with its update: %s", move.member, error)
-        else:
-            self.log.info("the group %s replaces no further instance", move.member)
 
     def _push(
         self,

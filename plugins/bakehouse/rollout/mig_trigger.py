@@ -105,30 +105,37 @@ class GroupTrigger(KillableTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         await asyncio.sleep(FIRST_LOOK)
+        ended = await self._moved()
+        goes_on = ended.held or ended.transient or ended.state is State.REPLACED
+        if self.move.way == "forward" and not goes_on:
+            await asyncio.to_thread(self.log.info, "%s", self.ending())
+            await self.end_in_tries(f"halt {self.turn}")
+        yield self.fire(ended)
+
+    async def _moved(self) -> GroupMoved:
         begun = time.time()
         try:
             ended = await self._walk()
         except _Held as held:
             await self._info("%s gets no further instances: %s", self.move.member, held)
-            yield self.fire(GroupMoved(why=str(held), held=True))
+            return GroupMoved(why=str(held), held=True)
         except GateClosed as closed:
-            yield self.fire(GroupMoved(why=str(closed)))
+            return GroupMoved(why=str(closed))
         except (IllegalMove, *FINAL) as error:
-            yield self.fire(GroupMoved(why=str(error), instances=self._instances()))
+            return GroupMoved(why=str(error), instances=self._instances())
         except RETRYABLE as error:
-            yield self.fire(GroupMoved(why=str(error), transient=True))
-        else:
-            seconds = round(time.time() - begun, 1)
-            first = "; ".join(f"{name}: {why}" for name, why in self._tried.items())
-            more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
-            yield self.fire(ended.model_copy(update=more))
+            return GroupMoved(why=str(error), transient=True)
+        seconds = round(time.time() - begun, 1)
+        first = "; ".join(f"{name}: {why}" for name, why in self._tried.items())
+        more = {"seconds": seconds, "instances": self._instances(), "first_try": first}
+        return ended.model_copy(update=more)
 
     def ending(self) -> str:
         """Return what is done when a person has ended the task."""
         return f"stopping the updates of {self.move.member}"
 
     async def end(self, kill: str) -> None:
-        """Let the group replace no further instance: a person has marked or cleared the task.
+        """Let the group replace no further instance: its stage has failed, or a person ended it.
 
         The versions stay, so that another try of the task goes on from here.
         """

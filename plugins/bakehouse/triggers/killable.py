@@ -11,7 +11,7 @@ from bakehouse.core.errors import FAILURES, Blocked
 from bakehouse.triggers import supervisor_comms as comms
 from bakehouse.triggers.base import BakehouseTrigger
 
-KILLED = (0.0, 2.0, 6.0)  # seconds before each try to end what a killed task has under way
+TRIES = (0.0, 2.0, 6.0)  # seconds before each try to end what a task has under way
 _ENDING: set[asyncio.Task[None]] = set()
 
 
@@ -34,14 +34,17 @@ class KillableTrigger(BakehouseTrigger):
         if await self.is_others_now():
             await asyncio.to_thread(self.log.info, "another triggerer waits for this task now")
             return
-        ending, kill = self.ending(), f"killed {time.time_ns()}"
-        await asyncio.to_thread(self.log.warning, "a person has ended this task: %s", ending)
-        for pause in KILLED:
+        await asyncio.to_thread(self.log.warning, "a person has ended this task: %s", self.ending())
+        await self.end_in_tries(f"killed {time.time_ns()}")
+
+    async def end_in_tries(self, kill: str) -> None:
+        """Ask for the end some times; what is refused to the last is logged. See `end`."""
+        for pause in TRIES:
             await asyncio.sleep(pause)
             try:
                 await self.end(kill)
             except (Blocked, *FAILURES) as error:
-                await asyncio.to_thread(self.log.warning, "not yet, %s: %s", ending, error)
+                await asyncio.to_thread(self.log.warning, "not yet, %s: %s", self.ending(), error)
             else:
                 return
 

@@ -296,7 +296,7 @@ async def test_a_log_goes_on_when_its_place_cannot_be_noted(
 async def test_a_killed_task_deletes_its_machine(
     hook: Hook, kind: type[Any], fails: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.triggers.killable.KILLED", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("bakehouse.triggers.killable.TRIES", (0.0, 0.01, 0.01))
     hook.fails = fails
     trigger = kind(conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600)
     waiting = asyncio.create_task(anext(trigger.run()))
@@ -387,7 +387,7 @@ async def test_a_machine_is_deleted_although_airflow_cancels_that_again_and_agai
 async def test_a_machine_that_cannot_be_deleted_is_left_to_the_teardown(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakehouse.triggers.killable.KILLED", (0.0, 0.01))
+    monkeypatch.setattr("bakehouse.triggers.killable.TRIES", (0.0, 0.01))
     hook.broken["delete_instance"] = PermanentError("HTTP 403")
     trigger = ShutdownTrigger(
         conn_id="gcp", zone="z", name="bake-1", nonce=NONCE, deadline=time.time() + 600
@@ -399,6 +399,6 @@ async def test_a_machine_that_cannot_be_deleted_is_left_to_the_teardown(
 def test_airflow_waits_longer_for_the_end_of_a_killed_task_than_it_takes() -> None:
     from airflow.jobs.triggerer_job_runner import _ON_CANCEL_TIMEOUT
 
-    from bakehouse.triggers.killable import KILLED
+    from bakehouse.triggers.killable import TRIES
 
-    assert sum(KILLED) < _ON_CANCEL_TIMEOUT
+    assert sum(TRIES) < _ON_CANCEL_TIMEOUT

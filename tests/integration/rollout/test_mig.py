@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from bakehouse.cli import app
 from bakehouse.cloud.compute_hook import hook_of
 from bakehouse.config.new_project import write_project
-from bakehouse.core.errors import PermanentError
+from bakehouse.core.errors import OutcomeUnknown, PermanentError
 from bakehouse.core.reasons import Reason
 from bakehouse.fleet.load import load_fleet
 from bakehouse.history.location import ledger_url
@@ -259,6 +259,26 @@ def test_a_halted_group_replaces_no_further_instance_and_stays_for_a_look(
     assert again.through() == "success", again.errors
     assert set(group.instances().values()) == {images.new}
     assert group.get()["updatePolicy"]["type"] == "PROACTIVE"
+
+
+def test_a_group_is_halted_although_the_request_is_not_answered_at_first(
+    group: Group, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.create(images.old, color="", updatePolicy={"type": "PROACTIVE"})
+    stop, unanswered = mig_calls.stop, [OutcomeUnknown("503")]
+
+    def at_first(*arguments: Any) -> Any:
+        if unanswered:
+            raise unanswered.pop()
+        return stop(*arguments)
+
+    monkeypatch.setattr(mig_calls, "stop", at_first)
+    monkeypatch.setattr("bakehouse.triggers.killable.TRIES", (0.0, 0.05))
+    run = rollout(images.new, FLEET.replace("[1, 100%]", "[100%]") + "on_failure: halt\n")
+    assert run.through() == "failed"
+    assert not unanswered
+    assert group.get()["updatePolicy"]["type"] == "OPPORTUNISTIC"
+    assert sorted(group.instances().values()) == sorted([images.new, images.old, images.old])
 
 
 def test_a_group_that_cannot_make_its_instances_says_why_and_blames_no_image(
