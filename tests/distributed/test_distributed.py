@@ -35,7 +35,7 @@ OUTAGE = 20.0  # seconds without the database
 ONE_OF_MANY = """
 base: debian-cloud/debian-12
 scripts: web
-vars: {page: one of many, instant_install_seconds: '5'}
+vars: {page: one of many, instant_until: three-build}
 smoke: {metadata: {greeting: hello}}
 """
 LEFT = "another triggerer waits for this task now"
@@ -197,17 +197,28 @@ def test_of_twenty_bakes_asked_for_at_once_three_build(bed: Testbed) -> None:
     runs = {f"bake__{name}": bed.airflow.trigger(f"bake__{name}") for name in names}
     building: list[int] = []
 
+    def all_slots_are_taken() -> bool:
+        building.append(builders(bed))
+        waiting = [dag for dag, run in runs.items() if waits_for_slot(bed, dag, run)]
+        return building[-1] >= AT_A_TIME and len(waiting) >= AT_A_TIME
+
     def all_over() -> bool:
         building.append(builders(bed))
         ended = [bed.airflow.run(dag, run).state in TERMINAL_RUN for dag, run in runs.items()]
         return all(ended)
 
+    wait_until(all_slots_are_taken, RUN, "three builders, and three more bakes that wait")
+    bed.compute.set_project_attribute("three-build")
     wait_until(all_over, 3000, "twenty bakes")
     ended = [bed.airflow.run(dag, run) for dag, run in runs.items()]
     failed = [bed.explain(run) for run in ended if run.state != "success"]
     assert not failed, "\n\n".join(failed)
-    assert max(building) == AT_A_TIME  # never more, and not one after the other
+    assert max(building) == AT_A_TIME, "as many as there are slots, and never more"
     assert bed.left() == []
+
+
+def waits_for_slot(bed: Testbed, dag: str, run: str) -> bool:
+    return bed.airflow.states(dag, run).get("create_builder") == "deferred"
 
 
 def builders(bed: Testbed) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.paths import PROJECT
@@ -33,6 +33,15 @@ def stack_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testb
     machines.make_public_image(print)
     with testbed(PROJECT, tmp_path_factory.mktemp("vm"), "qemu") as bed:
         yield bed
+
+
+@pytest.fixture
+def web_image(bed: Testbed) -> dict[str, Any]:
+    """The newest image of `web`; it is baked where no earlier test has: that takes minutes."""
+    if not any(image.get("family") == "web" for image in bed.compute.images()):
+        run = bed.bake("bake__web", deadline=3600, git_ref=bed.head, roll_out=False)
+        assert run.state == "success", bed.explain(run)
+    return bed.compute.newest_of("web")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from devstack import demo_fleet
 if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
+pytestmark = pytest.mark.usefixtures("as_it_was")
+
 PAGE = "include/startup_scripts/web/templates/var/www/html/bakehouse.json.j2"
 RECIPE = "include/recipes/web.yaml"
 DAG = "bake__web"
@@ -28,20 +30,11 @@ def spoil(bed: Testbed) -> str:
     return bed.commit("Show a motto")
 
 
-def good_image(bed: Testbed) -> dict[str, Any]:
-    """The newest one of `web`; it is baked where no earlier test has: that takes minutes."""
-    if not any(image.get("family") == "web" for image in bed.compute.images()):
-        run = bed.bake(DAG, deadline=HOUR, git_ref=bed.head, roll_out=False)
-        assert run.state == "success", bed.explain(run)
-    return bed.compute.newest_of("web")
-
-
-@pytest.mark.ci
 def test_a_page_that_cannot_start_takes_the_fleet_back_to_the_image_it_had(
-    bed: Testbed, monkeypatch: pytest.MonkeyPatch
+    bed: Testbed, web_image: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo_fleet, "MEMBERS", MEMBERS)
-    old = good_image(bed)
+    old = web_image
     bed.declare_members(sorted(MEMBERS))
     demo_fleet.create(bed.compute, old["name"], "qemu")
     before = demo_fleet.observe(bed.compute, real=True)
