@@ -108,7 +108,7 @@ class GroupTrigger(KillableTrigger):
         ended = await self._moved()
         goes_on = ended.held or ended.transient or ended.state is State.REPLACED
         if self.move.way == "forward" and not goes_on:
-            await asyncio.to_thread(self.log.info, "%s", self.ending())
+            await self._info("%s", self.ending())
             await self.end_in_tries(f"halt {self.turn}")
         yield self.fire(ended)
 
@@ -131,7 +131,7 @@ class GroupTrigger(KillableTrigger):
         return ended.model_copy(update=more)
 
     def ending(self) -> str:
-        """Return what is done when a person has ended the task."""
+        """Return what is done when the stage has failed, or a person has ended the task."""
         return f"stopping the updates of {self.move.member}"
 
     async def end(self, kill: str) -> None:

@@ -27,7 +27,6 @@ from bakehouse.dag_factory.bake import bake_dag
 from bakehouse.dag_factory.housekeeping import housekeeping_dag
 from bakehouse.dag_factory.rollout import roll_out_dag
 from bakehouse.images import labels
-from bakehouse.images.labels import label_value
 from bakehouse.images.names import run_label
 from bakehouse.images.selection import deprecation_state
 from devstack.gce_api import Compute, ComputeError
@@ -473,14 +472,13 @@ class RollBack(Rollout):
     def found(self, run: DagRun) -> EndState:
         image = self.compute.image(run.params["image"])
         marks = self._marks(image)
-        own = (self.fleet, label_value(run.run_id))
+        own = (self.fleet, labels.label_value(run.run_id))
         told = {key: value in own for key, value in marks.items()}
         return {**super().found(run), "marks": told, "state": deprecation_state(image)}
 
-    @staticmethod
-    def _marks(image: dict[str, Any]) -> dict[str, str]:
+    def _marks(self, image: dict[str, Any]) -> dict[str, str]:
         """The labels by which a fleet says that it has blamed the image."""
-        own = (labels.ROLLED_BACK, labels.failed_in("back"))
+        own = (labels.ROLLED_BACK, labels.failed_in(self.fleet))
         return {key: value for key, value in image["labels"].items() if key in own}
 
     def _is_unmarked(self, name: str) -> bool:
