@@ -214,8 +214,11 @@ def test_brokers_that_do_not_answer_say_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["configs of broker 2", "configs of topic orders"])
-def test_a_config_that_the_client_leaves_out_is_no_default(tmp_path: Path, hidden: str) -> None:
+def test_a_config_that_the_client_leaves_out_is_no_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
     """Without the right to read it kafka-python returns nothing, and no error."""
+    monkeypatch.setattr("kafka_agent.gather.PAUSE", 0)
 
     class Hides(FakeAdmin):
         def describe_configs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -228,6 +231,46 @@ def test_a_config_that_the_client_leaves_out_is_no_default(tmp_path: Path, hidde
         GatherError, match=r"cannot be read: .*needs Describe and DescribeConfigs on"
     ):
         Setup(tmp_path, Hides()).gatherer.cluster()
+
+
+def test_a_topic_that_another_broker_does_not_know_yet_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list comes from one broker, the config from another, which may be behind."""
+    monkeypatch.setattr("kafka_agent.gather.PAUSE", 0)
+
+    class Behind(FakeAdmin):
+        answers = 0
+
+        def describe_configs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = super().describe_configs(*args, **kwargs)
+            if "topic" in found:
+                self.answers += 1
+                if self.answers < 3:
+                    found["topic"].pop("new")
+            return found
+
+    admin = Behind(topics={"orders": [row(0, [1, 2])], "new": [row(0, [1])]})
+    found = Setup(tmp_path, admin).gatherer.cluster()
+    assert {one.topic for one in found.partitions} == {"orders", "new"}
+    assert admin.answers == 3
+
+
+def test_a_topic_that_was_deleted_between_its_list_and_its_config_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kafka_agent.gather.PAUSE", 0)
+
+    class Deleted(FakeAdmin):
+        def describe_configs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = super().describe_configs(*args, **kwargs)
+            if found.get("topic", {}).pop("gone", None):
+                del self.topics["gone"]
+            return found
+
+    admin = Deleted(topics={"orders": [row(0, [1, 2])], "gone": [row(0, [1])]})
+    found = Setup(tmp_path, admin).gatherer.cluster()
+    assert {one.topic for one in found.partitions} == {"orders"}
 
 
 def test_an_election_that_the_user_may_not_ask_for_is_told(tmp_path: Path) -> None:

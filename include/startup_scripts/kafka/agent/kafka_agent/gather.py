@@ -50,12 +50,16 @@ NEEDS = "the user of the agent needs Describe and DescribeConfigs on the cluster
 # The client's metadata are from before this broker came back: a new client soon knows it.
 OUT_OF_DATE = {"UnknownBrokerIdError"}
 ATTEMPTS = 8
-PAUSE = 0.25  # seconds: a broker that comes back is known to the others within some heartbeats
+PAUSE = 0.25  # seconds: a broker or topic that is new is known to all within some heartbeats
 LEAST_PROBE, MOST_PROBE = 2.0, 15.0
 
 
 class GatherError(Exception):
     """The facts could not be had; one line says why."""
+
+
+class ConfigMissing(GatherError):
+    """A topic is listed, and the config of it is not told."""
 
 
 class Admin(Protocol):
@@ -271,9 +275,8 @@ class Gatherer:
         silent.update(mute)
         self._timeouts = settings
         timeouts = _timeouts(settings)
-        topics = _topics(admin)
+        topics, least = _topics_and_min_isrs(admin, settings)
         moves = {(key.topic, key.partition): one for key, one in _reassignments(admin).items()}
-        least = _min_isrs(admin, [one["name"] for one in topics], settings)
         return Cluster(
             cluster_id=str(described.get("cluster_id") or ""),
             quorum=_quorum(admin.describe_metadata_quorum(), timeouts.quorum_fetch_ms),
@@ -478,6 +481,26 @@ def _reassignments(admin: Admin) -> Mapping[Any, Json]:
     return admin.list_partition_reassignments()
 
 
+def _topics_and_min_isrs(
+    admin: Admin, settings: Mapping[int, Mapping[str, str]]
+) -> tuple[list[Json], dict[str, int]]:
+    """One broker lists the topics, another tells their configs, and learns later what came or went.
+
+    So both are asked again before a config that is missing counts as one that may not be read.
+    """
+    attempts = ATTEMPTS
+    while True:
+        attempts -= 1
+        topics = _topics(admin)
+        try:
+            return topics, _min_isrs(admin, [one["name"] for one in topics], settings)
+        except ConfigMissing as missing:
+            if not attempts:
+                raise
+            log.info("asking again: %s", missing)
+        time.sleep(PAUSE)
+
+
 def _min_isrs(
     admin: Admin, topics: list[str], settings: Mapping[int, Mapping[str, str]]
 ) -> dict[str, int]:
@@ -492,9 +515,7 @@ def _min_isrs(
         for one in some:
             told = answer.get("topic", {}).get(one, {}).get(MIN_ISR)
             if not told or not told["value"]:  # the client hides the error
-                raise GatherError(
-                    f"the config of topic {one} cannot be read: it was deleted just now, or {NEEDS}"
-                )
+                raise ConfigMissing(f"the config of topic {one} cannot be read: {NEEDS}")
             value = int(told["value"])
             own = told["config_source"] == OF_TOPIC
             found[one] = value if own else max(value, of_brokers)
