@@ -381,8 +381,7 @@ def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
 
 def serial(compute: Compute, name: str) -> str:
     """All that it has written."""
-    found = compute.call("GET", f"{ZONE}/instances/{name}/serialPort", params={"port": 1})
-    return str(found["contents"])
+    return compute.serial_output(f"{ZONE}/instances/{name}")
 
 
 def _serial_so_far(compute: Compute, name: str) -> str:

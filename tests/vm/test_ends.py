@@ -40,7 +40,6 @@ esac
 """
 HANG = "[[ $(hostname) != *-1 ]] || systemctl halt --force --force\n"  # the first builder only
 FAILS = 'check "the earth is flat" "ask a sailor" false\n'
-SERIAL = {"port": 1}
 BOOTED = 900  # seconds until a builder's script has begun
 ENDED = 3600
 
@@ -143,14 +142,10 @@ def at_work(bed: Testbed, run: Run, but: Resource | None = None) -> Resource:
         recipe = run.dag_id.removeprefix("bake__")
         others = [m for m in bed.compute.instances() if m["name"].startswith(f"bake-{recipe}-")]
         found[:] = [m for m in others if but is None or m["id"] != but["id"]]
-        return bool(found) and '"stage": "boot"' in serial(bed, found[0])
+        return bool(found) and '"stage": "boot"' in bed.compute.serial_output(path(found[0]))
 
     wait_until(begins, BOOTED, f"a builder of {run.run_id} to be at work")
     return found[0]
-
-
-def serial(bed: Testbed, machine: Resource) -> str:
-    return str(bed.compute.call("GET", f"{path(machine)}/serialPort", params=SERIAL)["contents"])
 
 
 def tell(bed: Testbed, machine: Resource, end: str) -> None:

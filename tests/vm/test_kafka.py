@@ -122,8 +122,7 @@ class Broker:
 
     def serial(self) -> str:
         """The output of this instance."""
-        path = f"{self._instance}/serialPort"
-        return str(self._compute.call("GET", path, params={"port": 1})["contents"])
+        return self._compute.serial_output(self._instance)
 
     def _done(self, operation: dict[str, Any]) -> None:
         def ended() -> bool:

@@ -20,10 +20,6 @@ BOOTED = 420.0  # seconds
 HOUR = 3600.0
 
 
-def serial_output(bed: Testbed) -> str:
-    return str(bed.compute.call("GET", f"{INSTANCE}/serialPort")["contents"])
-
-
 def by_key(instance: dict[str, Any]) -> dict[str, str]:
     return {item["key"]: item["value"] for item in instance["metadata"]["items"]}
 
@@ -35,8 +31,13 @@ def test_a_plain_machine_takes_the_image_and_keeps_everything_else(
     monkeypatch.setattr(demo_fleet, "MEMBERS", ("web-1",))
     bed.declare_members(["web-1"])
     demo_fleet.insert(bed.compute, PLAIN)
-    wait_until(lambda: "born as " in serial_output(bed), BOOTED, "the plain machine", every=1)
-    born = serial_output(bed).rpartition("born as ")[2].split()[0]
+    wait_until(
+        lambda: "born as " in bed.compute.serial_output(INSTANCE),
+        BOOTED,
+        "the plain machine",
+        every=1,
+    )
+    born = bed.compute.serial_output(INSTANCE).rpartition("born as ")[2].split()[0]
     before = bed.compute.call("GET", INSTANCE)
 
     run = bed.bake("roll_out__web", deadline=HOUR, image=web_image["name"])

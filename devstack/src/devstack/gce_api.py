@@ -71,6 +71,11 @@ class Compute:
         """The names of the zones."""
         return [zone["name"] for zone in self.listed("zones")]
 
+    def serial_output(self, instance: str) -> str:
+        """What `zones/ZONE/instances/NAME` has written to its first serial port."""
+        found = self.call("GET", f"{instance}/serialPort", params={"port": 1})
+        return str(found["contents"])
+
     def set_project_attribute(self, key: str, value: str = "true") -> None:
         """Add it to the metadata of the project, which every guest reads."""
         path = f"/compute/v1/projects/{self.project}"

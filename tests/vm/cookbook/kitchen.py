@@ -162,8 +162,7 @@ class Member:
 
     def _serial(self) -> str:
         """Return the output of this boot."""
-        path = f"{ZONE}/instances/{self.name}/serialPort"
-        text = str(self._compute.call("GET", path, params={"port": 1})["contents"])
+        text = self._compute.serial_output(f"{ZONE}/instances/{self.name}")
         return text.removeprefix(self._before)
 
 
