@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from kafka.errors import KafkaTimeoutError
@@ -32,14 +32,12 @@ class ThreeBrokers:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.disk, self.status = "disk-1", "RUNNING"
+        self.next: str | None = "RUNNING on disk-1"
         self.isr: list[list[int]] | None = [[1, 2, 3]]
 
-    def boot_disks(self) -> dict[str, str]:
-        return {NEXT: self.disk}
-
-    def instance(self, member: str) -> dict[str, Any]:
-        return {"name": member, "status": self.status}
+    def machines(self) -> dict[str, str]:
+        found = {VICTIM: "RUNNING on disk-3", NEXT: self.next}
+        return {member: told for member, told in found.items() if told is not None}
 
     def kill(self, member: str) -> None:
         self.done.append(f"kill {member}")
@@ -62,7 +60,7 @@ class Scene:
         self.cluster, self.report = ThreeBrokers(), Told()
         cluster, report = cast("DemoCluster", self.cluster), cast("Report", self.report)
         self.killed = KilledBroker(
-            cluster, report, VICTIM, NEXT, "orders", lambda: self.note, lambda: self.now
+            cluster, report, VICTIM, [NEXT], "orders", lambda: self.note, lambda: self.now
         )
 
     def pass_seconds(self, seconds: float) -> None:
@@ -98,9 +96,26 @@ def test_it_is_killed_when_the_canary_is_replaced_and_comes_back_once_the_line_h
 def test_a_next_member_that_is_touched_while_the_broker_is_off_is_told(scene: Scene) -> None:
     scene.replaced = True
     scene.pass_seconds(3)
-    scene.cluster.status, scene.cluster.disk = "STOPPING", "disk-2"
+    scene.cluster.next = "STOPPING on disk-1"
     scene.pass_seconds(1)
-    assert scene.killed.moved == ["its boot disk was disk-1 and is disk-2", "it is STOPPING"]
+    scene.cluster.next = None
+    scene.pass_seconds(1)
+    assert scene.killed.moved == [
+        f"{NEXT} was RUNNING on disk-1 and is STOPPING on disk-1",
+        f"{NEXT} was RUNNING on disk-1 and is gone",
+    ]
+
+
+def test_the_line_has_gone_on_once_another_member_is_touched_behind_the_start(
+    scene: Scene,
+) -> None:
+    scene.replaced, scene.note = True, "gate: broker 3 does not answer"
+    scene.pass_seconds(40)
+    assert scene.cluster.done[-1] == f"start {VICTIM}"
+    assert not scene.killed.went_on
+    scene.cluster.next = "STOPPING on disk-1"
+    scene.pass_seconds(1)
+    assert (scene.killed.went_on, scene.killed.moved) == (scene.now, [])
 
 
 def test_how_long_an_isr_still_has_the_dead_broker_is_kept(scene: Scene) -> None:

@@ -63,6 +63,8 @@ def test_the_longest_pause_is_between_two_acknowledgements_around_the_moments() 
     assert producer.longest_pause(end=13.0) == pytest.approx(8.0)
     assert producer.longest_pause(11.0, 12.15) == pytest.approx(2.0)
     assert producer.longest_pause(21.0) == pytest.approx(0.0)
+    assert producer.longest_pause_outside(10.0, 12.15) == pytest.approx(8.0)
+    assert producer.longest_pause_outside(12.5, 21.0) == pytest.approx(2.0)
 
 
 def message(offset: int, value: int, partition: int = 0) -> SimpleNamespace:

@@ -136,6 +136,17 @@ class DemoCluster:
         """The name of the boot disk of each member."""
         return {member: _last(self._boot(member)["source"]) for member in self.zones}
 
+    def machines(self) -> dict[str, str]:
+        """Status and boot disk of each member, in words; a member that does not exist is left out.
+
+        One list, since members come and go while a fleet is recreated.
+        """
+        return {
+            one["name"]: f"{one['status']} on {_last(_boot_of(one)['source'])}"
+            for one in self.compute.instances()
+            if one["name"] in self.zones
+        }
+
     def data_disks(self) -> dict[str, str]:
         """The id of the data disk of each member."""
         disks = {disk["name"]: str(disk["id"]) for disk in self.compute.disks()}
@@ -180,10 +191,15 @@ class DemoCluster:
         ] + [f"disk {one['name']}" for one in self.compute.disks() if one["name"] not in theirs]
 
     def _boot(self, member: str) -> Resource:
-        return next(disk for disk in self.instance(member)["disks"] if disk.get("boot"))
+        return _boot_of(self.instance(member))
 
     def _path(self, member: str) -> str:
         return f"zones/{self.zones[member]}/instances/{member}"
+
+
+def _boot_of(instance: Resource) -> Resource:
+    disks: list[Resource] = instance["disks"]
+    return next(disk for disk in disks if disk.get("boot"))
 
 
 def _last(url: str) -> str:

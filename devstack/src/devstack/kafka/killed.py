@@ -26,7 +26,7 @@ class KilledBroker:
     cluster: DemoCluster
     report: Report
     victim: str
-    next_member: str  # whose gate has to be closed meanwhile
+    others: list[str]  # the members that nobody may touch while the victim is off
     topic: str
     note: Callable[[], str]  # of the run
     clock: Callable[[], float] = time.monotonic
@@ -35,8 +35,9 @@ class KilledBroker:
     started: float = 0.0
     reason: str = ""
     still_in_sync: float = 0.0  # seconds after the kill at which an ISR still had the victim
-    boot_disk: str = ""  # of the next member, at the kill
-    moved: list[str] = field(default_factory=list)  # what was done to the next member meanwhile
+    went_on: float = 0.0  # when somebody was touched again
+    before: dict[str, str] = field(default_factory=dict)  # what the others were like at the kill
+    moved: list[str] = field(default_factory=list)  # what was done to the others meanwhile
     _looked: float = 0.0
 
     def __call__(self, tasks: list[Task]) -> None:
@@ -47,9 +48,13 @@ class KilledBroker:
                 self._kill()
         elif not self.started:
             self._watch()
+        elif not self.went_on and self._touched():
+            self.went_on = self.clock()
+            self.report.line("the line has gone on")
 
     def _kill(self) -> None:
-        self.boot_disk = self.cluster.boot_disks()[self.next_member]
+        found = self.cluster.machines()
+        self.before = {member: found[member] for member in self.others}
         self.cluster.kill(self.victim)
         self.killed = self.clock()
         self.report.line(f"{self.victim} is killed: its machine is off", "yellow")
@@ -61,7 +66,7 @@ class KilledBroker:
         if not self.told:
             self._look_at_isr()
         self._looked = self.clock()
-        self._check_next()
+        self.moved += self._touched()
         note = self.note()
         if not self.told and self._names_victim(note):
             self.told = self.clock()
@@ -81,11 +86,14 @@ class KilledBroker:
         if any(node in isr for isr in found):
             self.still_in_sync = self.clock() - self.killed
 
-    def _check_next(self) -> None:
-        if (found := self.cluster.boot_disks()[self.next_member]) != self.boot_disk:
-            self.moved.append(f"its boot disk was {self.boot_disk} and is {found}")
-        if (status := self.cluster.instance(self.next_member)["status"]) != "RUNNING":
-            self.moved.append(f"it is {status}")
+    def _touched(self) -> list[str]:
+        """What has become of the others since the kill."""
+        found = self.cluster.machines()
+        return [
+            f"{member} was {had} and is {found.get(member, 'gone')}"
+            for member, had in self.before.items()
+            if found.get(member) != had
+        ]
 
     def _names_victim(self, text: str) -> bool:
         return self.victim in text or f"broker {self.victim.rpartition('-')[2]}" in text

@@ -155,6 +155,11 @@ class Producer(Worker):
         pairs = zip(self.moments, self.moments[1:], strict=False)
         return max((b - a for a, b in pairs if b >= begin and a <= end), default=0.0)
 
+    def longest_pause_outside(self, begin: float, end: float) -> float:
+        """Between two acknowledgements, both before or both after these moments."""
+        pairs = zip(self.moments, self.moments[1:], strict=False)
+        return max((b - a for a, b in pairs if b < begin or a > end), default=0.0)
+
 
 class Consumer(Worker):
     """A member of a group that reads the topic from its beginning."""
