@@ -3,6 +3,7 @@
 .PHONY: help setup demo demo-kafka up down status doctor validate schema test test-all test-distributed check test-localgce bench-localgce bench-dags bench-bake bench-night bench-packer bench-rollout bench-kafka bench-build bench-history bench-ledger screenshots format lock
 
 MACHINES ?=
+BAD_IMAGE ?=
 FIGURES ?=
 PAIRS ?=
 PARTS ?=
@@ -16,9 +17,9 @@ setup:  ## create .venv, install the Debian packages of packages.txt and devstac
 demo: setup  ## bake the recipe web on QEMU machines and roll it out (MACHINES=instant: simulated machines)
 	@.venv/bin/python -m devstack.cli demo $(if $(MACHINES),--machines $(MACHINES))
 
-demo-kafka: setup  ## bake Kafka, create a cluster on QEMU machines, roll and break it under traffic
+demo-kafka: setup  ## bake Kafka, create a cluster on QEMU machines, roll and break it under traffic (BAD_IMAGE=1: a bad image instead)
 	@scripts/setup packages-kafka.txt
-	@.venv/bin/python -m devstack.cli demo-kafka
+	@.venv/bin/python -m devstack.cli demo-kafka $(if $(BAD_IMAGE),--bad-image)
 
 up: setup  ## start Airflow and localgce on this computer and leave them running
 	@.venv/bin/python -m devstack.cli up $(if $(MACHINES),--machines $(MACHINES))
@@ -42,7 +43,7 @@ schema: setup  ## write the JSON schemas of recipes and fleets for editors, and 
 test: setup  ## run the checks of a change: all stages of scripts/test.py, at most 20 minutes
 	@.venv/bin/python scripts/test.py all
 
-test-all: setup  ## run the long checks, in parts: vm vm-fleets cookbook cookbook-2 demo-kafka localgce-vm localgce-long chaos integration-long flow distributed fuzz sweep kafka (PARTS="vm chaos")
+test-all: setup  ## run the long checks, in parts: vm vm-fleets cookbook cookbook-2 demo-kafka demo-kafka-bad-image localgce-vm localgce-long chaos integration-long flow distributed fuzz sweep kafka (PARTS="vm chaos")
 	@.venv/bin/python scripts/test.py parts $(PARTS)
 
 test-distributed: setup  ## run the part distributed: Celery, Redis and PostgreSQL, with processes killed

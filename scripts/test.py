@@ -32,6 +32,7 @@ PART_STOP = 90 * 60.0  # of one part; it takes at most 30 minutes on two idle co
 LAST_WORDS = 180.0  # seconds for a stage that is interrupted to stop what it has started
 CLOSING = re.compile(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)\s*=*$", re.MULTILINE)
 
+DEVSTACK = (sys.executable, "-m", "devstack.cli")
 PYTEST = (sys.executable, "-m", "pytest", "--durations=20", "--durations-min=5")
 QUIET = (*PYTEST, "-q")  # a dot for each test; -v tells the name of each, which may take minutes
 ON_ALL_CORES = ("-n", "logical", "--maxprocesses", "4")
@@ -118,7 +119,8 @@ PARTS = (
     Stage("vm-secrets", [(*PYTEST, "-v", SECRETS)]),
     Stage("cookbook", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_databases.py")]),
     Stage("cookbook-2", [(*PYTEST, "-v", *TWO_BAKES, f"{COOKBOOK}/test_apps.py")]),
-    Stage("demo-kafka", [KAFKA, (sys.executable, "-m", "devstack.cli", "demo-kafka")]),
+    Stage("demo-kafka", [KAFKA, (*DEVSTACK, "demo-kafka")]),
+    Stage("demo-kafka-bad-image", [KAFKA, (*DEVSTACK, "demo-kafka", "--bad-image")]),
     Stage("localgce-vm", [(*PYTEST, "-v", "-m", "vm", "localgce/tests")]),
     Stage("localgce-long", [(*PYTEST, "-v", "-m", "long", "localgce/tests")]),
     Stage(

@@ -49,11 +49,16 @@ def demo(machines: MachinesOption = Kind.qemu, project: ProjectOption = None) ->
 
 
 @app.command("demo-kafka")
-def demo_kafka(project: ProjectOption = None) -> None:
-    """Bake Kafka, roll a cluster of three under traffic, break it; leave nothing running."""
+def demo_kafka(
+    bad_image: Annotated[
+        bool, typer.Option("--bad-image", help="Roll out a bad image instead, which goes back")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Bake Kafka, roll a cluster of three under traffic, kill a broker; leave nothing running."""
     from devstack import commands
 
-    commands.demo_kafka(project)
+    commands.demo_kafka(bad_image, project)
 
 
 @app.command()

@@ -45,10 +45,10 @@ def demo(machines: Machines, project: Path | None) -> None:
         played(Demo(folder, state, chosen(machines, report), report), STEPS)
 
 
-def demo_kafka(project: Path | None) -> None:
+def demo_kafka(bad_image: bool, project: Path | None) -> None:
     """A Kafka cluster on QEMU machines, rolled under traffic; leave nothing running."""
-    from devstack.kafka.demo import STEPS, KafkaDemo
-    from devstack.kafka.demo_project import copy_project
+    from devstack.kafka.demo import BAD_IMAGE, ROLL, KafkaDemo
+    from devstack.kafka.demo_project import BAD, NEXT, copy_project
 
     folder = project_folder(project)
     report = Report()
@@ -61,9 +61,10 @@ def demo_kafka(project: Path | None) -> None:
             raise typer.Exit(1)
         versions = copy_project(folder, place / "project")
         choice = machine_kinds.Choice("qemu", "")
-        demo = KafkaDemo(place / "project", place / "state", choice, report)
-        demo.versions = versions
-        played(demo, STEPS)
+        demo = KafkaDemo(
+            place / "project", place / "state", choice, report, versions, BAD if bad_image else NEXT
+        )
+        played(demo, BAD_IMAGE if bad_image else ROLL)
 
 
 def played(demo: AnyDemo, steps: tuple[Step[AnyDemo], ...]) -> None:

@@ -1,4 +1,8 @@
-"""`make demo-kafka`: a Kafka cluster on machines, rolled and broken while clients are at work."""
+"""`make demo-kafka`: a Kafka cluster on machines, rolled and broken while clients are at work.
+
+It is played in two ways: `ROLL` moves the whole fleet onto the next version and kills a broker
+meanwhile, `BAD_IMAGE` has a bad version go to the canary and back.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,8 @@ COPIED_AT_MOST = 0.01  # of the data on the disk of a member
 class KafkaDemo(Demo):
     """The state of this demo; each step sets what later ones read."""
 
-    versions: dict[str, str] = field(init=False)  # name -> commit; "" is the first
+    versions: dict[str, str]  # name -> commit; "" is the first
+    other: str  # the version that is rolled out behind the first: NEXT or BAD
     cluster: DemoCluster = field(init=False)
     runs: dict[str, str] = field(init=False, default_factory=dict)  # of bakes, by version
     images: dict[str, str] = field(init=False, default_factory=dict)
@@ -43,6 +48,7 @@ class KafkaDemo(Demo):
     killed: KilledBroker = field(init=False)
     pause: float = field(init=False)  # seconds, of the whole roll but for the broker's death
     copied: dict[str, float] = field(init=False, default_factory=dict)  # share of each member
+    failed: str = field(init=False)  # why the rollout of the bad version went back
 
 
 def roll_processes(demo: KafkaDemo) -> None:
@@ -84,25 +90,24 @@ def bake_jre(demo: KafkaDemo) -> None:
 
 
 def bake_first(demo: KafkaDemo) -> None:
-    """The first version; those of the two others wait behind it, as bakes of one recipe do."""
-    for version, sha in demo.versions.items():
-        conf = {"git_ref": sha, "roll_out": False}
+    """The first version; the other waits behind it, as bakes of one recipe do."""
+    for version in ("", demo.other):
+        conf = {"git_ref": demo.versions[version], "roll_out": False}
         demo.runs[version] = trigger(demo, BAKE, conf)
     _await_image(demo, "")
 
 
 def create_cluster(demo: KafkaDemo) -> None:
-    """The first rollout creates the members, beside the next bake."""
+    """The first rollout creates the members, beside the bake of the other version."""
     run_dag(demo, ROLL_OUT, {"image": demo.images[""]}, RUN_DEADLINE)
     for member, image in demo.cluster.images().items():
         demo.report.line(f"{member} runs {image}")
     claim(set(demo.cluster.images().values()) == {demo.images[""]}, "not all have the image")
 
 
-def bake_others(demo: KafkaDemo) -> None:
-    """The next version, and the bad one, whose mistake a cluster of one does not have."""
-    for version in (NEXT, BAD):
-        _await_image(demo, version)
+def bake_other(demo: KafkaDemo) -> None:
+    """What is left of its bake. The mistake of the bad version is not found: it needs a cluster."""
+    _await_image(demo, demo.other)
 
 
 def make_topics(demo: KafkaDemo) -> None:
@@ -120,6 +125,7 @@ def roll_bad(demo: KafkaDemo) -> None:
         run = follow_to_end(demo, ROLL_OUT, run_id, RUN_DEADLINE)
     note = str(demo.airflow.call("GET", f"/dags/{ROLL_OUT}/dagRuns/{run_id}")["note"])
     claim(run.state == "failed", f"the rollout of the bad version is {run.state}")
+    demo.failed = note
     demo.report.line(f"the rollout has failed, as it must: {note}", "green")
     found = demo.cluster.images()
     claim(set(found.values()) == {demo.images[""]}, f"the members run {found}")
@@ -182,43 +188,58 @@ def check_nothing_left(demo: KafkaDemo) -> None:
     demo.report.line("the runs left no instance and no disk besides the fleet's", "green")
 
 
-def show_table(demo: KafkaDemo) -> None:
+def show_roll(demo: KafkaDemo) -> None:
     """What was proved, and where the time went."""
-    rows = [(name, proof.summary()) for name, proof in demo.proofs.items()]
     pauses = (demo.pause, demo.in_processes.longest_pause)
-    demo.report.table(
-        "Kafka on QEMU machines",
+    copied = ", ".join(f"{one} {share:.2%}" for one, share in demo.copied.items())
+    _show(
+        demo,
         [
-            *rows,
             ("by hand, in processes", demo.in_processes.summary()),
             (
                 "longest pause of the roll",
                 "{:.2f} s without the kill, {:.2f} s with brokers in processes".format(*pauses),
             ),
             ("the line stopped", demo.killed.reason),
-            (
-                "copied by recreate",
-                ", ".join(f"{one} {share:.2%}" for one, share in demo.copied.items()),
-            ),
-            ("seconds of the demo", seconds_of(demo.spent)),
+            ("copied by recreate", copied),
         ],
     )
 
 
-STEPS: tuple[Step[KafkaDemo], ...] = (
-    Step("a roll by hand, with brokers in processes", roll_processes),
+def show_way_back(demo: KafkaDemo) -> None:
+    """What was proved, and where the time went."""
+    _show(demo, [("the rollout failed", demo.failed)])
+
+
+UP_TO_TRAFFIC: tuple[Step[KafkaDemo], ...] = (
     Step("localgce, Airflow and the public image", start_stack),
     Step("the fleet's file", declare_fleet),
     Step("the layer: jre", bake_jre),
     Step("an image of Kafka", bake_first),
     Step("the cluster is created, beside the next bake", create_cluster),
-    Step("the next image, and a bad one", bake_others),
+    Step("the next image", bake_other),
     Step("topics", make_topics),
-    Step("a bad image", roll_bad),
-    Step("the whole fleet onto the next image and machines, and a broker is killed", roll_next),
-    Step("what the runs left", check_nothing_left),
-    Step("the result", show_table),
 )
+NOTHING_LEFT: Step[KafkaDemo] = Step("what the runs left", check_nothing_left)
+ROLL: tuple[Step[KafkaDemo], ...] = (
+    Step("a roll by hand, with brokers in processes", roll_processes),
+    *UP_TO_TRAFFIC,
+    Step("the whole fleet onto the next image and machines, and a broker is killed", roll_next),
+    NOTHING_LEFT,
+    Step("the result", show_roll),
+)
+BAD_IMAGE: tuple[Step[KafkaDemo], ...] = (
+    *UP_TO_TRAFFIC,
+    Step("the bad image goes to the canary, and back", roll_bad),
+    NOTHING_LEFT,
+    Step("the result", show_way_back),
+)
+
+
+def _show(demo: KafkaDemo, rows: list[tuple[str, str]]) -> None:
+    proofs = [(name, proof.summary()) for name, proof in demo.proofs.items()]
+    spent = ("seconds of the demo", seconds_of(demo.spent))
+    demo.report.table("Kafka on QEMU machines", [*proofs, *rows, spent])
 
 
 @contextmanager
