@@ -89,25 +89,26 @@ def bake_jre(demo: KafkaDemo) -> None:
     run_dag(demo, BAKE_JRE, {"git_ref": demo.versions[""], "roll_out": False}, RUN_DEADLINE)
 
 
-def bake_first(demo: KafkaDemo) -> None:
-    """The first version; the other waits behind it, as bakes of one recipe do."""
+def bake_two(demo: KafkaDemo) -> None:
+    """The first version and the other one, whose bake waits behind it as bakes of one recipe do.
+
+    No broker runs yet. The mistake of the bad version is not found: it needs a cluster.
+    """
     for version in ("", demo.other):
         conf = {"git_ref": demo.versions[version], "roll_out": False}
         demo.runs[version] = trigger(demo, BAKE, conf)
-    _await_image(demo, "")
+    for version, run_id in demo.runs.items():
+        follow(demo, BAKE, run_id, RUN_DEADLINE)
+        plan = demo.airflow.xcom(BAKE, run_id, "plan_bake")
+        demo.images[version] = plan["image_name"]
 
 
 def create_cluster(demo: KafkaDemo) -> None:
-    """The first rollout creates the members, beside the bake of the other version."""
+    """The first rollout creates the members."""
     run_dag(demo, ROLL_OUT, {"image": demo.images[""]}, RUN_DEADLINE)
     for member, image in demo.cluster.images().items():
         demo.report.line(f"{member} runs {image}")
     claim(set(demo.cluster.images().values()) == {demo.images[""]}, "not all have the image")
-
-
-def bake_other(demo: KafkaDemo) -> None:
-    """What is left of its bake. The mistake of the bad version is not found: it needs a cluster."""
-    _await_image(demo, demo.other)
 
 
 def make_topics(demo: KafkaDemo) -> None:
@@ -215,9 +216,8 @@ UP_TO_TRAFFIC: tuple[Step[KafkaDemo], ...] = (
     Step("localgce, Airflow and the public image", start_stack),
     Step("the fleet's file", declare_fleet),
     Step("the layer: jre", bake_jre),
-    Step("an image of Kafka", bake_first),
-    Step("the cluster is created, beside the next bake", create_cluster),
-    Step("the next image", bake_other),
+    Step("two images of Kafka", bake_two),
+    Step("the cluster is created", create_cluster),
     Step("topics", make_topics),
 )
 NOTHING_LEFT: Step[KafkaDemo] = Step("what the runs left", check_nothing_left)
@@ -255,12 +255,6 @@ def _traffic(demo: KafkaDemo, name: str) -> Generator[Traffic]:
         demo.cluster.wait_until_in_sync(topic)
     demo.proofs[name] = traffic.proof()
     demo.report.line(demo.proofs[name].summary(), "green" if demo.proofs[name].holds else "red")
-
-
-def _await_image(demo: KafkaDemo, version: str) -> None:
-    follow(demo, BAKE, demo.runs[version], RUN_DEADLINE)
-    plan = demo.airflow.xcom(BAKE, demo.runs[version], "plan_bake")
-    demo.images[version] = plan["image_name"]
 
 
 def _check_killed(killed: KilledBroker) -> None:
