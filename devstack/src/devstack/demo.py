@@ -105,9 +105,15 @@ def trigger(demo: Demo, dag_id: str, conf: dict[str, Any]) -> str:
     return run_id
 
 
-def follow(demo: Demo, dag_id: str, run_id: str, deadline: float | None = None) -> Run:
-    """Show a run until it succeeds; raises DemoFailed with its errors."""
-    run = follow_to_end(demo, dag_id, run_id, deadline)
+def follow(
+    demo: Demo,
+    dag_id: str,
+    run_id: str,
+    deadline: float | None = None,
+    watch: Callable[[list[Task]], None] = lambda _: None,
+) -> Run:
+    """Show a run until it succeeds, as follow_to_end; raises DemoFailed with its errors."""
+    run = follow_to_end(demo, dag_id, run_id, deadline, watch)
     if run.state != "success":
         raise DemoFailed("\n".join([f"{dag_id} has failed", *failures(demo, run)]))
     return run

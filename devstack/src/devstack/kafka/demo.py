@@ -26,6 +26,8 @@ from devstack.report import seconds_of
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from devstack.airflow_api import Task
+
 BAKE_JRE, BAKE, ROLL_OUT = "bake__jre", "bake__kafka", "roll_out__kafka"
 LOCK = "include/startup_scripts/kafka/artefacts.lock"
 RUN_DEADLINE = 7200.0  # seconds; on two idle cores without KVM the longest takes ten minutes
@@ -43,6 +45,7 @@ class KafkaDemo(Demo):
     cluster: DemoCluster = field(init=False)
     runs: dict[str, str] = field(init=False, default_factory=dict)  # of bakes, by version
     images: dict[str, str] = field(init=False, default_factory=dict)
+    creation: str = field(init=False, default="")  # the run that creates the members
     in_processes: Proof = field(init=False)
     proofs: dict[str, Proof] = field(init=False, default_factory=dict)
     killed: KilledBroker = field(init=False)
@@ -92,20 +95,27 @@ def bake_jre(demo: KafkaDemo) -> None:
 def bake_two(demo: KafkaDemo) -> None:
     """The first version and the other one, whose bake waits behind it as bakes of one recipe do.
 
-    No broker runs yet. The mistake of the bad version is not found: it needs a cluster.
+    The mistake of the bad version is not found: it needs a cluster. The first broker is created
+    beside the smoke test of the other version, when no builder needs the cores any more.
     """
+
+    def create(tasks: list[Task]) -> None:
+        built = any(one.task_id == "create_image" and one.state == "success" for one in tasks)
+        if built and "" in demo.images and not demo.creation:
+            demo.creation = trigger(demo, ROLL_OUT, {"image": demo.images[""]})
+
     for version in ("", demo.other):
         conf = {"git_ref": demo.versions[version], "roll_out": False}
         demo.runs[version] = trigger(demo, BAKE, conf)
     for version, run_id in demo.runs.items():
-        follow(demo, BAKE, run_id, RUN_DEADLINE)
+        follow(demo, BAKE, run_id, RUN_DEADLINE, create)
         plan = demo.airflow.xcom(BAKE, run_id, "plan_bake")
         demo.images[version] = plan["image_name"]
 
 
 def create_cluster(demo: KafkaDemo) -> None:
     """The first rollout creates the members."""
-    run_dag(demo, ROLL_OUT, {"image": demo.images[""]}, RUN_DEADLINE)
+    follow(demo, ROLL_OUT, demo.creation, RUN_DEADLINE)
     for member, image in demo.cluster.images().items():
         demo.report.line(f"{member} runs {image}")
     claim(set(demo.cluster.images().values()) == {demo.images[""]}, "not all have the image")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FLEET = "include/fleets/kafka.yaml"
 TEMPLATE = "include/startup_scripts/kafka/templates/etc/kafka/server.properties.j2"
 PATIENCE = {"boot_time_limit": "40m", "smoke": {"deadline": "60m"}}  # without KVM, beside others
+# A boot that ends before its broker is healthy is looked at again by a timer, half a minute later.
+READY_TIMEOUT = "180s"
 HEALTH_DEADLINE = "60m"
 
 # A broker that is emulated takes 20 to 30 times as long for everything, and three idle ones must
@@ -66,6 +68,8 @@ def copy_project(source: Path, project: Path) -> dict[str, str]:
         text = file.read_text("utf-8")
         loaded = yaml.safe_load(text)
         loaded |= {"boot_time_limit": PATIENCE["boot_time_limit"]}
+        if "ready" in loaded:
+            loaded["ready"]["timeout"] = READY_TIMEOUT
         loaded["smoke"] = {**loaded.get("smoke", {}), **PATIENCE["smoke"]}  # type: ignore[dict-item]
         file.write_text(yaml.safe_dump(loaded, sort_keys=False), "utf-8")
     versions = {"": commit(project, "The recipes of Kafka, patient")}
