@@ -183,6 +183,11 @@ def steps_of(tasks: list[Task]) -> dict[str, float]:
     return {step: (end - start).total_seconds() for step, (start, end) in ordered}
 
 
+# What ends a demo with its message alone.
+EXPECTED: tuple[type[Exception], ...] = (
+    AirflowError, ComputeError, KeyError, RuntimeError, SettingsError, SourceError, StackError,
+    Unhealthy,
+)  # fmt: skip
 AnyDemo = TypeVar("AnyDemo", bound=Demo)
 
 
@@ -216,10 +221,7 @@ def play(demo: AnyDemo, steps: tuple[Step[AnyDemo], ...]) -> None:
             began = demo.report.seconds
             step.run(demo)
             demo.spent[step.title] = demo.report.seconds - began
-    except (
-        AirflowError, ComputeError, KeyError, RuntimeError, SettingsError, SourceError,
-        StackError, Unhealthy,
-    ) as error:  # fmt: skip
+    except EXPECTED + demo.errors as error:
         if isinstance(error, DemoFailed):
             raise
         raise DemoFailed(_message(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from devstack.stack import Stack
 from devstack.topology import Topology
@@ -37,6 +37,9 @@ def claim(true: bool, otherwise: str) -> None:
 @dataclass
 class Demo:
     """The state of the demo; each step sets what later ones read."""
+
+    # errors of the demo's own clients: they end it with their message
+    errors: ClassVar[tuple[type[Exception], ...]] = ()
 
     project: Path
     state: Path

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kafka.errors import KafkaError
 
 from devstack.demo import Step, failures, follow, follow_to_end, run_dag, start_stack, trigger
 from devstack.demo_model import Demo, DemoFailed, claim
@@ -39,6 +41,8 @@ COPIED_AT_MOST = 0.01  # of the data on the disk of a member
 @dataclass
 class KafkaDemo(Demo):
     """The state of this demo; each step sets what later ones read."""
+
+    errors: ClassVar[tuple[type[Exception], ...]] = (KafkaError,)
 
     versions: dict[str, str]  # name -> commit; "" is the first
     other: str  # the version that is rolled out behind the first: NEXT or BAD
@@ -149,8 +153,8 @@ def roll_bad(demo: KafkaDemo) -> None:
 def roll_next(demo: KafkaDemo) -> None:
     """The whole fleet onto the next version and larger machines, and a broker killed meanwhile.
 
-    Its machines are recreated around their data disks. The active controller, which goes last, is
-    killed as soon as the canary is done, and has to be replaced like the others once it is back.
+    Its machines are recreated around their data disks. The active controller, which would go last,
+    is killed as soon as the canary is done: a dead member goes first, and the other one waits.
     """
     write_fleet(
         demo.project,
@@ -271,4 +275,5 @@ def _check_killed(killed: KilledBroker) -> None:
     claim(killed.killed > 0, "nobody was killed: no member was replaced before the end")
     claim(killed.told > 0, f"the run's note never named {killed.victim}")
     claim(not killed.moved, f"others were touched meanwhile: {'; '.join(killed.moved)}")
+    claim(killed.back > 0, f"{killed.victim} was never in sync again")
     claim(killed.went_on > 0, f"nobody was replaced after {killed.victim} was back")

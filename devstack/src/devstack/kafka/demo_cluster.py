@@ -161,15 +161,6 @@ class DemoCluster:
         """Power it off, as when its host fails."""
         self.compute.fault(kind="kill", instance=member)
 
-    def start(self, member: str) -> None:
-        """Power it on again, once it is off."""
-
-        def off() -> bool:
-            return bool(self.instance(member)["status"] == "TERMINATED")
-
-        wait_until(off, 120, f"{member} to be off")
-        self.compute.call("POST", f"{self._path(member)}/start")
-
     def segments(self, member: str) -> dict[str, tuple[int, int]]:
         """Inode and bytes of each file of the ballast on the data disk of a member."""
         with closing(Console(self.compute.console(member))) as console:

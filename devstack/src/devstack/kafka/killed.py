@@ -1,4 +1,4 @@
-"""A broker that is killed during a rollout: the line stops, and goes on when it is back."""
+"""A broker that is killed during a rollout: the line stops, and replaces the dead one first."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ if TYPE_CHECKING:
     from devstack.report import Report
 
 FIRST_STAGE = "replace_instances.replace_1"
-STAYS_STOPPED = 20.0  # seconds for which the line is watched once it has said why it waits
+LOOKS = (1.0, 5.0)  # seconds between two, until the line has said why it waits, and then
 
 
 @dataclass
 class KilledBroker:
-    """The `watch` of a rollout: kills a broker when the canary is replaced, and starts it later."""
+    """The `watch` of a rollout: kills a broker when the canary is replaced, and looks on."""
 
     cluster: DemoCluster
     report: Report
     victim: str
-    others: list[str]  # the members that nobody may touch while the victim is off
+    others: list[str]  # the members that nobody may touch before the victim is back
     topic: str
     note: Callable[[], str]  # of the run
     clock: Callable[[], float] = time.monotonic
     killed: float = 0.0  # a moment of the clock, as all here
     told: float = 0.0  # when the run's note named the victim
-    started: float = 0.0
+    left: float = 0.0  # when no ISR had the victim any more
+    back: float = 0.0  # when all ISRs had it again
+    went_on: float = 0.0  # when somebody else was touched
     reason: str = ""
     still_in_sync: float = 0.0  # seconds after the kill at which an ISR still had the victim
-    went_on: float = 0.0  # when somebody was touched again
     before: dict[str, str] = field(default_factory=dict)  # what the others were like at the kill
-    moved: list[str] = field(default_factory=list)  # what was done to the others meanwhile
+    moved: list[str] = field(default_factory=list)  # what was done to the others too early
     _looked: float = 0.0
 
     def __call__(self, tasks: list[Task]) -> None:
@@ -46,11 +47,9 @@ class KilledBroker:
             first = [task for task in tasks if task.task_id == FIRST_STAGE]
             if first and all(task.state == "success" for task in first):
                 self._kill()
-        elif not self.started:
+        elif not self.went_on and self.clock() - self._looked >= LOOKS[bool(self.told)]:
             self._watch()
-        elif not self.went_on and self._touched():
-            self.went_on = self.clock()
-            self.report.line("the line has gone on")
+            self._looked = self.clock()
 
     def _kill(self) -> None:
         found = self.cluster.machines()
@@ -60,22 +59,19 @@ class KilledBroker:
         self.report.line(f"{self.victim} is killed: its machine is off", "yellow")
 
     def _watch(self) -> None:
-        now = self.clock()
-        if now - self._looked < 1.0:
-            return
-        if not self.told:
+        if not self.back:
             self._look_at_isr()
-        self._looked = self.clock()
-        self.moved += self._touched()
+        touched = self._touched()
+        if not self.back:
+            self.moved += touched
+        elif touched:
+            self.went_on = self.clock()
+            self.report.line("the line has gone on")
         note = self.note()
         if not self.told and self._names_victim(note):
             self.told = self.clock()
             self.reason = next(one for one in note.splitlines() if self._names_victim(one)).strip()
             self.report.line(f"the line has stopped: {self.reason}", "yellow")
-        if self.told and self.clock() - self.told > STAYS_STOPPED:
-            self.cluster.start(self.victim)
-            self.started = self.clock()
-            self.report.line(f"{self.victim} is powered on again", "yellow")
 
     def _look_at_isr(self) -> None:
         node = int(self.victim.rpartition("-")[2])
@@ -83,8 +79,15 @@ class KilledBroker:
             found = self.cluster.in_sync(self.topic, without=self.victim)
         except (KafkaError, OSError):
             return
-        if any(node in isr for isr in found):
-            self.still_in_sync = self.clock() - self.killed
+        if not self.left:
+            if any(node in isr for isr in found):
+                self.still_in_sync = self.clock() - self.killed
+            else:
+                self.left = self.clock()
+        elif all(node in isr for isr in found):
+            self.back = self.clock()
+            seconds = self.back - self.killed
+            self.report.line(f"{self.victim} is back in sync, {seconds:.0f} s after it was killed")
 
     def _touched(self) -> list[str]:
         """What has become of the others since the kill."""

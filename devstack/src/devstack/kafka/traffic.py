@@ -172,9 +172,13 @@ class Consumer(Worker):
         self._next: dict[int, int] = {}
 
     def work(self) -> None:
-        """A record may come twice, after a change of the coordinator; none may be left out."""
+        """A record may come twice, after a change of the coordinator; none may be left out.
+
+        Where kafka-python gives up, as on a connection that a dying broker resets, another member
+        of the group goes on.
+        """
         while not self._end.is_set():
-            with closing(self._member()) as consumer:
+            with suppress(KafkaError), closing(self._member()) as consumer:
                 self._read(consumer)
 
     def _member(self) -> Any:
@@ -287,10 +291,17 @@ class Traffic:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """The producer first; the consumer once it has read all, or has had time for it."""
+        """The producer first; the consumer once it has read all, or has had time for it.
+
+        An error of the block goes before what a client has died of meanwhile.
+        """
+        if error is not None:
+            for worker in (self.producer, self.consumer, self.watch):
+                with suppress(KafkaError):
+                    worker.stop()
+            return
         self.producer.stop()
-        if error is None:
-            self._until_read(self.give_up)
+        self._until_read(self.give_up)
         self.consumer.stop()
         self.watch.stop()
 
