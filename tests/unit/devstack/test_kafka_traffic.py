@@ -6,9 +6,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from devstack.kafka.brokers import free_ports, random_id, size, written
-from devstack.kafka.traffic import BelowMinIsr, Consumer, Producer, Proof, Record, out_of_order
+from devstack.kafka.traffic import (
+    BelowMinIsr,
+    Consumer,
+    Producer,
+    Proof,
+    Record,
+    Traffic,
+    out_of_order,
+)
+from devstack.waiting import wait_until
 
 
 def proof(**values: object) -> Proof:
@@ -78,6 +88,55 @@ def test_a_consumer_may_read_a_record_twice_and_leaves_none_out() -> None:
     consumer.take([message(4, 12), message(0, 1, partition=1)])
     assert consumer.skipped == [Record(0, 4, 12)]
     assert len(consumer.read) == 5
+
+
+class ResetOnce:
+    """What kafka-python is when a dying broker resets a connection: the poll raises."""
+
+    def __init__(self, polls: list[list[SimpleNamespace] | KafkaError]) -> None:
+        self.polls = polls
+        self.closed = False
+
+    def poll(self, timeout_ms: int) -> dict[str, list[SimpleNamespace]]:
+        assert timeout_ms
+        one = self.polls.pop(0) if self.polls else []
+        if isinstance(one, KafkaError):
+            raise one
+        return {"orders-0": one}
+
+    def assignment(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_another_member_of_the_group_reads_on_when_a_connection_is_reset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = Consumer([], "orders")
+    first = ResetOnce([[message(0, 0)], KafkaConnectionError("reset by peer")])
+    members = [first, ResetOnce([[message(0, 0), message(1, 1)]])]
+    monkeypatch.setattr(consumer, "_member", lambda: members.pop(0))
+    consumer.start()
+    wait_until(lambda: len(consumer.read) == 2, 10, "both records to be read", every=0.01)
+    consumer.stop()
+    assert first.closed
+    assert consumer.skipped == []
+
+
+def test_an_error_of_the_block_goes_before_what_a_client_has_died_of() -> None:
+    traffic = Traffic([], "orders")
+    for worker in (traffic.producer, traffic.consumer, traffic.watch):
+        worker._error = KafkaConnectionError("reset by peer")
+        worker._thread = SimpleNamespace(start=nothing, join=nothing)  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="the roll has failed"), traffic:
+        raise RuntimeError("the roll has failed")
+    with pytest.raises(KafkaConnectionError), traffic:
+        pass
+
+
+def nothing() -> None: ...
 
 
 def test_what_is_written_anew_counts_whole_and_what_has_grown_by_its_growth() -> None:
