@@ -125,15 +125,20 @@ def test_another_member_of_the_group_reads_on_when_a_connection_is_reset(
     assert consumer.skipped == []
 
 
-def test_an_error_of_the_block_goes_before_what_a_client_has_died_of() -> None:
+def test_all_clients_are_stopped_and_an_error_of_the_block_goes_before_theirs() -> None:
     traffic = Traffic([], "orders")
-    for worker in (traffic.producer, traffic.consumer, traffic.watch):
+    workers = (traffic.producer, traffic.consumer, traffic.watch)
+    for worker in workers:
         worker._error = KafkaConnectionError("reset by peer")
         worker._thread = SimpleNamespace(start=nothing, join=nothing)  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="the roll has failed"), traffic:
         raise RuntimeError("the roll has failed")
+    assert all(worker._end.is_set() for worker in workers)
+    for worker in workers:
+        worker._end.clear()
     with pytest.raises(KafkaConnectionError), traffic:
         pass
+    assert all(worker._end.is_set() for worker in workers)
 
 
 def nothing() -> None: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -293,17 +293,17 @@ class Traffic:
     ) -> None:
         """The producer first; the consumer once it has read all, or has had time for it.
 
-        An error of the block goes before what a client has died of meanwhile.
+        All are stopped, also when one raises what it has died of: a thread that is left would keep
+        the process. An error of the block goes before that.
         """
-        if error is not None:
-            for worker in (self.producer, self.consumer, self.watch):
-                with suppress(KafkaError):
-                    worker.stop()
-            return
-        self.producer.stop()
-        self._until_read(self.give_up)
-        self.consumer.stop()
-        self.watch.stop()
+        with ExitStack() as ending:
+            if error is not None:
+                ending.enter_context(suppress(KafkaError))
+            ending.callback(self.watch.stop)
+            ending.callback(self.consumer.stop)
+            self.producer.stop()
+            if error is None:
+                self._until_read(self.give_up)
 
     def _until_read(self, seconds: float) -> None:
         last = time.monotonic() + seconds
