@@ -82,7 +82,8 @@ def test_it_is_killed_when_the_canary_is_replaced_and_the_first_reason_is_kept(
     scene.pass_seconds(30)
     assert scene.cluster.done == [f"kill {VICTIM}"]
     assert not scene.killed.told, "nobody has said yet that the line waits"
-    scene.note = f"waits: {NEXT}\n  gate: broker 3 (kafka-3) does not answer"
+    waits = f"- **Waits:** `replace_2` ({NEXT}) since 2026-11-29 15:05 UTC"
+    scene.note = f"{waits}: gate: broker 3 (kafka-3) does not answer; blocked: voter 3 is behind"
     scene.pass_seconds(5)
     scene.note = "gate: broker 3 recovers its logs"
     scene.pass_seconds(30)

@@ -70,7 +70,7 @@ class KilledBroker:
         note = self.note()
         if not self.told and self._names_victim(note):
             self.told = self.clock()
-            self.reason = next(one for one in note.splitlines() if self._names_victim(one)).strip()
+            self.reason = _first_reason(next(filter(self._names_victim, note.splitlines())))
             self.report.line(f"the line has stopped: {self.reason}", "yellow")
 
     def _look_at_isr(self) -> None:
@@ -100,3 +100,8 @@ class KilledBroker:
 
     def _names_victim(self, text: str) -> bool:
         return self.victim in text or f"broker {self.victim.rpartition('-')[2]}" in text
+
+
+def _first_reason(line: str) -> str:
+    """Of `- **Waits:** TASK (MEMBER) since DATE UTC: gate: WHY; blocked: WHY`, the first one."""
+    return line.rpartition(" UTC: ")[2].partition("; ")[0].strip()
