@@ -17,14 +17,14 @@ from bakehouse.rollout.beside import BESIDE, Beside
 from bakehouse.rollout.fleet_operator import PROGRESS, SELECT_MEMBERS, now, states_of
 from bakehouse.rollout.gate_wait_operator import GateWaitOperator
 from bakehouse.rollout.gates import its_turn, nobody_failed, reports_to_read
-from bakehouse.rollout.place import Place, left
+from bakehouse.rollout.place import WITH_SLOT, Place, left
 from bakehouse.rollout.plan import ill_before
 from bakehouse.rollout.standing import check_image, others_now
 from bakehouse.rollout.states import Strategy
-from bakehouse.rollout.strategies.swap import Swap, is_under_way
+from bakehouse.rollout.strategies.swap import Swap, is_off_its_disk, is_under_way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airflow.sdk import Context
 
@@ -47,13 +47,13 @@ class TurnOperator(GateWaitOperator):
 
     def beside(self, context: Context) -> Beside:
         """Return who counts beside the members of this stage, as `select_members` hands it on."""
-        _, _, stage = str(self.task_id).rpartition("_")
+        stage = self._stage()
         told = context["ti"].xcom_pull(task_ids=self.near(SELECT_MEMBERS.format(stage)), key=BESIDE)
         if told is not None:
             return Beside.model_validate(told)
         made = self.plan_of(context)  # an older version has selected them
         at_most = self.rules_of(made).max_unavailable
-        return Beside.of(made, at_most, self.picked(context, int(stage)))
+        return Beside.of(made, at_most, self.picked(context, stage))
 
     def admitted(self, context: Context, swap: Swap, beside: Beside | None) -> WaitFor | Admitted:
         """Return the wait for what holds the member, or that it may be begun.
@@ -97,13 +97,40 @@ class TurnOperator(GateWaitOperator):
                 self.end_gate_wait(context, swap, "the others are up again")
             return Admitted(down=down, down_at=time.time())
         known = ill_before(beside.reported)
-        if not known.union(self._unended(beside, states)).isdisjoint(gate.by):
-            # a wait would keep the slot that the other's next try needs; and who was down when the
-            # rollout began, the plan has told
+        if not known.isdisjoint(gate.by) or self._waits_in_vain(context, beside, states, gate.by):
+            # who was down when the rollout began, the plan has told
             raise TransientError(f"{swap.member} is not changed: {gate.why}")
         self.wait_for_gate(context, swap, gate.why)
         self.remember(by_members=True)
         return self._look_again(TURN)
+
+    def _waits_in_vain(
+        self,
+        context: Context,
+        beside: Beside,
+        states: Mapping[str, str | None],
+        others: Collection[str],
+    ) -> bool:
+        """Whether one of these needs the slot of this task, for its turn or for its next try.
+
+        One that is on its way and has a slot needs none, however long its way is: to give up a try
+        for it would end the rollout while, say, a broker that has died recovers its logs. One that
+        is only off may have died while it waits for its turn, which is behind this one.
+        """
+        unended = self._unended(beside, states)
+        blocking = unended.keys() & set(others)
+        if not blocking:
+            return False
+        if any(states.get(f"{self.task_id}_{unended[name]}") not in WITH_SLOT for name in blocking):
+            return True
+        return not all(
+            is_off_its_disk(swap, self.compute.instance(swap.zone, swap.member))
+            for swap in self.picked(context, self._stage())
+            if swap.member in blocking
+        )
+
+    def _stage(self) -> int:
+        return int(str(self.task_id).rpartition("_")[2])
 
     def members_ahead(
         self, context: Context, beside: Beside, states: Mapping[str, str | None]

@@ -270,6 +270,14 @@ def is_under_way(swap: Swap, instance: Resource | None) -> bool:
     return is_touched(instance, swap.old)
 
 
+def is_off_its_disk(swap: Swap, instance: Resource | None) -> bool:
+    """Whether it was changed by more than a stop, as only its own task does."""
+    if swap.metadata is None and instance is not None and str(instance["id"]) == swap.id:
+        boot = boot_of(instance)
+        return boot is None or boot["name"] != swap.old.name
+    return is_under_way(swap, instance)
+
+
 def is_old(disk: Resource | None, old: BootDisk) -> bool:
     """Whether it is this very disk, and not another one that has got its name since."""
     if disk is None:
