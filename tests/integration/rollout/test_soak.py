@@ -115,7 +115,7 @@ def test_a_member_of_an_earlier_stage_is_watched_on(
     fleet_of: Members, images: Images, compute: Compute
 ) -> None:
     fleet(fleet_of, images, "web-1", ill_when="web-1-is-ill")
-    run = rollout(images.new, "3s")  # a report comes once a second
+    run = rollout(images.new, "3s")  # two reports in a row are bad news
     run.begin()
     run.stage(1)
     run.replace(2)
