@@ -24,29 +24,52 @@ WHY = "already down: web-1 (max_unavailable 1)"
 
 
 @pytest.fixture
-def run(fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch) -> Rollout:
-    """A rollout whose first stage has passed; then its member is lost."""
+def begun(fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch) -> Rollout:
+    """A rollout whose first stage has passed."""
     monkeypatch.setattr("bakehouse.rollout.turn_operator.TURN", timedelta(seconds=0.2))
     fleet_of.create(images.old, NAMES)
     found = rollout(images.new, FLEET)
     found.begin()
     found.stage(1)
-    fleet_of.stop("web-1")
     return found
+
+
+@pytest.fixture
+def run(begun: Rollout, fleet_of: Members) -> Rollout:
+    """A rollout whose first stage has passed; then its member is lost."""
+    fleet_of.stop("web-1")
+    return begun
+
+
+@pytest.fixture
+def one_on_its_way(begun: Rollout, fleet_of: Members) -> Rollout:
+    """A rollout in its second stage, of which web-3 is down in the middle of its swap."""
+    begun.select(2)
+    begun.states["replace_2_0"] = "success"  # that of web-2 let it go first
+    begun.replace_one(2, 1)
+    begun.states |= {"replace_2_0": None, "replace_2_1": "deferred"}
+    fleet_of.stop("web-3")
+    return begun
+
+
+def back_when_waited_for(run: Rollout, fleet_of: Members, name: str) -> list[Any]:
+    """Restart this member as soon as web-2 waits; returns what is told of waits from now on."""
+    told: list[Any] = []
+
+    def push(key: str, value: Any) -> None:
+        if key == "waits":
+            told.append(value and (value["member"], value["why"]))
+            if value and value["member"] == "web-2":
+                fleet_of.restart(name)
+
+    run.on_push = push
+    return told
 
 
 def test_the_line_goes_on_when_the_member_is_back(
     run: Rollout, fleet_of: Members, images: Images
 ) -> None:
-    told: list[Any] = []
-
-    def back(key: str, value: Any) -> None:
-        if key == "waits":
-            told.append(value and (value["member"], value["why"]))
-            if value and value["member"] == "web-2":
-                fleet_of.restart("web-1")
-
-    run.on_push = back
+    told = back_when_waited_for(run, fleet_of, "web-1")
     run.stage(2)
     run.plan_rollback()
     run.roll_back()
@@ -63,36 +86,11 @@ def test_the_line_goes_on_when_the_member_is_back(
     assert fleet_of.facts().images == dict.fromkeys(NAMES, images.new)
 
 
-@pytest.fixture
-def one_on_its_way(fleet_of: Members, images: Images, monkeypatch: pytest.MonkeyPatch) -> Rollout:
-    """A rollout in its second stage, of which web-3 is down in the middle of its swap."""
-    monkeypatch.setattr("bakehouse.rollout.turn_operator.TURN", timedelta(seconds=0.2))
-    fleet_of.create(images.old, NAMES)
-    found = rollout(images.new, FLEET)
-    found.begin()
-    found.stage(1)
-    found.select(2)
-    found.states["replace_2_0"] = "success"  # that of web-2 let it go first
-    found.replace_one(2, 1)
-    found.states |= {"replace_2_0": None, "replace_2_1": "deferred"}
-    fleet_of.stop("web-3")
-    return found
-
-
 def test_one_behind_it_that_is_on_its_way_is_waited_for_within_the_same_try(
     one_on_its_way: Rollout, fleet_of: Members, images: Images
 ) -> None:
     """A broker that has died in the middle of a rollout may recover its logs for long."""
-    told: list[Any] = []
-
-    def back(key: str, value: Any) -> None:
-        if key == "waits":
-            told.append(value and (value["member"], value["why"]))
-            if value and value["member"] == "web-2":
-                fleet_of.restart("web-3")
-                one_on_its_way.states["replace_2_1"] = "success"
-
-    one_on_its_way.on_push = back
+    told = back_when_waited_for(one_on_its_way, fleet_of, "web-3")
     one_on_its_way.replace_one(2, 0)
     assert one_on_its_way.states["replace_2_0"] == "success", one_on_its_way.errors
     assert told == [("web-2", "already down: web-3 (max_unavailable 1)"), None]
@@ -111,19 +109,15 @@ def test_one_on_its_way_whose_task_waits_for_its_next_try_gets_the_slot(
 
 
 def test_one_behind_it_that_is_dead_and_waits_for_its_turn_gets_it(
-    fleet_of: Members, images: Images
+    begun: Rollout, fleet_of: Members
 ) -> None:
     """Both would wait for each other."""
-    fleet_of.create(images.old, NAMES)
-    run = rollout(images.new, FLEET)
-    run.begin()
-    run.stage(1)
-    run.select(2)
+    begun.select(2)
     fleet_of.stop("web-3")
     before = fleet_of.stops()
-    run.states["replace_2_1"] = "deferred"
-    run.replace_one(2, 0)
-    said = str(run.errors["replace_2_0"])
+    begun.states["replace_2_1"] = "deferred"
+    begun.replace_one(2, 0)
+    said = str(begun.errors["replace_2_0"])
     assert said == "web-2 is not changed: already down: web-3 (max_unavailable 1)"
     assert fleet_of.stops() == before
 

@@ -152,13 +152,14 @@ class Producer(Worker):
 
     def longest_pause(self, begin: float = 0.0, end: float = float("inf")) -> float:
         """Between two acknowledgements, of which one at least was between these moments."""
-        pairs = zip(self.moments, self.moments[1:], strict=False)
-        return max((b - a for a, b in pairs if b >= begin and a <= end), default=0.0)
+        return max((b - a for a, b in self._pauses() if b >= begin and a <= end), default=0.0)
 
     def longest_pause_outside(self, begin: float, end: float) -> float:
         """Between two acknowledgements, both before or both after these moments."""
-        pairs = zip(self.moments, self.moments[1:], strict=False)
-        return max((b - a for a, b in pairs if b < begin or a > end), default=0.0)
+        return max((b - a for a, b in self._pauses() if b < begin or a > end), default=0.0)
+
+    def _pauses(self) -> Iterable[tuple[float, float]]:
+        return zip(self.moments, self.moments[1:], strict=False)
 
 
 class Consumer(Worker):

@@ -255,8 +255,7 @@ def outcome_of(swap: Swap, state: str, why: str, cause: str | None = None) -> Me
 
 def is_touched(instance: Resource, old: BootDisk) -> bool:
     """Whether the member was changed: it does not run on its previous disk."""
-    boot = boot_of(instance)
-    return boot is None or boot["name"] != old.name or instance.get("status") != "RUNNING"
+    return _is_off(instance, old) or instance.get("status") != "RUNNING"
 
 
 def is_under_way(swap: Swap, instance: Resource | None) -> bool:
@@ -273,9 +272,13 @@ def is_under_way(swap: Swap, instance: Resource | None) -> bool:
 def is_off_its_disk(swap: Swap, instance: Resource | None) -> bool:
     """Whether it was changed by more than a stop, as only its own task does."""
     if swap.metadata is None and instance is not None and str(instance["id"]) == swap.id:
-        boot = boot_of(instance)
-        return boot is None or boot["name"] != swap.old.name
+        return _is_off(instance, swap.old)
     return is_under_way(swap, instance)
+
+
+def _is_off(instance: Resource, old: BootDisk) -> bool:
+    boot = boot_of(instance)
+    return boot is None or boot["name"] != old.name
 
 
 def is_old(disk: Resource | None, old: BootDisk) -> bool:
