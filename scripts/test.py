@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,12 +61,13 @@ class Stage:
 
     name: str
     commands: Sequence[Command]
-    beside: bool = False  # it waits more than it computes: it begins first, and is told of last
+    beside: bool = False  # the others leave it a core: it begins first, and is told of last
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 STAGES = (
     Stage("vm", [(*PYTEST, "-v", "-m", "ci", "tests/vm")], beside=True),
+    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "not long", "tests/kafka")], beside=True),
     Stage(
         "lint",
         [
@@ -98,7 +99,6 @@ STAGES = (
     ),
     Stage("rules", [(*QUIET, "tests/dags")]),
     Stage("localgce", [(*QUIET, *ON_ALL_CORES, "localgce/tests")]),
-    Stage("kafka", [KAFKA, (*PYTEST, "-v", "-m", "not long", "tests/kafka")]),
     Stage("flow", [BROWSER, (*PYTEST, "-v", *TWO_STACKS, "-m", "ci", "tests/flow")]),
 )
 CHECK = ("lint", "types", "units")
@@ -175,15 +175,16 @@ class Outcome:
 
 
 class Run:
-    """One stage under way. What it writes is shown at once, or held back until `show`."""
+    """One stage, from the end of `after` on; what it writes may be held back until `show`."""
 
-    def __init__(self, stage: Stage, deadline: float, *, shown: bool) -> None:
-        self._stage, self._deadline, self._shown = stage, deadline, shown
+    def __init__(
+        self, stage: Stage, deadline: float, *, shown: bool, after: Run | None = None
+    ) -> None:
+        self._stage, self._deadline, self._shown, self._after = stage, deadline, shown, after
         self._text: list[bytes] = []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._began = time.monotonic()
         self._outcome: Outcome | None = None
         self._thread = threading.Thread(target=self._run, name=stage.name, daemon=True)
         self._thread.start()
@@ -199,6 +200,11 @@ class Run:
         self._thread.join()
         assert self._outcome is not None
         return self._outcome
+
+    def runs_on(self, seconds: float) -> bool:
+        """Whether it still runs, or waits to begin, these seconds from now."""
+        self._thread.join(seconds)
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Interrupt it, as Ctrl-C would, and wait until it has stopped what it has started."""
@@ -217,12 +223,14 @@ class Run:
         return lines[-1].strip() if lines else ""
 
     def _run(self) -> None:
+        while not self._stopped and self._after is not None and self._after.runs_on(0.2):
+            pass
+        began = time.monotonic()
         code = 0
         for command in self._stage.commands:
-            code = self._one(command)
-            if code or self._stopped:
+            if self._stopped or (code := self._one(command)):
                 break
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - began
         said = CLOSING.findall(self._words())
         self._outcome = Outcome(self._state(code, said), seconds, "; ".join(said))
 
@@ -275,12 +283,16 @@ class Run:
 
 
 def run(stages: Sequence[Stage], stop_after: float) -> dict[str, Outcome]:
-    """Those beside the others begin first; what they say comes when the others have ended."""
+    """Those beside the others run one after the other; what they say comes when all others end."""
     began = time.monotonic()
     deadline = began + stop_after
     outcomes: dict[str, Outcome] = {}
     front = [stage for stage in stages if not stage.beside]
-    beside = {s.name: Run(s, deadline, shown=False) for s in stages if s.beside and len(stages) > 1}
+    beside: dict[str, Run] = {}
+    for stage in stages:
+        if stage.beside and len(stages) > 1:
+            before = next(reversed(beside.values()), None)
+            beside[stage.name] = Run(stage, deadline, shown=False, after=before)
     front += [stage for stage in stages if stage.beside and stage.name not in beside]
     current: Run | None = None
     try:
@@ -289,22 +301,27 @@ def run(stages: Sequence[Stage], stop_after: float) -> dict[str, Outcome]:
             current = Run(stage, deadline, shown=True)
             outcomes[stage.name] = current.wait()
             for name, other in beside.items():
-                print(f"    beside it, {name}: {other.last_line()[-90:]}", flush=True)
+                print(f"    beside it, {name}: {other.last_line()[-90:] or 'waits'}", flush=True)
             if not outcomes[stage.name].good and not os.environ.get("KEEP_GOING"):
                 break
         failed = not all(outcome.good for outcome in outcomes.values())
+        if failed and not os.environ.get("KEEP_GOING"):
+            _stop(beside.values())
         for name, other in beside.items():
             _headline(name)
-            if failed and not os.environ.get("KEEP_GOING"):
-                other.stop()
             other.show()
             outcomes[name] = other.wait()
     except KeyboardInterrupt:
-        for one in filter(None, (current, *beside.values())):
-            one.stop()
+        _stop(filter(None, (current, *beside.values())))
         raise
     _summary(outcomes, time.monotonic() - began)
     return outcomes
+
+
+def _stop(runs: Iterable[Run]) -> None:
+    """The last first: none begins because the one before it has been stopped."""
+    for one in reversed(list(runs)):
+        one.stop()
 
 
 def _headline(name: str) -> None:

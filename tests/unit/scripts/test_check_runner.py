@@ -85,6 +85,43 @@ def test_a_stage_beside_the_others_begins_first_and_is_shown_last(
     assert shown.index("in front") < shown.index("=== vm") < shown.index("\nbeside\n")
 
 
+def test_stages_beside_the_others_run_one_after_the_other(
+    runner: ModuleType, tmp_path: Path
+) -> None:
+    ended = tmp_path / "ended"
+    first = f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(ended)!r}).touch()"
+    second = f"import pathlib; assert pathlib.Path({str(ended)!r}).exists()"
+    stages = [
+        runner.Stage("vm", python(first), beside=True),
+        runner.Stage("kafka", python(second), beside=True),
+        runner.Stage("units", python(PASSES)),
+    ]
+    outcomes = runner.run(stages, 250)
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "units": "passed",
+        "vm": "passed",
+        "kafka": "passed",
+    }
+
+
+def test_a_stage_that_waits_for_one_beside_does_not_begin_when_another_fails(
+    runner: ModuleType, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    stages = [
+        runner.Stage("vm", python("import time; time.sleep(250)"), beside=True),
+        runner.Stage("kafka", python(f"open({str(begun)!r}, 'w')"), beside=True),
+        runner.Stage("units", python(FAILS)),
+    ]
+    outcomes = runner.run(stages, 250)
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "units": "failed",
+        "vm": "stopped",
+        "kafka": "stopped",
+    }
+    assert not begun.exists()
+
+
 def test_a_stage_whose_time_is_over_is_stopped(runner: ModuleType) -> None:
     began = time.monotonic()
     outcomes = runner.run([runner.Stage("flow", python("import time; time.sleep(600)"))], 1)
