@@ -35,6 +35,9 @@ EMULATED = {
     "kafka-replica-fetch-wait-max-ms": "5000",
     "kafka-offsets-topic-num-partitions": "3",
     "kafka-group-initial-rebalance-delay-ms": "0",
+    # each thread that waits looks up three times a second
+    "kafka-num-network-threads": "1",
+    "kafka-num-io-threads": "2",
 }
 # One processor each: two cores emulate three machines; more processors only wait.
 MACHINE, LARGER_MACHINE = "g1-small", "n1-standard-1"
