@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaError
 
+from devstack.kafka import traffic
 from devstack.kafka.brokers import free_ports, random_id, size, written
 from devstack.kafka.traffic import (
     BelowMinIsr,
@@ -16,6 +18,7 @@ from devstack.kafka.traffic import (
     Proof,
     Record,
     Traffic,
+    Worker,
     out_of_order,
 )
 from devstack.waiting import wait_until
@@ -126,22 +129,80 @@ def test_another_member_of_the_group_reads_on_when_a_connection_is_reset(
 
 
 def test_all_clients_are_stopped_and_an_error_of_the_block_goes_before_theirs() -> None:
-    traffic = Traffic([], "orders")
-    workers = (traffic.producer, traffic.consumer, traffic.watch)
+    clients = Traffic([], "orders")
+    workers = (clients.producer, clients.consumer, clients.watch)
     for worker in workers:
         worker._error = KafkaConnectionError("reset by peer")
-        worker._thread = SimpleNamespace(start=nothing, join=nothing)  # type: ignore[assignment]
-    with pytest.raises(RuntimeError, match="the roll has failed"), traffic:
+        worker._thread = SimpleNamespace(start=nothing, join=joined)  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="the roll has failed"), clients:
         raise RuntimeError("the roll has failed")
     assert all(worker._end.is_set() for worker in workers)
     for worker in workers:
         worker._end.clear()
-    with pytest.raises(KafkaConnectionError), traffic:
+    with pytest.raises(KafkaConnectionError), clients:
         pass
     assert all(worker._end.is_set() for worker in workers)
 
 
 def nothing() -> None: ...
+
+
+def joined(within: float) -> None:
+    assert within > 0
+
+
+class Hangs(ResetOnce):
+    """What kafka-python may be too: a poll that never comes back, unless it is let go."""
+
+    def __init__(self, late: list[SimpleNamespace]) -> None:
+        super().__init__([late])
+        self.let_go = threading.Event()
+
+    def poll(self, timeout_ms: int) -> dict[str, list[SimpleNamespace]]:
+        self.let_go.wait()
+        return super().poll(timeout_ms)
+
+
+def test_another_member_of_the_group_reads_on_when_a_poll_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(traffic, "ANSWERS_WITHIN", 0.5)
+    consumer = Consumer([], "orders")
+    first = Hangs([message(7, 7)])
+    members = [first, ResetOnce([[message(0, 0), message(1, 1)]])]
+    monkeypatch.setattr(consumer, "_member", lambda: members.pop(0))
+    consumer.start()
+    wait_until(lambda: len(consumer.read) == 2, 10, "both records to be read", every=0.01)
+    first.let_go.set()
+    wait_until(lambda: first.closed, 10, "the first member to end", every=0.01)
+    consumer.stop()
+    assert consumer.skipped == [], "what it still reads is not counted"
+    assert len(consumer.read) == 2
+
+
+def test_a_worker_that_hangs_is_told_of_when_it_is_stopped() -> None:
+    let_go = threading.Event()
+
+    class Watch(Worker):
+        def work(self) -> None:
+            let_go.wait()
+
+    watch = Watch(ends_within=0.1)
+    watch.start()
+    with pytest.raises(RuntimeError, match=r"the Watch hangs: it has not ended within 0\.1 s"):
+        watch.stop()
+    let_go.set()
+
+
+def test_what_a_consumer_dies_of_is_raised_when_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = Consumer([], "orders")
+    monkeypatch.setattr(consumer, "_member", lambda: ResetOnce([[message(0, "no number")]]))  # type: ignore[arg-type]
+    consumer.start()
+    wait_until(lambda: consumer._error is not None, 10, "it to die", every=0.01)
+    with pytest.raises(ValueError, match="no number"):
+        consumer.stop()
 
 
 def test_what_is_written_anew_counts_whole_and_what_has_grown_by_its_growth() -> None:

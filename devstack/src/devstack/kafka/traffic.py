@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MIN_ISR = "min.insync.replicas"
 ASSIGNED_WITHIN = 20.0  # seconds; an election of coordinators takes a few
+ANSWERS_WITHIN = 90.0  # seconds for a call of kafka-python that takes a fraction of one
+ENDS_WITHIN = 120.0  # seconds for a worker that is told to end
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,30 @@ class Proof:
 
 
 class Worker:
-    """A thread that works until it is stopped; what it dies of is raised at the stop."""
+    """A thread that works until it is stopped; what it dies of is raised at the stop.
 
-    def __init__(self) -> None:
+    A call of kafka-python may hang for ever: such a thread keeps neither its owner nor the process.
+    """
+
+    def __init__(self, ends_within: float = ENDS_WITHIN) -> None:
         self._end = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._guarded, name=type(self).__name__)
+        self._ends_within = ends_within
+        self._thread = threading.Thread(target=self._guarded, name=type(self).__name__, daemon=True)
 
     def start(self) -> None:
         """Once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait until it has ended."""
+        """Wait until it has ended; raises RuntimeError if it does not."""
         self._end.set()
-        self._thread.join()
+        self._thread.join(self._ends_within)
         if self._error is not None:
             raise self._error
+        if self._thread.is_alive():
+            name = self._thread.name
+            raise RuntimeError(f"the {name} hangs: it has not ended within {self._ends_within:g} s")
 
     def _guarded(self) -> None:
         try:
@@ -119,7 +128,7 @@ class Producer(Worker):
     def __init__(
         self, servers: Sequence[str], topic: str, partitions: int, every: float, give_up: float
     ) -> None:
-        super().__init__()
+        super().__init__(give_up + ENDS_WITHIN)
         self.acknowledged: list[Record] = []
         self.moments: list[float] = []  # of the acknowledgements
         self.failed: list[str] = []
@@ -171,16 +180,28 @@ class Consumer(Worker):
         self.skipped: list[Record] = []
         self._servers, self._topic = list(servers), topic
         self._next: dict[int, int] = {}
+        self._reader: threading.Thread | None = None
+        self._answered = 0.0  # when kafka-python last did
 
     def work(self) -> None:
         """A record may come twice, after a change of the coordinator; none may be left out.
 
-        Where kafka-python gives up, as on a connection that a dying broker resets, another member
-        of the group goes on.
+        Where kafka-python gives up, as on a connection that a dying broker resets, or never comes
+        back from a call, another member of the group goes on.
         """
-        while not self._end.is_set():
+        while not self._end.is_set() and self._error is None:
+            self._answered = time.monotonic()
+            self._reader = threading.Thread(target=self._join_and_read, daemon=True)
+            self._reader.start()
+            while self._reader.is_alive() and time.monotonic() - self._answered < ANSWERS_WITHIN:
+                self._reader.join(0.1)
+
+    def _join_and_read(self) -> None:
+        try:
             with suppress(KafkaError), closing(self._member()) as consumer:
                 self._read(consumer)
+        except BaseException as error:
+            self._error = error
 
     def _member(self) -> Any:
         """Subscribed once the topic is known, which a broker may learn a moment later."""
@@ -191,7 +212,7 @@ class Consumer(Worker):
         options |= {"reconnect_backoff_max_ms": 1000}
         consumer = KafkaConsumer(bootstrap_servers=self._servers, **options)
         while not consumer.partitions_for_topic(self._topic) and not self._end.wait(0.2):
-            pass
+            self._answered = time.monotonic()
         consumer.subscribe([self._topic])
         return consumer
 
@@ -203,7 +224,11 @@ class Consumer(Worker):
         """
         last = time.monotonic()
         while not self._end.is_set() and time.monotonic() - last < ASSIGNED_WITHIN:
-            for records in consumer.poll(timeout_ms=200).values():
+            found = consumer.poll(timeout_ms=200)
+            if self._reader is not threading.current_thread():
+                return  # another one has begun where this one hung
+            self._answered = time.monotonic()
+            for records in found.values():
                 self.take(records)
             if consumer.assignment():
                 last = time.monotonic()
@@ -299,7 +324,7 @@ class Traffic:
         """
         with ExitStack() as ending:
             if error is not None:
-                ending.enter_context(suppress(KafkaError))
+                ending.enter_context(suppress(KafkaError, RuntimeError))
             ending.callback(self.watch.stop)
             ending.callback(self.consumer.stop)
             self.producer.stop()
