@@ -287,13 +287,12 @@ def run(stages: Sequence[Stage], stop_after: float) -> dict[str, Outcome]:
     began = time.monotonic()
     deadline = began + stop_after
     outcomes: dict[str, Outcome] = {}
-    front = [stage for stage in stages if not stage.beside]
+    front = [stage for stage in stages if not stage.beside or len(stages) == 1]
     beside: dict[str, Run] = {}
+    before: Run | None = None
     for stage in stages:
-        if stage.beside and len(stages) > 1:
-            before = next(reversed(beside.values()), None)
-            beside[stage.name] = Run(stage, deadline, shown=False, after=before)
-    front += [stage for stage in stages if stage.beside and stage.name not in beside]
+        if stage not in front:
+            beside[stage.name] = before = Run(stage, deadline, shown=False, after=before)
     current: Run | None = None
     try:
         for stage in front:

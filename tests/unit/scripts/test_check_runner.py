@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from tests.support.paths import PROJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import ModuleType
 
@@ -39,6 +40,10 @@ def python(*programs: str) -> list[list[str]]:
     return [[sys.executable, "-c", program] for program in programs]
 
 
+def states(outcomes: Mapping[str, Any]) -> dict[str, str]:
+    return {name: outcome.state for name, outcome in outcomes.items()}
+
+
 def test_a_stage_ends_as_its_commands_do(
     runner: ModuleType, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -49,8 +54,7 @@ def test_a_stage_ends_as_its_commands_do(
         runner.Stage("flow", python(PASSES)),
     ]
     outcomes = runner.run(stages, 250)
-    states = {name: outcome.state for name, outcome in outcomes.items()}
-    assert states == {"units": "passed", "vm": "skipped", "types": "failed"}
+    assert states(outcomes) == {"units": "passed", "vm": "skipped", "types": "failed"}
     assert outcomes["units"].said == "3 passed in 0.10s"
     assert "FAILED   types" in capfdbinary.readouterr().out.decode()
 
@@ -77,7 +81,7 @@ def test_a_stage_beside_the_others_begins_first_and_is_shown_last(
         runner.Stage("units", python(f"{waits}\nprint('in front')")),
     ]
     outcomes = runner.run(stages, 250)
-    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+    assert states(outcomes) == {
         "units": "passed",
         "vm": "passed",
     }
@@ -97,7 +101,7 @@ def test_stages_beside_the_others_run_one_after_the_other(
         runner.Stage("units", python(PASSES)),
     ]
     outcomes = runner.run(stages, 250)
-    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+    assert states(outcomes) == {
         "units": "passed",
         "vm": "passed",
         "kafka": "passed",
@@ -114,7 +118,7 @@ def test_a_stage_that_waits_for_one_beside_does_not_begin_when_another_fails(
         runner.Stage("units", python(FAILS)),
     ]
     outcomes = runner.run(stages, 250)
-    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+    assert states(outcomes) == {
         "units": "failed",
         "vm": "stopped",
         "kafka": "stopped",

@@ -17,7 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
 MIN_ISR = "min.insync.replicas"
@@ -95,7 +95,9 @@ class Worker:
         self._end = threading.Event()
         self._error: BaseException | None = None
         self._ends_within = ends_within
-        self._thread = threading.Thread(target=self._guarded, name=type(self).__name__, daemon=True)
+        self._thread = threading.Thread(
+            target=self._guarded, args=(self.work,), name=type(self).__name__, daemon=True
+        )
 
     def start(self) -> None:
         """Once."""
@@ -111,9 +113,9 @@ class Worker:
             name = self._thread.name
             raise RuntimeError(f"the {name} hangs: it has not ended within {self._ends_within:g} s")
 
-    def _guarded(self) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            self.work()
+            work()
         except BaseException as error:
             self._error = error
 
@@ -191,17 +193,16 @@ class Consumer(Worker):
         """
         while not self._end.is_set() and self._error is None:
             self._answered = time.monotonic()
-            self._reader = threading.Thread(target=self._join_and_read, daemon=True)
+            self._reader = threading.Thread(
+                target=self._guarded, args=(self._join_and_read,), daemon=True
+            )
             self._reader.start()
             while self._reader.is_alive() and time.monotonic() - self._answered < ANSWERS_WITHIN:
                 self._reader.join(0.1)
 
     def _join_and_read(self) -> None:
-        try:
-            with suppress(KafkaError), closing(self._member()) as consumer:
-                self._read(consumer)
-        except BaseException as error:
-            self._error = error
+        with suppress(KafkaError), closing(self._member()) as consumer:
+            self._read(consumer)
 
     def _member(self) -> Any:
         """Subscribed once the topic is known, which a broker may learn a moment later."""
