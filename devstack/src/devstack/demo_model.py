@@ -9,6 +9,7 @@ from devstack.stack import Stack
 from devstack.topology import Topology
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bakehouse.recipe.commit import Commit
@@ -40,6 +41,7 @@ class Demo:
 
     # errors of the demo's own clients: they end it with their message
     errors: ClassVar[tuple[type[Exception], ...]] = ()
+    settings: ClassVar[Mapping[str, str]] = NO_SCHEDULE  # of Airflow, over those of the stack
 
     project: Path
     state: Path
@@ -68,6 +70,6 @@ class Demo:
             self.state,
             self.choice.machines,
             self.choice.guest,
-            topology=Topology(settings=NO_SCHEDULE),
+            topology=Topology(settings=dict(self.settings)),
             progress=self.report.line,
         )

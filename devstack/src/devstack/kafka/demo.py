@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kafka.errors import KafkaError
 
 from devstack.demo import Step, follow, follow_to_end, run_dag, start_stack, trigger
-from devstack.demo_model import Demo, claim
+from devstack.demo_model import NO_SCHEDULE, Demo, claim
 from devstack.kafka.artefacts import jars, java
 from devstack.kafka.brokers import Image, cluster, size, written
 from devstack.kafka.demo_cluster import BALLAST, DemoCluster
@@ -26,7 +26,7 @@ from devstack.kafka.traffic import Proof, Traffic
 from devstack.report import seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from devstack.airflow_api import Task
 
@@ -34,7 +34,8 @@ BAKE_JRE, BAKE, ROLL_OUT = "bake__jre", "bake__kafka", "roll_out__kafka"
 LOCK = "include/startup_scripts/kafka/artefacts.lock"
 RUN_DEADLINE = 7200.0  # seconds; on two idle cores without KVM the longest takes ten minutes
 BALLAST_MB = 8
-EVERY, LOOK_EVERY = 0.5, 2.0  # seconds; each record costs emulated brokers some processor time
+# seconds; each request costs an emulated broker some 50 ms of processor time
+EVERY, LOOK_EVERY, FETCH_WAIT = 1.0, 2.0, 5.0
 COPIED_AT_MOST = 0.01  # of the data on the disk of a member
 
 
@@ -43,6 +44,11 @@ class KafkaDemo(Demo):
     """The state of this demo; each step sets what later ones read."""
 
     errors: ClassVar[tuple[type[Exception], ...]] = (KafkaError,)
+    # The brokers need the cores: a scheduler that looks less often leaves them a tenth of one.
+    settings: ClassVar[Mapping[str, str]] = {
+        **NO_SCHEDULE,
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+    }
 
     versions: dict[str, str]  # name -> commit; "" is the first
     other: str  # the version that is rolled out behind the first: NEXT or BAD
@@ -259,8 +265,15 @@ def _traffic(demo: KafkaDemo, name: str) -> Generator[Traffic]:
     """Clients at work on a topic of their own; then the proof, by this name."""
     topic = f"topic-{len(demo.proofs) + 1}"
     demo.cluster.create_topic(topic)
-    limits: dict[str, Any] = {"give_up": 900.0, "answer_within": 30.0}
-    made = Traffic(demo.cluster.servers, topic, every=EVERY, look_every=LOOK_EVERY, **limits)
+    made = Traffic(
+        demo.cluster.servers,
+        topic,
+        every=EVERY,
+        look_every=LOOK_EVERY,
+        fetch_wait=FETCH_WAIT,
+        give_up=900.0,
+        answer_within=30.0,
+    )
     with made as traffic:
         demo.report.line(f"a producer (acks=all) and a consumer are at work on {topic}")
         yield traffic  # ruff: ignore[fallible-context-manager]  nothing is proved by half a roll

@@ -176,11 +176,11 @@ class Producer(Worker):
 class Consumer(Worker):
     """A member of a group that reads the topic from its beginning."""
 
-    def __init__(self, servers: Sequence[str], topic: str) -> None:
+    def __init__(self, servers: Sequence[str], topic: str, fetch_wait: float = 0.5) -> None:
         super().__init__()
         self.read: set[Record] = set()
         self.skipped: list[Record] = []
-        self._servers, self._topic = list(servers), topic
+        self._servers, self._topic, self._fetch_wait = list(servers), topic, fetch_wait
         self._next: dict[int, int] = {}
         self._reader: threading.Thread | None = None
         self._answered = 0.0  # when kafka-python last did
@@ -209,6 +209,7 @@ class Consumer(Worker):
         options: dict[str, Any] = {
             "group_id": f"{self._topic}-readers",
             "auto_offset_reset": "earliest",
+            "fetch_max_wait_ms": int(self._fetch_wait * 1000),
         }
         options |= {"reconnect_backoff_max_ms": 1000}
         consumer = KafkaConsumer(bootstrap_servers=self._servers, **options)
@@ -294,6 +295,7 @@ class Traffic:
     every: float = 0.02  # seconds between two records
     give_up: float = 120.0  # seconds until a record counts as failed
     look_every: float = 0.1
+    fetch_wait: float = 0.5  # seconds until a broker that has no new record says so to the consumer
     answer_within: float = 3.0  # seconds until the watch of the ISR asks another broker
     producer: Producer = field(init=False)
     consumer: Consumer = field(init=False)
@@ -303,7 +305,7 @@ class Traffic:
         """Make them; they begin with the block."""
         servers = self.servers
         self.producer = Producer(servers, self.topic, self.partitions, self.every, self.give_up)
-        self.consumer = Consumer(servers, self.topic)
+        self.consumer = Consumer(servers, self.topic, self.fetch_wait)
         self.watch = IsrWatch(servers, [self.topic], self.look_every, self.answer_within)
 
     def __enter__(self) -> Traffic:
