@@ -105,6 +105,17 @@ def test_a_command_has_the_name_that_apaches_archive_gives_it(home: Path) -> Non
     assert "kafka-nothing.sh: no command of Kafka" in missing.stderr
 
 
+def test_a_command_uses_the_archive_of_classes_once_the_bake_has_made_it(home: Path) -> None:
+    (home / "kafka-storage.sh").symlink_to(FILES / "kafka-tool")
+    env = {"KAFKA_HOME": str(home), "JAVA": "echo"}
+    before = run(home / "kafka-storage.sh", "format", env=env)
+    assert before.returncode == 0, before.stderr
+    assert "SharedArchiveFile" not in before.stdout
+    (home / "kafka.jsa").touch()
+    after = run(home / "kafka-storage.sh", "format", env=env)
+    assert f"-XX:SharedArchiveFile={home}/kafka.jsa" in after.stdout
+
+
 def verify(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The function of install.sh."""
     text = (SCRIPTS / "install.sh.j2").read_text("utf-8")
