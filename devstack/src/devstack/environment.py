@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from devstack.layout import Layout
     from devstack.record import Record
 
+# Seconds. A request for a change that comes while a task is being started can freeze the API server
+# for this long (docs/decisions/0151); a worker asks it for half a minute before it gives up.
+SQLITE_TIMEOUT = 20
+
 
 def stack_environment(
     layout: Layout, record: Record, keys: Credentials, base: Mapping[str, str]
@@ -62,7 +66,7 @@ def _airflow_variables(
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": layout.passwords,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{record.airflow_url}/execution/",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
-            f"sqlite:///{layout.airflow_home / 'airflow.db'}?timeout=60"
+            f"sqlite:///{layout.airflow_home / 'airflow.db'}?timeout={SQLITE_TIMEOUT}"
         ),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": record.airflow_port,
