@@ -30,6 +30,7 @@ def line(text: str, level: str = "info", logger: str = "airflow", **fields: obje
         (line("Pre task execution logs"), False),
         (line("something is odd", level="warning"), True),
         (line("x is deprecated", level="warning", logger="py.warnings"), False),
+        (line("Skipping masking for a secret as it's too short", level="warning"), False),
     ],
 )
 def test_interesting_is_what_bakehouse_and_its_guests_say(said: Line, shown: bool) -> None:
