@@ -17,8 +17,7 @@ ACTIVE = frozenset({"running", "deferred"})
 NOT_YET = frozenset({None, "scheduled", "queued"})
 SERIAL = "  │ "  # how a task log marks the output of a machine
 GUEST = "guest reports: "
-# Airflow's word for a Variable or a field of a connection that is shorter than a secret can be
-SHORT_SECRET = "Skipping masking for a secret"
+SHORT_SECRET = "Skipping masking for a secret"  # of Airflow, for values too short to be secrets
 NOISE = (SERIAL, f"{GUEST}manifest", "::group::", "::endgroup::", SHORT_SECRET)
 LAST_LINES = 15
 MOST_CHARACTERS = 240

@@ -34,7 +34,7 @@ BAKE_JRE, BAKE, ROLL_OUT = "bake__jre", "bake__kafka", "roll_out__kafka"
 LOCK = "include/startup_scripts/kafka/artefacts.lock"
 RUN_DEADLINE = 7200.0  # seconds; on two idle cores without KVM the longest takes ten minutes
 BALLAST_MB = 8
-# seconds; each request costs an emulated broker some 50 ms of processor time
+# seconds; each request costs emulated brokers processor time, some 50 ms by reckoning
 EVERY, LOOK_EVERY, FETCH_WAIT = 1.0, 2.0, 5.0
 COPIED_AT_MOST = 0.01  # of the data on the disk of a member
 
@@ -44,7 +44,7 @@ class KafkaDemo(Demo):
     """The state of this demo; each step sets what later ones read."""
 
     errors: ClassVar[tuple[type[Exception], ...]] = (KafkaError,)
-    # The brokers need the cores: a scheduler that looks less often leaves them a tenth of one.
+    # The brokers need the cores: an idle scheduler takes 5 % of one so, and 12 % as elsewhere.
     settings: ClassVar[Mapping[str, str]] = {
         **NO_SCHEDULE,
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",

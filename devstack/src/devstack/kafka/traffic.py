@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ class Proof:
         )
 
 
-class Worker:
+class Worker(ABC):
     """A thread that works until it is stopped; what it dies of is raised at the stop.
 
     A call of kafka-python may hang for ever: such a thread keeps neither its owner nor the process.
@@ -119,9 +120,9 @@ class Worker:
         except BaseException as error:
             self._error = error
 
+    @abstractmethod
     def work(self) -> None:
         """Until `_end` is set."""
-        raise NotImplementedError
 
 
 class Producer(Worker):
