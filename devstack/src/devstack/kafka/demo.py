@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BAKE_JRE, BAKE, ROLL_OUT = "bake__jre", "bake__kafka", "roll_out__kafka"
 LOCK = "include/startup_scripts/kafka/artefacts.lock"
 RUN_DEADLINE = 7200.0  # seconds; on two idle cores without KVM the longest takes ten minutes
-BALLAST_MB = 8
+BALLAST_MB = 4
 # seconds; each request costs emulated brokers processor time, some 50 ms by reckoning
 EVERY, LOOK_EVERY, FETCH_WAIT = 1.0, 2.0, 5.0
 COPIED_AT_MOST = 0.01  # of the data on the disk of a member
