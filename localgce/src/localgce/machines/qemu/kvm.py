@@ -13,13 +13,16 @@ import json
 import os
 import platform
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from localgce.machines.qemu import public_image
 from localgce.machines.qemu.command import QEMU
 
-DEADLINE = 20.0
+DEADLINE = 20.0  # seconds
+SILENT = 4.0  # where KVM works, the next line of the kernel comes in less than one
+_LOOK_EVERY = 0.25
 _REACHED = b"Unable to mount root fs"
 
 
@@ -100,20 +103,40 @@ async def probe(kernel: Path, accelerator: str = "kvm") -> Accelerator:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
+        talk = asyncio.create_task(process.communicate())
         try:
-            _, said = await asyncio.wait_for(process.communicate(), DEADLINE)
-        except TimeoutError:
-            return Accelerator(
-                "tcg", f"a probe boot with {accelerator} did not end in {DEADLINE:.0f} s"
-            )
+            hung = await _hung(talk, serial)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
-        if serial.exists() and _REACHED in serial.read_bytes():
+            _, errors = await talk
+        if hung:
+            return Accelerator("tcg", f"a probe boot with {accelerator} {hung}")
+        if _REACHED in _said(serial):
             return Accelerator(accelerator, f"a probe boot with {accelerator} succeeded")
-        lines = said.decode(errors="replace").strip().splitlines() or ["no output"]
+        lines = errors.decode(errors="replace").strip().splitlines() or ["no output"]
         return Accelerator("tcg", f"a probe boot with {accelerator} failed: {lines[0]}")
+
+
+async def _hung(talk: asyncio.Task[tuple[bytes, bytes]], serial: Path) -> str:
+    """Wait for the end of a boot; why it was not waited for any longer, empty if it has ended."""
+    began = spoke = time.monotonic()
+    said = b""
+    while not talk.done():
+        now = time.monotonic()
+        if _said(serial) != said:
+            said, spoke = _said(serial), now
+        if now - spoke > SILENT:
+            return f"hung: no line of the kernel for {SILENT:.0f} s"
+        if now - began > DEADLINE:
+            return f"did not end in {DEADLINE:.0f} s"
+        await asyncio.wait({talk}, timeout=_LOOK_EVERY)
+    return ""
+
+
+def _said(serial: Path) -> bytes:
+    """What the kernel has printed so far."""
+    return serial.read_bytes() if serial.exists() else b""
 
 
 def _command(kernel: Path, serial: Path, accelerator: str) -> list[str]:
@@ -124,5 +147,5 @@ def _command(kernel: Path, serial: Path, accelerator: str) -> list[str]:
         *("-chardev", f"file,id=serial,path={serial}", "-device", "isa-serial,chardev=serial"),
         # after an internal error of KVM, QEMU would otherwise stay
         *("-action", "panic=shutdown", "-kernel", str(kernel)),
-        *("-append", "console=ttyS0 panic=-1"),
+        *("-append", "earlyprintk=ttyS0 console=ttyS0 panic=-1"),
     ]
