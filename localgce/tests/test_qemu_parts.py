@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import shlex
 import shutil
 import socket
 import struct
@@ -291,6 +292,31 @@ async def test_the_accelerator_is_stored_until_kvm_fails(
     assert (await kvm._remembered(tmp_path / "kvm.json", Path("k"))).accelerator == "tcg"
 
 
+@pytest.mark.parametrize(
+    ("boots", "accelerator", "reason"),
+    [
+        ("echo Booting; echo Unable to mount root fs", "kvm", "succeeded"),
+        ("echo Booting; exec sleep 600", "tcg", "hung: no line of the kernel for"),
+        ("exec sleep 600", "tcg", "hung: no line of the kernel for"),
+        ("while :; do echo more; sleep 0.1; done", "tcg", "did not end in"),
+        ("echo no such CPU >&2; exit 1", "tcg", "failed: no such CPU"),
+    ],
+    ids=["it works", "hung after a line", "hung at once", "without an end", "refused"],
+)
+async def test_a_probe_ends_soon_also_where_the_boot_does_not(
+    monkeypatch: pytest.MonkeyPatch, boots: str, accelerator: str, reason: str
+) -> None:
+    def command(_: Path, serial: Path, __: str) -> list[str]:
+        return ["sh", "-c", f"exec >{shlex.quote(str(serial))}; {boots}"]
+
+    monkeypatch.setattr(kvm, "_command", command)
+    monkeypatch.setattr(kvm, "SILENT", 2.0)
+    monkeypatch.setattr(kvm, "DEADLINE", 4.0)
+    found = await kvm.probe(Path("vmlinuz"))
+    assert found.accelerator == accelerator
+    assert f"a probe boot with kvm {reason}" in found.reason
+
+
 def test_what_is_missing_is_reported_with_its_package() -> None:
     there = doctor.Check("qemu-img", True, "/usr/bin/qemu-img")
     missing = doctor.Check("socat", False, "is not installed", "apt-get install socat")
@@ -300,6 +326,14 @@ def test_what_is_missing_is_reported_with_its_package() -> None:
     assert "apt-get install socat" in text
     assert "This host can run instant machines only: socat." in text
     assert "--machines qemu" in doctor.report([there, note])
+
+
+def test_a_slow_emulator_is_named_with_its_remedy() -> None:
+    old = "QEMU emulator version 7.2.19 (Debian 1:7.2+dfsg-7+deb12u16)\nCopyright (c) 2003-2022"
+    assert "QEMU 7.2 starts" in doctor.slow_emulator(old)
+    assert "backports" in doctor.slow_emulator(old)
+    for version in ("QEMU emulator version 10.0.2 (Debian 1:10.0.2)", "QEMU 8", ""):
+        assert doctor.slow_emulator(version) == ""
 
 
 @pytest.mark.parametrize("release", debian.RELEASES, ids=lambda release: release.family)
