@@ -293,25 +293,30 @@ async def test_the_accelerator_is_stored_until_kvm_fails(
 
 
 @pytest.mark.parametrize(
-    ("boots", "accelerator", "reason"),
+    ("boots", "silent", "deadline", "accelerator", "reason"),
     [
-        ("echo Booting; echo Unable to mount root fs", "kvm", "succeeded"),
-        ("echo Booting; exec sleep 600", "tcg", "hung: no line of the kernel for"),
-        ("exec sleep 600", "tcg", "hung: no line of the kernel for"),
-        ("while :; do echo more; sleep 0.1; done", "tcg", "did not end in"),
-        ("echo no such CPU >&2; exit 1", "tcg", "failed: no such CPU"),
+        ("echo Booting; echo Unable to mount root fs", 60.0, 60.0, "kvm", "succeeded"),
+        ("echo Booting; exec sleep 600", 0.5, 60.0, "tcg", "hung: no line of the kernel for"),
+        ("exec sleep 600", 0.5, 60.0, "tcg", "hung: no line of the kernel for"),
+        ("while :; do echo more; sleep 0.1; done", 60.0, 2.0, "tcg", "did not end in 2 s"),
+        ("echo no such CPU >&2; exit 1", 60.0, 60.0, "tcg", "failed: no such CPU"),
     ],
     ids=["it works", "hung after a line", "hung at once", "without an end", "refused"],
 )
 async def test_a_probe_ends_soon_also_where_the_boot_does_not(
-    monkeypatch: pytest.MonkeyPatch, boots: str, accelerator: str, reason: str
+    monkeypatch: pytest.MonkeyPatch,
+    boots: str,
+    silent: float,
+    deadline: float,
+    accelerator: str,
+    reason: str,
 ) -> None:
     def command(_: Path, serial: Path, __: str) -> list[str]:
         return ["sh", "-c", f"exec >{shlex.quote(str(serial))}; {boots}"]
 
     monkeypatch.setattr(kvm, "_command", command)
-    monkeypatch.setattr(kvm, "SILENT", 2.0)
-    monkeypatch.setattr(kvm, "DEADLINE", 4.0)
+    monkeypatch.setattr(kvm, "SILENT", silent)
+    monkeypatch.setattr(kvm, "DEADLINE", deadline)
     found = await kvm.probe(Path("vmlinuz"))
     assert found.accelerator == accelerator
     assert f"a probe boot with kvm {reason}" in found.reason
