@@ -51,7 +51,7 @@ def get_page(url: str) -> str | None:
 
 
 def _client() -> httpx.Client:
-    """One for many requests: to make it costs ten times as much as a request.
+    """One for many requests: to make it costs seven times as much as a request.
 
     Each request has a connection of its own, as a new visitor has.
     """

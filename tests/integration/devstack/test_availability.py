@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+from tests.support.http_servers import running
 
 from devstack import availability
 from devstack.availability import AvailabilityProbe, get_page
@@ -20,26 +24,14 @@ DEADLINE = 60.0
 REQUESTS = 5
 
 
-class Page(ThreadingHTTPServer):
-    """Answers with `status`, and counts requests and connections."""
+@dataclass
+class Page:
+    """What is answered, and what has been asked."""
 
-    daemon_threads = True
-    status = HTTPStatus.OK
-    connections = 0
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.requests = threading.Semaphore(0)
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.server_port}/"
-
-    def process_request(self, request: object, client_address: object) -> None:
-        """One more connection."""
-        self.connections += 1
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+    url: str = ""
+    status: HTTPStatus = HTTPStatus.OK
+    connections: int = 0
+    requests: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def wait_for(self, requests: int) -> None:
         """Until so many more requests have been answered."""
@@ -48,18 +40,22 @@ class Page(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Keeps its connection, if the client does."""
+    """One connection; it is kept, if the client keeps it."""
 
     protocol_version = "HTTP/1.1"
-    server: Page
+
+    def __init__(self, page: Page, *connection: Any) -> None:
+        self.page = page
+        page.connections += 1
+        super().__init__(*connection)
 
     def do_GET(self) -> None:
         """The status of the moment."""
-        self.send_response(self.server.status)
+        self.send_response(self.page.status)
         self.send_header("Content-Length", "5")
         self.end_headers()
         self.wfile.write(b"hello")
-        self.server.requests.release()
+        self.page.requests.release()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -67,14 +63,10 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Generator[Page]:
-    with Page() as page:
-        thread = threading.Thread(target=page.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield page
-        finally:
-            page.shutdown()
-            thread.join(DEADLINE)
+    page = Page()
+    with running(partial(Handler, page)) as port:
+        page.url = f"http://127.0.0.1:{port}/"
+        yield page
 
 
 def test_the_longest_time_without_a_successful_answer_is_told(

@@ -35,7 +35,7 @@ EMULATED = {
     "kafka-replica-fetch-wait-max-ms": "5000",
     "kafka-offsets-topic-num-partitions": "3",
     "kafka-group-initial-rebalance-delay-ms": "0",
-    # each thread that waits looks up three times a second, and the sampler of java 20 times
+    # each thread that waits looks up three times a second (java's sampler, off above, 20 times)
     "kafka-num-network-threads": "1",
     "kafka-num-io-threads": "1",
     "kafka-group-coordinator-threads": "1",

@@ -123,9 +123,9 @@ async def _hung(talk: asyncio.Task[tuple[bytes, bytes]], serial: Path) -> str:
     began = spoke = time.monotonic()
     said = b""
     while not talk.done():
-        now = time.monotonic()
-        if _said(serial) != said:
-            said, spoke = _said(serial), now
+        now, before, said = time.monotonic(), said, _said(serial)
+        if said != before:
+            spoke = now
         if now - spoke > SILENT:
             return f"hung: no line of the kernel for {SILENT:.0f} s"
         if now - began > DEADLINE:
