@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from localgce.api import operations as api
 from localgce.core.settings import Settings
 from localgce.core.store import Record, Store
 from localgce.machines.instant.host import InstantHost
@@ -15,6 +18,9 @@ from .gce import ZONE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from localgce.api.method import Call
+    from localgce.core.operations import Task
 
 SCOPE = f"zones/{ZONE}"
 DISK = ["disks", "demo", SCOPE, "data"]
@@ -126,3 +132,30 @@ def test_a_handler_cannot_be_registered_twice(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"disks\.insert is registered twice"):
         service.operations.register("disks.insert", lambda task: task.progress(1))
     service.store.close()
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60.0, "DONE"), (0.0, "RUNNING")])
+async def test_what_ends_while_the_answer_is_on_its_way_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, status: str
+) -> None:
+    monkeypatch.setattr(api, "ANSWER_SECONDS", seconds)
+    store, may_end = Store(tmp_path), asyncio.Event()
+    for record in (disk(), operation({**GOOD, "work": "a test"})):
+        store.put(record)
+    store.close()
+    service = Service(Settings(tmp_path, "demo", tmp_path), InstantHost(tmp_path))
+
+    async def until_it_may_end(_: Task) -> None:
+        await may_end.wait()
+
+    service.operations.register("a test", until_it_may_end)
+    await service.open()
+    begun = service.store.get("zoneOperations", "demo", SCOPE, "op")
+    call = SimpleNamespace(
+        record=lambda: begun,
+        context=SimpleNamespace(core=SimpleNamespace(operations=service.operations)),
+    )
+    if seconds:
+        asyncio.get_running_loop().call_later(0.01, may_end.set)
+    assert (await api.get(cast("Call", call)))["status"] == status
+    await service.close(0)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SETTLED = frozenset({"success", "skipped", "removed"})
 SOON = 1.0  # seconds between two checks while tasks begin and end
+AT_THE_END = 0.25  # the same, once the run's last tasks alone are left
+LAST_TASKS = 2
 ENDED = SETTLED | {"failed", "upstream_failed"}
 
 
@@ -113,8 +115,9 @@ def seconds_to_next_check(
 ) -> float | None:
     """Return the seconds until the next check; None when no SLA can be missed any more.
 
-    The run ends when its watcher does, so it looks often while the states change, and less and
-    less often while they do not: a wait for a machine, or for a slot, costs few looks.
+    The run ends when its watcher does, so it looks often while the states change, most often for
+    the last tasks, and less and less often while they do not: a wait for a machine, or for a slot,
+    costs few looks.
 
     Args:
         slas: Seconds from the run's start by task id.
@@ -132,7 +135,8 @@ def seconds_to_next_check(
     ]
     if not open_tasks:
         return None
-    interval = min(interval, max(SOON, idle))
+    soon = AT_THE_END if len(open_tasks) <= LAST_TASKS else SOON
+    interval = min(interval, max(soon, idle))
     next_deadline = min(started + timedelta(seconds=slas[task_id]) for task_id in open_tasks)
     # just after the deadline, so that the check finds it passed
     return max(0.2, min(interval, (next_deadline - now).total_seconds() + 0.05))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.sla.misses import SOON, find_misses, seconds_to_next_check, task_state
+from bakehouse.sla.misses import AT_THE_END, SOON, find_misses, seconds_to_next_check, task_state
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 SLAS = {"create_image": 60.0, "smoke_test": 120.0}
@@ -59,16 +59,24 @@ def test_the_watch_ends_when_every_task_has_ended_or_was_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("idle", "wait"), [(0, SOON), (0.9, SOON), (1.5, 1.5), (4.9, 4.9), (5.1, 5), (900, 5)]
+    ("idle", "wait", "at_the_end"),
+    [
+        (0, SOON, AT_THE_END),
+        (0.9, SOON, 0.9),
+        (1.5, 1.5, 1.5),
+        (4.9, 4.9, 4.9),
+        (5.1, 5, 5),
+        (900, 5, 5),
+    ],
 )
 def test_it_looks_often_while_states_change_and_seldom_while_they_do_not(
-    idle: float, wait: float
+    idle: float, wait: float, at_the_end: float
 ) -> None:
     slas = dict.fromkeys(("a", "b", "c", "d", "e"), 6000.0)
     states: dict[str, str | None] = {"a": "success", "b": "deferred"}
     assert seconds_to_next_check(slas, states, START, at(9), set(), 5, idle) == wait
     last: dict[str, str | None] = {**dict.fromkeys("abcd", "success"), "e": "deferred"}
-    assert seconds_to_next_check(slas, last, START, at(9), set(), 5, idle) == wait
+    assert seconds_to_next_check(slas, last, START, at(9), set(), 5, idle) == at_the_end
 
 
 def test_it_wakes_at_the_next_deadline() -> None:

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from localgce.core.errors import Json
 
 WAIT_SECONDS = 120.0
+ANSWER_SECONDS = 0.1  # what Compute Engine's answer takes on its way
 
 
 @method(*(f"compute.{kind}.get" for kind in KINDS))
-def get(call: Call) -> Json:
-    """One operation."""
-    return call.record().body
+async def get(call: Call) -> Json:
+    """One operation, as it is at the end of the time that an answer takes.
+
+    A client that looks right behind its request would otherwise always be too early by
+    milliseconds for an operation that takes no longer than an answer of Compute Engine does.
+    """
+    looked_at = await call.context.core.operations.wait(call.record(), ANSWER_SECONDS)
+    return looked_at.body
 
 
 @method(*(f"compute.{kind}.list" for kind in KINDS))
