@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from devstack.waiting import DeadlineExceeded, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bakehouse.recipe.model import Recipe
     from devstack.airflow_api import Run
 
 T = TypeVar("T")
@@ -375,8 +377,17 @@ def install_metadata(bed: Testbed, name: str) -> dict[str, str]:
     return {
         "bakehouse-payload": payload,
         "bakehouse-ready": guest_scripts()["guest/ready.sh"].data.decode(),
+        "bakehouse-ready-conf": ready_conf(recipe),
         "startup-script": AT_BOOT.read_text(encoding="utf-8"),
     }
+
+
+def ready_conf(recipe: Recipe) -> str:
+    """What bake.sh writes for `ready` from the recipe's `ready.http`; empty where it has none."""
+    http = recipe.ready.http
+    if http is None:
+        return ""
+    return f"http_scheme={http.scheme} http_port={http.port} http_path={shlex.quote(http.path)}\n"
 
 
 def serial(compute: Compute, name: str) -> str:

@@ -33,6 +33,7 @@ cp "$payload/guest/render.py" "$library/render.py"
 cp "$payload/guest/secret_values.py" "$library/secret_values.py"
 cp "$payload/guest/report.sh" "$library/report"
 attribute bakehouse-ready >"$library/ready"
+attribute bakehouse-ready-conf >"$library/ready.conf"
 for name in health gate drain; do
   [[ ! -e $payload/recipe/$name ]] || install -m 755 "$payload/recipe/$name" "$library/$name"
 done

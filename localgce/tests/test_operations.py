@@ -17,6 +17,7 @@ from localgce.service import Service
 from .gce import ZONE
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from localgce.api.method import Call
@@ -157,5 +158,6 @@ async def test_what_ends_while_the_answer_is_on_its_way_is_done(
     )
     if seconds:
         asyncio.get_running_loop().call_later(0.01, may_end.set)
-    assert (await api.get(cast("Call", call)))["status"] == status
+    looked_at = await cast("Awaitable[dict[str, Any]]", api.get(cast("Call", call)))
+    assert looked_at["status"] == status
     await service.close(0)

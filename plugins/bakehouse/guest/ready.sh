@@ -144,10 +144,10 @@ has_checks() {
   [[ -n $tcp$http_port$script || -e $library/health ]]
 }
 
-uptime_seconds() {
-  local up
+# read_uptime: sets `up`, whole seconds since the kernel started
+read_uptime() {
   read -r up _ <"$root/proc/uptime"
-  printf %s "${up%.*}"
+  up=${up%.*}
 }
 
 note_moment() {
@@ -170,7 +170,7 @@ says_it_is_up() {
 # What dies of a wrong config or a taken port dies within 3 s of its start. The checks have taken a part
 # of these; one second at least is watched after them, since they are a unit's first requests.
 seconds_to_watch() {
-  local place start youngest=0 left=3
+  local place start up youngest=0 left=3
   for place in "${!units[@]}"; do
     if says_it_is_up "$place"; then
       ((youngest)) || left=1
@@ -179,23 +179,26 @@ seconds_to_watch() {
     start=${now[$place.ExecMainStartTimestampMonotonic]-0} # microseconds since the kernel started
     ((${start:-0} <= youngest)) || youngest=$start
   done
-  ((youngest == 0)) || left=$((youngest / 1000000 + 4 - $(uptime_seconds)))
+  read_uptime
+  ((youngest == 0)) || left=$((youngest / 1000000 + 4 - up))
   printf %s "$((left < 1 ? 1 : left > 3 ? 3 : left))"
 }
 
 watch_units() {
-  local place looks until seconds lives=()
+  local place looks until seconds up lives=()
   ((${#units[@]})) || return 0
   look
   seconds=${min_ready:-$(seconds_to_watch)}
-  looks=$((2 * seconds)) until=$(($(uptime_seconds) + seconds))
+  read_uptime
+  looks=$((2 * seconds)) until=$((up + seconds))
   for place in "${!units[@]}"; do
     lives[place]=$(life_of "$place")
     has_checks || lives[place]=0:${lives[place]#*:}
   done
   while :; do
     still_alive || return 2
-    ((looks-- > 0 && $(uptime_seconds) < until)) || return 0
+    read_uptime
+    ((looks-- > 0 && up < until)) || return 0
     sleep 0.5
     look
   done

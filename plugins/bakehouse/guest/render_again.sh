@@ -3,7 +3,7 @@
 render_again() {
   local said changed diff end up
   state=failed code=0
-  up=$(uptime_seconds)
+  read_uptime
   end=$((${up%.*} + $1))
   ask --fail-early "$metadata/instance/?recursive=true&alt=json" -o "$memory/instance.json" \
     "$metadata/project/attributes/?recursive=true&alt=json" -o "$memory/project.json" || {
@@ -66,7 +66,7 @@ until_ready_again() {
     timeout --kill-after=5 180 "$library/report" </dev/null >/dev/null 2>&1 || :
     of_health
     [[ $state == failed ]] || return 0
-    up=$(uptime_seconds)
+    read_uptime
     ((${up%.*} < $1)) || return 0
     sleep 2
   done
