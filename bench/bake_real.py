@@ -21,6 +21,7 @@ from figures import CannotMeasure
 from devstack import machines
 from devstack.gce_api import Compute, ComputeError
 from devstack.testbed import Testbed, testbed
+from devstack.topology import NO_SCHEDULE, Topology
 from devstack.waiting import DeadlineExceeded, wait_until
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def stack() -> Testbed:
     with redirect_stdout(sys.stderr):
         machines.make_public_image(print)
         folder = _open.enter_context(TemporaryDirectory(prefix="bench-bake-"))
-        return _open.enter_context(testbed(PROJECT, Path(folder), "qemu"))
+        alone = Topology(settings=NO_SCHEDULE)
+        return _open.enter_context(testbed(PROJECT, Path(folder), "qemu", alone))
 
 
 def close() -> None:

@@ -1,5 +1,4 @@
-# The recipe as somebody bakes it with Packer; packer.py writes the values. The public base here has
-# neither sshd nor gcloud, so a startup script installs, and its line on the serial port ends the wait.
+# The recipe as somebody bakes it with Packer; packer.py writes the values and chooses a source.
 variable "endpoint" { type = string }
 variable "project" { type = string }
 variable "zone" { type = string }
@@ -8,10 +7,11 @@ variable "instance" { type = string }
 variable "image" { type = string }
 variable "labels" { type = map(string) }
 variable "metadata" { type = map(string) }
-variable "startup_script" { type = string }
+variable "script" { type = string }
 variable "wait" { type = string }
 
-source "googlecompute" "recipe" {
+# Packer's usual way: it logs in, and runs the script there.
+source "googlecompute" "login" {
   custom_endpoints = { compute = var.endpoint }
   access_token     = "any" # localgce asks for none, and Packer for Google's own without it
   project_id       = var.project
@@ -24,12 +24,36 @@ source "googlecompute" "recipe" {
   disk_size               = 10
   instance_name           = var.instance
   metadata                = var.metadata
-  startup_script_file     = var.startup_script
+  ssh_username            = "packer"
+  temporary_key_pair_type = "ed25519" # the kindest: RSA takes seconds
+
+  image_name    = var.image
+  image_family  = "packer"
+  image_labels  = var.labels
+  state_timeout = "30m"
+}
+
+# The quickest way: nobody logs in. A startup script installs, and its line on the serial port ends the
+# wait.
+source "googlecompute" "startup_script" {
+  custom_endpoints = { compute = var.endpoint }
+  access_token     = "any"
+  project_id       = var.project
+  zone             = var.zone
+
+  source_image_project_id = ["debian-cloud"]
+  source_image_family     = "debian-12"
+  machine_type            = var.machine_type
+  disk_type               = "pd-balanced"
+  disk_size               = 10
+  instance_name           = var.instance
+  metadata                = var.metadata
+  startup_script_file     = var.script
   wrap_startup_script     = false # the wrapper tells of the end by gcloud
   communicator            = "none"
   omit_external_ip        = true
   use_internal_ip         = true
-  temporary_key_pair_type = "ed25519" # made although nobody logs in; RSA takes seconds
+  temporary_key_pair_type = "ed25519" # made although nobody logs in
 
   image_name    = var.image
   image_family  = "packer"
@@ -38,9 +62,16 @@ source "googlecompute" "recipe" {
 }
 
 build {
-  sources = ["source.googlecompute.recipe"]
+  sources = ["source.googlecompute.login", "source.googlecompute.startup_script"]
+
+  provisioner "shell" {
+    only            = ["googlecompute.login"]
+    script          = var.script
+    execute_command = "sudo bash {{ .Path }}"
+  }
 
   provisioner "shell-local" {
+    only   = ["googlecompute.startup_script"]
     inline = [var.wait]
   }
 }

@@ -374,3 +374,74 @@ def test_each_release_has_an_image_of_its_own_in_the_cache(tmp_path: Path) -> No
     kernel, _ = public_image.kernel(found[-1])
     kernel.touch()
     assert public_image.any_kernel(tmp_path) == kernel
+
+
+def make_root(tar: Path) -> None:
+    """A root file system of no more than what the disk boots with; each file holds its name."""
+    with tarfile.open(tar, "w") as root:
+        for name in ("grub/i386-pc/boot.img", "grub/i386-pc/core.img", "vmlinuz-6", "initrd.img-6"):
+            member = tarfile.TarInfo(f"./boot/{name}")
+            member.size = len(name)
+            root.addfile(member, io.BytesIO(name.encode()))
+
+
+async def test_kvm_is_probed_while_the_disk_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of this test is made once the probe has begun, and the probe ends after the disk."""
+    begun, made = asyncio.Event(), asyncio.Event()
+    probed = []
+
+    async def bootstrap(_release: object, scratch: Path, *_: object) -> None:
+        await asyncio.to_thread(make_root, scratch / "root.tar")
+
+    async def make_disk(*_: object) -> None:
+        await begun.wait()
+        made.set()
+
+    async def probe() -> None:
+        kernel = public_image.any_kernel(tmp_path)
+        assert kernel is not None
+        probed.append(kernel.name)
+        begun.set()
+        await made.wait()
+
+    async def convert(*words: object) -> None:
+        await asyncio.to_thread(Path(str(words[-1])).write_bytes, b"disk")
+
+    monkeypatch.setattr(public_image, "_bootstrap", bootstrap)
+    monkeypatch.setattr(public_image, "_make_disk", make_disk)
+    monkeypatch.setattr(public_image, "run", convert)
+    monkeypatch.setattr(public_image.bootable, "write_boot_loader", lambda *_: None)
+    image = await public_image.ensure(tmp_path, lambda _: None, beside=probe)
+    assert image.ready
+    assert probed == [public_image.kernel(image)[0].name]
+    await public_image.ensure(tmp_path, lambda _: None, beside=probe)
+    assert len(probed) == 1
+
+
+async def test_a_disk_that_cannot_be_made_ends_the_probe_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    async def refuse(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise MachineError("no space left")
+
+    async def keep(*_: object) -> dict[str, bytes]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+        return {}
+
+    async def bootstrap(*_: object) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(public_image, "_bootstrap", bootstrap)
+    monkeypatch.setattr(public_image, "_make_disk", refuse)
+    monkeypatch.setattr(public_image, "_keep_kernel", keep)
+    with pytest.raises(MachineError, match="no space left"):
+        await public_image.ensure(tmp_path, lambda _: None)
+    assert ended == [True]

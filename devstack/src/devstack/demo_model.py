@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from devstack.stack import Stack
-from devstack.topology import Topology
+from devstack.topology import NO_SCHEDULE, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 RECIPE = "web"
 DAG, ROLL_OUT = f"bake__{RECIPE}", f"roll_out__{RECIPE}"  # of the recipe; of the fleet
-# In the hour behind a recipe's time its scheduled run would bake first, and leave the demo nothing.
-NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 
 class DemoFailed(RuntimeError):

@@ -9,6 +9,8 @@ EXECUTION = "execution-api"
 WORKERS = ("worker", "worker-2")
 # of each worker; a task is two processes, and several tasks of a bake never run at once
 CONCURRENCY = 4
+# In the hour behind a recipe's time its scheduled run would come first.
+NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 
 def _one_of_each() -> dict[str, list[str]]:

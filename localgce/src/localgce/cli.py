@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -230,7 +231,7 @@ def image(
         with _one_line():
             typer.echo(import_image(_background(state), file, family, project))
         return
-    from localgce.machines.qemu import debian, public_image
+    from localgce.machines.qemu import debian, kvm, public_image
 
     releases = {release.family: release for release in debian.RELEASES}
     if name not in releases or file or family or project:
@@ -238,7 +239,9 @@ def image(
             f"{name} is none of {', '.join(releases)}; other images come from a file: "
             "localgce image import FILE --family F [--project P]"
         )
-    _run(public_image.ensure(cache or default_cache(), typer.echo, releases[name]))
+    place = cache or default_cache()
+    probe = partial(kvm.choose_accelerator, place)
+    _run(public_image.ensure(place, typer.echo, releases[name], probe))
 
 
 def _background(state: Path | None) -> Path:

@@ -66,10 +66,16 @@ def turn(bench: Any, before: float, machine: float, image: float, after: float) 
     return bench.Turn(before, machine, image, before + machine + image + after)
 
 
-def test_both_figures_are_of_the_sums_and_only_the_first_has_a_goal(bench: Any) -> None:
+def test_the_figures_are_of_the_sums_and_only_the_first_has_a_goal(bench: Any) -> None:
     ours = [turn(bench, 4, 90, 6, 50), turn(bench, 4, 80, 6, 40)]
     theirs = [turn(bench, 5, 110, 35, 5), turn(bench, 5, 110, 35, 5)]
-    plain, tested = bench.Turns(ours, theirs).figures()
+    quicker = [turn(bench, 5, 90, 5, 5), turn(bench, 5, 90, 5, 5)]
+    plain, tested, over_quicker = bench.Turns(ours, theirs, quicker).figures()
+    assert (over_quicker["name"], over_quicker["value"], over_quicker["goal"]) == (
+        "bake_over_packer_startup_script",
+        round(190 / 200, 3),
+        None,
+    )
     assert (plain["name"], plain["value"], plain["goal"]) == (
         "bake_over_packer",
         round(190 / 300, 3),
@@ -90,14 +96,15 @@ def test_both_figures_are_of_the_sums_and_only_the_first_has_a_goal(bench: Any) 
         "whole": 150.0,
     }
     assert bench.met(plain)
-    slow = bench.Turns([turn(bench, 4, 200, 6, 0)], [turn(bench, 4, 200, 6, 0)])
+    slow = bench.Turns(*([turn(bench, 4, 200, 6, 0)] for _ in range(3)))
     assert not bench.met(next(slow.figures()))
 
 
-def test_one_pair_two_pairs_and_three_are_in_turn(bench: Any) -> None:
-    assert bench.order(1) == ["ours", "packer"]
-    assert bench.order(2) == ["ours", "packer", "packer", "ours"]
-    assert bench.order(3) == ["ours", "packer", "packer", "ours", "ours", "packer"]
+def test_one_turn_two_turns_and_three_are_in_order(bench: Any) -> None:
+    there = ["ours", "login", "startup_script"]
+    assert bench.order(1) == there
+    assert bench.order(2) == [*there, *there[::-1]]
+    assert bench.order(3) == [*there, *there[::-1], *there]
 
 
 def test_the_machine_of_packer_is_between_its_request_and_the_first_deletion(bench: Any) -> None:
@@ -165,9 +172,16 @@ def test_packer_gets_a_value_for_each_variable_of_its_template(
     monkeypatch.setattr(bench.bake_real, "install_metadata", lambda _bed, _name: payload)
     compute = SimpleNamespace(url="http://127.0.0.1:8790", project="demo")
     found = SimpleNamespace(program=Path("/cache/packer"))
-    command = bench.build_command(SimpleNamespace(compute=compute), found, tmp_path, "packer-web-1")
+    bed = SimpleNamespace(compute=compute)
+    command = bench.build_command(bed, found, tmp_path, "login", "packer-web-1")
     file = tmp_path / "values.pkrvars.json"
-    assert command == ["/cache/packer", "build", f"-var-file={file}", str(bench.TEMPLATE)]
+    assert command == [
+        *("/cache/packer", "build", "-only=googlecompute.login", f"-var-file={file}"),
+        str(bench.TEMPLATE),
+    ]
+    assert set(re.findall(r'^source "googlecompute" "(\w+)"', template, re.MULTILINE)) == set(
+        bench.WAYS
+    )
     values = json.loads(file.read_text("utf-8"))
     assert set(values) == declared(template) == set(re.findall(r"\bvar\.(\w+)", template))
     assert values["endpoint"] == "http://127.0.0.1:8790/compute/v1/"
@@ -186,7 +200,7 @@ def test_packer_installs_what_is_installed_by_hand_and_then_says_so(
     )
     compute = SimpleNamespace(url="http://127.0.0.1:8790", project="demo")
     found = SimpleNamespace(program=Path("/cache/packer"))
-    bench.build_command(SimpleNamespace(compute=compute), found, tmp_path, "x")
+    bench.build_command(SimpleNamespace(compute=compute), found, tmp_path, "login", "x")
     script = (tmp_path / "install.sh").read_text("utf-8")
     by_hand = bench.bake_real.BY_HAND.read_text("utf-8")
     assert script.startswith(by_hand)
@@ -350,7 +364,7 @@ def test_machines_of_a_packer_that_failed_are_deleted(
     monkeypatch.setattr(bench, "told_by", fails)
     found = SimpleNamespace(environment=lambda _folder: {})
     with pytest.raises(bench.CannotMeasure, match="packer ended with 1"):
-        bench.by_packer(SimpleNamespace(compute=Compute()), found, tmp_path, "x")
+        bench.by_packer(SimpleNamespace(compute=Compute()), found, tmp_path, "login", "x")
     assert deleted == [True]
 
 
@@ -390,7 +404,7 @@ def test_our_time_begins_with_the_commit_and_the_image_counts_before_its_test(
 
 
 @pytest.mark.parametrize(("packer", "status"), [(200.0, 0), (120.0, 1)])
-def test_two_lines_of_json_are_printed_and_a_missed_goal_ends_with_1(
+def test_three_lines_of_json_are_printed_and_a_missed_goal_ends_with_1(
     bench: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -403,9 +417,9 @@ def test_two_lines_of_json_are_printed_and_a_missed_goal_ends_with_1(
 
     names = []
 
-    def by_packer(_bed: Any, _found: Any, _folder: Path, name: str) -> Any:
+    def by_packer(_bed: Any, _found: Any, _folder: Path, way: str, name: str) -> Any:
         names.append(name)
-        return turn(bench, 0, packer, 0, 1)
+        return turn(bench, 0, packer if way == "login" else 80.0, 0, 1)
 
     closed = []
     monkeypatch.setattr(bench.bake_real, "stack", lambda: None)
@@ -417,9 +431,11 @@ def test_two_lines_of_json_are_printed_and_a_missed_goal_ends_with_1(
     assert [(line["name"], line["value"]) for line in lines] == [
         ("bake_over_packer", round(100 / packer, 3)),
         ("tested_bake_over_packer", round(150 / packer, 3)),
+        ("bake_over_packer_startup_script", 1.25),
     ]
-    assert {len(line["seconds"][side]) for line in lines for side in ("ours", "packer")} == {2}
-    assert len(set(names)) == 2
+    sides = ("ours", "login", "startup_script")
+    assert {len(line["seconds"][side]) for line in lines for side in sides} == {2}
+    assert len(set(names)) == 4
     assert closed == [True]
 
 

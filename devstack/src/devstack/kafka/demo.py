@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kafka.errors import KafkaError
 
 from devstack.demo import Step, follow, follow_to_end, run_dag, start_stack, trigger
-from devstack.demo_model import NO_SCHEDULE, Demo, claim
+from devstack.demo_model import Demo, claim
 from devstack.kafka.artefacts import jars, java
 from devstack.kafka.brokers import Image, cluster, size, written
 from devstack.kafka.demo_cluster import BALLAST, DemoCluster
@@ -24,6 +24,7 @@ from devstack.kafka.killed import KilledBroker
 from devstack.kafka.roll import roll
 from devstack.kafka.traffic import Proof, Traffic
 from devstack.report import seconds_of
+from devstack.topology import NO_SCHEDULE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

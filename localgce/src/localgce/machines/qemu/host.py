@@ -93,7 +93,7 @@ class QemuHost:
     async def build_public_image(self, family: str) -> PublicImage:
         """Build the public image of a family into the cache, unless it is there."""
         release = next(each for each in debian.RELEASES if each.family == family)
-        return await public_image.ensure(self._cache, log.info, release)
+        return await public_image.ensure(self._cache, log.info, release, self.accelerator)
 
     async def import_public_image(self, image: PublicImage) -> None:
         """Use the file of the cache as a layer, and record that this state folder uses it."""

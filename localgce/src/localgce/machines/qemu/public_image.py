@@ -17,7 +17,7 @@ import shutil
 import tarfile
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +44,7 @@ HOST_CERTIFICATES = (
 )
 
 Progress = Callable[[str], None]
+Beside = Callable[[], Awaitable[object]]
 
 
 def identity(cache: Path, release: Release = DEBIAN_12) -> PublicImage:
@@ -72,8 +73,12 @@ def identity(cache: Path, release: Release = DEBIAN_12) -> PublicImage:
     )
 
 
-async def ensure(cache: Path, progress: Progress, release: Release = DEBIAN_12) -> PublicImage:
+async def ensure(
+    cache: Path, progress: Progress, release: Release = DEBIAN_12, beside: Beside | None = None
+) -> PublicImage:
     """Build the image unless the cache has it; `progress` gets a line for each step.
+
+    `beside` is called once the image's kernel is there, and runs while the disk is made.
 
     Raises MachineError, in one line, when it cannot be built here.
     """
@@ -83,7 +88,7 @@ async def ensure(cache: Path, progress: Progress, release: Release = DEBIAN_12) 
     async with _only_builder(image.layer_path.parent, progress):
         image = identity(cache, release)
         if not image.ready:
-            await _build(image, release, progress)
+            await _build(image, release, progress, beside)
     return identity(cache, release)
 
 
@@ -160,7 +165,9 @@ def _locked(stack: contextlib.ExitStack, folder: Path) -> bool:
     return True
 
 
-async def _build(image: PublicImage, release: Release, progress: Progress) -> None:
+async def _build(
+    image: PublicImage, release: Release, progress: Progress, beside: Beside | None
+) -> None:
     folder = image.layer_path.parent
     await builds.sweep_locked(folder)
     with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch_name:
@@ -170,16 +177,19 @@ async def _build(image: PublicImage, release: Release, progress: Progress) -> No
         with builds.temporary_folder(scratch) as place:
             await _bootstrap(release, scratch, file_system, place, progress)
         progress("making the disk")
-        await _make_disk(scratch, file_system, progress)
+        keeping = asyncio.create_task(_keep_kernel(image, scratch / "root.tar", beside))
+        try:
+            await _make_disk(scratch, file_system, progress)
+            parts = await keeping
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
         progress("writing the boot loader")
-        parts = await asyncio.to_thread(_boot_parts, scratch / "root.tar")
         bootable.write_boot_loader(
             scratch / "disk.raw", parts["boot.img"], parts["core.img"], uuid.UUID(int=int(image.id))
         )
         await run("qemu-img", "convert", "-O", "qcow2", "-o", "lazy_refcounts=on",
                   scratch / "disk.raw", scratch / "disk.qcow2")  # fmt: skip
-        for path, part in zip(kernel(image), ("vmlinuz", "initrd"), strict=True):
-            path.write_bytes(parts[part])
         await asyncio.to_thread(_publish, scratch / "disk.qcow2", image.layer_path)
     progress(f"{image.name} is ready ({image.layer_path.stat().st_size >> 20} MiB)")
     for name in builds.prune(image.layer_path):
@@ -217,7 +227,8 @@ async def _bootstrap(
         *release.sources,
         line=lambda text: progress(text.removeprefix("I: ")) if text.startswith("I: ") else None,
         hint=_why_not_here(),
-        environment={"TMPDIR": str(place)},
+        # the kernel's hook makes no initramfs before finish.sh, which has its settings
+        environment={"TMPDIR": str(place), "INITRD": "No"},
     )
 
 
@@ -265,6 +276,16 @@ async def _make_disk(scratch: Path, file_system: uuid.UUID, progress: Progress) 
                 line=progress,
             )
         disk.chmod(0o600)
+
+
+async def _keep_kernel(image: PublicImage, root: Path, beside: Beside | None) -> dict[str, bytes]:
+    """Put kernel and initramfs beside the disk's place; returns what the disk boots with."""
+    parts = await asyncio.to_thread(_boot_parts, root)
+    for path, part in zip(kernel(image), ("vmlinuz", "initrd"), strict=True):
+        path.write_bytes(parts[part])
+    if beside is not None:
+        await beside()
+    return parts
 
 
 def _boot_parts(root: Path) -> dict[str, bytes]:
