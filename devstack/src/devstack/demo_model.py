@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RECIPE = "web"
 DAG, ROLL_OUT = f"bake__{RECIPE}", f"roll_out__{RECIPE}"  # of the recipe; of the fleet
+# No file changes while a demo runs, and to parse all of them takes a tenth of a core: each once.
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}
 
 
 class DemoFailed(RuntimeError):
@@ -39,7 +41,8 @@ class Demo:
 
     # errors of the demo's own clients: they end it with their message
     errors: ClassVar[tuple[type[Exception], ...]] = ()
-    settings: ClassVar[Mapping[str, str]] = NO_SCHEDULE  # of Airflow, over those of the stack
+    # of Airflow, over those of the stack
+    settings: ClassVar[Mapping[str, str]] = {**NO_SCHEDULE, **PARSED_ONCE}
 
     project: Path
     state: Path
