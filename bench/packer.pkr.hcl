@@ -10,8 +10,7 @@ variable "metadata" { type = map(string) }
 variable "script" { type = string }
 variable "wait" { type = string }
 
-# Packer's usual way: it logs in, and runs the script there.
-source "googlecompute" "login" {
+source "googlecompute" "recipe" {
   custom_endpoints = { compute = var.endpoint }
   access_token     = "any" # localgce asks for none, and Packer for Google's own without it
   project_id       = var.project
@@ -24,7 +23,6 @@ source "googlecompute" "login" {
   disk_size               = 10
   instance_name           = var.instance
   metadata                = var.metadata
-  ssh_username            = "packer"
   temporary_key_pair_type = "ed25519" # the kindest: RSA takes seconds
 
   image_name    = var.image
@@ -33,36 +31,22 @@ source "googlecompute" "login" {
   state_timeout = "30m"
 }
 
-# The quickest way: nobody logs in. A startup script installs, and its line on the serial port ends the
-# wait.
-source "googlecompute" "startup_script" {
-  custom_endpoints = { compute = var.endpoint }
-  access_token     = "any"
-  project_id       = var.project
-  zone             = var.zone
-
-  source_image_project_id = ["debian-cloud"]
-  source_image_family     = "debian-12"
-  machine_type            = var.machine_type
-  disk_type               = "pd-balanced"
-  disk_size               = 10
-  instance_name           = var.instance
-  metadata                = var.metadata
-  startup_script_file     = var.script
-  wrap_startup_script     = false # the wrapper tells of the end by gcloud
-  communicator            = "none"
-  omit_external_ip        = true
-  use_internal_ip         = true
-  temporary_key_pair_type = "ed25519" # made although nobody logs in
-
-  image_name    = var.image
-  image_family  = "packer"
-  image_labels  = var.labels
-  state_timeout = "30m"
-}
-
 build {
-  sources = ["source.googlecompute.login", "source.googlecompute.startup_script"]
+  # Packer's usual way: it logs in, and runs the script there.
+  source "googlecompute.recipe" {
+    name         = "login"
+    ssh_username = "packer"
+  }
+
+  # The quickest way: a startup script installs, and its line on the serial port ends the wait.
+  source "googlecompute.recipe" {
+    name                = "startup_script"
+    startup_script_file = var.script
+    wrap_startup_script = false # the wrapper tells of the end by gcloud
+    communicator        = "none"
+    omit_external_ip    = true
+    use_internal_ip     = true
+  }
 
   provisioner "shell" {
     only            = ["googlecompute.login"]

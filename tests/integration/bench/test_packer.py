@@ -179,9 +179,7 @@ def test_packer_gets_a_value_for_each_variable_of_its_template(
         *("/cache/packer", "build", "-only=googlecompute.login", f"-var-file={file}"),
         str(bench.TEMPLATE),
     ]
-    assert set(re.findall(r'^source "googlecompute" "(\w+)"', template, re.MULTILINE)) == set(
-        bench.WAYS
-    )
+    assert set(re.findall(r'^    name += "(\w+)"', template, re.MULTILINE)) == set(bench.WAYS)
     values = json.loads(file.read_text("utf-8"))
     assert set(values) == declared(template) == set(re.findall(r"\bvar\.(\w+)", template))
     assert values["endpoint"] == "http://127.0.0.1:8790/compute/v1/"
