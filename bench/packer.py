@@ -246,7 +246,9 @@ def labelled_image(compute: Compute) -> Generator[Seen]:
     own = compute.another()
 
     def watch() -> None:
-        while not seen.at and not over.wait(bake_real.LOOK_EVERY):
+        is_over = False
+        while not seen.at and not is_over:
+            is_over = over.wait(bake_real.LOOK_EVERY)  # one look more: it may be there just now
             with suppress(ComputeError):
                 seen.at = time.time() if any(ready(own.images(), known)) else 0.0
 

@@ -156,6 +156,18 @@ def test_the_image_is_looked_for_as_long_as_the_bake_takes(
     assert bench.in_time(seen) >= began
 
 
+def test_an_image_that_comes_with_the_end_of_its_program_is_seen(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.bake_real, "LOOK_EVERY", 600)  # pytest's own time limit is below
+    images: list[dict[str, Any]] = []
+    compute = SimpleNamespace(images=lambda: list(images), close=lambda: None)
+    compute.another = lambda: compute
+    with bench.labelled_image(compute) as seen:
+        images.append({"name": "new", "status": "READY", "labels": {"a": "b"}})
+    assert bench.in_time(seen)
+
+
 def declared(template: str) -> set[str]:
     return set(re.findall(r'^variable "(\w+)"', template, re.MULTILINE))
 
