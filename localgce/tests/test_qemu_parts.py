@@ -412,7 +412,7 @@ async def test_kvm_is_probed_while_the_disk_is_made(
     monkeypatch.setattr(public_image, "_bootstrap", bootstrap)
     monkeypatch.setattr(public_image, "_make_disk", make_disk)
     monkeypatch.setattr(public_image, "run", convert)
-    monkeypatch.setattr(public_image.bootable, "write_boot_loader", lambda *_: None)
+    monkeypatch.setattr(bootable, "write_boot_loader", lambda *_: None)
     image = await public_image.ensure(tmp_path, lambda _: None, beside=probe)
     assert image.ready
     assert probed == [public_image.kernel(image)[0].name]
