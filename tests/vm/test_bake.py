@@ -83,6 +83,14 @@ image:
   remove_files: [/var/lib/app/node-id]
   shared_files: [/etc/app/cluster.key]
 """
+HEALTH = """\
+#!/bin/bash
+# Healthy: the page is served, and it is this image's own.
+set -Eeuo pipefail
+[[ $(</etc/bakehouse/image.json) =~ \\"git_sha\\":\\ \\"([0-9a-f]+)\\" ]]
+[[ $(curl --silent --show-error --fail --noproxy '*' --max-time 5 \\
+  http://127.0.0.1:8080/bakehouse.json) == *"${BASH_REMATCH[1]}"* ]]
+"""
 UNITS = """
 unit() { printf '%s\\n' "${@:2}" '[Install]' WantedBy=multi-user.target >"/etc/systemd/system/$1"; }
 unit kv-server.service '[Service]' \
@@ -136,16 +144,17 @@ def exacting_web(bed: Testbed) -> Iterator[None]:
         for name in ("install.sh.j2", "smoke_test.sh")
     }
     recipe = (bed.project / RECIPE).read_text()
-    services = "services: [nginx]\nready:\n  http: { port: 8080 }\n"
+    services = "services: [nginx]\nready:\n  http: { port: 8080, path: /bakehouse.json }\n"
     assert services in recipe
     bed.write(RECIPE, recipe.replace(services, SERVICES))
     bed.write(f"{SCRIPTS}/prepare.sh.j2", PREPARE)
     bed.write(f"{SCRIPTS}/helper", HELPER, 0o755)
+    bed.write(f"{SCRIPTS}/health", HEALTH, 0o755)
     bed.write(f"{SCRIPTS}/install.sh.j2", texts["install.sh.j2"] + EXPECTATIONS + UNITS)
     bed.write(f"{SCRIPTS}/smoke_test.sh", texts["smoke_test.sh"] + SMOKE + SECOND_MACHINE)
     bed.commit("Expect more of a builder")
     yield
-    for name in ("prepare.sh.j2", "helper"):
+    for name in ("prepare.sh.j2", "helper", "health"):
         (bed.project / SCRIPTS / name).unlink()
     for name, text in texts.items():
         bed.write(f"{SCRIPTS}/{name}", text)
