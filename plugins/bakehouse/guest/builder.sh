@@ -144,7 +144,7 @@ leave_names() {
 # Without what is about packages, which may still be listed.
 leave_builder() {
   leave_settings
-  rm -rf "$payload" "$kept"/{tmp,starts}
+  rm -rf "$payload" "$compiling" "$kept"/{tmp,starts}
 }
 
 leave_settings() {

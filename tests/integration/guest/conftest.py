@@ -71,6 +71,7 @@ is-active*)
   done
   exit 3 ;;
 esac""",
+    "py3compile": "",
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
 }
 DEBIAN = {
