@@ -54,6 +54,10 @@ def parse_cron(text: str) -> str:
                 f"is not a cron expression of five fields: {field!r} is not one"
                 f"{'; write * instead' if field == '?' else ''}"
             )
+    if "W" in fields[2].upper() and fields[4] != "*":
+        raise BadCron(  # croniter does not find all of their times
+            f"has the nearest weekday {fields[2]} beside a day of the week: write * for one of them"
+        )
     expression = " ".join(fields)
     try:
         times = croniter(expression, _ANY_DAY, max_years_between_matches=YEARS)

@@ -99,6 +99,13 @@ CASES = [
         warns="audit-0",
         down=frozenset({2}),
     ),
+    Case(
+        "of these, one broker at a time, also where a third has the only copy in sync",
+        cluster(partition("audit-0", (1, 2, 3), (3,), min_isr=3), of=ELSEWHERE),
+        {P: "replication factor 3 and min.insync.replicas 3: one broker of it at a time"},
+        warns="audit-0",
+        down=frozenset({2}),
+    ),
     # brokers
     Case(
         "a broker was killed: every ISR lists it for nine seconds, and it is not fenced",

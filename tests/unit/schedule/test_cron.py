@@ -213,6 +213,7 @@ def test_what_comes_is_accepted(text: str, kept: str) -> None:
         ("0\u00a03 * * *", "it has 4"),
         ("0 3 * * *\u200b", "is not one"),
         ("0 3 L-2 * *", "is not one"),
+        ("* * 15W 9 2", "the nearest weekday 15W beside a day of the week"),
         ("0 -1 * * *", "is not one"),
         ("0 3,, * * *", "is not one"),
         ("3am every day of week", "is not one"),

@@ -94,10 +94,10 @@ def let_through(cluster: Cluster) -> list[LetThrough]:
 def _of_partition(partition: Partition, counted: frozenset[int]) -> Iterator[Limit]:
     """The bounds of one partition: for its ISR now, and for that after its reassignment."""
     in_sync = frozenset(partition.isr) & counted
-    yield _of_isr(partition, in_sync, Kind.PARTITION, "")
+    yield from _of_isr(partition, in_sync, Kind.PARTITION, "")
     if partition.moving:
         to = ", ".join(map(str, partition.target))
-        yield _of_isr(
+        yield from _of_isr(
             partition,
             in_sync & set(partition.target),
             Kind.REASSIGNMENT,
@@ -105,7 +105,7 @@ def _of_partition(partition: Partition, counted: frozenset[int]) -> Iterator[Lim
         )
 
 
-def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) -> Limit:
+def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) -> Iterator[Limit]:
     """At most so many of the replicas in sync that min.insync.replicas are left."""
     need, copies = partition.min_isr, len(partition.target)
     shown = ", ".join(map(str, partition.isr)) or "none"
@@ -116,7 +116,7 @@ def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) 
     if copies <= need:
         # It can never be stopped by the rule; one at a time, and not the only copy in sync.
         if now <= 1 < copies:
-            return Limit(
+            yield Limit(
                 kind,
                 str(partition),
                 in_sync or everyone,
@@ -124,7 +124,7 @@ def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) 
                 f"{partition} has {now} in-sync replicas{of} of {copies}, and would have none "
                 f"without {{brokers}} (in sync: {shown})",
             )
-        return Limit(
+        yield Limit(
             kind,
             str(partition),
             everyone,
@@ -132,8 +132,9 @@ def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) 
             f"{partition} has replication factor {copies} and min.insync.replicas {need}: "
             "one broker of it at a time, not {brokers}",
         )
+        return
     if now < need:
-        return Limit(
+        yield Limit(
             kind,
             str(partition),
             everyone,
@@ -141,7 +142,8 @@ def _of_isr(partition: Partition, in_sync: frozenset[int], kind: Kind, of: str) 
             f"{partition} has {now} of {need} in-sync replicas{of}, and {{brokers}} may be the "
             f"first to catch up (in sync: {shown})",
         )
-    return Limit(
+        return
+    yield Limit(
         kind,
         str(partition),
         in_sync,
