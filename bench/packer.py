@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 RECIPE = "web"
 OURS, LOGIN, STARTUP_SCRIPT = "ours", "login", "startup_script"
 WAYS = (LOGIN, STARTUP_SCRIPT)  # of Packer: the sources of its template
+SIDES = (OURS, *WAYS)
 TEMPLATE = Path(__file__).with_name("packer.pkr.hcl")
 WAIT = Path(__file__).with_name("packer_wait.sh")
 DONE = "sync\necho 'INSTALL DONE' >/dev/ttyS0\n"
@@ -105,7 +106,7 @@ class Turns:
 
     def figures(self) -> Iterator[Line]:
         """With and without what Packer does not do."""
-        sides = {side: self.of(side) for side in (OURS, *WAYS)}
+        sides = {OURS: self.ours, LOGIN: self.login, STARTUP_SCRIPT: self.startup_script}
         seconds = {name: [turn.parts() for turn in turns] for name, turns in sides.items()}
         labelled = {name: sum(turn.labelled for turn in turns) for name, turns in sides.items()}
         tested = sum(turn.whole for turn in self.ours)
@@ -117,11 +118,6 @@ class Turns:
         for name, (ratio, goal) in found.items():
             yield {"name": name, **line("ratio", ratio, goal, seconds=seconds)}
 
-    def of(self, side: str) -> list[Turn]:
-        """Those of one side."""
-        turns: list[Turn] = getattr(self, side)
-        return turns
-
 
 @dataclass
 class Seen:
@@ -130,23 +126,22 @@ class Seen:
     at: float = 0.0
 
 
-def order(turns: int) -> list[str]:
-    """What slowly changes on this host weighs the same on both."""
-    sides = (OURS, *WAYS)
-    return [side for turn in range(turns) for side in (sides[::-1] if turn % 2 else sides)]
+def order(times: int) -> list[str]:
+    """What slowly changes on this host weighs the same on all."""
+    return [side for number in range(times) for side in (SIDES[::-1] if number % 2 else SIDES)]
 
 
 def measured(bed: Testbed, program: Packer, folder: Path, pairs: int) -> Turns:
     """Bake in turn."""
-    turns = Turns()
+    turns: dict[str, list[Turn]] = {side: [] for side in SIDES}
     for number, side in enumerate(order(pairs)):
         if side == OURS:
             turn = by_us(bed)
         else:
             turn = by_packer(bed, program, folder, side, f"packer-{RECIPE}-{number}")
-        turns.of(side).append(turn)
+        turns[side].append(turn)
         print(f"{side}: {json.dumps(turn.parts())}")
-    return turns
+    return Turns(**turns)
 
 
 def by_us(bed: Testbed) -> Turn:

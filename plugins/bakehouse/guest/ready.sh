@@ -144,15 +144,14 @@ has_checks() {
   [[ -n $tcp$http_port$script || -e $library/health ]]
 }
 
-# read_uptime: sets `up`, whole seconds since the kernel started
+# read_uptime: sets `up`, the seconds since the kernel started, 12.34
 read_uptime() {
   read -r up _ <"$root/proc/uptime"
-  up=${up%.*}
 }
 
 note_moment() {
   local up
-  read -r up _ <"$root/proc/uptime"
+  read_uptime
   printf %s "$up" >"$root/run/bakehouse/ready_at"
 }
 
@@ -180,7 +179,7 @@ seconds_to_watch() {
     ((${start:-0} <= youngest)) || youngest=$start
   done
   read_uptime
-  ((youngest == 0)) || left=$((youngest / 1000000 + 4 - up))
+  ((youngest == 0)) || left=$((youngest / 1000000 + 4 - ${up%.*}))
   printf %s "$((left < 1 ? 1 : left > 3 ? 3 : left))"
 }
 
@@ -190,7 +189,7 @@ watch_units() {
   look
   seconds=${min_ready:-$(seconds_to_watch)}
   read_uptime
-  looks=$((2 * seconds)) until=$((up + seconds))
+  looks=$((2 * seconds)) until=$((${up%.*} + seconds))
   for place in "${!units[@]}"; do
     lives[place]=$(life_of "$place")
     has_checks || lives[place]=0:${lives[place]#*:}
@@ -198,7 +197,7 @@ watch_units() {
   while :; do
     still_alive || return 2
     read_uptime
-    ((looks-- > 0 && up < until)) || return 0
+    ((looks-- > 0 && ${up%.*} < until)) || return 0
     sleep 0.5
     look
   done
