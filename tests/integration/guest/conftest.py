@@ -30,6 +30,8 @@ from bakehouse.recipe.guest_scripts import guest_scripts
 from bakehouse.recipe.model import Recipe, Smoke
 from bakehouse.recipe.render import Rendered, builder_metadata, render, smoke_metadata
 
+from .archives import Archive
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -72,6 +74,7 @@ is-active*)
   exit 3 ;;
 esac""",
     "py3compile": "",
+    "apt-config": "",
     "dpkg-query": r"printf 'installed\tnginx\t1.22.1\tamd64\nconfig-files\told\t1\tall\n'",
 }
 DEBIAN = {
@@ -236,6 +239,16 @@ class Machine:
     def smoke(self, rendered: Rendered) -> subprocess.CompletedProcess[str]:
         self.attributes.update(smoke_metadata(rendered, NONCE))
         return self.run(rendered.smoke_script)
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    """With the suites stable and security."""
+    archive = Archive()
+    archive.publish("stable")
+    archive.publish("security")
+    with archive.served():
+        yield archive
 
 
 @pytest.fixture

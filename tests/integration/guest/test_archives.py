@@ -2,123 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from bakehouse.history import manifest
 from bakehouse.updates import mirror_list
 
+from .archives import INDEX, Archive, deb, use
 from .conftest import Machine, rendered_app
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-PACKAGES = (
-    b"Package: hello\nVersion: 1.0\nArchitecture: amd64\nMaintainer: A <a@example.org>\n"
-    b"Filename: pool/h.deb\nSize: 10\nSHA256: " + b"0" * 64 + b"\nDescription: x\n\n"
-)
-INDEX = "main/binary-amd64/Packages"
-FOLDERS = (
-    *("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d"),
-    *("etc/apt/trusted.gpg.d", "etc/apt/auth.conf.d", "etc/apt/mirrors"),
-    *("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"),
-)
 REMEDY = "mend it in prepare.sh.j2, which runs before the first update"
-
-
-class Archive:
-    """Suites of one package each, and answers that are none."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.codes: dict[str, int] = {}  # by the beginning of a path
-        self.mended: Path | None = None  # once this exists, everything answers
-        archive = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                data = archive.files.get(self.path, b"")
-                self.send_response(archive.code_of(self.path) or (200 if data else 404))
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/debian"
-
-    def publish(self, suite: str, *, digest: str = "", **fields: datetime) -> None:
-        """`digest` of another index than the one that is there; dates for the Release file."""
-        dates = {"Date": datetime.now(UTC), **fields}
-        head = "".join(
-            f"{key.replace('_', '-')}: {format_datetime(date, usegmt=True)}\n"
-            for key, date in dates.items()
-        )
-        line = f" {digest or sha256(PACKAGES).hexdigest()} {len(PACKAGES)} {INDEX}\n"
-        release = f"Suite: {suite}\nCodename: {suite}\n{head}Architectures: amd64\n"
-        text = f"{release}Components: main\nSHA256:\n{line}"
-        self.files[f"/debian/dists/{suite}/Release"] = text.encode()
-        self.files[f"/debian/dists/{suite}/{INDEX}"] = PACKAGES
-
-    def answer(self, path: str, code: int) -> None:
-        self.codes[f"/debian/dists/{path}"] = code
-
-    def code_of(self, path: str) -> int:
-        if self.mended is not None and self.mended.exists():
-            return 0
-        return next((code for begin, code in self.codes.items() if path.startswith(begin)), 0)
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    archive = Archive()
-    thread = Thread(target=archive.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    archive.publish("stable")
-    archive.publish("security")
-    yield archive
-    archive.server.shutdown()
-    thread.join()
-    archive.server.server_close()
-
-
-def use(machine: Machine, *sources: str) -> None:
-    """The real apt-get reads these sources; it installs nothing."""
-    root = machine.root
-    for folder in FOLDERS:
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in sources))
-    settings = machine.stubs.parent / "apt.conf"
-    settings.write_text(
-        f'Dir "{root}"; Dir::State::status "{root}/var/lib/dpkg/status";'
-        'Dir::Bin::methods "/usr/lib/apt/methods"; Dir::Bin::solvers "/usr/lib/apt/solvers";'
-        'APT::Sandbox::User ""; Acquire::http::Proxy "false"; Debug::NoLocking "true";'
-        'APT::Architecture "amd64"; Acquire::Retries::Delay "false";'
-    )
-    stub, real = machine.stubs / "apt-get", shutil.which("apt-get")
-    stub.write_text(
-        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\n[[ $* != *upgrade* ]] || exit 0\n'
-        "unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY\n"
-        f"export APT_CONFIG={settings}\n"
-        # the folder that stands for / is none to the bake script
-        f'[[ $1 != indextargets ]] || exec {real} "$@" > >(sed "s#{root}##")\nexec {real} "$@"\n'
-    )
-
-
-def deb(archive: Archive, suite: str, options: str = "trusted=yes") -> str:
-    return f"deb [{options}] {archive.url} {suite} main"
 
 
 def bake(machine: Machine, **files: str) -> dict[str, Any]:
