@@ -81,7 +81,7 @@ def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gce]:
     cache = os.environ.get("LOCALGCE_TEST_CACHE")
     options = ["--cache", cache] if cache else []
     # a guest that is still booting ignores the power button: most tests do not wait for the boot
-    options += ["--shutdown-grace", "15"]
+    options += ["--shutdown-grace", "15", "--exit-grace", "0"]
     server = Server(tmp_path_factory.mktemp("qemu") / "state", *options, machines="qemu")
     yield server.start()
     assert server.stop() == 0

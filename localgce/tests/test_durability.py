@@ -79,6 +79,15 @@ def test_sigterm_powers_machines_off_and_keeps_the_state(make_server: Make) -> N
     assert gce.instance("web-1")["status"] == "RUNNING"
 
 
+def test_machines_get_no_time_to_power_off_where_the_server_ends_without(make_server: Make) -> None:
+    server = make_server("--shutdown-grace", "3600", "--exit-grace", "0")
+    gce = server.start()
+    gce.create("deaf")
+    gce.admin("POST", "faults", {"kind": "freeze", "instance": "deaf"})
+    assert server.stop(signal.SIGTERM) == 0  # within the deadline of `stop`
+    assert server.start().instance("deaf")["status"] == "TERMINATED"
+
+
 def test_a_second_server_is_rejected(make_server: Make) -> None:
     server = make_server()
     server.start()

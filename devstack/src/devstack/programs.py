@@ -28,15 +28,20 @@ class Program:
 
 
 def programs(record: Record, layout: Layout, guest: Path | None) -> list[Program]:
-    """The programs of the stack; one that stays gives running tasks some seconds to end."""
+    """The programs of the stack.
+
+    One that stays gives running tasks and machines some seconds to end; what another one has is
+    thrown away.
+    """
     python = sys.executable
-    grace = 8 if record.owner_pid is None else 3
-    power_off = 20 if record.owner_pid is None else 5  # seconds, less than supervisord
+    stays = record.owner_pid is None
+    grace = 8 if stays else 1
+    power_off = 20 if stays else 5  # seconds, less than supervisord
     serve = [
         python, str(Path(python).with_name("localgce")), "serve",
         "--port", str(record.gce_port), "--state", str(layout.gce),
         "--machines", record.machines, "--project", record.gce_project,
-        "--shutdown-grace", str(power_off),
+        "--shutdown-grace", str(power_off), "--exit-grace", str(power_off if stays else 0),
     ]  # fmt: skip
     if guest is not None and record.machines == "instant":
         serve += ["--guest", str(guest)]

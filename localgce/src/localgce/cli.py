@@ -76,6 +76,10 @@ def serve(
     shutdown_grace: Annotated[
         float, typer.Option(min=0, help="Seconds between the power button and a hard power-off.")
     ] = GRACE_SECONDS,
+    exit_grace: Annotated[
+        float | None,
+        typer.Option(min=0, help="The same when the server ends; default: --shutdown-grace."),
+    ] = None,
     check_responses: Annotated[
         bool, typer.Option("--check-responses", help="Validate every answer by the API's schema.")
     ] = False,
@@ -95,7 +99,7 @@ def serve(
     if clock_rate != 1.0 and (clock == "manual" or machines is not Machines.INSTANT):
         raise _fail("--clock-rate needs --machines instant and --clock real")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = Settings(state, project, cache or default_cache(), shutdown_grace)
+    settings = Settings(state, project, cache or default_cache(), shutdown_grace, exit_grace)
     chosen: Clock | None = ManualClock() if clock == "manual" else None
     if clock_rate != 1.0:
         chosen = ScaledClock(clock_rate)

@@ -45,7 +45,7 @@ class Options:
 async def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT; prints `ready http://127.0.0.1:PORT` once it answers.
 
-    Then the machines power off, with their metadata servers, for up to `shutdown_grace` seconds; a
+    Then the machines power off, with their metadata servers, for up to `exit_grace` seconds; a
     second signal kills those that still run.
 
     Raises StateInUse, MachineError or OSError, in one line, when it cannot start.
@@ -62,7 +62,7 @@ async def serve(options: Options) -> None:
     finally:
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, service.lifecycle.hurry)
-        await service.close(options.settings.shutdown_grace)
+        await service.close(options.settings.grace_at_exit)
 
 
 def _listen(port: int) -> socket.socket:

@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one server; `shutdown_grace` is in seconds."""
+    """The settings of one server; graces are in seconds."""
 
     state: Path
     project: str
     cache: Path
     shutdown_grace: float = 90.0  # from the ACPI power button to a hard power-off
+    exit_grace: float | None = None  # the same when the server ends; None: shutdown_grace
+
+    @property
+    def grace_at_exit(self) -> float:
+        """What machines get to power off when the server ends."""
+        return self.shutdown_grace if self.exit_grace is None else self.exit_grace
