@@ -1,4 +1,4 @@
-"""Keys of archives on a builder, by the real apt-get and gpgv: collected once, trusted as before."""
+"""Keys of archives on a builder, by the real apt-get and gpgv: collected once, with equal trust."""
 
 from __future__ import annotations
 
