@@ -51,6 +51,16 @@ def test_a_machine_type_has_its_cpus_and_memory(
     assert (found["guestCpus"], found["memoryMb"]) == (vcpus, memory_mb)
 
 
+@pytest.mark.parametrize(
+    ("name", "emulated"), [("e2-micro", 1), ("e2-small", 2), ("custom-4-8192", 4)]
+)
+def test_without_kvm_a_small_share_of_a_core_is_one_processor(name: str, emulated: int) -> None:
+    found = catalog.machine_type(name)
+    assert found is not None
+    assert found.emulated_cpus == emulated
+    assert found.cpus == max(2, emulated)
+
+
 def test_a_list_of_all_machine_types_goes_on_page_by_page(instant: Gce) -> None:
     query = {"maxResults": 500, "filter": "name=e2-medium"}
     found = instant.get("aggregated/machineTypes", **query)

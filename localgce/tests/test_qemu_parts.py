@@ -41,6 +41,7 @@ SPEC = MachineSpec(
     project="demo",
     zone="us-central1-a",
     cpus=2,
+    emulated_cpus=1,
     memory_mb=2048,
     attachments=(Attachment("d", "x" * 63, boot=True), Attachment("e", "logs", False, True)),
     nic=Nic("10.128.0.2", "127.0.7.1"),
@@ -67,7 +68,10 @@ def test_the_command_line_has_disks_ports_and_addresses(tmp_path: Path) -> None:
     assert "mac=42:01:0a:80:00:02" in line
     assert f"guestfwd=tcp:169.254.169.254:80-cmd:socat - UNIX-CONNECT:{tmp_path}" in line
     assert "-accel tcg,thread=multi -cpu qemu64" in line
-    assert "-accel kvm -cpu host" in " ".join(words(tmp_path, kvm_here=True))
+    assert "-smp 1 -m 2048" in line
+    with_kvm = " ".join(words(tmp_path, kvm_here=True))
+    assert "-accel kvm -cpu host" in with_kvm
+    assert "-smp 2 -m 2048" in with_kvm
 
 
 def test_a_local_ssd_looks_to_the_guest_as_compute_engine_s(tmp_path: Path) -> None:

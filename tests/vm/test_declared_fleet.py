@@ -120,7 +120,7 @@ def test_a_declared_fleet_is_created_asked_drained_swapped_and_recreated(bed: Te
         assert orders(bed, name)[1:] == [("drain", boots[name]), ("resume", boot_of(bed, name))]
 
     text = (bed.project / FLEET).read_text()
-    text = text.replace("machine_type: e2-small", "machine_type: e2-medium")
+    text = text.replace("machine_type: e2-micro", "machine_type: e2-medium")
     bed.write(FLEET, text.replace("stages:", "strategy: recreate\nstages:", 1))
     bed.commit("Larger members")
     bed.see_changes(ROLL_OUT)

@@ -103,6 +103,7 @@ class MachineType:
     name: str
     cpus: int
     memory_mb: int
+    emulated_cpus: int  # where there is no KVM
 
 
 @lru_cache(maxsize=1)
@@ -128,9 +129,12 @@ def machine_type(name: str) -> MachineType | None:
     """A predefined or custom machine type by name; None when it does not exist."""
     custom = _CUSTOM.match(name)
     if custom:
-        return MachineType(name, int(custom[1]), int(custom[2]))
+        return MachineType(name, int(custom[1]), int(custom[2]), int(custom[1]))
     found = _MACHINE_TYPES.get(name)
-    return MachineType(name, *found) if found else None
+    if found is None:
+        return None
+    emulated = _SHARED_CORE.get(name, {}).get("emulated", found[0])
+    return MachineType(name, *found, emulated)
 
 
 def machine_types() -> list[str]:

@@ -347,6 +347,7 @@ class Lifecycle:
             project=instance.project,
             zone=links.last(instance.scope),
             cpus=kind.cpus,
+            emulated_cpus=kind.emulated_cpus,
             memory_mb=kind.memory_mb,
             attachments=tuple(self.attachment(instance, disk) for disk in instance.body["disks"]),
             nic=Nic(nic["networkIP"], configs[0].get("natIP") if configs else None),

@@ -45,6 +45,7 @@ class MachineSpec:
     project: str
     zone: str
     cpus: int
+    emulated_cpus: int  # where there is no KVM
     memory_mb: int
     attachments: tuple[Attachment, ...]  # the boot disk first
     nic: Nic

@@ -123,10 +123,11 @@ def _board(spec: MachineSpec, accelerator: str) -> list[str]:
     # load a hypervisor of its own.
     cpu = "host" if accelerator == "kvm" else "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
     accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
+    cpus = spec.cpus if accelerator == "kvm" else spec.emulated_cpus
     return [
         *("-machine", "q35,vmport=off,sata=off,usb=off,smbus=off,hpet=off,i8042=off"),
         *("-accel", accel, "-cpu", cpu),
-        *("-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
+        *("-smp", str(cpus), "-m", str(spec.memory_mb)),
         # the hardware clock goes on while the machine is paused; the guest's own does not
         *("-rtc", "base=utc,clock=host"),
         *("-smbios", "type=0,vendor=Google,version=Google"),
