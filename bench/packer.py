@@ -1,12 +1,16 @@
 """`make bench-packer`: each figure as one line of JSON: `name`, `value`, `unit`, `goal` and more.
 
 The recipe `web` is baked by Bakehouse and by Packer in two ways, on one localgce with real
-machines, in turn: ours, login, startup script, then the other way round (PAIRS=1: once each).
+machines, in turn: ours, the same on a base of ours, login, startup script, then the other way round
+(PAIRS=1: once each).
 - `bake_over_packer`: seconds from the commit until the labelled image is ready, over those from the
   start of `packer build` until its labelled image is, by Packer's usual way: it logs in and runs
   the script. Without our smoke test and promotion, which Packer does not have.
 - `tested_bake_over_packer`: ours until the image is tested and promoted and the run has ended, over
   the same of Packer. No goal.
+- `bake_over_packer_on_baked_base`: as the first, where the recipe is based on one that has the
+  updates of Debian and apt's lists (keep_package_lists), baked before as each night: Packer has no
+  such layers of its own. `base` has the seconds of that bake. No goal.
 - `bake_over_packer_startup_script`: as the first, where nobody logs in: a startup script installs,
   and its end is looked for four times a second. No goal.
 The seconds of each part stand beside them: until the machine is asked for (`before`), `machine`,
@@ -40,6 +44,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import bake_real
+import yaml
 from figures import CannotMeasure, line, met
 from packer_programs import GoMissing, Packer, packer
 
@@ -55,9 +60,12 @@ if TYPE_CHECKING:
     from devstack.testbed import Testbed
 
 RECIPE = "web"
-OURS, LOGIN, STARTUP_SCRIPT = "ours", "login", "startup_script"
+BASE, ON_BASE = "debian", "web-on-debian"  # recipes
+OURS, OURS_ON_BASE = "ours", "ours_on_base"
+BAKED = {OURS: RECIPE, OURS_ON_BASE: ON_BASE}  # the recipe, by side
+LOGIN, STARTUP_SCRIPT = "login", "startup_script"
 WAYS = (LOGIN, STARTUP_SCRIPT)  # of Packer: the sources of its template
-SIDES = (OURS, *WAYS)
+SIDES = (*BAKED, *WAYS)
 TEMPLATE = Path(__file__).with_name("packer.pkr.hcl")
 WAIT = Path(__file__).with_name("packer_wait.sh")
 DONE = "sync\necho 'INSTALL DONE' >/dev/ttyS0\n"
@@ -100,23 +108,25 @@ class Turn:
 class Turns:
     """What each side took, in its order; as often as the others."""
 
-    ours: list[Turn] = field(default_factory=list)
-    login: list[Turn] = field(default_factory=list)
-    startup_script: list[Turn] = field(default_factory=list)
+    base: float  # seconds of the bake of the base, to the end of its run
+    sides: dict[str, list[Turn]] = field(default_factory=lambda: {side: [] for side in SIDES})
 
     def figures(self) -> Iterator[Line]:
         """With and without what Packer does not do."""
-        sides = {OURS: self.ours, LOGIN: self.login, STARTUP_SCRIPT: self.startup_script}
-        seconds = {name: [turn.parts() for turn in turns] for name, turns in sides.items()}
-        labelled = {name: sum(turn.labelled for turn in turns) for name, turns in sides.items()}
-        tested = sum(turn.whole for turn in self.ours)
+        seconds = {side: [turn.parts() for turn in turns] for side, turns in self.sides.items()}
+        labelled = {
+            side: sum(turn.labelled for turn in turns) for side, turns in self.sides.items()
+        }
+        tested = sum(turn.whole for turn in self.sides[OURS])
         found = {
             "bake_over_packer": (labelled[OURS] / labelled[LOGIN], "<= 0.7"),
+            "bake_over_packer_on_baked_base": (labelled[OURS_ON_BASE] / labelled[LOGIN], None),
             "tested_bake_over_packer": (tested / labelled[LOGIN], None),
             "bake_over_packer_startup_script": (labelled[OURS] / labelled[STARTUP_SCRIPT], None),
         }
         for name, (ratio, goal) in found.items():
-            yield {"name": name, **line("ratio", ratio, goal, seconds=seconds)}
+            base = round(self.base, 1)
+            yield {"name": name, **line("ratio", ratio, goal, seconds=seconds, base=base)}
 
 
 @dataclass
@@ -133,23 +143,52 @@ def order(times: int) -> list[str]:
 
 def measured(bed: Testbed, program: Packer, folder: Path, pairs: int) -> Turns:
     """Bake in turn."""
-    turns: dict[str, list[Turn]] = {side: [] for side in SIDES}
+    turns = Turns(bake_base(bed))
     for number, side in enumerate(order(pairs)):
-        if side == OURS:
-            turn = by_us(bed)
+        if side in BAKED:
+            turn = by_us(bed, BAKED[side])
         else:
             turn = by_packer(bed, program, folder, side, f"packer-{RECIPE}-{number}")
-        turns[side].append(turn)
+        turns.sides[side].append(turn)
         print(f"{side}: {json.dumps(turn.parts())}")
-    return Turns(**turns)
+    return turns
 
 
-def by_us(bed: Testbed) -> Turn:
+def bake_base(bed: Testbed) -> float:
+    """And add the recipe on it, behind it: a bake of the base would trigger one of that."""
+    began = time.time()
+    bed.add_recipe(BASE, base_files())
+    run = bed.bake(f"bake__{BASE}", bake_real.BAKE_DEADLINE, force=True)
+    if run.state != "success":
+        raise CannotMeasure(f"the bake of {BASE} ended {run.state}: {bed.explain(run)}")
+    seconds = time.time() - began
+    recipe = yaml.safe_load((bed.project / f"include/recipes/{RECIPE}.yaml").read_text("utf-8"))
+    on_base = {**recipe, "base": {"recipe": BASE}, "scripts": RECIPE}
+    bed.add_recipe(ON_BASE, {f"include/recipes/{ON_BASE}.yaml": yaml.safe_dump(on_base)})
+    return seconds
+
+
+def base_files() -> dict[str, str]:
+    """Of the recipe that the guide shows."""
+    recipe = {
+        "description": "Debian with its updates and apt's lists",
+        "base": "debian-cloud/debian-12",
+        "image": {"keep_package_lists": True},
+        "smoke": "none",
+        "owner": "bench",
+    }
+    return {
+        f"include/recipes/{BASE}.yaml": yaml.safe_dump(recipe),
+        f"include/startup_scripts/{BASE}/install.sh.j2": "true\n",
+    }
+
+
+def by_us(bed: Testbed, recipe: str) -> Turn:
     """From a commit to the end of its run."""
     with labelled_image(bed.compute) as seen:
         began = time.time()
         bed.commit("A commit to bake")
-        bake = bake_real.watched_bake(bed, RECIPE)
+        bake = bake_real.watched_bake(bed, recipe)
     return Turn(
         before=bake.builder_on - began,
         machine=bake.builder,

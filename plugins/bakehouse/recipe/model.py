@@ -397,6 +397,10 @@ class Image(Frozen):
         default=(),
         description="keys and names that all instances share, such as [/etc/app/cluster.key]",
     )
+    keep_package_lists: bool = Field(
+        default=False,
+        description="true: apt's lists and cache stay in, for recipes that are based on this one",
+    )
     keep: Keep = Field(
         default=Keep(), description="retention, such as {last: 5, days: 30, failed: 14d}"
     )

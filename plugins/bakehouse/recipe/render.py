@@ -295,7 +295,8 @@ def _common(role: str, nonce: str) -> dict[str, str]:
 
 def _image(recipe: Recipe) -> dict[str, str | bool | None]:
     """How long images are kept changes nothing in them."""
-    outside = {"keep", "remove_files", "shared_files"}  # the lists are in the bake script
+    # what the bake script has is outside of it
+    outside = {"keep", "remove_files", "shared_files", "keep_package_lists"}
     image = recipe.image.model_dump(mode="json", exclude=outside)
     if image["kind"] == CUSTOM_IMAGE:
         del image["kind"]  # the default adds nothing, so that older images keep their key
@@ -420,6 +421,8 @@ def _check_guest(
             f"the bake.sh.j2 {at} does not support image.remove_files and image.shared_files:"
             f" {remedy}"
         )
+    if recipe.image.keep_package_lists and "keep_package_lists=" not in bake:
+        raise RenderError(f"the bake.sh.j2 {at} does not support image.keep_package_lists: {remedy}")
 
 
 def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:

@@ -250,3 +250,24 @@ def test_a_mirror_list_that_apt_cannot_find_is_named(machine: Machine, archive: 
     message = bake(machine)["error"]["message"]
     assert "the apt source security of mirror+file:/nowhere/debian.list cannot be used" in message
     assert REMEDY in message
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_base_for_others_keeps_lists_and_cache_and_no_packages(
+    machine: Machine, *, kept: bool
+) -> None:
+    known = ("lib/apt/lists/x_InRelease", "cache/apt/srcpkgcache.bin", "cache/apt/pkgcache.bin")
+    package = machine.root / "var/cache/apt/archives/app_1_amd64.deb"
+    install = (
+        'cd "$BAKEHOUSE_ROOT/var"; mkdir -p lib/apt/lists cache/apt/archives\n'
+        f"touch {' '.join(known)}\n"
+    )
+    if kept:  # otherwise `apt-get clean`, a stub here, deletes it
+        install += f"touch {package}\n"
+    machine.bake(rendered_app({"install.sh.j2": install}, image={"keep_package_lists": kept}))
+    assert machine.result["result"] == "ok"
+    assert ("apt-get clean" in machine.calls) is not kept
+    assert [name for name in known if (machine.root / "var" / name).exists()] == (
+        list(known) if kept else []
+    )
+    assert not package.exists()

@@ -17,14 +17,18 @@ LIST = "etc/apt/sources.list.d/bakehouse-snapshot.list"
 SEEN = "seen"  # what lay in the sources while the recipe was installing
 
 
-def bake(machine: Machine, snapshot: str | None, **more: str) -> None:
+def bake(
+    machine: Machine, snapshot: str | None, image: dict[str, bool] | None = None, **more: str
+) -> None:
     install = (
         "#!/bin/bash\nset -e\ncd $BAKEHOUSE_ROOT\n"
         f"(ls etc/apt/sources.list etc/apt/sources.list.d; cat {LIST}) >{SEEN} 2>/dev/null || :\n"
         "echo mine >etc/apt/sources.list.d/own.list\n"
     )
     files = recipe_files("app", {"install.sh.j2": install, **more})
-    recipe = Recipe.model_validate({"name": "app", "base": "a/b", "smoke": "none"})
+    recipe = Recipe.model_validate(
+        {"name": "app", "base": "a/b", "smoke": "none", "image": image or {}}
+    )
     rendered = render(recipe, COMMIT, files, snapshot=snapshot)
     machine.attributes.update(builder_metadata(rendered, facts(rendered), NONCE, ARCHIVE))
     done = machine.run(rendered.bake_script)
@@ -52,6 +56,15 @@ def test_the_recipe_installs_from_that_day_only(debian: Machine) -> None:
         f"deb [check-valid-until=no] {ARCHIVE}/debian/{DAY} bookworm-updates main",
         f"deb [check-valid-until=no] {ARCHIVE}/debian-security/{DAY} bookworm-security main",
     ]
+
+
+@pytest.mark.parametrize("day", [None, DAY])
+def test_the_lists_of_a_past_day_are_not_kept(debian: Machine, day: str | None) -> None:
+    lists = debian.root / "var/lib/apt/lists"
+    lists.mkdir(parents=True)
+    (lists / "x_InRelease").touch()
+    bake(debian, day, {"keep_package_lists": True})
+    assert (lists / "x_InRelease").exists() is (day is None)
 
 
 def test_the_image_has_the_sources_of_its_base_and_of_the_recipe(debian: Machine) -> None:

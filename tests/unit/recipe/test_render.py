@@ -121,6 +121,7 @@ def test_every_byte_that_reaches_a_machine_changes_the_key(path: str, data: st.D
         {"ready": {"min_ready": "4s"}},
         {"image": {"remove_files": ["/etc/app/id"]}},
         {"image": {"shared_files": ["/etc/app/id"]}},
+        {"image": {"keep_package_lists": True}},
     ],
 )
 def test_what_makes_another_image_has_another_key(fields: dict[str, Any]) -> None:
@@ -261,6 +262,11 @@ def test_a_script_that_ready_names_must_be_committed() -> None:
             "bake.sh.j2",
             {"image": {"shared_files": ["/etc/x"]}},
             "does not support image.remove_files and image.shared_files",
+        ),
+        (
+            "bake.sh.j2",
+            {"image": {"keep_package_lists": True}},
+            "does not support image.keep_package_lists: remove the file",
         ),
         ("boot.sh.j2", {"ready": {"tcp": 80}}, "boot.sh.j2 of commit c0ffeec does not support"),
     ],
