@@ -422,7 +422,9 @@ def _check_guest(
             f" {remedy}"
         )
     if recipe.image.keep_package_lists and "keep_package_lists=" not in bake:
-        raise RenderError(f"the bake.sh.j2 {at} does not support image.keep_package_lists: {remedy}")
+        raise RenderError(
+            f"the bake.sh.j2 {at} does not support image.keep_package_lists: {remedy}"
+        )
 
 
 def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:
