@@ -18,17 +18,20 @@ SEEN = "seen"  # what lay in the sources while the recipe was installing
 
 
 def bake(
-    machine: Machine, snapshot: str | None, image: dict[str, bool] | None = None, **more: str
+    machine: Machine,
+    snapshot: str | None,
+    more: dict[str, str] | None = None,
+    *,
+    keep_lists: bool = False,
 ) -> None:
     install = (
         "#!/bin/bash\nset -e\ncd $BAKEHOUSE_ROOT\n"
         f"(ls etc/apt/sources.list etc/apt/sources.list.d; cat {LIST}) >{SEEN} 2>/dev/null || :\n"
         "echo mine >etc/apt/sources.list.d/own.list\n"
     )
-    files = recipe_files("app", {"install.sh.j2": install, **more})
-    recipe = Recipe.model_validate(
-        {"name": "app", "base": "a/b", "smoke": "none", "image": image or {}}
-    )
+    files = recipe_files("app", {"install.sh.j2": install, **(more or {})})
+    image = {"keep_package_lists": keep_lists}
+    recipe = Recipe.model_validate({"name": "app", "base": "a/b", "smoke": "none", "image": image})
     rendered = render(recipe, COMMIT, files, snapshot=snapshot)
     machine.attributes.update(builder_metadata(rendered, facts(rendered), NONCE, ARCHIVE))
     done = machine.run(rendered.bake_script)
@@ -63,7 +66,7 @@ def test_the_lists_of_a_past_day_are_not_kept(debian: Machine, day: str | None) 
     lists = debian.root / "var/lib/apt/lists"
     lists.mkdir(parents=True)
     (lists / "x_InRelease").touch()
-    bake(debian, day, {"keep_package_lists": True})
+    bake(debian, day, keep_lists=True)
     assert (lists / "x_InRelease").exists() is (day is None)
 
 
@@ -83,7 +86,7 @@ echo theirs >sources.list.d/added.list
 def test_what_prepare_adds_is_its_own_affair_and_what_it_mends_is_in_the_image(
     debian: Machine,
 ) -> None:
-    bake(debian, DAY, **{"prepare.sh.j2": PREPARE})
+    bake(debian, DAY, {"prepare.sh.j2": PREPARE})
     seen = (debian.root / SEEN).read_text()
     assert "added.list" in seen
     assert "google.list" not in seen
