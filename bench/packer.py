@@ -124,8 +124,8 @@ class Turns:
             "tested_bake_over_packer": (tested / labelled[LOGIN], None),
             "bake_over_packer_startup_script": (labelled[OURS] / labelled[STARTUP_SCRIPT], None),
         }
+        base = round(self.base, 1)
         for name, (ratio, goal) in found.items():
-            base = round(self.base, 1)
             yield {"name": name, **line("ratio", ratio, goal, seconds=seconds, base=base)}
 
 
@@ -156,8 +156,8 @@ def measured(bed: Testbed, program: Packer, folder: Path, pairs: int) -> Turns:
 
 def bake_base(bed: Testbed) -> float:
     """And add the recipe on it, behind it: a bake of the base would trigger one of that."""
-    began = time.time()
     bed.add_recipe(BASE, base_files())
+    began = time.time()
     run = bed.bake(f"bake__{BASE}", bake_real.BAKE_DEADLINE, force=True)
     if run.state != "success":
         raise CannotMeasure(f"the bake of {BASE} ended {run.state}: {bed.explain(run)}")

@@ -99,7 +99,8 @@ def serve(
     if clock_rate != 1.0 and (clock == "manual" or machines is not Machines.INSTANT):
         raise _fail("--clock-rate needs --machines instant and --clock real")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = Settings(state, project, cache or default_cache(), shutdown_grace, exit_grace)
+    at_exit = shutdown_grace if exit_grace is None else exit_grace
+    settings = Settings(state, project, cache or default_cache(), shutdown_grace, at_exit)
     chosen: Clock | None = ManualClock() if clock == "manual" else None
     if clock_rate != 1.0:
         chosen = ScaledClock(clock_rate)

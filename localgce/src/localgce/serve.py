@@ -62,7 +62,7 @@ async def serve(options: Options) -> None:
     finally:
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, service.lifecycle.hurry)
-        await service.close(options.settings.grace_at_exit)
+        await service.close(options.settings.exit_grace)
 
 
 def _listen(port: int) -> socket.socket:

@@ -416,15 +416,17 @@ def _check_guest(
             )
     if recipe.ready.is_declared and _READY not in boot:
         raise RenderError(f"the boot.sh.j2 {at} does not support `ready`: {remedy}")
-    if (recipe.image.remove_files or recipe.image.shared_files) and "remove_files=" not in bake:
-        raise RenderError(
-            f"the bake.sh.j2 {at} does not support image.remove_files and image.shared_files:"
-            f" {remedy}"
-        )
-    if recipe.image.keep_package_lists and "keep_package_lists=" not in bake:
-        raise RenderError(
-            f"the bake.sh.j2 {at} does not support image.keep_package_lists: {remedy}"
-        )
+    image = recipe.image
+    for is_used, variable, fields in (
+        (
+            bool(image.remove_files or image.shared_files),
+            "remove_files=",
+            "image.remove_files and image.shared_files",
+        ),
+        (image.keep_package_lists, "keep_package_lists=", "image.keep_package_lists"),
+    ):
+        if is_used and variable not in bake:
+            raise RenderError(f"the bake.sh.j2 {at} does not support {fields}: {remedy}")
 
 
 def _written_twice(own: Iterable[str], folder: str) -> list[Mistake]:

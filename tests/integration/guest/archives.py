@@ -132,16 +132,15 @@ def use(machine: Machine, *sources: str) -> None:
         'APT::Sandbox::User ""; Acquire::http::Proxy "false"; Debug::NoLocking "true";'
         'APT::Architecture "amd64"; Acquire::Retries::Delay "false";'
     )
-    (machine.stubs / "apt-config").write_text(
-        f'#!/bin/bash\nAPT_CONFIG={settings} exec {shutil.which("apt-config")} "$@"\n'
-    )
-    stub, real = machine.stubs / "apt-get", shutil.which("apt-get")
-    stub.write_text(
-        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\n[[ $* != *upgrade* ]] || exit 0\n'
+    machine.stub("apt-config", f'APT_CONFIG={settings} exec {shutil.which("apt-config")} "$@"')
+    real = shutil.which("apt-get")
+    machine.stub(
+        "apt-get",
+        "[[ $* != *upgrade* ]] || exit 0\n"
         "unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY\n"
         f"export APT_CONFIG={settings}\n"
         # the folder that stands for / is none to the bake script
-        f'[[ $1 != indextargets ]] || exec {real} "$@" > >(sed "s#{root}##")\nexec {real} "$@"\n'
+        f'[[ $1 != indextargets ]] || exec {real} "$@" > >(sed "s#{root}##")\nexec {real} "$@"',
     )
 
 

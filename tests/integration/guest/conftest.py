@@ -142,6 +142,11 @@ class Machine:
         return [call for call in self.calls if not call.startswith(looks)]
 
     @property
+    def updates(self) -> list[str]:
+        """The calls that update apt's lists, with their options."""
+        return [call for call in self.calls if call.startswith("apt-get --quiet update")]
+
+    @property
     def health(self) -> dict[str, Any]:
         """What a boot has told, both ways."""
         told: dict[str, Any] = json.loads(self.guest_attributes["health"])
@@ -161,9 +166,13 @@ class Machine:
 
     def meanwhile(self, command: str) -> None:
         """Run a shell command in the first pause of a script."""
-        stub = self.stubs / "sleep"
-        stub.write_text(f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\n{command}\n')
-        stub.chmod(0o755)
+        self.stub("sleep", command)
+
+    def stub(self, name: str, body: str) -> None:
+        """A program on PATH that writes down how it was called, and does this."""
+        file = self.stubs / name
+        file.write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n{body}\n')
+        file.chmod(0o755)
 
     @property
     def said(self) -> list[dict[str, Any]]:
@@ -266,9 +275,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     link.symlink_to("/lib/systemd/system/ssh.service")
     machine.stubs.mkdir()
     for name, body in STUBS.items():
-        stub = machine.stubs / name
-        stub.write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n{body}\n')
-        stub.chmod(0o755)
+        machine.stub(name, body)
     with running(_handler(machine)) as port:
         machine.host = f"127.0.0.1:{port}"
         yield machine

@@ -39,16 +39,9 @@ def trusted(machine: Machine) -> Path:
 
 def bake(machine: Machine) -> dict[str, Any]:
     """Its result; apt-key is the real one, which is written down."""
-    (machine.stubs / "apt-key").write_text(
-        f'#!/bin/bash\necho "apt-key $*" >>"$CALLS"\nexec {shutil.which("apt-key")} "$@"\n'
-    )
-    (machine.stubs / "apt-key").chmod(0o755)
+    machine.stub("apt-key", f'exec {shutil.which("apt-key")} "$@"')
     machine.bake(rendered_app({"install.sh.j2": "true\n"}))
     return machine.result
-
-
-def update(machine: Machine) -> str:
-    return next(call for call in machine.calls if call.startswith("apt-get --quiet update"))
 
 
 @pytest.mark.parametrize("kinds", [("asc", "asc"), ("gpg", "gpg"), ("asc", "gpg"), ("gpg", "asc")])
@@ -61,7 +54,7 @@ def test_all_trusted_keys_are_collected(
         content = key.armoured() if kind == "asc" else key.binary()
         (trusted(machine) / f"{suite}.{kind}").write_bytes(content)
     assert bake(machine)["result"] == "ok"
-    assert COLLECTED in update(machine)
+    assert COLLECTED in machine.updates[0]
     assert not [call for call in machine.calls if call.startswith("apt-key")]
     assert not list(machine.root.glob("var/lib/bakehouse/keys*"))
 
@@ -74,7 +67,7 @@ def test_a_signature_by_another_key_is_refused(
     archive.sign("stable", another)
     (trusted(machine) / "mine.asc").write_bytes(mine.armoured())
     message = bake(machine)["error"]["message"]
-    assert COLLECTED in update(machine)
+    assert COLLECTED in machine.updates[0]
     assert f"the apt source stable of {archive.url} cannot be used" in message
     assert "NO_PUBKEY" in message
 
@@ -129,5 +122,5 @@ def test_apt_key_decides_about_anything_else(
     use(machine, deb(archive, "stable"))
     case(machine)
     assert bake(machine)["result"] == "ok"
-    assert COLLECTED not in update(machine)
+    assert COLLECTED not in machine.updates[0]
     assert not list(machine.root.glob("var/lib/bakehouse/keys*"))

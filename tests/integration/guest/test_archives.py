@@ -24,14 +24,10 @@ def bake(machine: Machine, **files: str) -> dict[str, Any]:
     return machine.result
 
 
-def updates(machine: Machine) -> int:
-    return sum(call.startswith("apt-get --quiet update") for call in machine.calls)
-
-
 def test_sources_that_answer(machine: Machine, archive: Archive) -> None:
     use(machine, deb(archive, "stable"), deb(archive, "security"))
     assert bake(machine)["result"] == "ok"
-    assert updates(machine) == 1
+    assert len(machine.updates) == 1
 
 
 @pytest.mark.long
@@ -56,7 +52,7 @@ def test_a_suite_that_does_not_answer_is_tried_again_and_then_named(
     assert result["error"]["exit_code"] == 100
     assert f"security of {archive.url}" in result["error"]["message"]
     assert "prepare.sh.j2" in result["error"]["message"]
-    assert updates(machine) == 4
+    assert len(machine.updates) == 4
     pauses = [call for call in machine.calls if call.startswith("sleep ") and "." not in call]
     assert pauses == ["sleep 5", "sleep 20", "sleep 60"]
     assert not [call for call in machine.calls if "upgrade" in call]
@@ -80,14 +76,13 @@ def test_a_suite_that_answers_in_the_end_is_enough(
     archive.mended = machine.root / "mended"
     (machine.stubs / "sleep").write_text(f"#!/bin/bash\n[[ $1 != 20 ]] || touch {archive.mended}\n")
     assert bake(machine)["result"] == "ok"
-    assert updates(machine) == 3
+    assert len(machine.updates) == 3
 
 
 def test_an_apt_that_only_warns_is_not_believed(machine: Machine) -> None:
     """As before 2.1, which does not know APT::Update::Error-Mode."""
     warning = "W: Failed to fetch http://x/dists/security/InRelease  503  Service Unavailable"
-    stub = machine.stubs / "apt-get"
-    stub.write_text(f'#!/bin/bash\necho "apt-get $*" >>"$CALLS"\necho "{warning}" >&2\n')
+    machine.stub("apt-get", f'echo "{warning}" >&2')
     error = bake(machine)["error"]
     assert (error["script"], error["exit_code"]) == ("apt-get update", 100)
     assert warning in error["message"]
@@ -97,22 +92,18 @@ def test_a_package_that_the_archive_has_replaced_meanwhile_is_looked_for_again(
     machine: Machine,
 ) -> None:
     said = "E: Failed to fetch http://x/pool/a.deb  404  Not Found"
-    stub = machine.stubs / "apt-get"
-    stub.write_text(
-        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\ntries=$(grep -c upgrade "$CALLS")\n'
-        f'if [[ $* == *upgrade* && $tries -lt 3 ]]; then echo "{said}"; exit 100; fi\n'
+    machine.stub(
+        "apt-get",
+        'tries=$(grep -c upgrade "$CALLS")\n'
+        f'if [[ $* == *upgrade* && $tries -lt 3 ]]; then echo "{said}"; exit 100; fi',
     )
     assert bake(machine)["result"] == "ok"
-    assert updates(machine) == 3
+    assert len(machine.updates) == 3
 
 
 def test_an_upgrade_that_breaks_on_the_machine_is_not_tried_again(machine: Machine) -> None:
-    stub = machine.stubs / "apt-get"
     said = "E: Sub-process /usr/bin/dpkg returned an error code (1)"
-    stub.write_text(
-        '#!/bin/bash\necho "apt-get $*" >>"$CALLS"\n'
-        f'[[ $* != *upgrade* ]] || {{ echo "{said}"; exit 100; }}\n'
-    )
+    machine.stub("apt-get", f'[[ $* != *upgrade* ]] || {{ echo "{said}"; exit 100; }}')
     error = bake(machine)["error"]
     assert (error["script"], error["message"]) == ("apt-get upgrade", said)
     assert sum("upgrade" in call for call in machine.calls) == 1
@@ -134,7 +125,7 @@ def test_a_suite_that_has_left_the_archive_is_named_with_the_remedy(
 def test_prepare_mends_the_sources_of_the_base(machine: Machine, archive: Archive) -> None:
     use(machine, deb(archive, "stable"), deb(archive, "stable-backports"))
     assert bake(machine, prepare=LEFT)["result"] == "ok"
-    assert updates(machine) == 1
+    assert len(machine.updates) == 1
 
 
 def test_a_release_that_has_expired_is_named_and_mended(machine: Machine, archive: Archive) -> None:

@@ -146,14 +146,13 @@ def test_a_bake_takes_the_updates_of_its_base(machine: Machine) -> None:
     assert called.endswith(" python3-jinja2")
 
 
-COMPILES = """#!/bin/bash
-echo "apt-get $*" >>"$CALLS"
+COMPILES = """
 [[ ! $* =~ DPkg::Path=([^ ]*) ]] || PATH=${BASH_REMATCH[1]} py3compile -p python3-jinja2
 """
 
 
 def test_what_the_renderer_compiles_is_compiled_beside_the_install(machine: Machine) -> None:
-    (machine.stubs / "apt-get").write_text(COMPILES)
+    machine.stub("apt-get", COMPILES)
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
     assert machine.result["result"] == "ok"
     assert machine.calls.count("py3compile -p python3-jinja2") == 1
@@ -161,7 +160,7 @@ def test_what_the_renderer_compiles_is_compiled_beside_the_install(machine: Mach
 
 
 def test_a_module_that_cannot_be_compiled_fails_the_bake(machine: Machine) -> None:
-    (machine.stubs / "apt-get").write_text(COMPILES)
+    machine.stub("apt-get", COMPILES)
     (machine.stubs / "py3compile").write_text("#!/bin/bash\nexit 3\n")
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
     error = machine.result["error"]
@@ -217,9 +216,7 @@ def test_the_message_is_the_end_of_the_output_and_always_text(machine: Machine) 
 
 def test_installing_that_does_not_end_is_told(machine: Machine) -> None:
     """`timeout` is told the recipe's deadline; a stub of it has waited long enough."""
-    stub = machine.stubs / "timeout"
-    stub.write_text('#!/bin/bash\necho "timeout $*" >>"$CALLS"\nexit 124\n')
-    stub.chmod(0o755)
+    machine.stub("timeout", "exit 124")
     machine.bake(rendered_app({"install.sh.j2": INSTALL}, builder={"install_deadline_minutes": 7}))
     assert machine.result["error"]["message"] == "did not end within 7m"
     assert "timeout --kill-after=10 7m bash install.sh" in machine.calls
@@ -413,14 +410,9 @@ def test_services_do_not_start_while_installing(machine: Machine) -> None:
 def test_it_waits_for_another_apt(machine: Machine) -> None:
     """Another apt-get runs at first; the stub of `sleep` lets it end."""
     _write(machine.root / "proc/77/comm", "apt-get\n")
-    sleep = machine.stubs / "sleep"
-    sleep.write_text(
-        f'#!/bin/bash\necho "sleep $*" >>"$CALLS"\nrm -f {machine.root}/proc/77/comm\n'
-    )
-    sleep.chmod(0o755)
+    machine.meanwhile(f"rm -f {machine.root}/proc/77/comm")
     machine.bake(rendered_app({"install.sh.j2": INSTALL}))
-    update = next(call for call in machine.calls if call.startswith("apt-get --quiet update"))
-    assert machine.calls.index("sleep 2") < machine.calls.index(update)
+    assert machine.calls.index("sleep 2") < machine.calls.index(machine.updates[0])
 
 
 def _write(path: Path, text: str = "old") -> None:

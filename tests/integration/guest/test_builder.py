@@ -34,12 +34,6 @@ def message(machine: Machine) -> str:
     return str(machine.result["error"]["message"])
 
 
-def stub(machine: Machine, name: str, body: str) -> None:
-    file = machine.stubs / name
-    file.write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n{body}\n')
-    file.chmod(0o755)
-
-
 # Helpers
 
 
@@ -61,7 +55,7 @@ def test_a_failed_builder_keeps_the_payload_for_whoever_looks(machine: Machine) 
     ("options", "folder"), [("rw,nosuid,noexec,relatime", "var/lib/bakehouse/tmp"), ("rw", "")]
 )
 def test_temporary_files_may_be_executed(machine: Machine, options: str, folder: str) -> None:
-    stub(machine, "findmnt", f"echo {options}")
+    machine.stub("findmnt", f"echo {options}")
     out = baked(machine, 'echo "tmp=${TMPDIR-}"\n')
     assert f"tmp={machine.root / folder if folder else ''}\n" in out
     assert not (machine.root / "var/lib/bakehouse/tmp").exists()
@@ -73,7 +67,7 @@ def test_a_smoke_test_may_execute_what_it_writes(machine: Machine, options: str)
         "printf '#!/bin/sh\\necho fine' >helper; chmod +x helper\n"
         'check "a helper" "hint" ./helper\npwd; echo "tmp=${TMPDIR-}"\n'
     )
-    stub(machine, "findmnt", f"echo {options}")
+    machine.stub("findmnt", f"echo {options}")
     rendered = rendered_app({"install.sh.j2": "true\n", "smoke_test.sh": test})
     machine.bake(rendered)
     machine.become("smoke")
@@ -271,12 +265,12 @@ def kernels(machine: Machine, *releases: str) -> None:
 
 def test_install_knows_the_kernel_that_the_image_boots(machine: Machine) -> None:
     kernels(machine, "6.1.0-9-cloud-amd64", "6.1.0-41-cloud-amd64")
-    stub(machine, "uname", "echo 6.1.0-9-cloud-amd64")
+    machine.stub("uname", "echo 6.1.0-9-cloud-amd64")
     assert "kernel=6.1.0-41-cloud-amd64\n" in baked(machine, 'echo "kernel=$BAKEHOUSE_KERNEL"\n')
 
 
 def test_a_machine_without_a_kernel_of_its_own_has_the_one_that_runs(machine: Machine) -> None:
-    stub(machine, "uname", "echo 6.1.0-9-cloud-amd64")
+    machine.stub("uname", "echo 6.1.0-9-cloud-amd64")
     assert "kernel=6.1.0-9-cloud-amd64\n" in baked(machine, 'echo "kernel=$BAKEHOUSE_KERNEL"\n')
 
 
@@ -293,7 +287,7 @@ def test_a_module_for_the_kernel_that_runs_only_is_warned_of(
     machine: Machine, built: str, warned: bool
 ) -> None:
     kernels(machine, "6.1.0-9-cloud-amd64", "6.1.0-41-cloud-amd64")
-    stub(machine, "uname", "echo 6.1.0-9-cloud-amd64")
+    machine.stub("uname", "echo 6.1.0-9-cloud-amd64")
     install = f"eval 'for f in {built}; do mkdir -p ${{f%/*}}; : >$f; done'\n"
     out = baked(machine, install)
     assert ("has built the module" in out) is warned
@@ -301,7 +295,7 @@ def test_a_module_for_the_kernel_that_runs_only_is_warned_of(
 
 
 def test_headers_of_the_kernel_that_runs_have_left_the_archive(machine: Machine) -> None:
-    stub(machine, "uname", "echo 6.1.0-9-cloud-amd64")
+    machine.stub("uname", "echo 6.1.0-9-cloud-amd64")
     bake(machine, 'echo "E: Unable to locate package linux-headers-$(uname -r)" >&2\nexit 100\n')
     assert "write $BAKEHOUSE_KERNEL" in message(machine)
 
@@ -317,8 +311,8 @@ def service_calls(machine: Machine) -> list[str]:
 
 
 def test_a_service_runs_for_the_time_of_a_command(machine: Machine) -> None:
-    stub(machine, "systemctl", RUNNING)
-    stub(machine, "createdb", "")
+    machine.stub("systemctl", RUNNING)
+    machine.stub("createdb", "")
     baked(machine, "with_service postgresql createdb app\n")
     calls = machine.changes  # what is told beside the install may wait in between
     first = calls.index("systemctl start postgresql")
@@ -331,13 +325,13 @@ def test_a_service_runs_for_the_time_of_a_command(machine: Machine) -> None:
 
 
 def test_a_service_that_runs_already_stays(machine: Machine) -> None:
-    stub(machine, "systemctl", RUNNING)
+    machine.stub("systemctl", RUNNING)
     baked(machine, "export RUNS=0\nwith_service ssh true\n")
     assert not {"systemctl start ssh", "systemctl stop ssh"} & set(machine.calls)
 
 
 def test_a_command_that_fails_with_a_service_is_named(machine: Machine) -> None:
-    stub(machine, "systemctl", RUNNING)
+    machine.stub("systemctl", RUNNING)
     bake(machine, "true\nwith_service postgresql ls /nowhere\n")
     error = machine.result["error"]
     assert (error["script"], error["line"]) == ("install.sh", 3)
@@ -346,21 +340,21 @@ def test_a_command_that_fails_with_a_service_is_named(machine: Machine) -> None:
 
 
 def test_a_function_that_fails_with_a_service_is_named_by_its_own_line(machine: Machine) -> None:
-    stub(machine, "systemctl", RUNNING)
+    machine.stub("systemctl", RUNNING)
     bake(machine, "load() {\n  false\n  true\n}\nwith_service postgresql load\n")
     error = machine.result["error"]
     assert (error["script"], error["line"], error["command"]) == ("install.sh", 3, "false")
 
 
 def test_a_command_that_may_fail_stops_the_service_all_the_same(machine: Machine) -> None:
-    stub(machine, "systemctl", RUNNING)
+    machine.stub("systemctl", RUNNING)
     baked(machine, 'with_service postgresql false || echo "code $?"\n')
     assert "systemctl stop postgresql" in machine.calls
 
 
 def test_a_service_that_does_not_start_is_told_with_its_status(machine: Machine) -> None:
     body = 'case "$*" in is-active*|start*) exit 3 ;; *status*) echo "no such port"; exit 3 ;; esac'
-    stub(machine, "systemctl", body)
+    machine.stub("systemctl", body)
     bake(machine, "with_service postgresql createdb app\n")
     error = machine.result["error"]
     assert (error["script"], error["line"]) == ("install.sh", 2)
@@ -433,7 +427,7 @@ def test_the_cause_of_a_failed_install_is_named_with_its_remedy(
 def test_a_full_disk_is_seen_where_no_program_names_it(
     machine: Machine, line: str, said: str
 ) -> None:
-    stub(machine, "df", f"printf 'Avail IFree Type Mounted\\n99999 99999 ext4 /\\n{line}\\n'")
+    machine.stub("df", f"printf 'Avail IFree Type Mounted\\n99999 99999 ext4 /\\n{line}\\n'")
     bake(machine, "echo short write >&2\nexit 1\n")
     assert message(machine).startswith(said)
 

@@ -313,9 +313,7 @@ def test_the_hostname_of_the_builder_is_emptied(machine: Machine) -> None:
 
 def first_boot(machine: Machine, **commands: str) -> str:
     for name, body in commands.items():
-        stub = machine.stubs / name.replace("_", "-")
-        stub.write_text(f'#!/bin/bash\necho "{stub.name} $*" >>"$CALLS"\n{body}\n')
-        stub.chmod(0o755)
+        machine.stub(name.replace("_", "-"), body)
     done = machine.run((machine.root / "usr/lib/bakehouse/first-boot").read_text())
     return done.stderr
 

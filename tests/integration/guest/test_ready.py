@@ -552,12 +552,7 @@ def test_a_start_that_does_not_end_is_ended_by_the_limit(machine: Machine) -> No
     """A start job of Type=oneshot has no deadline of its own."""
     baked(machine, services=["app"], boot_time_limit="20s")
     (machine.root / "run").mkdir(exist_ok=True)
-    stub = machine.stubs / "timeout"
-    stub.write_text(
-        '#!/bin/bash\necho "timeout $*" >>"$CALLS"\n[[ $2 != systemctl ]] || exit 124\n'
-        'exec /usr/bin/timeout "$@"\n'
-    )
-    stub.chmod(0o755)
+    machine.stub("timeout", '[[ $2 != systemctl ]] || exit 124\nexec /usr/bin/timeout "$@"')
     machine.unit("app", ActiveState="activating", SubState="start", Type="oneshot")
     machine.boot()
     assert "timeout 8 systemctl start app" in machine.calls

@@ -24,9 +24,12 @@ SUBNETS: dict[str, str] = {name: one["subnet"] for name, one in _DATA["regions"]
 _CREATED = "1969-12-31T16:00:00.000-08:00"  # what Compute Engine shows for built-in resources
 _SHARED_CORE: dict[str, dict[str, int]] = _DATA["shared_core"]
 _MACHINE_TYPES = {
-    **{name: (one["vcpus"], one["mb"]) for name, one in _SHARED_CORE.items()},
     **{
-        f"{series}-{vcpus}": (vcpus, int(vcpus * one["mb_each"]))
+        name: (one["vcpus"], one["mb"], one.get("emulated", one["vcpus"]))
+        for name, one in _SHARED_CORE.items()
+    },
+    **{
+        f"{series}-{vcpus}": (vcpus, int(vcpus * one["mb_each"]), vcpus)
         for series, one in _DATA["machine_types"].items()
         for vcpus in one["vcpus"]
     },
@@ -129,12 +132,10 @@ def machine_type(name: str) -> MachineType | None:
     """A predefined or custom machine type by name; None when it does not exist."""
     custom = _CUSTOM.match(name)
     if custom:
-        return MachineType(name, int(custom[1]), int(custom[2]), int(custom[1]))
+        cpus = int(custom[1])
+        return MachineType(name, cpus, int(custom[2]), cpus)
     found = _MACHINE_TYPES.get(name)
-    if found is None:
-        return None
-    emulated = _SHARED_CORE.get(name, {}).get("emulated", found[0])
-    return MachineType(name, *found, emulated)
+    return MachineType(name, *found) if found else None
 
 
 def machine_types() -> list[str]:

@@ -17,9 +17,4 @@ class Settings:
     project: str
     cache: Path
     shutdown_grace: float = 90.0  # from the ACPI power button to a hard power-off
-    exit_grace: float | None = None  # the same when the server ends; None: shutdown_grace
-
-    @property
-    def grace_at_exit(self) -> float:
-        """What machines get to power off when the server ends."""
-        return self.shutdown_grace if self.exit_grace is None else self.exit_grace
+    exit_grace: float = 90.0  # the same when the server ends
