@@ -7,6 +7,8 @@ BAD_IMAGE ?=
 FIGURES ?=
 PAIRS ?=
 PARTS ?=
+# instant machines have no disks
+SET_UP = $(if $(filter instant,$(MACHINES)),scripts/setup && exec,scripts/with_public_image)
 
 help:  ## list all targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -14,15 +16,15 @@ help:  ## list all targets
 setup:  ## create .venv, install the Debian packages of packages.txt and devstack/packages.txt
 	@scripts/setup
 
-demo: setup  ## bake the recipe web on QEMU machines and roll it out (MACHINES=instant: simulated machines)
-	@.venv/bin/python -m devstack.cli demo $(if $(MACHINES),--machines $(MACHINES))
+demo:  ## bake the recipe web on QEMU machines and roll it out (MACHINES=instant: simulated machines)
+	@$(SET_UP) .venv/bin/python -m devstack.cli demo $(if $(MACHINES),--machines $(MACHINES))
 
-demo-kafka: setup  ## bake Kafka, create a cluster on QEMU machines, roll and break it under traffic (BAD_IMAGE=1: a bad image instead)
-	@scripts/setup packages-kafka.txt
-	@.venv/bin/python -m devstack.cli demo-kafka $(if $(BAD_IMAGE),--bad-image)
+demo-kafka:  ## bake Kafka, create a cluster on QEMU machines, roll and break it under traffic (BAD_IMAGE=1: a bad image instead)
+	@scripts/setup --packages packages-kafka.txt
+	@$(SET_UP) .venv/bin/python -m devstack.cli demo-kafka $(if $(BAD_IMAGE),--bad-image)
 
-up: setup  ## start Airflow and localgce on this computer and leave them running
-	@.venv/bin/python -m devstack.cli up $(if $(MACHINES),--machines $(MACHINES))
+up:  ## start Airflow and localgce on this computer and leave them running
+	@$(SET_UP) .venv/bin/python -m devstack.cli up $(if $(MACHINES),--machines $(MACHINES))
 
 down: setup  ## stop what `make up` started
 	@.venv/bin/python -m devstack.cli down

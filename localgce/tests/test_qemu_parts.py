@@ -26,7 +26,7 @@ from localgce import doctor
 from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
 from localgce.guest import bootable
-from localgce.machines.contract import Attachment, MachineSpec, Nic
+from localgce.machines.contract import Attachment, MachineSpec, Nic, PublicImage
 from localgce.machines.qemu import command as qemu_command
 from localgce.machines.qemu import debian, kvm, public_image
 from localgce.machines.qemu import names as qemu_names
@@ -422,6 +422,39 @@ async def test_kvm_is_probed_while_the_disk_is_made(
     assert probed == [public_image.kernel(image)[0].name]
     await public_image.ensure(tmp_path, lambda _: None, beside=probe)
     assert len(probed) == 1
+
+
+async def test_who_waits_for_the_build_of_another_process_reports_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = asyncio.Event()
+    built = []
+
+    async def build(
+        image: PublicImage, _: object, progress: public_image.Progress, __: object
+    ) -> None:
+        progress("making the disk")
+        await seen.wait()
+        built.append(image.name)
+        await asyncio.to_thread(image.layer_path.write_bytes, b"disk")
+        progress("it is ready")
+
+    reported: list[str] = []
+
+    def report(line: str) -> None:
+        reported.append(line)
+        if line == "making the disk":
+            seen.set()
+
+    monkeypatch.setattr(public_image, "_build", build)
+    first = asyncio.create_task(public_image.ensure(tmp_path, lambda _: None))
+    await asyncio.sleep(0)
+    second = await public_image.ensure(tmp_path, report)
+    assert await first == second
+    assert built == [second.name]
+    assert reported == [
+        "another process builds the image; waiting for it", "making the disk", "it is ready"
+    ]  # fmt: skip
 
 
 async def test_a_disk_that_cannot_be_made_ends_the_probe_beside_it(

@@ -43,6 +43,9 @@ HOST_CERTIFICATES = (
     Path("/etc/pki/tls/certs/ca-bundle.crt"),
 )
 
+LINES = "build.log"  # what the build at hand has reported
+LOOK_SECONDS = 0.5
+
 Progress = Callable[[str], None]
 Beside = Callable[[], Awaitable[object]]
 
@@ -85,10 +88,10 @@ async def ensure(
     image = identity(cache, release)
     if image.ready:
         return image
-    async with _only_builder(image.layer_path.parent, progress):
+    async with _only_builder(image.layer_path.parent, progress) as recorded:
         image = identity(cache, release)
         if not image.ready:
-            await _build(image, release, progress, beside)
+            await _build(image, release, recorded, beside)
     return identity(cache, release)
 
 
@@ -147,14 +150,38 @@ def _write(path: Path, content: dict[str, str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _only_builder(folder: Path, progress: Progress) -> AsyncGenerator[None, None]:
-    """Hold the build lock, and wait for it while another process builds."""
+async def _only_builder(folder: Path, progress: Progress) -> AsyncGenerator[Progress, None]:
+    """Hold the build lock, and wait for it while another process builds.
+
+    Yields a `progress` whose lines those who wait for this process report, too.
+    """
     with contextlib.ExitStack() as stack:
         while not _locked(stack, folder):
             progress("another process builds the image; waiting for it")
-            # ends once the other process has released the lock
-            await run("flock", folder / "build.lock", "true")
-        yield
+            await _wait_for_builder(folder, progress)
+        lines = stack.enter_context((folder / LINES).open("w", buffering=1))
+
+        def recorded(line: str) -> None:
+            progress(line)
+            lines.write(f"{line}\n")
+
+        yield recorded
+
+
+async def _wait_for_builder(folder: Path, progress: Progress) -> None:
+    """Until the other process has released the lock; its lines so far come first."""
+    waiting = asyncio.create_task(run("flock", folder / "build.lock", "true"))
+    try:
+        with (folder / LINES).open("a+") as lines:
+            lines.seek(0)
+            while not waiting.done():
+                await asyncio.wait([waiting], timeout=LOOK_SECONDS)
+                for line in lines:
+                    progress(line.rstrip())
+        await waiting
+    finally:
+        waiting.cancel()
+        await asyncio.wait([waiting])
 
 
 def _locked(stack: contextlib.ExitStack, folder: Path) -> bool:
