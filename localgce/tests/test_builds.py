@@ -10,15 +10,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import pytest
 
 from localgce.machines.qemu import builds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 
@@ -70,12 +71,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-@contextmanager
-def begun_build(folder: Path, temporary: Path) -> Iterator[tuple[Path, Path, dict[str, str]]]:
+@asynccontextmanager
+async def begun_build(
+    folder: Path, temporary: Path
+) -> AsyncGenerator[tuple[Path, Path, dict[str, str]], None]:
     """A build's scratch folder, its temporary one, and the environment of its processes."""
     scratch = folder / "building-x"
     scratch.mkdir(parents=True)
-    with builds.temporary_folder(scratch) as place:
+    async with builds.temporary_folder(scratch) as place:
         (place / "root").mkdir()
         assert place.parent == temporary
         yield scratch, place, {**os.environ, "TMPDIR": str(place)}
@@ -83,7 +86,7 @@ def begun_build(folder: Path, temporary: Path) -> Iterator[tuple[Path, Path, dic
 
 async def test_the_files_of_a_killed_builder_are_deleted(tmp_path: Path, temporary: Path) -> None:
     folder = tmp_path / "public"
-    with begun_build(folder, temporary) as (scratch, place, environment):
+    async with begun_build(folder, temporary) as (scratch, place, environment):
         orphan = await asyncio.create_subprocess_exec("sleep", "600", env=environment)
         with (folder / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -100,13 +103,27 @@ async def test_who_is_started_while_others_are_killed_is_killed_too(
     tmp_path: Path, temporary: Path
 ) -> None:
     folder = tmp_path / "public"
-    with begun_build(folder, temporary) as (_, place, environment):
+    async with begun_build(folder, temporary) as (_, place, environment):
         heirs = "for _ in $(seq 300); do sleep 600 & done; wait"
         orphan = await asyncio.create_subprocess_exec("sh", "-c", heirs, env=environment)
         await builds.sweep(folder)
         await asyncio.wait_for(orphan.wait(), 120)
         assert builds._working_in(place) == []
         assert not place.exists()
+
+
+async def test_what_could_not_be_deleted_is_left_for_a_later_sweep(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "public"
+    async with begun_build(folder, temporary) as (scratch, place, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(builds, "clear", AsyncMock(return_value=False))
+            await builds.sweep(folder)
+        assert place.exists()
+        await builds.sweep(folder)
+        assert not place.exists()
+        assert not scratch.exists()
 
 
 async def test_a_foreign_folder_is_never_deleted(tmp_path: Path) -> None:

@@ -380,13 +380,12 @@ def test_each_release_has_an_image_of_its_own_in_the_cache(tmp_path: Path) -> No
     assert public_image.any_kernel(tmp_path) == kernel
 
 
-def make_root(tar: Path) -> None:
+def make_root(root: Path) -> None:
     """A root file system of no more than what the disk boots with; each file holds its name."""
-    with tarfile.open(tar, "w") as root:
-        for name in ("grub/i386-pc/boot.img", "grub/i386-pc/core.img", "vmlinuz-6", "initrd.img-6"):
-            member = tarfile.TarInfo(f"./boot/{name}")
-            member.size = len(name)
-            root.addfile(member, io.BytesIO(name.encode()))
+    for name in ("grub/i386-pc/boot.img", "grub/i386-pc/core.img", "vmlinuz-6", "initrd.img-6"):
+        file = root / "boot" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
 
 
 async def test_kvm_is_probed_while_the_disk_is_made(
@@ -396,8 +395,9 @@ async def test_kvm_is_probed_while_the_disk_is_made(
     begun, made = asyncio.Event(), asyncio.Event()
     probed = []
 
-    async def bootstrap(_release: object, scratch: Path, *_: object) -> None:
-        await asyncio.to_thread(make_root, scratch / "root.tar")
+    async def bootstrap(_release: object, scratch: Path, *_: object) -> Path:
+        await asyncio.to_thread(make_root, scratch / "root")
+        return scratch / "root"
 
     async def make_disk(*_: object) -> None:
         await begun.wait()
@@ -473,8 +473,9 @@ async def test_a_disk_that_cannot_be_made_ends_the_probe_beside_it(
             ended.append(True)
         return {}
 
-    async def bootstrap(*_: object) -> None:
+    async def bootstrap(*_: object) -> Path:
         await asyncio.sleep(0)
+        return tmp_path
 
     monkeypatch.setattr(public_image, "_bootstrap", bootstrap)
     monkeypatch.setattr(public_image, "_make_disk", refuse)

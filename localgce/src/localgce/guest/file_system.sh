@@ -1,5 +1,5 @@
-# Reads the root file system as a tar and writes it as ext4 onto standard output, a sparse file.
-# Arguments: the file system's UUID, its offset in bytes, its size in blocks of 4 KiB.
+# Writes a folder's files as ext4 onto standard output, a sparse file.
+# Arguments: the folder, the file system's UUID, its offset in bytes, its size in blocks of 4 KiB.
 # Features are named, so that the disk is the same whatever mke2fs.conf this host has; GRUB 2.06
 # must be able to read them. The file is all zeros already: nothing is left for lazy threads.
 set -eu
@@ -7,8 +7,7 @@ PATH=$PATH:/sbin:/usr/sbin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # device files are the kernel's business, and a normal user cannot make them
-mkdir "$work/root"
-tar -x -p --numeric-owner --xattrs --xattrs-include='*' --exclude='./dev/*' -C "$work/root"
+rm -rf "$1"/dev/*
 cat > "$work/mke2fs.conf" <<CONF
 [defaults]
     base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
@@ -21,5 +20,5 @@ cat > "$work/mke2fs.conf" <<CONF
     }
 CONF
 export MKE2FS_CONFIG="$work/mke2fs.conf"
-mke2fs -q -F -t ext4 -b 4096 -m 1 -L root -U "$1" -d "$work/root" \
-    -E "offset=$2,lazy_itable_init=1,lazy_journal_init=1,nodiscard" /dev/fd/3 "$3" 3>&1 1>&2
+mke2fs -q -F -t ext4 -b 4096 -m 1 -L root -U "$2" -d "$1" \
+    -E "offset=$3,lazy_itable_init=1,lazy_journal_init=1,nodiscard" /dev/fd/3 "$4" 3>&1 1>&2

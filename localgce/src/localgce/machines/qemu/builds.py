@@ -24,7 +24,7 @@ from localgce.core.errors import MachineError
 from localgce.core.subprocesses import run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
 
 ELSEWHERE = "elsewhere"
 KILLED_WITHIN = 10.0  # seconds, for whoever a build has started
@@ -63,16 +63,24 @@ def _is_used(layer: Path) -> bool:
     return any(link.is_symlink() for link in links)
 
 
-@contextlib.contextmanager
-def temporary_folder(scratch: Path) -> Generator[Path]:
-    """A folder for mmdebstrap's temporary files, recorded in `scratch` before it is created."""
+def inside() -> list[str]:
+    """The words before a program that reads or deletes what mmdebstrap has made.
+
+    A normal user's build has files of users that only its user namespace knows.
+    """
+    return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
+
+
+@contextlib.asynccontextmanager
+async def temporary_folder(scratch: Path) -> AsyncGenerator[Path, None]:
+    """A folder for mmdebstrap's files, recorded in `scratch` before it is created."""
     place = Path(tempfile.gettempdir()) / f"localgce-build-{os.urandom(6).hex()}"
     (scratch / ELSEWHERE).write_text(str(place))
     place.mkdir(mode=0o711)
     try:
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        await clear(place)
 
 
 async def sweep(folder: Path) -> None:
@@ -87,9 +95,27 @@ async def sweep_locked(folder: Path) -> None:
     """Sweep while the caller holds the build lock."""
     for left in _leftovers(folder):
         place = _temporary_folder_of(left)
-        if place is not None:
-            await _clear(place)
+        if place is not None and not await clear(place):
+            continue  # for a later sweep
         await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+
+
+async def clear(place: Path) -> bool:
+    """Kill who works in a build's temporary folder, and delete it; whether it is gone.
+
+    A normal user cannot kill them: they end by themselves, when their files or their builder is
+    gone. What is written until then is deleted again; after KILLED_WITHIN the folder is left.
+    """
+    until = time.monotonic() + KILLED_WITHIN
+    await _kill_all(place)
+    while (content := _content(place)) is not None:
+        if time.monotonic() > until:
+            return False
+        # inside, the folder can be neither listed nor changed: emptied is what lies in it
+        with contextlib.suppress(MachineError):
+            await run(*inside(), "rm", "-rf", "--one-file-system", *content)
+        shutil.rmtree(place, ignore_errors=True)
+    return True
 
 
 @contextlib.contextmanager
@@ -115,13 +141,11 @@ def _temporary_folder_of(left: Path) -> Path | None:
     return None
 
 
-async def _clear(place: Path) -> None:
-    await _kill_all(place)
-    # a normal user's build has files of users that only its user namespace knows
-    inside = [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
-    with contextlib.suppress(MachineError):
-        await run(*inside, "sh", "-c", 'rm -rf --one-file-system "$1"/*', "clear", place)
-    shutil.rmtree(place, ignore_errors=True)
+def _content(place: Path) -> list[Path] | None:
+    try:
+        return list(place.iterdir())
+    except FileNotFoundError:
+        return None
 
 
 async def _kill_all(place: Path) -> None:

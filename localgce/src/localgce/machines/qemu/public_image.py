@@ -14,7 +14,6 @@ import os
 import secrets
 import shlex
 import shutil
-import tarfile
 import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -201,26 +200,31 @@ async def _build(
         scratch = Path(scratch_name)
         file_system = uuid.uuid4()
         progress(f"building {image.name} with mmdebstrap (a minute or two, once)")
-        with builds.temporary_folder(scratch) as place:
-            await _bootstrap(release, scratch, file_system, place, progress)
-        progress("making the disk")
-        keeping = asyncio.create_task(_keep_kernel(image, scratch / "root.tar", beside))
-        try:
-            await _make_disk(scratch, file_system, progress)
-            parts = await keeping
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-        progress("writing the boot loader")
-        bootable.write_boot_loader(
-            scratch / "disk.raw", parts["boot.img"], parts["core.img"], uuid.UUID(int=int(image.id))
-        )
-        await run("qemu-img", "convert", "-O", "qcow2", "-o", "lazy_refcounts=on",
-                  scratch / "disk.raw", scratch / "disk.qcow2")  # fmt: skip
+        async with builds.temporary_folder(scratch) as place:
+            root = await _bootstrap(release, scratch, file_system, place, progress)
+            progress("making the disk")
+            keeping = asyncio.create_task(_keep_kernel(image, root, beside))
+            try:
+                await _make_disk(scratch, root, file_system, progress)
+                parts = await keeping
+            finally:
+                keeping.cancel()
+                await asyncio.wait([keeping])
+            progress("writing the boot loader")
+            disk_id = uuid.UUID(int=int(image.id))
+            bootable.write_boot_loader(
+                scratch / "disk.raw", parts["boot.img"], parts["core.img"], disk_id
+            )
+            await asyncio.gather(_convert(scratch), builds.clear(place))
         await asyncio.to_thread(_publish, scratch / "disk.qcow2", image.layer_path)
     progress(f"{image.name} is ready ({image.layer_path.stat().st_size >> 20} MiB)")
     for name in builds.prune(image.layer_path):
         progress(f"the earlier build {name} is deleted: no state folder uses it")
+
+
+async def _convert(scratch: Path) -> None:
+    await run("qemu-img", "convert", "-O", "qcow2", "-o", "lazy_refcounts=on",
+              scratch / "disk.raw", scratch / "disk.qcow2")  # fmt: skip
 
 
 def _publish(disk: Path, place: Path) -> None:
@@ -234,14 +238,15 @@ def _publish(disk: Path, place: Path) -> None:
 
 async def _bootstrap(
     release: Release, scratch: Path, file_system: uuid.UUID, place: Path, progress: Progress
-) -> None:
-    """Create `root.tar`, the root file system."""
+) -> Path:
+    """Unpack and install the root file system below `place`; returns its folder."""
+    root = place / "root"
     (scratch / "overlay.tar").write_bytes(overlay(release, _host_certificates()))
     await run(
         "mmdebstrap",
         "--mode=auto",
         "--variant=minbase",
-        "--format=tar",
+        "--format=directory",
         "--architectures=amd64",
         f"--include={','.join(PACKAGES)}",
         *_keyring(),
@@ -250,13 +255,14 @@ async def _bootstrap(
         f"--customize-hook=tar-in {shlex.quote(str(scratch / 'overlay.tar'))} /",
         f'--customize-hook=chroot "$1" sh /tmp/localgce/finish.sh {file_system}',
         release.suite,
-        scratch / "root.tar",
+        root,
         *release.sources,
         line=lambda text: progress(text.removeprefix("I: ")) if text.startswith("I: ") else None,
         hint=_why_not_here(),
         # the kernel's hook makes no initramfs before finish.sh, which has its settings
         environment={"TMPDIR": str(place), "INITRD": "No"},
     )
+    return root
 
 
 def _host_certificates() -> bytes:
@@ -276,32 +282,30 @@ def _why_not_here() -> str:
     return ""
 
 
-async def _make_disk(scratch: Path, file_system: uuid.UUID, progress: Progress) -> None:
+async def _make_disk(scratch: Path, root: Path, file_system: uuid.UUID, progress: Progress) -> None:
     """Create `disk.raw` with the root file system in place; needs neither mount nor root.
 
-    A normal user unpacks the tar in the same user namespace as mmdebstrap. That user cannot write
-    to this folder, so the disk is the standard output (which mke2fs opens again, hence 0666; nobody
-    else can enter the folder).
+    A normal user's files belong to users of mmdebstrap's user namespace, where they are read. That
+    namespace cannot write to this folder, so the disk is the standard output (which mke2fs opens
+    again, hence 0666; nobody else can enter the folder).
     """
     disk = scratch / "disk.raw"
     with disk.open("wb") as file:
         file.truncate(SIZE_GB << 30)
         disk.chmod(0o666)
-        inside = [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
-        with (scratch / "root.tar").open("rb") as root:
-            await run(
-                *inside,
-                "sh",
-                "-c",
-                (GUEST / "file_system.sh").read_text(),
-                "make-file-system",
-                str(file_system),
-                str(bootable.ROOT_START * bootable.SECTOR),
-                str(bootable.root_blocks(SIZE_GB << 30)),
-                stdin=root.fileno(),
-                stdout=file.fileno(),
-                line=progress,
-            )
+        await run(
+            *builds.inside(),
+            "sh",
+            "-c",
+            (GUEST / "file_system.sh").read_text(),
+            "make-file-system",
+            root,
+            str(file_system),
+            str(bootable.ROOT_START * bootable.SECTOR),
+            str(bootable.root_blocks(SIZE_GB << 30)),
+            stdout=file.fileno(),
+            line=progress,
+        )
         disk.chmod(0o600)
 
 
@@ -318,21 +322,13 @@ async def _keep_kernel(image: PublicImage, root: Path, beside: Beside | None) ->
 def _boot_parts(root: Path) -> dict[str, bytes]:
     """GRUB's two images, the kernel and the initramfs out of the root file system."""
     wanted = {
-        "./boot/grub/i386-pc/boot.img": "boot.img",
-        "./boot/grub/i386-pc/core.img": "core.img",
+        "boot.img": "boot/grub/i386-pc/boot.img",
+        "core.img": "boot/grub/i386-pc/core.img",
+        "vmlinuz": "boot/vmlinuz-*",
+        "initrd": "boot/initrd.img-*",
     }
-    parts: dict[str, bytes] = {}
-    with tarfile.open(root) as tar:
-        for member in tar:
-            name = wanted.get(member.name)
-            if member.name.startswith("./boot/vmlinuz-"):
-                name = "vmlinuz"
-            elif member.name.startswith("./boot/initrd.img-"):
-                name = "initrd"
-            content = tar.extractfile(member) if name else None
-            if name and content:
-                parts[name] = content.read()
-    missing = {"boot.img", "core.img", "vmlinuz", "initrd"} - parts.keys()
+    parts = {name: path for name, where in wanted.items() for path in root.glob(where)}
+    missing = wanted.keys() - parts.keys()
     if missing:
         raise MachineError(f"the new root file system lacks {', '.join(sorted(missing))}")
-    return parts
+    return {name: path.read_bytes() for name, path in parts.items()}

@@ -1,13 +1,14 @@
-"""Build localgce's public image unless it is cached, as `localgce image` does, without .venv."""
+"""`python -m localgce.build_public_image`: `localgce image`, with Python's own library alone.
+
+The image takes longer than all else of a first start: it can be built while packages of Python are
+still being installed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from functools import partial
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "localgce/src"))
 
 from localgce.core.cache import default_cache
 from localgce.core.errors import MachineError
@@ -19,4 +20,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(public_image.ensure(cache, print, beside=probe))
     except (MachineError, KeyboardInterrupt) as error:
-        sys.exit(f"the public image was not made: {error}")
+        sys.exit(f"the public image was not built: {error}")
