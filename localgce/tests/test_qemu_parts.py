@@ -424,6 +424,21 @@ async def test_kvm_is_probed_while_the_disk_is_made(
     assert len(probed) == 1
 
 
+def test_the_image_is_built_by_python_s_own_library(tmp_path: Path) -> None:
+    """Up to where Debian's programs are needed, which are not in this PATH."""
+    source = Path(public_image.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "localgce.build_public_image"],
+        env={"PYTHONPATH": str(source), "HOME": str(tmp_path), "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "the public image was not built: the package mmdebstrap is missing\n"
+    assert done.returncode == 1
+
+
 async def test_who_waits_for_the_build_of_another_process_reports_its_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
