@@ -3,14 +3,14 @@
 collected=$kept/keys # readable by apt's own user
 
 # collect_keys: sets `verifying`, the arguments by which apt-get has gpgv verify by these keys. None
-# where apt-key has more to decide: a file of an unknown kind, one that not everybody may read, or the
-# keyring of old.
+# where apt-key has more to decide: a file of an unknown kind, one that not everybody may read, the
+# keyring of old, or a base that verifies by another program.
 collect_keys() {
-  local keyring='' folder='' file binary=() armoured=() kinds
+  local keyring='' folder='' other='' file binary=() armoured=() kinds
   verifying=()
   if ! command -v apt-key >/dev/null || ! command -v gpgv >/dev/null; then return; fi
-  eval "$(apt-config shell keyring Dir::Etc::Trusted/f folder Dir::Etc::TrustedParts/d)"
-  if [[ ! -d $folder || -s $keyring ]]; then return; fi
+  eval "$(apt-config shell keyring Dir::Etc::Trusted/f folder Dir::Etc::TrustedParts/d other APT::Key::gpgvcommand)"
+  if [[ ! -d $folder || -s $keyring || -n $other ]]; then return; fi
   while IFS= read -rd '' file; do # mode and path: -rw-r--r--/etc/…
     case ${file:7:1}$file in
       r*.asc) armoured+=("${file:10}") ;;

@@ -115,7 +115,16 @@ def of_old(machine: Machine) -> None:
     (machine.root / "etc/apt/trusted.gpg").write_bytes(b"\x99")
 
 
-@pytest.mark.parametrize("case", [unreadable, of_an_unknown_kind, broken, of_old])
+def by_another_program(machine: Machine) -> None:
+    settings = machine.root / "etc/apt/apt.conf.d"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "verify").write_text('APT::Key::gpgvcommand "/usr/bin/gpgv";\n')
+
+
+OTHERS = [unreadable, of_an_unknown_kind, broken, of_old, by_another_program]
+
+
+@pytest.mark.parametrize("case", OTHERS)
 def test_apt_key_decides_about_anything_else(
     machine: Machine, archive: Archive, case: Callable[[Machine], None]
 ) -> None:
