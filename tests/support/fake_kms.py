@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,7 +45,7 @@ def fake_kms() -> Generator[FakeKms]:
     """Serve one until the block ends."""
     kms = FakeKms()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             self._answer("getPublicKey", f"/v1/{KEY}/publicKey", lambda _: kms.get())
 
@@ -55,20 +54,12 @@ def fake_kms() -> Generator[FakeKms]:
 
         def _answer(self, call: str, path: str, make: Any) -> None:
             kms.calls.append(call)
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+            body = json.loads(self.body() or "{}")
             status = kms.answers.pop(0) if kms.answers else 200
             if self.path.partition("?")[0] != path:
                 status = 404
             told = make(body) if status == 200 else {"error": {"code": status, "message": "no"}}
-            data = json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(json.dumps(told).encode(), status, Content_Type="application/json")
 
     with running(Handler) as port:
         kms.url = f"http://127.0.0.1:{port}"

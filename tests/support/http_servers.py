@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+
+class SilentHandler(BaseHTTPRequestHandler):
+    """What request handlers of tests share; writes no log."""
+
+    def body(self) -> bytes:
+        """What was sent with the request."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def respond(self, data: bytes = b"", status: int = 200, **headers: str) -> None:
+        """Send a response; a header's name has `_` for `-`."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
 
 
 @contextmanager

@@ -7,10 +7,9 @@ import re
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -66,23 +65,13 @@ def error(code: int, status: str, reason: str = "") -> tuple[int, dict[str, Any]
 def serving(manager: SecretManager, host: str = "127.0.0.1") -> Generator[SecretManager]:
     """Serve a Secret Manager on a free port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             if manager.redirect:
-                self.send_response(307)
-                self.send_header("Location", manager.redirect)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.respond(status=307, Location=manager.redirect)
                 return
             code, body = manager.answer(self.path, self.headers["Authorization"])
-            data = json.dumps(body).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(json.dumps(body).encode(), code)
 
     with running(Handler, host) as manager.port:
         yield manager

@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import subprocess
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 from tests.support.secret_manager import SecretManager, serving
 
 from devstack.waiting import wait_until
@@ -94,22 +93,15 @@ def archive(tmp_path: Path) -> Iterator[tuple[int, list[str]]]:
     files, read = package(tmp_path), list[str]()
     login = "Basic " + base64.b64encode(f"build:{PASSWORD}".encode()).decode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             data = files.get(self.path, files.get(f"/.{self.path}", b""))
-            allowed = self.headers["Authorization"] == login
-            if allowed and data:
+            if self.headers["Authorization"] != login:
+                self.respond(status=401, WWW_Authenticate='Basic realm="private"')
+                return
+            if data:
                 read.append(self.path)
-            self.send_response(401 if not allowed else 200 if data else 404)
-            if not allowed:
-                self.send_header("WWW-Authenticate", 'Basic realm="private"')
-            self.send_header("Content-Length", str(len(data) if allowed else 0))
-            self.end_headers()
-            if allowed:
-                self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(data, 200 if data else 404)
 
     with running(Handler) as port:
         yield port, read

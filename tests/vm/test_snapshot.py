@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,35 +22,27 @@ class Archive:
 
     def __init__(self) -> None:
         self.paths: list[str] = []
-        archive = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                archive.paths.append(self.path)
-                _, _, name, _day, rest = self.path.split("/", 4)
-                self.send_response(302)
-                self.send_header("Location", f"http://deb.debian.org/{name}/{rest}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://{GATEWAY}:{self.server.server_port}/archive"
+        return f"http://{GATEWAY}:{self.port}/archive"
 
 
 @pytest.fixture
 def archive(bed: Testbed) -> Iterator[Archive]:
     served = Archive()
-    bed.airflow.call("POST", "/variables", json={"key": VARIABLE, "value": served.url})
-    yield served
-    bed.airflow.call("DELETE", f"/variables/{VARIABLE}")
-    served.server.shutdown()
+
+    class Handler(SilentHandler):
+        def do_GET(self) -> None:
+            served.paths.append(self.path)
+            _, _, name, _day, rest = self.path.split("/", 4)
+            self.respond(status=302, Location=f"http://deb.debian.org/{name}/{rest}")
+
+    with running(Handler) as served.port:
+        bed.airflow.call("POST", "/variables", json={"key": VARIABLE, "value": served.url})
+        yield served
+        bed.airflow.call("DELETE", f"/variables/{VARIABLE}")
 
 
 def test_a_builder_installs_the_packages_of_the_day_that_was_asked_for(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from tests.support.http_servers import SilentHandler, running
 from typer.testing import CliRunner
 
 from bakehouse.cli import app
@@ -33,20 +32,16 @@ TASK = {
 LINE = {"timestamp": "2026-11-27T03:00:01Z", "level": "info", "event": "will bake web-1"}
 
 
-class Api(BaseHTTPRequestHandler):
+class Api(SilentHandler):
     posted: ClassVar[list[Any]] = []
     password: ClassVar[str] = "secret"
     variables: ClassVar[dict[str, str]] = {}
 
     def answer(self, form: object, status: int = 200) -> None:
-        body = json.dumps(form).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.respond(json.dumps(form).encode(), status)
 
-    def body(self) -> Any:
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def form(self) -> Any:
+        return json.loads(self.body())
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/api/v2")
@@ -83,7 +78,7 @@ class Api(BaseHTTPRequestHandler):
         self.answer(found or {"detail": "not found"}, 200 if found else 404)
 
     def do_POST(self) -> None:
-        form = self.body()
+        form = self.form()
         if self.path == "/auth/token":
             good = form["password"] == self.password
             return self.answer(
@@ -98,7 +93,7 @@ class Api(BaseHTTPRequestHandler):
         return self.answer(RUN)
 
     def do_PATCH(self) -> None:
-        form = self.body()
+        form = self.form()
         if "/variables/" in self.path:
             self.variables[form["key"]] = form["value"]
         self.answer({})
@@ -108,9 +103,6 @@ class Api(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
@@ -119,14 +111,12 @@ def project(tmp_path: Path) -> Iterator[Path]:
     write_project(folder)
     Api.posted.clear()
     Api.variables.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with running(Api) as port:
         up = folder / ".bakehouse" / "up"
         up.mkdir(parents=True)
-        (up / "stack.json").write_text(json.dumps({"airflow_port": server.server_port}))
+        (up / "stack.json").write_text(json.dumps({"airflow_port": port}))
         (up / "passwords.json").write_text(json.dumps({"admin": Api.password}))
         yield folder
-        server.shutdown()
 
 
 def bakehouse(project: Path, *words: str) -> Result:

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 
 from devstack import availability
 from devstack.availability import AvailabilityProbe, get_page
@@ -39,7 +38,7 @@ class Page:
             assert self.requests.acquire(timeout=DEADLINE), "nobody asks"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SilentHandler):
     """One connection; it is kept, if the client keeps it."""
 
     protocol_version = "HTTP/1.1"
@@ -51,14 +50,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The status of the moment."""
-        self.send_response(self.page.status)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
+        self.respond(b"hello", self.page.status)
         self.page.requests.release()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 @contextmanager

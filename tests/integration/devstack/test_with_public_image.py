@@ -1,4 +1,4 @@
-"""scripts/with_public_image: the image is begun before .venv is made, and never outlives its user."""
+"""scripts/with_public_image: the image is begun before .venv, and does not outlive the command."""
 
 from __future__ import annotations
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -76,16 +75,10 @@ class Archive:
         """While the block runs, at `url`."""
         archive = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(SilentHandler):
             def do_GET(self) -> None:
                 data = archive.files.get(self.path, b"")
-                self.send_response(archive.code_of(self.path) or (200 if data else 404))
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
+                self.respond(data, archive.code_of(self.path) or (200 if data else 404))
 
         with running(Handler) as port:
             self.url = f"http://127.0.0.1:{port}/debian"

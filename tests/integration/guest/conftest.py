@@ -15,14 +15,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.support.http_servers import running
+from tests.support.http_servers import SilentHandler, running
 
 from bakehouse.recipe.commit import Commit, GitFile
 from bakehouse.recipe.facts import BaseFacts, ImageFacts
@@ -286,32 +285,32 @@ def etag(machine: Machine) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(machine: Machine) -> type[SilentHandler]:
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             path = self.path.removeprefix("/computeMetadata/v1/").partition("?")[0]
             key = path.removeprefix("instance/attributes/")
             if path == "instance/attributes/":
                 self.wait(dict(parse_qsl(urlsplit(self.path).query)))
             elif path == "instance/":
-                self.answer(json.dumps(machine.instance()))
+                self.respond(json.dumps(machine.instance()).encode())
             elif path == "project/attributes/":
-                self.answer(json.dumps(machine.project))
+                self.respond(json.dumps(machine.project).encode())
             elif path.removeprefix("instance/") in machine.own_metadata:
-                self.answer(machine.own_metadata[path.removeprefix("instance/")])
+                self.respond(machine.own_metadata[path.removeprefix("instance/")].encode())
             elif key in machine.attributes:
-                self.answer(machine.attributes[key])
+                self.respond(machine.attributes[key].encode())
             else:
                 self.send_error(404)
 
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            body = self.body().decode()
             if machine.refuse_writes or self.headers["Metadata-Flavor"] != "Google":
                 self.send_error(403)
                 return
             machine.moments.append(time.monotonic())
             machine.written.append((self.path.rpartition("/guest-attributes/bakehouse/")[2], body))
-            self.answer("")
+            self.respond()
 
         def wait(self, query: dict[str, str]) -> None:
             """As the metadata server: until the attributes are others, or the time is over."""
@@ -322,19 +321,7 @@ def _handler(machine: Machine) -> type[BaseHTTPRequestHandler]:
                 while etag(machine) == query["last_etag"] and time.monotonic() < until:
                     machine.changed.wait(until - time.monotonic())
             with suppress(BrokenPipeError):  # its client was killed
-                self.answer(json.dumps(machine.attributes), {"ETag": etag(machine)})
-
-        def answer(self, text: str, headers: dict[str, str] | None = None) -> None:
-            data = text.encode()
-            self.send_response(200)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+                self.respond(json.dumps(machine.attributes).encode(), ETag=etag(machine))
 
     return Handler
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.http_servers import SilentHandler, running
 
 from bakehouse.recipe.guest_scripts import guest_scripts
 
@@ -301,26 +300,17 @@ def test_a_port_that_nobody_listens_on_is_told(image: Machine) -> None:
     assert done.stdout == f"tcp port {port} of 127.0.0.1: Connection refused\n"
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(SilentHandler):
     """Answers with the status that the path names."""
 
     def do_GET(self) -> None:
-        self.send_response(int(self.path.rpartition("/")[2]))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.respond(status=int(self.path.rpartition("/")[2]))
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Answering) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with running(Answering) as port:
+        yield port
 
 
 @pytest.mark.parametrize(

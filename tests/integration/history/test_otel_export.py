@@ -11,14 +11,15 @@ import os
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from tests.support.deadlines import SOON
+from tests.support.http_servers import SilentHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,22 +47,16 @@ class Receiver(ThreadingHTTPServer):
         self.requests: list[ExportMetricsServiceRequest] = []
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SilentHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        data = self.rfile.read(int(self.headers["Content-Length"]))
+        data = self.body()
         if self.headers.get("Content-Encoding") == "gzip":
             data = gzip.decompress(data)
         assert self.path == "/v1/metrics"
         self.server.requests.append(ExportMetricsServiceRequest.FromString(data))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.respond(Content_Type="application/x-protobuf")
 
 
 @pytest.fixture
