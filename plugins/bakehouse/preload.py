@@ -1,8 +1,10 @@
 """What every task of ours would import, imported once where LocalExecutor forks its workers.
 
 Google's libraries take 0.6 s of processor time to import, our own modules 0.2 to 0.4 s, and a bake
-is some sixteen short processes. Other components do without: a DAG processor must not pay for it.
-A task sees a change below `plugins/` once the scheduler was started again, as with any plugin.
+is some sixteen short processes. A triggerer has what triggers import before it forks their process:
+there the first trigger would hold up all others. Other components do without: a DAG processor must
+not pay for it. A task or a trigger sees a change below `plugins/` once the scheduler or the
+triggerer was started again, as with any plugin.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ import bakehouse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIBRARIES = (
-    "airflow.providers.git.hooks.git",
+OF_TRIGGERS = (
     "airflow.providers.google.common.hooks.base_google",
     "airflow.providers.standard.triggers.temporal",
     "googleapiclient.discovery",
+)
+OF_TASKS = (
+    *OF_TRIGGERS,
+    "airflow.providers.git.hooks.git",
     "securesystemslib.signer",  # 1.2 s, with the client of Cloud KMS
     "spdx_tools.spdx.jsonschema.document_converter",  # 0.7 s, between builder and smoke machine
 )
@@ -44,12 +49,25 @@ def on_starting(component: Any) -> None:  # ruff: ignore[unused-function-argumen
     # Airflow reads plugins/.airflowignore by a class that pathspec calls deprecated: a line in the
     # log of every task. Airflow's own filters show it, so this one has to stand before them.
     warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
-    if is_scheduler(sys.argv):
-        for name in (*LIBRARIES, *modules()):
+    # what the process is: its job does not say so yet
+    names = {"scheduler": task_modules, "triggerer": trigger_modules}.get("".join(sys.argv[1:2]))
+    if names is not None:
+        for name in names():
             import_module(name)
         from bakehouse.cloud.discovery_client import prepare
 
         prepare()
+
+
+def task_modules() -> Iterator[str]:
+    """What tasks and DAG files import."""
+    yield from (*OF_TASKS, *modules())
+
+
+def trigger_modules() -> Iterator[str]:
+    """What triggers import."""
+    yield from OF_TRIGGERS
+    yield from (name for name in modules() if name.endswith(("trigger", "triggers")))
 
 
 def modules() -> Iterator[str]:
@@ -57,8 +75,3 @@ def modules() -> Iterator[str]:
     for found in walk_packages(bakehouse.__path__, "bakehouse."):
         if not found.name.startswith(NOT_OF_TASKS):
             yield found.name
-
-
-def is_scheduler(arguments: list[str]) -> bool:
-    """Whether this process is `airflow scheduler`: its job does not say so yet."""
-    return arguments[1:2] == ["scheduler"]

@@ -13,7 +13,7 @@ sys.argv = ["airflow", *{arguments}]
 from bakehouse import preload
 preload.on_starting(component=None)
 import threading
-known = ("googleapiclient", "bakehouse.bake.plan_operators", "bakehouse.dag_factory.rollout")
+known = ("googleapiclient.discovery", "bakehouse.rollout.triggers", "bakehouse.dag_factory.rollout")
 print(*(name in sys.modules for name in known), threading.active_count())
 """
 
@@ -32,6 +32,10 @@ def started(*arguments: str) -> str:
 
 def test_the_scheduler_has_what_tasks_import_before_it_forks_and_no_thread_of_it() -> None:
     assert started("scheduler", "--skip-serve-logs") == "True True True 1"
+
+
+def test_the_triggerer_has_what_triggers_import_before_it_forks() -> None:
+    assert started("triggerer", "--skip-serve-logs") == "True True False 1"
 
 
 @pytest.mark.long
