@@ -9,15 +9,24 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from localgce.core.cache import default_cache
 from localgce.core.errors import MachineError
 from localgce.machines.qemu import kvm, public_image
+from localgce.machines.qemu.debian import DEBIAN_12, Release
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def build(cache: Path, progress: public_image.Progress, release: Release = DEBIAN_12) -> None:
+    """Build the image unless it is cached, and probe KVM beside it. Raises MachineError."""
+    await public_image.ensure(cache, progress, release, partial(kvm.choose_accelerator, cache))
+
 
 if __name__ == "__main__":
-    cache = default_cache()
-    probe = partial(kvm.choose_accelerator, cache)
     try:
-        asyncio.run(public_image.ensure(cache, print, beside=probe))
+        asyncio.run(build(default_cache(), print))
     except (MachineError, KeyboardInterrupt) as error:
         sys.exit(f"the public image was not built: {error}")

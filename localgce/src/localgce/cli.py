@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -236,7 +235,8 @@ def image(
         with _one_line():
             typer.echo(import_image(_background(state), file, family, project))
         return
-    from localgce.machines.qemu import debian, kvm, public_image
+    from localgce.build_public_image import build
+    from localgce.machines.qemu import debian
 
     releases = {release.family: release for release in debian.RELEASES}
     if name not in releases or file or family or project:
@@ -244,9 +244,7 @@ def image(
             f"{name} is none of {', '.join(releases)}; other images come from a file: "
             "localgce image import FILE --family F [--project P]"
         )
-    place = cache or default_cache()
-    probe = partial(kvm.choose_accelerator, place)
-    _run(public_image.ensure(place, typer.echo, releases[name], probe))
+    _run(build(cache or default_cache(), typer.echo, releases[name]))
 
 
 def _background(state: Path | None) -> Path:

@@ -10,8 +10,7 @@ import gzip
 import os
 import subprocess
 import sys
-import threading
-from http.server import ThreadingHTTPServer
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from tests.support.deadlines import SOON
-from tests.support.http_servers import SilentHandler
+from tests.support.http_servers import SilentHandler, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,34 +38,29 @@ export([drifting_members("web", 2), missing_fix_days("web", "web-1", 9.5)])
 """
 
 
-class Receiver(ThreadingHTTPServer):
+@dataclass
+class Receiver:
     """Keeps what exporters send."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.requests: list[ExportMetricsServiceRequest] = []
-
-
-class Handler(SilentHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        data = self.body()
-        if self.headers.get("Content-Encoding") == "gzip":
-            data = gzip.decompress(data)
-        assert self.path == "/v1/metrics"
-        self.server.requests.append(ExportMetricsServiceRequest.FromString(data))
-        self.respond(Content_Type="application/x-protobuf")
+    port: int = 0
+    requests: list[ExportMetricsServiceRequest] = field(default_factory=list)
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join(SOON)
+    receiver = Receiver()
+
+    class Handler(SilentHandler):
+        def do_POST(self) -> None:
+            data = self.body()
+            if self.headers.get("Content-Encoding") == "gzip":
+                data = gzip.decompress(data)
+            assert self.path == "/v1/metrics"
+            receiver.requests.append(ExportMetricsServiceRequest.FromString(data))
+            self.respond(Content_Type="application/x-protobuf")
+
+    with running(Handler) as receiver.port:
+        yield receiver
 
 
 def points(receiver: Receiver) -> dict[str, tuple[float, dict[str, str]]]:
@@ -91,7 +85,7 @@ def points(receiver: Receiver) -> dict[str, tuple[float, dict[str, str]]]:
 def test_metrics_are_received_with_their_tags(receiver: Receiver, tmp_path: Path) -> None:
     settings = {
         "AIRFLOW__METRICS__OTEL_ON": "True",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.port}",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "AIRFLOW_VAR_BAKEHOUSE_LEDGER": f"file://{tmp_path}/ledger",
     }

@@ -4,11 +4,12 @@
 # must be able to read them. The file is all zeros already: nothing is left for lazy threads.
 set -eu
 PATH=$PATH:/sbin:/usr/sbin
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+MKE2FS_CONFIG=$(mktemp)
+export MKE2FS_CONFIG
+trap 'rm -f "$MKE2FS_CONFIG"' EXIT
 # device files are the kernel's business, and a normal user cannot make them
 rm -rf "$1"/dev/*
-cat > "$work/mke2fs.conf" <<CONF
+cat > "$MKE2FS_CONFIG" <<CONF
 [defaults]
     base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
     blocksize = 4096
@@ -19,6 +20,5 @@ cat > "$work/mke2fs.conf" <<CONF
         features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
     }
 CONF
-export MKE2FS_CONFIG="$work/mke2fs.conf"
 mke2fs -q -F -t ext4 -b 4096 -m 1 -L root -U "$2" -d "$1" \
     -E "offset=$3,lazy_itable_init=1,lazy_journal_init=1,nodiscard" /dev/fd/3 "$4" 3>&1 1>&2
